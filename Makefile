@@ -1,0 +1,34 @@
+# Everything here works from a fresh clone with Python 3.11 or newer: the environment is made on first use.
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+BIN := .venv/bin
+STAMP := .venv/.stamp
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+demo: $(STAMP)  ## recognise the bundled sample pictures; scene JSON and a contact sheet in out/demo
+	$(BIN)/kyvo demo --out out/demo
+
+test: $(STAMP)  ## the default tests: offline, on the CPU
+	$(BIN)/python -m pytest
+
+test-slow: $(STAMP)  ## the heavier tests, and those against taming-transformers where it is installed
+	$(BIN)/python -m pytest -m "slow or taming"
+
+lint: $(STAMP)  ## ruff and pyright
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+# The stamp is written last, so an interrupted install is taken up again by the next call.
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Kyvo needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo not there)." \
+	  "Install python3.11, or say where it is: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; \
+	  echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install -y python3-venv" >&2; exit 2; }
+	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""The `kyvo` command: one file a command group."""

@@ -1,0 +1,1 @@
+"""Where pictures and scenes come from: sampling, ray tracing, and data sets at rest."""

@@ -1,0 +1,1 @@
+"""Decoding: the grammar of what may come next, and the engine that obeys it."""

@@ -1,0 +1,130 @@
+"""The decoding loop: a batch of prompts through a plain Llama with a KV cache, each row obeying its grammar.
+
+Rows need not be in step. Each forward takes every row's *pending* ids: the one chosen last and those that the
+grammar forces after it, padded on the left to the longest row's; padding is masked in the cache and takes no position.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, LlamaForCausalLM
+
+from kyvo.generation.grammar import Grammar
+
+
+@dataclass(kw_only=True, eq=False)
+class Decoded:
+    """One completed output."""
+
+    ids: list[int] = field(default_factory=list)  # from the id after the prompt to EOS
+    probabilities: list[float] = field(default_factory=list)  # of each id among those allowed; 1 where forced
+    truncated: bool = False  # something was closed because it reached its limit
+
+
+class _Row:
+    """One prompt on its way: where it is in its grammar, and the ids the model has not seen."""
+
+    def __init__(self, prompt: Sequence[int], grammar: Grammar) -> None:
+        self.grammar = grammar
+        self.state = grammar.START
+        self.pending = list(prompt)
+        self.length = 0  # ids the model has seen
+        self.out = Decoded()
+        self._append_forced()
+
+    @property
+    def done(self) -> bool:
+        return self.state == self.grammar.end
+
+    def choose(self, token: int, probability: float) -> None:
+        self.length += len(self.pending)
+        self.pending = []
+        self._append(token, probability)
+        self._append_forced()
+
+    def _append_forced(self) -> None:
+        while (token := self.grammar.forced(self.state)) is not None:
+            self._append(token, 1.0)
+
+    def _append(self, token: int, probability: float) -> None:
+        self.out.truncated |= self.state in self.grammar.limits
+        self.pending.append(token)
+        self.out.ids.append(token)
+        self.out.probabilities.append(probability)
+        self.state = self.grammar.step(self.state, token)
+
+
+@torch.inference_mode()
+def decode(model: LlamaForCausalLM, prompts: Sequence[Sequence[int]], grammars: Sequence[Grammar]) -> list[Decoded]:
+    """Completes every prompt greedily within its grammar.
+
+    Args:
+        model: a folded model; its weights decide, the grammar only removes what cannot come.
+        prompts: ids of each row, without padding; lengths may differ.
+        grammars: one a row; rows may share one.
+    """
+    rows = [_Row(prompt, grammar) for prompt, grammar in zip(prompts, grammars, strict=True)]
+    active = [row for row in rows if not row.done]
+    cache = DynamicCache(config=model.config)
+    seen = torch.zeros(len(active), 0, dtype=torch.long, device=model.device)  # 1 where the cache holds a real id
+    masks = _Masks(model.config.vocab_size, model.device)
+    while active:
+        ids, valid, positions = _pad(active, model.device)
+        seen = torch.cat([seen, valid], dim=1)
+        hidden = model.model(
+            input_ids=ids, attention_mask=seen, position_ids=positions, past_key_values=cache, use_cache=True
+        ).last_hidden_state[:, -1]
+        logits = model.lm_head(hidden).float()  # rows vocab
+        logits.masked_fill_(~masks.stack([(row.grammar, row.state) for row in active]), -torch.inf)
+        best, tokens = logits.softmax(dim=-1).max(dim=-1)
+        for row, token, probability in zip(active, tokens.tolist(), best.tolist(), strict=True):
+            row.choose(token, probability)
+        keep = [index for index, row in enumerate(active) if not row.done]
+        if len(keep) < len(active):
+            chosen = torch.tensor(keep, dtype=torch.long, device=model.device)
+            cache.batch_select_indices(chosen)
+            seen = seen[chosen]
+            active = [active[index] for index in keep]
+    return [row.out for row in rows]
+
+
+def _pad(rows: list[_Row], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Pending ids of all rows, padded on the left -> ids, 1 where they are real, positions: each int64 [rows, width]."""
+    width = max(len(row.pending) for row in rows)
+    ids = torch.zeros(len(rows), width, dtype=torch.long)
+    valid = torch.zeros_like(ids)
+    positions = torch.zeros_like(ids)
+    for index, row in enumerate(rows):
+        count = len(row.pending)
+        ids[index, width - count :] = torch.tensor(row.pending)
+        valid[index, width - count :] = 1
+        positions[index, width - count :] = torch.arange(row.length, row.length + count)
+    return ids.to(device), valid.to(device), positions.to(device)
+
+
+class _Masks:
+    """Allowed ids as boolean rows. States share a row where the same ids may come: a shape has 512 alike."""
+
+    def __init__(self, vocab_size: int, device: torch.device) -> None:
+        self.vocab_size = vocab_size
+        self.device = device
+        self._by_state: dict[tuple[int, int], Tensor] = {}
+        self._by_ids: dict[bytes, Tensor] = {}
+
+    def stack(self, states: list[tuple[Grammar, int]]) -> Tensor:
+        """[rows, vocab], true where an id may come."""
+        return torch.stack([self._mask(grammar, state) for grammar, state in states])
+
+    def _mask(self, grammar: Grammar, state: int) -> Tensor:
+        key = (id(grammar), state)
+        if key not in self._by_state:
+            allowed = grammar.allowed(state)
+            self._by_state[key] = self._by_ids.setdefault(allowed.tobytes(), self._row(torch.from_numpy(allowed)))
+        return self._by_state[key]
+
+    def _row(self, allowed: Tensor) -> Tensor:
+        mask = torch.zeros(self.vocab_size, dtype=torch.bool)
+        mask[allowed] = True
+        return mask.to(self.device)

@@ -1,0 +1,144 @@
+"""`Grammar`: which ids may come next, from the schema and the task. It knows nothing of models.
+
+A grammar is a finite automaton over ids, unrolled: every path through it is an output that parses, and every path
+ends. Where only one id may come the id is *forced*, so a decoder appends it without asking the model.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from kyvo.errors import TokenError
+from kyvo.scene.schema import Field
+from kyvo.tokenizers.sequence import MARKERS, SequenceBuilder
+from kyvo.tokenizers.tasks import Segment, Task
+from kyvo.tokenizers.vocabulary import OBJECT_END, OBJECT_START, SCENE_END, SCENE_START
+
+MAX_OBJECTS = 16  # CLEVR has at most 10
+MAX_TEXT = 64  # text ids in an answer
+
+
+class Grammar:
+    """A finite automaton whose states are integers: `START`, ..., `end`."""
+
+    START = 0
+
+    def __init__(self) -> None:
+        self._edges: list[list[tuple[Sequence[int], int]]] = [[]]  # state -> (ids, next state)
+        self.limits: set[int] = set()  # states where something is closed because it reached its limit
+        self.end = self.START
+
+    @classmethod
+    def for_task(
+        cls, task: Task, builder: SequenceBuilder, *, max_objects: int = MAX_OBJECTS, max_text: int = MAX_TEXT
+    ) -> "Grammar":
+        """The outputs of `task`, from the id after [OUTPUT-START] to EOS."""
+        grammar = cls()
+        state = cls.START
+        for segment in task.outputs:
+            if segment is Segment.SCENE:
+                state = grammar._add_scene(state, builder, max_objects)
+            elif segment is Segment.IMAGE:
+                state = grammar._add_image(state, builder)
+            else:
+                state = grammar._add_text(state, builder, max_text)
+        grammar.end = grammar._add(state, [builder.text.eos_id])
+        return grammar
+
+    def allowed(self, state: int) -> np.ndarray:
+        """The ids that may come next: int64, ascending within each alternative. Empty at the end."""
+        return np.concatenate([np.zeros(0, dtype=np.int64), *(np.asarray(ids) for ids, _ in self._edges[state])])
+
+    def forced(self, state: int) -> int | None:
+        """The one id that may come next, or None where there is a choice (or the end)."""
+        edges = self._edges[state]
+        return edges[0][0][0] if len(edges) == 1 and len(edges[0][0]) == 1 else None
+
+    def step(self, state: int, token: int) -> int:
+        """The state after `token`. Raises TokenError for an id that may not come."""
+        for ids, target in self._edges[state]:
+            if token in ids:
+                return target
+        raise TokenError(f"id {token} may not come here; {len(self.allowed(state))} others may.")
+
+    def accepts(self, ids: Iterable[int]) -> bool:
+        """Whether `ids` is a complete output."""
+        state = self.START
+        try:
+            for token in ids:
+                state = self.step(state, int(token))
+        except TokenError:
+            return False
+        return state == self.end
+
+    def _new(self) -> int:
+        self._edges.append([])
+        return len(self._edges) - 1
+
+    def _add(self, state: int, ids: Sequence[int], target: int | None = None) -> int:
+        """An edge over `ids` to `target`, by default a new state; returns the target."""
+        target = self._new() if target is None else target
+        self._edges[state].append((ids, target))
+        return target
+
+    def _add_image(self, state: int, builder: SequenceBuilder) -> int:
+        start, end = (builder.vocabulary.marker_id(marker) for marker in MARKERS[Segment.IMAGE])
+        rows, columns = builder.image_grid
+        state = self._add(state, [start])
+        for _ in range(rows * columns):
+            state = self._add(state, builder.vocabulary.ranges["image"])
+        return self._add(state, [end])
+
+    def _add_text(self, state: int, builder: SequenceBuilder, max_text: int) -> int:
+        start, end = (builder.vocabulary.marker_id(marker) for marker in MARKERS[Segment.TEXT])
+        state = self._add(self._add(state, [start]), builder.text.plain)  # at least one piece
+        closed = self._new()
+        for _ in range(max_text - 1):
+            self._add(state, [end], closed)
+            state = self._add(state, builder.text.plain)
+        self.limits.add(state)
+        return self._add(state, [end], closed)
+
+    def _add_scene(self, state: int, builder: SequenceBuilder, max_objects: int) -> int:
+        marker = builder.vocabulary.marker_id
+        state = self._add(state, [marker(SCENE_START)])
+        closed = self._new()
+        for _ in range(max_objects):
+            self._add(state, [marker(SCENE_END)], closed)
+            state = self._add(state, [marker(OBJECT_START)])
+            for field in builder.scenes.schema.fields:
+                state = self._add(state, [marker(field.marker)])
+                state = self._add_value(state, field, builder)
+            state = self._add(state, [marker(OBJECT_END)])
+        self.limits.add(state)
+        return self._add(state, [marker(SCENE_END)], closed)
+
+    def _add_value(self, state: int, field: Field, builder: SequenceBuilder) -> int:
+        vocabulary = builder.vocabulary
+        if field.words:
+            return self._add_words(state, tuple(builder.scenes.word_ids[field.name].values()))
+        for axis in field.axes:
+            state = self._add(state, [vocabulary.number_id(value) for value in axis.values])
+        for _ in range(field.num_codes):
+            state = self._add(state, vocabulary.ranges["shape"])
+        return state
+
+    def _add_words(self, state: int, spellings: tuple[tuple[int, ...], ...]) -> int:
+        """A tree of the spellings; all its leaves are one state. No spelling may begin another."""
+        leaf = self._new()
+
+        def grow(node: int, tails: list[tuple[int, ...]]) -> None:
+            for first in dict.fromkeys(tail[0] for tail in tails):
+                rest = [tail[1:] for tail in tails if tail[0] == first]
+                if all(rest):
+                    grow(self._add(node, [first]), rest)
+                elif len(rest) == 1:
+                    self._add(node, [first], leaf)
+                else:
+                    raise TokenError(f"a word is the beginning of another in the text ids {spellings}; rename one.")
+
+        grow(state, list(spellings))
+        # Last words of a length of one share an edge, so that a choice among words is one edge.
+        ends = [ids[0] for ids, target in self._edges[state] if target == leaf]
+        self._edges[state] = [edge for edge in self._edges[state] if edge[1] != leaf] + ([(ends, leaf)] if ends else [])
+        return leaf

@@ -1,0 +1,1 @@
+"""Measures of scenes, images and answers, each with its protocol stated."""

@@ -1,0 +1,1 @@
+"""The networks: embedding, head, language model sizes, image VQGAN, and folding to plain Llama."""

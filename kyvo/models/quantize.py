@@ -1,0 +1,83 @@
+"""A learned codebook: vectors <-> the index of the nearest code, and the care that keeps its codes in use.
+
+The quantizer is VQ-VAE's (https://arxiv.org/abs/1711.00937, equation 3) under the tensor name taming-transformers
+gives it (`embedding.weight`). `DeadCodeRestart` is training-only state and is kept out of the module, so that a
+tokenizer's weights have exactly taming's names.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+
+class Quantized(NamedTuple):
+    """What the quantizer made of a batch of latent maps."""
+
+    values: Tensor  # [B, D, h, w]: the chosen codes; gradients pass straight through to the latents
+    indices: Tensor  # [B, h, w]: int64
+    loss: Tensor  # scalar: codebook + beta * commitment
+
+
+class VectorQuantizer(nn.Module):
+    """Replaces each latent vector by the nearest of `n_embed` codes (squared distance, always in float32)."""
+
+    def __init__(self, *, n_embed: int, embed_dim: int, beta: float = 0.25) -> None:
+        super().__init__()
+        self.beta = beta
+        self.embedding = nn.Embedding(n_embed, embed_dim)
+        nn.init.uniform_(self.embedding.weight, -1.0 / n_embed, 1.0 / n_embed)
+
+    def forward(self, latents: Float[Tensor, "batch dim height width"]) -> Quantized:
+        # bf16 has 8 bits: distances of neighbouring codes would tie and indices would depend on the device.
+        with torch.autocast(latents.device.type, enabled=False):
+            flat = latents.permute(0, 2, 3, 1).float()
+            indices = self.nearest(flat)
+            values = self.embedding(indices)
+            loss = F.mse_loss(values, flat.detach()) + self.beta * F.mse_loss(flat, values.detach())
+            values = flat + (values - flat).detach()
+        return Quantized(values.permute(0, 3, 1, 2).contiguous(), indices, loss)
+
+    @torch.no_grad()
+    def nearest(self, vectors: Float[Tensor, "*points dim"]) -> Int[Tensor, "*points"]:
+        """Index of the nearest code; `|v|^2` is left out because it does not change which code wins."""
+        codes = self.embedding.weight.float()
+        flat = vectors.reshape(-1, codes.shape[1])
+        distances = torch.addmm(codes.square().sum(1), flat, codes.T, alpha=-2.0)
+        return distances.argmin(1).reshape(vectors.shape[:-1])
+
+    def lookup(self, indices: Int[Tensor, "batch height width"]) -> Float[Tensor, "batch dim height width"]:
+        return self.embedding(indices).permute(0, 3, 1, 2).contiguous()
+
+
+class DeadCodeRestart:
+    """Moves codes nobody chose for `patience` steps onto random latents of the current batch.
+
+    Gradients reach only chosen codes, so one that starts far from the data stays unused for ever
+    (https://arxiv.org/abs/2005.00341, section 3.1, restarts them likewise). On the first step all codes count as
+    dead: the codebook starts on the data.
+    """
+
+    def __init__(self, quantizer: VectorQuantizer, *, patience: int, generator: torch.Generator) -> None:
+        self.quantizer = quantizer
+        self.patience = patience
+        self.generator = generator
+        self.idle_steps = torch.full((quantizer.embedding.num_embeddings,), patience)  # [n_embed]
+
+    @torch.no_grad()
+    def before(self, latents: Float[Tensor, "batch dim height width"]) -> int:
+        """Restarts dead codes on the latents about to be quantized; returns how many."""
+        dead = (self.idle_steps >= self.patience).nonzero()[:, 0]
+        if len(dead):
+            flat = latents.detach().permute(0, 2, 3, 1).reshape(-1, latents.shape[1]).float()
+            chosen = torch.randint(len(flat), (len(dead),), generator=self.generator)
+            self.quantizer.embedding.weight[dead] = flat[chosen]
+            self.idle_steps[dead] = 0
+        return len(dead)
+
+    def after(self, indices: Int[Tensor, "batch height width"]) -> None:
+        """Notes which codes the batch chose."""
+        self.idle_steps += 1
+        self.idle_steps[indices.unique()] = 0

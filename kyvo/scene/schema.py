@@ -1,0 +1,340 @@
+"""`SceneSchema`: the fields an object has, their order, markers, words and number bins.
+
+A schema is all that a tokenizer, a grammar and a metric need to know of a data set. The paper's four are here
+(https://arxiv.org/abs/2506.08002, appendix A.2); a user's own is a YAML file read by `SceneSchema.from_yaml`.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import yaml
+
+from kyvo.errors import SceneError
+from kyvo.scene.scene import Camera, Scene, SceneObject, Vector
+
+CLEVR_FOCAL = 35 / 32  # focal length over picture width: Blender's 35 mm lens on a 32 mm sensor
+CLEVR_CAMERA: Vector = (7.48113, -6.50764, 5.34367)  # before its jitter of +-0.5 an axis; it looks at the origin
+
+
+def clevr_camera(width: int, height: int, location: Vector = CLEVR_CAMERA) -> Camera:
+    """CLEVR's camera on a picture of this size (px), by default without jitter."""
+    return Camera.look_at(location=location, focal=CLEVR_FOCAL * width, width=width, height=height)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """One number of a field, on a list of allowed values: real value <-> bin.
+
+    A value comes back as the nearest allowed one, so within half a bin. With a `period` (angles) the
+    distance is taken around the circle, and every value is in range.
+    """
+
+    name: str  # for messages: "x"
+    unit: str  # "clevr", "m" or "rad"
+    values: tuple[float, ...]  # ascending
+    period: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.values or any(a >= b for a, b in zip(self.values, self.values[1:], strict=False)):
+            raise SceneError(f"axis {self.name}: its values must be a rising list with at least one entry.")
+
+    def snap(self, value: float, *, clamp: bool = False) -> float:
+        """The nearest allowed value. Raises SceneError more than half a bin outside, unless `clamp`."""
+        if not math.isfinite(value):
+            raise SceneError(f"{self.name} is {value}; a finite number is needed.")
+        if self.period is not None:
+            turns = np.abs((np.asarray(self.values) - value + self.period / 2) % self.period - self.period / 2)
+            return self.values[int(turns.argmin())]
+        after = bisect_left(self.values, value)
+        near = self.values[max(after - 1, 0) : after + 1]
+        nearest = min(near, key=lambda allowed: abs(allowed - value))
+        if not clamp and abs(nearest - value) > self._half_bin(nearest) + 1e-9:
+            raise SceneError(
+                f"{self.name} is {value:g} {self.unit}; its bins cover {self.values[0]:g} to {self.values[-1]:g} "
+                f"{self.unit}. Rescale the scene, widen the schema's range and retrain, or pass --clamp."
+            )
+        return nearest
+
+    def _half_bin(self, value: float) -> float:
+        """Half the step at the edge nearest to `value`; values inside the range are always within it."""
+        if len(self.values) == 1:
+            return 0.0
+        first = abs(value - self.values[0]) <= abs(value - self.values[-1])
+        edge = (self.values[1] - self.values[0]) if first else (self.values[-1] - self.values[-2])
+        inside = self.values[0] < value < self.values[-1]
+        return math.inf if inside else edge / 2
+
+
+def grid(low: float, high: float, step: float) -> tuple[float, ...]:
+    """`low` to `high` inclusive, equally spaced. Raises SceneError when `step` does not divide the range."""
+    if step <= 0 or high < low:
+        raise SceneError(f"a grid needs low <= high and step > 0, but has {low:g} to {high:g} by {step:g}.")
+    num_steps = round((high - low) / step)
+    if abs(low + num_steps * step - high) > 1e-6 * max(1.0, abs(high)):
+        raise SceneError(f"a step of {step:g} does not divide {low:g} to {high:g}; {num_steps} steps end elsewhere.")
+    return tuple(round(low + index * step, 6) + 0.0 for index in range(num_steps + 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One attribute in an object's token stream: a marker, then a word, some numbers, or shape codes."""
+
+    name: str  # an attribute of SceneObject, or a key of its `extra`
+    marker: str  # "[SIZE]"
+    words: tuple[str, ...] = ()
+    axes: tuple[Axis, ...] = ()
+    num_codes: int = 0
+
+    def __post_init__(self) -> None:
+        if sum([bool(self.words), bool(self.axes), bool(self.num_codes)]) != 1:
+            raise SceneError(f"field {self.name}: give exactly one of words, axes and num_codes.")
+
+    def snap(self, value: Any, *, clamp: bool = False) -> Any:
+        """The nearest value that has tokens. Raises SceneError for a missing or unknown value."""
+        if value is None:
+            raise SceneError(f"{self.name} is missing.")
+        if self.words:
+            if value not in self.words:
+                raise SceneError(f"{self.name} is {value!r}; known are {', '.join(self.words)}.")
+            return value
+        if self.num_codes:
+            if len(value) != self.num_codes:
+                raise SceneError(f"{self.name} has {len(value)} codes; {self.num_codes} are needed.")
+            return tuple(int(code) for code in value)
+        if len(value) != len(self.axes):
+            raise SceneError(f"{self.name} has {len(value)} numbers; {len(self.axes)} are needed.")
+        return tuple(axis.snap(float(number), clamp=clamp) for axis, number in zip(self.axes, value, strict=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneSchema:
+    """The fields of a data set's objects, in token order, and the conventions of its numbers."""
+
+    name: str
+    fields: tuple[Field, ...]
+    frame: str = "world"
+    up_axis: str = "+z"
+    units: str = "clevr"
+    order: Literal["given", "left_to_right"] = "given"
+
+    def __post_init__(self) -> None:
+        for what, names in (("name", [f.name for f in self.fields]), ("marker", [f.marker for f in self.fields])):
+            if len(set(names)) != len(names):
+                raise SceneError(f"schema {self.name}: a field {what} stands twice in {names}.")
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        return tuple(field.marker for field in self.fields)
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """All number values of all axes, ascending: what a vocabulary must hold."""
+        return tuple(sorted({value for field in self.fields for axis in field.axes for value in axis.values}))
+
+    def snap(self, scene: Scene, *, clamp: bool = False) -> Scene:
+        """The nearest scene that has tokens: snapped values, schema fields only, objects in token order.
+
+        Raises SceneError with the place, as in `objects[3].location: x is 3.4 clevr; ...`.
+        """
+        objects = [self._snap_object(item, f"objects[{i}]", clamp) for i, item in enumerate(scene.objects)]
+        if self.order == "left_to_right":
+            objects.sort(key=self._column)
+        return Scene(
+            objects=tuple(objects), schema=self.name, frame=self.frame, up_axis=self.up_axis, units=self.units
+        )
+
+    def _snap_object(self, item: SceneObject, where: str, clamp: bool) -> SceneObject:
+        values = {}
+        for field in self.fields:
+            try:
+                values[field.name] = field.snap(item.get(field.name), clamp=clamp)
+            except SceneError as error:
+                raise SceneError(f"{where}.{field.name}: {error}") from error
+        return SceneObject().with_values(**values)
+
+    def _column(self, item: SceneObject) -> float:
+        """Where the object stands from left to right, in picture widths; world frames use CLEVR's camera."""
+        assert item.location is not None
+        if self.frame == "camera":
+            return item.location[0] / max(item.location[2], 1e-6)
+        return float(clevr_camera(1, 1).project(np.asarray([item.location]))[0, 0])
+
+    def count_clamped(self, scene: Scene) -> int:
+        """How many numbers of `scene` lie outside their bins and would move under `clamp`."""
+        count = 0
+        for item in scene.objects:
+            for field in self.fields:
+                for axis, value in zip(field.axes, item.get(field.name) or (), strict=False):
+                    try:
+                        axis.snap(float(value))
+                    except SceneError:
+                        count += 1
+        return count
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, read back by `from_dict`; what model folders and YAML files hold."""
+        fields = []
+        for field in self.fields:
+            row: dict[str, Any] = {"name": field.name, "marker": field.marker}
+            if field.words:
+                row["words"] = list(field.words)
+            if field.num_codes:
+                row["num_codes"] = field.num_codes
+            if field.axes:
+                row["axes"] = [
+                    {"name": axis.name, "unit": axis.unit, "values": list(axis.values)}
+                    | ({} if axis.period is None else {"period": axis.period})
+                    for axis in field.axes
+                ]
+            fields.append(row)
+        head = {name: getattr(self, name) for name in ("name", "frame", "up_axis", "units", "order")}
+        return {**head, "fields": fields}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "SceneSchema":
+        """Inverse of `to_dict`. An axis may give `low`, `high`, `step` instead of `values`."""
+        try:
+            fields = tuple(_field_from_dict(row) for row in data["fields"])
+            head = {key: value for key, value in data.items() if key != "fields"}
+            return cls(fields=fields, **head)
+        except KeyError as error:
+            raise SceneError(f"schema {data.get('name', '?')}: the key {error} is missing.") from error
+        except TypeError as error:
+            raise SceneError(f"schema {data.get('name', '?')}: {error}.") from error
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> "SceneSchema":
+        """A user's schema file; docs/scene-format.md shows one."""
+        try:
+            data = yaml.safe_load(Path(path).read_text())
+        except (OSError, yaml.YAMLError) as error:
+            raise SceneError(f"{path}: not a readable YAML file ({error}).") from error
+        if not isinstance(data, dict):
+            raise SceneError(f"{path}: a schema is a mapping with name and fields, but this is a {type(data).__name__}.")
+        try:
+            return cls.from_dict(data)
+        except SceneError as error:
+            raise SceneError(f"{path}: {error}") from error
+
+
+def _field_from_dict(row: Mapping[str, Any]) -> Field:
+    axes = []
+    for axis in row.get("axes", ()):
+        values = axis["values"] if "values" in axis else grid(axis["low"], axis["high"], axis["step"])
+        axes.append(
+            Axis(
+                name=axis["name"],
+                unit=axis.get("unit", "m"),
+                values=tuple(float(value) for value in values),
+                period=axis.get("period"),
+            )
+        )
+    return Field(
+        name=row["name"],
+        marker=row["marker"],
+        words=tuple(row.get("words", ())),
+        axes=tuple(axes),
+        num_codes=row.get("num_codes", 0),
+    )
+
+
+def _axes(unit: str, **values: tuple[float, ...]) -> tuple[Axis, ...]:
+    return tuple(Axis(name=name, unit=unit, values=allowed) for name, allowed in values.items())
+
+
+def clevr_schema(granularity: float = 0.05) -> SceneSchema:
+    """CLEVR: size, colour, material, shape, and x, y, z on one grid over [-3, 3]."""
+    floor = grid(-3, 3, granularity)
+    return SceneSchema(
+        name="clevr",
+        order="left_to_right",
+        fields=(
+            Field(name="size", marker="[SIZE]", words=("large", "small")),
+            Field(
+                name="color",
+                marker="[COLOR]",
+                words=("gray", "red", "blue", "green", "brown", "purple", "cyan", "yellow"),
+            ),
+            Field(name="material", marker="[MATERIAL]", words=("rubber", "metal")),
+            Field(name="shape", marker="[SHAPE]", words=("cube", "sphere", "cylinder")),
+            Field(name="location", marker="[LOCATION]", axes=_axes("clevr", x=floor, y=floor, z=floor)),
+        ),
+    )
+
+
+def objaworld_schema(granularity: float = 0.05) -> SceneSchema:
+    """ObjaWorld: shape, location and pose. Angles wrap: those beyond +-3 rad take the nearer end, within 0.15 rad."""
+    floor = grid(-3, 3, granularity)
+    turn = tuple(Axis(name=name, unit="rad", values=floor, period=2 * math.pi) for name in ("about_x", "about_y", "about_z"))
+    return SceneSchema(
+        name="objaworld",
+        fields=(
+            Field(name="shape", marker="[SHAPE]", words=("person", "bench", "lamppost", "bird", "sofa", "table")),
+            Field(name="location", marker="[LOCATION]", axes=_axes("clevr", x=floor, y=floor, z=floor)),
+            Field(name="pose", marker="[POSE]", axes=turn),
+        ),
+    )
+
+
+def objaworld_shapes_schema(granularity: float = 0.05) -> SceneSchema:
+    """ObjaWorld with explicit shapes: 512 codes of the 3D VQ-VAE in place of the shape's name."""
+    named = objaworld_schema(granularity)
+    codes = Field(name="shape_codes", marker="[SHAPE]", num_codes=512)
+    return replace(named, name="objaworld-shapes", fields=(codes, *named.fields[1:]))
+
+
+def objectron_schema() -> SceneSchema:
+    """Objectron on the released bins (`"%.2f"` strings): fine near the optical axis, coarse far away. Camera frame, m."""
+    near = grid(-0.2, 0.2, 0.01)
+    far = (*grid(0, 3, 0.05), 5.0, 7.5, 10.0, 12.5, 15.0, 17.5)
+    unit = grid(0, 1, 0.05)
+    categories = ("bicycle", "book", "bottle", "camera", "cereal_box", "chair", "cup", "laptop", "shoe")
+    return SceneSchema(
+        name="objectron",
+        frame="camera",
+        up_axis="-y",
+        units="m",
+        fields=(
+            Field(name="category", marker="[CATEGORY]", words=categories),
+            Field(name="location", marker="[CENTER_CAM]", axes=_axes("m", x=near, y=grid(-0.2, 0.1, 0.01), z=far)),
+            Field(
+                name="dimensions",
+                marker="[DIMENSIONS]",
+                axes=_axes("m", width=unit, height=grid(0, 1.2, 0.05), length=unit),
+            ),
+        ),
+    )
+
+
+def arkitscenes_schema() -> SceneSchema:
+    """ARKitScenes: our bins (none were published), 0.05 m over a room. Camera frame, m."""
+    side, depth, extent = grid(-3, 3, 0.05), grid(0, 6, 0.05), grid(0, 4, 0.05)
+    categories = (
+        "bathtub", "bed", "cabinet", "chair", "fireplace", "machine", "oven", "refrigerator",
+        "shelves", "sink", "sofa", "stove", "table", "television", "toilet",
+    )  # fmt: skip
+    return SceneSchema(
+        name="arkitscenes",
+        frame="camera",
+        up_axis="-y",
+        units="m",
+        fields=(
+            Field(name="category", marker="[CATEGORY]", words=categories),
+            Field(name="location", marker="[CENTER_CAM]", axes=_axes("m", x=side, y=side, z=depth)),
+            Field(name="dimensions", marker="[DIMENSIONS]", axes=_axes("m", width=extent, height=extent, length=extent)),
+        ),
+    )
+
+
+SCHEMAS = {
+    "clevr": clevr_schema,
+    "objaworld": objaworld_schema,
+    "objaworld-shapes": objaworld_shapes_schema,
+    "objectron": objectron_schema,
+    "arkitscenes": arkitscenes_schema,
+}

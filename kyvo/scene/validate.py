@@ -1,0 +1,93 @@
+"""All faults of a scene file in one pass, where the reader stops at the first one.
+
+The JSON Schema (scene.schema.json) says what a file looks like; a `SceneSchema` says which values its objects may have.
+"""
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from kyvo.errors import SceneError
+from kyvo.scene.files import VERSION, non_finite, read_json
+from kyvo.scene.schema import Field, SceneSchema
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of scene files."""
+    return json.loads(files("kyvo.scene").joinpath("scene.schema.json").read_text(encoding="utf-8"))
+
+
+def validate(data: Any, schema: SceneSchema | None = None) -> list[str]:
+    """What is wrong with the content of a scene file, each fault with its place; empty when nothing is.
+
+    Args:
+        data: what `json.load` gave.
+        schema: also checks the conventions, and that each object has each field with a value that has a bin or a word.
+    """
+    version = data.get("version") if isinstance(data, dict) else None
+    if isinstance(version, int) and version > VERSION:
+        return [f"version is {version}; this Kyvo reads up to {VERSION}. Upgrade Kyvo."]
+    faults = [f"{place} is not finite; a finite number is needed." for place in non_finite(data)]
+    bad_objects = set()
+    for error in sorted(_validator().iter_errors(data), key=lambda error: [str(part) for part in error.absolute_path]):
+        path = list(error.absolute_path)
+        bad_objects.add(tuple(path[:2]))
+        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+        message = error.message if len(error.message) <= 200 else f"{error.message[:197]}..."
+        faults.append(f"{place}: {message}." if place else f"{message}.")
+    if schema is not None and isinstance(data, dict):
+        faults += _convention_faults(data, schema)
+        rows = data.get("objects")
+        for index, row in enumerate(rows if isinstance(rows, list) else []):
+            if ("objects", index) not in bad_objects:
+                faults += [fault for field in schema.fields for fault in _field_faults(row, field, f"objects[{index}]")]
+    return faults
+
+
+def validate_file(path: str | Path, schema: SceneSchema | None = None) -> list[str]:
+    """The faults of a file, an unreadable one included; each begins with the file's name."""
+    try:
+        data = read_json(path)
+    except SceneError as error:
+        return [str(error)]
+    return [f"{path}: {fault}" for fault in validate(data, schema)]
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    return Draft202012Validator(json_schema())
+
+
+def _convention_faults(data: dict[str, Any], schema: SceneSchema) -> Iterator[str]:
+    wanted = {"schema": schema.name, "frame": schema.frame, "up_axis": schema.up_axis, "units": schema.units}
+    for name, value in wanted.items():
+        if isinstance(data.get(name), str) and data[name] != value:
+            yield f"{name} is {data[name]!r}; the schema {schema.name} needs {value!r}."
+
+
+def _field_faults(row: dict[str, Any], field: Field, where: str) -> Iterator[str]:
+    value = row.get(field.name)
+    try:
+        if field.axes and isinstance(value, list) and len(value) == len(field.axes):
+            for axis, number in zip(field.axes, value, strict=True):
+                try:
+                    axis.snap(float(number))
+                except SceneError as error:
+                    yield f"{where}.{field.name}: {error}"
+        else:
+            field.snap(value)
+    except SceneError as error:
+        yield f"{where}.{field.name}: {error}"
+    except (TypeError, ValueError):  # a field of the user's own, whose type the JSON Schema does not know
+        yield f"{where}.{field.name} is {value!r}; the schema needs {_fits(field)}."
+
+
+def _fits(field: Field) -> str:
+    if field.words:
+        return f"one of {', '.join(field.words)}"
+    return f"a list of {field.num_codes} codes" if field.num_codes else f"a list of {len(field.axes)} numbers"

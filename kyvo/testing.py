@@ -1,0 +1,97 @@
+"""Tiny real models, tokenizers and scenes, for tests here and at users'. Needs `hypothesis` for `scenes`."""
+
+from functools import cache
+from pathlib import Path
+
+import torch
+from hypothesis import strategies as st
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from kyvo.api import Kyvo
+from kyvo.models.vqgan import VQGAN, VQGANConfig
+from kyvo.scene.scene import Scene, SceneObject
+from kyvo.scene.schema import Axis, Field, SceneSchema, clevr_schema
+from kyvo.tokenizers.image import ImageTokenizer
+from kyvo.tokenizers.processor import Processor
+from kyvo.tokenizers.sequence import SequenceBuilder
+from kyvo.tokenizers.text import SentencePieceText
+from kyvo.tokenizers.vocabulary import Vocabulary
+
+
+@cache
+def tiny_text() -> SentencePieceText:
+    """The bundled text tokenizer: some 400 pieces, and bytes for the rest."""
+    return SentencePieceText(Path(__file__).parent / "assets" / "mini" / "tokenizer.model")
+
+
+def tiny_builder(schema: SceneSchema | None = None, image_grid: tuple[int, int] = (3, 4)) -> SequenceBuilder:
+    """Sequences over 16 image codes and 32 shape codes."""
+    schema = schema or clevr_schema()
+    text = tiny_text()
+    vocabulary = Vocabulary.for_schema(schema, num_text=text.size, num_image_codes=16, num_shape_codes=32)
+    return SequenceBuilder(vocabulary=vocabulary, schema=schema, text=text, image_grid=image_grid)
+
+
+def tiny_llama(vocab_size: int, *, seed: int = 0) -> LlamaForCausalLM:
+    """A Llama of width 32 and two layers with random weights, large enough that its choices vary."""
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=vocab_size,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        initializer_range=0.5,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def tiny_image() -> ImageTokenizer:
+    """A VQGAN with random weights: 24x16 px -> 3x2 of 16 codes."""
+    torch.manual_seed(0)
+    config = VQGANConfig(
+        width=24, height=16, ch=32, ch_mult=(1, 1, 1, 1), num_res_blocks=1, attn_resolutions=(),
+        z_channels=4, embed_dim=4, n_embed=16,
+    )  # fmt: skip
+    model = VQGAN(config)
+    torch.nn.init.normal_(model.quantize.embedding.weight)  # so that pictures differ in their codes
+    return ImageTokenizer(model)
+
+
+def tiny_processor() -> Processor:
+    """CLEVR's schema, the bundled text tokenizer and a random image tokenizer of 16 codes."""
+    schema, text = clevr_schema(), tiny_text()
+    vocabulary = Vocabulary.for_schema(schema, num_text=text.size, num_image_codes=16)
+    return Processor(vocabulary=vocabulary, schema=schema, text=text, image=tiny_image())
+
+
+def tiny_kyvo(*, seed: int = 0) -> Kyvo:
+    """A whole model with random weights: what it says is nonsense, how it says it is not."""
+    processor = tiny_processor()
+    return Kyvo(model=tiny_llama(len(processor.vocabulary), seed=seed), processor=processor)
+
+
+def scenes(schema: SceneSchema, *, max_objects: int = 6) -> st.SearchStrategy[Scene]:
+    """Scenes that the schema can hold, values between its bins included."""
+    item = st.fixed_dictionaries({field.name: _values(field) for field in schema.fields}).map(
+        lambda values: SceneObject().with_values(**values)
+    )
+    return st.lists(item, max_size=max_objects).map(
+        lambda objects: Scene(
+            objects=tuple(objects), schema=schema.name, frame=schema.frame, up_axis=schema.up_axis, units=schema.units
+        )
+    )
+
+
+def _values(field: Field) -> st.SearchStrategy:
+    if field.words:
+        return st.sampled_from(field.words)
+    if field.num_codes:
+        return st.lists(st.integers(0, 31), min_size=field.num_codes, max_size=field.num_codes).map(tuple)
+    return st.tuples(*(_number(axis) for axis in field.axes))
+
+
+def _number(axis: Axis) -> st.SearchStrategy[float]:
+    return st.floats(axis.values[0], axis.values[-1], allow_nan=False)

@@ -1,0 +1,1 @@
+"""Everything <-> ids: the vocabulary and what turns text, scenes and pictures into it and back."""

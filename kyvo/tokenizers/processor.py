@@ -1,0 +1,85 @@
+"""`Processor`: all that stands between content and ids, as a model folder holds it.
+
+```
+vocabulary.json  schema.json  sequence.json  tokenizer.model  image_tokenizer.json  image_tokenizer.safetensors
+```
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kyvo.errors import CheckpointError
+from kyvo.scene.schema import SceneSchema
+from kyvo.tokenizers.image import ImageTokenizer
+from kyvo.tokenizers.sequence import SequenceBuilder
+from kyvo.tokenizers.text import TextTokenizer, load_text
+from kyvo.tokenizers.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processor:
+    """The vocabulary, schema and tokenizers that belong together, and the sequences they make."""
+
+    vocabulary: Vocabulary
+    schema: SceneSchema
+    text: TextTokenizer
+    image: ImageTokenizer
+    center_first: bool = True
+
+    def __post_init__(self) -> None:
+        if self.image.config.n_embed != self.vocabulary.num_image_codes:
+            raise CheckpointError(
+                f"the image tokenizer has {self.image.config.n_embed} codes, the vocabulary {self.vocabulary.name!r} "
+                f"{self.vocabulary.num_image_codes}; they must be made for each other."
+            )
+        assert self.builder  # refuses a schema, text tokenizer and vocabulary that do not fit
+
+    @property
+    def builder(self) -> SequenceBuilder:
+        return SequenceBuilder(
+            vocabulary=self.vocabulary,
+            schema=self.schema,
+            text=self.text,
+            image_grid=(self.image.config.rows, self.image.config.columns),
+            center_first=self.center_first,
+        )
+
+    def save(self, folder: str | Path) -> None:
+        """Writes the files into `folder`, which a model may share."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_json(folder / "vocabulary.json", self.vocabulary.to_dict())
+        _write_json(folder / "schema.json", self.schema.to_dict())
+        _write_json(folder / "sequence.json", {"center_first": self.center_first})
+        self.text.save(folder)
+        self.image.save(folder)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> "Processor":
+        """Inverse of `save`. Raises CheckpointError naming the file that is missing or does not fit the others."""
+        folder = Path(folder)
+        return cls(
+            vocabulary=Vocabulary.from_dict(_read_json(folder / "vocabulary.json")),
+            schema=SceneSchema.from_dict(_read_json(folder / "schema.json")),
+            text=load_text(folder / "tokenizer.model"),
+            image=ImageTokenizer.from_pretrained(folder),
+            **_read_json(folder / "sequence.json"),
+        )
+
+
+def _write_json(path: Path, data: dict[str, Any]) -> None:
+    path.write_text(json.dumps(data, indent=1) + "\n")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: cannot be read ({error.strerror}). A Kyvo model folder has it; "
+            "one that a training run is still writing, or a plain Llama folder, has not."
+        ) from error
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{path}: not JSON ({error}).") from error

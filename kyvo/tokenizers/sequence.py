@@ -1,0 +1,178 @@
+"""`SequenceBuilder`: segments -> ids, labels, loss weights and two-way spans; and ids -> segments.
+
+```
+[BOS] inputs [OUTPUT-START] outputs [EOS]        labels only from the first output on
+[IMAGE-START] codes [IMAGE-END]   [SCENE-START] ... [SCENE-END]   [TEXT-START] text [TEXT-END]
+```
+Output pictures are written from the centre outwards (`order.py`), and their first codes weigh more in the loss,
+since all the others follow them (https://arxiv.org/abs/2506.08002, section 3.3).
+"""
+
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass
+
+import numpy as np
+
+from kyvo.errors import TokenError
+from kyvo.scene.schema import SceneSchema
+from kyvo.tokenizers.order import reorder, restore
+from kyvo.tokenizers.scene import SceneTokenizer
+from kyvo.tokenizers.tasks import Segment, Segments, Task
+from kyvo.tokenizers.text import TextTokenizer
+from kyvo.tokenizers.vocabulary import (
+    IMAGE_END,
+    IMAGE_START,
+    OUTPUT,
+    SCENE_END,
+    SCENE_START,
+    TEXT_END,
+    TEXT_START,
+    Vocabulary,
+)
+
+Ids = SequenceOf[int] | np.ndarray  # int64 [seq]
+IGNORE = -100  # a label that is not learnt
+
+MARKERS = {
+    Segment.IMAGE: (IMAGE_START, IMAGE_END),
+    Segment.SCENE: (SCENE_START, SCENE_END),
+    Segment.TEXT: (TEXT_START, TEXT_END),
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sequence:
+    """One training sample. Labels are not shifted: `labels[i]` is `ids[i]` or IGNORE."""
+
+    ids: np.ndarray  # int64 [seq]
+    labels: np.ndarray  # int64 [seq]
+    weights: np.ndarray  # float32 [seq], loss weight of each label; 0 where there is none
+    spans: tuple[tuple[int, int], ...]  # [start, stop) of tokens that attend both ways
+
+
+class SequenceBuilder:
+    """Builds and parses the sequences of every task for one vocabulary, schema and picture grid."""
+
+    def __init__(
+        self,
+        *,
+        vocabulary: Vocabulary,
+        schema: SceneSchema,
+        text: TextTokenizer,
+        image_grid: tuple[int, int],  # rows, columns of image codes
+        center_first: bool = True,
+        num_heavy: int = 5,  # first codes of an output picture ...
+        heavy_weight: float = 10.0,  # ... and their loss weight
+    ) -> None:
+        self.vocabulary = vocabulary
+        self.text = text
+        self.scenes = SceneTokenizer(schema=schema, vocabulary=vocabulary, text=text)
+        self.image_grid = image_grid
+        self.center_first = center_first
+        self.num_heavy = num_heavy
+        self.heavy_weight = heavy_weight
+
+    def prompt(self, task: Task, given: Segments, *, clamp: bool = False) -> list[int]:
+        """Ids up to and with [OUTPUT-START]: what a model completes."""
+        _check_kinds(task, "input", task.inputs, given)
+        ids = [self.text.bos_id]
+        for segment in task.inputs:
+            ids.extend(self._encode(segment, given, output=False, clamp=clamp))
+        return [*ids, self.vocabulary.marker_id(OUTPUT)]
+
+    def build(self, task: Task, given: Segments, wanted: Segments, *, clamp: bool = False) -> Sequence:
+        """The training sequence of one sample. Raises TokenError when the segments do not fit the task."""
+        _check_kinds(task, "output", task.outputs, wanted)
+        prompt = self.prompt(task, given, clamp=clamp)
+        outputs: list[int] = []
+        weights: list[float] = []
+        for segment in task.outputs:
+            ids = self._encode(segment, wanted, output=True, clamp=clamp)
+            heavy = range(1, 1 + self.num_heavy) if segment is Segment.IMAGE else range(0)  # 0 is [IMAGE-START]
+            outputs.extend(ids)
+            weights.extend(self.heavy_weight if place in heavy else 1.0 for place in range(len(ids)))
+        ids = np.array([*prompt, *outputs, self.text.eos_id])
+        labels = np.where(np.arange(len(ids)) < len(prompt), IGNORE, ids)
+        return Sequence(
+            ids=ids,
+            labels=labels,
+            weights=np.array([*[0.0] * len(prompt), *weights, 1.0], dtype=np.float32),
+            spans=self._spans(ids),
+        )
+
+    def parse(self, task: Task, ids: Ids) -> tuple[Segments, Segments]:
+        """Inverse of `build`: what was given and what came out. Raises TokenError for ids that are no such sequence."""
+        ids = [int(token) for token in ids]
+        output = self.vocabulary.marker_id(OUTPUT)
+        if not ids or ids[0] != self.text.bos_id or output not in ids:
+            raise TokenError(f"a sequence starts with id {self.text.bos_id} and has one {OUTPUT}; this has not.")
+        split = ids.index(output)
+        return self._decode(task.inputs, ids[1:split], output=False), self.parse_output(task, ids[split + 1 :])
+
+    def parse_output(self, task: Task, ids: Ids) -> Segments:
+        """The ids after [OUTPUT-START], with the closing EOS -> segments."""
+        ids = [int(token) for token in ids]
+        if not ids or ids[-1] != self.text.eos_id:
+            raise TokenError(f"an output ends with the id {self.text.eos_id}; this one of {len(ids)} ids does not.")
+        return self._decode(task.outputs, ids[:-1], output=True)
+
+    def _encode(self, segment: Segment, content: Segments, *, output: bool, clamp: bool) -> list[int]:
+        if segment is Segment.SCENE:
+            assert content.scene is not None
+            return self.scenes.encode(content.scene, clamp=clamp)
+        start, end = (self.vocabulary.marker_id(marker) for marker in MARKERS[segment])
+        if segment is Segment.TEXT:
+            assert content.text is not None
+            return [start, *self.text.encode(content.text), end]
+        codes = np.asarray(content.image).reshape(-1)
+        rows, columns = self.image_grid
+        if len(codes) != rows * columns:
+            raise TokenError(f"a picture here has {rows} x {columns} = {rows * columns} codes, but {len(codes)} were given.")
+        if output and self.center_first:
+            codes = reorder(codes, rows, columns)
+        return [start, *(self.vocabulary.image_id(int(code)) for code in codes), end]
+
+    def _decode(self, segments: tuple[Segment, ...], ids: list[int], *, output: bool) -> Segments:
+        content: dict[str, object] = {}
+        for segment in segments:
+            length = self._length(segment, ids)
+            content[segment.value] = self._decode_one(segment, ids[:length], output=output)
+            ids = ids[length:]
+        if ids:
+            raise TokenError(f"{len(ids)} ids are left after the last segment, the first is {ids[0]}.")
+        return Segments(**content)  # type: ignore[arg-type]
+
+    def _length(self, segment: Segment, ids: list[int]) -> int:
+        """How many ids the segment at the head of `ids` has, its two markers counted in."""
+        start, end = MARKERS[segment]
+        if not ids or ids[0] != self.vocabulary.marker_id(start) or self.vocabulary.marker_id(end) not in ids:
+            raise TokenError(f"a {segment.value} stands between {start} and {end}, but the ids go on with {ids[:3]}.")
+        return ids.index(self.vocabulary.marker_id(end)) + 1
+
+    def _decode_one(self, segment: Segment, ids: list[int], *, output: bool) -> object:
+        if segment is Segment.SCENE:
+            return self.scenes.decode(ids)
+        inner = ids[1:-1]
+        if segment is Segment.TEXT:
+            if any(token not in self.text.plain for token in inner):
+                raise TokenError("a text holds ids that are no text.")
+            return self.text.decode(inner)
+        rows, columns = self.image_grid
+        allowed = self.vocabulary.ranges["image"]
+        if len(inner) != rows * columns or any(token not in allowed for token in inner):
+            raise TokenError(f"a picture has {rows * columns} image codes; {len(inner)} ids stand between its markers.")
+        codes = np.array(inner) - allowed.start
+        return restore(codes, rows, columns) if output and self.center_first else codes
+
+    def _spans(self, ids: np.ndarray) -> tuple[tuple[int, int], ...]:
+        """Runs of shape codes: a shape has no first and last part, so its tokens see one another."""
+        codes = self.vocabulary.ranges["shape"]
+        inside = np.concatenate([[0], (ids >= codes.start) & (ids < codes.stop), [0]]).astype(int)
+        edges = np.flatnonzero(np.diff(inside))
+        return tuple((int(start), int(stop)) for start, stop in edges.reshape(-1, 2))
+
+
+def _check_kinds(task: Task, side: str, needed: tuple[Segment, ...], content: Segments) -> None:
+    if content.kinds != frozenset(needed):
+        found = ", ".join(sorted(content.kinds)) or "nothing"
+        raise TokenError(f"the {side} of {task.name} is {', '.join(needed)}; {found} was given.")

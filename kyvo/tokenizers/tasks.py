@@ -1,0 +1,66 @@
+"""The tasks: which segments go in and which come out. Four rows of one table; a user can add a fifth.
+
+From https://arxiv.org/abs/2506.08002, section 3: image before scene before text in the input (editing .8666
+against .8350 the other way round), and the picture before the scene in the output.
+"""
+
+from dataclasses import dataclass, fields
+from enum import StrEnum
+
+import numpy as np
+
+from kyvo.scene.scene import Scene
+
+
+class Segment(StrEnum):
+    """A kind of content in a sequence."""
+
+    IMAGE = "image"
+    SCENE = "scene"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    name: str
+    inputs: tuple[Segment, ...]
+    outputs: tuple[Segment, ...]
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task(name="rendering", inputs=(Segment.SCENE,), outputs=(Segment.IMAGE,)),
+        Task(name="recognition", inputs=(Segment.IMAGE,), outputs=(Segment.SCENE,)),
+        Task(
+            name="editing",
+            inputs=(Segment.IMAGE, Segment.SCENE, Segment.TEXT),
+            outputs=(Segment.IMAGE, Segment.SCENE),
+        ),
+        Task(
+            name="question_answering",
+            inputs=(Segment.IMAGE, Segment.SCENE, Segment.TEXT),
+            outputs=(Segment.TEXT,),
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Segments:
+    """The content of one side of a task: at most one segment of each kind."""
+
+    image: np.ndarray | None = None  # [rows * columns] image codes, row-major
+    scene: Scene | None = None
+    text: str | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Segments):
+            return NotImplemented
+        same_image = (self.image is None) == (other.image is None) and np.array_equal(self.image, other.image)  # type: ignore[arg-type]
+        return same_image and self.scene == other.scene and self.text == other.text
+
+    @property
+    def kinds(self) -> frozenset[Segment]:
+        """The segments that are there."""
+        return frozenset(Segment(entry.name) for entry in fields(self) if getattr(self, entry.name) is not None)

@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+import torch
+from transformers import LlamaForCausalLM
+
+from kyvo.generation.confidence import object_confidences
+from kyvo.generation.engine import decode
+from kyvo.generation.grammar import Grammar
+from kyvo.testing import tiny_builder, tiny_llama
+from kyvo.tokenizers.tasks import TASKS, Segments
+
+BUILDER = tiny_builder()
+
+
+def random_prompts(task_name: str, count: int, *, seed: int = 0) -> list[list[int]]:
+    """Prompts over random pictures, with scenes of different lengths and a text where the task has them."""
+    random = np.random.default_rng(seed)
+    grammar = Grammar.for_task(TASKS["recognition"], BUILDER, max_objects=4)
+    prompts = []
+    for _ in range(count):
+        state, ids = Grammar.START, []
+        while state != grammar.end:
+            ids.append(int(random.choice(grammar.allowed(state))))
+            state = grammar.step(state, ids[-1])
+        content = {
+            "image": random.integers(0, 16, 12),
+            "scene": BUILDER.parse_output(TASKS["recognition"], ids).scene,
+            "text": "What is it?",
+        }
+        task = TASKS[task_name]
+        prompts.append(BUILDER.prompt(task, Segments(**{kind.value: content[kind.value] for kind in task.inputs})))
+    return prompts
+
+
+def slow_twin(model: LlamaForCausalLM, prompt: list[int], grammar: Grammar) -> list[int]:
+    """Greedy decoding without a cache, without a batch, and without skipping forced ids."""
+    state, ids = Grammar.START, list(prompt)
+    with torch.inference_mode():
+        while state != grammar.end:
+            logits = model(torch.tensor([ids])).logits[0, -1]
+            allowed = torch.from_numpy(grammar.allowed(state))
+            ids.append(int(allowed[logits[allowed].argmax()]))
+            state = grammar.step(state, ids[-1])
+    return ids[len(prompt) :]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_batch_decodes_as_each_row_alone_without_a_cache(task):
+    model = tiny_llama(len(BUILDER.vocabulary))
+    grammar = Grammar.for_task(TASKS[task], BUILDER, max_objects=3, max_text=6)
+    prompts = random_prompts(task, 4)
+    together = [row.ids for row in decode(model, prompts, [grammar] * 4)]
+    assert together == [slow_twin(model, prompt, grammar) for prompt in prompts]
+
+
+def test_rows_of_different_tasks_decode_together():
+    model = tiny_llama(len(BUILDER.vocabulary))
+    names = list(TASKS)
+    grammars = [Grammar.for_task(TASKS[name], BUILDER, max_objects=3, max_text=6) for name in names]
+    prompts = [random_prompts(name, 1)[0] for name in names]
+    alone = [decode(model, [prompt], [grammar])[0].ids for prompt, grammar in zip(prompts, grammars, strict=True)]
+    assert [row.ids for row in decode(model, prompts, grammars)] == alone
+
+
+def test_every_output_of_random_weights_parses_in_a_thousand_decodes():
+    count = 0
+    for seed in range(10):
+        model = tiny_llama(len(BUILDER.vocabulary), seed=seed)
+        for name, task in TASKS.items():
+            grammar = Grammar.for_task(task, BUILDER, max_objects=4, max_text=8)
+            for row in decode(model, random_prompts(name, 25, seed=seed), [grammar] * 25):
+                assert BUILDER.parse_output(task, row.ids).kinds == set(task.outputs)
+                count += 1
+    assert count == 1000
+
+
+def test_an_output_that_reaches_its_limit_is_called_truncated():
+    grammar = Grammar.for_task(TASKS["recognition"], BUILDER, max_objects=1)
+    start = BUILDER.vocabulary.marker_id("[OBJECT-START]")
+    for bias, truncated in ((1e4, True), (-1e4, False)):
+        model = tiny_llama(len(BUILDER.vocabulary))
+        model.lm_head = _Biased(model.lm_head, start, bias)
+        row = decode(model, random_prompts("recognition", 1), [grammar])[0]
+        scene = BUILDER.parse_output(TASKS["recognition"], row.ids).scene
+        assert (len(scene), row.truncated) == (int(truncated), truncated)
+
+
+class _Biased(torch.nn.Module):
+    """An output head that wants, or does not want, one id."""
+
+    def __init__(self, head: torch.nn.Module, token: int, bias: float) -> None:
+        super().__init__()
+        self.head, self.token, self.bias = head, token, bias
+
+    def forward(self, hidden):
+        logits = self.head(hidden)
+        logits[..., self.token] += self.bias
+        return logits
+
+
+def test_each_object_has_the_geometric_mean_of_its_choices_as_confidence():
+    marker = BUILDER.vocabulary.marker_id
+    ids = [marker("[SCENE-START]"), marker("[OBJECT-START]"), 4, 5, marker("[OBJECT-END]"), marker("[SCENE-END]")]
+    assert object_confidences(ids, [1.0, 1.0, 0.25, 1.0, 1.0, 0.9], BUILDER.vocabulary) == [0.25]
+    assert object_confidences(ids, [1.0, 0.64, 0.25, 1.0, 1.0, 0.9], BUILDER.vocabulary) == pytest.approx([0.4])

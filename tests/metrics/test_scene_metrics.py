@@ -1,0 +1,139 @@
+"""The Jaccard index against a slow twin and by hand."""
+
+from itertools import permutations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kyvo.errors import SceneError
+from kyvo.metrics.scenes import CLEVR_TAUS, Criterion, jaccard, mean_jaccard, optimal_jaccard
+from kyvo.scene.scene import Scene, SceneObject
+
+
+def thing(x, y=0.0, z=0.7, color="red"):
+    return SceneObject(shape="cube", size="large", material="metal", color=color, location=(x, y, z))
+
+
+def scene(*objects):
+    return Scene(objects=objects)
+
+
+def slow_matches(a, b, tau):
+    same = (a.shape, a.size, a.color, a.material) == (b.shape, b.size, b.color, b.material)
+    return same and ((a.location[0] - b.location[0]) ** 2 + (a.location[1] - b.location[1]) ** 2) ** 0.5 < tau
+
+
+def slow_jaccard(predicted, truth, tau):
+    left, hits = list(truth.objects), 0
+    for item in predicted.objects:
+        for candidate in left:
+            if slow_matches(item, candidate, tau):
+                left.remove(candidate)
+                hits += 1
+                break
+    union = len(predicted.objects) + len(truth.objects) - hits
+    return hits / union if union else 1.0
+
+
+def slow_optimal(predicted, truth, tau):
+    few, many = sorted([predicted.objects, truth.objects], key=len)
+    hits = max(
+        sum(slow_matches(a, b, tau) for a, b in zip(few, order, strict=True)) for order in permutations(many, len(few))
+    )
+    union = len(few) + len(many) - hits
+    return hits / union if union else 1.0
+
+
+crowded = st.lists(
+    st.builds(
+        thing,
+        st.integers(-4, 4).map(lambda step: step * 0.06),
+        st.integers(-2, 2).map(lambda step: step * 0.06),
+        st.sampled_from([0.35, 0.7]),
+        st.sampled_from(["red", "blue"]),
+    ),
+    max_size=5,
+).map(lambda objects: scene(*objects))
+
+
+@settings(max_examples=200)
+@given(predicted=crowded, truth=crowded, tau=st.sampled_from(CLEVR_TAUS))
+def test_both_indices_equal_their_slow_twins_and_the_optimal_is_never_lower(predicted, truth, tau):
+    greedy, optimal = jaccard(predicted, truth, tau=tau), optimal_jaccard(predicted, truth, tau=tau)
+    assert greedy == slow_jaccard(predicted, truth, tau)
+    assert optimal == slow_optimal(predicted, truth, tau)
+    assert greedy <= optimal
+
+
+def test_the_papers_index_depends_on_the_order_where_the_optimal_does_not():
+    predicted, truth = scene(thing(0.1), thing(0.0)), scene(thing(0.08), thing(0.2))
+    # the first prediction takes the truth at 0.08, which the second one needed
+    assert jaccard(predicted, truth, tau=0.15) == 1 / 3
+    assert jaccard(scene(thing(0.0), thing(0.1)), truth, tau=0.15) == 1.0
+    assert optimal_jaccard(predicted, truth, tau=0.15) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("predicted", "truth", "score"),
+    [
+        (scene(), scene(), 1.0),
+        (scene(), scene(thing(0.0)), 0.0),
+        (scene(thing(0.0)), scene(), 0.0),
+        (scene(thing(0.0)), scene(thing(0.0)), 1.0),
+        (scene(thing(0.0)), scene(thing(0.0, color="blue")), 0.0),
+        (scene(thing(0.25)), scene(thing(0.0)), 0.0),  # tau itself is too far
+        (scene(thing(0.249)), scene(thing(0.0)), 1.0),
+        (scene(thing(0.0, z=0.35)), scene(thing(0.0, z=0.7)), 1.0),  # the distance is taken on the floor
+        (scene(thing(0.0), thing(0.0)), scene(thing(0.0)), 0.5),  # a truth is taken once
+        (scene(thing(0.0), thing(2.0)), scene(thing(0.0), thing(-2.0)), 1 / 3),
+    ],
+)
+def test_cases_by_hand(predicted, truth, score):
+    assert jaccard(predicted, truth, tau=0.25) == score
+    assert optimal_jaccard(predicted, truth, tau=0.25) == score
+
+
+def test_a_criterion_chooses_attributes_and_axes():
+    flat = Criterion(attributes=(), axes=(0, 1))
+    solid = Criterion(attributes=(), axes=(0, 1, 2))
+    predicted, truth = scene(thing(0.0, z=0.35)), scene(thing(0.0, color="blue"))
+    assert jaccard(predicted, truth, tau=0.1, criterion=flat) == 1.0
+    assert jaccard(predicted, truth, tau=0.1, criterion=solid) == 0.0
+
+
+def test_the_mean_over_a_set_by_hand():
+    predictions = [scene(thing(0.12)), scene(thing(1.0), thing(-1.0, color="blue"))]
+    truths = [scene(thing(0.0)), scene(thing(-1.0), thing(1.0), thing(3.0))]
+    scores = mean_jaccard(predictions, truths)
+    assert scores.num_scenes == 2
+    assert scores.jaccard_by_tau == pytest.approx({0.05: 1 / 8, 0.1: 1 / 8, 0.15: 5 / 8, 0.2: 5 / 8, 0.25: 5 / 8})
+    assert scores.jaccard == pytest.approx((2 * 1 / 8 + 3 * 5 / 8) / 5)
+    assert scores.optimal_jaccard == pytest.approx(scores.jaccard)
+    assert scores.attribute_accuracy == pytest.approx({"shape": 1.0, "size": 1.0, "material": 1.0, "color": 2 / 3})
+    assert scores.position_error == pytest.approx(0.04)
+    assert scores.count_accuracy == 0.5
+
+
+def test_scores_that_no_pair_informs_are_none():
+    empty = mean_jaccard([scene()], [scene()])
+    assert (empty.jaccard, empty.attribute_accuracy, empty.position_error, empty.count_accuracy) == (
+        1.0,
+        None,
+        None,
+        1.0,
+    )
+    far = mean_jaccard([scene(thing(0.0))], [scene(thing(2.0))])
+    assert (far.jaccard, far.attribute_accuracy, far.position_error) == (0.0, None, 2.0)
+
+
+def test_lists_of_different_length_are_refused():
+    with pytest.raises(SceneError, match="1 predictions and 2 truths; as many of both"):
+        mean_jaccard([scene()], [scene(), scene()])
+    with pytest.raises(SceneError, match="0 predictions and 0 truths"):
+        mean_jaccard([], [])
+
+
+def test_an_object_without_location_is_refused():
+    with pytest.raises(SceneError, match=r"objects\[0\].location is missing; the distance needs it"):
+        jaccard(scene(SceneObject(shape="cube")), scene(thing(0.0)), tau=0.1)

@@ -1,0 +1,145 @@
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from kyvo.errors import CheckpointError, ConfigError, ImageError
+from kyvo.models.vqgan import VQGANConfig, image_mini, image_paper
+from kyvo.tokenizers.image import ImageTokenizer
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def load_program():
+    spec = importlib.util.spec_from_file_location("train_image", ROOT / "tokenizers" / "train_image.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def program():
+    import sys
+
+    module = load_program()
+    sys.modules["train_image"] = module
+    return module
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> Path:
+    """Coloured discs on grey, 24x16 px."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:16, :24]
+    for i in range(12):
+        picture = np.full((16, 24, 3), 120, np.uint8)
+        picture[(x - rng.integers(4, 20)) ** 2 + (y - rng.integers(4, 12)) ** 2 < 16] = rng.integers(0, 256, 3)
+        Image.fromarray(picture).save(folder / f"{i:02}.png")
+    return folder
+
+
+def write_config(path: Path, **train) -> Path:
+    model = {
+        "_component_": "kyvo.models.vqgan.VQGANConfig",
+        "width": 24,
+        "height": 16,
+        "ch": 32,
+        "ch_mult": [1, 1, 1],
+        "num_res_blocks": 1,
+        "attn_resolutions": [],
+        "z_channels": 8,
+        "embed_dim": 8,
+        "n_embed": 32,
+    }
+    train = {"steps": 3, "batch_size": 4, "held_out": 4, "report_every": 1, "patience": 2} | train
+    path.write_text(yaml.safe_dump({"model": model, "train": train}))
+    return path
+
+
+def losses(out: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_resumed_run_has_the_losses_and_weights_of_an_uninterrupted_one(program, pictures, tmp_path, monkeypatch):
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    config = write_config(tmp_path / "a.yaml")
+    arguments = ["--config", str(config), "--data", str(pictures)]
+    program.main([*arguments, "--out", str(whole)])
+
+    # The same schedule, stopped after two steps as a killed run would be, with its state written.
+    with monkeypatch.context() as killed:
+        killed.setattr(program.Trainer, "progress", property(lambda self: 1.0 if self.step == 2 else self.step / 3))
+        program.main([*arguments, "--out", str(halves)])
+    program.main([*arguments, "--out", str(halves), "--resume"])
+
+    assert losses(halves) == losses(whole) and len(losses(whole)) == 3
+    one, other = (ImageTokenizer.from_pretrained(out) for out in (whole, halves))
+    for name, tensor in one.model.state_dict().items():
+        assert torch.equal(tensor, other.model.state_dict()[name]), name
+
+
+def test_training_makes_held_out_pictures_better(program, pictures, tmp_path):
+    config = write_config(tmp_path / "a.yaml", steps=30, learning_rate=3e-3, report_every=30)
+    out = program.main(["--config", str(config), "--data", str(pictures), "--out", str(tmp_path / "out")])
+    line = json.loads((out / "log.jsonl").read_text().splitlines()[-1])
+    assert line["psnr"] > 15 and line["codes_used_percent"] > 10 and line["perplexity"] > 1
+    assert ImageTokenizer.from_pretrained(out).config.num_codes == 24
+
+
+def test_minutes_bound_the_training_in_place_of_steps(program, pictures, tmp_path):
+    config = write_config(tmp_path / "a.yaml", steps=10**6)
+    out = program.main(
+        ["--config", str(config), "--data", str(pictures), "--out", str(tmp_path / "out"), "--minutes", "0.01"]
+    )
+    assert 1 <= len(losses(out)) < 100
+
+
+def test_an_object_pixel_weighs_more_than_floor(program):
+    target = torch.zeros(1, 3, 32, 32)
+    target[..., 14:18, 14:18] = 1.0
+    weights = {"contrast_weight": 4.0, "edge_weight": 0.0}
+    on_object, on_floor = target.clone(), target.clone()
+    on_object[..., 15, 15] -= 0.5
+    on_floor[..., 2, 2] -= 0.5
+    worse = program.reconstruction_loss(on_object, target, **weights)
+    assert worse > 3 * program.reconstruction_loss(on_floor, target, **weights)
+
+
+def test_a_misspelt_setting_is_refused_with_the_right_name(program, pictures, tmp_path):
+    config = write_config(tmp_path / "a.yaml", batchsize=3)
+    with pytest.raises(ConfigError, match=r"train\.batchsize is not .* did you mean train\.batch_size"):
+        program.main(["--config", str(config), "--data", str(pictures), "--out", str(tmp_path / "out")])
+
+
+def test_a_folder_without_pictures_is_refused(program, tmp_path):
+    config = write_config(tmp_path / "a.yaml")
+    with pytest.raises(ImageError, match="has no pictures; expected an Arrow set"):
+        program.main(["--config", str(config), "--data", str(tmp_path), "--out", str(tmp_path / "out")])
+
+
+def test_resuming_what_was_never_started_is_refused(program, pictures, tmp_path):
+    config = write_config(tmp_path / "a.yaml")
+    arguments = ["--config", str(config), "--data", str(pictures), "--out", str(tmp_path / "out"), "--resume"]
+    with pytest.raises(CheckpointError, match=r"no .*training.pt to resume from; start without --resume"):
+        program.main(arguments)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("image_mini", image_mini()), ("image_paper", image_paper())])
+def test_every_shipped_config_builds(program, name, expected):
+    config = yaml.safe_load((ROOT / "configs" / "tokenizers" / f"{name}.yaml").read_text())
+    assert program.build_model_config(config["model"]) == expected
+    assert program.TrainArgs.from_config(config["train"]).steps > 0
+
+
+def test_a_component_outside_the_vqgan_module_is_not_called(program):
+    with pytest.raises(ConfigError, match=re.escape("model._component_ is os.system")):
+        program.build_model_config({"_component_": "os.system", "command": "true"})
+    assert program.build_model_config({"_component_": "kyvo.models.vqgan.image_mini"}) == image_mini()
+    assert isinstance(image_mini(), VQGANConfig)

@@ -1,0 +1,102 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+from transformers import LlamaForCausalLM
+
+from kyvo.errors import CheckpointError, ConfigError
+from kyvo.recipes.finetune import FinetuneRecipe
+from kyvo.tokenizers.processor import Processor
+from kyvo.train.testing import write_tiny_codes, write_tiny_processor
+
+TINY = Path(__file__).resolve().parents[2] / "configs" / "train" / "tiny.yaml"
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """Overrides that point the tiny config at a tiny processor and set."""
+    folder = tmp_path_factory.mktemp("inputs")
+    write_tiny_processor(folder / "processor")
+    write_tiny_codes(folder / "codes", count=40)
+    return [f"processor={folder / 'processor'}", f"data.folders=[{folder / 'codes'}]"]
+
+
+def tune(output_dir, inputs, *overrides, cwd):
+    """`tune run`, as a user types it, from a folder that is not the clone."""
+    command = [sys.executable, "-m", "torchtune._cli.tune", "run", "kyvo/recipes/finetune", "--config", str(TINY)]
+    command += [f"output_dir={output_dir}", *inputs, *overrides]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    return losses(output_dir)
+
+
+def losses(output_dir):
+    found = re.findall(r"Step (\d+) \| loss:(\S+) ", (Path(output_dir) / "train.log").read_text())
+    return {int(step): float(loss) for step, loss in found}
+
+
+def build(output_dir, inputs, **train):
+    """The recipe in this process."""
+    cfg = OmegaConf.merge(OmegaConf.load(TINY), OmegaConf.from_dotlist([f"output_dir={output_dir}", *inputs]), {"train": train})
+    return FinetuneRecipe(cfg), cfg
+
+
+def run(output_dir, inputs, **train):
+    recipe, cfg = build(output_dir, inputs, **train)
+    recipe.setup(cfg)
+    recipe.train()
+    recipe.cleanup()
+    return recipe
+
+
+def test_twenty_steps_are_ten_and_ten_more_with_the_same_losses(tmp_path, inputs):
+    whole = tune(tmp_path / "whole", inputs, "train.decay_steps=0", cwd=tmp_path)
+    tune(tmp_path / "parts", inputs, "train.decay_steps=0", "train.max_steps=10", cwd=tmp_path)
+    parts = tune(tmp_path / "parts", inputs, "train.decay_steps=0", "train.resume=true", cwd=tmp_path)
+    assert list(whole) == list(range(1, 21)) and parts == whole
+    assert whole[20] < 0.8 * whole[1]
+
+    folder = tmp_path / "parts" / (tmp_path / "parts" / "latest").read_text().strip() / "model"
+    assert folder.parent.name == "step_000020"
+    model, processor = LlamaForCausalLM.from_pretrained(folder), Processor.from_pretrained(folder)
+    assert model.config.vocab_size == len(processor.vocabulary)
+    assert model.config.eos_token_id == processor.text.eos_id
+
+
+def test_two_half_batches_are_one_batch(tmp_path, inputs):
+    # In its own order each run sees other batches, so one micro-batch is compared with itself in two rows.
+    run(tmp_path / "whole", inputs, max_steps=10, warmup_steps=2, decay_steps=2, batch_size=40, save_every=100)
+    run(tmp_path / "parts", inputs, max_steps=10, warmup_steps=2, decay_steps=2, batch_size=20, gradient_accumulation=2,
+        save_every=100)  # fmt: skip
+    whole, parts = losses(tmp_path / "whole"), losses(tmp_path / "parts")
+    assert parts[1] == pytest.approx(whole[1], rel=0.02)
+
+
+def test_the_clock_ends_a_run_with_its_decay_and_a_checkpoint(tmp_path, inputs):
+    recipe = run(tmp_path, inputs, max_steps=1000, max_minutes=0.001, warmup_steps=0, decay_steps=5)
+    assert 5 <= recipe.step < 1000 and recipe.step == recipe.decay_from + 5
+    assert (tmp_path / "latest").read_text().strip() == f"step_{recipe.step:06d}"
+    rates = [float(rate) for rate in re.findall(r"lr:(\S+)", (tmp_path / "train.log").read_text())]
+    assert rates[-1] == pytest.approx(3e-3 / 5)
+
+
+def test_resuming_with_other_batches_is_refused(tmp_path, inputs):
+    run(tmp_path, inputs, max_steps=2, warmup_steps=0, decay_steps=0)
+    recipe, cfg = build(tmp_path, inputs, batch_size=5, resume=True)
+    with pytest.raises(CheckpointError, match="'batch_size': 4.*'batch_size': 5.*another output_dir"):
+        recipe.setup(cfg)
+
+
+def test_a_misspelt_section_is_refused(tmp_path, inputs):
+    with pytest.raises(ConfigError, match=r"optimiser is not a setting; did you mean optimizer\?"):
+        FinetuneRecipe(OmegaConf.merge(OmegaConf.load(TINY), {"optimiser": {}}))
+
+
+def test_bf16_weights_and_bf16_products_train(tmp_path, inputs):
+    for precision in ("bf16", "bf16_mixed"):
+        run(tmp_path / precision, inputs, precision=precision, save_every=100)
+        found = losses(tmp_path / precision)
+        assert found[20] < found[1]

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from kyvo.api import Kyvo, choose_device
+from kyvo.errors import CheckpointError, ConfigError, TokenError
+from kyvo.scene.scene import Scene, SceneObject
+from kyvo.testing import tiny_kyvo
+from kyvo.tokenizers.tasks import Segments
+
+CUBE = SceneObject(size="large", color="red", material="metal", shape="cube", location=(0.0, 0.0, 0.7))
+SCENE = Scene(objects=(CUBE,))
+PICTURES = [np.full((40, 60, 3), value, dtype=np.uint8) for value in (0, 120, 255)]
+
+
+@pytest.fixture(scope="module")
+def model() -> Kyvo:
+    return tiny_kyvo()
+
+
+def test_recognition_gives_a_scene_with_confidences_for_each_picture(model):
+    scenes = model.recognize(PICTURES)
+    assert len(scenes) == 3 and all(scene.schema == "clevr" for scene in scenes)
+    assert all(0 <= item.confidence <= 1 for scene in scenes for item in scene.objects)
+
+
+def test_rendering_gives_a_picture_of_the_tokenizers_size_for_each_scene(model):
+    pictures = model.render([SCENE, Scene(objects=())])
+    assert [(picture.shape, picture.dtype) for picture in pictures] == [((16, 24, 3), np.uint8)] * 2
+
+
+@pytest.mark.parametrize("image", [None, PICTURES[0]])
+def test_edits_give_picture_and_scene_and_questions_an_answer(model, image):
+    done = model.edit(SCENE, "Make the cube blue.", image=image)
+    assert done.image.shape == (16, 24, 3) and done.scene is not None
+    assert model.ask(SCENE, "What color is the cube?", image=image)
+
+
+def test_a_model_folder_comes_back_the_same(model, tmp_path):
+    model.model.save_pretrained(tmp_path)
+    model.processor.save(tmp_path)
+    again = Kyvo.from_pretrained(tmp_path, device="cpu")
+    assert again.recognize(PICTURES) == model.recognize(PICTURES)
+    (tmp_path / "schema.json").unlink()
+    with pytest.raises(CheckpointError, match=r"schema\.json: cannot be read"):
+        Kyvo.from_pretrained(tmp_path)
+
+
+def test_a_vocabulary_of_another_model_is_refused(model, tmp_path):
+    from kyvo.testing import tiny_llama
+
+    tiny_llama(len(model.processor.vocabulary) + 1).save_pretrained(tmp_path)
+    model.processor.save(tmp_path)
+    with pytest.raises(CheckpointError, match="the folder mixes two models"):
+        Kyvo.from_pretrained(tmp_path)
+
+
+def test_unknown_names_say_what_is_known(model):
+    with pytest.raises(CheckpointError, match="neither a folder with a config.json nor a bundled model"):
+        Kyvo.from_pretrained("maxi")
+    with pytest.raises(ConfigError, match="known are rendering, recognition, editing, question_answering"):
+        model.complete("dreaming", [])
+    with pytest.raises(ConfigError, match="known are auto, cpu and cuda"):
+        choose_device("tpu")
+    with pytest.raises(TokenError, match="the input of rendering is scene; text was given"):
+        model.complete("rendering", [Segments(text="yes")])

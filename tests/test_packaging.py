@@ -1,0 +1,187 @@
+"""The names, the direction of the imports and what is shipped: all read from the tree as it is."""
+
+import ast
+import importlib.metadata
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# What each part of the package may import of the others (docs/design.md, "The tree"). Anything may import GROUND.
+GROUND = {"errors", "extras", "shapes"}
+REACH = {
+    "scene": set(),
+    "export": {"scene"},
+    "metrics": {"scene"},
+    "tokenizers": {"scene"},
+    "models": {"scene", "tokenizers"},
+    "data": {"scene", "tokenizers"},
+    "train": {"scene", "tokenizers", "models", "data"},
+    "generation": {"scene", "tokenizers", "models", "data"},
+    "api": {"scene", "tokenizers", "models", "data", "generation"},
+}
+ALL_BUT_TRAIN = {*REACH, "metrics", "export", "serve", "testing"} - {"train"}
+REACH |= {"cli": ALL_BUT_TRAIN, "serve": ALL_BUT_TRAIN, "testing": ALL_BUT_TRAIN}
+
+
+def run_python(code: str, *, cwd: Path) -> str:
+    done = subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """The dotted names `path` imports anywhere, inside functions too; `from a import b` gives `a.b`."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: `tune run` gives a recipe no package; import absolutely everywhere"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def sources(*folders: str) -> list[Path]:
+    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def repository_files() -> list[Path]:
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("not a clone")
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    return [ROOT / name for name in names if name and (ROOT / name).is_file()]
+
+
+def test_folders_of_programs_are_no_packages():
+    assert not (ROOT / "tokenizers" / "__init__.py").exists()
+    assert not (ROOT / "eval" / "__init__.py").exists()
+
+
+def test_the_clone_does_not_hide_hugging_faces_tokenizers():
+    found = run_python("import tokenizers; tokenizers.Tokenizer; print(tokenizers.__file__)", cwd=ROOT)
+    assert not Path(found).is_relative_to(ROOT / "tokenizers")
+
+
+def test_no_program_has_the_name_of_an_installed_package():
+    # Its folder comes first on sys.path when it runs, so eval/datasets.py would hide Hugging Face's datasets.
+    for path in [*(ROOT / "tokenizers").glob("*.py"), *(ROOT / "eval").glob("*.py")]:
+        assert importlib.util.find_spec(path.stem) is None, f"{path} hides the package {path.stem}"
+
+
+def test_importing_kyvo_and_its_scenes_imports_nothing_heavy(tmp_path):
+    code = (
+        "import importlib, pkgutil, sys, kyvo, kyvo.scene\n"
+        "for module in pkgutil.iter_modules(kyvo.scene.__path__, 'kyvo.scene.'): importlib.import_module(module.name)\n"
+        "print(sorted({'torch', 'torchtune', 'transformers', 'datasets', 'open3d', 'scipy'} & set(sys.modules)))"
+    )
+    assert run_python(code, cwd=tmp_path) == "[]"
+
+
+def test_only_training_imports_torchtune():
+    users = [path for path in sources("kyvo", "tokenizers", "eval") if path.relative_to(ROOT).parts[1] != "train"]
+    guilty = [path for path in users if any(name.split(".")[0] == "torchtune" for name in imports_of(path))]
+    assert guilty == []
+
+
+def test_imports_point_one_way():
+    guilty = []
+    for path in sources("kyvo"):
+        part = path.relative_to(ROOT / "kyvo").parts[0].removesuffix(".py")
+        if part == "__init__":  # its names load on first use
+            continue
+        for name in imports_of(path):
+            top, _, rest = name.partition(".")
+            target = rest.split(".")[0]
+            known = target in GROUND | REACH.keys()  # else a name of kyvo/__init__.py, such as __version__
+            if top == "kyvo" and known and target not in {part} | GROUND | REACH.get(part, set()):
+                guilty.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert guilty == []
+
+
+def test_every_import_is_declared_in_pyproject():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    dev = project["optional-dependencies"].pop("dev")
+    shipped = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    provided_by = importlib.metadata.packages_distributions()
+
+    def undeclared(paths: set[Path], requirements: list[str]) -> set[str]:
+        declared = {re.match(r"[\w.-]+", requirement).group().lower().replace("_", "-") for requirement in requirements}
+        tops = {name.split(".")[0] for path in paths for name in imports_of(path)}
+        # An extra that is not installed has no entry: its distribution begins with the name of its package.
+        return {
+            top
+            for top in tops - sys.stdlib_module_names - {"kyvo", "typecheck"}
+            if not declared & {name.lower().replace("_", "-") for name in provided_by.get(top, [])}
+            and not any(name.startswith(top) for name in declared)
+        }
+
+    for_tests = {*sources("tests"), ROOT / "kyvo" / "testing.py"}
+    assert undeclared({*sources("kyvo", "recipes", "tokenizers", "eval")} - for_tests, shipped) == set()
+    assert undeclared(for_tests, [*shipped, *dev]) == set()
+
+
+def test_recipes_are_modules_of_the_package_from_any_directory(tmp_path):
+    for path in (ROOT / "recipes").glob("*.py"):
+        module = "kyvo.recipes" if path.stem == "__init__" else f"kyvo.recipes.{path.stem}"
+        found = run_python(f"import importlib.util as u; print(u.find_spec({module!r}).origin)", cwd=tmp_path)
+        assert Path(found).read_bytes() == path.read_bytes()
+
+
+def test_configs_are_found_through_the_package(tmp_path):
+    code = "import importlib.resources as r; print(sorted(p.name for p in r.files('kyvo.configs').iterdir()))"
+    found = ast.literal_eval(run_python(code, cwd=tmp_path))
+    assert {path.name for path in (ROOT / "configs").iterdir() if path.suffix != ".pyc"} <= set(found)
+
+
+def test_every_package_is_listed_in_pyproject():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {path.parent.relative_to(ROOT) for path in sources("kyvo")}
+    assert all((ROOT / folder / "__init__.py").is_file() for folder in folders)
+    assert sorted(listed) == sorted({".".join(folder.parts) for folder in folders} | {"kyvo.configs", "kyvo.recipes"})
+
+
+def test_no_file_names_a_machine():
+    pattern = re.compile(
+        r"(?<![\w.])/(work|root|home|farm|opt)/\w|\b(pypi\.org|pythonhosted\.org|download\.pytorch\.org)"
+    )
+    guilty = []
+    for path in repository_files():
+        data = path.read_bytes()
+        if b"\0" not in data and (match := pattern.search(data.decode("utf-8"))):
+            guilty.append(f"{path.relative_to(ROOT)}: {match.group()}")
+    assert guilty == []
+
+
+def test_no_file_is_over_16_mib():
+    assert [path.name for path in repository_files() if path.stat().st_size > 16 * 2**20] == []
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_package_its_data_and_nothing_else(tmp_path):
+    clone = tmp_path / "clone"  # setuptools would leave its build folder in the tree
+    for path in repository_files():
+        target = clone / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    command = [sys.executable, "-m", "pip", "wheel", str(clone), "--no-deps", "--no-build-isolation", "-q"]
+    subprocess.run([*command, "-w", str(tmp_path)], check=True, timeout=250)
+    (wheel,) = tmp_path.glob("kyvo-*.whl")
+    shipped = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+
+    places = {"kyvo": "kyvo", "recipes": "kyvo/recipes", "configs": "kyvo/configs"}
+    expected = {
+        places[path.relative_to(ROOT).parts[0]] + "/" + "/".join(path.relative_to(ROOT).parts[1:])
+        for path in repository_files()
+        if path.relative_to(ROOT).parts[0] in places
+    }
+    assert shipped == expected

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kyvo.errors import TokenError
+from kyvo.scene.scene import Scene, SceneObject
+from kyvo.scene.schema import SCHEMAS, clevr_schema
+from kyvo.testing import scenes, tiny_builder
+from kyvo.tokenizers.sequence import IGNORE
+from kyvo.tokenizers.tasks import TASKS, Segment, Segments, Task
+
+BUILDER = tiny_builder()
+
+
+@st.composite
+def segments(draw, kinds):
+    rows, columns = BUILDER.image_grid
+    codes = st.lists(st.integers(0, 15), min_size=rows * columns, max_size=rows * columns)
+    return Segments(
+        image=np.array(draw(codes)) if Segment.IMAGE in kinds else None,
+        scene=draw(scenes(clevr_schema())) if Segment.SCENE in kinds else None,
+        text=draw(st.sampled_from(["yes", "What is it?", "größer"])) if Segment.TEXT in kinds else None,
+    )
+
+
+def snap(content: Segments) -> Segments:
+    scene = None if content.scene is None else BUILDER.scenes.snap(content.scene)
+    return Segments(image=content.image, scene=scene, text=content.text)
+
+
+@given(data=st.data(), task=st.sampled_from(list(TASKS.values())))
+def test_a_sequence_comes_back_as_its_segments(data, task):
+    given_, wanted = data.draw(segments(task.inputs)), data.draw(segments(task.outputs))
+    sequence = BUILDER.build(task, given_, wanted)
+    assert BUILDER.parse(task, sequence.ids) == (snap(given_), snap(wanted))
+
+
+@given(data=st.data(), task=st.sampled_from(list(TASKS.values())))
+def test_only_outputs_are_learnt(data, task):
+    given_, wanted = data.draw(segments(task.inputs)), data.draw(segments(task.outputs))
+    sequence = BUILDER.build(task, given_, wanted)
+    prompt = len(BUILDER.prompt(task, given_))
+    assert (sequence.labels[:prompt] == IGNORE).all() and (sequence.weights[:prompt] == 0).all()
+    assert (sequence.labels[prompt:] == sequence.ids[prompt:]).all() and (sequence.weights[prompt:] >= 1).all()
+
+
+def test_the_first_five_codes_of_an_output_picture_weigh_ten():
+    codes = np.arange(BUILDER.image_grid[0] * BUILDER.image_grid[1]) % 16
+    sequence = BUILDER.build(TASKS["rendering"], Segments(scene=Scene(objects=())), Segments(image=codes))
+    start = list(sequence.ids).index(BUILDER.vocabulary.marker_id("[IMAGE-START]"))
+    assert sequence.weights[start : start + 7].tolist() == [1, 10, 10, 10, 10, 10, 1]
+    recognition = BUILDER.build(TASKS["recognition"], Segments(image=codes), Segments(scene=Scene(objects=())))
+    assert recognition.weights.max() == 1
+
+
+def test_input_pictures_stay_in_raster_order_and_outputs_start_at_the_centre():
+    codes = np.arange(BUILDER.image_grid[0] * BUILDER.image_grid[1])
+    first = BUILDER.vocabulary.ranges["image"].start
+    given_ = BUILDER.prompt(TASKS["recognition"], Segments(image=codes))
+    assert given_[2] == first
+    ids = BUILDER.build(TASKS["rendering"], Segments(scene=Scene(objects=())), Segments(image=codes)).ids.tolist()
+    rows, columns = BUILDER.image_grid
+    assert ids[ids.index(BUILDER.vocabulary.marker_id("[IMAGE-START]")) + 1] == first + (rows - 1) // 2 * columns + columns // 2
+
+
+def test_the_sequence_of_editing_reads_image_scene_text_and_writes_image_scene():
+    task, codes = TASKS["editing"], np.zeros(BUILDER.image_grid[0] * BUILDER.image_grid[1], dtype=int)
+    empty = Scene(objects=())
+    ids = BUILDER.build(task, Segments(image=codes, scene=empty, text="yes"), Segments(image=codes, scene=empty)).ids
+    kinds = [BUILDER.vocabulary.value(token) for token in ids.tolist() if BUILDER.vocabulary.kind(token) == "marker"]
+    assert [kind for kind in kinds if "START" in str(kind)] == [
+        "[IMAGE-START]", "[SCENE-START]", "[TEXT-START]", "[OUTPUT-START]", "[IMAGE-START]", "[SCENE-START]",
+    ]  # fmt: skip
+
+
+def test_shape_codes_attend_both_ways_within_their_own_shape():
+    builder = tiny_builder(SCHEMAS["objaworld-shapes"]())
+    item = SceneObject(shape_codes=tuple(i % 32 for i in range(512)), location=(0.0, 0.0, 0.0), pose=(0.0, 0.0, 0.0))
+    task = Task(name="copy", inputs=(Segment.SCENE,), outputs=(Segment.SCENE,))
+    scene = Scene(objects=(item, item))
+    sequence = builder.build(task, Segments(scene=scene), Segments(scene=scene))
+    assert len(sequence.spans) == 4 and all(stop - start == 512 for start, stop in sequence.spans)
+    kinds = {builder.vocabulary.kind(int(token)) for start, stop in sequence.spans for token in sequence.ids[start:stop]}
+    assert kinds == {"shape"}
+
+
+def test_segments_that_do_not_fit_the_task_are_refused():
+    with pytest.raises(TokenError, match="the input of recognition is image; text was given"):
+        BUILDER.prompt(TASKS["recognition"], Segments(text="yes"))
+    with pytest.raises(TokenError, match="codes, but 3 were given"):
+        BUILDER.prompt(TASKS["recognition"], Segments(image=np.zeros(3, dtype=int)))
+
+
+def test_ids_that_are_no_sequence_are_refused():
+    task, codes = TASKS["rendering"], np.zeros(BUILDER.image_grid[0] * BUILDER.image_grid[1], dtype=int)
+    ids = BUILDER.build(task, Segments(scene=Scene(objects=())), Segments(image=codes)).ids.tolist()
+    with pytest.raises(TokenError, match="an output ends with"):
+        BUILDER.parse(task, ids[:-1])
+    with pytest.raises(TokenError, match="a picture has"):
+        BUILDER.parse(task, [*ids[:-3], *ids[-2:]])
+    with pytest.raises(TokenError, match="a sequence starts with"):
+        BUILDER.parse(task, ids[1:])

@@ -1,0 +1,71 @@
+import pytest
+import torch
+
+from kyvo.errors import ConfigError
+from kyvo.models.presets import SIZES, kyvo_tiny
+from kyvo.scene.schema import grid
+from kyvo.tokenizers.vocabulary import Vocabulary, kyvo_vocabulary
+from kyvo.train.model import attention_mask, decoder
+
+SMALL = Vocabulary(name="small", num_text=40, numbers=grid(-1, 1, 0.1), markers=("[A]",), num_image_codes=8)
+
+
+def tiny():
+    torch.manual_seed(0)
+    return decoder(SMALL, torch.randn(8, 4), size="kyvo_tiny", scale=0.5).eval()
+
+
+def test_hidden_states_through_the_head_are_the_decoders_logits():
+    model, ids = tiny(), torch.randint(len(SMALL), (2, 30))
+    torch.testing.assert_close(model.output(model.hidden(ids)), model(ids))
+
+
+def test_the_head_starts_as_the_text_and_at_its_scale():
+    model = tiny()
+    assert torch.equal(model.output.weight[:40], model.tok_embeddings.text.weight)
+    assert model.output.weight is not model.tok_embeddings.text.weight
+    assert model.output.weight[40:].std().item() == pytest.approx(0.5, rel=0.1)
+
+
+def test_without_a_span_the_future_is_unseen_and_with_one_it_is_seen_inside_only():
+    model, ids = tiny(), torch.randint(len(SMALL), (1, 12))
+    changed = ids.clone()
+    changed[0, 7] = (ids[0, 7] + 1) % len(SMALL)
+    mask = attention_mask(12, [((4, 8),)])
+
+    def reached(mask):
+        with torch.no_grad():
+            gap = (model.hidden(ids, mask=mask) - model.hidden(changed, mask=mask)).abs().amax(-1)[0]
+        return [place for place in range(12) if gap[place] > 1e-6]
+
+    assert reached(None) == [7, 8, 9, 10, 11]
+    assert reached(mask) == [4, 5, 6, 7, 8, 9, 10, 11]
+
+
+def test_no_mask_is_made_where_nothing_attends_both_ways():
+    assert attention_mask(12, [(), ()]) is None
+    mask = attention_mask(12, [(), ((2, 5),)])
+    assert torch.equal(mask[0], torch.ones(12, 12).tril().bool())
+    assert mask[1].sum() == mask[0].sum() + 3
+
+
+def test_padding_on_the_right_changes_nothing():
+    model, ids = tiny(), torch.randint(len(SMALL), (1, 20))
+    padded = torch.cat([ids, torch.zeros(1, 12, dtype=ids.dtype)], dim=1)
+    torch.testing.assert_close(model.hidden(padded)[:, :20], model.hidden(ids))
+
+
+@pytest.mark.parametrize(("size", "billions"), [("kyvo_1b", 1.236), ("kyvo_3b", 3.213)])
+def test_large_presets_have_llamas_layers(size, billions):
+    figures = SIZES[size]()
+    with torch.device("meta"):
+        model = decoder(kyvo_vocabulary(), torch.empty(1024, 256), torch.empty(8192, 128), size=size)
+    layers = sum(parameter.numel() for name, parameter in model.named_parameters() if name.startswith(("layers", "norm")))
+    assert (layers + 128_256 * figures.dim) / 1e9 == pytest.approx(billions, abs=1e-3)  # Meta's count, its head is tied
+    assert model.output.weight.shape == (137_607, figures.dim)
+
+
+def test_presets_are_values():
+    assert kyvo_tiny() == kyvo_tiny() and kyvo_tiny().head_dim == 8
+    with pytest.raises(ConfigError, match=r"model\.size is 'kyvo_2b'; known sizes are kyvo_tiny"):
+        decoder(SMALL, torch.randn(8, 4), size="kyvo_2b")

@@ -1,0 +1,43 @@
+"""Put a schema, a text tokenizer and an image tokenizer together: the processor folder that a recipe names.
+
+    python tokenizers/build_processor.py --schema clevr --text kyvo/assets/mini/tokenizer.model \
+        --image-tokenizer runs/image_mini --out runs/mini_processor
+
+The vocabulary is the one that holds just these three; `--vocabulary kyvo` or a released name takes that layout instead.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from kyvo.scene.schema import SCHEMAS, SceneSchema
+from kyvo.tokenizers.image import ImageTokenizer
+from kyvo.tokenizers.processor import Processor
+from kyvo.tokenizers.text import load_text
+from kyvo.tokenizers.vocabulary import VOCABULARIES, Vocabulary
+
+
+def main(argv: list[str] | None = None) -> Path:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--schema", required=True, help=f"a YAML file, or one of {', '.join(SCHEMAS)}")
+    parser.add_argument("--text", type=Path, required=True, help="a tokenizer.model, Llama-3's or SentencePiece's")
+    parser.add_argument("--image-tokenizer", type=Path, required=True, help="a folder of tokenizers/train_image.py")
+    parser.add_argument("--vocabulary", choices=sorted(VOCABULARIES), help="a fixed layout")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+
+    schema = SCHEMAS[args.schema]() if args.schema in SCHEMAS else SceneSchema.from_yaml(args.schema)
+    text, image = load_text(args.text), ImageTokenizer.from_pretrained(args.image_tokenizer)
+    vocabulary = (
+        VOCABULARIES[args.vocabulary]()
+        if args.vocabulary
+        else Vocabulary.for_schema(schema, num_text=text.size, num_image_codes=image.config.n_embed)
+    )
+    processor = Processor(vocabulary=vocabulary, schema=schema, text=text, image=image)
+    processor.save(args.out)
+    print(f"{args.out}: {len(vocabulary):,} ids for {schema.name}")
+    return args.out
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,59 @@
+"""Turn a set of pictures and scenes into image codes and scenes: tokens are computed once, then trained on.
+
+    python tokenizers/encode.py --data data/clevr --image-tokenizer runs/image_mini --out data/clevr_codes
+
+Reads what `kyvo data` writes; the result has the columns `codes` (image codes, row-major), `scene` and `name`.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from datasets import Features, List, Value
+
+from kyvo.data.dataset import open_set
+from kyvo.tokenizers.image import CONFIG_NAME, ImageTokenizer
+
+
+def main(argv: list[str] | None = None) -> Path:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="a set with pictures")
+    parser.add_argument("--image-tokenizer", type=Path, required=True, help="a folder with image_tokenizer.safetensors")
+    parser.add_argument("--out", type=Path, required=True, help="a folder that does not exist yet")
+    parser.add_argument("--batch-size", type=int, default=64)
+    args = parser.parse_args(argv)
+    if args.out.exists():
+        parser.error(f"{args.out} exists already; name another folder or remove it.")
+
+    tokenizer = ImageTokenizer.from_pretrained(args.image_tokenizer)
+
+    def encode(batch: dict[str, list]) -> dict[str, list]:
+        return {"codes": tokenizer.encode(batch["image"]).tolist()}
+
+    source = open_set(args.data)
+    kept = {name: feature for name, feature in source.features.items() if name != "image"}
+    features = Features({**kept, "codes": List(Value("int16"))})
+    coded = source.map(
+        encode, batched=True, batch_size=args.batch_size, remove_columns=["image"], features=features, desc="encode"
+    )
+    coded.save_to_disk(args.out)
+    card = {
+        "made_by": "tokenizers/encode.py",
+        "count": len(coded),
+        "image_tokenizer": json.loads((args.image_tokenizer / CONFIG_NAME).read_text()),
+        "data": _card(args.data),
+    }
+    (args.out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    print(f"{args.out}: {len(coded):,} samples of {tokenizer.config.rows} x {tokenizer.config.columns} codes")
+    return args.out
+
+
+def _card(folder: Path) -> dict | None:
+    """The data card of the source, where it has one: how the pictures were made."""
+    path = folder / "card.json"
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,264 @@
+"""python tokenizers/train_image.py --config configs/tokenizers/image_mini.yaml --data DIR --out DIR
+
+Trains the image VQGAN. `--data` is an Arrow folder of this project (column "image") or a folder of pictures.
+`--minutes M` bounds the time instead of the steps; the learning rate then falls over those minutes. `--resume`
+goes on from `OUT/training.pt`. One JSON line per report goes to stdout and to `OUT/log.jsonl`. OUT is at the end
+an ImageTokenizer folder. OMP_NUM_THREADS sets the CPU threads.
+"""
+
+import argparse
+import importlib
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import yaml
+from torch import Tensor
+
+from kyvo.data.dataset import open_set
+from kyvo.errors import CheckpointError, ConfigError, ImageError
+from kyvo.models.quantize import DeadCodeRestart
+from kyvo.models.vqgan import VQGAN, VQGANConfig
+from kyvo.tokenizers.image import ImageTokenizer, fit, to_pixels
+from kyvo.tokenizers.pictures import read_picture
+
+STATE_NAME = "training.pt"
+PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainArgs:
+    """The `train` section of the config."""
+
+    steps: int
+    batch_size: int = 16  # pictures
+    learning_rate: float = 1e-3  # its peak; cosine down to 2 % of it
+    warmup: float = 0.02  # share of the training
+    clip_grad_norm: float = 1.0
+    contrast_weight: float = 4.0  # extra weight of pixels that differ from their surroundings
+    edge_weight: float = 0.5  # of the difference of neighbouring pixels' differences
+    patience: int = 100  # steps after which an unused code is restarted
+    restart_until: float = 0.8  # share of the training; codes move no more after it
+    held_out: int = 64  # pictures that measure PSNR and are never trained on
+    report_every: int = 50  # steps
+    checkpoint_minutes: float = 3.0
+    seed: int = 0
+    device: str = "cpu"
+
+    @classmethod
+    def from_config(cls, section: Mapping[str, Any]) -> "TrainArgs":
+        names = [field.name for field in fields(cls)]
+        for key in section.keys() - set(names):
+            close = get_close_matches(key, names, n=1)
+            hint = f"did you mean train.{close[0]}?" if close else f"known: {names}"
+            raise ConfigError(f"train.{key} is not a setting; {hint}")
+        return cls(**section)
+
+
+def main(argv: list[str] | None = None) -> Path:
+    """Trains and returns the tokenizer's folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, help="train for this long instead of train.steps")
+    parser.add_argument("--limit", type=int, help="use only the first LIMIT pictures")
+    parser.add_argument("--resume", action="store_true")
+    options = parser.parse_args(argv)
+
+    config = yaml.safe_load(options.config.read_text(encoding="utf-8"))
+    model_config = build_model_config(config["model"])
+    args = TrainArgs.from_config(config["train"])
+    pictures = load_pictures(options.data, width=model_config.width, height=model_config.height, limit=options.limit)
+    if len(pictures) <= args.held_out:
+        raise ConfigError(f"{options.data} has {len(pictures)} pictures and train.held_out is {args.held_out}.")
+    trainer = Trainer(model_config, args, pictures, minutes=options.minutes)
+    options.out.mkdir(parents=True, exist_ok=True)
+    if options.resume:
+        trainer.load(options.out / STATE_NAME)
+    trainer.run(options.out)
+    ImageTokenizer(trainer.model.cpu()).save(options.out)
+    return options.out
+
+
+class Trainer:
+    """Model, optimizer, random numbers and place in the training: all that a resumed run needs."""
+
+    def __init__(self, config: VQGANConfig, args: TrainArgs, pictures: Tensor, *, minutes: float | None) -> None:
+        torch.manual_seed(args.seed)
+        self.args = args
+        self.minutes = minutes
+        self.held_out, self.pictures = pictures[: args.held_out], pictures[args.held_out :]
+        self.model = VQGAN(config).to(args.device)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=args.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
+        )
+        self.generator = torch.Generator().manual_seed(args.seed)
+        self.restart = DeadCodeRestart(self.model.quantize, patience=args.patience, generator=self.generator)
+        self.step = 0
+        self.seconds = 0.0  # of training, over all resumed runs
+
+    @property
+    def progress(self) -> float:
+        """Share of the training done, by time where minutes bound it and by steps otherwise."""
+        return self.step / self.args.steps if self.minutes is None else self.seconds / (60 * self.minutes)
+
+    def run(self, out: Path) -> None:
+        saved_at, reported_at = self.seconds, self.seconds
+        last = self.seconds - time.monotonic()
+        while self.progress < 1.0:
+            loss = self.train_step()
+            self.seconds = last + time.monotonic()
+            if self.step % self.args.report_every == 0 or self.progress >= 1.0:
+                steps = (self.step - 1) % self.args.report_every + 1
+                rate = steps * self.args.batch_size / (self.seconds - reported_at)
+                self.report(out, loss=loss, pictures_per_second=rate)
+                reported_at = last + time.monotonic()  # the time of reporting is not that of training
+            if self.seconds - saved_at >= 60 * self.args.checkpoint_minutes:
+                self.save(out / STATE_NAME)
+                saved_at = self.seconds
+        self.save(out / STATE_NAME)
+
+    def train_step(self) -> float:
+        args = self.args
+        self.model.train()
+        chosen = torch.randint(len(self.pictures), (args.batch_size,), generator=self.generator)
+        pixels = to_pixels(self.pictures[chosen]).to(args.device)
+        mirrored = torch.rand(args.batch_size, 1, 1, 1, generator=self.generator) < 0.5
+        pixels = torch.where(mirrored.to(args.device), pixels.flip(3), pixels)
+
+        for group in self.optimizer.param_groups:
+            group["lr"] = args.learning_rate * schedule(self.progress, warmup=args.warmup)
+        # bf16 convolutions in plain NCHW layout are the fastest on CPUs that have them; channels_last is not.
+        with torch.autocast(args.device, torch.bfloat16):
+            latents = self.model.latents(pixels)
+            if self.progress < args.restart_until:
+                self.restart.before(latents)
+            quantized = self.model.quantize(latents)
+            output = self.model.decode(quantized.values)
+        self.restart.after(quantized.indices)
+        loss = reconstruction_loss(
+            output.float(), pixels, contrast_weight=args.contrast_weight, edge_weight=args.edge_weight
+        )
+        loss = loss + quantized.loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), args.clip_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.step += 1
+        return loss.item()
+
+    @torch.no_grad()
+    def report(self, out: Path, *, loss: float, pictures_per_second: float) -> None:
+        self.model.eval()
+        pixels = to_pixels(self.held_out).to(self.args.device)
+        with torch.autocast(self.args.device, torch.bfloat16):
+            quantized = self.model.encode(pixels)
+            output = self.model.decode(quantized.values).float().clamp(-1, 1)
+        error = F.mse_loss(output, pixels).item()
+        share = torch.bincount(quantized.indices.flatten().cpu(), minlength=self.model.config.n_embed).float()
+        share = share / share.sum()
+        line = {
+            "step": self.step,
+            "seconds": round(self.seconds, 1),
+            "pictures_per_second": round(pictures_per_second, 1),
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "loss": loss,
+            "psnr": round(10 * math.log10(4.0 / error), 2),  # dB; pixels span 2
+            "codes_used_percent": round(100 * (share > 0).float().mean().item(), 1),
+            "perplexity": round(math.exp(-torch.xlogy(share, share).sum().item()), 1),
+        }
+        print(json.dumps(line), flush=True)
+        with (out / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")
+
+    def save(self, path: Path) -> None:
+        """Writes beside `path` and renames, so that a run killed meanwhile leaves the older state whole."""
+        state = {
+            "config": asdict(self.model.config),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "idle_steps": self.restart.idle_steps,
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        torch.save(state, path.with_suffix(".tmp"))
+        os.replace(path.with_suffix(".tmp"), path)
+
+    def load(self, path: Path) -> None:
+        if not path.is_file():
+            raise CheckpointError(f"There is no {path} to resume from; start without --resume.")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["config"] != asdict(self.model.config):
+            raise CheckpointError(f"{path} was trained with another model section; use its config or a new --out.")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        self.restart.idle_steps = state["idle_steps"]
+        self.step, self.seconds = state["step"], state["seconds"]
+
+
+def reconstruction_loss(output: Tensor, target: Tensor, *, contrast_weight: float, edge_weight: float) -> Tensor:
+    """L1 + L2 that counts objects more than floor, plus the L1 of pixel-to-pixel differences.
+
+    A scene is mostly smooth floor; its few object pixels carry the information. A pixel's weight grows with how
+    far it is from the mean of its surroundings (17 px). [B, 3, H, W] each; weights average about 1.
+    """
+    surroundings = F.avg_pool2d(target, 17, stride=1, padding=8, count_include_pad=False)
+    contrast = (target - surroundings).abs().amax(1, keepdim=True)
+    weight = 1.0 + contrast_weight * contrast
+    weight = weight / weight.mean()
+    error = output - target
+    loss = (weight * (error.abs() + error.square())).mean()
+    edges = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
+    return loss + edge_weight * edges
+
+
+def schedule(progress: float, *, warmup: float) -> float:
+    """Linear warm-up, then a cosine down to 0.02. The first step is not at zero: it would be wasted."""
+    if progress < warmup:
+        return max(progress / warmup, 0.05)
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warmup) / (1 - warmup))))
+
+
+def build_model_config(section: Mapping[str, Any]) -> VQGANConfig:
+    """`_component_` names a function or dataclass of `kyvo.models.vqgan`; the rest are its keyword arguments."""
+    arguments = dict(section)
+    module, _, name = arguments.pop("_component_").rpartition(".")
+    if module != "kyvo.models.vqgan":
+        raise ConfigError(f"model._component_ is {module}.{name}; expected one of kyvo.models.vqgan.")
+    return getattr(importlib.import_module(module), name)(**arguments)
+
+
+def load_pictures(folder: Path, *, width: int, height: int, limit: int | None) -> Tensor:
+    """All pictures, fitted and decoded once into memory: uint8 [N, height, width, 3]."""
+    if any(folder.glob("*.arrow")):
+        data = open_set(folder)
+        column = data.select(range(min(limit or len(data), len(data))))["image"]
+        found = (np.asarray(image.convert("RGB")) for image in column)
+        count = len(column)
+    else:
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)[:limit]
+        found = (read_picture(path) for path in paths)
+        count = len(paths)
+    if count == 0:
+        raise ImageError(f"{folder} has no pictures; expected an Arrow set or files of {sorted(PICTURE_SUFFIXES)}.")
+    pictures = torch.empty((count, height, width, 3), dtype=torch.uint8)
+    for i, picture in enumerate(found):
+        pictures[i] = torch.from_numpy(fit(picture, width, height).copy())
+    return pictures
+
+
+if __name__ == "__main__":
+    print(main(), file=sys.stderr)
