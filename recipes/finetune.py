@@ -134,9 +134,7 @@ class FinetuneRecipe(FTRecipeInterface):
             "random_state": torch.get_rng_state(),
             "data": self._data_facts(),
         }
-        save_checkpoint(
-            self.output_dir, step=self.step, state=state, write_model=self.write_model, keep=self.args.keep
-        )
+        save_checkpoint(self.output_dir, step=self.step, state=state, write_model=self.write_model, keep=self.args.keep)
 
     def write_model(self, folder: Path) -> None:
         """The folded model, with the processor's files beside it."""

@@ -2,7 +2,8 @@
 
 Trains the image VQGAN. `--data` is an Arrow folder of this project (column "image") or a folder of pictures.
 `--minutes M` bounds the time instead of the steps; the learning rate then falls over those minutes. `--resume`
-goes on from `OUT/training.pt`. One JSON line per report goes to stdout and to `OUT/log.jsonl`. OUT is at the end
+goes on from `OUT/training.pt`. `--init FOLDER` starts from another tokenizer's weights, to fine-tune it on this data;
+the config may ask for more codes than it has. One JSON line per report goes to stdout and to `OUT/log.jsonl`. OUT is at the end
 an ImageTokenizer folder. OMP_NUM_THREADS sets the CPU threads.
 """
 
@@ -73,6 +74,7 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, help="train for this long instead of train.steps")
     parser.add_argument("--limit", type=int, help="use only the first LIMIT pictures")
+    parser.add_argument("--init", type=Path, help="an ImageTokenizer folder to start from")
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args(argv)
 
@@ -84,6 +86,8 @@ def main(argv: list[str] | None = None) -> Path:
         raise ConfigError(f"{options.data} has {len(pictures)} pictures and train.held_out is {args.held_out}.")
     trainer = Trainer(model_config, args, pictures, minutes=options.minutes)
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.init:
+        trainer.start_from(ImageTokenizer.from_pretrained(options.init).model)
     if options.resume:
         trainer.load(options.out / STATE_NAME)
     trainer.run(options.out)
@@ -107,6 +111,22 @@ class Trainer:
         self.restart = DeadCodeRestart(self.model.quantize, patience=args.patience, generator=self.generator)
         self.step = 0
         self.seconds = 0.0  # of training, over all resumed runs
+
+    @torch.no_grad()
+    def start_from(self, other: VQGAN) -> None:
+        """Takes over another tokenizer's weights. Codes beyond its own start on the data, like dead ones."""
+        weights = other.state_dict()
+        codes = weights.pop("quantize.embedding.weight")
+        own = self.model.state_dict()
+        differing = [name for name in own if name in weights and own[name].shape != weights[name].shape]
+        if differing or own.keys() - weights.keys() != {"quantize.embedding.weight"} or len(codes) > len(self.restart.idle_steps):
+            raise CheckpointError(
+                f"--init has another network than the config: {differing or 'other layers or more codes'}. "
+                "Only n_embed may differ, and only grow."
+            )
+        self.model.load_state_dict(weights, strict=False)
+        self.model.quantize.embedding.weight[: len(codes)] = codes
+        self.restart.idle_steps[: len(codes)] = 0
 
     @property
     def progress(self) -> float:

@@ -90,7 +90,7 @@ class CompositeEmbedding(nn.Module):
         """Vectors of all ids after the text."""
         parts = [self._number_table(), self.markers.weight]
         parts += [codes() for codes in (self.image, self.shape) if codes is not None]
-        return torch.cat([part.float() for part in parts])
+        return torch.cat(parts)
 
     def table(self) -> Float[Tensor, "vocab dim"]:
         """The plain embedding this one amounts to."""

@@ -31,9 +31,7 @@ _NAMES = {
 }
 
 
-def fold(
-    state: Mapping[str, Tensor], *, table: Float[Tensor, "vocab dim"], size: DecoderSize
-) -> dict[str, Tensor]:
+def fold(state: Mapping[str, Tensor], *, table: Float[Tensor, "vocab dim"], size: DecoderSize) -> dict[str, Tensor]:
     """Weights of a `LlamaForCausalLM`.
 
     Args:
@@ -118,7 +116,9 @@ def save_llama(
 ) -> None:
     """Folds `state` and writes `config.json`, `generation_config.json` and safetensors files into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: tensor.to("cpu", dtype).contiguous() for name, tensor in fold(state, table=table, size=size).items()}
+    weights = {
+        name: tensor.to("cpu", dtype).contiguous() for name, tensor in fold(state, table=table, size=size).items()
+    }
     config = llama_config(size=size, vocab_size=len(table), bos_id=bos_id, eos_id=eos_id, pad_id=pad_id)
     config["torch_dtype"] = str(dtype).removeprefix("torch.")
     generation = {"bos_token_id": bos_id, "eos_token_id": eos_id, "pad_token_id": pad_id, "do_sample": False}

@@ -64,7 +64,7 @@ class VQGANConfig:
 
 
 def image_mini() -> VQGANConfig:
-    """The bundled tokenizer: 120x80 px -> 15x10 codes of 1,024.
+    """The bundled tokenizer: 120x80 px -> 15x10 codes of 4,096.
 
     CLEVR's 3:2 format keeps every pixel of its pictures; f8 because a small CLEVR object is only 8 px wide here.
     Codes have 16 dimensions: a low-dimensional lookup keeps more codes in use (https://arxiv.org/abs/2110.04627).
@@ -78,7 +78,7 @@ def image_mini() -> VQGANConfig:
         attn_resolutions=(),
         z_channels=32,
         embed_dim=16,
-        n_embed=1024,
+        n_embed=4096,
     )
 
 
@@ -169,7 +169,7 @@ class Encoder(nn.Module):
             )
             channels = config.ch * factor
             if not is_last:
-                level.downsample = Downsample(channels)
+                level.add_module("downsample", Downsample(channels))
                 resolution //= 2
             self.down.append(level)
         self.mid = Middle(channels)
@@ -180,8 +180,6 @@ class Encoder(nn.Module):
         h = self.conv_in(pixels)
         for level in self.down:
             h = level(h)
-            if hasattr(level, "downsample"):
-                h = level.downsample(h)
         return self.conv_out(F.silu(self.norm_out(self.mid(h))))
 
 
@@ -204,7 +202,7 @@ class Decoder(nn.Module):
             )
             channels = config.ch * factor
             if i > 0:
-                level.upsample = Upsample(channels)
+                level.add_module("upsample", Upsample(channels))
                 resolution *= 2
             levels.append(level)
         self.up = nn.ModuleList(reversed(levels))
@@ -215,13 +213,14 @@ class Decoder(nn.Module):
         h = self.mid(self.conv_in(latents))
         for level in reversed(self.up):
             h = level(h)
-            if hasattr(level, "upsample"):
-                h = level.upsample(h)
         return self.conv_out(F.silu(self.norm_out(h)))
 
 
 class Level(nn.Module):
-    """The residual blocks of one resolution, each followed by attention where the level attends."""
+    """The residual blocks of one resolution, each followed by attention where the level attends.
+
+    All but the last level get a `downsample` (encoder) or an `upsample` (decoder), which goes to the next one.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, *, num_blocks: int, attends: bool) -> None:
         super().__init__()
@@ -235,6 +234,9 @@ class Level(nn.Module):
             h = block(h)
             if len(self.attn):
                 h = self.attn[i](h)
+        for name, resample in self.named_children():
+            if name in ("downsample", "upsample"):
+                h = resample(h)
         return h
 
 

@@ -6,7 +6,7 @@ A folder holds `image_tokenizer.safetensors` (tensor names of taming-transformer
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from pickle import UnpicklingError
@@ -176,7 +176,9 @@ class _LightningCallback:
     """Stands for a class that the published checkpoints use as a dictionary key, so that Lightning is not needed."""
 
 
-_LIGHTNING_NAMES = [(_LightningCallback, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint")]
+_LIGHTNING_NAMES: list[Callable | tuple[Callable, str]] = [
+    (_LightningCallback, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint")
+]
 
 
 def _as_array(picture: np.ndarray | Image.Image) -> np.ndarray:

@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -56,5 +57,9 @@ def load_checkpoint(output_dir: Path) -> dict[str, Any]:
     path = output_dir / pointer.read_text().strip() / "state.pt"
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise CheckpointError(f"{path}: cannot be read, as it holds more than tensors and plain values.") from error
     except (OSError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: cannot be read ({error}). {pointer} can name an older folder beside it.") from error
+        raise CheckpointError(
+            f"{path}: cannot be read ({error}). {pointer} can name an older folder beside it."
+        ) from error

@@ -35,7 +35,9 @@ def labelled_loss(
     picked = hidden.flatten(0, 1).index_select(0, positions)
     chunk = max(1, chunk_logits // head.shape[0])
     # What autocast would multiply in; backward runs outside it, so the choice is made here.
-    dtype = torch.get_autocast_dtype(hidden.device.type) if torch.is_autocast_enabled(hidden.device.type) else picked.dtype
+    dtype = (
+        torch.get_autocast_dtype(hidden.device.type) if torch.is_autocast_enabled(hidden.device.type) else picked.dtype
+    )
     return _HeadLoss.apply(picked.to(dtype), head, targets, weights, chunk)  # type: ignore[no-any-return]
 
 

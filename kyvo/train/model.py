@@ -105,7 +105,7 @@ def init_head(model: KyvoDecoder) -> None:
 
 
 def attention_mask(seq_len: int, spans: list[tuple[tuple[int, int], ...]]) -> Bool[Tensor, "batch seq seq"] | None:
-    """True where row i may see column j: the past, and all of an own span. None (plain causal) where no row has a span."""
+    """True where row i may see column j: the past, and all of its own span. None, plain causal, without any span."""
     if not any(spans):
         return None
     mask = torch.ones(seq_len, seq_len, dtype=torch.bool).tril().repeat(len(spans), 1, 1)
@@ -153,7 +153,7 @@ def _layer(size: DecoderSize, rope: nn.Module) -> TransformerSelfAttentionLayer:
 
 
 def _init_layers(model: KyvoDecoder, size: DecoderSize) -> None:
-    """Normal entries of half the variance-keeping scale; what adds to the residual stream shrinks with depth (GPT-2)."""
+    """Normal entries at half the variance-keeping scale; what adds to the residual stream shrinks with depth."""
     for name, module in model.layers.named_modules():
         if isinstance(module, nn.Linear):
             adds = name.endswith(("output_proj", "w2"))

@@ -21,7 +21,8 @@ def write_tiny_processor(folder: Path) -> Processor:
     """CLEVR scenes and pictures of 8x6 px as 3 rows of 4 codes out of 16."""
     torch.manual_seed(0)
     network = VQGANConfig(
-        width=8, height=6, ch=32, ch_mult=(1, 1), num_res_blocks=1, attn_resolutions=(), z_channels=4, embed_dim=4, n_embed=16
+        width=8, height=6, ch=32, ch_mult=(1, 1), num_res_blocks=1, attn_resolutions=(), z_channels=4, embed_dim=4,
+        n_embed=16,
     )  # fmt: skip
     schema, text = clevr_schema(), tiny_text()
     processor = Processor(

@@ -9,7 +9,12 @@ from kyvo.scene.schema import grid
 from kyvo.tokenizers.vocabulary import Vocabulary, release_objectron_vocabulary
 
 SMALL = Vocabulary(
-    name="small", num_text=50, numbers=grid(-1, 1, 0.1), markers=("[A]", "[B]", "[C]"), num_image_codes=16, num_shape_codes=8
+    name="small",
+    num_text=50,
+    numbers=grid(-1, 1, 0.1),
+    markers=("[A]", "[B]", "[C]"),
+    num_image_codes=16,
+    num_shape_codes=8,
 )
 
 
@@ -47,7 +52,11 @@ def test_sine_cosine_is_the_formula():
 def test_all_parts_start_at_the_scale_of_the_text():
     embedding = CompositeEmbedding(
         vocabulary=Vocabulary(
-            name="wide", num_text=1000, numbers=grid(-3, 3, 0.05), markers=tuple(f"[{i}]" for i in range(40)), num_image_codes=256
+            name="wide",
+            num_text=1000,
+            numbers=grid(-3, 3, 0.05),
+            markers=tuple(f"[{i}]" for i in range(40)),
+            num_image_codes=256,
         ),
         dim=256,
         image_codebook=torch.randn(256, 8) * 5,
@@ -97,6 +106,8 @@ def test_waves_are_no_state_and_come_back_after_the_meta_device():
 
 def test_a_codebook_of_another_size_is_refused():
     with pytest.raises(ConfigError, match="image codebook has 15 rows, but the vocabulary has 16"):
-        CompositeEmbedding(vocabulary=SMALL, dim=32, image_codebook=torch.randn(15, 6), shape_codebook=torch.randn(8, 4))
+        CompositeEmbedding(
+            vocabulary=SMALL, dim=32, image_codebook=torch.randn(15, 6), shape_codebook=torch.randn(8, 4)
+        )
     with pytest.raises(ConfigError, match="shape codebook has 0 rows"):
         CompositeEmbedding(vocabulary=SMALL, dim=32, image_codebook=torch.randn(16, 6))

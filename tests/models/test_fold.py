@@ -15,7 +15,9 @@ from kyvo.train.model import build_decoder
 
 VOCABULARY = Vocabulary(name="t", num_text=60, numbers=grid(-1, 1, 0.1), markers=("[A]", "[B]"), num_image_codes=32)
 # Heads of 32 entries and 4,000 positions: long enough for the slow waves that Llama-3.2's scaling stretches.
-SCALED = replace(kyvo_tiny(), dim=64, num_heads=2, num_kv_heads=1, max_seq_len=4096, rope_base=500_000.0, rope_scaling=32.0)
+SCALED = replace(
+    kyvo_tiny(), dim=64, num_heads=2, num_kv_heads=1, max_seq_len=4096, rope_base=500_000.0, rope_scaling=32.0
+)
 
 
 def make(size):

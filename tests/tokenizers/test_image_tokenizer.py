@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -122,6 +122,7 @@ def test_a_gumbel_vqgan_is_refused_by_its_target(tmp_path):
         ImageTokenizer.from_taming(project, tmp_path / "last.ckpt")
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(1, 80), st.integers(1, 80))
 def test_any_picture_fits_to_the_size_asked_for(height, width):
     assert fit(noise(height, width), 24, 16).shape == (16, 24, 3)

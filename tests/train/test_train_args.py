@@ -12,7 +12,10 @@ def test_yaml_values_become_settings():
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"max_steps": 1, "clip_grad_nrm": 1.0}, r"train\.clip_grad_nrm is not a setting; did you mean train\.clip_grad_norm\?"),
+        (
+            {"max_steps": 1, "clip_grad_nrm": 1.0},
+            r"train\.clip_grad_nrm is not a setting; did you mean train\.clip_grad_norm\?",
+        ),
         ({"max_steps": 1, "zzz": 1.0}, r"train\.zzz is not a setting; known are max_steps"),
         ({"batch_size": 4}, r"train\.max_steps is missing"),
         ({"max_steps": "1e3"}, r"train\.max_steps is '1e3'; it must be of type int"),

@@ -27,7 +27,9 @@ def codes(tmp_path_factory):
 
 def stream(processor, codes, *, tasks=None, start=0, seed=0, max_seq_len=1024):
     samples = CodedScenes(processor.builder, folders=[codes], tasks=tasks or {"recognition": 1.0})
-    return BatchStream(samples, batch_size=BATCH, seed=seed, max_seq_len=max_seq_len, pad_id=processor.text.pad_id, start=start)
+    return BatchStream(
+        samples, batch_size=BATCH, seed=seed, max_seq_len=max_seq_len, pad_id=processor.text.pad_id, start=start
+    )
 
 
 def take(batches, count):
@@ -49,13 +51,17 @@ def test_a_stream_from_batch_k_is_the_whole_stream_without_its_first_k(processor
 def test_another_seed_is_another_order(processor, codes):
     assert not all(
         same(left, right)
-        for left, right in zip(take(stream(processor, codes), 8), take(stream(processor, codes, seed=1), 8), strict=True)
+        for left, right in zip(
+            take(stream(processor, codes), 8), take(stream(processor, codes, seed=1), 8), strict=True
+        )
     )
 
 
 def test_an_epoch_holds_every_sample_once(processor, codes):
     def keys(batches):
-        return sorted(tuple(row[:14].tolist()) for batch in batches for row in batch.ids)  # begin, picture: unlike all others
+        return sorted(
+            tuple(row[:14].tolist()) for batch in batches for row in batch.ids
+        )  # begin, picture: unlike all others
 
     epochs = take(stream(processor, codes), 2 * COUNT // BATCH)
     first, second = keys(epochs[: COUNT // BATCH]), keys(epochs[COUNT // BATCH :])

@@ -60,7 +60,9 @@ def test_large_presets_have_llamas_layers(size, billions):
     figures = SIZES[size]()
     with torch.device("meta"):
         model = decoder(kyvo_vocabulary(), torch.empty(1024, 256), torch.empty(8192, 128), size=size)
-    layers = sum(parameter.numel() for name, parameter in model.named_parameters() if name.startswith(("layers", "norm")))
+    layers = sum(
+        parameter.numel() for name, parameter in model.named_parameters() if name.startswith(("layers", "norm"))
+    )
     assert (layers + 128_256 * figures.dim) / 1e9 == pytest.approx(billions, abs=1e-3)  # Meta's count, its head is tied
     assert model.output.weight.shape == (137_607, figures.dim)
 
