@@ -72,7 +72,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     count, samples = arrow_samples(args.data) if args.data else clevr_samples(args.clevr, args.images)
     count = min(count, args.limit or count)
     model = Kyvo.from_pretrained(args.model, device=args.device)
-    bar = tqdm(_batches(samples, count, args.batch_size), total=-(-count // args.batch_size), unit="batch", disable=None)
+    bar = tqdm(
+        _batches(samples, count, args.batch_size), total=-(-count // args.batch_size), unit="batch", disable=None
+    )
     first, predictions, truths, seconds = evaluate(model.recognize, bar)
 
     scores = asdict(mean_jaccard(predictions, truths))

@@ -8,6 +8,17 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
+__all__ = [
+    "Camera",
+    "Kyvo",
+    "Scene",
+    "SceneObject",
+    "SceneSchema",
+    "__version__",
+    "load_scene",
+    "save_scene",
+]
+
 _HOME = {
     "Camera": "kyvo.scene.scene",
     "Kyvo": "kyvo.api",
@@ -17,7 +28,6 @@ _HOME = {
     "load_scene": "kyvo.scene.files",
     "save_scene": "kyvo.scene.files",
 }
-__all__ = ["__version__", *_HOME]
 
 if TYPE_CHECKING:
     from kyvo.api import Kyvo

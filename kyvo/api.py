@@ -122,7 +122,9 @@ def choose_device(device: str) -> str:
     if device not in ("cpu", "cuda"):
         raise ConfigError(f"device is {device!r}; known are auto, cpu and cuda.")
     if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device is 'cuda', but this torch sees no CUDA GPU. Use --device cpu, or install a CUDA torch.")
+        raise ConfigError(
+            "device is 'cuda', but this torch sees no CUDA GPU. Use --device cpu, or install a CUDA torch."
+        )
     return device
 
 
@@ -133,7 +135,8 @@ def _find(name_or_path: str | Path) -> Path:
             return folder
     names = sorted(path.parent.name for path in bundled.glob("*/config.json"))
     raise CheckpointError(
-        f"{name_or_path}: neither a folder with a config.json nor a bundled model; bundled are {', '.join(names) or 'none'}."
+        f"{name_or_path}: neither a folder with a config.json nor a bundled model; "
+        f"bundled are {', '.join(names) or 'none'}."
     )
 
 

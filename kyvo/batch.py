@@ -86,7 +86,9 @@ def _check_output(path: Path, out: Path, owner: dict[str, Path], overwrite: bool
     first = owner.setdefault(path.stem, path)
     target = out / f"{path.stem}.json"
     if first is not path:
-        raise ImageError(f"{path}: {first} is written to {target} already; rename one, or recognise it into another folder.")
+        raise ImageError(
+            f"{path}: {first} is written to {target} already; rename one, or recognise it into another folder."
+        )
     if target.exists() and not overwrite:
         raise ImageError(f"{path}: {target} exists; pass --overwrite to replace it, or name another folder.")
 

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from kyvo.api import Kyvo
-from kyvo.models.vqgan import VQGAN, VQGANConfig
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import Axis, Field, SceneSchema, clevr_schema
 from kyvo.tokenizers.image import ImageTokenizer
@@ -16,6 +15,7 @@ from kyvo.tokenizers.processor import Processor
 from kyvo.tokenizers.sequence import SequenceBuilder
 from kyvo.tokenizers.text import SentencePieceText
 from kyvo.tokenizers.vocabulary import Vocabulary
+from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
 
 
 @cache

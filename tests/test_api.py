@@ -55,7 +55,7 @@ def test_a_vocabulary_of_another_model_is_refused(model, tmp_path):
 
 
 def test_unknown_names_say_what_is_known(model):
-    with pytest.raises(CheckpointError, match="neither a folder with a config.json nor a bundled model"):
+    with pytest.raises(CheckpointError, match=r"neither a folder with a config\.json nor a bundled model"):
         Kyvo.from_pretrained("maxi")
     with pytest.raises(ConfigError, match="known are rendering, recognition, editing, question_answering"):
         model.complete("dreaming", [])

@@ -15,7 +15,9 @@ def model():
 
 
 def picture(path, mode="RGB", size=(48, 32)):
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)).convert(mode).save(path)
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)).convert(
+        mode
+    ).save(path)
     return path
 
 
@@ -30,7 +32,13 @@ def test_bad_inputs_are_lines_of_the_manifest_and_the_others_are_done(model, tmp
     frames = [Image.new("RGB", (48, 32), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "animated.gif", save_all=True, append_images=frames[1:])
     (tmp_path / "other").mkdir()
-    good = [whole, picture(tmp_path / "with a space.png"), picture(tmp_path / "cmyk.jpg", "CMYK"), tmp_path / "deep.png", tmp_path / "animated.gif"]
+    good = [
+        whole,
+        picture(tmp_path / "with a space.png"),
+        picture(tmp_path / "cmyk.jpg", "CMYK"),
+        tmp_path / "deep.png",
+        tmp_path / "animated.gif",
+    ]
     bad = {
         tmp_path / "no_image.png": "not a picture",
         tmp_path / "cut.png": "truncated or damaged",

@@ -26,12 +26,12 @@ REACH = {
     "tokenizers": {"scene"},
     "models": {"scene", "tokenizers"},
     "data": {"scene", "tokenizers"},
-    "train": {"scene", "tokenizers", "models", "data"},
+    "train": {"scene", "tokenizers", "models", "data", "testing"},
     "generation": {"scene", "tokenizers", "models", "data"},
     "api": {"scene", "tokenizers", "models", "data", "generation"},
 }
-ALL_BUT_TRAIN = {*REACH, "metrics", "export", "serve", "testing"} - {"train"}
-REACH |= {"cli": ALL_BUT_TRAIN, "serve": ALL_BUT_TRAIN, "testing": ALL_BUT_TRAIN}
+ALL_BUT_TRAIN = {*REACH, "batch", "serve", "testing"} - {"train"}
+REACH |= {"batch": ALL_BUT_TRAIN, "cli": ALL_BUT_TRAIN, "serve": ALL_BUT_TRAIN, "testing": ALL_BUT_TRAIN}
 
 
 def run_python(code: str, *, cwd: Path) -> str:

@@ -2,7 +2,8 @@
 
     python tokenizers/encode.py --data data/clevr --image-tokenizer runs/image_mini --out data/clevr_codes
 
-Workers are processes; OMP_NUM_THREADS=1 beside them is fastest on a CPU. Reads what `kyvo data` writes; the result has the columns `codes` (image codes, row-major), `scene` and `name`.
+Reads what `kyvo data` writes; the result has the columns `codes` (image codes, row-major), `scene` and `name`.
+Workers are processes; on a CPU several of them with OMP_NUM_THREADS=1 are fastest.
 """
 
 import argparse

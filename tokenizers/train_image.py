@@ -2,9 +2,9 @@
 
 Trains the image VQGAN. `--data` is an Arrow folder of this project (column "image") or a folder of pictures.
 `--minutes M` bounds the time instead of the steps; the learning rate then falls over those minutes. `--resume`
-goes on from `OUT/training.pt`. `--init FOLDER` starts from another tokenizer's weights, to fine-tune it on this data;
-the config may ask for more codes than it has. One JSON line per report goes to stdout and to `OUT/log.jsonl`. OUT is at the end
-an ImageTokenizer folder. OMP_NUM_THREADS sets the CPU threads.
+goes on from `OUT/training.pt`. `--init FOLDER` starts from another tokenizer's weights, to fine-tune it on this
+data; the config may ask for more codes than it has. One JSON line per report goes to stdout and to `OUT/log.jsonl`.
+OUT is at the end an ImageTokenizer folder. OMP_NUM_THREADS sets the CPU threads.
 """
 
 import argparse
@@ -28,10 +28,10 @@ from torch import Tensor
 
 from kyvo.data.dataset import open_set
 from kyvo.errors import CheckpointError, ConfigError, ImageError
-from kyvo.models.quantize import DeadCodeRestart
-from kyvo.models.vqgan import VQGAN, VQGANConfig
 from kyvo.tokenizers.image import ImageTokenizer, fit, to_pixels
 from kyvo.tokenizers.pictures import read_picture
+from kyvo.tokenizers.quantize import DeadCodeRestart
+from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
 
 STATE_NAME = "training.pt"
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
@@ -119,7 +119,11 @@ class Trainer:
         codes = weights.pop("quantize.embedding.weight")
         own = self.model.state_dict()
         differing = [name for name in own if name in weights and own[name].shape != weights[name].shape]
-        if differing or own.keys() - weights.keys() != {"quantize.embedding.weight"} or len(codes) > len(self.restart.idle_steps):
+        if (
+            differing
+            or own.keys() - weights.keys() != {"quantize.embedding.weight"}
+            or len(codes) > len(self.restart.idle_steps)
+        ):
             raise CheckpointError(
                 f"--init has another network than the config: {differing or 'other layers or more codes'}. "
                 "Only n_embed may differ, and only grow."
@@ -253,11 +257,11 @@ def schedule(progress: float, *, warmup: float) -> float:
 
 
 def build_model_config(section: Mapping[str, Any]) -> VQGANConfig:
-    """`_component_` names a function or dataclass of `kyvo.models.vqgan`; the rest are its keyword arguments."""
+    """`_component_` names a function or dataclass of `kyvo.tokenizers.vqgan`; the rest are its keyword arguments."""
     arguments = dict(section)
     module, _, name = arguments.pop("_component_").rpartition(".")
-    if module != "kyvo.models.vqgan":
-        raise ConfigError(f"model._component_ is {module}.{name}; expected one of kyvo.models.vqgan.")
+    if module != "kyvo.tokenizers.vqgan":
+        raise ConfigError(f"model._component_ is {module}.{name}; expected one of kyvo.tokenizers.vqgan.")
     return getattr(importlib.import_module(module), name)(**arguments)
 
 

@@ -43,9 +43,7 @@ def demo(
         for item in scene.objects:
             x, y, z = item.location or (float("nan"),) * 3
             sure = "" if item.confidence is None else f"{item.confidence:.2f}"
-            table.add_row(
-                item.size, item.color, item.material, item.shape, f"{x:.2f}", f"{y:.2f}", f"{z:.2f}", sure
-            )
+            table.add_row(item.size, item.color, item.material, item.shape, f"{x:.2f}", f"{y:.2f}", f"{z:.2f}", sure)
         console.print(table)
     contact_sheet(rows, ("picture", "recognised objects", "the recognised scene, ray-traced")).save(out / "sheet.png")
     truths = [load_scene(path.with_suffix(".json")) for path in samples]

@@ -91,7 +91,7 @@ def decode(model: LlamaForCausalLM, prompts: Sequence[Sequence[int]], grammars: 
 
 
 def _pad(rows: list[_Row], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Pending ids of all rows, padded on the left -> ids, 1 where they are real, positions: each int64 [rows, width]."""
+    """Pending ids, padded on the left -> ids, 1 where they are real, positions: each int64 [rows, width]."""
     width = max(len(row.pending) for row in rows)
     ids = torch.zeros(len(rows), width, dtype=torch.long)
     valid = torch.zeros_like(ids)

@@ -85,7 +85,9 @@ class Camera:
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Points [N, 3] of the scene's frame -> [N, 3]: column and row in px, and depth along the axis."""
-        seen = (np.asarray(points, dtype=float).reshape(-1, 3) - np.asarray(self.location)) @ np.asarray(self.rotation).T
+        seen = (np.asarray(points, dtype=float).reshape(-1, 3) - np.asarray(self.location)) @ np.asarray(
+            self.rotation
+        ).T
         pixels = seen[:, :2] / seen[:, 2:] * self.focal + np.asarray(self.center)
         return np.concatenate([pixels, seen[:, 2:]], axis=1)
 

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import yaml
@@ -102,13 +102,16 @@ class Field:
             if value not in self.words:
                 raise SceneError(f"{self.name} is {value!r}; known are {', '.join(self.words)}.")
             return value
+        count = self.num_codes or len(self.axes)
+        try:
+            numbers = tuple(float(number) for number in value)
+        except (TypeError, ValueError) as error:
+            raise SceneError(f"{self.name} is {value!r}; a list of {count} numbers is needed.") from error
+        if len(numbers) != count:
+            raise SceneError(f"{self.name} has {len(numbers)} numbers; {count} are needed.")
         if self.num_codes:
-            if len(value) != self.num_codes:
-                raise SceneError(f"{self.name} has {len(value)} codes; {self.num_codes} are needed.")
-            return tuple(int(code) for code in value)
-        if len(value) != len(self.axes):
-            raise SceneError(f"{self.name} has {len(value)} numbers; {len(self.axes)} are needed.")
-        return tuple(axis.snap(float(number), clamp=clamp) for axis, number in zip(self.axes, value, strict=True))
+            return tuple(int(code) for code in numbers)
+        return tuple(axis.snap(number, clamp=clamp) for axis, number in zip(self.axes, numbers, strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,12 +123,18 @@ class SceneSchema:
     frame: str = "world"
     up_axis: str = "+z"
     units: str = "clevr"
-    order: Literal["given", "left_to_right"] = "given"
+    order: str = "given"  # of objects in the tokens: as the scene has them, or "left_to_right" in the picture
 
     def __post_init__(self) -> None:
         for what, names in (("name", [f.name for f in self.fields]), ("marker", [f.marker for f in self.fields])):
             if len(set(names)) != len(names):
                 raise SceneError(f"schema {self.name}: a field {what} stands twice in {names}.")
+        for what, value, known in (
+            ("frame", self.frame, ("world", "camera")),
+            ("order", self.order, ("given", "left_to_right")),
+        ):
+            if value not in known:
+                raise SceneError(f"schema {self.name}: {what} is {value!r}; known are {', '.join(known)}.")
 
     @property
     def markers(self) -> tuple[str, ...]:
@@ -144,9 +153,7 @@ class SceneSchema:
         objects = [self._snap_object(item, f"objects[{i}]", clamp) for i, item in enumerate(scene.objects)]
         if self.order == "left_to_right":
             objects.sort(key=self._column)
-        return Scene(
-            objects=tuple(objects), schema=self.name, frame=self.frame, up_axis=self.up_axis, units=self.units
-        )
+        return Scene(objects=tuple(objects), schema=self.name, frame=self.frame, up_axis=self.up_axis, units=self.units)
 
     def _snap_object(self, item: SceneObject, where: str, clamp: bool) -> SceneObject:
         values = {}
@@ -211,11 +218,13 @@ class SceneSchema:
     def from_yaml(cls, path: str | Path) -> "SceneSchema":
         """A user's schema file; docs/scene-format.md shows one."""
         try:
-            data = yaml.safe_load(Path(path).read_text())
-        except (OSError, yaml.YAMLError) as error:
+            data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise SceneError(f"{path}: not a readable YAML file ({error}).") from error
         if not isinstance(data, dict):
-            raise SceneError(f"{path}: a schema is a mapping with name and fields, but this is a {type(data).__name__}.")
+            raise SceneError(
+                f"{path}: a schema is a mapping with name and fields, but this is a {type(data).__name__}."
+            )
         try:
             return cls.from_dict(data)
         except SceneError as error:
@@ -270,7 +279,9 @@ def clevr_schema(granularity: float = 0.05) -> SceneSchema:
 def objaworld_schema(granularity: float = 0.05) -> SceneSchema:
     """ObjaWorld: shape, location and pose. Angles wrap: those beyond +-3 rad take the nearer end, within 0.15 rad."""
     floor = grid(-3, 3, granularity)
-    turn = tuple(Axis(name=name, unit="rad", values=floor, period=2 * math.pi) for name in ("about_x", "about_y", "about_z"))
+    turn = tuple(
+        Axis(name=name, unit="rad", values=floor, period=2 * math.pi) for name in ("about_x", "about_y", "about_z")
+    )
     return SceneSchema(
         name="objaworld",
         fields=(
@@ -289,7 +300,7 @@ def objaworld_shapes_schema(granularity: float = 0.05) -> SceneSchema:
 
 
 def objectron_schema() -> SceneSchema:
-    """Objectron on the released bins (`"%.2f"` strings): fine near the optical axis, coarse far away. Camera frame, m."""
+    """Objectron on the released bins: fine near the optical axis, coarse far away. Camera frame, m."""
     near = grid(-0.2, 0.2, 0.01)
     far = (*grid(0, 3, 0.05), 5.0, 7.5, 10.0, 12.5, 15.0, 17.5)
     unit = grid(0, 1, 0.05)
@@ -326,7 +337,9 @@ def arkitscenes_schema() -> SceneSchema:
         fields=(
             Field(name="category", marker="[CATEGORY]", words=categories),
             Field(name="location", marker="[CENTER_CAM]", axes=_axes("m", x=side, y=side, z=depth)),
-            Field(name="dimensions", marker="[DIMENSIONS]", axes=_axes("m", width=extent, height=extent, length=extent)),
+            Field(
+                name="dimensions", marker="[DIMENSIONS]", axes=_axes("m", width=extent, height=extent, length=extent)
+            ),
         ),
     )
 

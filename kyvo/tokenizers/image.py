@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 
 from kyvo.errors import CheckpointError, ConfigError, ImageError
-from kyvo.models.vqgan import VQGAN, VQGANConfig
+from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
 
 WEIGHTS_NAME = "image_tokenizer.safetensors"
 CONFIG_NAME = "image_tokenizer.json"

@@ -23,8 +23,8 @@ class SceneTokenizer:
         vocabulary.check_schema(schema)
         if vocabulary.num_text != text.size:
             raise TokenError(
-                f"the vocabulary {vocabulary.name!r} has {vocabulary.num_text} text ids, the text tokenizer {text.size}; "
-                "they must be made for each other."
+                f"the vocabulary {vocabulary.name!r} has {vocabulary.num_text} text ids, the text tokenizer "
+                f"{text.size}; they must be made for each other."
             )
         self.schema = schema
         self.vocabulary = vocabulary

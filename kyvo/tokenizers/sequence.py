@@ -127,7 +127,9 @@ class SequenceBuilder:
         codes = np.asarray(content.image).reshape(-1)
         rows, columns = self.image_grid
         if len(codes) != rows * columns:
-            raise TokenError(f"a picture here has {rows} x {columns} = {rows * columns} codes, but {len(codes)} were given.")
+            raise TokenError(
+                f"a picture here has {rows} x {columns} = {rows * columns} codes, but {len(codes)} were given."
+            )
         if output and self.center_first:
             codes = reorder(codes, rows, columns)
         return [start, *(self.vocabulary.image_id(int(code)) for code in codes), end]

@@ -34,9 +34,9 @@ class TextTokenizer(Protocol):
 
 
 class LlamaText:
-    """The Llama-3 tokenizer from Meta's `tokenizer.model` (lines of base64 token and rank): 128,000 merges, 256 specials.
+    """The Llama-3 tokenizer from Meta's `tokenizer.model`, lines of base64 token and rank.
 
-    Read with tiktoken, so that running a model needs no torchtune; the tests hold it against torchtune's tokenizer.
+    128,000 merges and 256 special ids. Read with tiktoken, so that running a model needs no torchtune; the tests hold it against torchtune's tokenizer.
     """
 
     size = LLAMA3_TEXT
@@ -86,9 +86,13 @@ class SentencePieceText:
             raise CheckpointError(f"{path}: not a readable SentencePiece model ({error}).") from error
         self.size = self._model.get_piece_size()
         self.bos_id, self.eos_id, self.pad_id = self._model.bos_id(), self._model.eos_id(), self._model.pad_id()
-        controls = [token for token in range(self.size) if self._model.is_control(token) or self._model.is_unknown(token)]
+        controls = [
+            token for token in range(self.size) if self._model.is_control(token) or self._model.is_unknown(token)
+        ]
         if min(self.bos_id, self.eos_id, self.pad_id) < 0 or controls != list(range(len(controls))):
-            raise CheckpointError(f"{path}: needs bos, eos and pad pieces before all others; tokenizers/build_text.py does.")
+            raise CheckpointError(
+                f"{path}: needs bos, eos and pad pieces before all others; tokenizers/build_text.py does."
+            )
         self.plain = range(len(controls), self.size)
 
     def encode(self, text: str) -> list[int]:
@@ -108,4 +112,8 @@ def load_text(path: str | Path) -> TextTokenizer:
         raise CheckpointError(f"{path}: there is no such file; a text tokenizer is a file called tokenizer.model.")
     with path.open("rb") as file:
         head = file.read(64)
-    return LlamaText(path) if head.split(b" ")[0].isascii() and b"\n" not in head[:4] and b" " in head else SentencePieceText(path)
+    return (
+        LlamaText(path)
+        if head.split(b" ")[0].isascii() and b"\n" not in head[:4] and b" " in head
+        else SentencePieceText(path)
+    )

@@ -47,7 +47,14 @@ class Vocabulary:
     num_number_rows: int | None = None  # rows of a released number table that is longer than its range
 
     def __len__(self) -> int:
-        return self.num_text + len(self.numbers) + len(self.markers) + self.num_reserved + self.num_image_codes + self.num_shape_codes
+        return (
+            self.num_text
+            + len(self.numbers)
+            + len(self.markers)
+            + self.num_reserved
+            + self.num_image_codes
+            + self.num_shape_codes
+        )
 
     @cached_property
     def ranges(self) -> dict[str, range]:
@@ -103,7 +110,9 @@ class Vocabulary:
     def _code_id(self, kind: str, code: int) -> int:
         ids = self.ranges[kind]
         if not 0 <= code < len(ids):
-            raise TokenError(f"{kind} code {code} is outside the {len(ids)} {kind} codes of the vocabulary {self.name!r}.")
+            raise TokenError(
+                f"{kind} code {code} is outside the {len(ids)} {kind} codes of the vocabulary {self.name!r}."
+            )
         return ids[code]
 
     def kind(self, token: int) -> str:

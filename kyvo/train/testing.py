@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from datasets import Dataset, Features, List, Value
 
-from kyvo.models.vqgan import VQGAN, VQGANConfig
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import clevr_schema
@@ -15,6 +14,7 @@ from kyvo.testing import tiny_text
 from kyvo.tokenizers.image import ImageTokenizer
 from kyvo.tokenizers.processor import Processor
 from kyvo.tokenizers.vocabulary import Vocabulary
+from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
 
 
 def write_tiny_processor(folder: Path) -> Processor:

@@ -56,7 +56,9 @@ def test_markers_are_forced_and_choices_are_not():
 
 
 def test_words_of_several_ids_share_their_beginnings():
-    schema = SceneSchema(name="words", fields=(Field(name="category", marker="[CATEGORY]", words=("xqa", "xqb", "cube")),))
+    schema = SceneSchema(
+        name="words", fields=(Field(name="category", marker="[CATEGORY]", words=("xqa", "xqb", "cube")),)
+    )
     builder = tiny_builder(schema)
     grammar = Grammar.for_task(COPY, builder)
     marker = builder.vocabulary.marker_id

@@ -10,8 +10,8 @@ import yaml
 from PIL import Image
 
 from kyvo.errors import CheckpointError, ConfigError, ImageError
-from kyvo.models.vqgan import VQGANConfig, image_mini, image_paper
 from kyvo.tokenizers.image import ImageTokenizer
+from kyvo.tokenizers.vqgan import VQGANConfig, image_mini, image_paper
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,7 +47,7 @@ def pictures(tmp_path_factory) -> Path:
 
 def write_config(path: Path, **train) -> Path:
     model = {
-        "_component_": "kyvo.models.vqgan.VQGANConfig",
+        "_component_": "kyvo.tokenizers.vqgan.VQGANConfig",
         "width": 24,
         "height": 16,
         "ch": 32,
@@ -141,5 +141,5 @@ def test_every_shipped_config_builds(program, name, expected):
 def test_a_component_outside_the_vqgan_module_is_not_called(program):
     with pytest.raises(ConfigError, match=re.escape("model._component_ is os.system")):
         program.build_model_config({"_component_": "os.system", "command": "true"})
-    assert program.build_model_config({"_component_": "kyvo.models.vqgan.image_mini"}) == image_mini()
+    assert program.build_model_config({"_component_": "kyvo.tokenizers.vqgan.image_mini"}) == image_mini()
     assert isinstance(image_mini(), VQGANConfig)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kyvo.errors import CheckpointError, ConfigError, ImageError
-from kyvo.models.vqgan import VQGAN, VQGANConfig
 from kyvo.tokenizers.image import ImageTokenizer, fit, from_pixels, to_pixels
+from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
 
 CONFIG = VQGANConfig(
     width=24,

@@ -61,7 +61,10 @@ def test_input_pictures_stay_in_raster_order_and_outputs_start_at_the_centre():
     assert given_[2] == first
     ids = BUILDER.build(TASKS["rendering"], Segments(scene=Scene(objects=())), Segments(image=codes)).ids.tolist()
     rows, columns = BUILDER.image_grid
-    assert ids[ids.index(BUILDER.vocabulary.marker_id("[IMAGE-START]")) + 1] == first + (rows - 1) // 2 * columns + columns // 2
+    assert (
+        ids[ids.index(BUILDER.vocabulary.marker_id("[IMAGE-START]")) + 1]
+        == first + (rows - 1) // 2 * columns + columns // 2
+    )
 
 
 def test_the_sequence_of_editing_reads_image_scene_text_and_writes_image_scene():
@@ -81,7 +84,9 @@ def test_shape_codes_attend_both_ways_within_their_own_shape():
     scene = Scene(objects=(item, item))
     sequence = builder.build(task, Segments(scene=scene), Segments(scene=scene))
     assert len(sequence.spans) == 4 and all(stop - start == 512 for start, stop in sequence.spans)
-    kinds = {builder.vocabulary.kind(int(token)) for start, stop in sequence.spans for token in sequence.ids[start:stop]}
+    kinds = {
+        builder.vocabulary.kind(int(token)) for start, stop in sequence.spans for token in sequence.ids[start:stop]
+    }
     assert kinds == {"shape"}
 
 

@@ -6,14 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kyvo.errors import CheckpointError
-from kyvo.scene.schema import clevr_schema
 from kyvo.scene.scene import Scene, SceneObject
+from kyvo.scene.schema import clevr_schema
 from kyvo.testing import tiny_text
 from kyvo.tokenizers.scene import SceneTokenizer
 from kyvo.tokenizers.text import LlamaText, load_text
 from kyvo.tokenizers.vocabulary import kyvo_vocabulary
 
-ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\u2581"))  # the piece that means a space
+ANY_TEXT = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\u2581")
+)  # the piece that means a space
 
 
 @given(text=ANY_TEXT)
@@ -54,7 +56,11 @@ def test_llama_text_equals_torchtunes_tokenizer(llama_model):
     from torchtune.models.llama3 import llama3_tokenizer
 
     theirs, ours = llama3_tokenizer(str(llama_model)), LlamaText(llama_model)
-    assert (ours.bos_id, ours.eos_id, ours.size) == (theirs.bos_id, theirs.special_tokens["<|end_of_text|>"], theirs.vocab_size)
+    assert (ours.bos_id, ours.eos_id, ours.size) == (
+        theirs.bos_id,
+        theirs.special_tokens["<|end_of_text|>"],
+        theirs.vocab_size,
+    )
     for text in ("", " large", "What color is the cube?", "It's 12345 m\n\n  öß 日本 <|end_of_text|> 🙂"):
         assert ours.encode(text) == theirs.encode(text, add_bos=False, add_eos=False)
         assert ours.decode(ours.encode(text)) == text
@@ -68,5 +74,5 @@ def test_a_file_that_is_no_tokenizer_is_named(tmp_path):
     with pytest.raises(CheckpointError, match="not a readable SentencePiece model"):
         load_text(empty)
     empty.write_text("aGVsbG8= 0\n")
-    with pytest.raises(CheckpointError, match="1 merges, but Llama-3's tokenizer.model has 128,000"):
+    with pytest.raises(CheckpointError, match=r"1 merges, but Llama-3's tokenizer\.model has 128,000"):
         load_text(empty)

@@ -25,7 +25,11 @@ def test_the_released_clevr_ids_are_kept():
 def test_the_released_objectron_ids_keep_their_hole():
     vocabulary = VOCABULARIES["release-objectron"]()
     assert len(vocabulary.numbers) == 103
-    assert (vocabulary.number_id(-0.2), vocabulary.number_id(0.25), vocabulary.number_id(17.5)) == (128_256, 128_297, 128_358)
+    assert (vocabulary.number_id(-0.2), vocabulary.number_id(0.25), vocabulary.number_id(17.5)) == (
+        128_256,
+        128_297,
+        128_358,
+    )
     assert vocabulary.marker_id("[SCENE-START]") == 128_359
     assert vocabulary.kind(128_371) == "reserved"
     assert vocabulary.image_id(0) == 128_372
@@ -69,7 +73,9 @@ def test_a_number_comes_back_within_half_a_bin(value, step):
 @given(value=st.floats(-3, 3))
 def test_explicit_bins_give_the_nearest_value(value):
     bins = (-3.0, -1.0, -0.5, 0.0, 2.5, 3.0)
-    assert Axis(name="x", unit="m", values=bins).snap(value) in sorted(bins, key=lambda allowed: abs(allowed - value))[:1]
+    assert (
+        Axis(name="x", unit="m", values=bins).snap(value) in sorted(bins, key=lambda allowed: abs(allowed - value))[:1]
+    )
 
 
 @given(angle=st.floats(-20, 20))
@@ -84,6 +90,18 @@ def test_a_number_outside_its_bins_is_refused(value):
     axis = clevr_schema().fields[-1].axes[0]
     with pytest.raises(SceneError, match=r"x is .*(bins cover -3 to 3|finite number)"):
         axis.snap(value)
+
+
+@pytest.mark.parametrize("value", [5, "north", [1.0, 2.0], [1.0, "x", 0.0]])
+def test_a_value_that_is_no_list_of_numbers_is_refused(value):
+    with pytest.raises(SceneError, match=r"location (is .*a list of 3 numbers|has 2 numbers; 3) "):
+        clevr_schema().fields[-1].snap(value)
+
+
+@pytest.mark.parametrize("name", ["frame", "order"])
+def test_a_schema_of_unknown_conventions_is_refused(name):
+    with pytest.raises(SceneError, match=f"schema clevr: {name} is 'upside-down'; known are"):
+        SCHEMAS["clevr"]().from_dict({**clevr_schema().to_dict(), name: "upside-down"})
 
 
 def test_clamping_takes_the_nearest_edge():

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kyvo.errors import CheckpointError, ConfigError, ImageError
-from kyvo.models.quantize import Quantized, VectorQuantizer
+from kyvo.tokenizers.quantize import Quantized, VectorQuantizer
 
 
 @dataclass(frozen=True, kw_only=True)

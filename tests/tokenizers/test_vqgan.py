@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from kyvo.errors import CheckpointError, ConfigError, ImageError
-from kyvo.models.quantize import DeadCodeRestart, VectorQuantizer
-from kyvo.models.vqgan import VQGAN, VQGANConfig, image_mini, image_paper
+from kyvo.tokenizers.quantize import DeadCodeRestart, VectorQuantizer
+from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig, image_mini, image_paper
 
 SQUARE = VQGANConfig(
     width=32,
