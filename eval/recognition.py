@@ -1,7 +1,6 @@
-"""How well a model recognises: the Jaccard index of Kyvo's paper on pictures whose scenes are known.
+"""python eval/recognition.py --model mini --data DIR | --clevr scenes.json --images DIR [--out FILE] [--sheet PNG]
 
-    python eval/recognition.py --model mini --data data/clevr_test [--limit 500] [--out results.json] [--sheet sheet.png]
-    python eval/recognition.py --model mini --clevr CLEVR_val_scenes.json --images CLEVR_v1.0/images/val
+How well a model recognises: the Jaccard index of Kyvo's paper on pictures whose scenes are known.
 
 `--data` is an Arrow set of this project (columns image and scene), `--clevr` a file of scenes in CLEVR's own format
 whose `image_filename`s are looked up in `--images`. The metric is `kyvo.metrics.scenes`; pictures are fitted to the
@@ -116,7 +115,7 @@ def arrow_samples(folder: Path) -> tuple[int, Iterator[Sample]]:
 
 
 def clevr_samples(scenes: Path, images: Path) -> tuple[int, Iterator[Sample]]:
-    """The scenes of CLEVR's file, in its order, with their pictures. Raises SceneError for a picture that is missing."""
+    """The scenes of CLEVR's file, in its order, with their pictures. Raises SceneError where one is missing."""
     truths = load_clevr(scenes)
     missing = [scene.image for scene in truths if scene.image is None or not (images / scene.image).is_file()]
     if missing:

@@ -99,7 +99,11 @@ def _recognize_batch(model: Kyvo, batch: list[tuple[Path, np.ndarray]], out: Pat
     seconds = round((time.perf_counter() - start) / len(batch), 4)
     for (path, _), scene in zip(batch, scenes, strict=True):
         target = out / f"{path.stem}.json"
-        save_scene(replace(scene, image=path.name), target)
+        try:
+            save_scene(replace(scene, image=path.name), target)
+        except KyvoError as error:
+            yield ManifestLine(input=str(path), status="failed", seconds=seconds, error=str(error))
+            continue
         yield ManifestLine(
             input=str(path),
             output=str(target),

@@ -47,6 +47,6 @@ def demo(
         console.print(table)
     contact_sheet(rows, ("picture", "recognised objects", "the recognised scene, ray-traced")).save(out / "sheet.png")
     truths = [load_scene(path.with_suffix(".json")) for path in samples]
-    result = mean_jaccard(scenes, truths)
-    console.print(f"{len(samples)} pictures; mean Jaccard against their true scenes {result.mean:.3f}")
+    scores = mean_jaccard(scenes, truths)
+    console.print(f"{len(samples)} pictures; mean Jaccard against their true scenes {scores.jaccard:.3f}")
     console.print(f"scenes: {out}/*.json   sheet: {out}/sheet.png", soft_wrap=True)

@@ -8,6 +8,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ CLEVR_FOCAL = 35 / 32  # focal length over picture width: Blender's 35 mm lens o
 CLEVR_CAMERA: Vector = (7.48113, -6.50764, 5.34367)  # before its jitter of +-0.5 an axis; it looks at the origin
 
 
+@cache
 def clevr_camera(width: int, height: int, location: Vector = CLEVR_CAMERA) -> Camera:
     """CLEVR's camera on a picture of this size (px), by default without jitter."""
     return Camera.look_at(location=location, focal=CLEVR_FOCAL * width, width=width, height=height)
@@ -165,11 +167,14 @@ class SceneSchema:
         return SceneObject().with_values(**values)
 
     def _column(self, item: SceneObject) -> float:
-        """Where the object stands from left to right, in picture widths; world frames use CLEVR's camera."""
+        """Where the object stands from left to right; in a world frame, as CLEVR's camera sees it."""
         assert item.location is not None
         if self.frame == "camera":
             return item.location[0] / max(item.location[2], 1e-6)
-        return float(clevr_camera(1, 1).project(np.asarray([item.location]))[0, 0])
+        camera = clevr_camera(1, 1)
+        offset = [place - eye for place, eye in zip(item.location, camera.location, strict=True)]
+        right, _, forward = (sum(a * b for a, b in zip(axis, offset, strict=True)) for axis in camera.rotation)
+        return right / forward
 
     def count_clamped(self, scene: Scene) -> int:
         """How many numbers of `scene` lie outside their bins and would move under `clamp`."""

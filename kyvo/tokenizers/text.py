@@ -36,7 +36,8 @@ class TextTokenizer(Protocol):
 class LlamaText:
     """The Llama-3 tokenizer from Meta's `tokenizer.model`, lines of base64 token and rank.
 
-    128,000 merges and 256 special ids. Read with tiktoken, so that running a model needs no torchtune; the tests hold it against torchtune's tokenizer.
+    128,000 merges and 256 special ids. Read with tiktoken, so that running a model needs no torchtune; the tests
+    hold it against torchtune's tokenizer.
     """
 
     size = LLAMA3_TEXT

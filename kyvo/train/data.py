@@ -18,7 +18,6 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from kyvo.errors import ConfigError
 from kyvo.scene.files import scene_from_json
-from kyvo.scene.scene import Scene
 from kyvo.tokenizers.sequence import IGNORE, SequenceBuilder
 from kyvo.tokenizers.sequence import Sequence as TokenSequence
 from kyvo.tokenizers.tasks import TASKS, Segments
@@ -50,23 +49,13 @@ class CodedScenes:
     The sets have the columns `codes` and `scene` (scene JSON); a task fits when each of its segments is one of them.
     """
 
-    def __init__(
-        self,
-        builder: SequenceBuilder,
-        *,
-        folders: list[str],
-        tasks: Mapping[str, float],
-        left_to_right: bool = False,
-    ) -> None:
+    def __init__(self, builder: SequenceBuilder, *, folders: list[str], tasks: Mapping[str, float]) -> None:
         """Raises ConfigError for an unknown or unfit task, and for a folder that is no such set.
 
         Args:
             builder: makes the sequences.
             folders: Arrow sets, joined.
             tasks: task name -> share of the samples; need not add up to 1.
-            left_to_right: sort the objects by their column in the picture; the scenes need a camera. Sets come in
-                random order, of which a model can learn nothing but to guess; with this one the picture says which
-                object is next, and when there is none left.
         """
         self.builder = builder
         self.rows = concatenate_datasets([_open(folder) for folder in folders])
@@ -77,7 +66,6 @@ class CodedScenes:
             if sorted(segments) != ["image", "scene"]:
                 raise ConfigError(f"data.tasks has {name!r}, which needs more than one picture and its scene a sample.")
         self.tasks = [TASKS[name] for name in tasks]
-        self.left_to_right = left_to_right
         self.shares = np.array(list(tasks.values()), dtype=float) / sum(tasks.values())
 
     def __len__(self) -> int:
@@ -93,8 +81,7 @@ class CodedScenes:
         ]
 
     def _sequence(self, codes: Any, scene: str, task: Any) -> TokenSequence:
-        parsed = scene_from_json(json.loads(scene))
-        content = {"image": np.asarray(codes), "scene": sort_left_to_right(parsed) if self.left_to_right else parsed}
+        content = {"image": np.asarray(codes), "scene": scene_from_json(json.loads(scene))}
         # Ground truth may lie a rounding outside the outermost bins.
         return self.builder.build(
             task,
@@ -102,16 +89,6 @@ class CodedScenes:
             Segments(**{segment: content[segment] for segment in task.outputs}),
             clamp=True,
         )
-
-
-def sort_left_to_right(scene: Scene) -> Scene:
-    """The scene with its objects in the order of their columns in the picture. Raises ConfigError without a camera."""
-    if scene.camera is None:
-        raise ConfigError("data.left_to_right needs scenes with a camera; this set has some without. Leave it out.")
-    if not scene.objects:
-        return scene
-    columns = scene.camera.project(np.array([item.location for item in scene.objects]))[:, 0]
-    return replace(scene, objects=tuple(scene.objects[index] for index in np.argsort(columns, kind="stable")))
 
 
 def _open(folder: str) -> Any:

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def folder(tmp_path_factory):
 
 
 def kyvo(*arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "kyvo.cli.main", *map(str, arguments)]
+    command = [Path(sys.executable).with_name("kyvo"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True)
 
 

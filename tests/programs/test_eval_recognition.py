@@ -59,7 +59,8 @@ def test_a_set_is_scored_and_the_result_says_how_it_came_about(program, model, d
 
 def test_the_same_pictures_score_the_same_as_files_and_as_a_set(program, model, data, tmp_path):
     rows = open_set(data)
-    scenes = [replace(truth, image=row["name"]) for row, (_, truth) in zip(rows, program.arrow_samples(data)[1])]
+    samples = program.arrow_samples(data)[1]
+    scenes = [replace(truth, image=row["name"]) for row, (_, truth) in zip(rows, samples, strict=True)]
     for row in rows:
         row["image"].save(tmp_path / row["name"])
     save_clevr(scenes, tmp_path / "scenes.json")
@@ -96,7 +97,7 @@ def test_the_truth_itself_scores_one(program, data):
     truths = [scene for _, scene in program.arrow_samples(data)[1]]
     answers = iter(truths)
     batches = program._batches(samples, count, 2)
-    first, predictions, seen, seconds = program.evaluate(lambda pictures: [next(answers) for _ in pictures], batches)
+    first, predictions, seen, _ = program.evaluate(lambda pictures: [next(answers) for _ in pictures], batches)
     scores = mean_jaccard(predictions, seen)
     assert len(first) == len(seen) == count == 5 and seen == truths
     assert scores.jaccard == scores.optimal_jaccard == scores.count_accuracy == 1.0 and scores.position_error == 0.0

@@ -1,0 +1,96 @@
+import importlib.util
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ["--size", "kyvo_tiny", "--repeats", "2"]
+RATIOS = {
+    "train": {"ours_over_naive"},
+    "decode": {
+        "together_over_alone_without_cache",
+        "together_over_generate",
+        "alone_over_generate",
+        "alone_over_without_cache",
+        "together_over_alone",
+        "copy_bandwidth_share_alone",
+    },
+    "data": {"two_processes_over_one", "tokenise_together_over_one_by_one", "open_set_over_load_json"},
+}
+
+
+@pytest.fixture(scope="module")
+def program():
+    spec = importlib.util.spec_from_file_location("benchmark", ROOT / "eval" / "benchmark.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def check(results, printed):
+    """What every benchmark owes: its ratios, finite and positive, and JSON that says what it returned."""
+    assert RATIOS[results["benchmark"]] <= results.keys()
+    for name in RATIOS[results["benchmark"]]:
+        assert math.isfinite(results[name]) and results[name] > 0, name
+    assert json.loads(printed) == results
+    assert results["machine"]["threads"] >= 1
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16_mixed"])
+def test_the_two_training_steps_have_one_loss_and_a_rate_each(program, capsys, precision):
+    options = [
+        "--vocabulary",
+        "mini",
+        "--device",
+        "cpu",
+        "--batch-size",
+        "2",
+        "--matmul",
+        "64",
+        "--precision",
+        precision,
+    ]
+    results = program.main(["train", "--json", *TINY, *options])
+    check(results, capsys.readouterr().out)
+    losses = results["losses_on_one_batch"]
+    assert losses["ours"] == pytest.approx(losses["naive"], rel=1e-4 if precision == "fp32" else 1e-2)
+    assert results["mfu"]["ours"] > 0 and 0 < results["labelled_share"] < 1
+
+
+def test_the_engine_alone_together_and_transformers_say_the_same(program, capsys):
+    options = ["--device", "cpu", "--batch-size", "3", "--alone", "2", "--max-objects", "2"]
+    results = program.main(["decode", "--json", *TINY, *options])
+    check(results, capsys.readouterr().out)
+    assert set(results["equal_outputs"].values()) == {1.0}
+    assert results["tokens_a_scene"] == 2 + 2 * 14 + 1  # scene markers, two objects of 14, EOS
+    assert set(results["tokens_per_second"]) == set(results["equal_outputs"])
+
+
+def test_data_is_made_tokenised_and_opened(program, capsys):
+    options = ["--pictures", "4", "--pixels", "16", "--rows", "6"]
+    results = program.main(["data", "--json", *TINY, *options])
+    check(results, capsys.readouterr().out)
+    assert min(results["pictures_per_second"].values()) > 0
+
+
+def test_without_json_each_figure_is_a_line(program):
+    lines = program._lines({"ours_over_naive": 1.5, "mfu": {"ours": 0.25}, "vocabulary": 137607})
+    assert [line.split() for line in lines] == [
+        ["ours_over_naive", "1.5"],
+        ["mfu.ours", "0.25"],
+        ["vocabulary", "137607"],
+    ]
+
+
+def test_a_ratio_is_the_median_of_the_rounds_ratios(program):
+    seconds = {"ours": [1.0, 1.0, 10.0], "naive": [2.0, 3.0, 40.0]}
+    assert program.rate_ratio(seconds, "ours", "naive") == 3.0
+    assert program.rate_ratio(seconds, "ours", "naive", work=(2.0, 1.0)) == 6.0
+
+
+def test_counts_below_one_are_wrong_usage(program, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        program.main(["train", "--repeats", "0"])
+    assert "at least 1" in capsys.readouterr().err
