@@ -1,9 +1,9 @@
 """python eval/benchmark.py train|decode|data [--json] [--size kyvo_mini] [--vocabulary kyvo|mini]
 
-How fast training, decoding and data are, as ratios measured in one run. The variants of a measurement take turns, round
-after round, so that a slow moment of the machine meets them all; a ratio is the median of the rounds' ratios. Times alone
-depend on the machine and its load, so each stands beside what it is to be compared with. Weights are random unless
-`--model` is given: speed does not depend on them.
+How fast training, decoding and data are, as ratios measured in one run. The variants of a measurement take turns,
+round after round, so that a slow moment of the machine meets them all; a ratio is the median of the rounds' ratios.
+Times alone depend on the machine and its load, so each stands beside what it is to be compared with. Weights are random
+unless `--model` is given: speed does not depend on them.
 """
 
 import argparse

@@ -1,13 +1,17 @@
 """Tiny real models, tokenizers and scenes, for tests here and at users'. Needs `hypothesis` for `scenes`."""
 
+import json
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import torch
+from datasets import Dataset, Features, List, Value
 from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from kyvo.api import Kyvo
+from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import Axis, Field, SceneSchema, clevr_schema
 from kyvo.tokenizers.image import ImageTokenizer
@@ -71,6 +75,26 @@ def tiny_kyvo(*, seed: int = 0) -> Kyvo:
     """A whole model with random weights: what it says is nonsense, how it says it is not."""
     processor = tiny_processor()
     return Kyvo(model=tiny_llama(len(processor.vocabulary), seed=seed), processor=processor)
+
+
+def write_tiny_codes(folder: Path, *, count: int, seed: int = 0) -> None:
+    """`count` random scenes of one to four objects with random codes of `tiny_image`, as encode.py writes them."""
+    rng = np.random.default_rng(seed)
+    words = {field.name: field.words for field in clevr_schema().fields if field.words}
+
+    def item() -> SceneObject:
+        values = {name: str(rng.choice(options)) for name, options in words.items()}
+        return SceneObject(location=tuple(rng.uniform(-2.5, 2.5, 3).tolist()), **values)  # type: ignore[arg-type]
+
+    rows = [
+        {
+            "codes": rng.integers(16, size=6).tolist(),
+            "scene": json.dumps(scene_to_json(Scene(objects=tuple(item() for _ in range(rng.integers(1, 5)))))),
+        }
+        for _ in range(count)
+    ]
+    features = Features({"codes": List(Value("int16")), "scene": Value("string")})
+    Dataset.from_list(rows, features=features).save_to_disk(folder)
 
 
 def scenes(schema: SceneSchema, *, max_objects: int = 6) -> st.SearchStrategy[Scene]:

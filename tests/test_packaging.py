@@ -26,7 +26,7 @@ REACH = {
     "tokenizers": {"scene"},
     "models": {"scene", "tokenizers"},
     "data": {"scene", "tokenizers"},
-    "train": {"scene", "tokenizers", "models", "data", "testing"},
+    "train": {"scene", "tokenizers", "models", "data"},
     "generation": {"scene", "tokenizers", "models", "data"},
     "api": {"scene", "tokenizers", "models", "data", "generation"},
 }

@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 from transformers import LlamaForCausalLM
 
 from kyvo.errors import CheckpointError, ConfigError
+from kyvo.testing import tiny_processor, write_tiny_codes
 from kyvo.tokenizers.processor import Processor
-from kyvo.train.testing import write_tiny_codes, write_tiny_processor
 
 TINY = Path(__file__).resolve().parents[2] / "configs" / "train" / "tiny.yaml"
 
@@ -19,7 +19,7 @@ TINY = Path(__file__).resolve().parents[2] / "configs" / "train" / "tiny.yaml"
 def inputs(tmp_path_factory):
     """Overrides that point the tiny config at a tiny processor and set."""
     folder = tmp_path_factory.mktemp("inputs")
-    write_tiny_processor(folder / "processor")
+    tiny_processor().save(folder / "processor")
     write_tiny_codes(folder / "codes", count=40)
     return [f"processor={folder / 'processor'}", f"data.folders=[{folder / 'codes'}]"]
 

@@ -6,16 +6,16 @@ import torch
 from datasets import Dataset
 
 from kyvo.errors import ConfigError
+from kyvo.testing import tiny_processor, write_tiny_codes
 from kyvo.tokenizers.tasks import TASKS
 from kyvo.train.data import WINDOW, BatchStream, CodedScenes, collate, load_batches
-from kyvo.train.testing import write_tiny_codes, write_tiny_processor
 
 COUNT, BATCH = 90, 2
 
 
 @pytest.fixture(scope="module")
-def processor(tmp_path_factory):
-    return write_tiny_processor(tmp_path_factory.mktemp("processor"))
+def processor():
+    return tiny_processor()
 
 
 @pytest.fixture(scope="module")
