@@ -204,7 +204,7 @@ class FinetuneRecipe(FTRecipeInterface):
 
 
 class _Pace:
-    """How fast the newest steps went. Medians, so that compiling and saving do not count."""
+    """How fast the newest steps went. Medians over a full window, so that compiling and saving do not count."""
 
     def __init__(self) -> None:
         self.last = time.monotonic()
@@ -219,7 +219,8 @@ class _Pace:
 
     @property
     def seconds_per_step(self) -> float:
-        return statistics.median(self.seconds) if self.seconds else 0.0
+        """0 until the window is full: the first steps compile, and would say that no time is left."""
+        return statistics.median(self.seconds) if len(self.seconds) == self.seconds.maxlen else 0.0
 
     @property
     def tokens_per_second(self) -> float:

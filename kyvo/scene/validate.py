@@ -83,11 +83,3 @@ def _field_faults(row: dict[str, Any], field: Field, where: str) -> Iterator[str
             field.snap(value)
     except SceneError as error:
         yield f"{where}.{field.name}: {error}"
-    except (TypeError, ValueError):  # a field of the user's own, whose type the JSON Schema does not know
-        yield f"{where}.{field.name} is {value!r}; the schema needs {_fits(field)}."
-
-
-def _fits(field: Field) -> str:
-    if field.words:
-        return f"one of {', '.join(field.words)}"
-    return f"a list of {field.num_codes} codes" if field.num_codes else f"a list of {len(field.axes)} numbers"
