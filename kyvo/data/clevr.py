@@ -17,12 +17,11 @@ from kyvo.data import raytracer
 from kyvo.data.solids import SceneBatch
 from kyvo.errors import ConfigError, SceneError
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import CLEVR_CAMERA, clevr_camera
+from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_RADIUS, clevr_camera
 
 SHAPES = ("cube", "sphere", "cylinder")  # in the ray tracer's order, as are the colors
 COLORS = ("gray", "red", "blue", "green", "brown", "purple", "cyan", "yellow")
 MATERIALS = ("rubber", "metal")
-RADIUS = {"large": 0.7, "small": 0.35}  # half the side of cubes
 MAX_TRIES = 50  # places tried for one object before the scene is begun again
 MAX_SCENES = 400  # scenes begun before we say that the objects do not fit
 
@@ -95,16 +94,16 @@ def _draw(rng: np.random.Generator, num_objects: int, width: int, height: int, r
         apart = tries[:, None] - places  # tries objects 2
         distance = np.linalg.norm(apart, axis=2)
         angle = np.arctan2(apart[..., 1], apart[..., 0])
-        free = (distance - radii - RADIUS[size] >= rules.gap).all(1)
+        free = (distance - radii - CLEVR_RADIUS[size] >= rules.gap).all(1)
         free &= (np.abs(apart @ axes) >= rules.margin).all((1, 2))
-        reach = _reach(RADIUS[size], rotation, shape == "cube", angle)
+        reach = _reach(CLEVR_RADIUS[size], rotation, shape == "cube", angle)
         free &= (reach + _reach(radii, turns, cubes, angle) < distance).all(1)
         if not free.any():
             return None
         place = tries[free.argmax()]
-        places, radii = np.vstack([places, place]), np.append(radii, RADIUS[size])
+        places, radii = np.vstack([places, place]), np.append(radii, CLEVR_RADIUS[size])
         turns, cubes = np.append(turns, rotation), np.append(cubes, shape == "cube")
-        location = (float(place[0]), float(place[1]), RADIUS[size])
+        location = (float(place[0]), float(place[1]), CLEVR_RADIUS[size])
         column, line, depth = camera.project(np.array([location]))[0]
         extra = {"rotation": rotation, "pixel_coords": [math.floor(column), math.floor(line), round(float(depth), 5)]}
         objects.append(
@@ -170,7 +169,7 @@ _PADDING = {"shape": 0, "radius": 1.0, "color": 0, "metal": False, "position": (
 
 def _solid(item: SceneObject, where: str) -> dict[str, Any]:
     indices = {}
-    for name, known in (("shape", SHAPES), ("size", tuple(RADIUS)), ("color", COLORS), ("material", MATERIALS)):
+    for name, known in (("shape", SHAPES), ("size", tuple(CLEVR_RADIUS)), ("color", COLORS), ("material", MATERIALS)):
         value = item.get(name)
         if value not in known:
             raise SceneError(f"{where}.{name} is {value!r}; the ray tracer knows {', '.join(known)}.")
@@ -179,7 +178,7 @@ def _solid(item: SceneObject, where: str) -> dict[str, Any]:
         raise SceneError(f"{where}.location is missing; the ray tracer needs each object's centre.")
     return {
         "shape": indices["shape"],
-        "radius": RADIUS[item.size],  # type: ignore[index]
+        "radius": CLEVR_RADIUS[item.size],  # type: ignore[index]
         "color": indices["color"],
         "metal": item.material == "metal",
         "position": item.location,

@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from kyvo.scene.scene import Camera, Scene
+from kyvo.scene.schema import CLEVR_RADIUS
 
-RADIUS = {"large": 0.7, "small": 0.35}  # of CLEVR's sizes, in CLEVR units
 INK = {
     "gray": "#d0d0d0", "red": "#ff5a5a", "blue": "#6f8cff", "green": "#4fd05a",
     "brown": "#d08a50", "purple": "#c070ff", "cyan": "#40f0f0", "yellow": "#ffee40",
@@ -32,7 +32,7 @@ def draw_scene(picture: np.ndarray, scene: Scene, camera: Camera, *, factor: int
         if item.location is None:
             continue
         column, row, depth = camera.project(np.asarray([item.location]))[0]
-        reach = camera.focal * RADIUS.get(item.size or "", 0.35) / depth
+        reach = camera.focal * CLEVR_RADIUS.get(item.size or "", 0.35) / depth
         box = [(value * factor) for value in (column - reach, row - reach, column + reach, row + reach)]
         ink = INK.get(item.color or "", "#ffffff")
         draw.rectangle(box, outline=ink, width=2)

@@ -19,6 +19,7 @@ from kyvo.errors import SceneError
 from kyvo.scene.scene import Camera, Scene, SceneObject, Vector
 
 CLEVR_FOCAL = 35 / 32  # focal length over picture width: Blender's 35 mm lens on a 32 mm sensor
+CLEVR_RADIUS = {"large": 0.7, "small": 0.35}  # of a sphere, or half the side of a cube
 CLEVR_CAMERA: Vector = (7.48113, -6.50764, 5.34367)  # before its jitter of +-0.5 an axis; it looks at the origin
 
 

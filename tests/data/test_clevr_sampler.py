@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kyvo.data import raytracer
-from kyvo.data.clevr import RADIUS, ClevrRules, render_scenes, sample_scenes, scene_batch
+from kyvo.data.clevr import ClevrRules, render_scenes, sample_scenes, scene_batch
 from kyvo.errors import ConfigError, SceneError
 from kyvo.scene.files import scene_from_json, scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import CLEVR_CAMERA, clevr_camera
+from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_RADIUS, clevr_camera
 
 
 @settings(max_examples=8, deadline=None)
@@ -27,7 +27,7 @@ def test_drawn_scenes_keep_the_rules(seed, first):
         behind = np.array([-right[1], right[0]])
         for item in scene.objects:
             assert max(map(abs, item.location[:2])) <= rules.floor
-            assert item.location[2] == RADIUS[item.size]
+            assert item.location[2] == CLEVR_RADIUS[item.size]
             column, line, depth = scene.camera.project(np.array([item.location]))[0]
             assert item.extra["pixel_coords"] == [
                 int(np.floor(column)),
@@ -36,7 +36,7 @@ def test_drawn_scenes_keep_the_rules(seed, first):
             ]
         for one, other in itertools.combinations(scene.objects, 2):
             apart = np.subtract(one.location, other.location)[:2]
-            assert np.linalg.norm(apart) - RADIUS[one.size] - RADIUS[other.size] >= rules.gap - 1e-4
+            assert np.linalg.norm(apart) - CLEVR_RADIUS[one.size] - CLEVR_RADIUS[other.size] >= rules.gap - 1e-4
             assert min(abs(apart @ right), abs(apart @ behind)) >= rules.margin - 1e-4
             assert not _overlap(one, other)
         seen = raytracer.visible_fraction(scene_batch([scene]), width=120, height=80)
@@ -55,7 +55,7 @@ def _local(points: np.ndarray, item: SceneObject) -> np.ndarray:
 
 def _inside(points: np.ndarray, item: SceneObject) -> np.ndarray:
     size = np.abs(_local(points, item)).max(1) if item.shape == "cube" else np.hypot(*_local(points, item).T)
-    return size < RADIUS[item.size]
+    return size < CLEVR_RADIUS[item.size]
 
 
 def _outline(item: SceneObject) -> np.ndarray:
@@ -64,7 +64,7 @@ def _outline(item: SceneObject) -> np.ndarray:
     if item.shape == "cube":
         circle = circle / np.abs(circle).max(1, keepdims=True)
     cos, sin = np.cos(item.extra["rotation"]), np.sin(item.extra["rotation"])
-    return circle @ np.array([[cos, sin], [-sin, cos]]) * RADIUS[item.size] + item.location[:2]
+    return circle @ np.array([[cos, sin], [-sin, cos]]) * CLEVR_RADIUS[item.size] + item.location[:2]
 
 
 def test_a_scene_is_set_by_its_seed_and_index_alone():
