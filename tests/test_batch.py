@@ -1,4 +1,6 @@
 import json
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -27,7 +29,8 @@ def test_bad_inputs_are_lines_of_the_manifest_and_the_others_are_done(model, tmp
     (tmp_path / "cut.png").write_bytes(whole.read_bytes()[:200])
     (tmp_path / "empty.png").touch()
     (tmp_path / "folder").mkdir()
-    Image.new("1", (50_000, 50_000)).save(tmp_path / "huge.png")
+    huge = whole.read_bytes()[:16] + struct.pack(">II", 50_000, 50_000) + whole.read_bytes()[24:29]
+    (tmp_path / "huge.png").write_bytes(huge + struct.pack(">I", zlib.crc32(huge[12:])) + whole.read_bytes()[33:])
     Image.fromarray(np.arange(48 * 32, dtype=np.uint16).reshape(32, 48) * 40).save(tmp_path / "deep.png")
     frames = [Image.new("RGB", (48, 32), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "animated.gif", save_all=True, append_images=frames[1:])
@@ -44,7 +47,7 @@ def test_bad_inputs_are_lines_of_the_manifest_and_the_others_are_done(model, tmp
         tmp_path / "cut.png": "truncated or damaged",
         tmp_path / "empty.png": "is empty",
         tmp_path / "folder": "is a directory",
-        tmp_path / "huge.png": "too large: 50000x50000 px",
+        tmp_path / "huge.png": "is too large",
         tmp_path / "missing.png": "does not exist",
         picture(tmp_path / "other" / "whole.png"): "is written to",
     }  # fmt: skip

@@ -1,9 +1,9 @@
 """Put a schema, a text tokenizer and an image tokenizer together: the processor folder that a recipe names.
 
     python tokenizers/build_processor.py --schema clevr --text kyvo/assets/mini/tokenizer.model \
-        --image-tokenizer runs/image_mini --out runs/mini_processor
+        --image-tokenizer runs/image_mini --vocabulary mini --out runs/mini_processor
 
-The vocabulary is the one that holds just these three; `--vocabulary kyvo` or a released name takes that layout instead.
+Without `--vocabulary`, which names a fixed layout, the vocabulary is the one that holds just these three.
 """
 
 import argparse

@@ -209,8 +209,20 @@ def release_objectron_vocabulary() -> Vocabulary:
     )
 
 
+def mini_vocabulary() -> Vocabulary:
+    """The bundled model's: 445 SentencePiece pieces, CLEVR's numbers and markers, 4,096 image codes: 4,676 ids."""
+    return Vocabulary(
+        name="mini",
+        num_text=445,
+        numbers=grid(-3, 3, 0.05),
+        markers=_CLEVR_MARKERS,
+        num_image_codes=4096,
+    )
+
+
 VOCABULARIES = {
     "kyvo": kyvo_vocabulary,
+    "mini": mini_vocabulary,
     "release-clevr": release_clevr_vocabulary,
     "release-objectron": release_objectron_vocabulary,
 }

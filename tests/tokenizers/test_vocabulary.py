@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from kyvo.errors import SceneError, TokenError
 from kyvo.scene.schema import SCHEMAS, Axis, clevr_schema, grid
+from kyvo.testing import tiny_text
 from kyvo.tokenizers.vocabulary import VOCABULARIES, Vocabulary
 
 
@@ -111,3 +112,9 @@ def test_clamping_takes_the_nearest_edge():
 def test_a_step_must_divide_its_range():
     with pytest.raises(SceneError, match=r"0\.07 does not divide"):
         grid(-3, 3, 0.07)
+
+
+def test_the_mini_vocabulary_fits_the_bundled_tokenizer_and_clevr():
+    vocabulary = VOCABULARIES["mini"]()
+    assert vocabulary.num_text == tiny_text().size
+    vocabulary.check_schema(clevr_schema())
