@@ -8,7 +8,6 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ CLEVR_RADIUS = {"large": 0.7, "small": 0.35}  # of a sphere, or half the side of
 CLEVR_CAMERA: Vector = (7.48113, -6.50764, 5.34367)  # before its jitter of +-0.5 an axis; it looks at the origin
 
 
-@cache
 def clevr_camera(width: int, height: int, location: Vector = CLEVR_CAMERA) -> Camera:
     """CLEVR's camera on a picture of this size (px), by default without jitter."""
     return Camera.look_at(location=location, focal=CLEVR_FOCAL * width, width=width, height=height)
@@ -126,7 +124,7 @@ class SceneSchema:
     frame: str = "world"
     up_axis: str = "+z"
     units: str = "clevr"
-    order: str = "given"  # of objects in the tokens: as the scene has them, or "left_to_right" in the picture
+    order: str = "given"  # of objects in the tokens: as the scene has them, or "sorted" by their values, field by field
 
     def __post_init__(self) -> None:
         for what, names in (("name", [f.name for f in self.fields]), ("marker", [f.marker for f in self.fields])):
@@ -134,7 +132,7 @@ class SceneSchema:
                 raise SceneError(f"schema {self.name}: a field {what} stands twice in {names}.")
         for what, value, known in (
             ("frame", self.frame, ("world", "camera")),
-            ("order", self.order, ("given", "left_to_right")),
+            ("order", self.order, ("given", "sorted")),
         ):
             if value not in known:
                 raise SceneError(f"schema {self.name}: {what} is {value!r}; known are {', '.join(known)}.")
@@ -154,8 +152,8 @@ class SceneSchema:
         Raises SceneError with the place, as in `objects[3].location: x is 3.4 clevr; ...`.
         """
         objects = [self._snap_object(item, f"objects[{i}]", clamp) for i, item in enumerate(scene.objects)]
-        if self.order == "left_to_right":
-            objects.sort(key=self._column)
+        if self.order == "sorted":
+            objects.sort(key=self._rank)
         return Scene(objects=tuple(objects), schema=self.name, frame=self.frame, up_axis=self.up_axis, units=self.units)
 
     def _snap_object(self, item: SceneObject, where: str, clamp: bool) -> SceneObject:
@@ -167,15 +165,10 @@ class SceneSchema:
                 raise SceneError(f"{where}.{field.name}: {error}") from error
         return SceneObject().with_values(**values)
 
-    def _column(self, item: SceneObject) -> float:
-        """Where the object stands from left to right; in a world frame, as CLEVR's camera sees it."""
-        assert item.location is not None
-        if self.frame == "camera":
-            return item.location[0] / max(item.location[2], 1e-6)
-        camera = clevr_camera(1, 1)
-        offset = [place - eye for place, eye in zip(item.location, camera.location, strict=True)]
-        right, _, forward = (sum(a * b for a, b in zip(axis, offset, strict=True)) for axis in camera.rotation)
-        return right / forward
+    def _rank(self, item: SceneObject) -> tuple[Any, ...]:
+        """Words by their place in the schema, then numbers: the order in which a vocabulary lists them."""
+        values = ((field, item.get(field.name)) for field in self.fields)
+        return tuple(field.words.index(value) if field.words else value for field, value in values)
 
     def count_clamped(self, scene: Scene) -> int:
         """How many numbers of `scene` lie outside their bins and would move under `clamp`."""
@@ -267,7 +260,7 @@ def clevr_schema(granularity: float = 0.05) -> SceneSchema:
     floor = grid(-3, 3, granularity)
     return SceneSchema(
         name="clevr",
-        order="left_to_right",
+        order="sorted",
         fields=(
             Field(name="size", marker="[SIZE]", words=("large", "small")),
             Field(

@@ -52,10 +52,11 @@ def test_a_users_schema_keeps_its_own_fields():
     assert tokenizer.decode(tokenizer.encode(scene)).objects[0].extra == {"kind": "box", "weight": (2.0,)}
 
 
-def test_objects_are_written_from_left_to_right():
+def test_objects_are_written_in_the_order_of_their_values():
     tokenizer = make(clevr_schema())
-    left, right = CUBE.with_values(location=(-2.0, -2.0, 0.7)), CUBE.with_values(location=(2.0, 2.0, 0.7))
-    assert tokenizer.snap(Scene(objects=(right, left))).objects == (left, right)
+    near, far = CUBE.with_values(location=(-2.0, 2.0, 0.7)), CUBE.with_values(location=(2.0, -2.0, 0.7))
+    small, red = CUBE.with_values(size="small", color="gray"), CUBE.with_values(color="red")
+    assert tokenizer.snap(Scene(objects=(small, far, near, red))).objects == (red, near, far, small)
 
 
 def test_a_bad_object_is_named_with_its_place():
