@@ -2,9 +2,9 @@
 
 Trains the image VQGAN. `--data` is an Arrow folder of this project (column "image") or a folder of pictures.
 `--minutes M` bounds the time instead of the steps; the learning rate then falls over those minutes. `--resume`
-goes on from `OUT/training.pt`. `--init FOLDER` starts from another tokenizer's weights, to fine-tune it on this
-data; the config may ask for more codes than it has. One JSON line per report goes to stdout and to `OUT/log.jsonl`.
-OUT is at the end an ImageTokenizer folder. OMP_NUM_THREADS sets the CPU threads.
+goes on from `OUT/training.pt`; `--init FOLDER` starts from another tokenizer, to fine-tune it on this data. One JSON
+line per report goes to stdout and to `OUT/log.jsonl`. OUT is at the end an ImageTokenizer folder. OMP_NUM_THREADS
+sets the CPU threads.
 """
 
 import argparse
@@ -48,6 +48,8 @@ class TrainArgs:
     clip_grad_norm: float = 1.0
     contrast_weight: float = 4.0  # extra weight of pixels that differ from their surroundings
     edge_weight: float = 0.5  # of the difference of neighbouring pixels' differences
+    continuous: float = 0.0  # share of the training before the codebook comes in: encoder and decoder alone
+    commitment: float = 1.0  # weight of the quantizer's loss
     patience: int = 100  # steps after which an unused code is restarted
     restart_until: float = 0.8  # share of the training; codes move no more after it
     held_out: int = 64  # pictures that measure PSNR and are never trained on
@@ -109,28 +111,26 @@ class Trainer:
         )
         self.generator = torch.Generator().manual_seed(args.seed)
         self.restart = DeadCodeRestart(self.model.quantize, patience=args.patience, generator=self.generator)
+        self.has_codes = False
         self.step = 0
         self.seconds = 0.0  # of training, over all resumed runs
 
-    @torch.no_grad()
     def start_from(self, other: VQGAN) -> None:
-        """Takes over another tokenizer's weights. Codes beyond its own start on the data, like dead ones."""
-        weights = other.state_dict()
-        codes = weights.pop("quantize.embedding.weight")
+        """Takes over another tokenizer's weights.
+
+        With a `continuous` phase the codebook and the layers next to it start anew all the same: latents that were
+        flattened to few dimensions would stay so.
+        """
+        fresh = ("encoder.conv_out.", "quant_conv.", "quantize.", "post_quant_conv.", "decoder.conv_in.")
+        kept = other.state_dict()
+        if self.args.continuous > 0:
+            kept = {name: weight for name, weight in kept.items() if not name.startswith(fresh)}
         own = self.model.state_dict()
-        differing = [name for name in own if name in weights and own[name].shape != weights[name].shape]
-        if (
-            differing
-            or own.keys() - weights.keys() != {"quantize.embedding.weight"}
-            or len(codes) > len(self.restart.idle_steps)
-        ):
-            raise CheckpointError(
-                f"--init has another network than the config: {differing or 'other layers or more codes'}. "
-                "Only n_embed may differ, and only grow."
-            )
-        self.model.load_state_dict(weights, strict=False)
-        self.model.quantize.embedding.weight[: len(codes)] = codes
-        self.restart.idle_steps[: len(codes)] = 0
+        differing = [name for name in kept if name not in own or own[name].shape != kept[name].shape]
+        if differing:
+            raise CheckpointError(f"--init has another network than the config: {', '.join(differing[:3])}, ...")
+        self.model.load_state_dict(kept, strict=False)
+        self.has_codes = self.args.continuous == 0
 
     @property
     def progress(self) -> float:
@@ -161,20 +161,24 @@ class Trainer:
         mirrored = torch.rand(args.batch_size, 1, 1, 1, generator=self.generator) < 0.5
         pixels = torch.where(mirrored.to(args.device), pixels.flip(3), pixels)
 
+        quantizes = self.progress >= args.continuous
+        if quantizes and not self.has_codes:
+            self.make_codebook()
         for group in self.optimizer.param_groups:
             group["lr"] = args.learning_rate * schedule(self.progress, warmup=args.warmup)
         # bf16 convolutions in plain NCHW layout are the fastest on CPUs that have them; channels_last is not.
         with torch.autocast(args.device, torch.bfloat16):
             latents = self.model.latents(pixels)
-            if self.progress < args.restart_until:
+            if quantizes and self.progress < args.restart_until:
                 self.restart.before(latents)
-            quantized = self.model.quantize(latents)
-            output = self.model.decode(quantized.values)
-        self.restart.after(quantized.indices)
+            quantized = self.model.quantize(latents) if quantizes else None
+            output = self.model.decode(latents if quantized is None else quantized.values)
         loss = reconstruction_loss(
             output.float(), pixels, contrast_weight=args.contrast_weight, edge_weight=args.edge_weight
         )
-        loss = loss + quantized.loss
+        if quantized is not None:
+            self.restart.after(quantized.indices)
+            loss = loss + args.commitment * quantized.loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), args.clip_grad_norm)
         self.optimizer.step()
@@ -183,12 +187,52 @@ class Trainer:
         return loss.item()
 
     @torch.no_grad()
+    def make_codebook(self, *, num_pictures: int = 640, rounds: int = 8) -> None:
+        """Puts the codes at the k-means centres of the latents, whose scales are evened out first.
+
+        Latents far from their mean are likelier first centres: most patches are floor and nearly alike.
+        """
+        pictures = self.pictures[:num_pictures]
+        batches = [to_pixels(part).to(self.args.device) for part in pictures.split(self.args.batch_size)]
+        with torch.autocast(self.args.device, torch.bfloat16):
+            maps = torch.cat([self.model.latents(pixels).float() for pixels in batches])
+        latents = maps.permute(0, 2, 3, 1).flatten(0, 2)
+        latents = latents @ self.even_scales(latents)
+        far = (latents - latents.mean(0)).square().sum(1).cpu()
+        codes = self.model.quantize.embedding.weight
+        count = min(len(codes), len(latents))
+        centres = latents[torch.multinomial(far, count, generator=self.generator)]
+        for _ in range(rounds):
+            nearest = torch.cat([torch.cdist(part, centres).argmin(1) for part in latents.split(4096)])
+            sums = torch.zeros_like(centres).index_add_(0, nearest, latents)
+            sizes = torch.bincount(nearest, minlength=count)[:, None]
+            centres = torch.where(sizes > 0, sums / sizes.clamp(min=1), centres)
+        codes[:count] = centres
+        self.has_codes = True
+
+    def even_scales(self, latents: Tensor) -> Tensor:
+        """Takes each principal axis of the latents [N, D] to the root of its scale; returns the matrix [D, D].
+
+        The network computes the same: the two 1x1 convolutions around the codes take the matrix and its inverse. Colour
+        varies most, and k-means would spend all codes on it; evened out, shape and material get their share.
+        """
+        spread, axes = torch.linalg.eigh(torch.cov(latents.T))
+        scale = (spread / spread.max()).clamp(min=1e-4) ** -0.25
+        matrix, inverse = axes * scale @ axes.T, axes / scale @ axes.T
+        before, after = self.model.quant_conv, self.model.post_quant_conv
+        before.weight.copy_((matrix @ before.weight.flatten(1))[..., None, None])
+        before.bias.copy_(matrix @ before.bias)
+        after.weight.copy_((after.weight.flatten(1) @ inverse)[..., None, None])
+        return matrix
+
+    @torch.no_grad()
     def report(self, out: Path, *, loss: float, pictures_per_second: float) -> None:
         self.model.eval()
         pixels = to_pixels(self.held_out).to(self.args.device)
         with torch.autocast(self.args.device, torch.bfloat16):
-            quantized = self.model.encode(pixels)
-            output = self.model.decode(quantized.values).float().clamp(-1, 1)
+            latents = self.model.latents(pixels)
+            quantized = self.model.quantize(latents)
+            output = self.model.decode(quantized.values if self.has_codes else latents).float().clamp(-1, 1)
         error = F.mse_loss(output, pixels).item()
         share = torch.bincount(quantized.indices.flatten().cpu(), minlength=self.model.config.n_embed).float()
         share = share / share.sum()
@@ -199,6 +243,7 @@ class Trainer:
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "loss": loss,
             "psnr": round(10 * math.log10(4.0 / error), 2),  # dB; pixels span 2
+            "latent_dimensions": round(effective_dimensions(latents), 1),
             "codes_used_percent": round(100 * (share > 0).float().mean().item(), 1),
             "perplexity": round(math.exp(-torch.xlogy(share, share).sum().item()), 1),
         }
@@ -214,6 +259,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "idle_steps": self.restart.idle_steps,
+            "has_codes": self.has_codes,
             "step": self.step,
             "seconds": self.seconds,
         }
@@ -230,6 +276,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
         self.restart.idle_steps = state["idle_steps"]
+        self.has_codes = state["has_codes"]
         self.step, self.seconds = state["step"], state["seconds"]
 
 
@@ -247,6 +294,14 @@ def reconstruction_loss(output: Tensor, target: Tensor, *, contrast_weight: floa
     loss = (weight * (error.abs() + error.square())).mean()
     edges = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
     return loss + edge_weight * edges
+
+
+def effective_dimensions(latents: Tensor) -> float:
+    """How many dimensions the latents [B, D, h, w] really use: exp of the entropy of their variances' shares."""
+    flat = latents.float().permute(0, 2, 3, 1).flatten(0, 2)
+    share = torch.linalg.eigvalsh(torch.cov(flat.T)).clamp(min=0)
+    share = share / share.sum()
+    return math.exp(-torch.xlogy(share, share).sum().item())
 
 
 def schedule(progress: float, *, warmup: float) -> float:

@@ -56,15 +56,15 @@ class DeadCodeRestart:
     """Moves codes nobody chose for `patience` steps onto random latents of the current batch.
 
     Gradients reach only chosen codes, so one that starts far from the data stays unused for ever
-    (https://arxiv.org/abs/2005.00341, section 3.1, restarts them likewise). On the first step all codes count as
-    dead: the codebook starts on the data.
+    (https://arxiv.org/abs/2005.00341, section 3.1, restarts them likewise). A latent is chosen by its squared distance
+    to its code: where codes are dense already, none is added.
     """
 
     def __init__(self, quantizer: VectorQuantizer, *, patience: int, generator: torch.Generator) -> None:
         self.quantizer = quantizer
         self.patience = patience
         self.generator = generator
-        self.idle_steps = torch.full((quantizer.embedding.num_embeddings,), patience)  # [n_embed]
+        self.idle_steps = torch.zeros(quantizer.embedding.num_embeddings, dtype=torch.long)  # [n_embed]
 
     @torch.no_grad()
     def before(self, latents: Float[Tensor, "batch dim height width"]) -> int:
@@ -72,7 +72,8 @@ class DeadCodeRestart:
         dead = (self.idle_steps >= self.patience).nonzero()[:, 0]
         if len(dead):
             flat = latents.detach().permute(0, 2, 3, 1).reshape(-1, latents.shape[1]).float()
-            chosen = torch.randint(len(flat), (len(dead),), generator=self.generator)
+            error = (flat - self.quantizer.embedding(self.quantizer.nearest(flat))).square().sum(1).cpu()
+            chosen = torch.multinomial(error + 1e-9, len(dead), replacement=True, generator=self.generator)
             self.quantizer.embedding.weight[dead] = flat[chosen]
             self.idle_steps[dead] = 0
         return len(dead)

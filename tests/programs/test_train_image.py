@@ -93,6 +93,36 @@ def test_training_makes_held_out_pictures_better(program, pictures, tmp_path):
     assert ImageTokenizer.from_pretrained(out).config.num_codes == 24
 
 
+def test_evening_the_latents_scales_leaves_the_autoencoder_as_it_was(program, pictures):
+    config = VQGANConfig(
+        width=24, height=16, ch=32, ch_mult=(1, 1), num_res_blocks=1, attn_resolutions=(), z_channels=8,
+        embed_dim=6, n_embed=16,
+    )  # fmt: skip
+    loaded = program.load_pictures(pictures, width=24, height=16, limit=None)
+    trainer = program.Trainer(config, program.TrainArgs(steps=1, held_out=4), loaded, minutes=None)
+    pixels = program.to_pixels(loaded)
+    with torch.no_grad():
+        before = trainer.model.latents(pixels)
+        flat = before.permute(0, 2, 3, 1).flatten(0, 2)
+        matrix = trainer.even_scales(flat)
+        after = trainer.model.latents(pixels)
+        torch.testing.assert_close(after.permute(0, 2, 3, 1).flatten(0, 2), flat @ matrix, atol=1e-4, rtol=1e-3)
+        again = trainer.model.post_quant_conv(after)
+    assert program.effective_dimensions(after) > program.effective_dimensions(before)
+    other = program.Trainer(config, program.TrainArgs(steps=1, held_out=4), loaded, minutes=None)  # the same seed
+    with torch.no_grad():
+        torch.testing.assert_close(again, other.model.post_quant_conv(before), atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("continuous", [0.0, 0.5])
+def test_training_can_start_from_another_tokenizer(program, pictures, tmp_path, continuous):
+    config = write_config(tmp_path / "a.yaml", continuous=continuous)
+    arguments = ["--config", str(config), "--data", str(pictures)]
+    first = program.main([*arguments, "--out", str(tmp_path / "first")])
+    second = program.main([*arguments, "--out", str(tmp_path / "second"), "--init", str(first)])
+    assert losses(second)[0] < losses(first)[0]
+
+
 def test_minutes_bound_the_training_in_place_of_steps(program, pictures, tmp_path):
     config = write_config(tmp_path / "a.yaml", steps=10**6)
     out = program.main(
