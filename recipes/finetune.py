@@ -12,6 +12,7 @@ import statistics
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,15 @@ from torchtune import config, training
 from torchtune.recipe_interfaces import FTRecipeInterface
 from tqdm import tqdm
 
-from kyvo.errors import CheckpointError
+from kyvo.errors import CheckpointError, ConfigError
 from kyvo.models.fold import save_llama
 from kyvo.tokenizers.processor import Processor
 from kyvo.train.args import TrainArgs, check_names, rate_factor
 from kyvo.train.checkpoint import load_checkpoint, save_checkpoint
-from kyvo.train.data import BatchStream, load_batches
+from kyvo.train.data import Batch, BatchStream, CodedScenes, load_batches
 from kyvo.train.loss import labelled_loss
 
-SECTIONS = ("output_dir", "processor", "model", "data", "optimizer", "metric_logger", "train")
+SECTIONS = ("output_dir", "processor", "model", "data", "easy_data", "optimizer", "metric_logger", "train")
 
 
 class FinetuneRecipe(FTRecipeInterface):
@@ -62,6 +63,11 @@ class FinetuneRecipe(FTRecipeInterface):
         self.optimizer = config.instantiate(cfg.optimizer, _decay_groups(self.model))
         self.peak_rates = [group["lr"] for group in self.optimizer.param_groups]
         self.samples = config.instantiate(cfg.data, self.processor.builder)
+        self.easy_samples = None
+        if args.easy_steps:
+            if "easy_data" not in cfg:
+                raise ConfigError(f"train.easy_steps is {args.easy_steps}, but the config has no section easy_data.")
+            self.easy_samples = config.instantiate(cfg.easy_data, self.processor.builder)
         if args.resume:
             self.load_checkpoint()
         self.metric_logger = config.instantiate(cfg.metric_logger)
@@ -69,15 +75,7 @@ class FinetuneRecipe(FTRecipeInterface):
 
     def train(self) -> None:
         args = self.args
-        stream = BatchStream(
-            self.samples,
-            batch_size=args.batch_size,
-            seed=args.seed,
-            max_seq_len=self.model.max_seq_len,
-            pad_id=self.processor.text.pad_id,
-            start=self.step * args.gradient_accumulation,
-        )
-        batches = load_batches(stream, prefetch=args.prefetch)
+        batches = self._batches()
         parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.model.train()
         bar = tqdm(total=self.end, initial=self.step, unit="step", disable=None)  # None: only on a terminal
@@ -122,6 +120,27 @@ class FinetuneRecipe(FTRecipeInterface):
             if self.step % args.save_every == 0 or self.step == self.end:
                 self.save_checkpoint()
         bar.close()
+
+    def _batches(self) -> Iterator[Batch]:
+        """Micro-batches from the current step on: those of the easy data first, then the data's."""
+        args = self.args
+        num_easy = args.easy_steps * args.gradient_accumulation
+        done = self.step * args.gradient_accumulation
+
+        def stream(samples: CodedScenes, start: int) -> Iterator[Batch]:
+            batches = BatchStream(
+                samples,
+                batch_size=args.batch_size,
+                seed=args.seed,
+                max_seq_len=self.model.max_seq_len,
+                pad_id=self.processor.text.pad_id,
+                start=start,
+            )
+            return load_batches(batches, prefetch=args.prefetch)
+
+        if self.easy_samples is not None and done < num_easy:
+            yield from itertools.islice(stream(self.easy_samples, done), num_easy - done)
+        yield from stream(self.samples, max(0, done - num_easy))
 
     def save_checkpoint(self) -> None:
         """Everything `load_checkpoint` needs, and the folded model."""
@@ -179,6 +198,7 @@ class FinetuneRecipe(FTRecipeInterface):
         args = self.args
         return {
             "samples": len(self.samples),
+            "easy_steps": args.easy_steps,
             "batch_size": args.batch_size,
             "gradient_accumulation": args.gradient_accumulation,
             "seed": args.seed,

@@ -24,6 +24,7 @@ class TrainArgs:
     gradient_accumulation: int = 1  # micro-batches a step
     warmup_steps: int = 0
     decay_steps: int = 0
+    easy_steps: int = 0  # first steps, taken on the section `easy_data`
     clip_grad_norm: float = 1.0
     precision: str = "fp32"  # bf16_mixed: fp32 weights, bf16 products; bf16: weights too, which lose small updates
     device: str = "cpu"

@@ -69,6 +69,20 @@ def test_twenty_steps_are_ten_and_ten_more_with_the_same_losses(tmp_path, inputs
     assert model.config.eos_token_id == processor.text.eos_id
 
 
+def test_the_easy_data_comes_first_and_a_resume_within_it_goes_on(tmp_path, inputs):
+    write_tiny_codes(tmp_path / "easy", count=8, seed=1)
+    easy = ["easy_data._component_=kyvo.train.data.CodedScenes", "easy_data.tasks.recognition=1.0"]
+    easy = [*inputs, *easy, f"easy_data.folders=[{tmp_path / 'easy'}]"]
+    settings = {"easy_steps": 5, "decay_steps": 0, "warmup_steps": 0}
+    run(tmp_path / "whole", easy, max_steps=8, **settings)
+    run(tmp_path / "parts", easy, max_steps=3, **settings)
+    run(tmp_path / "parts", easy, max_steps=8, resume=True, **settings)
+    run(tmp_path / "plain", inputs, max_steps=8, decay_steps=0, warmup_steps=0)
+    assert losses(tmp_path / "parts") == losses(tmp_path / "whole") != losses(tmp_path / "plain")
+    with pytest.raises(ConfigError, match="easy_steps is 5, but the config has no section easy_data"):
+        run(tmp_path / "none", inputs, easy_steps=5)
+
+
 def test_two_half_batches_are_one_batch(tmp_path, inputs):
     # The set has 40 samples, so both see all of it in every step.
     settings = {"max_steps": 6, "warmup_steps": 2, "decay_steps": 2, "save_every": 100}
