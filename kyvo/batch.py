@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -56,14 +57,10 @@ def recognize_files(
             report(line)
 
         readable = _read_all(inputs, out, overwrite, write)
-        while batch := _take(readable, batch_size):
+        while batch := list(islice(readable, batch_size)):
             for line in _recognize_batch(model, batch, out):
                 write(line)
     return lines
-
-
-def _take(pictures: Iterator[tuple[Path, np.ndarray]], count: int) -> list[tuple[Path, np.ndarray]]:
-    return [picture for picture, _ in zip(pictures, range(count), strict=False)]
 
 
 def _read_all(

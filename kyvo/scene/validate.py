@@ -73,7 +73,7 @@ def _convention_faults(data: dict[str, Any], schema: SceneSchema) -> Iterator[st
 def _field_faults(row: dict[str, Any], field: Field, where: str) -> Iterator[str]:
     value = row.get(field.name)
     try:
-        if field.axes and isinstance(value, list) and len(value) == len(field.axes):
+        if field.axes and _all_numbers(value) and len(value) == len(field.axes):
             for axis, number in zip(field.axes, value, strict=True):
                 try:
                     axis.snap(float(number))
@@ -83,3 +83,7 @@ def _field_faults(row: dict[str, Any], field: Field, where: str) -> Iterator[str
             field.snap(value)
     except SceneError as error:
         yield f"{where}.{field.name}: {error}"
+
+
+def _all_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(number, int | float) for number in value)

@@ -28,8 +28,9 @@ def program():
     import sys
 
     module = load_program()
-    sys.modules["train_image"] = module
-    return module
+    sys.modules["train_image"] = module  # dataclasses look their module up
+    yield module
+    del sys.modules["train_image"]
 
 
 @pytest.fixture(scope="module")

@@ -56,11 +56,9 @@ def test_llama_text_equals_torchtunes_tokenizer(llama_model):
     from torchtune.models.llama3 import llama3_tokenizer
 
     theirs, ours = llama3_tokenizer(str(llama_model)), LlamaText(llama_model)
-    assert (ours.bos_id, ours.eos_id, ours.size) == (
-        theirs.bos_id,
-        theirs.special_tokens["<|end_of_text|>"],
-        theirs.vocab_size,
-    )
+    specials = theirs.special_tokens
+    assert (ours.bos_id, ours.eos_id) == (specials["<|begin_of_text|>"], specials["<|end_of_text|>"])
+    assert ours.pad_id == specials["<|finetune_right_pad_id|>"]
     for text in ("", " large", "What color is the cube?", "It's 12345 m\n\n  öß 日本 <|end_of_text|> 🙂"):
         assert ours.encode(text) == theirs.encode(text, add_bos=False, add_eos=False)
         assert ours.decode(ours.encode(text)) == text
