@@ -62,7 +62,8 @@ class Kyvo:
         model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
         device = choose_device(device)
         processor.image.model.to(device)
-        return cls(model=model.to(device), processor=processor)
+        model.to(device)  # type: ignore[arg-type]  # transformers' wrapper hides the signature
+        return cls(model=model, processor=processor)
 
     def recognize(self, images: Sequence[Picture]) -> list[Scene]:
         """The scene in each picture; pictures of any size, fitted by `kyvo.tokenizers.image.fit`."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from jsonschema import Draft202012Validator
 
@@ -85,5 +85,5 @@ def _field_faults(row: dict[str, Any], field: Field, where: str) -> Iterator[str
         yield f"{where}.{field.name}: {error}"
 
 
-def _all_numbers(value: Any) -> bool:
+def _all_numbers(value: Any) -> TypeGuard[list[float]]:
     return isinstance(value, list) and all(isinstance(number, int | float) for number in value)
