@@ -5,7 +5,7 @@
 | text   | a row of the text table, which may be frozen |
 | number | a learned row plus a fixed wave of its position, so that neighbouring numbers start as neighbours |
 | marker | a learned row |
-| code   | its frozen codebook vector through one linear map; where asked for, plus a learned offset |
+| code   | its frozen codebook vector through one linear map: what the image (shape) tokenizer knows of it |
 
 https://arxiv.org/abs/2506.08002, section 3. `table()` is the same as one plain embedding; folding stores that.
 """
@@ -22,7 +22,6 @@ from kyvo.errors import ConfigError
 from kyvo.tokenizers.vocabulary import Vocabulary
 
 Numbers = Literal["fixed", "learned", "hybrid"]
-Codes = Literal["projected", "hybrid"]
 
 
 class CompositeEmbedding(nn.Module):
@@ -40,7 +39,6 @@ class CompositeEmbedding(nn.Module):
         image_codebook: Float[Tensor, "images image_width"] | None = None,
         shape_codebook: Float[Tensor, "shapes shape_width"] | None = None,
         numbers: Numbers = "hybrid",
-        codes: Codes = "projected",
         freeze_text: bool = False,
         scale: float = 0.02,
     ) -> None:
@@ -62,8 +60,8 @@ class CompositeEmbedding(nn.Module):
         self.register_buffer("waves", None, persistent=False)
         self.has_waves = numbers != "learned"
         self.markers = nn.Embedding(num_numbers + num_markers - self.num_number_rows, dim)
-        self.image = _codes("image", image_codebook, vocabulary.num_image_codes, dim, codes)
-        self.shape = _codes("shape", shape_codebook, vocabulary.num_shape_codes, dim, codes)
+        self.image = _codes("image", image_codebook, vocabulary.num_image_codes, dim)
+        self.shape = _codes("shape", shape_codebook, vocabulary.num_shape_codes, dim)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -106,18 +104,13 @@ class CompositeEmbedding(nn.Module):
 
 
 class CodeEmbedding(nn.Module):
-    """Codes through one bias-free linear map of their frozen codebook, and perhaps offsets.
+    """Codes through one bias-free linear map of their frozen codebook."""
 
-    The decoder's norms see directions only. In a codebook of few dimensions codes that differ in length alone would
-    look the same to it; offsets, all alike at first, keep them apart.
-    """
-
-    def __init__(self, codebook: Float[Tensor, "codes width"], dim: int, *, offsets: bool) -> None:
+    def __init__(self, codebook: Float[Tensor, "codes width"], dim: int) -> None:
         super().__init__()
         # A frozen parameter and no buffer: sharding torchtune's way turns float buffers into trained parameters.
         self.codebook = nn.Parameter(codebook.detach().clone().float(), requires_grad=False)
         self.projection = nn.Linear(codebook.shape[1], dim, bias=False)
-        self.offsets = nn.Parameter(torch.empty(len(codebook), dim)) if offsets else None
 
     def reset_parameters(self, scale: float) -> None:
         """Projected entries get the standard deviation `scale`."""
@@ -125,22 +118,19 @@ class CodeEmbedding(nn.Module):
         nn.init.normal_(self.projection.weight)
         with torch.no_grad():
             self.projection.weight.mul_(scale / norm)
-            if self.offsets is not None:
-                self.offsets.copy_(scale * torch.randn(self.offsets.shape[1]))
 
     def forward(self) -> Float[Tensor, "codes dim"]:
-        projected = self.projection(self.codebook)
-        return projected if self.offsets is None else projected + self.offsets
+        return self.projection(self.codebook)
 
 
-def _codes(kind: str, codebook: Tensor | None, num_codes: int, dim: int, codes: Codes) -> CodeEmbedding | None:
+def _codes(kind: str, codebook: Tensor | None, num_codes: int, dim: int) -> CodeEmbedding | None:
     num_rows = 0 if codebook is None else len(codebook)
     if num_rows != num_codes:
         raise ConfigError(
             f"the {kind} codebook has {num_rows} rows, but the vocabulary has {num_codes} {kind} codes. "
             f"Give the codebook of the {kind} tokenizer this vocabulary was made for."
         )
-    return None if codebook is None else CodeEmbedding(codebook, dim, offsets=codes == "hybrid")
+    return None if codebook is None else CodeEmbedding(codebook, dim)
 
 
 def sine_cosine(num_rows: int, dim: int, *, device: torch.device | None = None) -> Float[Tensor, "rows dim"]:

@@ -20,7 +20,7 @@ from torchtune.modules import (
 )
 
 from kyvo.errors import ConfigError
-from kyvo.models.embedding import Codes, CompositeEmbedding, Numbers
+from kyvo.models.embedding import CompositeEmbedding, Numbers
 from kyvo.models.presets import SIZES, DecoderSize
 from kyvo.tokenizers.vocabulary import Vocabulary
 
@@ -49,7 +49,6 @@ def decoder(
     *,
     size: str = "kyvo_mini",
     numbers: Numbers = "hybrid",
-    codes: Codes = "projected",
     freeze_text: bool = False,
     scale: float = 0.02,
 ) -> KyvoDecoder:
@@ -61,7 +60,6 @@ def decoder(
         shape_codebook: [codes, width] of the shape tokenizer.
         size: a name in `kyvo.models.presets.SIZES`.
         numbers: how numbers are embedded.
-        codes: how image and shape codes are embedded; the paper's way is "projected".
         freeze_text: keep the text table as it is; for pretrained tables.
         scale: standard deviation of the embedding's and the head's entries.
     """
@@ -73,7 +71,6 @@ def decoder(
         image_codebook=image_codebook,
         shape_codebook=shape_codebook,
         numbers=numbers,
-        codes=codes,
         freeze_text=freeze_text,
         scale=scale,
     )
