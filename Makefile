@@ -15,8 +15,8 @@ demo: $(STAMP)  ## recognise the bundled sample pictures; scene JSON and a conta
 test: $(STAMP)  ## the default tests: offline, on the CPU
 	$(BIN)/python -m pytest
 
-test-slow: $(STAMP)  ## the heavier tests, and those against taming-transformers where it is installed
-	$(BIN)/python -m pytest -m "slow or taming"
+test-slow: $(STAMP)  ## the heavier tests, and those against taming-transformers and the real Llama tokenizer where installed
+	$(BIN)/python -m pytest -m "slow or taming or llama"
 
 lint: $(STAMP)  ## ruff and pyright
 	$(BIN)/ruff format --check .

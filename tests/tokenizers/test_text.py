@@ -43,6 +43,7 @@ def llama_model() -> Path:
     return Path(str(found[0].locate()))
 
 
+@pytest.mark.llama
 def test_a_clevr_scene_takes_14_llama_tokens_an_object_and_two(llama_model):
     text = load_text(llama_model)
     assert isinstance(text, LlamaText)
@@ -52,6 +53,7 @@ def test_a_clevr_scene_takes_14_llama_tokens_an_object_and_two(llama_model):
         assert len(tokenizer.encode(Scene(objects=(item,) * count))) == 14 * count + 2
 
 
+@pytest.mark.llama
 def test_llama_text_equals_torchtunes_tokenizer(llama_model):
     from torchtune.models.llama3 import llama3_tokenizer
 
