@@ -1,11 +1,9 @@
-import importlib.util
 import json
 import math
-from pathlib import Path
 
+import loading
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
 TINY = ["--size", "kyvo_tiny", "--repeats", "2"]
 RATIOS = {
     "train": {"ours_over_naive"},
@@ -23,10 +21,8 @@ RATIOS = {
 
 @pytest.fixture(scope="module")
 def program():
-    spec = importlib.util.spec_from_file_location("benchmark", ROOT / "eval" / "benchmark.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with loading.program("eval/benchmark.py") as module:
+        yield module
 
 
 def check(results, printed):

@@ -1,8 +1,8 @@
-import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
 
+import loading
 import pytest
 from PIL import Image
 
@@ -12,15 +12,11 @@ from kyvo.metrics.scenes import CLEVR_TAUS, mean_jaccard
 from kyvo.scene.clevr import save_clevr
 from kyvo.testing import tiny_kyvo
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture(scope="module")
 def program():
-    spec = importlib.util.spec_from_file_location("recognition", ROOT / "eval" / "recognition.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with loading.program("eval/recognition.py") as module:
+        yield module
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
-import importlib.util
 import json
 import re
 from pathlib import Path
 
+import loading
 import numpy as np
 import pytest
 import torch
@@ -16,21 +16,10 @@ from kyvo.tokenizers.vqgan import VQGANConfig, image_mini, image_paper
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def load_program():
-    spec = importlib.util.spec_from_file_location("train_image", ROOT / "tokenizers" / "train_image.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def program():
-    import sys
-
-    module = load_program()
-    sys.modules["train_image"] = module  # dataclasses look their module up
-    yield module
-    del sys.modules["train_image"]
+    with loading.program("tokenizers/train_image.py") as module:
+        yield module
 
 
 @pytest.fixture(scope="module")

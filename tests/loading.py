@@ -1,0 +1,24 @@
+"""Programs that are run by path, loaded as modules so that a test can call their `main`."""
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@contextmanager
+def program(path: str) -> Iterator[ModuleType]:
+    """The module of `path`, from the repository's root; known to `sys.modules` while it is in use."""
+    name = Path(path).stem
+    spec = importlib.util.spec_from_file_location(name, ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+        yield module
+    finally:
+        del sys.modules[name]
