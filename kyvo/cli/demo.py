@@ -16,8 +16,8 @@ def demo(
     from rich.console import Console
     from rich.table import Table
 
-    from kyvo.api import Kyvo
     from kyvo.batch import recognize_files
+    from kyvo.cli.model import load_model
     from kyvo.data.clevr import render_scenes
     from kyvo.export.sheet import contact_sheet, draw_scene, enlarge
     from kyvo.metrics.scenes import mean_jaccard
@@ -27,7 +27,7 @@ def demo(
     from kyvo.tokenizers.pictures import read_picture
 
     samples = sorted((Path(str(files("kyvo"))) / "assets" / "samples").glob("*.png"))
-    loaded = Kyvo.from_pretrained(model)
+    loaded = load_model(model)
     recognize_files(loaded, samples, out, overwrite=True)
 
     console = Console()

@@ -4,6 +4,7 @@ Commands import what is heavy inside their bodies, so that help comes at once. E
 2 wrong usage.
 """
 
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -45,6 +46,7 @@ def root(
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """The entry point: runs a command and leaves with its exit code; an error of ours is one line on stderr."""
+    logging.getLogger("torchao").setLevel(logging.ERROR)  # it warns of C++ kernels that nothing here uses
     try:
         app(args=None if arguments is None else list(arguments), prog_name="kyvo")
     except KyvoError as error:

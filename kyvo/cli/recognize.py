@@ -21,18 +21,13 @@ def recognize(
     from rich.console import Console
     from rich.progress import Progress
 
-    from kyvo.api import Kyvo
     from kyvo.batch import ManifestLine, recognize_files
-    from kyvo.errors import KyvoError
+    from kyvo.cli.model import load_model
 
     console = Console(stderr=True)
     if out.exists() and not out.is_dir():
         raise typer.BadParameter(f"{out} is a file; name a folder.", param_hint="--out")
-    try:
-        loaded = Kyvo.from_pretrained(model, device=device)
-    except KyvoError as error:
-        raise typer.BadParameter(str(error), param_hint="--model / --device") from error
-
+    loaded = load_model(model, device)
     with Progress(console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("recognize", total=len(images))
 
