@@ -120,7 +120,7 @@ def test_every_import_is_declared_in_pyproject():
         # An extra that is not installed has no entry: its distribution begins with the name of its package.
         return {
             top
-            for top in tops - sys.stdlib_module_names - {"kyvo", "typecheck"}
+            for top in tops - sys.stdlib_module_names - {"kyvo", "typecheck", "loading"}
             if not declared & {name.lower().replace("_", "-") for name in provided_by.get(top, [])}
             and not any(name.startswith(top) for name in declared)
         }

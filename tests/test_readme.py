@@ -36,7 +36,7 @@ def test_every_path_in_the_tree_exists():
 
 
 def test_every_kyvo_command_of_the_readme_has_help():
-    for command in sorted(set(re.findall(r"kyvo ((?:scene |data )?[a-z]+)(?= [A-Z-]|`)", README))):
+    for command in sorted(set(re.findall(r"(?:^|`)kyvo ((?:scene |data )?[a-z]+)", README, re.MULTILINE))):
         assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0, command
 
 

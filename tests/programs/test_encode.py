@@ -32,11 +32,10 @@ def build_processor(folder, out, *options):
         return program.main([*arguments, "--schema", "clevr", "--out", str(out), *options])
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_set_of_pictures_becomes_sequences(folder, tmp_path, workers):
+def test_a_set_of_pictures_becomes_sequences(folder, tmp_path):
     with loading.program("tokenizers/encode.py") as encode:
         arguments = ["--data", str(folder / "set"), "--image-tokenizer", str(folder / "image")]
-        out = encode.main([*arguments, "--out", str(tmp_path / "codes"), "--workers", str(workers)])
+        out = encode.main([*arguments, "--out", str(tmp_path / "codes")])
         with pytest.raises(SystemExit):
             encode.main([*arguments, "--out", str(out)])
     coded, source = load_from_disk(out), open_set(folder / "set")
