@@ -28,7 +28,10 @@ from torch import Tensor
 
 from kyvo.data.dataset import open_set
 from kyvo.errors import CheckpointError, ConfigError, ImageError
+from kyvo.scene.files import scene_from_json
+from kyvo.scene.schema import SCHEMAS, SceneSchema
 from kyvo.tokenizers.image import ImageTokenizer, fit, to_pixels
+from kyvo.tokenizers.objects import ObjectHead, ObjectMaps, object_maps
 from kyvo.tokenizers.pictures import read_picture
 from kyvo.tokenizers.quantize import DeadCodeRestart
 from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
@@ -50,6 +53,7 @@ class TrainArgs:
     edge_weight: float = 0.5  # of the difference of neighbouring pixels' differences
     continuous: float = 0.0  # share of the training before the codebook comes in: encoder and decoder alone
     commitment: float = 1.0  # weight of the quantizer's loss
+    object_weight: float = 0.0  # of reading the scene's objects from the codes; needs a set with scenes
     patience: int = 100  # steps after which an unused code is restarted
     restart_until: float = 0.8  # share of the training; codes move no more after it
     held_out: int = 64  # pictures that measure PSNR and are never trained on
@@ -86,7 +90,8 @@ def main(argv: list[str] | None = None) -> Path:
     pictures = load_pictures(options.data, width=model_config.width, height=model_config.height, limit=options.limit)
     if len(pictures) <= args.held_out:
         raise ConfigError(f"{options.data} has {len(pictures)} pictures and train.held_out is {args.held_out}.")
-    trainer = Trainer(model_config, args, pictures, minutes=options.minutes)
+    objects = load_objects(options.data, model_config, limit=options.limit) if args.object_weight else None
+    trainer = Trainer(model_config, args, pictures, objects=objects, minutes=options.minutes)
     options.out.mkdir(parents=True, exist_ok=True)
     if options.init:
         trainer.start_from(ImageTokenizer.from_pretrained(options.init).model)
@@ -100,14 +105,30 @@ def main(argv: list[str] | None = None) -> Path:
 class Trainer:
     """Model, optimizer, random numbers and place in the training: all that a resumed run needs."""
 
-    def __init__(self, config: VQGANConfig, args: TrainArgs, pictures: Tensor, *, minutes: float | None) -> None:
+    def __init__(
+        self,
+        config: VQGANConfig,
+        args: TrainArgs,
+        pictures: Tensor,
+        *,
+        objects: tuple[SceneSchema, ObjectMaps] | None,
+        minutes: float | None,
+    ) -> None:
         torch.manual_seed(args.seed)
         self.args = args
         self.minutes = minutes
         self.held_out, self.pictures = pictures[: args.held_out], pictures[args.held_out :]
         self.model = VQGAN(config).to(args.device)
+        self.head = None
+        if objects is not None:
+            schema, maps = objects
+            self.held_out_maps, self.maps = maps[: args.held_out], maps[args.held_out :]
+            self.head = ObjectHead(schema, embed_dim=config.embed_dim).to(args.device)
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=args.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
+            [*self.model.parameters(), *(self.head.parameters() if self.head else ())],
+            lr=args.learning_rate,
+            betas=(0.9, 0.95),
+            weight_decay=0.0,
         )
         self.generator = torch.Generator().manual_seed(args.seed)
         self.restart = DeadCodeRestart(self.model.quantize, patience=args.patience, generator=self.generator)
@@ -158,8 +179,8 @@ class Trainer:
         self.model.train()
         chosen = torch.randint(len(self.pictures), (args.batch_size,), generator=self.generator)
         pixels = to_pixels(self.pictures[chosen]).to(args.device)
-        mirrored = torch.rand(args.batch_size, 1, 1, 1, generator=self.generator) < 0.5
-        pixels = torch.where(mirrored.to(args.device), pixels.flip(3), pixels)
+        mirrored = torch.rand(args.batch_size, generator=self.generator) < 0.5
+        pixels = torch.where(mirrored[:, None, None, None].to(args.device), pixels.flip(3), pixels)
 
         quantizes = self.progress >= args.continuous
         if quantizes and not self.has_codes:
@@ -172,10 +193,14 @@ class Trainer:
             if quantizes and self.progress < args.restart_until:
                 self.restart.before(latents)
             quantized = self.model.quantize(latents) if quantizes else None
-            output = self.model.decode(latents if quantized is None else quantized.values)
+            values = latents if quantized is None else quantized.values
+            output = self.model.decode(values)
         loss = reconstruction_loss(
             output.float(), pixels, contrast_weight=args.contrast_weight, edge_weight=args.edge_weight
         )
+        if self.head is not None:
+            maps = self.maps[chosen].mirrored(mirrored).to(args.device)
+            loss = loss + args.object_weight * self.head.loss(values.float(), maps)
         if quantized is not None:
             self.restart.after(quantized.indices)
             loss = loss + args.commitment * quantized.loss
@@ -187,7 +212,7 @@ class Trainer:
         return loss.item()
 
     @torch.no_grad()
-    def make_codebook(self, *, num_pictures: int = 640, rounds: int = 8) -> None:
+    def make_codebook(self, *, num_pictures: int = 960, rounds: int = 8) -> None:
         """Puts the codes at the k-means centres of the latents, whose scales are evened out first.
 
         Latents far from their mean are likelier first centres: most patches are floor and nearly alike.
@@ -223,6 +248,9 @@ class Trainer:
         before.weight.copy_((matrix @ before.weight.flatten(1))[..., None, None])
         before.bias.copy_(matrix @ before.bias)
         after.weight.copy_((after.weight.flatten(1) @ inverse)[..., None, None])
+        if self.head is not None:
+            conv = self.head.conv
+            conv.weight.copy_(torch.einsum("oihw,ij->ojhw", conv.weight, inverse))
         return matrix
 
     @torch.no_grad()
@@ -232,7 +260,8 @@ class Trainer:
         with torch.autocast(self.args.device, torch.bfloat16):
             latents = self.model.latents(pixels)
             quantized = self.model.quantize(latents)
-            output = self.model.decode(quantized.values if self.has_codes else latents).float().clamp(-1, 1)
+            values = quantized.values if self.has_codes else latents
+            output = self.model.decode(values).float().clamp(-1, 1)
         error = F.mse_loss(output, pixels).item()
         share = torch.bincount(quantized.indices.flatten().cpu(), minlength=self.model.config.n_embed).float()
         share = share / share.sum()
@@ -247,6 +276,9 @@ class Trainer:
             "codes_used_percent": round(100 * (share > 0).float().mean().item(), 1),
             "perplexity": round(math.exp(-torch.xlogy(share, share).sum().item()), 1),
         }
+        if self.head is not None:
+            scores = self.head.scores(values.float(), self.held_out_maps.to(self.args.device))
+            line |= {name: round(score, 3) for name, score in scores.items()}
         print(json.dumps(line), flush=True)
         with (out / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
@@ -256,6 +288,7 @@ class Trainer:
         state = {
             "config": asdict(self.model.config),
             "model": self.model.state_dict(),
+            "head": self.head.state_dict() if self.head else None,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "idle_steps": self.restart.idle_steps,
@@ -272,7 +305,11 @@ class Trainer:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if state["config"] != asdict(self.model.config):
             raise CheckpointError(f"{path} was trained with another model section; use its config or a new --out.")
+        if (state["head"] is None) != (self.head is None):
+            raise CheckpointError(f"{path} was trained {'with' if state['head'] else 'without'} train.object_weight.")
         self.model.load_state_dict(state["model"])
+        if self.head is not None:
+            self.head.load_state_dict(state["head"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
         self.restart.idle_steps = state["idle_steps"]
@@ -337,6 +374,17 @@ def load_pictures(folder: Path, *, width: int, height: int, limit: int | None) -
     for i, picture in enumerate(found):
         pictures[i] = torch.from_numpy(fit(picture, width, height).copy())
     return pictures
+
+
+def load_objects(folder: Path, config: VQGANConfig, *, limit: int | None) -> tuple[SceneSchema, ObjectMaps]:
+    """The schema of a set's scenes, and where their objects stand on the grid of codes."""
+    if not any(folder.glob("*.arrow")):
+        raise ConfigError(f"train.object_weight needs scenes, and {folder} is no Arrow set; give one, or set it to 0.")
+    data = open_set(folder)
+    rows = data.select(range(min(limit or len(data), len(data))))["scene"]
+    scenes = [scene_from_json(json.loads(row)) for row in rows]
+    schema = SCHEMAS[scenes[0].schema]()
+    return schema, object_maps(scenes, schema, rows=config.rows, columns=config.columns)
 
 
 if __name__ == "__main__":

@@ -210,13 +210,13 @@ def release_objectron_vocabulary() -> Vocabulary:
 
 
 def mini_vocabulary() -> Vocabulary:
-    """The bundled model's: 445 SentencePiece pieces, CLEVR's numbers and markers, 4,096 image codes: 4,676 ids."""
+    """The bundled model's: 445 SentencePiece pieces, CLEVR's numbers and markers, 8,192 image codes: 8,772 ids."""
     return Vocabulary(
         name="mini",
         num_text=445,
         numbers=grid(-3, 3, 0.05),
         markers=_CLEVR_MARKERS,
-        num_image_codes=4096,
+        num_image_codes=8192,
     )
 
 
