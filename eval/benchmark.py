@@ -154,7 +154,7 @@ def benchmark_train(args: argparse.Namespace) -> dict[str, Any]:
 
     def loss_ours(batch: Batch) -> Tensor:
         total = labelled_loss(
-            model.hidden(batch.ids), model.output.weight, batch.positions, batch.targets, batch.weights
+            model.hidden(batch.ids), model.output.table(), batch.positions, batch.targets, batch.weights
         )
         return total / batch.weights.sum()
 

@@ -95,7 +95,7 @@ class FinetuneRecipe(FTRecipeInterface):
                 with self._autocast():
                     hidden = self.model.hidden(batch.ids, mask=batch.mask)
                     part = labelled_loss(
-                        hidden, self.model.output.weight, batch.positions, batch.targets, batch.weights
+                        hidden, self.model.output.table(), batch.positions, batch.targets, batch.weights
                     )
                     part = part / total_weight
                 part.backward()
@@ -159,11 +159,12 @@ class FinetuneRecipe(FTRecipeInterface):
         """The folded model, with the processor's files beside it."""
         text = self.processor.text
         with torch.no_grad():
-            table = self.model.tok_embeddings.table()
+            table, head = self.model.tok_embeddings.table(), self.model.output.table()
         save_llama(
             folder,
             self.model.state_dict(),
             table=table,
+            head=head,
             size=self.model.size,
             bos_id=text.bos_id,
             eos_id=text.eos_id,

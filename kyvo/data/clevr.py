@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from kyvo.data import raytracer
 from kyvo.data.solids import SceneBatch
 from kyvo.errors import ConfigError, SceneError
-from kyvo.scene.scene import Scene, SceneObject
+from kyvo.scene.scene import Camera, Scene, SceneObject, Vector
 from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_RADIUS, clevr_camera
 
 SHAPES = ("cube", "sphere", "cylinder")  # in the ray tracer's order, as are the colors
@@ -47,8 +47,11 @@ class ClevrRules:
             )
 
 
+CLEVR_RULES = ClevrRules()
+
+
 def sample_scenes(
-    indices: Sequence[int], *, seed: int, width: int, height: int, rules: ClevrRules = ClevrRules()
+    indices: Sequence[int], *, seed: int, width: int, height: int, rules: ClevrRules = CLEVR_RULES
 ) -> list[Scene]:
     """The scenes of these indices, each of them set by `seed` and its index alone.
 
@@ -64,7 +67,8 @@ def sample_scenes(
             break
         drawn = {index: _draw(chance[index], num_objects[index], width, height, rules) for index in waiting}
         placed = {index: scene for index, scene in drawn.items() if scene is not None}
-        done |= {i: scene for (i, scene), seen in zip(placed.items(), _all_visible(placed, rules), strict=True) if seen}
+        seen = all_visible(list(placed.values()), rules)
+        done |= {index: scene for (index, scene), shown in zip(placed.items(), seen, strict=True) if shown}
     missing = [index for index in indices if index not in done]
     if missing:
         raise SceneError(
@@ -84,32 +88,87 @@ def _draw(rng: np.random.Generator, num_objects: int, width: int, height: int, r
     sideways = sideways / np.linalg.norm(sideways)
     axes = np.stack([sideways, [-sideways[1], sideways[0]]], axis=1)  # columns: right, behind; of the unmoved camera
     objects: list[SceneObject] = []
-    places, radii, turns, cubes = np.empty((0, 2)), np.empty(0), np.empty(0), np.empty(0, dtype=bool)
+    placed = footprints(objects)
     for _ in range(num_objects):
         size = ("large", "small")[rng.integers(2)]
         shape = SHAPES[rng.integers(len(SHAPES))]
         color, material = COLORS[rng.integers(len(COLORS))], MATERIALS[rng.integers(len(MATERIALS))]
         rotation = round(rng.uniform(0, 360), 4)
         tries = rng.uniform(-rules.floor, rules.floor, (MAX_TRIES, 2)).round(5)
-        apart = tries[:, None] - places  # tries objects 2
-        distance = np.linalg.norm(apart, axis=2)
-        angle = np.arctan2(apart[..., 1], apart[..., 0])
-        free = (distance - radii - CLEVR_RADIUS[size] >= rules.gap).all(1)
-        free &= (np.abs(apart @ axes) >= rules.margin).all((1, 2))
-        reach = _reach(CLEVR_RADIUS[size], rotation, shape == "cube", angle)
-        free &= (reach + _reach(radii, turns, cubes, angle) < distance).all(1)
+        radius, is_cube = CLEVR_RADIUS[size], shape == "cube"
+        free = is_free(tries, radius=radius, rotation=rotation, is_cube=is_cube, others=placed, gap=rules.gap)
+        free &= is_clear(tries, others=placed, axes=axes, margin=rules.margin)
         if not free.any():
             return None
         place = tries[free.argmax()]
-        places, radii = np.vstack([places, place]), np.append(radii, CLEVR_RADIUS[size])
-        turns, cubes = np.append(turns, rotation), np.append(cubes, shape == "cube")
-        location = (float(place[0]), float(place[1]), CLEVR_RADIUS[size])
-        column, line, depth = camera.project(np.array([location]))[0]
-        extra = {"rotation": rotation, "pixel_coords": [math.floor(column), math.floor(line), round(float(depth), 5)]}
+        placed = Footprints(
+            centers=np.vstack([placed.centers, place]),
+            radii=np.append(placed.radii, radius),
+            rotations=np.append(placed.rotations, rotation),
+            are_cubes=np.append(placed.are_cubes, is_cube),
+        )
+        location = (float(place[0]), float(place[1]), radius)
+        extra = {"rotation": rotation, "pixel_coords": pixel_coords(camera, location)}
         objects.append(
             SceneObject(shape=shape, size=size, color=color, material=material, location=location, extra=extra)
         )
     return Scene(objects=tuple(objects), schema="clevr", camera=camera, extra={"lamps": [list(lamp) for lamp in lamps]})
+
+
+def pixel_coords(camera: Camera, location: Vector) -> list[float]:
+    """CLEVR's `pixel_coords` of a centre: whole column and line (px), and depth along the camera's axis."""
+    column, line, depth = camera.project(np.array([location]))[0]
+    return [math.floor(column), math.floor(line), round(float(depth), 5)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footprints:
+    """Where N solids meet the floor."""
+
+    centers: Float[np.ndarray, "objects 2"]
+    radii: Float[np.ndarray, " objects"]
+    rotations: Float[np.ndarray, " objects"]  # about +z, rad
+    are_cubes: Bool[np.ndarray, " objects"]
+
+
+def footprints(objects: Sequence[SceneObject]) -> Footprints:
+    """Those of CLEVR objects; one without `rotation` in its `extra` has 0. Raises SceneError as `scene_batch` does."""
+    solids = [_solid(item, f"objects[{index}]") for index, item in enumerate(objects)]
+    return Footprints(
+        centers=np.array([solid["position"][:2] for solid in solids], dtype=float).reshape(-1, 2),
+        radii=np.array([solid["radius"] for solid in solids], dtype=float),
+        rotations=np.array([solid["rotation"] for solid in solids], dtype=float),
+        are_cubes=np.array([item.shape == "cube" for item in objects], dtype=bool),
+    )
+
+
+def is_free(
+    places: Float[np.ndarray, "tries 2"],
+    *,
+    radius: float,
+    rotation: float,
+    is_cube: bool,
+    others: Footprints,
+    gap: float,
+) -> Bool[np.ndarray, " tries"]:
+    """Whether a solid at each place keeps `gap` between its circle and the others', and meets none of their outlines.
+
+    Args:
+        rotation: about +z, rad.
+    """
+    apart = places[:, None] - others.centers  # tries objects 2
+    distance = np.linalg.norm(apart, axis=2)
+    angle = np.arctan2(apart[..., 1], apart[..., 0])
+    reach = _reach(radius, rotation, is_cube, angle) + _reach(others.radii, others.rotations, others.are_cubes, angle)
+    return ((distance - others.radii - radius >= gap) & (reach < distance)).all(1)
+
+
+def is_clear(
+    places: Float[np.ndarray, "tries 2"], *, others: Footprints, axes: Float[np.ndarray, "2 2"], margin: float
+) -> Bool[np.ndarray, " tries"]:
+    """Whether each place is `margin` from the others' centres along both `axes` (columns), for clear relations."""
+    along = np.abs((places[:, None] - others.centers) @ axes)  # tries objects 2
+    return np.all(along >= margin, axis=(1, 2))
 
 
 def _reach(radius: Any, rotation: Any, is_cube: Any, angle: np.ndarray) -> np.ndarray:
@@ -118,11 +177,11 @@ def _reach(radius: Any, rotation: Any, is_cube: Any, angle: np.ndarray) -> np.nd
     return np.where(is_cube, radius * (np.abs(np.cos(turned)) + np.abs(np.sin(turned))), radius)
 
 
-def _all_visible(scenes: dict[int, Scene], rules: ClevrRules) -> list[bool]:
+def all_visible(scenes: Sequence[Scene], rules: ClevrRules = CLEVR_RULES) -> list[bool]:
     """Whether each scene shows enough of each of its objects, and of each a part inside the picture."""
     if not scenes:
         return []
-    batch = scene_batch(list(scenes.values()))
+    batch = scene_batch(scenes)
     seen = raytracer.visible_fraction(batch, width=120, height=80)
     return ((seen >= rules.min_visible) | ~batch.valid).all(1).tolist()
 

@@ -31,26 +31,31 @@ _NAMES = {
 }
 
 
-def fold(state: Mapping[str, Tensor], *, table: Float[Tensor, "vocab dim"], size: DecoderSize) -> dict[str, Tensor]:
+def fold(
+    state: Mapping[str, Tensor],
+    *,
+    table: Float[Tensor, "vocab dim"],
+    head: Float[Tensor, "vocab dim"],
+    size: DecoderSize,
+) -> dict[str, Tensor]:
     """Weights of a `LlamaForCausalLM`.
 
     Args:
-        state: the trained model's, under torchtune's names; entries of the embedding are not looked at.
+        state: the trained model's, under torchtune's names; entries of embedding and head are not looked at.
         table: the composite embedding's `table()`.
+        head: the output head's `table()`.
         size: of the decoder.
 
     Raises:
         CheckpointError: a name that is neither the embedding's nor a decoder's.
     """
-    folded = {"model.embed_tokens.weight": table.detach()}
+    folded = {"model.embed_tokens.weight": table.detach(), "lm_head.weight": head.detach()}
     for name, tensor in state.items():
-        if name.startswith("tok_embeddings."):
+        if name.startswith(("tok_embeddings.", "output.")):
             continue
         tensor = tensor.detach()
         if name == "norm.scale":
             folded["model.norm.weight"] = tensor
-        elif name == "output.weight":
-            folded["lm_head.weight"] = tensor
         elif (match := re.fullmatch(r"layers\.(\d+)\.(.+)\.(weight|scale)", name)) and match[2] in _NAMES:
             if match[2] in ("attn.q_proj", "attn.k_proj"):
                 tensor = _halves(tensor, size.head_dim)
@@ -107,6 +112,7 @@ def save_llama(
     state: Mapping[str, Tensor],
     *,
     table: Float[Tensor, "vocab dim"],
+    head: Float[Tensor, "vocab dim"],
     size: DecoderSize,
     bos_id: int,
     eos_id: int,
@@ -117,7 +123,8 @@ def save_llama(
     """Folds `state` and writes `config.json`, `generation_config.json` and safetensors files into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {
-        name: tensor.to("cpu", dtype).contiguous() for name, tensor in fold(state, table=table, size=size).items()
+        name: tensor.to("cpu", dtype).contiguous()
+        for name, tensor in fold(state, table=table, head=head, size=size).items()
     }
     config = llama_config(size=size, vocab_size=len(table), bos_id=bos_id, eos_id=eos_id, pad_id=pad_id)
     config["torch_dtype"] = str(dtype).removeprefix("torch.")

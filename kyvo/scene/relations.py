@@ -27,7 +27,8 @@ def view_directions(camera: Camera) -> dict[str, Vector]:
 
 def directions(scene: Scene) -> Mapping[str, Vector]:
     """Those that the scene's `extra` gives, as CLEVR's files do, or else CLEVR's."""
-    return scene.extra.get("directions", CLEVR_DIRECTIONS)
+    given = scene.extra.get("directions")
+    return CLEVR_DIRECTIONS if given is None else {name: _vector(np.asarray(given[name])) for name in given}
 
 
 def relationships(scene: Scene, *, margin: float = MARGIN) -> dict[str, list[list[int]]]:

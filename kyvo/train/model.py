@@ -7,6 +7,7 @@ others at the same scale, so that no kind of token is favoured before the first 
 import math
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torchtune.models.llama3_1 import Llama3ScaledRoPE
@@ -20,7 +21,7 @@ from torchtune.modules import (
 )
 
 from kyvo.errors import ConfigError
-from kyvo.models.embedding import CompositeEmbedding, Numbers
+from kyvo.models.embedding import CompositeEmbedding, Numbers, sine_cosine
 from kyvo.models.presets import SIZES, DecoderSize
 from kyvo.tokenizers.vocabulary import Vocabulary
 
@@ -29,7 +30,7 @@ class KyvoDecoder(TransformerDecoder):
     """torchtune's decoder, which also stops short of the head: the loss needs it at few positions only."""
 
     tok_embeddings: CompositeEmbedding
-    output: nn.Linear
+    output: "OutputHead"
     size: DecoderSize
 
     def hidden(
@@ -42,6 +43,40 @@ class KyvoDecoder(TransformerDecoder):
         return self.norm(states)
 
 
+class OutputHead(nn.Linear):
+    """A linear head whose number rows may share a smooth part: one learned linear map of their positions' waves.
+
+    With rows of their own only, each of 121 numbers has to be seen many times before it is ever predicted; what the
+    map learns from one number holds for its neighbours too. As an embedding numbers are hybrid in the same way.
+    """
+
+    def __init__(self, dim: int, num_rows: int, *, first_number: int, num_numbers: int) -> None:
+        """`num_numbers` rows from `first_number` on get the smooth part; 0 of them make it a plain linear head."""
+        super().__init__(dim, num_rows, bias=False)
+        self.first_number = first_number
+        self.num_numbers = num_numbers
+        self.number_map = nn.Linear(dim, dim, bias=False) if num_numbers else None
+        self.waves: Tensor | None
+        self.register_buffer("waves", None, persistent=False)
+        self.rope_init()
+
+    def rope_init(self) -> None:
+        """Fills the waves. torchtune calls a method of this name on every module it has made on the meta device."""
+        if self.num_numbers:
+            self.waves = sine_cosine(self.num_numbers, self.in_features, device=self.weight.device) * math.sqrt(2)
+
+    def table(self) -> Float[Tensor, "vocab dim"]:
+        """The weight of the plain head this one amounts to."""
+        if self.number_map is None:
+            return self.weight
+        start, stop = self.first_number, self.first_number + self.num_numbers
+        numbers = self.weight[start:stop] + self.number_map(self.waves)
+        return torch.cat([self.weight[:start], numbers, self.weight[stop:]])
+
+    def forward(self, hidden: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch vocab"]:
+        return F.linear(hidden, self.table())
+
+
 def decoder(
     vocabulary: Vocabulary,
     image_codebook: Tensor | None = None,
@@ -49,6 +84,7 @@ def decoder(
     *,
     size: str = "kyvo_mini",
     numbers: Numbers = "hybrid",
+    smooth_numbers: bool = False,
     freeze_text: bool = False,
     scale: float = 0.02,
 ) -> KyvoDecoder:
@@ -60,6 +96,7 @@ def decoder(
         shape_codebook: [codes, width] of the shape tokenizer.
         size: a name in `kyvo.models.presets.SIZES`.
         numbers: how numbers are embedded.
+        smooth_numbers: give the head's number rows a part that neighbouring numbers share.
         freeze_text: keep the text table as it is; for pretrained tables.
         scale: standard deviation of the embedding's and the head's entries.
     """
@@ -74,12 +111,18 @@ def decoder(
         freeze_text=freeze_text,
         scale=scale,
     )
-    return build_decoder(SIZES[size](), embedding)
+    return build_decoder(SIZES[size](), embedding, smooth_numbers=smooth_numbers)
 
 
-def build_decoder(size: DecoderSize, embedding: CompositeEmbedding) -> KyvoDecoder:
+def build_decoder(size: DecoderSize, embedding: CompositeEmbedding, *, smooth_numbers: bool = False) -> KyvoDecoder:
     """Layers of `size` between `embedding` and a new head."""
     rope = _rope(size)
+    head = OutputHead(
+        size.dim,
+        embedding.num_embeddings,
+        first_number=embedding.text.num_embeddings,
+        num_numbers=embedding.num_number_rows if smooth_numbers else 0,
+    )
     model = KyvoDecoder(
         tok_embeddings=embedding,  # type: ignore[arg-type]  # annotated as nn.Embedding; any module serves
         layers=nn.ModuleList([_layer(size, rope) for _ in range(size.num_layers)]),
@@ -87,7 +130,7 @@ def build_decoder(size: DecoderSize, embedding: CompositeEmbedding) -> KyvoDecod
         num_heads=size.num_heads,
         head_dim=size.head_dim,
         norm=RMSNorm(size.dim, eps=size.norm_eps),
-        output=nn.Linear(size.dim, embedding.num_embeddings, bias=False),
+        output=head,
     )
     model.size = size
     _init_layers(model, size)
@@ -102,6 +145,8 @@ def init_head(model: KyvoDecoder) -> None:
     with torch.no_grad():
         head[:num_text] = embedding.text.weight
         nn.init.normal_(head[num_text:], std=embedding.scale)
+        if model.output.number_map is not None:
+            nn.init.normal_(model.output.number_map.weight, std=embedding.scale / math.sqrt(embedding.dim))
 
 
 def attention_mask(seq_len: int, spans: list[tuple[tuple[int, int], ...]]) -> Bool[Tensor, "batch seq seq"] | None:

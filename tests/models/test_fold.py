@@ -20,10 +20,10 @@ SCALED = replace(
 )
 
 
-def make(size):
+def make(size, *, smooth_numbers=False):
     torch.manual_seed(0)
     embedding = CompositeEmbedding(vocabulary=VOCABULARY, dim=size.dim, image_codebook=torch.randn(32, 8), scale=0.5)
-    model = build_decoder(size, embedding).eval()
+    model = build_decoder(size, embedding, smooth_numbers=smooth_numbers).eval()
     for layer in model.layers:  # sharper attention than new weights have, so that positions matter
         layer.attn.q_proj.weight.data *= 6
         layer.attn.k_proj.weight.data *= 6
@@ -33,7 +33,8 @@ def make(size):
 def write(folder, model, dtype=torch.float32, **settings):
     table = model.tok_embeddings.table()
     ids = {"bos_id": 1, "eos_id": 2, "pad_id": 0}
-    save_llama(folder, model.state_dict(), table=table, size=model.size, dtype=dtype, **ids, **settings)
+    head = model.output.table()
+    save_llama(folder, model.state_dict(), table=table, head=head, size=model.size, dtype=dtype, **ids, **settings)
 
 
 def difference(folder, model, length):
@@ -49,6 +50,14 @@ def test_the_folded_model_has_the_logits_of_the_composite_one(tmp_path, size, le
     model = make(size)
     write(tmp_path, model)
     assert difference(tmp_path, model, length) < 5e-4
+
+
+def test_a_head_of_smooth_numbers_folds_into_a_plain_one(tmp_path):
+    model = make(kyvo_tiny(), smooth_numbers=True)
+    model.output.number_map.weight.data *= 10
+    write(tmp_path, model)
+    assert difference(tmp_path, model, 300) < 5e-4
+    assert (model.output.table() - model.output.weight).abs().max() > 0.1
 
 
 @pytest.mark.parametrize(
@@ -98,4 +107,4 @@ def test_a_name_that_does_not_fold_is_refused():
     model = make(kyvo_tiny())
     state = {**model.state_dict(), "layers.0.attn.q_proj.lora_a.weight": torch.zeros(1)}
     with pytest.raises(CheckpointError, match="lora_a"):
-        fold(state, table=model.tok_embeddings.table(), size=model.size)
+        fold(state, table=model.tok_embeddings.table(), head=model.output.table(), size=model.size)

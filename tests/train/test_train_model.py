@@ -27,6 +27,20 @@ def test_the_head_starts_as_the_text_and_at_its_scale():
     assert model.output.weight[40:].std().item() == pytest.approx(0.5, rel=0.1)
 
 
+def test_smooth_numbers_share_what_they_learn_with_their_neighbours_only():
+    torch.manual_seed(0)
+    model = decoder(SMALL, torch.randn(8, 4), size="kyvo_tiny", smooth_numbers=True)
+    states = torch.randn(4, 32)
+    before = model.output(states)
+    loss = torch.nn.functional.cross_entropy(before, torch.full((4,), 50))  # the number in place 10 of 41
+    loss.backward()
+    with torch.no_grad():
+        model.output.number_map.weight -= 0.5 * model.output.number_map.weight.grad
+        gain = (model.output(states) - before).mean(0)
+    assert gain[49] > 0 and gain[51] > 0 and gain[49] > gain[40]
+    assert gain[:40].abs().max() == 0  # text has rows of its own
+
+
 def test_without_a_span_the_future_is_unseen_and_with_one_it_is_seen_inside_only():
     model, ids = tiny(), torch.randint(len(SMALL), (1, 12))
     changed = ids.clone()
