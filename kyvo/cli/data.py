@@ -3,8 +3,9 @@
 import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,12 +13,121 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kyvo.errors import KyvoError
 
+if TYPE_CHECKING:
+    from kyvo.data.dataset import SetSettings
+
 app = typer.Typer(no_args_is_help=True, help="Make data sets.")
+
+Count = Annotated[int, typer.Option(min=1, help="Number of rows.")]
+Out = Annotated[Path, typer.Option(help="Folder of the set; a set begun there is gone on with.")]
+Seed = Annotated[int, typer.Option(min=0, help="Sets all rows, whatever the number of workers.")]
+Size = Annotated[str, typer.Option(help="Pixels: 128, or 120x80 for width x height.")]
+MinObjects = Annotated[int, typer.Option(min=1, help="Fewest objects in a scene.")]
+MaxObjects = Annotated[int, typer.Option(min=1, help="Most objects in a scene; about 10 fit.")]
+Workers = Annotated[int, typer.Option(min=1, help="Processes, one core each.")]
 
 
 @app.callback()
 def data() -> None:
     """Make data sets."""
+
+
+@app.command()
+def clevr(
+    count: Count,
+    out: Out,
+    seed: Seed = 0,
+    size: Size = "128",
+    min_objects: MinObjects = 3,
+    max_objects: MaxObjects = 10,
+    workers: Workers = 1,
+) -> None:
+    """Ray-trace CLEVR scenes: pictures and scenes."""
+
+    command = _command("clevr", locals())
+
+    def settings() -> "SetSettings":
+        from kyvo.data.sets import ClevrSet  # torch loads in seconds: not for --help
+
+        return ClevrSet(count=count, seed=seed, **_ray_traced(size, min_objects, max_objects))
+
+    _make(settings, out, workers, command)
+
+
+@app.command()
+def edits(
+    count: Count,
+    out: Out,
+    seed: Seed = 0,
+    size: Size = "128",
+    min_objects: MinObjects = 3,
+    max_objects: MaxObjects = 10,
+    workers: Workers = 1,
+) -> None:
+    """Ray-trace CLEVR scenes before and after an instruction, of five kinds in equal shares."""
+
+    command = _command("edits", locals())
+
+    def settings() -> "SetSettings":
+        from kyvo.data.sets import EditSet
+
+        return EditSet(count=count, seed=seed, **_ray_traced(size, min_objects, max_objects))
+
+    _make(settings, out, workers, command)
+
+
+@app.command()
+def questions(
+    count: Count,
+    out: Out,
+    each: Annotated[int, typer.Option(min=1, help="Questions about each picture.")] = 10,
+    templates: Annotated[Path | None, typer.Option(help="Folder of CLEVR's template files; our wordings else.")] = None,
+    seed: Seed = 0,
+    size: Size = "128",
+    min_objects: MinObjects = 3,
+    max_objects: MaxObjects = 10,
+    workers: Workers = 1,
+) -> None:
+    """Ray-trace CLEVR scenes with questions of the nine families, their programs and answers."""
+
+    command = _command("questions", locals())
+
+    def settings() -> "SetSettings":
+        from kyvo.data.sets import QuestionSet
+
+        return QuestionSet(
+            count=count,
+            seed=seed,
+            questions=each,
+            templates=None if templates is None else str(templates),
+            **_ray_traced(size, min_objects, max_objects),
+        )
+
+    _make(settings, out, workers, command)
+
+
+@app.command()
+def objaworld(
+    count: Count,
+    out: Out,
+    preset: Annotated[str, typer.Option(help="park, living_room or still_life.")] = "park",
+    assets: Annotated[Path | None, typer.Option(help="Folder with assets.yaml; the procedural library else.")] = None,
+    seed: Seed = 0,
+    size: Size = "128",
+    workers: Workers = 1,
+) -> None:
+    """Ray-cast scenes of meshes with position and pose."""
+
+    command = _command("objaworld", locals())
+
+    def settings() -> "SetSettings":
+        from kyvo.data.sets import ObjaWorldSet
+
+        width, height = _parse_size(size)
+        folder = None if assets is None else str(assets)
+        return ObjaWorldSet(count=count, seed=seed, width=width, height=height, preset=preset, assets=folder)
+
+    _make(settings, out, workers, command)
 
 
 def _parse_size(text: str) -> tuple[int, int]:
@@ -28,38 +138,37 @@ def _parse_size(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2] or found[1])
 
 
-@app.command()
-def clevr(
-    count: Annotated[int, typer.Option(min=1, help="Number of pictures.")],
-    out: Annotated[Path, typer.Option(help="Folder of the set; a set begun there is gone on with.")],
-    seed: Annotated[int, typer.Option(min=0, help="Sets all scenes, whatever the number of workers.")] = 0,
-    size: Annotated[str, typer.Option(help="Pixels: 128, or 120x80 for width x height.")] = "128",
-    min_objects: Annotated[int, typer.Option(min=1, help="Fewest objects in a scene.")] = 3,
-    max_objects: Annotated[int, typer.Option(min=1, help="Most objects in a scene; about 10 fit.")] = 10,
-    workers: Annotated[int, typer.Option(min=1, help="Processes, one core each.")] = 1,
-) -> None:
-    """Ray-trace CLEVR scenes into an Arrow set with pictures, scenes and a data card."""
-    from kyvo.data.clevr import ClevrRules  # torch loads in seconds: not for --help
-    from kyvo.data.dataset import SetSettings, write_clevr
+def _ray_traced(size: str, min_objects: int, max_objects: int) -> dict[str, Any]:
+    from kyvo.data.clevr import ClevrRules
 
     width, height = _parse_size(size)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
+    return {"width": width, "height": height, "rules": ClevrRules(min_objects=min_objects, max_objects=max_objects)}
+
+
+def _make(settings_of: Callable[[], "SetSettings"], out: Path, workers: int, command: str) -> None:
+    """Makes the set under a progress bar; a refusal is a line and exit code 2."""
     started = time.perf_counter()
-    command = (
-        f"kyvo data clevr --count {count} --out {out.name} --seed {seed} --size {width}x{height} "
-        f"--min-objects {min_objects} --max-objects {max_objects}"
-    )
     try:
-        rules = ClevrRules(min_objects=min_objects, max_objects=max_objects)
-        settings = SetSettings(count=count, seed=seed, width=width, height=height, rules=rules)
-        with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
-            task = bar.add_task("scenes", total=count)
-            card = write_clevr(
+        from kyvo.data.dataset import write_set
+
+        settings = settings_of()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+            task = bar.add_task("rows", total=settings.count)
+            card = write_set(
                 out, settings, workers=workers, command=command, progress=lambda done: bar.advance(task, done)
             )
     except KyvoError as error:
-        typer.echo(f"kyvo data clevr: {error}", err=True)
+        typer.echo(f"{command.split(' --')[0]}: {error}", err=True)
         raise typer.Exit(2) from error
     seconds = time.perf_counter() - started
-    typer.echo(f"{out}: {count} pictures of {width}x{height} px in {seconds:.1f} s, sha256 {card['sha256'][:16]}")
+    typer.echo(f"{out}: {settings.count} rows in {seconds:.1f} s, sha256 {card['sha256'][:16]}")
+
+
+def _command(name: str, options: dict[str, Any]) -> str:
+    """The command line that makes the same set: folders by their names, without what does not change the set."""
+    words = [f"kyvo data {name}"]
+    for option, value in options.items():
+        if value is not None and option != "workers":
+            words.append(f"--{option.replace('_', '-')} {value.name if isinstance(value, Path) else value}")
+    return " ".join(words)

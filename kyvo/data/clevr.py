@@ -6,7 +6,7 @@ The rules are those of https://arxiv.org/abs/1612.06890, with CLEVR v1.0's numbe
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, UInt8
 from kyvo.data import raytracer
 from kyvo.data.solids import SceneBatch
 from kyvo.errors import ConfigError, SceneError
+from kyvo.scene.relations import directions, relationships
 from kyvo.scene.scene import Camera, Scene, SceneObject, Vector
 from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_RADIUS, clevr_camera
 
@@ -55,7 +56,8 @@ def sample_scenes(
 ) -> list[Scene]:
     """The scenes of these indices, each of them set by `seed` and its index alone.
 
-    Objects carry CLEVR's `rotation` and `pixel_coords` in `extra`; the scene's `extra` has the lamps' positions.
+    Objects carry CLEVR's `rotation` and `pixel_coords` in `extra`; the scene's `extra` has CLEVR's `directions` and
+    `relationships`, and the lamps' positions.
     Raises SceneError when the objects do not fit under the rules.
     """
     chance = {index: np.random.default_rng(np.random.SeedSequence([seed, index])) for index in indices}
@@ -76,7 +78,13 @@ def sample_scenes(
             f"at most about 10 fit on CLEVR's floor. Ask for fewer objects (now {rules.min_objects} to "
             f"{rules.max_objects})."
         )
-    return [done[index] for index in indices]
+    return [_with_relations(done[index]) for index in indices]
+
+
+def _with_relations(scene: Scene) -> Scene:
+    """With what CLEVR's own tools read besides: `directions` and `relationships`."""
+    extra = {"directions": {name: list(vector) for name, vector in directions(scene).items()}}
+    return replace(scene, extra={**scene.extra, **extra, "relationships": relationships(scene)})
 
 
 def _draw(rng: np.random.Generator, num_objects: int, width: int, height: int, rules: ClevrRules) -> Scene | None:

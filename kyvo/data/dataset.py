@@ -15,60 +15,70 @@ import multiprocessing
 import os
 import platform
 import subprocess
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import datasets
+import numpy as np
 import torch
 from datasets.arrow_writer import ArrowWriter
 from PIL import Image
 
 import kyvo
-from kyvo.data.clevr import ClevrRules, render_scenes, sample_scenes
 from kyvo.errors import ConfigError
 from kyvo.scene.files import scene_to_json
-
-FEATURES = datasets.Features(
-    {"image": datasets.Image(), "scene": datasets.Value("string"), "name": datasets.Value("string")}
-)
+from kyvo.scene.scene import Scene
 
 
 @dataclass(frozen=True, kw_only=True)
-class SetSettings:
-    """What sets the bytes of a ray-traced CLEVR set."""
+class SetSettings(ABC):
+    """What sets the bytes of a set: the settings of one kind of set, which also knows how to make its rows."""
 
-    count: int
+    count: int  # rows
     seed: int
-    width: int  # px
-    height: int
-    samples: int = 2  # rays a pixel, along each axis
-    rules: ClevrRules = field(default_factory=ClevrRules)
-    block: int = 500  # scenes a file; a killed run loses at most one such block a worker
-    batch: int = 50  # scenes drawn and rendered at a time
+    block: int = 500  # rows a file; a killed run loses at most one such block a worker
+    batch: int = 50  # rows made at a time
+
+    kind: ClassVar[str]  # as in `kyvo data KIND`
+    what: ClassVar[str]  # the card's title
+    columns: ClassVar[dict[str, str]]  # name -> what it holds, for the card
+    features: ClassVar[datasets.Features]
 
     def __post_init__(self) -> None:
-        numbers = {name: value for name, value in asdict(self).items() if name not in ("seed", "rules")}
+        numbers = {name: value for name, value in vars(self).items() if name != "seed" and type(value) is int}
         if min(numbers.values()) < 1:
             raise ConfigError(
                 f"{', '.join(f'{name} {value}' for name, value in numbers.items())}: all must be at least 1."
             )
+
+    @abstractmethod
+    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """The rows of some indices, in order; each is set by the settings and its index alone."""
+
+    @abstractmethod
+    def about(self) -> str:
+        """How the rows are made: a paragraph of the card."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": self.kind, **asdict(self)}
 
     @property
     def num_blocks(self) -> int:
         return -(-self.count // self.block)
 
     def indices(self, block: int) -> range:
-        """The scenes of a block."""
+        """The rows of a block."""
         return range(block * self.block, min((block + 1) * self.block, self.count))
 
     def block_path(self, out: Path, block: int) -> Path:
         return out / f"data-{block:05d}-of-{self.num_blocks:05d}.arrow"
 
 
-def write_clevr(
+def write_set(
     out: Path,
     settings: SetSettings,
     *,
@@ -78,7 +88,7 @@ def write_clevr(
 ) -> dict[str, Any]:
     """Makes the blocks that `out` lacks, then its card; returns the card.
 
-    `progress` is called with the number of scenes of each finished block, those found finished first. Raises
+    `progress` is called with the number of rows of each finished block, those found finished first. Raises
     ConfigError where `out` holds a set of other settings, or files that are no set.
     """
     _claim(out, settings)
@@ -94,8 +104,8 @@ def write_clevr(
     else:
         # Spawned, as forked processes may inherit locks of torch's threads.
         with multiprocessing.get_context("spawn").Pool(min(workers, len(waiting)), torch.set_num_threads, (1,)) as pool:
-            for num_scenes in pool.imap_unordered(_write_block, waiting):
-                progress(num_scenes)
+            for num_rows in pool.imap_unordered(_write_block, waiting):
+                progress(num_rows)
     return _write_card(out, settings, command)
 
 
@@ -110,7 +120,7 @@ def open_set(path: Path) -> datasets.Dataset:
 def _claim(out: Path, settings: SetSettings) -> None:
     """Leaves the settings in a folder that has no block yet, or compares them with those of its blocks."""
     record = out / "settings.json"
-    asked = asdict(settings)
+    asked = json.loads(json.dumps(settings.to_dict()))
     if record.exists() and any(out.glob("data-*.arrow")):
         found = json.loads(record.read_text())
         if found != asked:
@@ -128,24 +138,10 @@ def _write_block(task: tuple[Path, SetSettings, int]) -> int:
     path = settings.block_path(out, block)
     part = path.with_suffix(".part")
     all_indices = settings.indices(block)
-    with ArrowWriter(path=str(part), features=FEATURES, writer_batch_size=settings.batch) as writer:
+    with ArrowWriter(path=str(part), features=settings.features, writer_batch_size=settings.batch) as writer:
         for start in range(0, len(all_indices), settings.batch):
-            indices = all_indices[start : start + settings.batch]
-            scenes = sample_scenes(
-                indices, seed=settings.seed, width=settings.width, height=settings.height, rules=settings.rules
-            )
-            pictures = render_scenes(scenes, width=settings.width, height=settings.height, samples=settings.samples)
-            for index, scene, picture in zip(indices, scenes, pictures, strict=True):
-                name = f"clevr_{settings.seed}_{index:06d}.png"
-                png = io.BytesIO()
-                Image.fromarray(picture).save(png, "png", compress_level=1)
-                writer.write(
-                    {
-                        "image": {"bytes": png.getvalue(), "path": name},
-                        "scene": json.dumps(scene_to_json(scene), separators=(",", ":")),
-                        "name": name,
-                    }
-                )
+            for row in settings.rows(all_indices[start : start + settings.batch]):
+                writer.write(row)
         writer.finalize()
     os.replace(part, path)
     return len(all_indices)
@@ -159,41 +155,49 @@ def _write_card(out: Path, settings: SetSettings, command: str) -> dict[str, Any
             hashes[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
     lines = "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
     card = {
-        "what": "Ray-traced CLEVR scenes with their pictures",
+        "what": settings.what,
         "command": command,
-        "settings": asdict(settings),
-        "columns": {"image": "PNG, RGB", "scene": "Kyvo scene JSON", "name": "file name of the picture"},
+        "settings": settings.to_dict(),
+        "columns": settings.columns,
         "versions": {name: version(name) for name in ("torch", "numpy", "pillow", "datasets")}
         | {"python": platform.python_version(), "kyvo": kyvo.__version__, "kyvo_commit": _commit()},
         "sha256": hashlib.sha256(lines.encode()).hexdigest(),  # of `sha256sum`'s list of the files
         "files": hashes,
     }
     _write_whole(out / "card.json", json.dumps(card, indent=1).encode())
-    _write_whole(out / "README.md", _README.format(**card, **asdict(settings), rule_lines=_rules(settings)).encode())
+    columns = "\n".join(f"- `{name}`: {meaning}" for name, meaning in settings.columns.items())
+    readme = _README.format(**card, count=settings.count, seed=settings.seed, lines=columns, about=settings.about())
+    _write_whole(out / "README.md", readme.encode())
     return card
 
 
 _README = """# {what}
 
-{count} pictures of {width}x{height} px and their scenes, seed {seed}, made by
+{count} rows, seed {seed}, made by
 
     {command}
 
-Columns: `image` (PNG), `scene` (Kyvo scene JSON: objects, camera, the lamps' positions), `name`.
+{lines}
+
 Read it with `kyvo.data.dataset.open_set(folder)`, or with `datasets.load_dataset("arrow", data_files="*.arrow")`.
 
-Scenes are drawn under CLEVR v1.0's rules (https://arxiv.org/abs/1612.06890) and rendered by `kyvo.data.raytracer`
-with {samples}x{samples} rays a pixel; each scene is set by the seed and its number alone.
+{about}
 
-{rule_lines}
-
-Hash of the data (sha256 of the list of the files' sha256): {sha256}. Hashes of the files and versions of the
-programs are in `card.json`.
+Hash of the data (sha256 of the list of the files' sha256): {sha256}. Hashes of the files, all settings and versions
+of the programs are in `card.json`.
 """
 
 
-def _rules(settings: SetSettings) -> str:
-    return "\n".join(f"- {name}: {value:g}" for name, value in asdict(settings.rules).items())
+def picture_cell(picture: np.ndarray, name: str) -> dict[str, Any]:
+    """A picture, uint8 [H, W, 3], as a cell of an image column: PNG, the same bytes each time."""
+    png = io.BytesIO()
+    Image.fromarray(picture).save(png, "png", compress_level=1)
+    return {"bytes": png.getvalue(), "path": name}
+
+
+def scene_cell(scene: Scene) -> str:
+    """A scene as a cell of a text column."""
+    return json.dumps(scene_to_json(scene), separators=(",", ":"))
 
 
 def _commit() -> str | None:

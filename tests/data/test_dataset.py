@@ -11,16 +11,21 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from kyvo.cli.data import app
-from kyvo.data import dataset
 from kyvo.data.clevr import render_scenes
-from kyvo.data.dataset import SetSettings, open_set, write_clevr
-from kyvo.errors import ConfigError
+from kyvo.data.dataset import open_set, write_set
+from kyvo.data.edit_phrases import parse
+from kyvo.data.edits import execute
+from kyvo.data.question_programs import answer
+from kyvo.data.sets import ClevrSet, EditSet, QuestionSet
+from kyvo.errors import ConfigError, SceneError
+from kyvo.scene.clevr import to_clevr
 from kyvo.scene.files import scene_from_json
+from kyvo.scene.relations import relationships
 
 RUN = ["clevr", "--size", "32x24", "--seed", "3"]
 
 
-SMALL = SetSettings(count=5, seed=3, width=32, height=24, block=2)
+SMALL = ClevrSet(count=5, seed=3, width=32, height=24, block=2)
 
 
 def digests(folder):
@@ -28,14 +33,14 @@ def digests(folder):
 
 
 def test_two_workers_write_the_bytes_that_one_writes(tmp_path):
-    one = write_clevr(tmp_path / "one", SMALL, workers=1)
-    two = write_clevr(tmp_path / "two", SMALL, workers=2)
+    one = write_set(tmp_path / "one", SMALL, workers=1)
+    two = write_set(tmp_path / "two", SMALL, workers=2)
     assert len(one["files"]) == 3
     assert one["files"] == two["files"] and digests(tmp_path / "one") == digests(tmp_path / "two")
 
 
 def test_a_killed_run_goes_on_to_the_same_set(tmp_path):
-    whole = write_clevr(tmp_path / "whole", SMALL)
+    whole = write_set(tmp_path / "whole", SMALL)
 
     class Killed(Exception):
         pass
@@ -44,7 +49,7 @@ def test_a_killed_run_goes_on_to_the_same_set(tmp_path):
         raise Killed
 
     with pytest.raises(Killed):
-        write_clevr(tmp_path / "cut", SMALL, progress=kill_after_a_block)
+        write_set(tmp_path / "cut", SMALL, progress=kill_after_a_block)
     cut = tmp_path / "cut"
     (cut / "data-00001-of-00003.part").write_bytes(b"half a block")
     first = cut / "data-00000-of-00003.arrow"
@@ -52,16 +57,16 @@ def test_a_killed_run_goes_on_to_the_same_set(tmp_path):
     assert len(open_set(cut)) == 2 and not (cut / "card.json").exists()
 
     steps: list[int] = []
-    assert write_clevr(cut, SMALL, progress=steps.append)["files"] == whole["files"]
+    assert write_set(cut, SMALL, progress=steps.append)["files"] == whole["files"]
     assert steps == [2, 2, 1]
     assert first.stat().st_mtime_ns == made, "a finished block was made again"
     assert digests(cut) == digests(tmp_path / "whole")
 
 
 def test_a_set_opens_with_its_pictures_and_scenes(tmp_path):
-    write_clevr(tmp_path / "set", SMALL)
+    write_set(tmp_path / "set", SMALL)
     rows = open_set(tmp_path / "set")
-    assert rows.features == dataset.FEATURES and len(rows) == 5
+    assert rows.features == ClevrSet.features and len(rows) == 5
     assert len(set(rows["name"])) == 5
     for row in rows:
         scene = scene_from_json(json.loads(row["scene"]))
@@ -89,7 +94,7 @@ def test_the_card_says_how_the_set_was_made(tmp_path):
 
 
 def test_pictures_are_lossless(tmp_path):
-    write_clevr(tmp_path / "set", SetSettings(count=1, seed=3, width=32, height=24))
+    write_set(tmp_path / "set", ClevrSet(count=1, seed=3, width=32, height=24))
     raw = open_set(tmp_path / "set").cast_column("image", datasets.Image(decode=False))[0]["image"]["bytes"]
     picture = Image.open(io.BytesIO(raw))
     assert picture.format == "PNG"
@@ -112,14 +117,14 @@ def test_wrong_usage_exits_with_2(tmp_path, arguments, message):
 
 
 def test_another_set_is_not_overwritten(tmp_path):
-    settings = SetSettings(count=1, seed=3, width=32, height=24)
-    write_clevr(tmp_path / "set", settings)
+    settings = ClevrSet(count=1, seed=3, width=32, height=24)
+    write_set(tmp_path / "set", settings)
     with pytest.raises(ConfigError, match=r"holds a set with other settings \(seed 3\)"):
-        write_clevr(tmp_path / "set", SetSettings(count=1, seed=4, width=32, height=24))
+        write_set(tmp_path / "set", ClevrSet(count=1, seed=4, width=32, height=24))
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "mine.txt").write_text("kept")
     with pytest.raises(ConfigError, match="is not empty and holds no set"):
-        write_clevr(tmp_path / "notes", settings)
+        write_set(tmp_path / "notes", settings)
 
 
 def test_settings_that_led_to_no_block_can_be_mended(tmp_path):
@@ -131,3 +136,46 @@ def test_settings_that_led_to_no_block_can_be_mended(tmp_path):
 def test_an_empty_folder_is_no_set(tmp_path):
     with pytest.raises(ConfigError, match=r"holds no data-\*.arrow files; make a set there"):
         open_set(tmp_path)
+
+
+def test_edits_are_rendered_before_and_after_and_execute_to_their_target(tmp_path):
+    write_set(tmp_path / "set", EditSet(count=6, seed=3, width=32, height=24, block=4))
+    rows = open_set(tmp_path / "set")
+    assert rows.features == EditSet.features and len(rows) == 6
+    for row in rows:
+        source, target = (scene_from_json(json.loads(row[name])) for name in ("scene", "target_scene"))
+        assert execute(json.loads(row["program"]), source).objects == target.objects
+        assert parse(row["instruction"]) == json.loads(row["program"])
+        assert row["target_image"].size == (32, 24)
+        assert np.asarray(row["image"]).tobytes() != np.asarray(row["target_image"]).tobytes()
+
+
+def test_questions_come_with_answers_that_their_programs_give(tmp_path):
+    write_set(tmp_path / "set", QuestionSet(count=3, seed=3, width=32, height=24, questions=4))
+    for row in open_set(tmp_path / "set"):
+        scene = scene_from_json(json.loads(row["scene"]))
+        assert len({question["question"] for question in row["questions"]}) == 4
+        for question in row["questions"]:
+            assert answer(json.loads(question["program"]), scene) == question["answer"]
+
+
+@pytest.mark.parametrize("kind", [EditSet, QuestionSet])
+def test_every_kind_is_the_same_from_any_number_of_workers(tmp_path, kind):
+    settings = kind(count=4, seed=3, width=32, height=24, block=2)
+    one = write_set(tmp_path / "one", settings, workers=1)
+    assert one["files"] == write_set(tmp_path / "two", settings, workers=2)["files"]
+
+
+def test_edits_that_no_scene_allows_are_told_of(tmp_path, monkeypatch):
+    monkeypatch.setattr(EditSet, "max_attempts", 0)
+    with pytest.raises(SceneError, match="no edit was found for row 0"):
+        write_set(tmp_path / "set", EditSet(count=1, seed=3, width=32, height=24))
+
+
+def test_clevr_scenes_carry_what_clevrs_own_tools_read(tmp_path):
+    write_set(tmp_path / "set", ClevrSet(count=1, seed=3, width=32, height=24))
+    scene = scene_from_json(json.loads(open_set(tmp_path / "set")[0]["scene"]))
+    data = to_clevr(scene)
+    assert data["relationships"] == relationships(scene)
+    assert set(data["directions"]) == {"left", "right", "front", "behind", "above", "below"}
+    assert {"3d_coords", "rotation", "pixel_coords"} <= data["objects"][0].keys()

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from datasets import load_from_disk
 
-from kyvo.data.dataset import SetSettings, open_set, write_clevr
+from kyvo.data.dataset import open_set, write_set
+from kyvo.data.sets import ClevrSet
 from kyvo.errors import CheckpointError, TokenError
 from kyvo.testing import tiny_image
 from kyvo.tokenizers.processor import Processor
@@ -22,7 +23,7 @@ def folder(tmp_path_factory):
     with loading.program("tokenizers/build_text.py") as build_text:
         build_text.main(["--out", str(path / "tokenizer.model"), "--size", "400"])
     tiny_image().save(path / "image")
-    write_clevr(path / "set", SetSettings(count=6, seed=0, width=24, height=16, samples=1, batch=6))
+    write_set(path / "set", ClevrSet(count=6, seed=0, width=24, height=16, samples=1, batch=6))
     return path
 
 

@@ -6,7 +6,8 @@ import loading
 import pytest
 from PIL import Image
 
-from kyvo.data.dataset import SetSettings, open_set, write_clevr
+from kyvo.data.dataset import open_set, write_set
+from kyvo.data.sets import ClevrSet
 from kyvo.errors import SceneError
 from kyvo.metrics.scenes import CLEVR_TAUS, mean_jaccard
 from kyvo.scene.clevr import save_clevr
@@ -31,7 +32,7 @@ def model(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "set"
-    write_clevr(folder, SetSettings(count=5, seed=0, width=24, height=16, samples=1, batch=5))
+    write_set(folder, ClevrSet(count=5, seed=0, width=24, height=16, samples=1, batch=5))
     return folder
 
 
