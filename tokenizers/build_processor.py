@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from kyvo.scene.schema import SCHEMAS, SceneSchema
+from kyvo.scene.schema import SCHEMAS, load_schema
 from kyvo.tokenizers.image import ImageTokenizer
 from kyvo.tokenizers.processor import Processor
 from kyvo.tokenizers.text import load_text
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
 
-    schema = SCHEMAS[args.schema]() if args.schema in SCHEMAS else SceneSchema.from_yaml(args.schema)
+    schema = load_schema(args.schema)
     text, image = load_text(args.text), ImageTokenizer.from_pretrained(args.image_tokenizer)
     vocabulary = (
         VOCABULARIES[args.vocabulary]()

@@ -3,7 +3,8 @@
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -130,6 +131,55 @@ def objaworld(
     _make(settings, out, workers, command)
 
 
+@app.command()
+def validate(
+    folder: Annotated[Path, typer.Argument(help="Pictures and scene JSONs of the same stem.")],
+    schema: Annotated[str, typer.Option(help="A name, or a YAML file of your own.")] = "clevr",
+) -> None:
+    """Check your own data: every fault with its file, object and field; exit code 1 when there are any."""
+    from kyvo.data.checks import check_folder
+    from kyvo.scene.schema import load_schema
+
+    with _told("kyvo data validate"):
+        faults = check_folder(folder, load_schema(schema))
+        for fault in faults:
+            typer.echo(str(fault))
+    typer.echo(f"{folder}: {len(faults)} faults" if faults else f"{folder}: good")
+    raise typer.Exit(1 if faults else 0)
+
+
+@app.command()
+def stats(
+    folder: Annotated[Path, typer.Argument(help="A set.")],
+    plot: Annotated[Path | None, typer.Option(help="PNG to write the distributions to.")] = None,
+) -> None:
+    """Count a set's objects, words, places, edits and answers."""
+    from kyvo.data.statistics import count_set, plot_counts
+
+    with _told("kyvo data stats"):
+        counts = count_set(folder)
+    for name, values in counts.items():
+        typer.echo(f"{name:10}" + "  ".join(f"{value} {count}" for value, count in values.items()))
+    if plot is not None:
+        plot_counts(counts, plot)
+        typer.echo(f"{plot}: written")
+
+
+@app.command()
+def show(
+    folder: Annotated[Path, typer.Argument(help="A set.")],
+    out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("sheet.png"),
+    count: Annotated[int, typer.Option(min=1, help="Rows on the sheet.")] = 6,
+    start: Annotated[int, typer.Option(min=0, help="First row.")] = 0,
+) -> None:
+    """Write a contact sheet of a set."""
+    from kyvo.data.gallery import show_set
+
+    with _told("kyvo data show"):
+        show_set(folder, count=count, start=start).save(out)
+    typer.echo(f"{out}: written")
+
+
 def _parse_size(text: str) -> tuple[int, int]:
     """ "128" or "120x80" -> (width, height)."""
     found = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
@@ -146,9 +196,9 @@ def _ray_traced(size: str, min_objects: int, max_objects: int) -> dict[str, Any]
 
 
 def _make(settings_of: Callable[[], "SetSettings"], out: Path, workers: int, command: str) -> None:
-    """Makes the set under a progress bar; a refusal is a line and exit code 2."""
+    """Makes the set under a progress bar."""
     started = time.perf_counter()
-    try:
+    with _told(command.split(" --")[0]):
         from kyvo.data.dataset import write_set
 
         settings = settings_of()
@@ -158,11 +208,18 @@ def _make(settings_of: Callable[[], "SetSettings"], out: Path, workers: int, com
             card = write_set(
                 out, settings, workers=workers, command=command, progress=lambda done: bar.advance(task, done)
             )
-    except KyvoError as error:
-        typer.echo(f"{command.split(' --')[0]}: {error}", err=True)
-        raise typer.Exit(2) from error
     seconds = time.perf_counter() - started
     typer.echo(f"{out}: {settings.count} rows in {seconds:.1f} s, sha256 {card['sha256'][:16]}")
+
+
+@contextmanager
+def _told(command: str) -> Iterator[None]:
+    """A refusal is one line and exit code 2."""
+    try:
+        yield
+    except KyvoError as error:
+        typer.echo(f"{command}: {error}", err=True)
+        raise typer.Exit(2) from error
 
 
 def _command(name: str, options: dict[str, Any]) -> str:

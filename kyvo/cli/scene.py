@@ -15,7 +15,6 @@ from kyvo.errors import SceneError
 if TYPE_CHECKING:
     from kyvo.scene.diff import SceneDiff
     from kyvo.scene.scene import Scene, SceneObject
-    from kyvo.scene.schema import SceneSchema
 
 app = typer.Typer(no_args_is_help=True, help="Check, convert and compare scene files.")
 
@@ -43,9 +42,10 @@ def validate(
     ] = None,
 ) -> None:
     """List all faults of scene files; exit code 1 if there are any."""
+    from kyvo.scene.schema import load_schema
     from kyvo.scene.validate import validate_file
 
-    found = None if schema is None else _schema(schema)
+    found = None if schema is None else load_schema(schema)
     bad = 0
     for path in files:
         faults = validate_file(path, found)
@@ -112,16 +112,6 @@ def diff(
         typer.echo("no difference")
     else:
         Console().print(_table(found, old, new))
-
-
-def _schema(name: str) -> "SceneSchema":
-    from kyvo.scene.schema import SCHEMAS, SceneSchema
-
-    if name in SCHEMAS:
-        return SCHEMAS[name]()
-    if not name.endswith((".yaml", ".yml")):
-        raise typer.BadParameter(f"no schema is called {name!r}; known are {', '.join(SCHEMAS)}, or a .yaml file.")
-    return SceneSchema.from_yaml(name)
 
 
 def _read(source: Path, kind: Source) -> tuple[list[tuple[str, "Scene"]], bool]:

@@ -82,12 +82,13 @@ class TemplateSet:
         if _differ(values):  # "another blue cube like the red ball": it cannot be another
             text = text.replace(" other ", " ").replace(" another ", " a ")
 
-        def spell(match: re.Match[str]) -> str:
-            value = values.get(match[0], NO_SHAPE if template.slots[match[0]] == "shape" else None)
-            spellings = ("",) if value is None else self.words.get(value, (value,))
-            return spellings[rng.integers(len(spellings))]
-
-        words = re.sub(r"<\w+>", spell, text).split()
+        parts = re.split(r"(<\w+>)", text)
+        for place in range(1, len(parts), 2):  # the slots; texts between them stay
+            slot = parts[place]
+            value = values.get(slot, NO_SHAPE if template.slots[slot] == "shape" else "")
+            spellings = self.words.get(value, (value,))
+            parts[place] = spellings[rng.integers(len(spellings))]
+        words = "".join(parts).split()
         return re.sub(r" ([,;:.?!])", r"\1", " ".join(words))
 
 

@@ -145,18 +145,12 @@ class _Drawer:
         outputs: list[Any] = []
         ends: list[int] = []  # under each step of the template, the step of the program that it ends in
         values: dict[str, str] = {}  # slot -> what fills it
-
-        def add(function: str, inputs: Sequence[int], *words: str) -> int:
-            program.append(step(function, inputs, *words))
-            outputs.append(run_step(program[-1], outputs, self.index, len(program) - 1))
-            return len(program) - 1
-
         for row in template.steps:
             inputs = [ends[i] for i in row.inputs]
             if row.function in FUNCTIONS:
                 words = [self.pick(WORDS[template.slots[slot]]) for slot in row.slots]
                 values |= zip(row.slots, words, strict=True)
-                ends.append(add(row.function, inputs, *words))
+                ends.append(self._run(step(row.function, inputs, *words), program, outputs))
             else:
                 drawn = self._filter(row, template, outputs[inputs[0]])
                 if drawn is None:
@@ -166,9 +160,10 @@ class _Drawer:
                 for slot in row.slots:
                     if slot in drawn:
                         name = template.slots[slot]
-                        end = add("relate" if name == "relation" else f"filter_{name}", [end], drawn[slot])
+                        function = "relate" if name == "relation" else f"filter_{name}"
+                        end = self._run(step(function, [end], drawn[slot]), program, outputs)
                 then = row.function.rsplit("_", 1)[-1]
-                ends.append(end if then == "filter" else add(then, [end]))
+                ends.append(end if then == "filter" else self._run(step(then, [end]), program, outputs))
             last = len(ends) - 1
             if any(
                 last == max(pair) and outputs[ends[pair[0]]] == outputs[ends[pair[1]]] for pair in template.different
@@ -178,6 +173,12 @@ class _Drawer:
             return None
         text = templates.write(template, values, self.rng)
         return Question(family=template.family, text=text, program=program, answer=to_word(outputs[-1]))
+
+    def _run(self, row: dict[str, Any], program: list[dict[str, Any]], outputs: list[Any]) -> int:
+        """Runs one more step of the program; its number."""
+        outputs.append(run_step(row, outputs, self.index, len(program)))
+        program.append(row)
+        return len(program) - 1
 
     def _filter(self, row: TemplateStep, template: Template, given: int) -> dict[str, str] | None:
         """Values for the slots of a filtering step on a set, or, for `relate_filter...`, an object."""

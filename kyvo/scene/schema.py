@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from kyvo.errors import SceneError
+from kyvo.errors import ConfigError, SceneError
 from kyvo.scene.scene import Camera, Scene, SceneObject, Vector
 
 CLEVR_FOCAL = 35 / 32  # focal length over picture width: Blender's 35 mm lens on a 32 mm sensor
@@ -350,3 +350,12 @@ SCHEMAS = {
     "objectron": objectron_schema,
     "arkitscenes": arkitscenes_schema,
 }
+
+
+def load_schema(name: str) -> SceneSchema:
+    """One of SCHEMAS by its name, or a user's YAML file. Raises ConfigError for what is neither."""
+    if name in SCHEMAS:
+        return SCHEMAS[name]()
+    if not name.endswith((".yaml", ".yml")):
+        raise ConfigError(f"no schema is called {name!r}; known are {', '.join(SCHEMAS)}, or a .yaml file.")
+    return SceneSchema.from_yaml(name)

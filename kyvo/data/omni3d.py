@@ -1,0 +1,404 @@
+"""Omni3D's JSON (Objectron, ARKitScenes and any set of that form) <-> scenes in the camera's frame.
+
+A file holds `categories`, `images` and `annotations`; a value that its makers did not know is -1. What cannot be used
+is left out and counted by reason in a `Tally`, and never takes its neighbours along. Boxes are in metres and the
+camera's axes: x right, y down, z forward. `dimensions` are width, height and length, along the box's z, y and x axes
+(https://arxiv.org/abs/2207.10660).
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from kyvo.errors import ConfigError, ImageError, SceneError
+from kyvo.scene.files import read_json, write_json
+from kyvo.scene.scene import Camera, Scene, SceneObject
+from kyvo.scene.schema import SceneSchema, arkitscenes_schema, objectron_schema
+from kyvo.tokenizers.pictures import read_picture
+
+SPLITS = ("train", "val", "test")
+SCHEMAS = {"Objectron": objectron_schema, "ARKitScenes": arkitscenes_schema}  # by the name in Omni3D's file names
+
+_SPELLINGS = {"books": "book", "shoes": "shoe"}  # Omni3D's plurals of Objectron's own names
+_SQUARE = 1e-3  # focal lengths that differ by less make one; real phones stay below
+_CORNERS = np.array(
+    [(-1, -1, -1), (1, -1, -1), (1, 1, -1), (-1, 1, -1), (-1, -1, 1), (1, -1, 1), (1, 1, 1), (-1, 1, 1)]
+)
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """What a file held, and what of it could not be used and why. `examples` has the first place of each reason."""
+
+    num_images: int = 0
+    num_annotations: int = 0
+    images: Counter[str] = field(default_factory=Counter)  # reason -> number left out
+    annotations: Counter[str] = field(default_factory=Counter)  # reason -> number left out
+    fields: Counter[str] = field(default_factory=Counter)  # optional field -> number of objects without it
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def lines(self) -> list[str]:
+        """One line a reason, the most frequent first."""
+        counts = {"images left out": self.images, "annotations left out": self.annotations, "kept": self.fields}
+        return [
+            f"{number} {what}: {reason}, as in {self.examples[reason]}"
+            for what, counter in counts.items()
+            for reason, number in counter.most_common()
+        ]
+
+    def _add(self, counter: Counter[str], reason: str, where: str) -> None:
+        counter[reason] += 1
+        self.examples.setdefault(reason, where)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Omni3DSet:
+    """One file: a scene for each image that has an object, in the file's order."""
+
+    info: dict[str, Any]
+    categories: tuple[str, ...]  # as words of a schema: "cereal_box"
+    scenes: tuple[Scene, ...]
+    tally: Tally
+
+
+class _Unfit(SceneError):
+    """Why one image or annotation is left out; the message is the reason that is counted."""
+
+
+def find_splits(folder: Path, name: str) -> dict[str, Path]:
+    """Split -> file, for the splits of the set `name` ("Objectron") that are in a folder of Omni3D's files."""
+    found = {}
+    for split in SPLITS:
+        for path in (folder / f"{name}_{split}.json", folder / f"Omni3D_{name}_{split}.json"):
+            if path.is_file():
+                found[split] = path
+    if not found:
+        raise ConfigError(f"{folder} has no {name}_train.json, {name}_val.json or {name}_test.json of Omni3D.")
+    return found
+
+
+def omni3d_schema(name: str, categories: Sequence[str], like: SceneSchema | None = None) -> SceneSchema:
+    """A schema for any set: these categories on the bins of `like`, by default those of ARKitScenes."""
+    base = like or arkitscenes_schema()
+    fields = tuple(
+        replace(entry, words=tuple(categories)) if entry.name == "category" else entry for entry in base.fields
+    )
+    return replace(base, name=name, fields=fields)
+
+
+def schema_word(name: str, known: Sequence[str] = ()) -> str:
+    """A category's name as a word of a schema: without blanks, in the singular where only that is `known`."""
+    word = name.strip().replace(" ", "_")
+    singular = _SPELLINGS.get(word, word)
+    return singular if word not in known and singular in known else word
+
+
+def load_omni3d(path: Path, schema: SceneSchema | None = None, *, clamp: bool = False) -> Omni3DSet:
+    """Reads a file; numbers stay as they are, the tokenizer snaps them.
+
+    Objects keep `R_cam`, `visibility` and `truncation` in `extra` where they are known, and scenes `image_id`,
+    `image_size` (width, height) and `K`. `Scene.camera` is set where `K` has one focal length for both axes.
+
+    Args:
+        path: `Objectron_train.json` and the like.
+        schema: leaves out objects whose category it lacks or whose numbers have no bin.
+        clamp: keeps objects outside the bins, and counts them.
+
+    Raises:
+        SceneError: the file as a whole is unusable: no JSON, or without categories, images or annotations.
+    """
+    data = read_json(path)
+    for name in ("categories", "images", "annotations"):
+        if not isinstance(data, dict) or not isinstance(data.get(name), list):
+            raise SceneError(
+                f"{path}: no list `{name}`; a file in Omni3D's form has categories, images and annotations. "
+                "Give the whole file, as Objectron_train.json."
+            )
+    words = _categories(data["categories"], schema, str(path))
+    tally = Tally(num_images=len(data["images"]), num_annotations=len(data["annotations"]))
+    scenes: dict[Any, Scene] = {}
+    for index, row in enumerate(data["images"]):
+        where = f"images[{index}]"
+        try:
+            scene = _image(row, tally, where)
+            if scene.extra["image_id"] in scenes:
+                raise _Unfit("its id stands twice")
+            scenes[scene.extra["image_id"]] = scene
+        except _Unfit as error:
+            tally._add(tally.images, str(error), where)
+    objects: dict[Any, list[SceneObject]] = {image_id: [] for image_id in scenes}
+    for index, row in enumerate(data["annotations"]):
+        where = f"annotations[{index}]"
+        try:
+            image_id = _key(row, "image_id")
+            if image_id not in objects:
+                raise _Unfit("its image is unknown or left out")
+            item = _object(row, words, tally, where)
+            if schema is not None:
+                _check_bins(item, schema, clamp, tally, where)
+            objects[image_id].append(item)
+        except _Unfit as error:
+            tally._add(tally.annotations, str(error), where)
+    name = schema.name if schema else "omni3d"
+    for image_id, scene in list(scenes.items()):
+        if objects[image_id]:
+            scenes[image_id] = replace(scene, objects=tuple(objects[image_id]), schema=name)
+        else:
+            tally._add(tally.images, "no object is left", str(scene.image))
+            del scenes[image_id]
+    info = data.get("info")
+    return Omni3DSet(
+        info=info if isinstance(info, dict) else {},
+        categories=tuple(dict.fromkeys(words.values())),
+        scenes=tuple(scenes.values()),
+        tally=tally,
+    )
+
+
+def read_pair(scene: Scene, pictures: Path, *, flipped: bool = False) -> tuple[UInt8[np.ndarray, "h w 3"], Scene, str]:
+    """Picture, scene and name of one sample. Raises ImageError for a picture that is unreadable or of another size.
+
+    Args:
+        scene: of `load_omni3d`.
+        pictures: the folder that `file_path` starts from: Omni3D's `datasets`.
+        flipped: gives the mirror image of both.
+    """
+    assert scene.image is not None
+    picture = read_picture(pictures / scene.image)
+    if [picture.shape[1], picture.shape[0]] != scene.extra["image_size"]:
+        width, height = scene.extra["image_size"]
+        raise ImageError(
+            f"{pictures / scene.image} has {picture.shape[1]}x{picture.shape[0]} px, its annotations are for "
+            f"{width}x{height}. Take the pictures that come with Omni3D's files."
+        )
+    return _flip_pair(picture, scene, scene.image) if flipped else (picture, scene, scene.image)
+
+
+def omni3d_rows(
+    found: Omni3DSet, pictures: Path, *, flips: bool = False
+) -> Iterator[tuple[UInt8[np.ndarray, "h w 3"], Scene, str]]:
+    """All samples, with `flips` each followed by its mirror image; unreadable pictures are counted in `found.tally`."""
+    for scene in found.scenes:
+        try:
+            pair = read_pair(scene, pictures)
+        except ImageError as error:
+            found.tally._add(found.tally.images, "its picture cannot be used", str(error))
+            continue
+        yield pair
+        if flips:
+            yield _flip_pair(*pair)
+
+
+def flip(scene: Scene, picture: UInt8[np.ndarray, "h w 3"]) -> tuple[Scene, UInt8[np.ndarray, "h w 3"]]:
+    """The mirror image, left to right, of a scene and its picture; doing it twice gives both back exactly."""
+    return flip_scene(scene), np.ascontiguousarray(picture[:, ::-1])
+
+
+def flip_scene(scene: Scene) -> Scene:
+    """The mirror image of a scene in a camera's frame. Raises SceneError for another frame."""
+    if scene.frame != "camera":
+        raise SceneError(f"the scene's frame is {scene.frame!r}; left and right are the picture's in 'camera' only.")
+    extra, camera = dict(scene.extra), scene.camera
+    if "K" in extra:
+        (focal_x, skew, center), *rows = extra["K"]
+        extra["K"] = [[focal_x, -skew, extra["image_size"][0] - center], *rows]
+    if camera is not None:
+        camera = replace(camera, center=(camera.width - camera.center[0], camera.center[1]))
+    return replace(scene, camera=camera, extra=extra, objects=tuple(_flip_object(item) for item in scene.objects))
+
+
+def box_corners(
+    center: Sequence[float], dimensions: Sequence[float], rotation: Sequence[Sequence[float]]
+) -> Float[np.ndarray, "8 3"]:
+    """The corners of a box in `bbox3D_cam`'s order: the four at the near end of its z axis, then the far ones."""
+    width, height, length = dimensions
+    return _CORNERS * (length / 2, height / 2, width / 2) @ np.asarray(rotation, dtype=float).T + np.asarray(center)
+
+
+def save_omni3d(scenes: Sequence[Scene], path: Path, info: dict[str, Any] | None = None) -> None:
+    """Inverse of `load_omni3d`: one file, unknown values as -1. Raises SceneError for objects without a box.
+
+    Images are numbered anew where a scene has no `image_id`.
+    """
+    categories = {
+        name: index for index, name in enumerate(sorted({str(o.category) for s in scenes for o in s.objects}))
+    }
+    images, annotations = [], []
+    for index, scene in enumerate(scenes):
+        image_id = scene.extra.get("image_id", index)
+        camera = scene.camera
+        width, height = scene.extra.get("image_size") or ([camera.width, camera.height] if camera else [-1, -1])
+        matrix = scene.extra.get("K", -1)
+        if matrix == -1 and camera is not None:
+            matrix = [[camera.focal, 0.0, camera.center[0]], [0.0, camera.focal, camera.center[1]], [0.0, 0.0, 1.0]]
+        images.append({"id": image_id, "width": width, "height": height, "file_path": scene.image, "K": matrix})
+        for place, item in enumerate(scene.objects):
+            if item.category is None or item.location is None or item.dimensions is None:
+                raise SceneError(f"scenes[{index}].objects[{place}]: Omni3D needs category, location and dimensions.")
+            rotation = item.extra.get("R_cam")
+            annotations.append(
+                {
+                    "id": len(annotations),
+                    "image_id": image_id,
+                    "category_id": categories[item.category],
+                    "category_name": item.category,
+                    "valid3D": True,
+                    "center_cam": list(item.location),
+                    "dimensions": list(item.dimensions),
+                    "R_cam": rotation or -1,
+                    "bbox3D_cam": box_corners(item.location, item.dimensions, rotation).tolist() if rotation else -1,
+                    "visibility": item.extra.get("visibility", -1),
+                    "truncation": item.extra.get("truncation", -1),
+                }
+            )
+    rows = [{"id": index, "name": name} for name, index in categories.items()]
+    write_json({"info": info or {}, "images": images, "categories": rows, "annotations": annotations}, path)
+
+
+def _categories(rows: list[Any], schema: SceneSchema | None, where: str) -> dict[int, str]:
+    """Category id -> word."""
+    known = next((entry.words for entry in schema.fields if entry.name == "category"), ()) if schema else ()
+    words = {}
+    for index, row in enumerate(rows):
+        if not isinstance(row, dict) or not isinstance(row.get("id"), int) or not isinstance(row.get("name"), str):
+            raise SceneError(f"{where}: categories[{index}] is {row!r}; an object with `id` and `name` is needed.")
+        words[row["id"]] = schema_word(row["name"], known)
+    return words
+
+
+def _image(row: Any, tally: Tally, where: str) -> Scene:
+    image_id = _key(row, "id")
+    width, height, file_path = (row.get(name) for name in ("width", "height", "file_path"))
+    if not isinstance(file_path, str) or not file_path:
+        raise _Unfit("file_path is no text")
+    if not (isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0):
+        raise _Unfit("width and height are no positive whole numbers")
+    extra: dict[str, Any] = {"image_id": image_id, "image_size": [width, height]}
+    camera = None
+    matrix = _optional(row, "K", (3, 3), tally, where)
+    if matrix is not None:
+        # On a grid of a millionth pixel, so that width - x is exact and a mirror image mirrors back.
+        matrix[0, 2] = round(matrix[0, 2] * 2**20) / 2**20
+        extra["K"] = matrix.tolist()
+        focal_x, focal_y = float(matrix[0, 0]), float(matrix[1, 1])
+        if focal_x <= 0 or abs(focal_x - focal_y) > _SQUARE * focal_x:
+            tally._add(tally.fields, "K has no single focal length", where)
+        else:
+            camera = Camera(
+                width=width,
+                height=height,
+                focal=(focal_x + focal_y) / 2,
+                center=(float(matrix[0, 2]), float(matrix[1, 2])),
+                location=(0.0, 0.0, 0.0),
+                rotation=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
+            )
+    return Scene(objects=(), frame="camera", up_axis="-y", units="m", camera=camera, image=file_path, extra=extra)
+
+
+def _object(row: Any, words: dict[int, str], tally: Tally, where: str) -> SceneObject:
+    """Raises _Unfit where there is no category or no box that can be trusted."""
+    category = words.get(_key(row, "category_id"))
+    if category is None:
+        raise _Unfit("category_id is not in categories")
+    if row.get("valid3D") is False or row.get("valid3D") == 0:
+        raise _Unfit("valid3D is false")
+    if row.get("behind_camera") is True:
+        raise _Unfit("a corner is behind the camera")
+    if row.get("lidar_pts") == 0 or row.get("segmentation_pts") == 0:
+        raise _Unfit("no point of it is visible")
+    center, dimensions = _known(row, "center_cam", (3,)), _known(row, "dimensions", (3,))
+    for name, value in (("center_cam", center), ("dimensions", dimensions)):
+        if value is None:
+            raise _Unfit(f"{name} is unknown")
+    assert center is not None and dimensions is not None
+    if (dimensions <= 0).any():
+        raise _Unfit("dimensions are not positive")
+    optional = {"R_cam": (3, 3), "bbox3D_cam": (8, 3), "visibility": (), "truncation": ()}
+    values = {name: _optional(row, name, shape, tally, where) for name, shape in optional.items()}
+    rotation, corners = values["R_cam"], values.pop("bbox3D_cam")  # the corners follow from the others
+    extra = {name: value.tolist() for name, value in values.items() if value is not None}
+    if rotation is not None and corners is not None:
+        apart = np.abs(box_corners(center.tolist(), dimensions.tolist(), rotation.tolist()) - corners).max()
+        if apart > 1e-3 + 0.02 * dimensions.max():
+            tally._add(tally.fields, "bbox3D_cam is not the box of center_cam, dimensions and R_cam", where)
+    return SceneObject(
+        category=category, location=tuple(center.tolist()), dimensions=tuple(dimensions.tolist()), extra=extra
+    )
+
+
+def _check_bins(item: SceneObject, schema: SceneSchema, clamp: bool, tally: Tally, where: str) -> None:
+    for entry in schema.fields:
+        try:
+            entry.snap(item.get(entry.name))
+        except SceneError as error:
+            if entry.words:
+                raise _Unfit(f"the schema {schema.name} has no {entry.name} {item.get(entry.name)!r}") from error
+            reason = f"{entry.name} is outside the bins of {schema.name}"
+            if not clamp or not entry.axes:
+                raise _Unfit(reason) from error
+            tally._add(tally.fields, reason, f"{where}: {error}")
+
+
+def _key(row: Any, name: str) -> Any:
+    if not isinstance(row, dict):
+        raise _Unfit("it is no JSON object")
+    value = row.get(name)
+    if not isinstance(value, int | str):
+        raise _Unfit(f"{name} is no number")
+    return value
+
+
+def _known(row: dict[str, Any], name: str, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The numbers of a field, float64 of this shape; None where the file says, by null or -1, that nobody knows."""
+    value = row.get(name)
+    if value is None or value == -1:
+        return None
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        raise _Unfit(f"{name} is not of the shape {shape}") from None
+    if array.size and array.dtype.kind in "if" and (array == -1).all():
+        return None
+    if array.shape != shape or array.dtype.kind not in "if":
+        raise _Unfit(f"{name} is not of the shape {shape}")
+    if not np.isfinite(array).all():
+        raise _Unfit(f"{name} is not finite")
+    return array.astype(np.float64)
+
+
+def _optional(row: dict[str, Any], name: str, shape: tuple[int, ...], tally: Tally, where: str) -> np.ndarray | None:
+    """As `_known`; a field that is missing or faulty is counted and does not cost the object."""
+    try:
+        value = _known(row, name, shape)
+    except _Unfit as error:
+        tally._add(tally.fields, str(error), where)
+        return None
+    if value is None:
+        tally._add(tally.fields, f"{name} is unknown", where)
+    return value
+
+
+def _flip_pair(
+    picture: UInt8[np.ndarray, "h w 3"], scene: Scene, name: str
+) -> tuple[UInt8[np.ndarray, "h w 3"], Scene, str]:
+    scene, picture = flip(scene, picture)
+    path = PurePosixPath(name)
+    return picture, scene, str(path.with_stem(f"{path.stem}_flipped"))
+
+
+def _flip_object(item: SceneObject) -> SceneObject:
+    values: dict[str, Any] = {}
+    if item.location is not None:
+        values["location"] = (-item.location[0], *item.location[1:])
+    if item.pose is not None:
+        values["pose"] = (item.pose[0], -item.pose[1], -item.pose[2])
+    if "R_cam" in item.extra:
+        # M R M with M = diag(-1, 1, 1): a rotation again, of the same box
+        (a, b, c), (d, e, f), (g, h, i) = item.extra["R_cam"]
+        values["R_cam"] = [[a, -b, -c], [-d, e, f], [-g, h, i]]
+    return item.with_values(**values)

@@ -1,0 +1,72 @@
+"""What a set is made of: counts of objects, words, places and answers, as numbers and as a plot."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kyvo.data.dataset import open_set
+from kyvo.errors import SceneError
+from kyvo.scene.files import scene_from_json
+
+WORDS = ("shape", "category", "size", "color", "material")
+TEXTS = ("edit",)  # columns whose values are counted
+
+
+def count_set(folder: Path) -> dict[str, dict[str, int]]:
+    """Under each name ("objects", "shape", ..., "edit", "answer", "family") how often each value occurs.
+
+    "x" and "y" count places of objects in steps of half a unit. Raises ConfigError where there is no set, and
+    SceneError with the row whose scene cannot be read.
+    """
+    rows = open_set(folder)
+    counts: dict[str, Counter[str]] = {}
+
+    def add(name: str, value: Any) -> None:
+        counts.setdefault(name, Counter())[str(value)] += 1
+
+    columns = [name for name in ("scene", "questions", *TEXTS) if name in rows.column_names]
+    for number, row in enumerate(rows.select_columns(columns)):
+        try:
+            scene = scene_from_json(json.loads(row["scene"]))
+        except SceneError as error:
+            raise SceneError(f"row {number} of {folder}: {error}") from error
+        add("objects", len(scene))
+        for item in scene.objects:
+            for name in WORDS:
+                if item.get(name) is not None:
+                    add(name, item.get(name))
+            for axis, value in zip("xy", item.location or (), strict=False):
+                add(axis, round(2 * value) / 2)
+        for name in TEXTS:
+            if name in row:
+                add(name, row[name])
+        for question in row.get("questions", ()):
+            add("family", question["family"])
+            add("answer", question["answer"])
+    return {name: dict(sorted(values.items(), key=lambda pair: _order(pair[0]))) for name, values in counts.items()}
+
+
+def _order(value: str) -> tuple[int, float, str]:
+    """Numbers by their value, before words."""
+    try:
+        return 0, float(value), ""
+    except ValueError:
+        return 1, 0.0, value
+
+
+def plot_counts(counts: Mapping[str, Mapping[str, int]], path: Path) -> None:
+    """One bar chart for each name, on one PNG."""
+    from matplotlib.figure import Figure  # a second to import; and pyplot would look for a display
+
+    columns = 3
+    lines = -(-len(counts) // columns)
+    figure = Figure(figsize=(4.5 * columns, 3 * lines), layout="constrained")
+    for place, (name, values) in enumerate(counts.items(), start=1):
+        axes = figure.add_subplot(lines, columns, place)
+        axes.bar(list(values), list(values.values()), color="#4878a8")
+        axes.set_title(f"{name} ({sum(values.values()):,})", fontsize=10)
+        axes.tick_params(axis="x", labelrotation=90 if len(values) > 8 else 0, labelsize=7)
+        axes.tick_params(axis="y", labelsize=7)
+    figure.savefig(path, dpi=110)
