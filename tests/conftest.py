@@ -1,9 +1,11 @@
 """What every test shares: no network, the sample data beside the repository, and golden files."""
 
+import base64
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 # Before anything imports Hugging Face's libraries, which read them once.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -31,6 +33,22 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no ../shared/data beside the repository")
     return folder
+
+
+@pytest.fixture(scope="session")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A tokenizer of Llama-3's form and size, in which words of the released schemas are one id from 256 on."""
+    from kyvo.data.release_codecs import release_schema
+    from kyvo.tokenizers.text import LlamaText
+
+    schemas = [release_schema(name) for name in ("clevr", "objectron", "objaworld")]
+    words = [word for schema in schemas for entry in schema.fields for word in entry.words]
+    pieces = dict.fromkeys([*(f" {word}" for word in (*words, "shoes")), "Is", " there", " a", "yes"])
+    tokens = [bytes([byte]) for byte in range(256)] + [piece.encode() for piece in pieces]
+    tokens += [f"filler {index}".encode() for index in range(128_000 - len(tokens))]
+    path = tmp_path_factory.mktemp("llama") / "tokenizer.model"
+    path.write_text("".join(f"{base64.b64encode(token).decode()} {rank}\n" for rank, token in enumerate(tokens)))
+    return LlamaText(path)
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
     python tokenizers/encode.py --data data/clevr --image-tokenizer runs/image_mini --out data/clevr_codes
 
-Reads what `kyvo data` writes; the result has the columns `codes` (image codes, row-major), `scene` and `name`.
+Reads what `kyvo data` writes, or a folder of pictures with scene JSONs of the same stem; each picture's column, `image`
+or `target_image`, becomes one of its image codes, row-major: `codes` or `target_codes`. Other columns stay.
 Workers are processes; on a CPU several of them with OMP_NUM_THREADS=1 are fastest.
 """
 
@@ -11,15 +12,18 @@ import json
 import sys
 from pathlib import Path
 
-from datasets import Features, List, Value
+from datasets import Dataset, Features, Image, List, Value
 
 from kyvo.data.dataset import open_set
+from kyvo.data.imports import FolderSet
+from kyvo.errors import ConfigError
 from kyvo.tokenizers.image import CONFIG_NAME, ImageTokenizer
 
 
 def main(argv: list[str] | None = None) -> Path:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="a set with pictures")
+    parser.add_argument("--data", type=Path, required=True, help="a set with pictures, or a folder of files")
+    parser.add_argument("--schema", default="clevr", help="of a folder's scenes: a name or a YAML file")
     parser.add_argument("--image-tokenizer", type=Path, required=True, help="a folder with image_tokenizer.safetensors")
     parser.add_argument("--out", type=Path, required=True, help="a folder that does not exist yet")
     parser.add_argument("--batch-size", type=int, default=64)
@@ -30,18 +34,21 @@ def main(argv: list[str] | None = None) -> Path:
 
     tokenizer = ImageTokenizer.from_pretrained(args.image_tokenizer)
 
-    def encode(batch: dict[str, list]) -> dict[str, list]:
-        return {"codes": tokenizer.encode(batch["image"]).tolist()}
+    source = open_set(args.data) if any(args.data.glob("*.arrow")) else _read_folder(args.data, args.schema)
+    pictures = [name for name, feature in source.features.items() if isinstance(feature, Image)]
+    codes = {name: name.replace("image", "codes") for name in pictures}
 
-    source = open_set(args.data)
-    kept = {name: feature for name, feature in source.features.items() if name != "image"}
-    features = Features({**kept, "codes": List(Value("int16"))})
+    def encode(batch: dict[str, list]) -> dict[str, list]:
+        return {codes[name]: tokenizer.encode(batch[name]).tolist() for name in pictures}
+
+    kept = {name: feature for name, feature in source.features.items() if name not in pictures}
+    features = Features({**kept, **{name: List(Value("int16")) for name in codes.values()}})
     coded = source.map(
         encode,
         batched=True,
         batch_size=args.batch_size,
         num_proc=args.workers if args.workers > 1 else None,
-        remove_columns=["image"],
+        remove_columns=pictures,
         features=features,
         load_from_cache_file=False,
         desc="encode",
@@ -56,6 +63,18 @@ def main(argv: list[str] | None = None) -> Path:
     (args.out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
     print(f"{args.out}: {len(coded):,} samples of {tokenizer.config.rows} x {tokenizer.config.columns} codes")
     return args.out
+
+
+def _read_folder(folder: Path, schema: str) -> Dataset:
+    """The good pairs of a folder. `kyvo data validate` tells of the others; here they are counted."""
+    settings = FolderSet.of(folder, schema)
+    rows = list(settings.rows(range(settings.count)))
+    if len(rows) < settings.count:
+        left_out = settings.count - len(rows)
+        print(f"{folder}: {left_out} of {settings.count} stems have faults; kyvo data validate {folder} names them")
+    if not rows:
+        raise ConfigError(f"{folder} has no good pair of a picture and its scene; see kyvo data validate {folder}.")
+    return Dataset.from_list(rows, features=settings.features)
 
 
 def _card(folder: Path) -> dict | None:

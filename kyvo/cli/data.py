@@ -25,6 +25,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Sets all rows, whatever the numb
 Size = Annotated[str, typer.Option(help="Pixels: 128, or 120x80 for width x height.")]
 MinObjects = Annotated[int, typer.Option(min=1, help="Fewest objects in a scene.")]
 MaxObjects = Annotated[int, typer.Option(min=1, help="Most objects in a scene; about 10 fit.")]
+Schema = Annotated[str, typer.Option(help="A name, or a YAML file of your own.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes, one core each.")]
 
 
@@ -44,7 +45,6 @@ def clevr(
     workers: Workers = 1,
 ) -> None:
     """Ray-trace CLEVR scenes: pictures and scenes."""
-
     command = _command("clevr", locals())
 
     def settings() -> "SetSettings":
@@ -66,7 +66,6 @@ def edits(
     workers: Workers = 1,
 ) -> None:
     """Ray-trace CLEVR scenes before and after an instruction, of five kinds in equal shares."""
-
     command = _command("edits", locals())
 
     def settings() -> "SetSettings":
@@ -90,7 +89,6 @@ def questions(
     workers: Workers = 1,
 ) -> None:
     """Ray-trace CLEVR scenes with questions of the nine families, their programs and answers."""
-
     command = _command("questions", locals())
 
     def settings() -> "SetSettings":
@@ -118,7 +116,6 @@ def objaworld(
     workers: Workers = 1,
 ) -> None:
     """Ray-cast scenes of meshes with position and pose."""
-
     command = _command("objaworld", locals())
 
     def settings() -> "SetSettings":
@@ -132,9 +129,76 @@ def objaworld(
 
 
 @app.command()
+def folder(
+    source: Annotated[Path, typer.Argument(help="Pictures and scene JSONs of the same stem.")],
+    out: Out,
+    schema: Schema = "clevr",
+    workers: Workers = 1,
+) -> None:
+    """Read your own pictures and scenes; those with a fault are left out (see `kyvo data validate`)."""
+    command = _command("folder", locals())
+
+    def settings() -> "SetSettings":
+        from kyvo.data.imports import FolderSet
+
+        return FolderSet.of(source, schema)
+
+    _make(settings, out, workers, command)
+
+
+@app.command()
+def omni3d(
+    annotations: Annotated[Path, typer.Argument(help="A JSON file in Omni3D's format.")],
+    pictures: Annotated[Path, typer.Option(help="Folder that the file's paths start from.")],
+    out: Out,
+    schema: Annotated[str | None, typer.Option(help="objectron, arkitscenes, or a YAML file; else no bins.")] = None,
+    flips: Annotated[bool, typer.Option(help="Add mirror images.")] = False,
+    clamp: Annotated[bool, typer.Option(help="Move numbers into the bins; else their objects are left out.")] = False,
+    workers: Workers = 1,
+) -> None:
+    """Read annotated pictures; what cannot be used is counted by its reason."""
+    command = _command("omni3d", locals())
+
+    def settings() -> "SetSettings":
+        from kyvo.data.imports import Omni3dSet
+
+        found = Omni3dSet.of(annotations, pictures, schema=schema, flips=flips, clamp=clamp)
+        for line in found.found.tally.lines():
+            typer.echo(line, err=True)
+        return found
+
+    _make(settings, out, workers, command)
+
+
+@app.command()
+def release(
+    source: Annotated[Path, typer.Argument(help="The released folder.")],
+    tokenizer: Annotated[Path, typer.Option(help="Llama-3.2's tokenizer.model.")],
+    out: Out,
+    dataset: Annotated[str, typer.Option(help="clevr, objaworld or objectron.")] = "clevr",
+    part: Annotated[str, typer.Option(help="pairs; for CLEVR also questions and edits.")] = "pairs",
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
+    workers: Workers = 1,
+) -> None:
+    """Read the released token files; says which reading fits each, and what does not."""
+    command = _command("release", locals())
+
+    def settings() -> "SetSettings":
+        from kyvo.data.imports import ReleaseSet
+
+        found = ReleaseSet.of(source, dataset=dataset, part=part, split=split, tokenizer=tokenizer)
+        files, _, faults = found.source
+        for line in (*(line for file in files.values() for line in file.lines()), *faults):
+            typer.echo(line, err=True)
+        return found
+
+    _make(settings, out, workers, command)
+
+
+@app.command()
 def validate(
     folder: Annotated[Path, typer.Argument(help="Pictures and scene JSONs of the same stem.")],
-    schema: Annotated[str, typer.Option(help="A name, or a YAML file of your own.")] = "clevr",
+    schema: Schema = "clevr",
 ) -> None:
     """Check your own data: every fault with its file, object and field; exit code 1 when there are any."""
     from kyvo.data.checks import check_folder
@@ -209,7 +273,7 @@ def _make(settings_of: Callable[[], "SetSettings"], out: Path, workers: int, com
                 out, settings, workers=workers, command=command, progress=lambda done: bar.advance(task, done)
             )
     seconds = time.perf_counter() - started
-    typer.echo(f"{out}: {settings.count} rows in {seconds:.1f} s, sha256 {card['sha256'][:16]}")
+    typer.echo(f"{out}: {card['rows']:,} rows in {seconds:.1f} s, sha256 {card['sha256'][:16]}")
 
 
 @contextmanager

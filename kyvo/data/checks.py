@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 
 from kyvo.errors import ConfigError, ImageError, SceneError
 from kyvo.scene.clevr import from_clevr, is_clevr
@@ -43,44 +42,36 @@ def check_folder(path: Path, schema: SceneSchema) -> list[Fault]:
     A number outside the schema's bins is a fault, as are a file without its partner and two pictures of one stem.
     Raises ConfigError where the folder does not exist or holds neither pictures nor scenes.
     """
-    return [fault for files in _stems(path).values() for fault in _check(files, schema).faults]
-
-
-def folder_rows(path: Path, schema: SceneSchema) -> Iterator[tuple[UInt8[np.ndarray, "h w 3"], Scene, str]]:
-    """Picture, scene and the picture's file name of each good pair, by name; `check_folder` tells of the others.
-
-    Raises ConfigError as `check_folder` does.
-    """
-    for files in _stems(path).values():
-        pair = _check(files, schema)
-        if pair.picture is not None and pair.scene is not None and not pair.faults:
-            yield pair.picture, pair.scene, pair.name
+    return [fault for files in stems(path).values() for fault in check_pair(files, schema).faults]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Pair:
+class Pair:
+    """A picture and its scene, each None where it cannot be used, and why."""
+
     faults: list[Fault]
     picture: np.ndarray | None
     scene: Scene | None
     name: str
 
 
-def _stems(path: Path) -> dict[str, list[Path]]:
+def stems(path: Path) -> dict[str, list[Path]]:
     """Stem -> its picture and scene files; other files and hidden ones are none of ours."""
     if not path.is_dir():
         raise ConfigError(f"{path} is no folder; give the folder with the pictures and their scene JSONs.")
-    stems: dict[str, list[Path]] = {}
+    found: dict[str, list[Path]] = {}
     for file in sorted(path.iterdir()):
         if file.suffix.lower() in (*PICTURES, ".json") and not file.name.startswith("."):
-            stems.setdefault(file.stem, []).append(file)
-    if not stems:
+            found.setdefault(file.stem, []).append(file)
+    if not found:
         raise ConfigError(
             f"{path} holds no pictures and no scenes; put name.png and name.json there. Read are {', '.join(PICTURES)}."
         )
-    return stems
+    return found
 
 
-def _check(files: list[Path], schema: SceneSchema) -> _Pair:
+def check_pair(files: list[Path], schema: SceneSchema) -> Pair:
+    """The files of one stem."""
     scenes = [file for file in files if file.suffix.lower() == ".json"]
     pictures = [file for file in files if file not in scenes]
     faults = []
@@ -102,7 +93,7 @@ def _check(files: list[Path], schema: SceneSchema) -> _Pair:
         faults += found
     if picture is not None and scene is not None and not faults:
         faults += _disagreements(scenes[0], scene, pictures[0], picture)
-    return _Pair(faults=faults, picture=picture, scene=scene, name=pictures[0].name if pictures else "")
+    return Pair(faults=faults, picture=picture, scene=scene, name=pictures[0].name if pictures else "")
 
 
 def _read_scene(file: Path, schema: SceneSchema) -> tuple[Scene | None, list[Fault]]:

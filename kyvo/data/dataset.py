@@ -39,7 +39,6 @@ class SetSettings(ABC):
     """What sets the bytes of a set: the settings of one kind of set, which also knows how to make its rows."""
 
     count: int  # rows
-    seed: int
     block: int = 500  # rows a file; a killed run loses at most one such block a worker
     batch: int = 50  # rows made at a time
 
@@ -57,7 +56,10 @@ class SetSettings(ABC):
 
     @abstractmethod
     def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any]]:
-        """The rows of some indices, in order; each is set by the settings and its index alone."""
+        """The rows of some indices, in order; each batch is set by the settings and its indices alone.
+
+        Where sources are read, a row that is no good is left out.
+        """
 
     @abstractmethod
     def about(self) -> str:
@@ -156,6 +158,7 @@ def _write_card(out: Path, settings: SetSettings, command: str) -> dict[str, Any
     lines = "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
     card = {
         "what": settings.what,
+        "rows": len(open_set(out)),
         "command": command,
         "settings": settings.to_dict(),
         "columns": settings.columns,
@@ -166,14 +169,14 @@ def _write_card(out: Path, settings: SetSettings, command: str) -> dict[str, Any
     }
     _write_whole(out / "card.json", json.dumps(card, indent=1).encode())
     columns = "\n".join(f"- `{name}`: {meaning}" for name, meaning in settings.columns.items())
-    readme = _README.format(**card, count=settings.count, seed=settings.seed, lines=columns, about=settings.about())
+    readme = _README.format(**card, lines=columns, about=settings.about())
     _write_whole(out / "README.md", readme.encode())
     return card
 
 
 _README = """# {what}
 
-{count} rows, seed {seed}, made by
+{rows:,} rows, made by
 
     {command}
 

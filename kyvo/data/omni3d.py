@@ -7,7 +7,7 @@ camera's axes: x right, y down, z forward. `dimensions` are width, height and le
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -177,21 +177,6 @@ def read_pair(scene: Scene, pictures: Path, *, flipped: bool = False) -> tuple[U
             f"{width}x{height}. Take the pictures that come with Omni3D's files."
         )
     return _flip_pair(picture, scene, scene.image) if flipped else (picture, scene, scene.image)
-
-
-def omni3d_rows(
-    found: Omni3DSet, pictures: Path, *, flips: bool = False
-) -> Iterator[tuple[UInt8[np.ndarray, "h w 3"], Scene, str]]:
-    """All samples, with `flips` each followed by its mirror image; unreadable pictures are counted in `found.tally`."""
-    for scene in found.scenes:
-        try:
-            pair = read_pair(scene, pictures)
-        except ImageError as error:
-            found.tally._add(found.tally.images, "its picture cannot be used", str(error))
-            continue
-        yield pair
-        if flips:
-            yield _flip_pair(*pair)
 
 
 def flip(scene: Scene, picture: UInt8[np.ndarray, "h w 3"]) -> tuple[Scene, UInt8[np.ndarray, "h w 3"]]:

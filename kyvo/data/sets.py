@@ -34,6 +34,7 @@ PICTURE_COLUMNS = {"image": "PNG, RGB", "scene": "Kyvo scene JSON", "name": "fil
 class RayTraced(SetSettings):
     """What sets of ray-traced CLEVR scenes have in common."""
 
+    seed: int
     width: int  # px
     height: int
     samples: int = 2  # rays a pixel, along each axis
@@ -55,7 +56,8 @@ class RayTraced(SetSettings):
         return (
             f"Pictures have {self.width}x{self.height} px. Scenes are drawn under CLEVR v1.0's rules\n"
             "(https://arxiv.org/abs/1612.06890) and rendered by `kyvo.data.raytracer` with "
-            f"{self.samples}x{self.samples} rays a pixel; each row\nis set by the seed and its number alone.\n\n{rules}"
+            f"{self.samples}x{self.samples} rays a pixel.\n"
+            f"Each row is set by the seed, {self.seed}, and its number alone.\n\n{rules}"
         )
 
 
@@ -183,6 +185,7 @@ def _templates(folder: str | None) -> Any:
 class ObjaWorldSet(SetSettings):
     """Pictures of meshes with their scenes: the procedural library, or a folder of assets."""
 
+    seed: int
     width: int  # px
     height: int
     preset: str  # of PRESETS
@@ -223,7 +226,8 @@ class ObjaWorldSet(SetSettings):
         rays = f"{self.samples}x{self.samples}"
         return (
             f"Pictures have {self.width}x{self.height} px. Scenes of the preset `{self.preset}` hold meshes of\n"
-            f"{source}, ray-cast with {rays} rays a pixel; each row is set by the seed and its number alone."
+            f"{source}, ray-cast with {rays} rays a pixel.\n"
+            f"Each row is set by the seed, {self.seed}, and its number alone."
         )
 
 

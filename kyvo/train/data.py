@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import concatenate_datasets, load_from_disk
+from datasets import load_from_disk
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -43,52 +43,86 @@ class Batch:
         return replace(self, **moved)
 
 
-class CodedScenes:
-    """Pictures' codes and their scenes, as samples of a mixture of tasks.
+COLUMNS = {  # task -> the column of each input, and of each output; in `questions` one of a row's questions is taken
+    "rendering": ({"scene": "scene"}, {"image": "codes"}),
+    "recognition": ({"image": "codes"}, {"scene": "scene"}),
+    "editing": (
+        {"image": "codes", "scene": "scene", "text": "instruction"},
+        {"image": "target_codes", "scene": "target_scene"},
+    ),
+    "question_answering": (
+        {"image": "codes", "scene": "scene", "text": "questions.question"},
+        {"text": "questions.answer"},
+    ),
+}
 
-    The sets have the columns `codes` and `scene` (scene JSON); a task fits when each of its segments is one of them.
+
+class CodedScenes:
+    """Coded sets as samples of a mixture of tasks.
+
+    A set serves the tasks whose COLUMNS it has. Scenes are scene JSON, codes those of `tokenizers/encode.py`.
     """
 
     def __init__(self, builder: SequenceBuilder, *, folders: list[str], tasks: Mapping[str, float]) -> None:
-        """Raises ConfigError for an unknown or unfit task, and for a folder that is no such set.
+        """Raises ConfigError for an unknown task, a folder that is no such set, and one that serves no task.
 
         Args:
             builder: makes the sequences.
             folders: Arrow sets, joined.
-            tasks: task name -> share of the samples; need not add up to 1.
+            tasks: task name -> share of the samples, among those its set serves; need not add up to 1.
         """
         self.builder = builder
-        self.rows = concatenate_datasets([_open(folder) for folder in folders])
         for name in tasks:
-            if name not in TASKS:
-                raise ConfigError(f"data.tasks has {name!r}; known tasks are {', '.join(TASKS)}.")
-            segments = [*TASKS[name].inputs, *TASKS[name].outputs]
-            if sorted(segments) != ["image", "scene"]:
-                raise ConfigError(f"data.tasks has {name!r}, which needs more than one picture and its scene a sample.")
-        self.tasks = [TASKS[name] for name in tasks]
-        self.shares = np.array(list(tasks.values()), dtype=float) / sum(tasks.values())
+            if name not in COLUMNS:
+                raise ConfigError(f"data.tasks has {name!r}; known tasks are {', '.join(COLUMNS)}.")
+        self.sets = [_open(folder) for folder in folders]
+        self.ends = np.cumsum([len(rows) for rows in self.sets])
+        self.tasks: list[list[str]] = []
+        self.limits: list[np.ndarray] = []  # of each set's tasks in [0, 1)
+        for folder, rows in zip(folders, self.sets, strict=True):
+            served = [name for name in tasks if _needed(name) <= set(rows.column_names)]
+            if not served:
+                needed = sorted(set.union(*(_needed(name) for name in tasks)))
+                raise ConfigError(
+                    f"{folder} has the columns {', '.join(rows.column_names)}; {', '.join(tasks)} take "
+                    f"{', '.join(needed)}. tokenizers/encode.py writes them."
+                )
+            shares = np.array([tasks[name] for name in served], dtype=float)
+            self.tasks.append(served)
+            self.limits.append(np.cumsum(shares) / shares.sum())
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return int(self.ends[-1])
 
     def sequences(self, indices: Sequence[int], rng: np.random.Generator) -> list[TokenSequence]:
         """The sequences of some samples, each in a task drawn from `rng`."""
-        rows = self.rows[list(indices)]
-        chosen = rng.choice(len(self.tasks), size=len(indices), p=self.shares)
         return [
-            self._sequence(codes, scene, self.tasks[task])
-            for codes, scene, task in zip(rows["codes"], rows["scene"], chosen, strict=True)
+            self._sequence(index, *draws) for index, draws in zip(indices, rng.random((len(indices), 2)), strict=True)
         ]
 
-    def _sequence(self, codes: Any, scene: str, task: Any) -> TokenSequence:
-        content = {"image": np.asarray(codes), "scene": scene_from_json(json.loads(scene))}
-        # Ground truth may lie a rounding outside the outermost bins.
-        return self.builder.build(
-            task,
-            Segments(**{segment: content[segment] for segment in task.inputs}),
-            Segments(**{segment: content[segment] for segment in task.outputs}),
-            clamp=True,
+    def _sequence(self, index: int, which_task: float, which_question: float) -> TokenSequence:
+        number = int(np.searchsorted(self.ends, index, side="right"))
+        row = self.sets[number][int(index - self.ends[number])]  # counted from the set's end
+        task = self.tasks[number][int(np.searchsorted(self.limits[number], which_task, side="right"))]
+        if row.get("questions"):
+            question = row["questions"][int(which_question * len(row["questions"]))]
+            row |= {f"questions.{name}": value for name, value in question.items()}
+        given, wanted = (
+            Segments(**{segment: _content(segment, row[column]) for segment, column in side.items()})
+            for side in COLUMNS[task]
         )
+        # Ground truth may lie a rounding outside the outermost bins.
+        return self.builder.build(TASKS[task], given, wanted, clamp=True)
+
+
+def _needed(task: str) -> set[str]:
+    return {column.split(".")[0] for side in COLUMNS[task] for column in side.values()}
+
+
+def _content(segment: str, value: Any) -> Any:
+    if segment == "image":
+        return np.asarray(value)
+    return scene_from_json(json.loads(value)) if segment == "scene" else value
 
 
 def _open(folder: str) -> Any:
@@ -98,10 +132,8 @@ def _open(folder: str) -> Any:
         raise ConfigError(
             f"data.folders has {folder}, which is no Arrow set. tokenizers/encode.py makes one."
         ) from error
-    missing = {"codes", "scene"} - set(rows.column_names)
-    if missing:
-        raise ConfigError(f"{folder} lacks the columns {', '.join(sorted(missing))}; tokenizers/encode.py writes them.")
-    return rows.select_columns(["codes", "scene"])
+    known = set.union(*map(_needed, COLUMNS))
+    return rows.select_columns([name for name in rows.column_names if name in known])
 
 
 class BatchStream(IterableDataset):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kyvo.data.checks import Fault, check_folder, folder_rows
+from kyvo.data.checks import Fault, check_folder, check_pair, stems
 from kyvo.errors import ConfigError
 from kyvo.scene.clevr import to_clevr
 from kyvo.scene.files import save_scene, scene_to_json
@@ -29,6 +29,11 @@ def told(folder):
     return [(fault.file.name, fault.place, fault.message) for fault in check_folder(folder, clevr_schema())]
 
 
+def good_pairs(folder):
+    pairs = [check_pair(files, clevr_schema()) for files in stems(folder).values()]
+    return [pair for pair in pairs if not pair.faults]
+
+
 def test_a_good_folder_has_no_fault_and_its_pairs_come_as_they_are(tmp_path):
     put(tmp_path, "b")
     put(tmp_path, "a", Scene(objects=(CUBE,), image="a.png", camera=clevr_camera(8, 6)))
@@ -37,10 +42,10 @@ def test_a_good_folder_has_no_fault_and_its_pairs_come_as_they_are(tmp_path):
     (tmp_path / "clevr.json").write_text(json.dumps(to_clevr(SCENE)))
     Image.fromarray(PICTURE).save(tmp_path / "clevr.WEBP", lossless=True)
     assert told(tmp_path) == []
-    rows = list(folder_rows(tmp_path, clevr_schema()))
-    assert [(len(scene), name) for _, scene, name in rows] == [(1, "a.png"), (2, "b.png"), (2, "clevr.WEBP")]
-    assert all(np.array_equal(picture, PICTURE) for picture, _, _ in rows)
-    assert rows[1][1] == SCENE
+    pairs = good_pairs(tmp_path)
+    assert [(len(pair.scene), pair.name) for pair in pairs] == [(1, "a.png"), (2, "b.png"), (2, "clevr.WEBP")]
+    assert all(np.array_equal(pair.picture, PICTURE) for pair in pairs)
+    assert pairs[1].scene == SCENE
 
 
 def test_all_faults_of_all_files_are_found_in_one_pass(tmp_path):
@@ -78,7 +83,7 @@ def test_all_faults_of_all_files_are_found_in_one_pass(tmp_path):
     assert [fault[:2] for fault in faults] == [fault[:2] for fault in expected]
     for (_, _, message), (name, _, start) in zip(faults, expected, strict=True):
         assert message.startswith(start), f"{name}: {message}"
-    assert [name for _, _, name in folder_rows(tmp_path, clevr_schema())] == ["good.png"]
+    assert [pair.name for pair in good_pairs(tmp_path)] == ["good.png"]
 
 
 def test_a_file_of_another_kind_is_a_fault(tmp_path):
@@ -99,4 +104,4 @@ def test_no_folder_and_an_empty_folder_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="is no folder; give the folder with the pictures"):
         check_folder(tmp_path / "none", clevr_schema())
     with pytest.raises(ConfigError, match=r"holds no pictures and no scenes; put name\.png and name\.json there"):
-        next(folder_rows(tmp_path, clevr_schema()))
+        stems(tmp_path)

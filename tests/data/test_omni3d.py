@@ -16,7 +16,6 @@ from kyvo.data.omni3d import (
     flip,
     flip_scene,
     load_omni3d,
-    omni3d_rows,
     omni3d_schema,
     read_pair,
     save_omni3d,
@@ -234,18 +233,16 @@ def test_only_scenes_of_a_camera_are_mirrored():
         flip_scene(Scene(objects=()))
 
 
-def test_rows_carry_pictures_with_their_mirror_images_and_count_the_unreadable(tmp_path):
-    images = [DATA["images"][0], {**DATA["images"][0], "id": 8, "file_path": "objectron/gone.png"}]
-    found = load_omni3d(written(tmp_path, images=images, annotations=[{**CUP, "image_id": 8}, CUP]))
+def test_a_pair_is_a_picture_with_its_scene_or_the_mirror_image_of_both(tmp_path):
+    found = load_omni3d(written(tmp_path))
     (tmp_path / "objectron").mkdir()
     picture = np.random.default_rng(0).integers(0, 256, (8, 6, 3)).astype(np.uint8)
     Image.fromarray(picture).save(tmp_path / "objectron" / "a.png")
-    (one, scene, name), (two, mirrored, other) = omni3d_rows(found, tmp_path, flips=True)
+    one, scene, name = read_pair(found.scenes[0], tmp_path)
+    two, mirrored, other = read_pair(found.scenes[0], tmp_path, flipped=True)
     assert (name, other) == ("objectron/a.png", "objectron/a_flipped.png")
     assert np.array_equal(one, picture) and np.array_equal(two, picture[:, ::-1])
-    assert mirrored == flip_scene(scene) == read_pair(scene, tmp_path, flipped=True)[1]
-    assert found.tally.images == {"its picture cannot be used": 1}
-    assert "gone.png does not exist" in found.tally.examples["its picture cannot be used"]
+    assert mirrored == flip_scene(scene)
     Image.fromarray(picture[:4]).save(tmp_path / "objectron" / "a.png")
     with pytest.raises(ImageError, match=r"a\.png has 6x4 px, its annotations are for 6x8"):
         read_pair(scene, tmp_path)

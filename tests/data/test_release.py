@@ -1,6 +1,5 @@
 """The released files come in and go out as the same ids, in every reading; what does not fit is named."""
 
-import base64
 import json
 import math
 from dataclasses import replace
@@ -26,22 +25,6 @@ from kyvo.data.release_codecs import SceneCodec, SceneReading, release_schema, r
 from kyvo.errors import CheckpointError, ConfigError, SceneError, TokenError
 from kyvo.testing import scenes, tiny_text
 from kyvo.tokenizers.scene import SceneTokenizer
-from kyvo.tokenizers.text import LlamaText
-
-SCHEMAS = [release_schema(name) for name in ("clevr", "objectron", "objaworld")]
-WORDS = [word for schema in SCHEMAS for entry in schema.fields for word in entry.words]
-PIECES = [f" {word}" for word in (*WORDS, "shoes")] + ["Is", " there", " a", "yes"]
-
-
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory) -> LlamaText:
-    """A tokenizer.model of Llama-3's form and size, in which each of PIECES is one id from 256 on."""
-    pieces = list(dict.fromkeys(PIECES))
-    tokens = [bytes([byte]) for byte in range(256)] + [piece.encode() for piece in pieces]
-    tokens += [f"filler {index}".encode() for index in range(128_000 - len(tokens))]
-    path = tmp_path_factory.mktemp("llama") / "tokenizer.model"
-    path.write_text("".join(f"{base64.b64encode(token).decode()} {rank}\n" for rank, token in enumerate(tokens)))
-    return LlamaText(path)
 
 
 def number(value: float) -> int:

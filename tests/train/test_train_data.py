@@ -1,4 +1,5 @@
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -6,11 +7,14 @@ import torch
 from datasets import Dataset
 
 from kyvo.errors import ConfigError
+from kyvo.scene.files import scene_to_json
+from kyvo.scene.scene import Scene
 from kyvo.testing import tiny_processor, write_tiny_codes
 from kyvo.tokenizers.tasks import TASKS
 from kyvo.train.data import WINDOW, BatchStream, CodedScenes, collate, load_batches
 
 COUNT, BATCH = 90, 2
+EMPTY = json.dumps(scene_to_json(Scene(objects=())))
 
 
 @pytest.fixture(scope="module")
@@ -96,17 +100,45 @@ def test_positions_point_at_the_token_before_each_label(processor, codes):
 def test_a_task_that_needs_other_columns_is_refused(processor, codes):
     for task in ("editing", "question_answering"):
         assert task in TASKS
-        with pytest.raises(ConfigError, match=f"'{task}', which needs more than one picture"):
+        with pytest.raises(ConfigError, match=f"has the columns codes, scene; {task} take"):
             CodedScenes(processor.builder, folders=[codes], tasks={task: 1.0})
     with pytest.raises(ConfigError, match=r"'recogniton'; known tasks are rendering, recognition"):
         CodedScenes(processor.builder, folders=[codes], tasks={"recogniton": 1.0})
+
+
+def test_sets_serve_the_tasks_they_have_the_columns_for(processor, tmp_path):
+    rows = {"codes": [[1] * 6] * 8, "scene": [EMPTY] * 8}
+    edits = {"instruction": [" a"] * 8, "target_codes": [[2] * 6] * 8, "target_scene": [EMPTY] * 8}
+    asked = [{"question": f" {letter}", "answer": letter} for letter in "bc"]
+    Dataset.from_dict(rows | edits).save_to_disk(tmp_path / "edits")
+    Dataset.from_dict(rows | {"questions": [asked] * 8}).save_to_disk(tmp_path / "questions")
+    samples = CodedScenes(
+        processor.builder,
+        folders=[str(tmp_path / "edits"), str(tmp_path / "questions")],
+        tasks={"editing": 1.0, "question_answering": 3.0},
+    )
+    sequences = samples.sequences(range(16), np.random.default_rng(0))
+    for sequence in sequences[:8]:
+        given, wanted = processor.builder.parse(TASKS["editing"], sequence.ids)
+        assert (given.text, given.image.tolist(), wanted.image.tolist()) == (" a", [1] * 6, [2] * 6)
+    found = [processor.builder.parse(TASKS["question_answering"], sequence.ids) for sequence in sequences[8:]]
+    assert {(given.text, wanted.text) for given, wanted in found} == {(" b", "b"), (" c", "c")}
+
+
+def test_tasks_are_drawn_by_their_shares_among_those_served(processor, codes):
+    samples = CodedScenes(
+        processor.builder, folders=[codes], tasks={"recognition": 3.0, "rendering": 1.0, "editing": 9.0}
+    )
+    sequences = samples.sequences([0] * 400, np.random.default_rng(0))
+    begins_with_a_picture = sum(int(sequence.ids[1] == sequences[0].ids[1]) for sequence in sequences)
+    assert min(begins_with_a_picture, 400 - begins_with_a_picture) == pytest.approx(100, abs=30)
 
 
 def test_folders_that_are_no_coded_set_are_refused(processor, tmp_path):
     with pytest.raises(ConfigError, match=r"no Arrow set.*encode\.py"):
         CodedScenes(processor.builder, folders=[str(tmp_path)], tasks={"recognition": 1.0})
     Dataset.from_dict({"scene": ["{}"]}).save_to_disk(tmp_path / "scenes")
-    with pytest.raises(ConfigError, match="lacks the columns codes"):
+    with pytest.raises(ConfigError, match="has the columns scene; recognition take codes, scene"):
         CodedScenes(processor.builder, folders=[str(tmp_path / "scenes")], tasks={"recognition": 1.0})
 
 

@@ -1,0 +1,165 @@
+"""The kinds of sets that are read from files: one's own folder, Omni3D's annotations, the released token files.
+
+`count` is the number of samples in the source; those with a fault are left out of the set, and told of by its reader
+(`check_folder`, `Tally.lines`, `TokenFile.lines`).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from datasets import Features, List, Value
+
+from kyvo.data.checks import check_pair, stems
+from kyvo.data.dataset import SetSettings, picture_cell, scene_cell
+from kyvo.data.omni3d import Omni3DSet, load_omni3d, read_pair
+from kyvo.data.release import TokenFile, find_release, load_token_file, release_rows
+from kyvo.data.release_codecs import COLUMNS
+from kyvo.data.sets import PICTURE, PICTURE_COLUMNS
+from kyvo.errors import ImageError
+from kyvo.scene.schema import load_schema
+from kyvo.tokenizers.text import load_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderSet(SetSettings):
+    """One's own pictures and scenes: files of the same stem in a folder."""
+
+    folder: str
+    schema: str  # a name, or a YAML file
+
+    kind: ClassVar[str] = "folder"
+    what: ClassVar[str] = "Pictures and scenes of a folder"
+    columns: ClassVar[dict[str, str]] = PICTURE_COLUMNS
+    features: ClassVar[Features] = Features(PICTURE)
+
+    @classmethod
+    def of(cls, folder: Path, schema: str) -> "FolderSet":
+        return cls(count=len(stems(folder)), folder=str(folder), schema=schema)
+
+    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any]]:
+        schema, files = load_schema(self.schema), list(stems(Path(self.folder)).values())
+        for index in indices:
+            pair = check_pair(files[index], schema)
+            if not pair.faults and pair.picture is not None and pair.scene is not None:
+                yield {
+                    "image": picture_cell(pair.picture, pair.name),
+                    "scene": scene_cell(pair.scene),
+                    "name": pair.name,
+                }
+
+    def about(self) -> str:
+        return f"Read from the folder `{Path(self.folder).name}` under the schema `{Path(self.schema).name}`."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Omni3dSet(SetSettings):
+    """The pictures of an Omni3D file that show an object; with `flips` each is followed by its mirror image."""
+
+    annotations: str
+    pictures: str  # folder that the file's paths start from
+    schema: str | None  # None: the file's own categories, without bins
+    flips: bool = False
+    clamp: bool = False  # move numbers into the schema's bins rather than leave their objects out
+
+    kind: ClassVar[str] = "omni3d"
+    what: ClassVar[str] = "Annotated pictures in Omni3D's format"
+    columns: ClassVar[dict[str, str]] = PICTURE_COLUMNS
+    features: ClassVar[Features] = Features(PICTURE)
+
+    @classmethod
+    def of(
+        cls, annotations: Path, pictures: Path, *, schema: str | None, flips: bool = False, clamp: bool = False
+    ) -> "Omni3dSet":
+        count = len(_omni3d(str(annotations), schema, clamp).scenes) * (1 + flips)
+        return cls(
+            count=count, annotations=str(annotations), pictures=str(pictures), schema=schema, flips=flips, clamp=clamp
+        )
+
+    @property
+    def found(self) -> Omni3DSet:
+        return _omni3d(self.annotations, self.schema, self.clamp)
+
+    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any]]:
+        for index in indices:
+            number, flipped = divmod(index, 1 + self.flips)
+            try:
+                picture, scene, name = read_pair(self.found.scenes[number], Path(self.pictures), flipped=bool(flipped))
+            except ImageError:  # a picture that was not downloaded costs no other row
+                continue
+            yield {"image": picture_cell(picture, name), "scene": scene_cell(scene), "name": name}
+
+    def about(self) -> str:
+        return f"Read from `{Path(self.annotations).name}`" + (", with mirror images." if self.flips else ".")
+
+
+@cache
+def _omni3d(annotations: str, schema: str | None, clamp: bool) -> Omni3DSet:
+    return load_omni3d(Path(annotations), None if schema is None else load_schema(schema), clamp=clamp)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseSet(SetSettings):
+    """The released token files of one data set: codes, scenes and texts, without pictures."""
+
+    folder: str
+    dataset: str  # clevr, objaworld or objectron
+    part: str  # of `find_release`
+    split: str
+    tokenizer: str  # Llama-3.2's tokenizer.model
+
+    kind: ClassVar[str] = "release"
+    what: ClassVar[str] = "The released Kyvo token files"
+    columns: ClassVar[dict[str, str]] = {
+        "name": "key of the sample",
+        "codes": "image codes, 16 x 16 row by row",
+        "scene": "Kyvo scene JSON",
+        "instruction": "of an edit",
+        "questions": "a list of one `question` and its `answer`",
+        "target_codes": "image codes after an edit",
+        "target_scene": "scene after an edit",
+    }
+    features: ClassVar[Features] = Features(
+        {name: Value("string") for name in ("name", "scene", "instruction", "target_scene")}
+        | {name: List(Value("int16")) for name in ("codes", "target_codes")}
+        | {"questions": List({name: Value("string") for name in ("question", "answer")})}
+    )
+
+    @classmethod
+    def of(cls, folder: Path, *, dataset: str, part: str, split: str, tokenizer: Path) -> "ReleaseSet":
+        count = len(_release(str(folder), dataset, part, split, str(tokenizer))[1])
+        return cls(count=count, folder=str(folder), dataset=dataset, part=part, split=split, tokenizer=str(tokenizer))
+
+    @property
+    def source(self) -> tuple[dict[str, TokenFile], list[dict[str, Any]], list[str]]:
+        """The files by what they hold, the rows, and what was missing for a row."""
+        return _release(self.folder, self.dataset, self.part, self.split, self.tokenizer)
+
+    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any]]:
+        found = self.source[1]
+        for index in indices:
+            row = dict(found[index])
+            if "answer" in row:
+                row["questions"] = [{"question": row.pop("text"), "answer": row.pop("answer")}]
+            elif "text" in row:
+                row["instruction"] = row.pop("text")
+            yield {name: row.get(name) for name in self.features}
+
+    def about(self) -> str:
+        return f"Read from the released files of {self.dataset}, {self.part}, {self.split}."
+
+
+@cache
+def _release(
+    folder: str, dataset: str, part: str, split: str, tokenizer: str
+) -> tuple[dict[str, TokenFile], list[dict[str, Any]], list[str]]:
+    text = load_text(Path(tokenizer))
+    paths = find_release(Path(folder), dataset, part, split)
+    files = {
+        role: load_token_file(path, role, dataset=dataset, text=text) for role, path in paths.items() if role in COLUMNS
+    }
+    faults: list[str] = []
+    rows = list(release_rows(files, faults.append))
+    return files, rows, faults
