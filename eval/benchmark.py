@@ -13,6 +13,8 @@ import json
 import multiprocessing
 import os
 import platform
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -29,19 +31,22 @@ import datasets
 import numpy as np
 import torch
 import torch.nn.functional as F
+from datasets.arrow_writer import ArrowWriter
 from PIL import Image
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessor, LogitsProcessorList
 
 from kyvo.api import Kyvo, choose_device
 from kyvo.data.clevr import render_scenes, sample_scenes
-from kyvo.data.dataset import FEATURES, open_set
+from kyvo.data.dataset import open_set, scene_cell
+from kyvo.data.sets import PICTURE
 from kyvo.errors import KyvoError
 from kyvo.generation.engine import decode
 from kyvo.generation.grammar import Grammar
 from kyvo.models.fold import llama_config
 from kyvo.models.presets import SIZES
 from kyvo.scene.files import scene_to_json
+from kyvo.scene.scene import Scene
 from kyvo.scene.schema import clevr_schema
 from kyvo.tokenizers.image import ImageTokenizer
 from kyvo.tokenizers.sequence import Sequence as TokenSequence
@@ -81,6 +86,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     data.add_argument("--pictures", type=int, default=64, help="ray-traced and tokenised in a round")
     data.add_argument("--pixels", type=int, default=128, help="the ray tracer's picture is as wide and high")
     data.add_argument("--rows", type=int, default=2000, help="pictures in the set that is opened")
+    data.add_argument("--scenes", type=int, default=100_000, help="rows of the large set that is opened: scenes alone")
     for command in (train, together, data):
         command.add_argument("--json", action="store_true", help="print JSON")
         command.add_argument("--size", choices=list(IMAGES), default="kyvo_mini")
@@ -414,7 +420,62 @@ def benchmark_data(args: argparse.Namespace) -> dict[str, Any]:
             for name in ("one_process", "two_processes", "tokenise_together", "tokenise_one_by_one")
         },
         "seconds_to_open": {name: median(seconds[name]) for name in ("open_set", "load_json")},
+        "large_set": opening_many(scenes, count=args.scenes, repeats=args.repeats),
     }
+
+
+def opening_many(scenes: Sequence[Scene], *, count: int, repeats: int) -> dict[str, Any]:
+    """A set of `count` scenes, over and over the same, against one JSON of them: seconds, and memory, to read a row.
+
+    The set is as `kyvo data` writes it, 500 rows a file. Memory is the growth of what a fresh process holds.
+    """
+    cells = [scene_cell(scenes[index % len(scenes)]) for index in range(min(500, count))]
+    num_files = -(-count // len(cells))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = [folder / f"data-{index:05d}-of-{num_files:05d}.arrow" for index in range(num_files)]
+        for path, rows in ((paths[0], cells), (paths[-1], cells[: count - (num_files - 1) * len(cells)])):
+            with ArrowWriter(path=str(path), features=datasets.Features(scene=datasets.Value("string"))) as writer:
+                writer.write_batch({"scene": rows})
+                writer.finalize()
+        for path in paths[1:-1]:
+            shutil.copyfile(paths[0], path)
+        (folder / "all.json").write_text(json.dumps([{"scene": cells[index % len(cells)]} for index in range(count)]))
+        seconds = alternate(
+            {
+                "open_set": lambda: open_set(folder)[count - 1],
+                "load_json": lambda: json.loads((folder / "all.json").read_text())[count - 1],
+            },
+            repeats=repeats,
+        )
+        megabytes = {
+            "open_set": _growth("open_set(folder)", folder),
+            "load_json": _growth("json.loads((folder / 'all.json').read_text())", folder),
+        }
+    return {
+        "rows": count,
+        "open_set_over_load_json": rate_ratio(seconds, "open_set", "load_json"),
+        "seconds_to_open": {name: median(times) for name, times in seconds.items()},
+        "megabytes_to_open": megabytes,
+        "memory_of_open_set_over_load_json": megabytes["open_set"] / megabytes["load_json"],
+    }
+
+
+def _growth(rows: str, folder: Path) -> float:
+    """By how many MB a fresh process grows in memory for some rows, an expression, and the reading of their last."""
+    code = f"""
+import json, sys
+from pathlib import Path
+import psutil
+from kyvo.data.dataset import open_set
+folder = Path(sys.argv[1])
+before = psutil.Process().memory_info().rss
+rows = {rows}
+rows[len(rows) - 1]
+print((psutil.Process().memory_info().rss - before) / 1e6)
+"""
+    done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)
+    return float(done.stdout)
 
 
 def _write_both(folder: Path, pictures: Sequence[np.ndarray], scenes: Sequence[str], count: int) -> None:
@@ -427,7 +488,7 @@ def _write_both(folder: Path, pictures: Sequence[np.ndarray], scenes: Sequence[s
     rows = [(pngs[index % len(pngs)], scenes[index % len(pngs)], f"{index:06d}.png") for index in range(count)]
     arrow = [{"image": {"bytes": png, "path": name}, "scene": scene, "name": name} for png, scene, name in rows]
     datasets.disable_progress_bars()
-    datasets.Dataset.from_list(arrow, features=FEATURES).save_to_disk(folder)
+    datasets.Dataset.from_list(arrow, features=datasets.Features(PICTURE)).save_to_disk(folder)
     whole = [{"image": base64.b64encode(png).decode(), "scene": scene, "name": name} for png, scene, name in rows]
     (folder / "all.json").write_text(json.dumps(whole))
 

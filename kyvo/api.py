@@ -17,8 +17,9 @@ from transformers import LlamaForCausalLM
 
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.generation.confidence import object_confidences
-from kyvo.generation.engine import Decoded, decode
+from kyvo.generation.engine import Decoded, ImagePlaces, decode
 from kyvo.generation.grammar import Grammar
+from kyvo.models.fold import load_positions
 from kyvo.scene.scene import Scene
 from kyvo.tokenizers.pictures import read_picture
 from kyvo.tokenizers.processor import Processor
@@ -40,13 +41,26 @@ class Completion:
 class Kyvo:
     """A folded model and its processor."""
 
-    def __init__(self, *, model: LlamaForCausalLM, processor: Processor) -> None:
+    def __init__(
+        self, *, model: LlamaForCausalLM, processor: Processor, image_positions: torch.Tensor | None = None
+    ) -> None:
+        """`image_positions` [rows * columns, dim] are those the model was trained with, if it was."""
         if model.config.vocab_size != len(processor.vocabulary):
             raise CheckpointError(
                 f"the model has {model.config.vocab_size:,} ids, the vocabulary {processor.vocabulary.name!r} "
                 f"{len(processor.vocabulary):,}; the folder mixes two models."
             )
+        rows, columns = processor.builder.image_grid
+        if image_positions is not None and len(image_positions) != rows * columns:
+            raise CheckpointError(
+                f"the model has positions for {len(image_positions)} image codes, a picture has {rows} x {columns}; "
+                "the folder mixes two models."
+            )
         self.model = model.eval()
+        self._image_places = None
+        if image_positions is not None:
+            vectors = image_positions.to(model.device, model.dtype)
+            self._image_places = ImagePlaces(vectors=vectors, places=processor.builder.places)
         self.processor = processor
         self._grammars = {name: Grammar.for_task(task, processor.builder) for name, task in TASKS.items()}
 
@@ -63,7 +77,7 @@ class Kyvo:
         device = choose_device(device)
         processor.image.model.to(device)
         model.to(device)  # type: ignore[arg-type]  # transformers' wrapper hides the signature
-        return cls(model=model, processor=processor)
+        return cls(model=model, processor=processor, image_positions=load_positions(folder))
 
     def recognize(self, images: Sequence[Picture]) -> list[Scene]:
         """The scene in each picture; pictures of any size, fitted by `kyvo.tokenizers.image.fit`."""
@@ -93,7 +107,8 @@ class Kyvo:
         builder = self.processor.builder
         prompts = [builder.prompt(task, segments) for segments in given]
         grammar = self._grammars.get(task.name) or Grammar.for_task(task, builder)
-        return [self._completion(task, row) for row in decode(self.model, prompts, [grammar] * len(prompts))]
+        rows = decode(self.model, prompts, [grammar] * len(prompts), image_places=self._image_places)
+        return [self._completion(task, row) for row in rows]
 
     def encode_images(self, images: Sequence[Picture]) -> np.ndarray:
         """Image codes [batch, rows * columns] of pictures of any size."""

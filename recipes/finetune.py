@@ -54,7 +54,10 @@ class FinetuneRecipe(FTRecipeInterface):
             torch.set_num_threads(args.num_threads)
         training.set_seed(args.seed)
         self.processor = Processor.from_pretrained(cfg.processor)
-        self.model = config.instantiate(cfg.model, self.processor.vocabulary, self.processor.image.codebook)
+        builder = self.processor.builder
+        self.model = config.instantiate(
+            cfg.model, builder.vocabulary, self.processor.image.codebook, image_grid=builder.image_grid
+        )
         self.model.to(self.device, torch.bfloat16 if args.precision == "bf16" else torch.float32)
         if args.compile:
             torch._dynamo.config.recompile_limit = 64  # one for each padded length
@@ -93,7 +96,7 @@ class FinetuneRecipe(FTRecipeInterface):
             loss = torch.zeros((), device=self.device)
             for batch in micro_batches:
                 with self._autocast():
-                    hidden = self.model.hidden(batch.ids, mask=batch.mask)
+                    hidden = self.model.hidden(batch.ids, places=batch.places, mask=batch.mask)
                     part = labelled_loss(
                         hidden, self.model.output.table(), batch.positions, batch.targets, batch.weights
                     )
@@ -160,11 +163,13 @@ class FinetuneRecipe(FTRecipeInterface):
         text = self.processor.text
         with torch.no_grad():
             table, head = self.model.tok_embeddings.table(), self.model.output.table()
+            positions = None if self.model.image_positions is None else self.model.image_positions.table()
         save_llama(
             folder,
             self.model.state_dict(),
             table=table,
             head=head,
+            positions=positions,
             size=self.model.size,
             bos_id=text.bos_id,
             eos_id=text.eos_id,

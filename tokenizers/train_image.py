@@ -152,6 +152,22 @@ class Trainer:
             raise CheckpointError(f"--init has another network than the config: {', '.join(differing[:3])}, ...")
         self.model.load_state_dict(kept, strict=False)
         self.has_codes = self.args.continuous == 0
+        if self.has_codes and self.head is not None:
+            self.fit_head()
+
+    def fit_head(self, *, num_pictures: int = 1920, steps: int = 300) -> None:
+        """Learns to read the codes as they are: a head of random weights would first pull them anywhere."""
+        assert self.head is not None
+        pictures, maps = self.pictures[:num_pictures], self.maps[:num_pictures]
+        with torch.no_grad(), torch.autocast(self.args.device, torch.bfloat16):
+            batches = [to_pixels(part).to(self.args.device) for part in pictures.split(self.args.batch_size)]
+            codes = torch.cat([self.model.encode(pixels).values.float() for pixels in batches])
+        optimizer = torch.optim.Adam(self.head.parameters(), lr=0.02)
+        for _ in range(steps):
+            chosen = torch.randint(len(codes), (min(128, len(codes)),), generator=self.generator)
+            optimizer.zero_grad()
+            self.head.loss(codes[chosen], maps[chosen].to(self.args.device)).backward()
+            optimizer.step()
 
     @property
     def progress(self) -> float:

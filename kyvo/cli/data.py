@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +30,14 @@ Schema = Annotated[str, typer.Option(help="A name, or a YAML file of your own.")
 Workers = Annotated[int, typer.Option(min=1, help="Processes, one core each.")]
 
 
+class Engine(StrEnum):
+    processes = "processes"
+    ray = "ray"
+
+
+Engines = Annotated[Engine, typer.Option(help="Who shares out the work: processes of this machine, or Ray.")]
+
+
 @app.callback()
 def data() -> None:
     """Make data sets."""
@@ -43,6 +52,7 @@ def clevr(
     min_objects: MinObjects = 3,
     max_objects: MaxObjects = 10,
     workers: Workers = 1,
+    engine: Engines = Engine.processes,
 ) -> None:
     """Ray-trace CLEVR scenes: pictures and scenes."""
     command = _command("clevr", locals())
@@ -52,7 +62,7 @@ def clevr(
 
         return ClevrSet(count=count, seed=seed, **_ray_traced(size, min_objects, max_objects))
 
-    _make(settings, out, workers, command)
+    _make(settings, out, workers, engine, command)
 
 
 @app.command()
@@ -64,6 +74,7 @@ def edits(
     min_objects: MinObjects = 3,
     max_objects: MaxObjects = 10,
     workers: Workers = 1,
+    engine: Engines = Engine.processes,
 ) -> None:
     """Ray-trace CLEVR scenes before and after an instruction, of five kinds in equal shares."""
     command = _command("edits", locals())
@@ -73,7 +84,7 @@ def edits(
 
         return EditSet(count=count, seed=seed, **_ray_traced(size, min_objects, max_objects))
 
-    _make(settings, out, workers, command)
+    _make(settings, out, workers, engine, command)
 
 
 @app.command()
@@ -87,6 +98,7 @@ def questions(
     min_objects: MinObjects = 3,
     max_objects: MaxObjects = 10,
     workers: Workers = 1,
+    engine: Engines = Engine.processes,
 ) -> None:
     """Ray-trace CLEVR scenes with questions of the nine families, their programs and answers."""
     command = _command("questions", locals())
@@ -102,7 +114,7 @@ def questions(
             **_ray_traced(size, min_objects, max_objects),
         )
 
-    _make(settings, out, workers, command)
+    _make(settings, out, workers, engine, command)
 
 
 @app.command()
@@ -114,6 +126,7 @@ def objaworld(
     seed: Seed = 0,
     size: Size = "128",
     workers: Workers = 1,
+    engine: Engines = Engine.processes,
 ) -> None:
     """Ray-cast scenes of meshes with position and pose."""
     command = _command("objaworld", locals())
@@ -125,7 +138,7 @@ def objaworld(
         folder = None if assets is None else str(assets)
         return ObjaWorldSet(count=count, seed=seed, width=width, height=height, preset=preset, assets=folder)
 
-    _make(settings, out, workers, command)
+    _make(settings, out, workers, engine, command)
 
 
 @app.command()
@@ -134,6 +147,7 @@ def folder(
     out: Out,
     schema: Schema = "clevr",
     workers: Workers = 1,
+    engine: Engines = Engine.processes,
 ) -> None:
     """Read your own pictures and scenes; those with a fault are left out (see `kyvo data validate`)."""
     command = _command("folder", locals())
@@ -143,7 +157,7 @@ def folder(
 
         return FolderSet.of(source, schema)
 
-    _make(settings, out, workers, command)
+    _make(settings, out, workers, engine, command)
 
 
 @app.command()
@@ -155,6 +169,7 @@ def omni3d(
     flips: Annotated[bool, typer.Option(help="Add mirror images.")] = False,
     clamp: Annotated[bool, typer.Option(help="Move numbers into the bins; else their objects are left out.")] = False,
     workers: Workers = 1,
+    engine: Engines = Engine.processes,
 ) -> None:
     """Read annotated pictures; what cannot be used is counted by its reason."""
     command = _command("omni3d", locals())
@@ -162,12 +177,9 @@ def omni3d(
     def settings() -> "SetSettings":
         from kyvo.data.imports import Omni3dSet
 
-        found = Omni3dSet.of(annotations, pictures, schema=schema, flips=flips, clamp=clamp)
-        for line in found.found.tally.lines():
-            typer.echo(line, err=True)
-        return found
+        return Omni3dSet.of(annotations, pictures, schema=schema, flips=flips, clamp=clamp)
 
-    _make(settings, out, workers, command)
+    _make(settings, out, workers, engine, command)
 
 
 @app.command()
@@ -179,6 +191,7 @@ def release(
     part: Annotated[str, typer.Option(help="pairs; for CLEVR also questions and edits.")] = "pairs",
     split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
     workers: Workers = 1,
+    engine: Engines = Engine.processes,
 ) -> None:
     """Read the released token files; says which reading fits each, and what does not."""
     command = _command("release", locals())
@@ -186,13 +199,28 @@ def release(
     def settings() -> "SetSettings":
         from kyvo.data.imports import ReleaseSet
 
-        found = ReleaseSet.of(source, dataset=dataset, part=part, split=split, tokenizer=tokenizer)
-        files, _, faults = found.source
-        for line in (*(line for file in files.values() for line in file.lines()), *faults):
-            typer.echo(line, err=True)
-        return found
+        return ReleaseSet.of(source, dataset=dataset, part=part, split=split, tokenizer=tokenizer)
 
-    _make(settings, out, workers, command)
+    _make(settings, out, workers, engine, command)
+
+
+@app.command()
+def make(
+    config: Annotated[Path, typer.Option(help="A YAML file, as those in configs/data/.")],
+    out: Out,
+    count: Annotated[int | None, typer.Option(min=1, help="Number of rows; where files are read, all else.")] = None,
+    workers: Workers = 1,
+    engine: Engines = Engine.processes,
+) -> None:
+    """Make a set of any size by a config."""
+    command = _command("make", locals())
+
+    def settings() -> "SetSettings":
+        from kyvo.data.configs import load_settings
+
+        return load_settings(config, count=count)
+
+    _make(settings, out, workers, engine, command)
 
 
 @app.command()
@@ -259,21 +287,43 @@ def _ray_traced(size: str, min_objects: int, max_objects: int) -> dict[str, Any]
     return {"width": width, "height": height, "rules": ClevrRules(min_objects=min_objects, max_objects=max_objects)}
 
 
-def _make(settings_of: Callable[[], "SetSettings"], out: Path, workers: int, command: str) -> None:
+def _make(settings_of: Callable[[], "SetSettings"], out: Path, workers: int, engine: Engine, command: str) -> None:
     """Makes the set under a progress bar."""
     started = time.perf_counter()
     with _told(command.split(" --")[0]):
         from kyvo.data.dataset import write_set
 
         settings = settings_of()
+        for line in _source_lines(settings):
+            typer.echo(line, err=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
             task = bar.add_task("rows", total=settings.count)
             card = write_set(
-                out, settings, workers=workers, command=command, progress=lambda done: bar.advance(task, done)
+                out,
+                settings,
+                workers=workers,
+                engine=engine.value,
+                command=command,
+                progress=lambda done: bar.advance(task, done),
             )
     seconds = time.perf_counter() - started
     typer.echo(f"{out}: {card['rows']:,} rows in {seconds:.1f} s, sha256 {card['sha256'][:16]}")
+
+
+def _source_lines(settings: "SetSettings") -> list[str]:
+    """What the reader of the sources has to tell: what was left out and why, which reading fits."""
+    from kyvo.data.imports import Omni3dSet, ReleaseSet
+    from kyvo.data.sets import ObjaWorldSet
+
+    if isinstance(settings, ObjaWorldSet) and settings.assets is not None:
+        return [str(fault) for fault in settings.library.faults]
+    if isinstance(settings, Omni3dSet):
+        return settings.found.tally.lines()
+    if isinstance(settings, ReleaseSet):
+        files, _, faults = settings.source
+        return [*(line for file in files.values() for line in file.lines()), *faults]
+    return []
 
 
 @contextmanager
@@ -290,6 +340,6 @@ def _command(name: str, options: dict[str, Any]) -> str:
     """The command line that makes the same set: folders by their names, without what does not change the set."""
     words = [f"kyvo data {name}"]
     for option, value in options.items():
-        if value is not None and option != "workers":
+        if value is not None and option not in ("workers", "engine"):
             words.append(f"--{option.replace('_', '-')} {value.name if isinstance(value, Path) else value}")
     return " ".join(words)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 
-from kyvo.data import raytracer
+from kyvo.data import blender, raytracer
 from kyvo.data.solids import SceneBatch
 from kyvo.errors import ConfigError, SceneError
 from kyvo.scene.relations import directions, relationships
@@ -23,6 +23,7 @@ from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_RADIUS, clevr_camera
 SHAPES = ("cube", "sphere", "cylinder")  # in the ray tracer's order, as are the colors
 COLORS = ("gray", "red", "blue", "green", "brown", "purple", "cyan", "yellow")
 MATERIALS = ("rubber", "metal")
+RENDERERS = ("raytracer", "blender")
 MAX_TRIES = 50  # places tried for one object before the scene is begun again
 MAX_SCENES = 400  # scenes begun before we say that the objects do not fit
 
@@ -255,13 +256,23 @@ def _solid(item: SceneObject, where: str) -> dict[str, Any]:
 
 
 def render_scenes(
-    scenes: Sequence[Scene], *, width: int, height: int, samples: int = 2
+    scenes: Sequence[Scene], *, width: int, height: int, samples: int | None = None, renderer: str = "raytracer"
 ) -> UInt8[np.ndarray, "batch height width 3"]:
-    """Pictures of CLEVR scenes, one ray-traced RGB picture each; for other sizes the width keeps the view.
+    """Pictures of CLEVR scenes, one RGB picture each; for other sizes the width keeps the view.
 
-    Raises SceneError as `scene_batch` does.
+    Args:
+        samples: rays a pixel along each axis for the ray tracer (2 unless told), paths a pixel for Blender (16).
+        renderer: one of RENDERERS; "blender" needs the extra `[blender]`.
+
+    Raises SceneError as `scene_batch` does, ConfigError for an unknown renderer, and MissingDependency where Blender
+    does not import.
     """
-    return raytracer.render(scene_batch(scenes), width=width, height=height, samples=samples).numpy()
+    if renderer not in RENDERERS:
+        raise ConfigError(f"no renderer is called {renderer!r}; known are {', '.join(RENDERERS)}.")
+    settings = {"width": width, "height": height} | ({} if samples is None else {"samples": samples})
+    if renderer == "blender":
+        return blender.render(scene_batch(scenes), **settings)
+    return raytracer.render(scene_batch(scenes), **settings).numpy()
 
 
 def _vector(values: np.ndarray) -> tuple[float, float, float]:

@@ -5,18 +5,21 @@ A set is a folder of `data-<block>-of-<blocks>.arrow` files (Hugging Face `datas
 it, finished or not; so does `datasets.load_dataset("arrow", data_files=".../*.arrow")`.
 
 A block is set by the settings and its number alone, and appears under its name only when it is whole: workers share
-out blocks as they like, a run that was killed goes on where it stopped, and the bytes are always the same.
+out blocks as they like, a run that was killed goes on where it stopped, and the bytes are always the same. Workers are
+processes of one machine, or Ray's of many.
 """
 
 import hashlib
 import io
 import json
+import logging
 import multiprocessing
 import os
 import platform
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,12 +27,14 @@ from typing import Any, ClassVar
 
 import datasets
 import numpy as np
+import pyarrow as pa
 import torch
 from datasets.arrow_writer import ArrowWriter
 from PIL import Image
 
 import kyvo
-from kyvo.errors import ConfigError
+from kyvo.errors import ConfigError, KyvoError
+from kyvo.extras import MissingDependency
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene
 
@@ -85,14 +90,27 @@ def write_set(
     settings: SetSettings,
     *,
     workers: int = 1,
+    engine: str = "processes",
     command: str = "",
-    progress: Callable[[int], object] = lambda scenes: None,
+    progress: Callable[[int], object] = lambda rows: None,
 ) -> dict[str, Any]:
     """Makes the blocks that `out` lacks, then its card; returns the card.
 
-    `progress` is called with the number of rows of each finished block, those found finished first. Raises
-    ConfigError where `out` holds a set of other settings, or files that are no set.
+    Args:
+        out: folder of the set; with Ray on several machines, one that all of them see.
+        settings: of the set.
+        workers: blocks made at a time.
+        engine: "processes", of this machine, or "ray": the cluster that `RAY_ADDRESS` or `ray start` names, else a
+            local one.
+        command: for the card.
+        progress: called with the number of rows of each finished block, those found finished first.
+
+    Raises:
+        ConfigError: `out` holds a set of other settings, or files that are no set, or the engine is unknown.
+        MissingDependency: Ray is asked for and not installed.
     """
+    if engine not in ENGINES:
+        raise ConfigError(f"engine is {engine!r}; known are {', '.join(ENGINES)}.")
     _claim(out, settings)
     waiting = []
     for block in range(settings.num_blocks):
@@ -100,14 +118,9 @@ def write_set(
             progress(len(settings.indices(block)))
         else:
             waiting.append((out, settings, block))
-    if workers == 1 or len(waiting) < 2:
-        for task in waiting:
-            progress(_write_block(task))
-    else:
-        # Spawned, as forked processes may inherit locks of torch's threads.
-        with multiprocessing.get_context("spawn").Pool(min(workers, len(waiting)), torch.set_num_threads, (1,)) as pool:
-            for num_rows in pool.imap_unordered(_write_block, waiting):
-                progress(num_rows)
+    with closing(ENGINES[engine](waiting, workers)) as finished:  # also where `progress` raises
+        for num_rows in finished:
+            progress(num_rows)
     return _write_card(out, settings, command)
 
 
@@ -116,7 +129,25 @@ def open_set(path: Path) -> datasets.Dataset:
     blocks = sorted(Path(path).glob("data-*.arrow"))
     if not blocks:
         raise ConfigError(f"{path} holds no data-*.arrow files; make a set there with `kyvo data clevr --out {path}`.")
-    return datasets.concatenate_datasets([datasets.Dataset.from_file(str(block)) for block in blocks])
+    return datasets.concatenate_datasets([_open_block(block) for block in blocks])
+
+
+def _open_block(path: Path) -> datasets.Dataset:
+    """Raises ConfigError for a file that was cut, even where a batch of rows ends."""
+    try:
+        rows = datasets.Dataset.from_file(str(path))
+        with path.open("rb") as file:
+            file.seek(-len(_END), os.SEEK_END)
+            whole = file.read() == _END
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ConfigError(f"{path} is no whole Arrow file ({error}). {_AGAIN}") from error
+    if not whole:
+        raise ConfigError(f"{path} is no whole Arrow file (its end is missing). {_AGAIN}")
+    return rows
+
+
+_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # of an Arrow stream
+_AGAIN = "Delete it and run the command that made the set again: only this file is made anew."
 
 
 def _claim(out: Path, settings: SetSettings) -> None:
@@ -135,7 +166,11 @@ def _claim(out: Path, settings: SetSettings) -> None:
     _write_whole(record, json.dumps(asked, indent=1).encode())
 
 
-def _write_block(task: tuple[Path, SetSettings, int]) -> int:
+Task = tuple[Path, SetSettings, int]  # a block of a set
+
+
+def _write_block(task: Task) -> int:
+    """Makes one block; returns its number of rows."""
     out, settings, block = task
     path = settings.block_path(out, block)
     part = path.with_suffix(".part")
@@ -147,6 +182,49 @@ def _write_block(task: tuple[Path, SetSettings, int]) -> int:
         writer.finalize()
     os.replace(part, path)
     return len(all_indices)
+
+
+def _share_among_processes(tasks: Sequence[Task], workers: int) -> Generator[int, None, None]:
+    """The rows of each block as it is done."""
+    if workers == 1 or len(tasks) < 2:
+        yield from map(_write_block, tasks)
+        return
+    # Spawned, as forked processes may inherit locks of torch's threads.
+    with multiprocessing.get_context("spawn").Pool(min(workers, len(tasks)), torch.set_num_threads, (1,)) as pool:
+        yield from pool.imap_unordered(_write_block, tasks)
+
+
+def _share_by_ray(tasks: Sequence[Task], workers: int) -> Generator[int, None, None]:
+    """As `_share_among_processes`, each block by a task of one core, `workers` of them at a time."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray's reports home: nothing here needs a network
+    try:
+        import ray  # type: ignore[import-not-found]
+        from ray.exceptions import RayTaskError  # type: ignore[import-not-found]
+    except ModuleNotFoundError as error:
+        raise MissingDependency('Ray is not installed; run: pip install "kyvo[ray]"') from error
+    began = not ray.is_initialized()
+    if began:
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        write = ray.remote(num_cpus=1)(_write_block)
+        # A worker of Ray has its own working folder.
+        waiting = [(out.absolute(), settings, block) for out, settings, block in reversed(tasks)]
+        running = [write.remote(waiting.pop()) for _ in range(min(workers, len(waiting)))]
+        while running:
+            done, running = ray.wait(running)
+            try:
+                yield ray.get(done[0])
+            except RayTaskError as error:
+                # What a user can mend is said as elsewhere, without Ray's account of where it happened.
+                raise error.cause if isinstance(error.cause, KyvoError) else error from None
+            if waiting:
+                running.append(write.remote(waiting.pop()))
+    finally:
+        if began:
+            ray.shutdown()
+
+
+ENGINES = {"processes": _share_among_processes, "ray": _share_by_ray}
 
 
 def _write_card(out: Path, settings: SetSettings, command: str) -> dict[str, Any]:

@@ -13,8 +13,6 @@ from kyvo.export.sheet import contact_sheet, draw_scene, enlarge
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.scene import Scene
 
-LINES = 12  # of text beside a picture
-
 
 def show_set(folder: Path, *, count: int = 6, start: int = 0, factor: int = 2) -> Image.Image:
     """The sheet of `count` rows from `start` on, pictures enlarged by `factor`. Raises ConfigError for no set."""
@@ -52,7 +50,9 @@ def _words(row: dict[str, Any], scene: Scene) -> list[str]:
 
 def _text(paragraphs: list[str], size: tuple[int, int]) -> Image.Image:
     cell = Image.new("RGB", size, "#303030")
-    lines = [line for paragraph in paragraphs for line in textwrap.wrap(paragraph, max(16, size[0] // 6))]
-    font = ImageFont.load_default(size=10)
-    ImageDraw.Draw(cell).multiline_text((4, 3), "\n".join(lines[:LINES]), fill="white", font=font, spacing=2)
+    height = max(10, size[0] // 30)  # of a letter
+    lines = [line for paragraph in paragraphs for line in textwrap.wrap(paragraph, int(1.9 * size[0] / height))]
+    font = ImageFont.load_default(size=height)
+    shown = "\n".join(lines[: int(size[1] / (1.25 * height))])
+    ImageDraw.Draw(cell).multiline_text((5, 3), shown, fill="white", font=font, spacing=height // 6)
     return cell

@@ -191,7 +191,7 @@ class ObjaWorldSet(SetSettings):
     preset: str  # of PRESETS
     samples: int = 2  # rays a pixel, along each axis
     assets: str | None = None  # folder with assets.yaml
-    assets_sha256: str = ""  # of that folder's files, which the pictures depend on; filled in here
+    assets_sha256: str = field(init=False, default="")  # of that folder's files, which the pictures depend on
 
     kind: ClassVar[str] = "objaworld"
     what: ClassVar[str] = "Scenes of meshes with their pictures"
@@ -205,6 +205,11 @@ class ObjaWorldSet(SetSettings):
         if self.assets is not None:
             object.__setattr__(self, "assets_sha256", _folder_sha256(Path(self.assets)))
 
+    @property
+    def library(self) -> Any:
+        """The assets, and the faults of those left out."""
+        return _library(self.assets)
+
     def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any]]:
         from kyvo.data.objaworld import make_sample
 
@@ -212,7 +217,7 @@ class ObjaWorldSet(SetSettings):
             scene, picture = make_sample(
                 index,
                 seed=self.seed,
-                library=_library(self.assets),
+                library=self.library,
                 rules=_presets()[self.preset],
                 width=self.width,
                 height=self.height,

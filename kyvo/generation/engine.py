@@ -4,14 +4,17 @@ Rows need not be in step. Each forward takes every row's *pending* ids: the one 
 grammar forces after it, padded on the left to the longest row's; padding is masked in the cache and takes no position.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from transformers import DynamicCache, LlamaForCausalLM
 
 from kyvo.generation.grammar import Grammar
+from kyvo.models.embedding import place_vectors
 
 
 @dataclass(kw_only=True, eq=False)
@@ -23,6 +26,14 @@ class Decoded:
     truncated: bool = False  # something was closed because it reached its limit
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImagePlaces:
+    """What a model that was trained with image positions adds to the embedding of image codes."""
+
+    vectors: Float[Tensor, "places dim"]
+    places: Callable[[Sequence[int]], np.ndarray]  # `SequenceBuilder.places`
+
+
 class _Row:
     """One prompt on its way: where it is in its grammar, and the ids the model has not seen."""
 
@@ -30,7 +41,7 @@ class _Row:
         self.grammar = grammar
         self.state = grammar.START
         self.pending = list(prompt)
-        self.length = 0  # ids the model has seen
+        self.seen: list[int] = []
         self.out = Decoded()
         self._append_forced()
 
@@ -39,7 +50,7 @@ class _Row:
         return self.state == self.grammar.end
 
     def choose(self, token: int, probability: float) -> None:
-        self.length += len(self.pending)
+        self.seen += self.pending
         self.pending = []
         self._append(token, probability)
         self._append_forced()
@@ -57,13 +68,20 @@ class _Row:
 
 
 @torch.inference_mode()
-def decode(model: LlamaForCausalLM, prompts: Sequence[Sequence[int]], grammars: Sequence[Grammar]) -> list[Decoded]:
+def decode(
+    model: LlamaForCausalLM,
+    prompts: Sequence[Sequence[int]],
+    grammars: Sequence[Grammar],
+    *,
+    image_places: ImagePlaces | None = None,
+) -> list[Decoded]:
     """Completes every prompt greedily within its grammar.
 
     Args:
         model: a folded model; its weights decide, the grammar only removes what cannot come.
         prompts: ids of each row, without padding; lengths may differ.
         grammars: one a row; rows may share one.
+        image_places: of a model that was trained with image positions.
     """
     rows = [_Row(prompt, grammar) for prompt, grammar in zip(prompts, grammars, strict=True)]
     active = [row for row in rows if not row.done]
@@ -73,8 +91,11 @@ def decode(model: LlamaForCausalLM, prompts: Sequence[Sequence[int]], grammars: 
     while active:
         ids, valid, positions = _pad(active, model.device)
         seen = torch.cat([seen, valid], dim=1)
+        embedded = model.get_input_embeddings()(ids)
+        if image_places is not None:
+            embedded = embedded + place_vectors(image_places.vectors, _places(active, image_places, ids))
         hidden = model.model(
-            input_ids=ids, attention_mask=seen, position_ids=positions, past_key_values=cache, use_cache=True
+            inputs_embeds=embedded, attention_mask=seen, position_ids=positions, past_key_values=cache, use_cache=True
         ).last_hidden_state[:, -1]
         logits = model.lm_head(hidden).float()  # rows vocab
         logits.masked_fill_(~masks.stack([(row.grammar, row.state) for row in active]), -torch.inf)
@@ -100,8 +121,17 @@ def _pad(rows: list[_Row], device: torch.device) -> tuple[Tensor, Tensor, Tensor
         count = len(row.pending)
         ids[index, width - count :] = torch.tensor(row.pending)
         valid[index, width - count :] = 1
-        positions[index, width - count :] = torch.arange(row.length, row.length + count)
+        positions[index, width - count :] = torch.arange(len(row.seen), len(row.seen) + count)
     return ids.to(device), valid.to(device), positions.to(device)
+
+
+def _places(rows: list[_Row], image_places: ImagePlaces, ids: Tensor) -> Tensor:
+    """Places of the pending ids, int64 [rows, width]; -1 for padding."""
+    places = np.full(ids.shape, -1, dtype=np.int64)
+    for index, row in enumerate(rows):
+        count = len(row.pending)
+        places[index, ids.shape[1] - count :] = image_places.places([*row.seen, *row.pending])[-count:]
+    return torch.from_numpy(places).to(ids.device)
 
 
 class _Masks:

@@ -123,6 +123,40 @@ class CodeEmbedding(nn.Module):
         return self.projection(self.codebook)
 
 
+class ImagePositions(nn.Module):
+    """What is added to an image code for its place in the picture: a learned vector a row and one a column.
+
+    Rotary attention tells how far apart tokens are, not where a code stands in its picture; learning that from
+    attention alone takes thousands of steps before an object's location is read at all.
+    """
+
+    def __init__(self, rows: int, columns: int, dim: int, *, scale: float = 0.02) -> None:
+        super().__init__()
+        self.rows = nn.Embedding(rows, dim)
+        self.columns = nn.Embedding(columns, dim)
+        self.scale = scale
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        for table in (self.rows, self.columns):
+            nn.init.normal_(table.weight, std=self.scale)
+
+    def table(self) -> Float[Tensor, "places dim"]:
+        """Row-major: place r * columns + c."""
+        return (self.rows.weight[:, None] + self.columns.weight).flatten(0, 1)
+
+    def forward(self, places: Int[Tensor, "*batch seq"]) -> Float[Tensor, "*batch seq dim"]:
+        """Zero where the place is -1: no image code stands there."""
+        return place_vectors(self.table(), places)
+
+
+def place_vectors(
+    table: Float[Tensor, "places dim"], places: Int[Tensor, "*batch seq"]
+) -> Float[Tensor, "*batch seq dim"]:
+    """Rows of the table, zero for place -1."""
+    return F.embedding(places.clamp(min=0), table) * (places >= 0)[..., None]
+
+
 def _codes(kind: str, codebook: Tensor | None, num_codes: int, dim: int) -> CodeEmbedding | None:
     num_rows = 0 if codebook is None else len(codebook)
     if num_rows != num_codes:

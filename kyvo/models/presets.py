@@ -39,7 +39,7 @@ def kyvo_mini() -> DecoderSize:
     is low because sequences are short; at 10,000 half the waves would not turn once in them.
     """
     return DecoderSize(
-        dim=256, num_layers=4, num_heads=4, num_kv_heads=2, ffn_dim=512, max_seq_len=1024, rope_base=500.0
+        dim=256, num_layers=4, num_heads=4, num_kv_heads=4, ffn_dim=512, max_seq_len=1024, rope_base=500.0
     )
 
 

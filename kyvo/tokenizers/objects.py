@@ -1,8 +1,8 @@
 """What codes are to tell of a scene's objects: targets on the grid of codes, and a linear reading of them.
 
 Reconstruction alone makes codes of mean colours: an object's shape and material are a few pixels in it. So a tokenizer
-may be trained, beside it, to let its codes be *read*: one linear map of each 3x3 neighbourhood has to say whether an
-object's centre lies in the middle cell, the object's words (shape, colour, ...), and where in the cell the centre lies.
+may be trained, beside it, to let its codes be *read*: one linear map of a code has to say whether an object's centre
+lies in its cell, the object's words (shape, colour, ...), and where in the cell the centre lies.
 What a linear map reads, a language model learns to read soon. The map is thrown away after the training; the idea, with
 text in the place of objects, is that of https://arxiv.org/abs/2409.04429.
 """
@@ -82,13 +82,13 @@ def object_maps(scenes: Sequence[Scene], schema: SceneSchema, *, rows: int, colu
 
 
 class ObjectHead(nn.Module):
-    """One linear map of 3x3 codes -> presence, the words of each field, and the offset."""
+    """One linear map of a code -> presence, the words of each field, and the offset."""
 
     def __init__(self, schema: SceneSchema, *, embed_dim: int) -> None:
         super().__init__()
         self.fields = {field.name: len(field.words) for field in schema.fields if field.words}
         self.sizes = [1, *self.fields.values(), 2]
-        self.conv = nn.Conv2d(embed_dim, sum(self.sizes), 3, padding=1)
+        self.conv = nn.Conv2d(embed_dim, sum(self.sizes), 1)
 
     def forward(self, codes: Float[Tensor, "batch dim rows columns"]) -> tuple[Tensor, ...]:
         return self.conv(codes).float().split(self.sizes, dim=1)

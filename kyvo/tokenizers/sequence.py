@@ -48,6 +48,7 @@ class Sequence:
     labels: np.ndarray  # int64 [seq]
     weights: np.ndarray  # float32 [seq], loss weight of each label; 0 where there is none
     spans: tuple[tuple[int, int], ...]  # [start, stop) of tokens that attend both ways
+    places: np.ndarray  # int64 [seq], of each image code in its picture, row-major; -1 elsewhere
 
 
 class SequenceBuilder:
@@ -98,7 +99,25 @@ class SequenceBuilder:
             labels=labels,
             weights=np.array([*[0.0] * len(prompt), *weights, 1.0], dtype=np.float32),
             spans=self._spans(ids),
+            places=self.places(ids),
         )
+
+    def places(self, ids: Ids) -> np.ndarray:
+        """int64 [seq]: where each image code stands in its picture, row-major; -1 for all other ids.
+
+        `ids` is a sequence from its beginning, or a part of one that is not yet complete.
+        """
+        ids = np.asarray(ids)
+        codes = self.vocabulary.ranges["image"]
+        inside = (ids >= codes.start) & (ids < codes.stop)
+        count = np.cumsum(inside)
+        before = np.maximum.accumulate(np.where(inside, 0, count))  # codes of earlier pictures
+        rows, columns = self.image_grid
+        number = np.clip(count - before - 1, 0, rows * columns - 1)
+        if self.center_first:
+            after_output = np.cumsum(ids == self.vocabulary.marker_id(OUTPUT)) > 0
+            number = np.where(after_output, reorder(np.arange(rows * columns), rows, columns)[number], number)
+        return np.where(inside, number, -1)
 
     def parse(self, task: Task, ids: Ids) -> tuple[Segments, Segments]:
         """Inverse of `build`: what was given and what came out. Raises TokenError for ids that are no such sequence."""

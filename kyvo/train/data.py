@@ -35,6 +35,7 @@ class Batch:
     positions: Tensor  # [N] int64, flat into B x S
     targets: Tensor  # [N] int64
     weights: Tensor  # [N] float32
+    places: Tensor  # [B, S] int64, of image codes in their pictures; -1 elsewhere
     mask: Tensor | None  # [B, S, S] bool, only where spans attend both ways
     num_tokens: int  # without padding
 
@@ -185,10 +186,12 @@ def collate(sequences: Sequence[TokenSequence], *, pad_id: int, multiple: int = 
     ids = np.full((len(sequences), length), pad_id, dtype=np.int64)
     labels = np.full((len(sequences), length), IGNORE, dtype=np.int64)
     weights = np.zeros((len(sequences), length), dtype=np.float32)
+    places = np.full((len(sequences), length), -1, dtype=np.int64)
     for row, sequence in enumerate(sequences):
         ids[row, : len(sequence.ids)] = sequence.ids
         labels[row, : len(sequence.ids)] = sequence.labels
         weights[row, : len(sequence.ids)] = sequence.weights
+        places[row, : len(sequence.ids)] = sequence.places
     labels[:, 0] = IGNORE  # nothing stands before it
     labelled = np.flatnonzero(labels.reshape(-1) != IGNORE)
     return Batch(
@@ -196,6 +199,7 @@ def collate(sequences: Sequence[TokenSequence], *, pad_id: int, multiple: int = 
         positions=torch.from_numpy(labelled - 1),
         targets=torch.from_numpy(labels.reshape(-1)[labelled]),
         weights=torch.from_numpy(weights.reshape(-1)[labelled]),
+        places=torch.from_numpy(places),
         mask=attention_mask(length, [sequence.spans for sequence in sequences]),
         num_tokens=sum(len(sequence.ids) for sequence in sequences),
     )

@@ -21,7 +21,7 @@ from torchtune.modules import (
 )
 
 from kyvo.errors import ConfigError
-from kyvo.models.embedding import CompositeEmbedding, Numbers, sine_cosine
+from kyvo.models.embedding import CompositeEmbedding, ImagePositions, Numbers, sine_cosine
 from kyvo.models.presets import SIZES, DecoderSize
 from kyvo.tokenizers.vocabulary import Vocabulary
 
@@ -32,12 +32,23 @@ class KyvoDecoder(TransformerDecoder):
     tok_embeddings: CompositeEmbedding
     output: "OutputHead"
     size: DecoderSize
+    image_positions: ImagePositions | None
 
     def hidden(
-        self, ids: Int[Tensor, "batch seq"], *, mask: Bool[Tensor, "batch seq seq"] | None = None
+        self,
+        ids: Int[Tensor, "batch seq"],
+        *,
+        places: Int[Tensor, "batch seq"] | None = None,
+        mask: Bool[Tensor, "batch seq seq"] | None = None,
     ) -> Float[Tensor, "batch seq dim"]:
-        """Normalised states before the head. Attention is causal without a mask."""
+        """Normalised states before the head. Attention is causal without a mask.
+
+        `places` (`SequenceBuilder.places`) are needed where the model has image positions.
+        """
         states = self.tok_embeddings(ids)
+        if self.image_positions is not None:
+            assert places is not None
+            states = states + self.image_positions(places)
         for layer in self.layers:
             states = layer(states, mask=mask)
         return self.norm(states)
@@ -84,6 +95,8 @@ def decoder(
     *,
     size: str = "kyvo_mini",
     numbers: Numbers = "hybrid",
+    image_grid: tuple[int, int] | None = None,
+    image_positions: bool = False,
     smooth_numbers: bool = False,
     freeze_text: bool = False,
     scale: float = 0.02,
@@ -96,6 +109,8 @@ def decoder(
         shape_codebook: [codes, width] of the shape tokenizer.
         size: a name in `kyvo.models.presets.SIZES`.
         numbers: how numbers are embedded.
+        image_grid: rows and columns of a picture's codes.
+        image_positions: add a learned vector for its place in the picture to each image code.
         smooth_numbers: give the head's number rows a part that neighbouring numbers share.
         freeze_text: keep the text table as it is; for pretrained tables.
         scale: standard deviation of the embedding's and the head's entries.
@@ -111,11 +126,23 @@ def decoder(
         freeze_text=freeze_text,
         scale=scale,
     )
-    return build_decoder(SIZES[size](), embedding, smooth_numbers=smooth_numbers)
+    if image_positions and image_grid is None:
+        raise ConfigError(
+            "model.image_positions is true, but no image_grid was given; its rows and columns are needed."
+        )
+    return build_decoder(
+        SIZES[size](), embedding, image_grid=image_grid if image_positions else None, smooth_numbers=smooth_numbers
+    )
 
 
-def build_decoder(size: DecoderSize, embedding: CompositeEmbedding, *, smooth_numbers: bool = False) -> KyvoDecoder:
-    """Layers of `size` between `embedding` and a new head."""
+def build_decoder(
+    size: DecoderSize,
+    embedding: CompositeEmbedding,
+    *,
+    image_grid: tuple[int, int] | None = None,
+    smooth_numbers: bool = False,
+) -> KyvoDecoder:
+    """Layers of `size` between `embedding` and a new head; with image positions where a grid is given."""
     rope = _rope(size)
     head = OutputHead(
         size.dim,
@@ -133,6 +160,7 @@ def build_decoder(size: DecoderSize, embedding: CompositeEmbedding, *, smooth_nu
         output=head,
     )
     model.size = size
+    model.image_positions = None if image_grid is None else ImagePositions(*image_grid, size.dim, scale=embedding.scale)
     _init_layers(model, size)
     init_head(model)
     return model

@@ -6,7 +6,9 @@ import json
 
 import datasets
 import numpy as np
+import pyarrow as pa
 import pytest
+from datasets.arrow_writer import ArrowWriter
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -131,6 +133,37 @@ def test_settings_that_led_to_no_block_can_be_mended(tmp_path):
     run = [*RUN, "--count", "1", "--out", str(tmp_path / "set")]
     assert CliRunner().invoke(app, [*run, "--min-objects", "40", "--max-objects", "40"]).exit_code == 2
     assert CliRunner().invoke(app, run).exit_code == 0
+
+
+@pytest.mark.parametrize("left", ["nothing", "half", "whole batches"])
+def test_a_block_that_was_cut_is_named_and_made_anew_once_it_is_deleted(tmp_path, left):
+    settings = ClevrSet(count=4, seed=3, width=32, height=24, block=2, batch=1)
+    card = write_set(tmp_path / "set", settings)
+    block = tmp_path / "set" / "data-00001-of-00002.arrow"
+    whole = block.read_bytes()
+    block.write_bytes(whole[: {"nothing": 0, "half": len(whole) // 2, "whole batches": -8}[left]])
+    for read in (lambda: open_set(tmp_path / "set"), lambda: write_set(tmp_path / "set", settings)):
+        with pytest.raises(ConfigError, match=r"data-00001-of-00002\.arrow is no whole Arrow file .* Delete it"):
+            read()
+    block.unlink()
+    assert write_set(tmp_path / "set", settings)["files"] == card["files"]
+
+
+def test_opening_a_set_reads_none_of_its_rows(tmp_path):
+    features = datasets.Features({"scene": datasets.Value("string")})
+    for block in range(20):
+        with ArrowWriter(path=str(tmp_path / f"data-{block:05d}-of-00020.arrow"), features=features) as writer:
+            writer.write_batch({"scene": [f"{block} " + "x" * 10_000] * 100})
+            writer.finalize()
+    before = pa.total_allocated_bytes()
+    rows = open_set(tmp_path)
+    assert len(rows) == 2000 and rows[1999]["scene"].startswith("19 x")
+    assert pa.total_allocated_bytes() - before < 200_000  # of 20 MB
+
+
+def test_an_unknown_engine_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="engine is 'spark'; known are processes, ray"):
+        write_set(tmp_path / "set", SMALL, engine="spark")
 
 
 def test_an_empty_folder_is_no_set(tmp_path):

@@ -4,8 +4,9 @@ import torch
 from transformers import LlamaForCausalLM
 
 from kyvo.generation.confidence import object_confidences
-from kyvo.generation.engine import decode
+from kyvo.generation.engine import ImagePlaces, decode
 from kyvo.generation.grammar import Grammar
+from kyvo.models.embedding import ImagePositions
 from kyvo.testing import tiny_builder, tiny_llama
 from kyvo.tokenizers.tasks import TASKS, Segments
 
@@ -32,12 +33,17 @@ def random_prompts(task_name: str, count: int, *, seed: int = 0) -> list[list[in
     return prompts
 
 
-def slow_twin(model: LlamaForCausalLM, prompt: list[int], grammar: Grammar) -> list[int]:
+def slow_twin(
+    model: LlamaForCausalLM, prompt: list[int], grammar: Grammar, positions: ImagePositions | None = None
+) -> list[int]:
     """Greedy decoding without a cache, without a batch, and without skipping forced ids."""
     state, ids = Grammar.START, list(prompt)
     with torch.inference_mode():
         while state != grammar.end:
-            logits = model(torch.tensor([ids])).logits[0, -1]
+            embedded = model.get_input_embeddings()(torch.tensor([ids]))
+            if positions is not None:
+                embedded = embedded + positions(torch.from_numpy(BUILDER.places(ids))[None])
+            logits = model(inputs_embeds=embedded).logits[0, -1]
             allowed = torch.from_numpy(grammar.allowed(state))
             ids.append(int(allowed[logits[allowed].argmax()]))
             state = grammar.step(state, ids[-1])
@@ -51,6 +57,19 @@ def test_a_batch_decodes_as_each_row_alone_without_a_cache(task):
     prompts = random_prompts(task, 4)
     together = [row.ids for row in decode(model, prompts, [grammar] * 4)]
     assert together == [slow_twin(model, prompt, grammar) for prompt in prompts]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_image_positions_reach_codes_of_prompts_and_of_outputs(task):
+    model = tiny_llama(len(BUILDER.vocabulary))
+    torch.manual_seed(0)
+    positions = ImagePositions(*BUILDER.image_grid, 32, scale=2.0)
+    grammar = Grammar.for_task(TASKS[task], BUILDER, max_objects=3, max_text=6)
+    prompts = random_prompts(task, 4)
+    added = ImagePlaces(vectors=positions.table().detach(), places=BUILDER.places)
+    together = [row.ids for row in decode(model, prompts, [grammar] * 4, image_places=added)]
+    assert together == [slow_twin(model, prompt, grammar, positions) for prompt in prompts]
+    assert together != [row.ids for row in decode(model, prompts, [grammar] * 4)]
 
 
 def test_rows_of_different_tasks_decode_together():

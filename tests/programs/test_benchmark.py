@@ -65,10 +65,13 @@ def test_the_engine_alone_together_and_transformers_say_the_same(program, capsys
 
 
 def test_data_is_made_tokenised_and_opened(program, capsys):
-    options = ["--pictures", "4", "--pixels", "16", "--rows", "6"]
+    options = ["--pictures", "4", "--pixels", "16", "--rows", "6", "--scenes", "3001"]
     results = program.main(["data", "--json", *TINY, *options])
     check(results, capsys.readouterr().out)
     assert min(results["pictures_per_second"].values()) > 0
+    large = results["large_set"]
+    assert large["rows"] == 3001 and min(large["seconds_to_open"].values()) > 0
+    assert large["megabytes_to_open"]["load_json"] > 3  # a scene has above 1 kB
 
 
 def test_without_json_each_figure_is_a_line(program):

@@ -9,6 +9,8 @@ import torch
 import yaml
 from PIL import Image
 
+from kyvo.data.dataset import write_set
+from kyvo.data.sets import ClevrSet
 from kyvo.errors import CheckpointError, ConfigError, ImageError
 from kyvo.tokenizers.image import ImageTokenizer
 from kyvo.tokenizers.vqgan import VQGANConfig, image_mini, image_paper
@@ -89,7 +91,7 @@ def test_evening_the_latents_scales_leaves_the_autoencoder_as_it_was(program, pi
         embed_dim=6, n_embed=16,
     )  # fmt: skip
     loaded = program.load_pictures(pictures, width=24, height=16, limit=None)
-    trainer = program.Trainer(config, program.TrainArgs(steps=1, held_out=4), loaded, minutes=None)
+    trainer = program.Trainer(config, program.TrainArgs(steps=1, held_out=4), loaded, objects=None, minutes=None)
     pixels = program.to_pixels(loaded)
     with torch.no_grad():
         before = trainer.model.latents(pixels)
@@ -99,7 +101,9 @@ def test_evening_the_latents_scales_leaves_the_autoencoder_as_it_was(program, pi
         torch.testing.assert_close(after.permute(0, 2, 3, 1).flatten(0, 2), flat @ matrix, atol=1e-4, rtol=1e-3)
         again = trainer.model.post_quant_conv(after)
     assert program.effective_dimensions(after) > program.effective_dimensions(before)
-    other = program.Trainer(config, program.TrainArgs(steps=1, held_out=4), loaded, minutes=None)  # the same seed
+    other = program.Trainer(
+        config, program.TrainArgs(steps=1, held_out=4), loaded, objects=None, minutes=None
+    )  # the same seed
     with torch.no_grad():
         torch.testing.assert_close(again, other.model.post_quant_conv(before), atol=1e-4, rtol=1e-3)
 
@@ -111,6 +115,54 @@ def test_training_can_start_from_another_tokenizer(program, pictures, tmp_path, 
     first = program.main([*arguments, "--out", str(tmp_path / "first")])
     second = program.main([*arguments, "--out", str(tmp_path / "second"), "--init", str(first)])
     assert losses(second)[0] < losses(first)[0]
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory) -> Path:
+    """Ray-traced pictures with their scenes, 24x16 px."""
+    folder = tmp_path_factory.mktemp("scenes")
+    write_set(folder / "set", ClevrSet(count=12, seed=0, width=24, height=16, samples=1))
+    return folder / "set"
+
+
+def test_a_tokenizer_learns_to_tell_of_objects_and_resumes(program, scenes, tmp_path):
+    config = write_config(tmp_path / "a.yaml", object_weight=0.3, continuous=0.5)
+    arguments = ["--config", str(config), "--data", str(scenes)]
+    whole = program.main([*arguments, "--out", str(tmp_path / "whole")])
+    line = json.loads((whole / "log.jsonl").read_text().splitlines()[-1])
+    assert {"object_f1", "size", "color", "material", "shape", "offset_cells"} <= line.keys()
+
+    other = program.main([*arguments, "--out", str(tmp_path / "plain"), "--init", str(whole)])
+    assert (
+        ImageTokenizer.from_pretrained(other).model.state_dict().keys()
+        == program.VQGAN(program.build_model_config(yaml.safe_load(config.read_text())["model"])).state_dict().keys()
+    )  # nothing of the reading is left in it
+    without = write_config(tmp_path / "b.yaml")
+    with pytest.raises(CheckpointError, match=r"was trained with train\.object_weight"):
+        program.main(["--config", str(without), "--data", str(scenes), "--out", str(whole), "--resume"])
+
+
+def test_the_reading_is_fitted_before_it_moves_the_codes_of_another_tokenizer(program, scenes, tmp_path):
+    settings = {"steps": 1, "object_weight": 1.0}
+    first = program.main(
+        ["--config", str(write_config(tmp_path / "a.yaml", **settings)), "--data", str(scenes), "--out", str(tmp_path)]
+    )
+    config = VQGANConfig(**json.loads((first / "image_tokenizer.json").read_text())["config"])
+    args = program.TrainArgs(held_out=4, batch_size=4, **settings)
+    pictures = program.load_pictures(scenes, width=24, height=16, limit=None)
+    objects = program.load_objects(scenes, config, limit=None)
+    trainer = program.Trainer(config, args, pictures, objects=objects, minutes=None)
+    codes = trainer.model.encode(program.to_pixels(trainer.pictures)).values
+    before = trainer.head.loss(codes, trainer.maps).item()
+    trainer.start_from(ImageTokenizer.from_pretrained(first).model)
+    codes = trainer.model.encode(program.to_pixels(trainer.pictures)).values
+    assert trainer.head.loss(codes, trainer.maps).item() < before
+
+
+def test_pictures_without_scenes_cannot_teach_objects(program, pictures, tmp_path):
+    config = write_config(tmp_path / "a.yaml", object_weight=0.3)
+    with pytest.raises(ConfigError, match=r"train\.object_weight needs scenes, and .* is no Arrow set"):
+        program.main(["--config", str(config), "--data", str(pictures), "--out", str(tmp_path / "out")])
 
 
 def test_minutes_bound_the_training_in_place_of_steps(program, pictures, tmp_path):

@@ -37,6 +37,21 @@ def test_a_sequence_comes_back_as_its_segments(data, task):
 
 
 @given(data=st.data(), task=st.sampled_from(list(TASKS.values())))
+def test_places_say_where_each_code_stands_in_its_picture(data, task):
+    given_, wanted = data.draw(segments(task.inputs)), data.draw(segments(task.outputs))
+    sequence = BUILDER.build(task, given_, wanted)
+    pictures = [picture for picture in (given_.image, wanted.image) if picture is not None]
+    inside = np.flatnonzero(sequence.places >= 0)
+    assert len(inside) == sum(map(len, pictures))
+    first = BUILDER.vocabulary.ranges["image"].start
+    for picture, part in zip(pictures, np.split(inside, len(pictures)) if pictures else [], strict=True):
+        assert sorted(sequence.places[part]) == list(range(len(picture)))
+        assert (sequence.ids[part] - first == picture[sequence.places[part]]).all()
+    cut = data.draw(st.integers(1, len(sequence.ids)))
+    assert (BUILDER.places(sequence.ids[:cut]) == sequence.places[:cut]).all()
+
+
+@given(data=st.data(), task=st.sampled_from(list(TASKS.values())))
 def test_only_outputs_are_learnt(data, task):
     given_, wanted = data.draw(segments(task.inputs)), data.draw(segments(task.outputs))
     sequence = BUILDER.build(task, given_, wanted)
