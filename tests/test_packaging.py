@@ -25,7 +25,7 @@ REACH = {
     "metrics": {"scene"},
     "tokenizers": {"scene"},
     "models": {"scene", "tokenizers"},
-    "data": {"scene", "tokenizers"},
+    "data": {"scene", "tokenizers", "export"},
     "train": {"scene", "tokenizers", "models", "data"},
     "generation": {"scene", "tokenizers", "models", "data"},
     "api": {"scene", "tokenizers", "models", "data", "generation"},
@@ -114,9 +114,12 @@ def test_every_import_is_declared_in_pyproject():
     shipped = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     provided_by = importlib.metadata.packages_distributions()
 
+    companions = {"bmesh": "bpy", "mathutils": "bpy"}  # modules that come inside another
+
     def undeclared(paths: set[Path], requirements: list[str]) -> set[str]:
         declared = {re.match(r"[\w.-]+", requirement).group().lower().replace("_", "-") for requirement in requirements}
         tops = {name.split(".")[0] for path in paths for name in imports_of(path)}
+        tops = {companions.get(top, top) for top in tops}
         # An extra that is not installed has no entry: its distribution begins with the name of its package.
         return {
             top

@@ -399,6 +399,11 @@ def load_objects(folder: Path, config: VQGANConfig, *, limit: int | None) -> tup
     data = open_set(folder)
     rows = data.select(range(min(limit or len(data), len(data))))["scene"]
     scenes = [scene_from_json(json.loads(row)) for row in rows]
+    if scenes[0].schema not in SCHEMAS:
+        raise ConfigError(
+            f"train.object_weight needs a schema that comes with Kyvo ({', '.join(SCHEMAS)}), the scenes of {folder} "
+            f"have {scenes[0].schema!r}; set it to 0."
+        )
     schema = SCHEMAS[scenes[0].schema]()
     return schema, object_maps(scenes, schema, rows=config.rows, columns=config.columns)
 

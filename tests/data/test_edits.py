@@ -46,7 +46,8 @@ def test_a_target_keeps_the_rules_and_all_that_was_not_named(number, seed, kind)
     if edit is None:
         return
     before, after = edit.source.objects, edit.target.objects
-    assert (edit.target.camera, edit.target.extra) == (edit.source.camera, edit.source.extra)
+    kept = {**edit.source.extra, "relationships": relationships(edit.target)}
+    assert (edit.target.camera, edit.target.extra) == (edit.source.camera, kept)
     assert CLEVR_RULES.min_objects <= len(after) <= CLEVR_RULES.max_objects
     if kind == "add":
         assert after[:-1] == before
