@@ -43,3 +43,14 @@ def test_every_kyvo_command_of_the_readme_has_help():
 def test_every_local_link_leads_somewhere():
     for target in re.findall(r"\]\((?!http)([^)#]+)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_status_table_holds_figures_and_the_commands_that_give_them():
+    table = re.search(r"\| what \| figure \| aim \| by \|\n(.*?)\n\n", README, re.DOTALL)[1].splitlines()[1:]
+    assert len(table) >= 8
+    for line in table:
+        figure, command = line.split(" | ")[1], line.split(" | ")[-1]
+        assert re.search(r"\d", figure), line
+        for path in re.findall(r"(?:python |\()((?:eval|tokenizers|docs)/[\w.]+)", command):
+            assert (ROOT / path).is_file(), line
+    assert not re.search(r"^[A-Z_@]{4,}$", README, re.MULTILINE)  # a figure that was never filled in

@@ -27,6 +27,7 @@ Size = Annotated[str, typer.Option(help="Pixels: 128, or 120x80 for width x heig
 MinObjects = Annotated[int, typer.Option(min=1, help="Fewest objects in a scene.")]
 MaxObjects = Annotated[int, typer.Option(min=1, help="Most objects in a scene; about 10 fit.")]
 Schema = Annotated[str, typer.Option(help="A name, or a YAML file of your own.")]
+Renderer = Annotated[str, typer.Option(help="raytracer, or blender with the extra of that name.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes, one core each.")]
 
 
@@ -51,6 +52,7 @@ def clevr(
     size: Size = "128",
     min_objects: MinObjects = 3,
     max_objects: MaxObjects = 10,
+    renderer: Renderer = "raytracer",
     workers: Workers = 1,
     engine: Engines = Engine.processes,
 ) -> None:
@@ -60,7 +62,7 @@ def clevr(
     def settings() -> "SetSettings":
         from kyvo.data.sets import ClevrSet  # torch loads in seconds: not for --help
 
-        return ClevrSet(count=count, seed=seed, **_ray_traced(size, min_objects, max_objects))
+        return ClevrSet(count=count, seed=seed, **_ray_traced(size, min_objects, max_objects, renderer))
 
     _make(settings, out, workers, engine, command)
 
@@ -73,6 +75,7 @@ def edits(
     size: Size = "128",
     min_objects: MinObjects = 3,
     max_objects: MaxObjects = 10,
+    renderer: Renderer = "raytracer",
     workers: Workers = 1,
     engine: Engines = Engine.processes,
 ) -> None:
@@ -82,7 +85,7 @@ def edits(
     def settings() -> "SetSettings":
         from kyvo.data.sets import EditSet
 
-        return EditSet(count=count, seed=seed, **_ray_traced(size, min_objects, max_objects))
+        return EditSet(count=count, seed=seed, **_ray_traced(size, min_objects, max_objects, renderer))
 
     _make(settings, out, workers, engine, command)
 
@@ -97,6 +100,7 @@ def questions(
     size: Size = "128",
     min_objects: MinObjects = 3,
     max_objects: MaxObjects = 10,
+    renderer: Renderer = "raytracer",
     workers: Workers = 1,
     engine: Engines = Engine.processes,
 ) -> None:
@@ -111,7 +115,7 @@ def questions(
             seed=seed,
             questions=each,
             templates=None if templates is None else str(templates),
-            **_ray_traced(size, min_objects, max_objects),
+            **_ray_traced(size, min_objects, max_objects, renderer),
         )
 
     _make(settings, out, workers, engine, command)
@@ -280,11 +284,12 @@ def _parse_size(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2] or found[1])
 
 
-def _ray_traced(size: str, min_objects: int, max_objects: int) -> dict[str, Any]:
+def _ray_traced(size: str, min_objects: int, max_objects: int, renderer: str) -> dict[str, Any]:
     from kyvo.data.clevr import ClevrRules
 
     width, height = _parse_size(size)
-    return {"width": width, "height": height, "rules": ClevrRules(min_objects=min_objects, max_objects=max_objects)}
+    rules = ClevrRules(min_objects=min_objects, max_objects=max_objects)
+    return {"width": width, "height": height, "renderer": renderer, "rules": rules}
 
 
 def _make(settings_of: Callable[[], "SetSettings"], out: Path, workers: int, engine: Engine, command: str) -> None:

@@ -37,7 +37,8 @@ class RayTraced(SetSettings):
     seed: int
     width: int  # px
     height: int
-    samples: int = 2  # rays a pixel, along each axis
+    renderer: str = "raytracer"  # of RENDERERS
+    samples: int | None = None  # rays or paths a pixel, as in `render_scenes`
     rules: ClevrRules = field(default_factory=ClevrRules)
 
     def draw(self, indices: Sequence[int], *, attempt: int = 0) -> list[Scene]:
@@ -46,7 +47,7 @@ class RayTraced(SetSettings):
         return sample_scenes(indices, seed=seed, width=self.width, height=self.height, rules=self.rules)
 
     def render(self, scenes: Sequence[Scene]) -> np.ndarray:
-        return render_scenes(scenes, width=self.width, height=self.height, samples=self.samples)
+        return render_scenes(scenes, width=self.width, height=self.height, samples=self.samples, renderer=self.renderer)
 
     def name(self, index: int, part: str = "") -> str:
         return f"clevr_{self.seed}_{index:06d}{part}.png"
@@ -55,8 +56,7 @@ class RayTraced(SetSettings):
         rules = "\n".join(f"- {name}: {value:g}" for name, value in asdict(self.rules).items())
         return (
             f"Pictures have {self.width}x{self.height} px. Scenes are drawn under CLEVR v1.0's rules\n"
-            "(https://arxiv.org/abs/1612.06890) and rendered by `kyvo.data.raytracer` with "
-            f"{self.samples}x{self.samples} rays a pixel.\n"
+            f"(https://arxiv.org/abs/1612.06890) and rendered by `kyvo.data.{self.renderer}`.\n"
             f"Each row is set by the seed, {self.seed}, and its number alone.\n\n{rules}"
         )
 
