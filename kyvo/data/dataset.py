@@ -70,6 +70,10 @@ class SetSettings(ABC):
     def about(self) -> str:
         """How the rows are made: a paragraph of the card."""
 
+    def figures(self, rows: datasets.Dataset) -> dict[str, Any]:
+        """What the card says of the finished set besides its settings: nothing, where the kind has nothing to add."""
+        return {}
+
     def to_dict(self) -> dict[str, Any]:
         return {"kind": self.kind, **asdict(self)}
 
@@ -228,7 +232,7 @@ ENGINES = {"processes": _share_among_processes, "ray": _share_by_ray}
 
 
 def _write_card(out: Path, settings: SetSettings, command: str) -> dict[str, Any]:
-    hashes = {}
+    rows, hashes = open_set(out), {}
     for block in range(settings.num_blocks):
         path = settings.block_path(out, block)
         with path.open("rb") as file:
@@ -236,7 +240,8 @@ def _write_card(out: Path, settings: SetSettings, command: str) -> dict[str, Any
     lines = "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
     card = {
         "what": settings.what,
-        "rows": len(open_set(out)),
+        "rows": len(rows),
+        **settings.figures(rows),
         "command": command,
         "settings": settings.to_dict(),
         "columns": settings.columns,

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from datasets import Features, Image, List, Value
+from datasets import Dataset, Features, Image, List, Value
 
 from kyvo.data.clevr import ClevrRules, render_scenes, sample_scenes
 from kyvo.data.dataset import SetSettings, picture_cell, scene_cell
 from kyvo.data.edits import Edit, sample_edits
-from kyvo.data.questions import Balance, sample_questions
+from kyvo.data.questions import Balance, Question, baselines, sample_questions
 from kyvo.errors import ConfigError, SceneError
 from kyvo.scene.scene import Scene
 
@@ -147,6 +147,21 @@ class QuestionSet(RayTraced):
     features: ClassVar[Features] = Features(
         PICTURE | {"questions": List({name: Value("string") for name in ("question", "answer", "family", "program")})}
     )
+
+    def figures(self, rows: Dataset) -> dict[str, Any]:
+        """How often guessing is right: `kyvo.data.questions.baselines`."""
+        asked = (question for row in rows["questions"] for question in row)
+        return {
+            "baselines": baselines(
+                Question(
+                    family=question["family"],
+                    text=question["question"],
+                    program=json.loads(question["program"]),
+                    answer=question["answer"],
+                )
+                for question in asked
+            )
+        }
 
     def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any]]:
         scenes, balance = self.draw(indices), Balance()

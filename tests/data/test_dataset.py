@@ -184,8 +184,10 @@ def test_edits_are_rendered_before_and_after_and_execute_to_their_target(tmp_pat
         assert np.asarray(row["image"]).tobytes() != np.asarray(row["target_image"]).tobytes()
 
 
-def test_questions_come_with_answers_that_their_programs_give(tmp_path):
-    write_set(tmp_path / "set", QuestionSet(count=3, seed=3, width=32, height=24, questions=4))
+def test_questions_come_with_answers_that_their_programs_give_and_with_what_guessing_scores(tmp_path):
+    card = write_set(tmp_path / "set", QuestionSet(count=3, seed=3, width=32, height=24, questions=4))
+    assert card["baselines"]["all"]["count"] == 12
+    assert 0 < card["baselines"]["all"]["random"] < card["baselines"]["all"]["most_frequent"] <= 1
     for row in open_set(tmp_path / "set"):
         scene = scene_from_json(json.loads(row["scene"]))
         assert len({question["question"] for question in row["questions"]}) == 4
