@@ -33,12 +33,17 @@ def explain_open3d(error: ImportError | OSError) -> MissingDependency:
     """What to do about an `error` of `import open3d`."""
     if isinstance(error, ModuleNotFoundError) and error.name == "open3d":
         return MissingDependency("Open3D is not installed; meshes and point clouds need it. Run: pip install open3d")
+    return explain_import(error, name="Open3D", package="open3d", system_packages=OPEN3D_SYSTEM_PACKAGES)
+
+
+def explain_import(error: ImportError | OSError, *, name: str, package: str, system_packages: str) -> MissingDependency:
+    """What to do where something is installed and does not import: a library that the loader names, or else anew."""
     library = re.search(r"\blib[\w.+-]+\.so[\w.]*", str(error))
     if library is None:
         return MissingDependency(
-            f"Open3D is installed but does not import: {error}. Try: pip install --force-reinstall open3d"
+            f"{name} is installed but does not import: {error}. Try: pip install --force-reinstall {package}"
         )
     return MissingDependency(
-        f"Open3D needs the system library {library.group()}, which this machine lacks. "
-        f"Run: apt-get install -y {OPEN3D_SYSTEM_PACKAGES}"
+        f"{name} needs the system library {library.group()}, which this machine lacks. "
+        f"Run: apt-get install -y {system_packages}"
     )

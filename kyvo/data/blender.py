@@ -11,7 +11,6 @@ random numbers are the same for every picture, so a scene's picture does not dep
 
 import math
 import os
-import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -27,7 +26,7 @@ from PIL import Image
 
 from kyvo.data.raytracer import ALBEDO, FLOOR_ALBEDO, LAMP_SIDE
 from kyvo.data.solids import BEVEL, CUBE, CYLINDER, SPHERE, SceneBatch
-from kyvo.extras import MissingDependency
+from kyvo.extras import MissingDependency, explain_import
 
 SYSTEM_PACKAGES = "libx11-6 libxrender1 libxfixes3 libxi6 libxkbcommon0 libsm6 libgl1"  # Debian's and Ubuntu's names
 
@@ -62,15 +61,7 @@ def explain_bpy(error: ImportError) -> MissingDependency:
             'The renderer "blender" needs Blender, which is not installed. '
             'Run, with Python 3.11: pip install "kyvo[blender]"'
         )
-    library = re.search(r"\blib[\w.+-]+\.so[\w.]*", str(error))
-    if library is None:
-        return MissingDependency(
-            f'Blender is installed but does not import: {error}. Try: pip install --force-reinstall "kyvo[blender]"'
-        )
-    return MissingDependency(
-        f"Blender needs the system library {library.group()}, which this machine lacks. "
-        f"Run: apt-get install -y {SYSTEM_PACKAGES}"
-    )
+    return explain_import(error, name="Blender", package='"kyvo[blender]"', system_packages=SYSTEM_PACKAGES)
 
 
 def render(
