@@ -295,7 +295,7 @@ def _ray_traced(size: str, min_objects: int, max_objects: int, renderer: str) ->
 def _make(settings_of: Callable[[], "SetSettings"], out: Path, workers: int, engine: Engine, command: str) -> None:
     """Makes the set under a progress bar."""
     started = time.perf_counter()
-    with _told(command.split(" --")[0]):
+    with _told(" ".join(command.split()[:3])):
         from kyvo.data.dataset import write_set
 
         settings = settings_of()
@@ -345,6 +345,11 @@ def _command(name: str, options: dict[str, Any]) -> str:
     """The command line that makes the same set: folders by their names, without what does not change the set."""
     words = [f"kyvo data {name}"]
     for option, value in options.items():
-        if value is not None and option not in ("workers", "engine"):
-            words.append(f"--{option.replace('_', '-')} {value.name if isinstance(value, Path) else value}")
+        if value is None or value is False or option in ("workers", "engine"):
+            continue
+        said = value.name if isinstance(value, Path) else str(value)
+        if option in ("source", "annotations"):  # given by their place
+            words.append(said)
+        else:
+            words.append(f"--{option.replace('_', '-')}" + ("" if value is True else f" {said}"))
     return " ".join(words)

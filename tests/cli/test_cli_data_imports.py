@@ -38,6 +38,8 @@ def test_a_folder_of_ones_own_becomes_a_set_without_its_faulty_pairs(tmp_path):
         (own / f"{name}.json").write_text(json.dumps(scene_to_json(Scene(objects=(CUBE.with_values(color=color),)))))
     result = run("folder", own, "--out", tmp_path / "set")
     assert "2 rows" in result.output
+    card = json.loads((tmp_path / "set" / "card.json").read_text())
+    assert card["command"] == "kyvo data folder own --out set --schema clevr"
     rows = open_set(tmp_path / "set")
     assert rows["name"][:] == ["a.png", "c.png"]
     assert np.array_equal(np.asarray(rows[1]["image"]), PICTURE)
@@ -58,6 +60,8 @@ def test_omni3d_annotations_become_a_set_with_mirror_images(tmp_path):
     (tmp_path / "annotations.json").write_text(json.dumps(data))
     Image.fromarray(PICTURE).save(tmp_path / "a.png")
     run("omni3d", tmp_path / "annotations.json", "--pictures", tmp_path, "--flips", "--out", tmp_path / "set")
+    card = json.loads((tmp_path / "set" / "card.json").read_text())
+    assert card["command"] == f"kyvo data omni3d annotations.json --pictures {tmp_path.name} --out set --flips"
     rows = open_set(tmp_path / "set")
     assert rows["name"][:] == ["a.png", "a_flipped.png"]
     assert np.array_equal(np.asarray(rows[1]["image"]), PICTURE[:, ::-1])
