@@ -30,6 +30,7 @@ from kyvo.train.args import TrainArgs, check_names, rate_factor
 from kyvo.train.checkpoint import load_checkpoint, save_checkpoint
 from kyvo.train.data import Batch, BatchStream, CodedScenes, load_batches
 from kyvo.train.loss import labelled_loss
+from kyvo.train.reading import ObjectReading
 
 SECTIONS = ("output_dir", "processor", "model", "data", "easy_data", "optimizer", "metric_logger", "train")
 
@@ -63,14 +64,17 @@ class FinetuneRecipe(FTRecipeInterface):
             torch._dynamo.config.recompile_limit = 64  # one for each padded length
             for layer in self.model.layers:
                 layer.compile(dynamic=False)
-        self.optimizer = config.instantiate(cfg.optimizer, _decay_groups(self.model))
+        self.reading = None
+        if args.reading_weight:
+            self.reading = ObjectReading(self.processor.schema, self.model.size.dim).to(self.device)
+        self.optimizer = config.instantiate(cfg.optimizer, _decay_groups(self.model, self.reading))
         self.peak_rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.samples = config.instantiate(cfg.data, self.processor.builder)
+        self.samples = config.instantiate(cfg.data, builder, objects=args.reading_weight > 0)
         self.easy_samples = None
         if args.easy_steps:
             if "easy_data" not in cfg:
                 raise ConfigError(f"train.easy_steps is {args.easy_steps}, but the config has no section easy_data.")
-            self.easy_samples = config.instantiate(cfg.easy_data, self.processor.builder)
+            self.easy_samples = config.instantiate(cfg.easy_data, builder, objects=args.reading_weight > 0)
         if args.resume:
             self.load_checkpoint()
         self.metric_logger = config.instantiate(cfg.metric_logger)
@@ -79,7 +83,7 @@ class FinetuneRecipe(FTRecipeInterface):
     def train(self) -> None:
         args = self.args
         batches = self._batches()
-        parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        parameters = [entry for group in self.optimizer.param_groups for entry in group["params"]]
         self.model.train()
         bar = tqdm(total=self.end, initial=self.step, unit="step", disable=None)  # None: only on a terminal
         pace = _Pace()
@@ -93,15 +97,20 @@ class FinetuneRecipe(FTRecipeInterface):
             for group, peak in zip(self.optimizer.param_groups, self.peak_rates, strict=True):
                 group["lr"] = peak * factor
 
-            loss = torch.zeros((), device=self.device)
+            loss, reading_loss = torch.zeros(2, device=self.device)
             for batch in micro_batches:
                 with self._autocast():
-                    hidden = self.model.hidden(batch.ids, places=batch.places, mask=batch.mask)
+                    halfway, hidden = self.model.halfway_and_last(batch.ids, places=batch.places, mask=batch.mask)
                     part = labelled_loss(
                         hidden, self.model.output.table(), batch.positions, batch.targets, batch.weights
                     )
                     part = part / total_weight
-                part.backward()
+                    whole = part
+                    if self.reading is not None and batch.objects is not None:
+                        read = self.reading(halfway, batch.objects) / len(micro_batches)
+                        whole = part + args.reading_weight * read
+                        reading_loss += read.detach()
+                whole.backward()
                 loss += part.detach()
             grad_norm = torch.nn.utils.clip_grad_norm_(parameters, args.clip_grad_norm)
             self.optimizer.step()
@@ -118,6 +127,8 @@ class FinetuneRecipe(FTRecipeInterface):
                     "tokens_per_second": round(pace.tokens_per_second),
                     "minutes": round(self._elapsed() / 60, 2),
                 }
+                if self.reading is not None:
+                    metrics["reading_loss"] = reading_loss.item()
                 self.metric_logger.log_dict(metrics, step=self.step)
                 bar.set_postfix(loss=f"{metrics['loss']:.3f}")
             if self.step % args.save_every == 0 or self.step == self.end:
@@ -149,6 +160,7 @@ class FinetuneRecipe(FTRecipeInterface):
         """Everything `load_checkpoint` needs, and the folded model."""
         state = {
             "model": self.model.state_dict(),
+            "reading": None if self.reading is None else self.reading.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self._elapsed(),
@@ -190,6 +202,8 @@ class FinetuneRecipe(FTRecipeInterface):
                 "Take the same settings, or another output_dir."
             )
         self.model.load_state_dict(state["model"])
+        if self.reading is not None:
+            self.reading.load_state_dict(state["reading"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = state["step"], state["seconds"]
         if state["decay_from"] is not None:  # the decay has begun: it goes on from there
@@ -208,6 +222,7 @@ class FinetuneRecipe(FTRecipeInterface):
             "batch_size": args.batch_size,
             "gradient_accumulation": args.gradient_accumulation,
             "seed": args.seed,
+            "reads": self.reading is not None,
         }
 
     def _autocast(self) -> Any:
@@ -253,11 +268,12 @@ class _Pace:
         return statistics.median(self.rates) if self.rates else 0.0
 
 
-def _decay_groups(model: torch.nn.Module) -> list[dict[str, Any]]:
+def _decay_groups(model: torch.nn.Module, reading: torch.nn.Module | None) -> list[dict[str, Any]]:
     """Weight decay only for the layers' matrices: it would pull rare embedding rows and norms to zero."""
     trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     matrices = [parameter for name, parameter in trained if name.startswith("layers.") and parameter.ndim == 2]
     others = [parameter for name, parameter in trained if not (name.startswith("layers.") and parameter.ndim == 2)]
+    others += reading.parameters() if reading is not None else []
     return [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
 
 

@@ -173,3 +173,13 @@ def sine_cosine(num_rows: int, dim: int, *, device: torch.device | None = None) 
     frequency = 10_000.0 ** -(torch.arange(0, dim, 2, device=device, dtype=torch.float32) / dim)
     angles = position * frequency
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+
+
+def cosines(num_rows: int, num_waves: int, *, device: torch.device | None = None) -> Float[Tensor, "rows waves"]:
+    """Column k - 1: the k-th cosine of the discrete cosine transform, at 4 sqrt(2 / k) of its height.
+
+    Functions of a row that are smooth have their weight in the first columns, which are therefore the largest.
+    """
+    wave = torch.arange(1, num_waves + 1, device=device, dtype=torch.float32)
+    place = (torch.arange(num_rows, device=device, dtype=torch.float32) + 0.5) / num_rows
+    return torch.cos(math.pi * place[:, None] * wave) * 4 * (2 / wave).sqrt()

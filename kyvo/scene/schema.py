@@ -27,6 +27,13 @@ def clevr_camera(width: int, height: int, location: Vector = CLEVR_CAMERA) -> Ca
     return Camera.look_at(location=location, focal=CLEVR_FOCAL * width, width=width, height=height)
 
 
+ORDERS = (
+    "given",  # as the scene has them
+    "sorted",  # by their values, field by field
+    "seen",  # as one reads the picture: by tenths of its height from the top, in each from left to right
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Axis:
     """One number of a field, on a list of allowed values: real value <-> bin.
@@ -124,7 +131,7 @@ class SceneSchema:
     frame: str = "world"
     up_axis: str = "+z"
     units: str = "clevr"
-    order: str = "given"  # of objects in the tokens: as the scene has them, or "sorted" by their values, field by field
+    order: str = "given"  # of objects in the tokens, one of ORDERS
 
     def __post_init__(self) -> None:
         for what, names in (("name", [f.name for f in self.fields]), ("marker", [f.marker for f in self.fields])):
@@ -132,10 +139,15 @@ class SceneSchema:
                 raise SceneError(f"schema {self.name}: a field {what} stands twice in {names}.")
         for what, value, known in (
             ("frame", self.frame, ("world", "camera")),
-            ("order", self.order, ("given", "sorted")),
+            ("order", self.order, ORDERS),
         ):
             if value not in known:
                 raise SceneError(f"schema {self.name}: {what} is {value!r}; known are {', '.join(known)}.")
+        if self.order == "seen" and (self.frame != "world" or "location" not in {f.name for f in self.fields}):
+            raise SceneError(
+                f"schema {self.name}: order is 'seen', which needs a field `location` in the world's frame; "
+                "take 'given' or 'sorted'."
+            )
 
     @property
     def markers(self) -> tuple[str, ...]:
@@ -149,11 +161,15 @@ class SceneSchema:
     def snap(self, scene: Scene, *, clamp: bool = False) -> Scene:
         """The nearest scene that has tokens: snapped values, schema fields only, objects in token order.
 
+        The order "seen" is that of the scene's camera, or of CLEVR's unmoved one where it has none.
+
         Raises SceneError with the place, as in `objects[3].location: x is 3.4 clevr; ...`.
         """
         objects = [self._snap_object(item, f"objects[{i}]", clamp) for i, item in enumerate(scene.objects)]
         if self.order == "sorted":
             objects.sort(key=self._rank)
+        elif self.order == "seen":
+            objects = _as_seen(objects, scene.camera or clevr_camera(480, 320))
         return Scene(objects=tuple(objects), schema=self.name, frame=self.frame, up_axis=self.up_axis, units=self.units)
 
     def _snap_object(self, item: SceneObject, where: str, clamp: bool) -> SceneObject:
@@ -251,6 +267,13 @@ def _field_from_dict(row: Mapping[str, Any]) -> Field:
     )
 
 
+def _as_seen(objects: list[SceneObject], camera: Camera) -> list[SceneObject]:
+    points = np.array([item.location for item in objects], dtype=float).reshape(-1, 3)
+    seen = camera.project(points)
+    places = [(math.floor(10 * line / camera.height), column) for column, line, _ in seen.tolist()]
+    return [objects[index] for index in sorted(range(len(objects)), key=places.__getitem__)]
+
+
 def _axes(unit: str, **values: tuple[float, ...]) -> tuple[Axis, ...]:
     return tuple(Axis(name=name, unit=unit, values=allowed) for name, allowed in values.items())
 
@@ -260,7 +283,7 @@ def clevr_schema(granularity: float = 0.05) -> SceneSchema:
     floor = grid(-3, 3, granularity)
     return SceneSchema(
         name="clevr",
-        order="sorted",
+        order="seen",
         fields=(
             Field(name="size", marker="[SIZE]", words=("large", "small")),
             Field(

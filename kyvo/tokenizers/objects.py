@@ -50,7 +50,7 @@ class ObjectMaps:
 
 
 def object_maps(scenes: Sequence[Scene], schema: SceneSchema, *, rows: int, columns: int) -> ObjectMaps:
-    """Draws scenes onto the grid. Of two centres in one cell the nearer counts; one outside the picture is left out.
+    """Draws scenes onto the grid of codes (`shown_objects`).
 
     Raises SceneError for a scene without a camera, an object without a location, and a word that the schema lacks.
     """
@@ -59,26 +59,41 @@ def object_maps(scenes: Sequence[Scene], schema: SceneSchema, *, rows: int, colu
     words = np.zeros((len(scenes), len(fields), rows, columns), dtype=np.int64)
     offsets = np.zeros((len(scenes), 2, rows, columns), dtype=np.float32)
     for number, scene in enumerate(scenes):
-        if scene.camera is None:
-            raise SceneError(f"scenes[{number}] has no camera, which places its objects in the picture.")
-        points = []
-        for index, item in enumerate(scene.objects):
-            if item.location is None:
-                raise SceneError(f"scenes[{number}].objects[{index}].location is missing.")
-            points.append(item.location)
-        seen = scene.camera.project(np.array(points, dtype=float).reshape(-1, 3))
-        x, y = seen[:, 0] / scene.camera.width * columns, seen[:, 1] / scene.camera.height * rows
-        for index in np.argsort(-seen[:, 2]):  # the nearest last
-            if not (0 <= x[index] < columns and 0 <= y[index] < rows):
-                continue
-            row, column = int(y[index]), int(x[index])
+        try:
+            shown = shown_objects(scene, rows=rows, columns=columns)
+        except SceneError as error:
+            raise SceneError(f"scenes[{number}] {error}") from error
+        for (row, column), (index, x, y) in shown.items():
             item = scene.objects[index]
             present[number, row, column] = True
             words[number, :, row, column] = [field.words.index(field.snap(item.get(field.name))) for field in fields]
-            offsets[number, :, row, column] = x[index] - column - 0.5, y[index] - row - 0.5
+            offsets[number, :, row, column] = x, y
     return ObjectMaps(
         present=torch.from_numpy(present), words=torch.from_numpy(words), offsets=torch.from_numpy(offsets)
     )
+
+
+def shown_objects(scene: Scene, *, rows: int, columns: int) -> dict[tuple[int, int], tuple[int, float, float]]:
+    """Row and column of a cell -> the index of the object whose centre it holds, and that centre from the cell's middle
+    (x, y, in cells). Of two centres in one cell the nearer counts; one outside the picture is left out.
+
+    Raises SceneError for a scene without a camera and an object without a location.
+    """
+    if scene.camera is None:
+        raise SceneError("has no camera, which places its objects in the picture.")
+    points = []
+    for index, item in enumerate(scene.objects):
+        if item.location is None:
+            raise SceneError(f"objects[{index}].location is missing.")
+        points.append(item.location)
+    seen = scene.camera.project(np.array(points, dtype=float).reshape(-1, 3))
+    seen[:, :2] *= columns / scene.camera.width, rows / scene.camera.height
+    shown = {}
+    for index in np.argsort(-seen[:, 2]).tolist():  # the nearest last
+        x, y = seen[index, :2].tolist()
+        if 0 <= x < columns and 0 <= y < rows:
+            shown[int(y), int(x)] = index, x - int(x) - 0.5, y - int(y) - 0.5
+    return shown
 
 
 class ObjectHead(nn.Module):

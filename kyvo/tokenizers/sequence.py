@@ -49,6 +49,9 @@ class Sequence:
     weights: np.ndarray  # float32 [seq], loss weight of each label; 0 where there is none
     spans: tuple[tuple[int, int], ...]  # [start, stop) of tokens that attend both ways
     places: np.ndarray  # int64 [seq], of each image code in its picture, row-major; -1 elsewhere
+    objects: np.ndarray | None = (
+        None  # int64 [objects, values + 1] of the picture that goes in, where training reads it
+    )
 
 
 class SequenceBuilder:

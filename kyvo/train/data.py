@@ -22,6 +22,7 @@ from kyvo.tokenizers.sequence import IGNORE, SequenceBuilder
 from kyvo.tokenizers.sequence import Sequence as TokenSequence
 from kyvo.tokenizers.tasks import TASKS, Segments
 from kyvo.train.model import attention_mask
+from kyvo.train.reading import ObjectTargets, object_rows, object_targets
 
 WINDOW = 16  # batches built and sorted together
 MULTIPLE = 32  # lengths are padded to it: few shapes, so few compilations
@@ -38,9 +39,12 @@ class Batch:
     places: Tensor  # [B, S] int64, of image codes in their pictures; -1 elsewhere
     mask: Tensor | None  # [B, S, S] bool, only where spans attend both ways
     num_tokens: int  # without padding
+    objects: ObjectTargets | None = None  # where the samples say what their pictures hold
 
     def to(self, device: torch.device) -> "Batch":
-        moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        moved = {
+            name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor | ObjectTargets)
+        }
         return replace(self, **moved)
 
 
@@ -64,15 +68,19 @@ class CodedScenes:
     A set serves the tasks whose COLUMNS it has. Scenes are scene JSON, codes those of `tokenizers/encode.py`.
     """
 
-    def __init__(self, builder: SequenceBuilder, *, folders: list[str], tasks: Mapping[str, float]) -> None:
+    def __init__(
+        self, builder: SequenceBuilder, *, folders: list[str], tasks: Mapping[str, float], objects: bool = False
+    ) -> None:
         """Raises ConfigError for an unknown task, a folder that is no such set, and one that serves no task.
 
         Args:
             builder: makes the sequences.
             folders: Arrow sets, joined.
             tasks: task name -> share of the samples, among those its set serves; need not add up to 1.
+            objects: say of each sequence with a picture where its objects stand; scenes without a camera do not.
         """
         self.builder = builder
+        self.objects = objects
         for name in tasks:
             if name not in COLUMNS:
                 raise ConfigError(f"data.tasks has {name!r}; known tasks are {', '.join(COLUMNS)}.")
@@ -113,7 +121,12 @@ class CodedScenes:
             for side in COLUMNS[task]
         )
         # Ground truth may lie a rounding outside the outermost bins.
-        return self.builder.build(TASKS[task], given, wanted, clamp=True)
+        sequence = self.builder.build(TASKS[task], given, wanted, clamp=True)
+        scene = given.scene or wanted.scene
+        if not self.objects or given.image is None or scene is None or scene.camera is None:
+            return sequence
+        rows, columns = self.builder.image_grid
+        return replace(sequence, objects=object_rows(scene, self.builder.scenes.schema, rows=rows, columns=columns))
 
 
 def _needed(task: str) -> set[str]:
@@ -202,6 +215,7 @@ def collate(sequences: Sequence[TokenSequence], *, pad_id: int, multiple: int = 
         places=torch.from_numpy(places),
         mask=attention_mask(length, [sequence.spans for sequence in sequences]),
         num_tokens=sum(len(sequence.ids) for sequence in sequences),
+        objects=object_targets(np.where(labels == IGNORE, places, -1), [sequence.objects for sequence in sequences]),
     )
 
 

@@ -21,7 +21,7 @@ from torchtune.modules import (
 )
 
 from kyvo.errors import ConfigError
-from kyvo.models.embedding import CompositeEmbedding, ImagePositions, Numbers, sine_cosine
+from kyvo.models.embedding import CompositeEmbedding, ImagePositions, Numbers, cosines
 from kyvo.models.presets import SIZES, DecoderSize
 from kyvo.tokenizers.vocabulary import Vocabulary
 
@@ -45,17 +45,33 @@ class KyvoDecoder(TransformerDecoder):
 
         `places` (`SequenceBuilder.places`) are needed where the model has image positions.
         """
+        return self.halfway_and_last(ids, places=places, mask=mask)[1]
+
+    def halfway_and_last(
+        self,
+        ids: Int[Tensor, "batch seq"],
+        *,
+        places: Int[Tensor, "batch seq"] | None = None,
+        mask: Bool[Tensor, "batch seq seq"] | None = None,
+    ) -> tuple[Float[Tensor, "batch seq dim"], Float[Tensor, "batch seq dim"]]:
+        """`hidden`, and before it the states after half of the layers, as they are."""
         states = self.tok_embeddings(ids)
         if self.image_positions is not None:
             assert places is not None
             states = states + self.image_positions(places)
-        for layer in self.layers:
+        halfway = states
+        for number, layer in enumerate(self.layers, 1):
             states = layer(states, mask=mask)
-        return self.norm(states)
+            if number == len(self.layers) // 2:
+                halfway = states
+        return halfway, self.norm(states)
+
+
+NUM_WAVES = 32  # of the smooth part: humps as narrow as a sixteenth of the range
 
 
 class OutputHead(nn.Linear):
-    """A linear head whose number rows may share a smooth part: one learned linear map of their positions' waves.
+    """A linear head whose number rows may share a smooth part: a learned linear map of their `cosines`.
 
     With rows of their own only, each of 121 numbers has to be seen many times before it is ever predicted; what the
     map learns from one number holds for its neighbours too. As an embedding numbers are hybrid in the same way.
@@ -66,7 +82,7 @@ class OutputHead(nn.Linear):
         super().__init__(dim, num_rows, bias=False)
         self.first_number = first_number
         self.num_numbers = num_numbers
-        self.number_map = nn.Linear(dim, dim, bias=False) if num_numbers else None
+        self.number_map = nn.Linear(NUM_WAVES, dim, bias=False) if num_numbers else None
         self.waves: Tensor | None
         self.register_buffer("waves", None, persistent=False)
         self.rope_init()
@@ -74,7 +90,7 @@ class OutputHead(nn.Linear):
     def rope_init(self) -> None:
         """Fills the waves. torchtune calls a method of this name on every module it has made on the meta device."""
         if self.num_numbers:
-            self.waves = sine_cosine(self.num_numbers, self.in_features, device=self.weight.device) * math.sqrt(2)
+            self.waves = cosines(self.num_numbers, NUM_WAVES, device=self.weight.device)
 
     def table(self) -> Float[Tensor, "vocab dim"]:
         """The weight of the plain head this one amounts to."""
@@ -174,7 +190,7 @@ def init_head(model: KyvoDecoder) -> None:
         head[:num_text] = embedding.text.weight
         nn.init.normal_(head[num_text:], std=embedding.scale)
         if model.output.number_map is not None:
-            nn.init.normal_(model.output.number_map.weight, std=embedding.scale / math.sqrt(embedding.dim))
+            nn.init.normal_(model.output.number_map.weight, std=0.06 / math.sqrt(embedding.dim))
 
 
 def attention_mask(seq_len: int, spans: list[tuple[tuple[int, int], ...]]) -> Bool[Tensor, "batch seq seq"] | None:

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kyvo.errors import SceneError, TokenError
-from kyvo.scene.scene import Scene, SceneObject
+from kyvo.scene.scene import Camera, Scene, SceneObject
 from kyvo.scene.schema import SCHEMAS, Axis, Field, SceneSchema, clevr_schema
 from kyvo.testing import scenes, tiny_text
 from kyvo.tokenizers.scene import SceneTokenizer
@@ -53,10 +55,25 @@ def test_a_users_schema_keeps_its_own_fields():
 
 
 def test_objects_are_written_in_the_order_of_their_values():
-    tokenizer = make(clevr_schema())
+    tokenizer = make(replace(clevr_schema(), order="sorted"))
     near, far = CUBE.with_values(location=(-2.0, 2.0, 0.7)), CUBE.with_values(location=(2.0, -2.0, 0.7))
     small, red = CUBE.with_values(size="small", color="gray"), CUBE.with_values(color="red")
     assert tokenizer.snap(Scene(objects=(small, far, near, red))).objects == (red, near, far, small)
+
+
+def test_objects_seen_are_written_row_by_row():
+    tokenizer = make(clevr_schema())
+    far, near = CUBE.with_values(location=(-2.5, 2.5, 0.7)), CUBE.with_values(location=(2.5, -2.5, 0.7))
+    left, right = CUBE.with_values(location=(-1.5, -1.5, 0.7)), CUBE.with_values(location=(1.5, 1.5, 0.7))
+    scene = Scene(objects=(near, right, far, left))
+    assert tokenizer.snap(scene).objects == (far, left, right, near)
+    opposite = Camera.look_at(location=(-7.5, 6.5, 5.3), focal=525, width=480, height=320)
+    assert tokenizer.snap(replace(scene, camera=opposite)).objects == (near, right, left, far)
+
+
+def test_an_order_as_seen_needs_locations_in_the_world():
+    with pytest.raises(SceneError, match="needs a field `location` in the world's frame"):
+        replace(clevr_schema(), frame="camera")
 
 
 def test_a_bad_object_is_named_with_its_place():

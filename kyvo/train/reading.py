@@ -1,0 +1,122 @@
+"""A second task for the model's lower half while it is trained: each object is read where its code stands.
+
+A scene's tokens tell late and in one place what the picture holds: the first location comes after four words, and says
+nothing of where to look. So half of the layers have to say it themselves: at every code of a picture that goes in,
+whether an object's centre lies there, and if so its number in the scene, its words and its numbers, by one linear map.
+What stands so in the states, the upper half has only to look up. The map is thrown away after the training.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from kyvo.models.embedding import cosines
+from kyvo.scene.scene import Scene
+from kyvo.scene.schema import SceneSchema
+from kyvo.tokenizers.objects import shown_objects
+from kyvo.train.model import NUM_WAVES
+
+MAX_NUMBER = 16  # places in the scene that are told apart; later ones count as the last
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectTargets:
+    """What is to be read in a batch. Positions are flat, into batch x seq."""
+
+    codes: Int[Tensor, " codes"]  # of all codes of pictures that go in
+    objects: Int[Tensor, " objects"]  # of those codes that hold an object's centre
+    values: Int[Tensor, "objects values"]  # its number in the scene, then of each field the word's or the bins' places
+
+    def to(self, device: torch.device) -> "ObjectTargets":
+        return ObjectTargets(**{name: value.to(device) for name, value in vars(self).items()})
+
+
+def object_rows(scene: Scene, schema: SceneSchema, *, rows: int, columns: int) -> Int[np.ndarray, "objects entries"]:
+    """The objects of a scene with a camera: the cell, row-major, and the values of `ObjectTargets`."""
+    snapped = schema.snap(scene, clamp=True)  # in token order
+    shown = shown_objects(replace(snapped, camera=scene.camera), rows=rows, columns=columns)
+    found = []
+    for (row, column), (index, _, _) in shown.items():
+        values = [row * columns + column, min(index, MAX_NUMBER - 1)]
+        for field in schema.fields:
+            value = snapped.objects[index].get(field.name)
+            if field.words:
+                values.append(field.words.index(value))
+            values += [axis.values.index(entry) for axis, entry in zip(field.axes, value, strict=False)]
+        found.append(values)
+    return np.array(found, dtype=np.int64).reshape(len(found), 2 + num_values(schema))
+
+
+def num_values(schema: SceneSchema) -> int:
+    """How many values an object has besides its number: a word or the numbers of each field; codes are not read."""
+    return sum(len(field.axes) or bool(field.words) for field in schema.fields)
+
+
+def object_targets(
+    places: Int[np.ndarray, "batch seq"], objects: Sequence[Int[np.ndarray, "_ entries"] | None]
+) -> ObjectTargets | None:
+    """Targets of a batch from the `object_rows` of each sequence; None where none has any.
+
+    Args:
+        places: of the codes of pictures that go in; -1 elsewhere.
+        objects: None for a sequence whose picture is not read.
+    """
+    codes, positions, values = [], [], []
+    for row, found in enumerate(objects):
+        if found is None:
+            continue
+        start = row * places.shape[1]
+        inside = np.flatnonzero(places[row] >= 0)
+        at = np.zeros(places.shape[1], dtype=np.int64)
+        at[places[row, inside]] = inside
+        codes.append(start + inside)
+        positions.append(start + at[found[:, 0]])
+        values.append(found[:, 1:])
+    if not codes:
+        return None
+    codes, positions, values = (torch.from_numpy(np.concatenate(parts)) for parts in (codes, positions, values))
+    return ObjectTargets(codes=codes, objects=positions, values=values)
+
+
+class ObjectReading(nn.Module):
+    """The linear map, and its loss."""
+
+    waves: Tensor
+
+    def __init__(self, schema: SceneSchema, dim: int) -> None:
+        super().__init__()
+        self.words = [len(field.words) for field in schema.fields if field.words]
+        self.bins = [len(axis.values) for field in schema.fields for axis in field.axes]
+        kinds = [[True] if field.words else [False] * len(field.axes) for field in schema.fields]
+        self.is_word = [True, *(kind for of_field in kinds for kind in of_field)]  # of each value; its number first
+        self.norm = nn.RMSNorm(dim)
+        self.words_map = nn.Linear(dim, 1 + MAX_NUMBER + sum(self.words))
+        self.numbers_map = nn.Linear(dim, len(self.bins) * NUM_WAVES, bias=False)
+        nn.init.normal_(self.numbers_map.weight, std=0.06 / dim**0.5)
+
+    def forward(self, states: Float[Tensor, "batch seq dim"], targets: ObjectTargets) -> Float[Tensor, ""]:
+        """Sum of cross-entropies in nats: presence a mean object, everything else averaged over the objects."""
+        flat = states.flatten(0, 1)
+        present = torch.zeros(len(flat), device=flat.device)
+        present[targets.objects] = 1.0
+        count = max(1, len(targets.objects))
+        presence = F.linear(self.norm(flat[targets.codes]), self.words_map.weight[:1], self.words_map.bias[:1])
+        loss = (
+            F.binary_cross_entropy_with_logits(presence[:, 0].float(), present[targets.codes], reduction="sum") / count
+        )
+        read = self.norm(flat[targets.objects])
+        words = self.words_map(read).float()[:, 1:].split([MAX_NUMBER, *self.words], dim=1)
+        waves = self.numbers_map(read).float().split(NUM_WAVES, dim=1)
+        numbers = [
+            of_axis @ cosines(bins, NUM_WAVES, device=flat.device).T
+            for of_axis, bins in zip(waves, self.bins, strict=True)
+        ]
+        logits = [iter(numbers), iter(words)]
+        for is_word, value in zip(self.is_word, targets.values.unbind(1), strict=True):
+            loss = loss + F.cross_entropy(next(logits[is_word]), value, reduction="sum") / count
+        return loss

@@ -1,0 +1,72 @@
+"""Objects read at half of the layers: what the targets are, and that the reading learns them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from kyvo.data.clevr import sample_scenes
+from kyvo.scene.schema import clevr_schema
+from kyvo.train.reading import ObjectReading, object_rows, object_targets
+
+ROWS, COLUMNS = 10, 15
+SCHEMA = clevr_schema()
+
+
+def scenes():
+    return sample_scenes(range(4), seed=3, width=120, height=80)
+
+
+def test_each_object_stands_in_the_cell_that_shows_it_with_the_places_of_its_values():
+    for scene in scenes():
+        snapped = SCHEMA.snap(scene, clamp=True)
+        rows = object_rows(scene, SCHEMA, rows=ROWS, columns=COLUMNS)
+        assert len(rows) >= len(scene) - 1  # two centres may share a cell
+        for cell, number, size, color, material, shape, *bins in rows.tolist():
+            item = snapped.objects[number]
+            x, y, _ = scene.camera.project(np.array([item.location]))[0]
+            assert cell == int(y / 8) * COLUMNS + int(x / 8)
+            words = zip(SCHEMA.fields, (size, color, material, shape), strict=False)
+            told = [field.words[place] for field, place in words]
+            assert told == [item.size, item.color, item.material, item.shape]
+            axes = zip(SCHEMA.fields[-1].axes, bins, strict=True)
+            assert [axis.values[place] for axis, place in axes] == list(item.location)
+
+
+def test_targets_point_at_the_codes_of_their_own_sequence():
+    first, second = (object_rows(scene, SCHEMA, rows=ROWS, columns=COLUMNS) for scene in scenes()[:2])
+    places = np.full((3, 200), -1)
+    places[0, 2:152] = places[2, 7:157] = np.arange(150)
+    places[1, 2:152] = np.arange(150)
+    targets = object_targets(places, [first, None, second])
+    assert targets is not None and len(targets.codes) == 300
+    found = targets.objects.numpy()
+    assert (places.reshape(-1)[found] == np.concatenate([first[:, 0], second[:, 0]])).all()
+    assert ((found >= 400) == np.repeat([False, True], [len(first), len(second)])).all()
+    assert (targets.values.numpy() == np.concatenate([first[:, 1:], second[:, 1:]])).all()
+    assert object_targets(places, [None, None, None]) is None
+
+
+def test_states_that_hold_the_objects_are_soon_read_and_others_are_not():
+    """The loss falls far below that of guessing on states that tell, and stays near it on shuffled ones."""
+    torch.manual_seed(0)
+    rows = [object_rows(scene, SCHEMA, rows=ROWS, columns=COLUMNS) for scene in scenes()]
+    places = np.tile(np.arange(150), (4, 1))
+    targets = object_targets(places, rows)
+    states = torch.randn(4, 150, 64)
+    reading = ObjectReading(SCHEMA, 64)
+    optimizer = torch.optim.Adam(reading.parameters(), lr=0.02)
+    for _ in range(150):
+        loss = reading(states, targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        told, shuffled = reading(states, targets), reading(states.flip(0), targets)
+    assert told < 5.0 and shuffled > 20.0  # nats; guessing costs 22
+
+
+def test_a_scene_without_a_camera_has_nowhere_to_be_read():
+    with pytest.raises(ValueError, match="no camera"):
+        object_rows(replace(scenes()[0], camera=None), SCHEMA, rows=ROWS, columns=COLUMNS)
