@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from kyvo.scene.scene import Camera, Scene
+from kyvo.scene.scene import Camera, Scene, SceneObject
 from kyvo.scene.schema import CLEVR_RADIUS
 
 INK = {
@@ -26,19 +26,46 @@ def draw_scene(picture: np.ndarray, scene: Scene, camera: Camera, *, factor: int
     The box is that of the object's bounding sphere. `camera` belongs to the picture before it is enlarged.
     """
     image = enlarge(picture, factor)
+    mark(image, scene.objects, camera, factor=factor)
+    return image
+
+
+def mark(
+    image: Image.Image,
+    objects: Sequence[SceneObject],
+    camera: Camera,
+    *,
+    factor: int = 1,
+    ink: str | None = None,
+    words: Sequence[str] | None = None,
+) -> None:
+    """Draws the boxes of `draw_scene` on a picture that is `factor` times as large as the camera's.
+
+    Args:
+        ink: one color for all; by default each object's own.
+        words: what stands beside each object; by default its material and shape, or its category.
+    """
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(size=11)
-    for item in scene.objects:
+    for index, item in enumerate(objects):
         if item.location is None:
             continue
         column, row, depth = camera.project(np.asarray([item.location]))[0]
-        reach = camera.focal * CLEVR_RADIUS.get(item.size or "", 0.35) / depth
+        if depth <= 0:
+            continue  # behind the camera
+        reach = camera.focal * _radius(item) / depth
         box = [(value * factor) for value in (column - reach, row - reach, column + reach, row + reach)]
-        ink = INK.get(item.color or "", "#ffffff")
-        draw.rectangle(box, outline=ink, width=2)
-        words = " ".join(word for word in (item.material, item.shape) if word)
-        draw.text((box[0], box[1] - 13), words, fill=ink, font=font, stroke_width=1, stroke_fill="black")
-    return image
+        color = ink or INK.get(item.color or "", "#ffffff")
+        draw.rectangle(box, outline=color, width=2)
+        text = words[index] if words else " ".join(filter(None, (item.material, item.shape or item.category)))
+        draw.text((box[0], box[1] - 13), text, fill=color, font=font, stroke_width=1, stroke_fill="black")
+
+
+def _radius(item: SceneObject) -> float:
+    """Of the bounding sphere, in the scene's units."""
+    if item.dimensions is not None:
+        return float(np.linalg.norm(item.dimensions)) / 2
+    return CLEVR_RADIUS.get(item.size or "", 0.35)
 
 
 def contact_sheet(rows: Sequence[Sequence[Image.Image]], titles: Sequence[str], *, gap: int = 8) -> Image.Image:
