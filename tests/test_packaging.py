@@ -114,7 +114,7 @@ def test_every_import_is_declared_in_pyproject():
     shipped = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     provided_by = importlib.metadata.packages_distributions()
 
-    companions = {"bmesh": "bpy", "mathutils": "bpy"}  # modules that come inside another
+    companions = {"bmesh": "bpy", "mathutils": "bpy", "pxr": "usd-core"}  # modules that come inside another
 
     def undeclared(paths: set[Path], requirements: list[str]) -> set[str]:
         declared = {re.match(r"[\w.-]+", requirement).group().lower().replace("_", "-") for requirement in requirements}

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 import kyvo
-from kyvo.cli import data, demo, recognize, scene
+from kyvo.cli import data, demo, evaluate, export, people, recognize, scene
 from kyvo.errors import ConfigError, KyvoError
 
 app = typer.Typer(
@@ -24,8 +24,11 @@ app = typer.Typer(
 )
 app.add_typer(scene.app, name="scene")
 app.add_typer(data.app, name="data")
+app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(people.app, name="people")
 app.command()(recognize.recognize)
 app.command()(demo.demo)
+app.command()(export.export)
 
 
 def _print_version(wanted: bool) -> bool:

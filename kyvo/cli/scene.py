@@ -1,4 +1,4 @@
-"""`kyvo scene`: checks, converts and compares scene files."""
+"""`kyvo scene`: checks, converts, compares and draws scene files."""
 
 import json
 from collections.abc import Iterable
@@ -10,13 +10,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from kyvo.errors import SceneError
+from kyvo.errors import ConfigError, SceneError
 
 if TYPE_CHECKING:
     from kyvo.scene.diff import SceneDiff
     from kyvo.scene.scene import Scene, SceneObject
 
-app = typer.Typer(no_args_is_help=True, help="Check, convert and compare scene files.")
+app = typer.Typer(no_args_is_help=True, help="Check, convert, compare and draw scene files.")
 
 
 class Kind(StrEnum):
@@ -104,7 +104,7 @@ def diff(
     """What was added, removed, moved and changed from A to B."""
     from kyvo.scene import diff as scene_diff
 
-    old, new = _read_one(before), _read_one(after)
+    old, new = read_one(before), read_one(after)
     found = scene_diff.diff(old, new)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
@@ -112,6 +112,38 @@ def diff(
         typer.echo("no difference")
     else:
         Console().print(_table(found, old, new))
+
+
+@app.command()
+def view(
+    file: Annotated[Path, typer.Argument(metavar="SCENE", help="A scene file.")],
+    out: Annotated[Path, typer.Option(help="The PNG to write.")],
+    truth: Annotated[Path | None, typer.Option(help="The true scene, to draw SCENE against.")] = None,
+    image: Annotated[Path | None, typer.Option(help="The scene's picture, to draw over.")] = None,
+) -> None:
+    """Draw a scene from above, and over its picture; or a prediction against the truth.
+
+    Example: kyvo scene view predicted.json --truth true.json --image picture.png --out view.png
+    """
+    from kyvo.data.object_meshes import object_meshes
+    from kyvo.export.files import replaced
+    from kyvo.export.view import draw_view
+    from kyvo.tokenizers.pictures import read_picture
+
+    if out.suffix.lower() != ".png":
+        raise ConfigError(f"{out} does not end in .png, which is what a view is written as.")
+    scene = read_one(file)
+    true_scene = None if truth is None else read_one(truth)
+    drawn = draw_view(
+        scene,
+        truth=true_scene,
+        picture=None if image is None else read_picture(image),
+        meshes=object_meshes(scene),
+        truth_meshes=None if true_scene is None else object_meshes(true_scene),
+    )
+    with replaced(out) as draft:
+        drawn.save(draft)
+    typer.echo(f"{out}: {drawn.width}x{drawn.height} px", err=True)
 
 
 def _read(source: Path, kind: Source) -> tuple[list[tuple[str, "Scene"]], bool]:
@@ -136,7 +168,7 @@ def _read_file(path: Path, kind: Source) -> tuple[list["Scene"], bool]:
     return [scene_from_json(data, str(path))], False
 
 
-def _read_one(path: Path) -> "Scene":
+def read_one(path: Path) -> "Scene":
     scenes, _ = _read_file(path, Source.AUTO)
     if len(scenes) != 1:
         raise SceneError(f"{path}: holds {len(scenes)} scenes; one is needed. `kyvo scene convert` splits it.")

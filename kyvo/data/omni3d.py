@@ -1,7 +1,8 @@
-"""Omni3D's JSON (Objectron, ARKitScenes and any set of that form) <-> scenes in the camera's frame.
+"""Omni3D's JSON (Objectron, ARKitScenes and any set of that form) -> scenes in the camera's frame.
 
 A file holds `categories`, `images` and `annotations`; a value that its makers did not know is -1. What cannot be used
-is left out and counted by reason in a `Tally`, and never takes its neighbours along. Boxes are in metres and the
+is left out and counted by reason in a `Tally`, and never takes its neighbours along. The way back, `save_omni3d`, is in
+`kyvo.export.omni3d`. Boxes are in metres and the
 camera's axes: x right, y down, z forward. `dimensions` are width, height and length, along the box's z, y and x axes
 (https://arxiv.org/abs/2207.10660).
 """
@@ -13,10 +14,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 from kyvo.errors import ConfigError, ImageError, SceneError
-from kyvo.scene.files import read_json, write_json
+from kyvo.export.omni3d import box_corners as box_corners
+from kyvo.export.omni3d import save_omni3d as save_omni3d
+from kyvo.scene.files import read_json
 from kyvo.scene.scene import Camera, Scene, SceneObject
 from kyvo.scene.schema import SceneSchema, arkitscenes_schema, objectron_schema
 from kyvo.tokenizers.pictures import read_picture
@@ -26,9 +29,6 @@ SCHEMAS = {"Objectron": objectron_schema, "ARKitScenes": arkitscenes_schema}  # 
 
 _SPELLINGS = {"books": "book", "shoes": "shoe"}  # Omni3D's plurals of Objectron's own names
 _SQUARE = 1e-3  # focal lengths that differ by less make one; real phones stay below
-_CORNERS = np.array(
-    [(-1, -1, -1), (1, -1, -1), (1, 1, -1), (-1, 1, -1), (-1, -1, 1), (1, -1, 1), (1, 1, 1), (-1, 1, 1)]
-)
 
 
 @dataclass(kw_only=True)
@@ -195,54 +195,6 @@ def flip_scene(scene: Scene) -> Scene:
     if camera is not None:
         camera = replace(camera, center=(camera.width - camera.center[0], camera.center[1]))
     return replace(scene, camera=camera, extra=extra, objects=tuple(_flip_object(item) for item in scene.objects))
-
-
-def box_corners(
-    center: Sequence[float], dimensions: Sequence[float], rotation: Sequence[Sequence[float]]
-) -> Float[np.ndarray, "8 3"]:
-    """The corners of a box in `bbox3D_cam`'s order: the four at the near end of its z axis, then the far ones."""
-    width, height, length = dimensions
-    return _CORNERS * (length / 2, height / 2, width / 2) @ np.asarray(rotation, dtype=float).T + np.asarray(center)
-
-
-def save_omni3d(scenes: Sequence[Scene], path: Path, info: dict[str, Any] | None = None) -> None:
-    """Inverse of `load_omni3d`: one file, unknown values as -1. Raises SceneError for objects without a box.
-
-    Images are numbered anew where a scene has no `image_id`.
-    """
-    categories = {
-        name: index for index, name in enumerate(sorted({str(o.category) for s in scenes for o in s.objects}))
-    }
-    images, annotations = [], []
-    for index, scene in enumerate(scenes):
-        image_id = scene.extra.get("image_id", index)
-        camera = scene.camera
-        width, height = scene.extra.get("image_size") or ([camera.width, camera.height] if camera else [-1, -1])
-        matrix = scene.extra.get("K", -1)
-        if matrix == -1 and camera is not None:
-            matrix = [[camera.focal, 0.0, camera.center[0]], [0.0, camera.focal, camera.center[1]], [0.0, 0.0, 1.0]]
-        images.append({"id": image_id, "width": width, "height": height, "file_path": scene.image, "K": matrix})
-        for place, item in enumerate(scene.objects):
-            if item.category is None or item.location is None or item.dimensions is None:
-                raise SceneError(f"scenes[{index}].objects[{place}]: Omni3D needs category, location and dimensions.")
-            rotation = item.extra.get("R_cam")
-            annotations.append(
-                {
-                    "id": len(annotations),
-                    "image_id": image_id,
-                    "category_id": categories[item.category],
-                    "category_name": item.category,
-                    "valid3D": True,
-                    "center_cam": list(item.location),
-                    "dimensions": list(item.dimensions),
-                    "R_cam": rotation or -1,
-                    "bbox3D_cam": box_corners(item.location, item.dimensions, rotation).tolist() if rotation else -1,
-                    "visibility": item.extra.get("visibility", -1),
-                    "truncation": item.extra.get("truncation", -1),
-                }
-            )
-    rows = [{"id": index, "name": name} for name, index in categories.items()]
-    write_json({"info": info or {}, "images": images, "categories": rows, "annotations": annotations}, path)
 
 
 def _categories(rows: list[Any], schema: SceneSchema | None, where: str) -> dict[int, str]:

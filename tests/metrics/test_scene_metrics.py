@@ -1,13 +1,27 @@
 """The Jaccard index against a slow twin and by hand."""
 
+import math
 from itertools import permutations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kyvo.errors import SceneError
-from kyvo.metrics.scenes import CLEVR_TAUS, Criterion, jaccard, mean_jaccard, optimal_jaccard
+from kyvo.errors import ConfigError, SceneError
+from kyvo.metrics.scenes import (
+    ARKITSCENES,
+    CLEVR_TAUS,
+    OBJAWORLD,
+    OBJAWORLD_SHAPES,
+    OBJECTRON,
+    Criterion,
+    angle_difference,
+    criterion_for,
+    jaccard,
+    match_scene,
+    mean_jaccard,
+    optimal_jaccard,
+)
 from kyvo.scene.scene import Scene, SceneObject
 
 
@@ -137,3 +151,73 @@ def test_lists_of_different_length_are_refused():
 def test_an_object_without_location_is_refused():
     with pytest.raises(SceneError, match=r"objects\[0\].location is missing; the distance needs it"):
         jaccard(scene(SceneObject(shape="cube")), scene(thing(0.0)), tau=0.1)
+
+
+def bench(x, turn, *, z=0.2):
+    return SceneObject(shape="bench", location=(x, 0.0, z), pose=(0.0, 0.0, turn))
+
+
+def cup(x, *, category="cup", width=0.1):
+    return SceneObject(category=category, location=(x, 0.0, 1.0), dimensions=(width, 0.1, 0.1))
+
+
+def test_angles_go_around_the_circle():
+    assert angle_difference(3.1, -3.1) == pytest.approx(2 * math.pi - 6.2)
+    assert angle_difference(0.1, 2 * math.pi) == pytest.approx(0.1)
+    assert angle_difference(math.pi, 0.0) == pytest.approx(math.pi)
+    assert jaccard(scene(bench(0, 3.1)), scene(bench(0, -3.1)), tau=0.05, criterion=OBJAWORLD) == 1
+
+
+@pytest.mark.parametrize(
+    ("criterion", "predicted", "truth", "score"),
+    [
+        (OBJAWORLD, bench(0, 0.1), bench(0, 0.0), 1),
+        (OBJAWORLD, bench(0, 0.2), bench(0, 0.0), 0),
+        (OBJAWORLD, bench(0, 0.0, z=0.3), bench(0, 0.0), 0),
+        (OBJAWORLD_SHAPES, bench(0.4, 0.0, z=0.4), bench(0, 0.1), 1),
+        (OBJECTRON, cup(0), cup(0.1, width=0.24), 1),  # mean difference 0.14 / 3
+        (OBJECTRON, cup(0), cup(0.1, width=0.3), 0),
+        (OBJECTRON, cup(0), cup(0, category="shoe"), 0),
+        (ARKITSCENES, cup(0), cup(1.2, width=2.9), 1),
+        (ARKITSCENES, cup(0), cup(1.2, width=3.2), 0),
+    ],
+)
+def test_each_data_set_has_its_criterion(criterion, predicted, truth, score):
+    assert jaccard(scene(predicted), scene(truth), tau=criterion.taus[-1], criterion=criterion) == score
+
+
+def test_a_predicted_object_without_a_compared_field_matches_nothing():
+    truth = scene(bench(0, 0.0))
+    unposed = scene(SceneObject(shape="bench", location=(0.0, 0.0, 0.2)), SceneObject(shape="bench"))
+    match = match_scene(unposed, truth, taus=(0.25,), criterion=OBJAWORLD)
+    assert match.jaccard == match.optimal == (0.0,)
+    assert (match.extras, match.misses) == ([0, 1], [0])
+    assert match.nearest == ((0, 0, 0.0),)
+
+
+@given(predicted=crowded, truth=crowded)
+def test_matches_are_kept_and_add_up_to_the_index(predicted, truth):
+    match = match_scene(predicted, truth, taus=CLEVR_TAUS)
+    union = len(match.pairs) + len(match.misses) + len(match.extras)
+    assert match.jaccard[-1] == (len(match.pairs) / union if union else 1.0)
+    for i, j, distance in match.pairs:
+        assert slow_matches(predicted.objects[i], truth.objects[j], 0.25)
+        assert distance == pytest.approx(math.dist(predicted.objects[i].location[:2], truth.objects[j].location[:2]))
+
+
+@given(predicted=crowded, truth=crowded, seed=st.randoms(use_true_random=False))
+def test_the_optimal_index_rises_with_tau_and_ignores_the_order(predicted, truth, seed):
+    optimal = match_scene(predicted, truth, taus=CLEVR_TAUS).optimal
+    assert list(optimal) == sorted(optimal)
+    shuffled = scene(*seed.sample(predicted.objects, len(predicted)))
+    assert match_scene(shuffled, truth, taus=CLEVR_TAUS).optimal == optimal
+
+
+@given(truth=crowded)
+def test_the_truth_itself_is_perfect_under_the_best_matching(truth):
+    assert set(match_scene(truth, truth, taus=CLEVR_TAUS).optimal) == {1.0}
+
+
+def test_a_set_without_a_criterion_is_refused():
+    with pytest.raises(ConfigError, match="the paper has no criterion for 'mine'; known are clevr"):
+        criterion_for("mine")

@@ -1,0 +1,400 @@
+"""Omni3D's annotations, and detections in its form (Cube R-CNN's files as they are), as boxes or scenes.
+
+Detections are a list of rows with image_id, category_id, score, bbox (x, y, width, height) and bbox3D or center_cam,
+dimensions and pose: `omni_instances_results.json`, or `instances_predictions.pth`, whose categories are the model's own
+and need `category_meta.json` in a folder above. Scenes in the camera's frame are read as well; they have no rectangles
+(so no AP2D), and an object without `R_cam` is taken to stand along the camera's axes.
+
+Annotations are ignored, not dropped, as Omni3D does in its evaluation: see `IGNORED`. A detection of a picture or
+category that the annotations lack, or with a number that is missing or not finite, is left out and listed.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kyvo.data.omni3d import schema_word
+from kyvo.errors import ConfigError, SceneError
+from kyvo.evaluation.inputs import Items, clean_key, read_scenes
+from kyvo.evaluation.released import Row
+from kyvo.metrics.average_precision import Boxes
+from kyvo.metrics.boxes import Cuboids, cuboids_from_corners
+from kyvo.scene.files import read_json
+from kyvo.scene.scene import Scene, SceneObject
+from kyvo.scene.schema import SCHEMAS, load_schema
+
+HIDDEN = 1 / 3  # truncation from here on, visibility up to here: Cube R-CNN's test settings
+HEIGHTS = (0.05, 1.5)  # of a rectangle over the picture's height, exclusive
+IGNORED = (
+    "behind the camera, not valid3D, an extent that is not above 0, no lidar or segmentation point, depth_error > 0.5, "
+    "2D height at most 0.05 or at least 1.5 of the picture's, truncation >= 1/3, visibility <= 1/3"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotations:
+    """The truth of one Omni3D file."""
+
+    path: Path
+    keys: tuple[str, ...]  # of the pictures, `file_path` without its suffix
+    images: dict[Any, int]  # image_id -> picture
+    categories: dict[Any, int]  # category_id -> category
+    names: tuple[str, ...]  # of the categories
+    boxes: Boxes
+    has_rectangles: bool
+    excluded: tuple[dict[str, str], ...]
+
+
+def read_annotations(path: Path) -> Annotations:
+    """The boxes of an Omni3D file, those that its evaluation ignores marked.
+
+    Raises:
+        SceneError: the file as a whole is unusable, or a picture stands twice.
+    """
+    data = read_json(path)
+    for name in ("categories", "images", "annotations"):
+        if not isinstance(data, dict) or not isinstance(data.get(name), list):
+            raise SceneError(f"{path}: no list `{name}`; Omni3D's annotations have categories, images and annotations.")
+    places = [f"{path}: images[{index}]" for index in range(len(data["images"]))]
+    images = {
+        _field(row, "id", where): index for index, (row, where) in enumerate(zip(data["images"], places, strict=True))
+    }
+    keys = tuple(clean_key(str(row.get("file_path", row["id"]))) for row in data["images"])
+    if len(images) < len(keys) or len(set(keys)) < len(keys):
+        raise SceneError(f"{path}: a picture stands twice in `images`; remove one of the two.")
+    heights = [float(_field(row, "height", where)) for row, where in zip(data["images"], places, strict=True)]
+    places = [f"{path}: categories[{index}]" for index in range(len(data["categories"]))]
+    names = tuple(str(_field(row, "name", where)) for row, where in zip(data["categories"], places, strict=True))
+    categories = {
+        _field(row, "id", where): i for i, (row, where) in enumerate(zip(data["categories"], places, strict=True))
+    }
+    kept, excluded = _Rows(), []
+    for index, row in enumerate(data["annotations"]):
+        key = f"annotations[{index}]"
+        if not isinstance(row, dict):
+            raise SceneError(f"{path}: {key} is no object with named fields.")
+        if row.get("image_id") not in images or row.get("category_id") not in categories:
+            excluded.append({"key": key, "reason": "its picture or category is not in the file"})
+            continue
+        corners = _corners(row, "bbox3D_cam", "R_cam")
+        if isinstance(corners, str):
+            excluded.append({"key": key, "reason": corners})
+            continue
+        rectangle = _rectangle(row)
+        image = images[row["image_id"]]
+        kept.add(
+            key, image, categories[row["category_id"]], corners, rectangle, 1.0, _ignore(row, rectangle, heights[image])
+        )
+    boxes, bad = kept.boxes()
+    excluded += bad
+    return Annotations(
+        path=path,
+        keys=keys,
+        images=images,
+        categories=categories,
+        names=names,
+        boxes=boxes,
+        has_rectangles=bool(np.isfinite(boxes.rectangles).all()),
+        excluded=tuple(excluded),
+    )
+
+
+def is_detections(path: Path) -> bool:
+    """Whether a file holds detections in Omni3D's form rather than scenes."""
+    if path.suffix == ".pth":
+        return True
+    if path.suffix != ".json" or not path.is_file():
+        return False
+    with path.open(encoding="utf-8-sig") as file:
+        return file.read(64).lstrip().startswith("[")
+
+
+def read_detections(path: Path, truth: Annotations, *, confidence: float = 0.0) -> tuple[Boxes, list[dict[str, str]]]:
+    """The detections of a file, and those left out with their reasons; see the module.
+
+    Args:
+        path: a file of detections, or scenes in the camera's frame.
+        truth: names the pictures and categories.
+        confidence: leaves out detections of a lower score, as a choice and not listed.
+
+    Raises:
+        SceneError: the file as a whole is unusable.
+    """
+    if not is_detections(path):
+        return _scene_boxes(path, truth, confidence)
+    kept, excluded = _Rows(), []
+    for index, row in enumerate(_detection_rows(path)):
+        key = f"detections[{index}]"
+        if not isinstance(row, dict):
+            raise SceneError(f"{path}: {key} is no object with named fields; give Omni3D's form.")
+        score = row.get("score")
+        if not isinstance(score, int | float) or not math.isfinite(score):
+            excluded.append({"key": key, "reason": f"score is {score!r}"})
+        elif row.get("image_id") not in truth.images:
+            excluded.append({"key": key, "reason": f"the truth has no picture {row.get('image_id')!r}"})
+        elif row.get("category_id") not in truth.categories:
+            excluded.append({"key": key, "reason": f"the truth has no category {row.get('category_id')!r}"})
+        elif score >= confidence:
+            corners = _corners(row, "bbox3D", "pose")
+            if isinstance(corners, str):
+                excluded.append({"key": key, "reason": corners})
+                continue
+            rectangle = _numbers(row.get("bbox"), (4,))
+            kept.add(
+                key,
+                truth.images[row["image_id"]],
+                truth.categories[row["category_id"]],
+                corners,
+                rectangle,
+                score,
+                False,
+            )
+    boxes, bad = kept.boxes()
+    return boxes, excluded + bad
+
+
+def read_detected_scenes(path: Path, truth: Path, *, schema: str | None = None) -> Items[Scene]:
+    """Detections as scenes, keyed and named as `read_scenes` does the truth, with their scores as confidence.
+
+    Raises SceneError where the truth is not Omni3D's, or a file is unusable.
+    """
+    known = read_annotations(truth)
+    found, excluded = read_detections(path, known)
+    words = ()
+    if schema in SCHEMAS:
+        words = next((entry.words for entry in load_schema(schema).fields if entry.name == "category"), ())
+    objects: list[list[SceneObject]] = [[] for _ in known.keys]
+    for image, item in zip(
+        found.image, to_objects(found, [schema_word(name, words) for name in known.names]), strict=True
+    ):
+        objects[image].append(item)
+    scenes = {
+        key: Scene(
+            objects=tuple(objects[index]),
+            schema=schema or "omni3d",
+            frame="camera",
+            up_axis="-y",
+            units="m",
+            image=key,
+        )
+        for index, key in enumerate(known.keys)
+        if objects[index]
+    }
+    return Items(path=path, items=scenes, notes=tuple(f"{row['key']}: {row['reason']}" for row in excluded))
+
+
+def to_objects(boxes: Boxes, names: Sequence[str]) -> list[SceneObject]:
+    """Boxes as objects of scenes; `names` are those of the categories."""
+    return [
+        SceneObject(
+            category=names[int(category)],
+            location=tuple(center.tolist()),
+            dimensions=tuple(extent[::-1].tolist()),
+            confidence=float(min(max(score, 0.0), 1.0)),
+            extra={"R_cam": rotation.round(6).tolist()},
+        )
+        for category, center, extent, rotation, score in zip(
+            boxes.category,
+            boxes.cuboids.center,
+            boxes.cuboids.extent,
+            boxes.cuboids.rotation,
+            boxes.scores,
+            strict=True,
+        )
+    ]
+
+
+def released_objectron(path: Path) -> Items[Sequence[Row]] | None:
+    """The rows that the released Objectron script takes of an Omni3D file: all annotations. None for other files.
+
+    Detections by themselves have no names of pictures and categories, so they are refused.
+    """
+    if path.suffix != ".json" or not path.is_file():
+        return None
+    data = read_json(path)
+    if isinstance(data, list):
+        raise SceneError(f"{path}: `--protocol release` reads scenes; convert detections to scenes first.")
+    if not isinstance(data, dict) or "annotations" not in data:
+        return None
+    keys = {row["id"]: clean_key(str(row["file_path"])) for row in data["images"]}
+    rows: dict[str, Sequence[Row]] = {}
+    for row in data["annotations"]:
+        fields = {"category": row["category_name"], "center_cam": row["center_cam"], "dimensions": row["dimensions"]}
+        rows[keys[row["image_id"]]] = [*rows.get(keys[row["image_id"]], ()), fields]
+    return Items(path=path, items=rows)
+
+
+class _Rows:
+    """Rows that are collected one by one, then made into `Boxes`."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self.rows: list[tuple[int, int, np.ndarray, np.ndarray | None, float, bool]] = []
+
+    def add(
+        self,
+        key: str,
+        image: int,
+        category: int,
+        corners: np.ndarray,
+        rectangle: np.ndarray | None,
+        score: float,
+        ignored: bool,
+    ) -> None:
+        self.keys.append(key)
+        self.rows.append((image, category, corners, rectangle, score, ignored))
+
+    def boxes(self) -> tuple[Boxes, list[dict[str, str]]]:
+        """The boxes, and the rows left out as their corners are no box's."""
+        unknown = np.full(4, np.nan)
+        images, categories, corners, rectangles, scores, ignored = (
+            zip(*self.rows, strict=True) if self.rows else [()] * 6
+        )
+        cuboids, whole = cuboids_from_corners(np.asarray(corners, dtype=float).reshape(-1, 8, 3))
+        boxes = Boxes(
+            image=np.asarray(images, dtype=np.int64),
+            category=np.asarray(categories, dtype=np.int64),
+            cuboids=cuboids,
+            rectangles=np.asarray([unknown if row is None else row for row in rectangles], dtype=float).reshape(-1, 4),
+            scores=np.asarray(scores, dtype=float),
+            ignored=np.asarray(ignored, dtype=bool),
+        )
+        reason = "its corners are not those of a box, in Omni3D's order"
+        return boxes.take(whole), [{"key": self.keys[index], "reason": reason} for index in np.flatnonzero(~whole)]
+
+
+def _corners(row: dict[str, Any], name: str, turn: str) -> np.ndarray | str:
+    """The corners of a box from `name`, or else from centre, dimensions and rotation; or why there are none."""
+    corners = _numbers(row.get(name), (8, 3))
+    if corners is not None and not (corners == -1).all():
+        return corners
+    center, extent = (_numbers(row.get(field), (3,)) for field in ("center_cam", "dimensions"))
+    rotation = _numbers(row.get(turn), (3, 3))
+    if center is None or extent is None or rotation is None:
+        return f"{name} is no list of 8 finite corners, and center_cam, dimensions and {turn} are not all known"
+    return _cuboid(center, extent, rotation).corners()[0]
+
+
+def _cuboid(center: np.ndarray, dimensions: np.ndarray, rotation: np.ndarray) -> Cuboids:
+    """Of Omni3D's width, height and length, which lie along the box's z, y and x axes."""
+    return Cuboids(center=center[None], extent=dimensions[None, ::-1], rotation=rotation[None])
+
+
+def _field(row: Any, name: str, where: str) -> Any:
+    if not isinstance(row, dict) or not isinstance(row.get(name), int | float | str):
+        raise SceneError(f"{where}: has no {name}; Omni3D's form needs it.")
+    return row[name]
+
+
+def _numbers(value: Any, shape: tuple[int, ...]) -> np.ndarray | None:
+    try:
+        found = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        return None
+    return found if found.shape == shape and np.isfinite(found).all() else None
+
+
+def _rectangle(row: dict[str, Any]) -> np.ndarray | None:
+    """x, y, width, height: of what is visible where known, else of the whole box, else the annotated one."""
+    for name in ("bbox2D_trunc", "bbox2D_proj", "bbox2D_tight"):
+        sides = _numbers(row.get(name), (4,))
+        if sides is not None and not (sides == -1).all():
+            return np.r_[sides[:2], sides[2:] - sides[:2]]
+    return None
+
+
+def _ignore(row: dict[str, Any], rectangle: np.ndarray | None, height: float) -> bool:
+    truncation, visibility = row.get("truncation", -1), row.get("visibility", -1)
+    low, high = (share * height for share in HEIGHTS)
+    dimensions = _numbers(row.get("dimensions"), (3,))
+    return bool(
+        row.get("behind_camera", False)
+        or not row.get("valid3D", True)
+        or (dimensions is not None and (dimensions <= 0).any())
+        or row.get("lidar_pts", -1) == 0
+        or row.get("segmentation_pts", -1) == 0
+        or row.get("depth_error", -1) > 0.5
+        or (rectangle is not None and not low < rectangle[3] < high)
+        or (truncation >= 0 and truncation >= HIDDEN)
+        or 0 <= visibility <= HIDDEN
+    )
+
+
+def _detection_rows(path: Path) -> list[Any]:
+    if path.suffix == ".pth":
+        import pickle
+
+        import torch
+
+        try:
+            data = torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise SceneError(
+                f"{path}: holds more than plain data and is not loaded ({error}). "
+                "Give omni_instances_results.json, which Cube R-CNN writes beside it."
+            ) from error
+        rows = _flat(data, path)
+        ids = _model_categories(path)
+        return [{**row, "category_id": ids.get(row.get("category_id"))} for row in rows]
+    return _flat(read_json(path), path)
+
+
+def _flat(data: Any, path: Path) -> list[Any]:
+    """The detections of a list of them, or of a list of pictures with `instances` each."""
+    if not isinstance(data, list):
+        raise SceneError(f"{path}: a file of detections is a list; this is not.")
+    if not data or not isinstance(data[0], dict) or "instances" not in data[0]:
+        return data
+    seen = [row["image_id"] for row in data]
+    if len(set(seen)) < len(seen):
+        twice = next(image for image in seen if seen.count(image) > 1)
+        raise SceneError(f"{path}: the picture {twice!r} stands twice; remove one of the two.")
+    return [{"image_id": row["image_id"], **item} for row in data for item in row["instances"]]
+
+
+def _model_categories(path: Path) -> dict[Any, int]:
+    """The model's own number of a category -> Omni3D's id."""
+    for folder in list(path.absolute().parents)[:4]:
+        file = folder / "category_meta.json"
+        if file.is_file():
+            table = read_json(file)["thing_dataset_id_to_contiguous_id"]
+            return {number: int(identity) for identity, number in table.items()}
+    raise ConfigError(
+        f"{path}: its categories are the model's own; put the model's category_meta.json beside it, "
+        "or give omni_instances_results.json."
+    )
+
+
+def _scene_boxes(path: Path, truth: Annotations, confidence: float) -> tuple[Boxes, list[dict[str, str]]]:
+    source = read_scenes(path)
+    excluded = [{"key": key, "reason": fault} for key, fault in source.faults.items()]
+    words = {schema_word(name): index for index, name in enumerate(truth.names)}
+    words |= {schema_word(name, (name.rstrip("s"),)): index for index, name in enumerate(truth.names)}
+    places = {key: index for index, key in enumerate(truth.keys)}
+    kept, straight = _Rows(), 0
+    for key, scene in source.items.items():
+        if (scene.frame, scene.units) != ("camera", "m"):
+            raise SceneError(f"{path}: {key!r} is in the frame {scene.frame}, {scene.units}; boxes need camera, m.")
+        if key not in places:
+            excluded.append({"key": key, "reason": "the truth has no such picture"})
+            continue
+        for index, item in enumerate(scene.objects):
+            where = f"objects[{index}]"
+            if item.location is None or item.dimensions is None or item.category not in words:
+                excluded.append({"key": key, "reason": f"{where} lacks a place, dimensions or a known category"})
+                continue
+            score = 1.0 if item.confidence is None else item.confidence
+            rotation = _numbers(item.get("R_cam"), (3, 3))
+            straight += rotation is None
+            turn = np.eye(3) if rotation is None else rotation
+            if score >= confidence:
+                corners = _cuboid(np.asarray(item.location), np.asarray(item.dimensions), turn).corners()[0]
+                kept.add(f"{key}: {where}", places[key], words[item.category], corners, None, score, False)
+    if straight:
+        excluded.append({"key": path.name, "reason": f"{straight} objects without R_cam stand along the camera's axes"})
+    boxes, bad = kept.boxes()
+    return boxes, excluded + bad

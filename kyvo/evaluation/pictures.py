@@ -1,0 +1,273 @@
+"""Pictures against pictures: two folders -> `Results`; whole pictures, squares around objects, and re-recognition.
+
+A pair of two sizes, or with a file that cannot be read, is left out and listed. A prediction that is missing is too:
+there is no worst L2, so the share of true pictures that were compared stands beside the figures as `coverage`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kyvo.errors import ConfigError, ImageError
+from kyvo.evaluation.files import FilePairs, pair_files
+from kyvo.evaluation.inputs import Items
+from kyvo.evaluation.results import Figure, Results, mean_figure
+from kyvo.metrics.images import (
+    RELEASED,
+    STANDARD,
+    l2,
+    object_squares,
+    psnr,
+    released_l2,
+    released_ssim,
+    ssim,
+)
+from kyvo.metrics.scenes import Criterion, criterion_for, jaccard
+from kyvo.scene.scene import Camera, Scene
+from kyvo.scene.schema import clevr_camera
+from kyvo.tokenizers.pictures import read_picture
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+
+Pixels = np.ndarray  # uint8 [height, width, 3]
+Recogniser = Callable[[Sequence[Pixels]], Sequence[Scene]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Networks:
+    """Perceptual measures, each only where its weights were given; see `kyvo.metrics.perceptual`."""
+
+    lpips: Callable[[Pixels, Pixels], float] | None = None
+    likeness: Mapping[str, Callable[[Sequence[Pixels]], np.ndarray]] = field(default_factory=dict)  # "clip", "dino"
+    inception: Callable[[Sequence[Pixels]], np.ndarray] | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)  # measure -> name of its weights, for the protocol
+
+
+def load_networks(
+    *,
+    lpips_trunk: Path | None = None,
+    lpips_heads: Path | None = None,
+    lpips_net: str = "alex",
+    clip: Path | None = None,
+    dino: Path | None = None,
+    inception: Path | None = None,
+) -> Networks:
+    """The measures whose weights are given; without any, torch is not imported.
+
+    Raises:
+        ConfigError: one of LPIPS' two files is given without the other.
+        CheckpointError: a file or folder is missing, unreadable, or of another network.
+    """
+    if (lpips_trunk is None) != (lpips_heads is None):
+        raise ConfigError(
+            "LPIPS needs two files: torchvision's weights of the network (--lpips-trunk) and the layers of the package "
+            "lpips (--lpips-heads)."
+        )
+    if lpips_trunk is None and clip is None and dino is None and inception is None:
+        return Networks()
+    from kyvo.metrics import perceptual
+
+    sources = {"clip": clip, "dino": dino, "fid": inception}
+    named = {name: path.name for name, path in sources.items() if path is not None}
+    lpips = None
+    if lpips_trunk is not None and lpips_heads is not None:
+        lpips = perceptual.Lpips(trunk=lpips_trunk, heads=lpips_heads, net=lpips_net)
+        named["lpips"] = f"{lpips_net}: {lpips_trunk.name}, {lpips_heads.name}"
+    likeness = {}
+    if clip is not None:
+        likeness["clip"] = perceptual.clip_encoder(clip)
+    if dino is not None:
+        likeness["dino"] = perceptual.dino_encoder(dino)
+    return Networks(
+        lpips=lpips,
+        likeness=likeness,
+        inception=None if inception is None else perceptual.inception_encoder(inception),
+        sources=named,
+    )
+
+
+def evaluate_pictures(
+    predictions: Path,
+    truth: Path,
+    *,
+    released: bool = False,
+    scenes: Items[Scene] | None = None,
+    networks: Networks | None = None,
+    recognise: Recogniser | None = None,
+    recogniser: str = "",
+    schema: str | None = None,
+    seed: int = 0,
+) -> Results:
+    """SSIM, L2 and PSNR of pictures paired by name; with `scenes` also around each object, and re-recognised.
+
+    Args:
+        released: SSIM and L2 as the released scripts have them (grey; a true picture of another size is resized).
+        scenes: what the pictures show, by name.
+        networks: perceptual measures.
+        recognise: any recogniser, pictures -> scenes; its Jaccard against `scenes` is the re-recognition score, which
+            needs `scenes`. The score of the true pictures stands beside it: a recogniser errs on them as well.
+        recogniser: its name, for the protocol.
+        schema: whose criterion the scenes are compared by; by default their own.
+        seed: of the bootstrap.
+
+    Raises:
+        ConfigError: one of the two is no folder, or there are no scenes to re-recognise.
+        SceneError: the folders have no name in common.
+        ImageError: no pair can be compared; the message gives the first reason.
+    """
+    if recognise is not None and scenes is None:
+        raise ConfigError("the re-recognition score compares with the input scenes; pass --scenes.")
+    networks = networks or Networks()
+    files = pair_files(predictions, truth, suffixes=SUFFIXES)
+    excluded, items, features = list(files.excluded), [], _Features(networks)
+    for key, (our_path, true_path) in files.pairs.items():
+        try:
+            ours, theirs = read_picture(our_path), read_picture(true_path)
+            item = _compared(key, ours, theirs, released)
+        except ImageError as error:
+            excluded.append({"key": key, "reason": str(error)})
+            continue
+        excluded += _with_objects(item, ours, theirs, scenes)
+        if recognise is not None and scenes is not None and key in scenes.items:
+            found = recognise([ours, theirs])
+            criterion = criterion_for(schema or scenes.items[key].schema)
+            for name, scene in zip(("rerecognition", "rerecognition_truth"), found, strict=True):
+                item[name] = rerecognition(scene, scenes.items[key], criterion)
+        features.add(item, ours, theirs)
+        items.append(item)
+    if not items:
+        raise ImageError(
+            f"{predictions} and {truth}: no pair can be compared; the first reason: {excluded[0]['reason']}"
+        )
+    return Results(
+        kind="pictures",
+        protocol=_protocol(released, scenes, networks, recogniser if recognise else None, schema),
+        figures=_figures(items, files, features, seed),
+        inputs={**files.inputs, **({"scenes": scenes.describe()} if scenes else {})},
+        tables={"equal pictures": sum(item["psnr"] is None for item in items)},
+        items=items,
+        excluded=excluded,
+    )
+
+
+def rerecognition(found: Scene, given: Scene, criterion: Criterion) -> float:
+    """Jaccard of what a recogniser sees in a rendered picture against the scene it was rendered from, mean over taus.
+
+    The paper's index (arXiv 2506.08002), as `kyvo.metrics.scenes.jaccard` has it.
+    """
+    return float(np.mean([jaccard(found, given, tau=tau, criterion=criterion) for tau in criterion.taus]))
+
+
+def _compared(key: str, ours: Pixels, theirs: Pixels, released: bool) -> dict[str, Any]:
+    measures = (released_ssim, released_l2) if released else (ssim, l2)
+    likeness, error = (measure(ours, theirs) for measure in measures)
+    same_size = ours.shape == theirs.shape
+    decibels = psnr(ours, theirs) if same_size else None
+    return {
+        "key": key,
+        "score": likeness,
+        "ssim": likeness,
+        "l2": error,
+        "psnr": decibels if decibels is not None and np.isfinite(decibels) else None,
+    }
+
+
+def _with_objects(
+    item: dict[str, Any], ours: Pixels, theirs: Pixels, scenes: Items[Scene] | None
+) -> list[dict[str, str]]:
+    """Adds the squares' scores to `item`; what has none, with its reason."""
+    if scenes is None:
+        return []
+    scene = scenes.items.get(item["key"])
+    if scene is None:
+        why = scenes.faults.get(item["key"], "there is no scene of this name")
+        return [{"key": item["key"], "reason": f"only as a whole picture: {why}"}]
+    camera = _camera(scene, ours)
+    if camera is None or ours.shape != theirs.shape:
+        why = "the scene has no camera" if camera is None else "its pictures have two sizes"
+        return [{"key": item["key"], "reason": f"only as a whole picture: {why}"}]
+    rows = []
+    for square in object_squares(scene, camera):
+        mine, true = square.cut(ours), square.cut(theirs)
+        place = {"left": square.left, "top": square.top, "side": square.side}
+        rows.append({"object": square.index, **place, "ssim": ssim(mine, true), "l2": l2(mine, true)})
+    item["objects"] = rows
+    lost = len(scene) - len(rows)
+    return [{"key": item["key"], "reason": f"{lost} of {len(scene)} objects have no square in the picture"}] * (
+        lost > 0
+    )
+
+
+def _camera(scene: Scene, picture: Pixels) -> Camera | None:
+    height, width = picture.shape[:2]
+    if scene.camera is not None:
+        return scene.camera.resized(width, height)
+    return clevr_camera(width, height) if scene.schema == "clevr" and scene.frame == "world" else None
+
+
+class _Features:
+    """What the networks say, gathered picture by picture; only features stay in memory."""
+
+    def __init__(self, networks: Networks) -> None:
+        self._networks = networks
+        self._inception: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+
+    def add(self, item: dict[str, Any], ours: Pixels, theirs: Pixels) -> None:
+        if self._networks.lpips is not None and ours.shape == theirs.shape:
+            item["lpips"] = self._networks.lpips(ours, theirs)
+        for name, encode in self._networks.likeness.items():
+            from kyvo.metrics.perceptual import cosine
+
+            item[name] = float(cosine(encode([ours]), encode([theirs]))[0])
+        if self._networks.inception is not None:
+            for side, picture in zip(self._inception, (ours, theirs), strict=True):
+                side.append(self._networks.inception([picture])[0])
+
+    def fid(self) -> Figure | None:
+        """Without an interval: the distance of resampled sets is biased by the pictures that stand in them twice."""
+        if self._networks.inception is None:
+            return None
+        from kyvo.metrics.perceptual import frechet_distance
+
+        count = len(self._inception[0])
+        value = frechet_distance(*(np.stack(side) for side in self._inception)) if count > 1 else None
+        return Figure(name="fid", value=value, count=count)
+
+
+def _figures(items: Sequence[Mapping[str, Any]], files: FilePairs, features: _Features, seed: int) -> list[Figure]:
+    measured = ("ssim", "l2", "psnr", "lpips", "clip", "dino", "rerecognition", "rerecognition_truth")
+    found = []
+    for name in measured:
+        values = [item[name] for item in items if item.get(name) is not None]
+        if any(name in item for item in items):
+            found.append(mean_figure(name.replace("_truth", " of the truth"), values, seed=seed))
+    if any("objects" in item for item in items):
+        # pictures are resampled, not objects: those of one picture are not independent
+        with_objects = [item["objects"] for item in items if item.get("objects")]
+        for name in ("ssim", "l2"):
+            means = [float(np.mean([row[name] for row in rows])) for rows in with_objects]
+            weights = [len(rows) for rows in with_objects]
+            found.append(mean_figure(f"{name} around objects", means, seed=seed, weights=weights))
+    fid = features.fid()
+    num_truths = files.inputs["truth"]["items"]  # type: ignore[index]
+    coverage = Figure(name="coverage", value=len(items) / num_truths, count=num_truths)
+    return [*found, *([fid] if fid else []), coverage]
+
+
+def _protocol(
+    released: bool, scenes: Items[Scene] | None, networks: Networks, recogniser: str | None, schema: str | None
+) -> dict[str, Any]:
+    protocol: dict[str, Any] = dict(RELEASED if released else STANDARD)
+    if scenes is not None:
+        protocol["objects"] = (
+            "a square around each projected centre, 1.25 times its bounding sphere's diameter; SSIM and L2 in colour; "
+            "a CLEVR scene without a camera takes CLEVR's without jitter"
+        )
+    if recogniser:
+        protocol["rerecognition"] = f"{recogniser}; Jaccard in order, mean over taus" + (
+            f", {schema}" if schema else ""
+        )
+    return protocol | {f"{name} weights": source for name, source in networks.sources.items()}
