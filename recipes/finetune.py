@@ -175,13 +175,13 @@ class FinetuneRecipe(FTRecipeInterface):
         text = self.processor.text
         with torch.no_grad():
             table, head = self.model.tok_embeddings.table(), self.model.output.table()
-            positions = None if self.model.image_positions is None else self.model.image_positions.table()
+            places = None if self.model.places is None else self.model.places.table()
         save_llama(
             folder,
             self.model.state_dict(),
             table=table,
             head=head,
-            positions=positions,
+            places=places,
             size=self.model.size,
             bos_id=text.bos_id,
             eos_id=text.eos_id,
@@ -244,13 +244,16 @@ class FinetuneRecipe(FTRecipeInterface):
             self.end = self.step + max(1, args.decay_steps)
 
 
+WINDOW = 100  # steps; where harder data begins, some 30 of them compile for lengths not seen before
+
+
 class _Pace:
     """How fast the newest steps went. Medians over a full window, so that compiling and saving do not count."""
 
     def __init__(self) -> None:
         self.last = time.monotonic()
-        self.seconds: deque[float] = deque(maxlen=25)
-        self.rates: deque[float] = deque(maxlen=25)
+        self.seconds: deque[float] = deque(maxlen=WINDOW)
+        self.rates: deque[float] = deque(maxlen=WINDOW)
 
     def count(self, num_tokens: int) -> None:
         now = time.monotonic()

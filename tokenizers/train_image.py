@@ -8,68 +8,32 @@ sets the CPU threads.
 """
 
 import argparse
-import importlib
 import json
 import math
 import os
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from difflib import get_close_matches
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 import yaml
 from torch import Tensor
 
-from kyvo.data.dataset import open_set
-from kyvo.errors import CheckpointError, ConfigError, ImageError
-from kyvo.scene.files import scene_from_json
-from kyvo.scene.schema import SCHEMAS, SceneSchema
-from kyvo.tokenizers.image import ImageTokenizer, fit, to_pixels
-from kyvo.tokenizers.objects import ObjectHead, ObjectMaps, object_maps
-from kyvo.tokenizers.pictures import read_picture
+from kyvo.data.picture_sets import load_objects, load_pictures
+from kyvo.errors import CheckpointError, ConfigError
+from kyvo.scene.schema import SceneSchema
+from kyvo.tokenizers.adversarial import Adversary
+from kyvo.tokenizers.codebook import cluster_centres, code_use, effective_dimensions, even_scales
+from kyvo.tokenizers.image import ImageTokenizer, to_pixels
+from kyvo.tokenizers.objects import ObjectHead, ObjectMaps, fit_head
 from kyvo.tokenizers.quantize import DeadCodeRestart
+from kyvo.tokenizers.reconstruction import perceptual_loss, reconstruction_loss
+from kyvo.tokenizers.train_args import TrainArgs, build_model_config, schedule
 from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
 
 STATE_NAME = "training.pt"
-PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainArgs:
-    """The `train` section of the config."""
-
-    steps: int
-    batch_size: int = 16  # pictures
-    learning_rate: float = 1e-3  # its peak; cosine down to 2 % of it
-    warmup: float = 0.02  # share of the training
-    clip_grad_norm: float = 1.0
-    contrast_weight: float = 4.0  # extra weight of pixels that differ from their surroundings
-    edge_weight: float = 0.5  # of the difference of neighbouring pixels' differences
-    continuous: float = 0.0  # share of the training before the codebook comes in: encoder and decoder alone
-    commitment: float = 1.0  # weight of the quantizer's loss
-    object_weight: float = 0.0  # of reading the scene's objects from the codes; needs a set with scenes
-    patience: int = 100  # steps after which an unused code is restarted
-    restart_until: float = 0.8  # share of the training; codes move no more after it
-    held_out: int = 64  # pictures that measure PSNR and are never trained on
-    report_every: int = 50  # steps
-    checkpoint_minutes: float = 3.0
-    seed: int = 0
-    device: str = "cpu"
-
-    @classmethod
-    def from_config(cls, section: Mapping[str, Any]) -> "TrainArgs":
-        names = [field.name for field in fields(cls)]
-        for key in section.keys() - set(names):
-            close = get_close_matches(key, names, n=1)
-            hint = f"did you mean train.{close[0]}?" if close else f"known: {names}"
-            raise ConfigError(f"train.{key} is not a setting; {hint}")
-        return cls(**section)
 
 
 def main(argv: list[str] | None = None) -> Path:
@@ -90,7 +54,12 @@ def main(argv: list[str] | None = None) -> Path:
     pictures = load_pictures(options.data, width=model_config.width, height=model_config.height, limit=options.limit)
     if len(pictures) <= args.held_out:
         raise ConfigError(f"{options.data} has {len(pictures)} pictures and train.held_out is {args.held_out}.")
-    objects = load_objects(options.data, model_config, limit=options.limit) if args.object_weight else None
+    objects = None
+    if args.object_weight:
+        try:
+            objects = load_objects(options.data, model_config, limit=options.limit)
+        except ConfigError as error:
+            raise ConfigError(f"train.object_weight: {error} Give a set that has them, or set it to 0.") from error
     trainer = Trainer(model_config, args, pictures, objects=objects, minutes=options.minutes)
     options.out.mkdir(parents=True, exist_ok=True)
     if options.init:
@@ -124,12 +93,26 @@ class Trainer:
             schema, maps = objects
             self.held_out_maps, self.maps = maps[: args.held_out], maps[args.held_out :]
             self.head = ObjectHead(schema, embed_dim=config.embed_dim).to(args.device)
+        self.perceptual = None
+        if args.perceptual_weight:
+            self.perceptual = perceptual_loss(args.lpips_files).to(args.device)
+            print(f"perceptual loss: {self.perceptual.about}", file=sys.stderr)
         self.optimizer = torch.optim.AdamW(
             [*self.model.parameters(), *(self.head.parameters() if self.head else ())],
             lr=args.learning_rate,
             betas=(0.9, 0.95),
             weight_decay=0.0,
         )
+        self.adversary = None
+        if args.discriminator_weight:
+            self.adversary = Adversary(
+                weight=args.discriminator_weight,
+                learning_rate=args.learning_rate,
+                channels=args.discriminator_channels,
+                width=config.width,
+                height=config.height,
+                device=args.device,
+            )
         self.generator = torch.Generator().manual_seed(args.seed)
         self.restart = DeadCodeRestart(self.model.quantize, patience=args.patience, generator=self.generator)
         self.has_codes = False
@@ -155,19 +138,17 @@ class Trainer:
         if self.has_codes and self.head is not None:
             self.fit_head()
 
+    @torch.no_grad()
     def fit_head(self, *, num_pictures: int = 1920, steps: int = 300) -> None:
         """Learns to read the codes as they are: a head of random weights would first pull them anywhere."""
         assert self.head is not None
-        pictures, maps = self.pictures[:num_pictures], self.maps[:num_pictures]
-        with torch.no_grad(), torch.autocast(self.args.device, torch.bfloat16):
-            batches = [to_pixels(part).to(self.args.device) for part in pictures.split(self.args.batch_size)]
-            codes = torch.cat([self.model.encode(pixels).values.float() for pixels in batches])
-        optimizer = torch.optim.Adam(self.head.parameters(), lr=0.02)
-        for _ in range(steps):
-            chosen = torch.randint(len(codes), (min(128, len(codes)),), generator=self.generator)
-            optimizer.zero_grad()
-            self.head.loss(codes[chosen], maps[chosen].to(self.args.device)).backward()
-            optimizer.step()
+        with torch.autocast(self.args.device, torch.bfloat16):
+            batches = self.pictures[:num_pictures].split(self.args.batch_size)
+            codes = torch.cat([self.model.encode(self.to_device(part)).values.float() for part in batches])
+        fit_head(self.head, codes, self.maps[:num_pictures], steps=steps, generator=self.generator)
+
+    def to_device(self, pictures: Tensor) -> Tensor:
+        return to_pixels(pictures).to(self.args.device)
 
     @property
     def progress(self) -> float:
@@ -178,31 +159,33 @@ class Trainer:
         saved_at, reported_at = self.seconds, self.seconds
         last = self.seconds - time.monotonic()
         while self.progress < 1.0:
-            loss = self.train_step()
+            losses = self.train_step()
             self.seconds = last + time.monotonic()
             if self.step % self.args.report_every == 0 or self.progress >= 1.0:
                 steps = (self.step - 1) % self.args.report_every + 1
                 rate = steps * self.args.batch_size / (self.seconds - reported_at)
-                self.report(out, loss=loss, pictures_per_second=rate)
+                self.report(out, losses, pictures_per_second=rate)
                 reported_at = last + time.monotonic()  # the time of reporting is not that of training
             if self.seconds - saved_at >= 60 * self.args.checkpoint_minutes:
                 self.save(out / STATE_NAME)
                 saved_at = self.seconds
         self.save(out / STATE_NAME)
 
-    def train_step(self) -> float:
+    def train_step(self) -> dict[str, Tensor]:
+        """One step; returns its losses, "loss" the one the tokenizer was trained by."""
         args = self.args
         self.model.train()
         chosen = torch.randint(len(self.pictures), (args.batch_size,), generator=self.generator)
-        pixels = to_pixels(self.pictures[chosen]).to(args.device)
+        pixels = self.to_device(self.pictures[chosen])
         mirrored = torch.rand(args.batch_size, generator=self.generator) < 0.5
         pixels = torch.where(mirrored[:, None, None, None].to(args.device), pixels.flip(3), pixels)
 
         quantizes = self.progress >= args.continuous
         if quantizes and not self.has_codes:
             self.make_codebook()
+        rate = schedule(self.progress, warmup=args.warmup)
         for group in self.optimizer.param_groups:
-            group["lr"] = args.learning_rate * schedule(self.progress, warmup=args.warmup)
+            group["lr"] = args.learning_rate * rate
         # bf16 convolutions in plain NCHW layout are the fastest on CPUs that have them; channels_last is not.
         with torch.autocast(args.device, torch.bfloat16):
             latents = self.model.latents(pixels)
@@ -211,9 +194,15 @@ class Trainer:
             quantized = self.model.quantize(latents) if quantizes else None
             values = latents if quantized is None else quantized.values
             output = self.model.decode(values)
-        loss = reconstruction_loss(
-            output.float(), pixels, contrast_weight=args.contrast_weight, edge_weight=args.edge_weight
-        )
+        output, losses = output.float(), {}
+        loss = reconstruction_loss(output, pixels, contrast_weight=args.contrast_weight, edge_weight=args.edge_weight)
+        if self.perceptual is not None:
+            losses["perceptual"] = self.perceptual(output, pixels)
+            loss = loss + args.perceptual_weight * losses["perceptual"]
+        adversary = self.adversary if quantizes and self.step >= args.discriminator_start else None
+        if adversary is not None:
+            losses["adversarial"] = adversary.judge(output, loss, self.model.decoder.conv_out.weight)
+            loss = loss + losses["adversarial"]
         if self.head is not None:
             maps = self.maps[chosen].mirrored(mirrored).to(args.device)
             loss = loss + args.object_weight * self.head.loss(values.float(), maps)
@@ -224,42 +213,30 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), args.clip_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        if adversary is not None:
+            losses["discriminator"] = adversary.learn(pixels, output, schedule=rate)
         self.step += 1
-        return loss.item()
+        return {name: value.detach() for name, value in {"loss": loss, **losses}.items()}
 
     @torch.no_grad()
     def make_codebook(self, *, num_pictures: int = 960, rounds: int = 8) -> None:
-        """Puts the codes at the k-means centres of the latents, whose scales are evened out first.
-
-        Latents far from their mean are likelier first centres: most patches are floor and nearly alike.
-        """
-        pictures = self.pictures[:num_pictures]
-        batches = [to_pixels(part).to(self.args.device) for part in pictures.split(self.args.batch_size)]
+        """Puts the codes at the k-means centres of the latents, whose scales are evened out first."""
+        batches = self.pictures[:num_pictures].split(self.args.batch_size)
         with torch.autocast(self.args.device, torch.bfloat16):
-            maps = torch.cat([self.model.latents(pixels).float() for pixels in batches])
+            maps = torch.cat([self.model.latents(self.to_device(part)).float() for part in batches])
         latents = maps.permute(0, 2, 3, 1).flatten(0, 2)
         latents = latents @ self.even_scales(latents)
-        far = (latents - latents.mean(0)).square().sum(1).cpu()
         codes = self.model.quantize.embedding.weight
-        count = min(len(codes), len(latents))
-        centres = latents[torch.multinomial(far, count, generator=self.generator)]
-        for _ in range(rounds):
-            nearest = torch.cat([torch.cdist(part, centres).argmin(1) for part in latents.split(4096)])
-            sums = torch.zeros_like(centres).index_add_(0, nearest, latents)
-            sizes = torch.bincount(nearest, minlength=count)[:, None]
-            centres = torch.where(sizes > 0, sums / sizes.clamp(min=1), centres)
-        codes[:count] = centres
+        centres = cluster_centres(latents, count=len(codes), rounds=rounds, generator=self.generator)
+        codes[: len(centres)] = centres
         self.has_codes = True
 
     def even_scales(self, latents: Tensor) -> Tensor:
-        """Takes each principal axis of the latents [N, D] to the root of its scale; returns the matrix [D, D].
+        """Evens out the scales of the latents' [N, D] axes; returns the matrix [D, D] that does so.
 
-        The network computes the same: the two 1x1 convolutions around the codes take the matrix and its inverse. Colour
-        varies most, and k-means would spend all codes on it; evened out, shape and material get their share.
+        The network computes the same: the two 1x1 convolutions around the codes take the matrix and its inverse.
         """
-        spread, axes = torch.linalg.eigh(torch.cov(latents.T))
-        scale = (spread / spread.max()).clamp(min=1e-4) ** -0.25
-        matrix, inverse = axes * scale @ axes.T, axes / scale @ axes.T
+        matrix, inverse = even_scales(latents)
         before, after = self.model.quant_conv, self.model.post_quant_conv
         before.weight.copy_((matrix @ before.weight.flatten(1))[..., None, None])
         before.bias.copy_(matrix @ before.bias)
@@ -270,27 +247,26 @@ class Trainer:
         return matrix
 
     @torch.no_grad()
-    def report(self, out: Path, *, loss: float, pictures_per_second: float) -> None:
+    def report(self, out: Path, losses: dict[str, Tensor], *, pictures_per_second: float) -> None:
         self.model.eval()
-        pixels = to_pixels(self.held_out).to(self.args.device)
+        pixels = self.to_device(self.held_out)
         with torch.autocast(self.args.device, torch.bfloat16):
             latents = self.model.latents(pixels)
             quantized = self.model.quantize(latents)
             values = quantized.values if self.has_codes else latents
             output = self.model.decode(values).float().clamp(-1, 1)
         error = F.mse_loss(output, pixels).item()
-        share = torch.bincount(quantized.indices.flatten().cpu(), minlength=self.model.config.n_embed).float()
-        share = share / share.sum()
+        use = code_use(quantized.indices.flatten(1).cpu().numpy(), self.model.config.n_embed)
         line = {
             "step": self.step,
             "seconds": round(self.seconds, 1),
             "pictures_per_second": round(pictures_per_second, 1),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
-            "loss": loss,
+            **{name: value.item() for name, value in losses.items()},
             "psnr": round(10 * math.log10(4.0 / error), 2),  # dB; pixels span 2
             "latent_dimensions": round(effective_dimensions(latents), 1),
-            "codes_used_percent": round(100 * (share > 0).float().mean().item(), 1),
-            "perplexity": round(math.exp(-torch.xlogy(share, share).sum().item()), 1),
+            "codes_used_percent": round(100 * use.share_used, 1),
+            "perplexity": round(use.perplexity, 1),
         }
         if self.head is not None:
             scores = self.head.scores(values.float(), self.held_out_maps.to(self.args.device))
@@ -305,6 +281,7 @@ class Trainer:
             "config": asdict(self.model.config),
             "model": self.model.state_dict(),
             "head": self.head.state_dict() if self.head else None,
+            "adversary": self.adversary.state_dict() if self.adversary else None,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "idle_steps": self.restart.idle_steps,
@@ -319,93 +296,25 @@ class Trainer:
         if not path.is_file():
             raise CheckpointError(f"There is no {path} to resume from; start without --resume.")
         state = torch.load(path, map_location="cpu", weights_only=True)
-        if state["config"] != asdict(self.model.config):
+        if VQGANConfig(**state["config"]) != self.model.config:
             raise CheckpointError(f"{path} was trained with another model section; use its config or a new --out.")
         if (state["head"] is None) != (self.head is None):
             raise CheckpointError(f"{path} was trained {'with' if state['head'] else 'without'} train.object_weight.")
+        adversary = state.get("adversary")  # older states have none
+        if (adversary is None) != (self.adversary is None):
+            raise CheckpointError(
+                f"{path} was trained {'with' if adversary else 'without'} train.discriminator_weight."
+            )
         self.model.load_state_dict(state["model"])
         if self.head is not None:
             self.head.load_state_dict(state["head"])
+        if self.adversary is not None:
+            self.adversary.load_state_dict(adversary)
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
         self.restart.idle_steps = state["idle_steps"]
         self.has_codes = state["has_codes"]
         self.step, self.seconds = state["step"], state["seconds"]
-
-
-def reconstruction_loss(output: Tensor, target: Tensor, *, contrast_weight: float, edge_weight: float) -> Tensor:
-    """L1 + L2 that counts objects more than floor, plus the L1 of pixel-to-pixel differences.
-
-    A scene is mostly smooth floor; its few object pixels carry the information. A pixel's weight grows with how
-    far it is from the mean of its surroundings (17 px). [B, 3, H, W] each; weights average about 1.
-    """
-    surroundings = F.avg_pool2d(target, 17, stride=1, padding=8, count_include_pad=False)
-    contrast = (target - surroundings).abs().amax(1, keepdim=True)
-    weight = 1.0 + contrast_weight * contrast
-    weight = weight / weight.mean()
-    error = output - target
-    loss = (weight * (error.abs() + error.square())).mean()
-    edges = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
-    return loss + edge_weight * edges
-
-
-def effective_dimensions(latents: Tensor) -> float:
-    """How many dimensions the latents [B, D, h, w] really use: exp of the entropy of their variances' shares."""
-    flat = latents.float().permute(0, 2, 3, 1).flatten(0, 2)
-    share = torch.linalg.eigvalsh(torch.cov(flat.T)).clamp(min=0)
-    share = share / share.sum()
-    return math.exp(-torch.xlogy(share, share).sum().item())
-
-
-def schedule(progress: float, *, warmup: float) -> float:
-    """Linear warm-up, then a cosine down to 0.02. The first step is not at zero: it would be wasted."""
-    if progress < warmup:
-        return max(progress / warmup, 0.05)
-    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warmup) / (1 - warmup))))
-
-
-def build_model_config(section: Mapping[str, Any]) -> VQGANConfig:
-    """`_component_` names a function or dataclass of `kyvo.tokenizers.vqgan`; the rest are its keyword arguments."""
-    arguments = dict(section)
-    module, _, name = arguments.pop("_component_").rpartition(".")
-    if module != "kyvo.tokenizers.vqgan":
-        raise ConfigError(f"model._component_ is {module}.{name}; expected one of kyvo.tokenizers.vqgan.")
-    return getattr(importlib.import_module(module), name)(**arguments)
-
-
-def load_pictures(folder: Path, *, width: int, height: int, limit: int | None) -> Tensor:
-    """All pictures, fitted and decoded once into memory: uint8 [N, height, width, 3]."""
-    if any(folder.glob("*.arrow")):
-        data = open_set(folder)
-        column = data.select(range(min(limit or len(data), len(data))))["image"]
-        found = (np.asarray(image.convert("RGB")) for image in column)
-        count = len(column)
-    else:
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)[:limit]
-        found = (read_picture(path) for path in paths)
-        count = len(paths)
-    if count == 0:
-        raise ImageError(f"{folder} has no pictures; expected an Arrow set or files of {sorted(PICTURE_SUFFIXES)}.")
-    pictures = torch.empty((count, height, width, 3), dtype=torch.uint8)
-    for i, picture in enumerate(found):
-        pictures[i] = torch.from_numpy(fit(picture, width, height).copy())
-    return pictures
-
-
-def load_objects(folder: Path, config: VQGANConfig, *, limit: int | None) -> tuple[SceneSchema, ObjectMaps]:
-    """The schema of a set's scenes, and where their objects stand on the grid of codes."""
-    if not any(folder.glob("*.arrow")):
-        raise ConfigError(f"train.object_weight needs scenes, and {folder} is no Arrow set; give one, or set it to 0.")
-    data = open_set(folder)
-    rows = data.select(range(min(limit or len(data), len(data))))["scene"]
-    scenes = [scene_from_json(json.loads(row)) for row in rows]
-    if scenes[0].schema not in SCHEMAS:
-        raise ConfigError(
-            f"train.object_weight needs a schema that comes with Kyvo ({', '.join(SCHEMAS)}), the scenes of {folder} "
-            f"have {scenes[0].schema!r}; set it to 0."
-        )
-    schema = SCHEMAS[scenes[0].schema]()
-    return schema, object_maps(scenes, schema, rows=config.rows, columns=config.columns)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Mesh assets: a folder of GLB or OBJ files and an `assets.yaml` that says how each of them stands.
+"""Mesh assets: a folder of mesh files and an `assets.yaml` that says how each of them stands.
 
     assets:
       - {file: bench.glb, category: bench, up_axis: +y, scale: 1.0, resting_pose: [0, 0, 0]}
@@ -9,10 +9,7 @@ asset in memory stands upright with its box's centre at the origin. One that is 
 library's `faults`; the others go on.
 """
 
-import io
-import json
 import math
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,21 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import trimesh
 import yaml
-from jaxtyping import Float, Int, UInt8
-from PIL import Image
+from jaxtyping import Float
 from scipy.sparse import csr_matrix
-from trimesh.visual import ColorVisuals, TextureVisuals
-from trimesh.visual.material import PBRMaterial, SimpleMaterial
 
-from kyvo.errors import KyvoError
+from kyvo.data.mesh_files import AssetError, LooseMesh, read_mesh
 from kyvo.scene.scene import Vector
 
 INDEX = "assets.yaml"
 MIN_EXTENT, MAX_EXTENT = 0.05, 6.0  # longest side in scene units; CLEVR's floor is 6 wide
 SMOOTH_ANGLE = math.radians(40)  # edges sharper than this stay sharp when shaded
-UNTEXTURED = 0.6  # gray of a mesh that has no color, linear
 UP = {  # rows of the rotation that turns the file's up axis to +z
     "+x": ((0, 0, -1), (0, 1, 0), (1, 0, 0)),
     "-x": ((0, 0, 1), (0, 1, 0), (-1, 0, 0)),
@@ -45,21 +37,12 @@ UP = {  # rows of the rotation that turns the file's up axis to +z
 }
 
 
-class AssetError(KyvoError):
-    """A mesh file, or its row in the assets' YAML, that cannot be used."""
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Asset:
-    """A mesh as loose triangles: upright, in scene units, the centre of its box at the origin."""
+class Asset(LooseMesh):
+    """A mesh that stands upright, in scene units, the centre of its box at the origin."""
 
     name: str
     category: str
-    triangles: Float[np.ndarray, "faces 3 3"]
-    colors: Float[np.ndarray, "faces 3 3"]  # linear RGB in [0, 1] at each corner; multiplies the texture
-    uv: Float[np.ndarray, "faces 3 2"]  # (0, 0) is the texture's lower left corner
-    texture: Int[np.ndarray, " faces"]  # index into `textures`, -1 for none
-    textures: tuple[UInt8[np.ndarray, "height width 3"], ...] = ()  # sRGB
 
     @cached_property
     def extent(self) -> Vector:
@@ -171,38 +154,8 @@ def load_asset(
     """One mesh file as an upright asset. Raises AssetError with the file and the field that is wrong."""
     if up_axis not in UP:
         raise AssetError(f"up_axis: {up_axis!r} is no axis; known are {', '.join(UP)}.")
-    if not path.is_file():
-        raise AssetError(f"file: {path} does not exist.")
-    if path.suffix.lower() not in _LOST_TEXTURES:
-        raise AssetError(f"file: {path} is of no known kind; known are {', '.join(_LOST_TEXTURES)}.")
-    try:
-        lost = _LOST_TEXTURES[path.suffix.lower()](path)
-        meshes = [] if lost else trimesh.load_scene(str(path), process=False).dump()
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError, struct.error) as error:
-        # trimesh's readers raise all of these on files that are cut or damaged.
-        raise AssetError(f"file: {path} is not a readable {path.suffix} ({type(error).__name__}: {error}).") from error
-    if lost:
-        raise AssetError(f"file: {path}: texture: {lost}. Restore it, or export the mesh with its textures embedded.")
-    meshes = [mesh for mesh in meshes if isinstance(mesh, trimesh.Trimesh) and len(mesh.faces)]
-    if not meshes:
-        raise AssetError(f"file: {path}: faces: there are none; a triangle mesh is needed, not points or lines.")
-    parts, textures = [], []
-    for mesh in meshes:
-        vertices = np.asarray(mesh.vertices)
-        broken = int((~np.isfinite(vertices)).any(1).sum())
-        if broken:
-            raise AssetError(
-                f"file: {path}: vertices: {broken} of {len(vertices)} have a coordinate that is NaN or infinite. "
-                "Export the mesh anew."
-            )
-        colors, uv, texture = _surface(mesh)
-        index = -1
-        if texture is not None:
-            index = len(textures)
-            textures.append(texture)
-        parts.append((vertices[mesh.faces], colors[mesh.faces], uv[mesh.faces], np.full(len(mesh.faces), index)))
-    triangles, colors, uv, texture_index = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    triangles = triangles @ (rotation_matrix(resting_pose) @ np.array(UP[up_axis], dtype=float)).T * scale
+    read = read_mesh(path)
+    triangles = read.triangles @ (rotation_matrix(resting_pose) @ np.array(UP[up_axis], dtype=float)).T * scale
     low, high = triangles.min((0, 1)), triangles.max((0, 1))
     longest = float((high - low).max())
     if not MIN_EXTENT <= longest <= MAX_EXTENT:
@@ -215,10 +168,10 @@ def load_asset(
         name=name or path.stem,
         category=category,
         triangles=triangles - (low + high) / 2,
-        colors=colors,
-        uv=uv,
-        texture=texture_index,
-        textures=tuple(textures),
+        colors=read.colors,
+        uv=read.uv,
+        texture=read.texture,
+        textures=read.textures,
     )
 
 
@@ -246,97 +199,3 @@ def corner_normals(triangles: Float[np.ndarray, "faces 3 3"]) -> Float[np.ndarra
     total = csr_matrix((near[near], (pairs.row[near], other[near])), shape=(num_corners, len(triangles))) @ area
     total = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
     return total.reshape(-1, 3, 3)
-
-
-def to_linear(srgb: np.ndarray) -> np.ndarray:
-    """sRGB in [0, 1] -> linear light in [0, 1] (IEC 61966-2-1)."""
-    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-
-
-def _surface(
-    mesh: trimesh.Trimesh,
-) -> tuple[
-    Float[np.ndarray, "vertices 3"], Float[np.ndarray, "vertices 2"], UInt8[np.ndarray, "height width 3"] | None
-]:
-    """Linear colors and texture coordinates at the vertices, and the texture."""
-    visual = mesh.visual
-    colors = np.ones((len(mesh.vertices), 3))
-    uv = np.zeros((len(mesh.vertices), 2))
-    if isinstance(visual, ColorVisuals):
-        if visual.kind is None:
-            return colors * UNTEXTURED, uv, None
-        return np.asarray(visual.vertex_colors)[:, :3] / 255, uv, None  # glTF's are linear
-    assert isinstance(visual, TextureVisuals)
-    material = visual.material
-    if isinstance(material, PBRMaterial):
-        factor, image = material.baseColorFactor, material.baseColorTexture
-        if factor is not None:
-            colors = colors * np.asarray(factor)[:3] / 255
-    else:
-        assert isinstance(material, SimpleMaterial)
-        image = material.image
-        colors = colors * to_linear(np.asarray(material.diffuse)[:3] / 255)
-    if image is None or visual.uv is None:
-        return colors, uv, None
-    return colors, np.asarray(visual.uv, dtype=float), np.asarray(image.convert("RGB"))
-
-
-def _lost_gltf_texture(path: Path) -> str | None:
-    """What is wrong with the first base color picture of a glTF file that cannot be read; None when all can."""
-    data = path.read_bytes()
-    if path.suffix.lower() == ".gltf":
-        tree, chunk = json.loads(data), b""
-    else:
-        if data[:4] != b"glTF":
-            raise ValueError("it does not begin with glTF")
-        (size,) = struct.unpack_from("<I", data, 12)
-        tree, chunk = json.loads(data[20 : 20 + size]), data[28 + size :]
-    for number, material in enumerate(tree.get("materials", ())):
-        color = material.get("pbrMetallicRoughness", {}).get("baseColorTexture")
-        source = None if color is None else tree["textures"][color["index"]].get("source")
-        if source is None:
-            continue
-        image = tree["images"][source]
-        where = f"materials[{number}].baseColorTexture"
-        if "bufferView" in image and chunk:
-            view = tree["bufferViews"][image["bufferView"]]
-            start = view.get("byteOffset", 0)
-            lost = _lost_picture(chunk[start : start + view["byteLength"]])
-            if lost:
-                return f"{where} is embedded as image {source}, which is {lost}"
-        elif "uri" in image and not image["uri"].startswith("data:"):
-            lost = _lost_picture(path.parent / image["uri"])
-            if lost:
-                return f"{where} names {image['uri']}, which is {lost}"
-    return None
-
-
-def _lost_obj_texture(path: Path) -> str | None:
-    """As `_lost_gltf_texture`, for the material files of an OBJ and the pictures that they name."""
-    for line in path.read_text(errors="replace").splitlines():
-        if not line.startswith("mtllib "):
-            continue
-        materials = path.parent / line.split(maxsplit=1)[1].strip()
-        if not materials.is_file():
-            return f"mtllib names {materials.name}, which is missing"
-        for row in materials.read_text(errors="replace").splitlines():
-            if row.strip().startswith("map_Kd "):
-                picture = row.split()[-1]
-                lost = _lost_picture(path.parent / picture)
-                if lost:
-                    return f"map_Kd of {materials.name} names {picture}, which is {lost}"
-    return None
-
-
-def _lost_picture(source: Path | bytes) -> str | None:
-    if isinstance(source, Path) and not source.is_file():
-        return "missing"
-    try:
-        with Image.open(source if isinstance(source, Path) else io.BytesIO(source)) as picture:
-            picture.verify()
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on broken pictures
-        return f"no readable picture ({error})"
-    return None
-
-
-_LOST_TEXTURES = {".glb": _lost_gltf_texture, ".gltf": _lost_gltf_texture, ".obj": _lost_obj_texture}

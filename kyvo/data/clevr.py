@@ -18,10 +18,10 @@ from kyvo.data.solids import SceneBatch
 from kyvo.errors import ConfigError, SceneError
 from kyvo.scene.relations import directions, relationships
 from kyvo.scene.scene import Camera, Scene, SceneObject, Vector
-from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_RADIUS, clevr_camera
+from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_COLORS, CLEVR_RADIUS, clevr_camera
 
 SHAPES = ("cube", "sphere", "cylinder")  # in the ray tracer's order, as are the colors
-COLORS = ("gray", "red", "blue", "green", "brown", "purple", "cyan", "yellow")
+COLORS = tuple(CLEVR_COLORS)
 MATERIALS = ("rubber", "metal")
 RENDERERS = ("raytracer", "blender")
 MAX_TRIES = 50  # places tried for one object before the scene is begun again

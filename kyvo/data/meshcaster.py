@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from kyvo.data.assets import Asset, rotation_matrix, to_linear
+from kyvo.data.assets import Asset, rotation_matrix
+from kyvo.data.mesh_files import to_linear
 from kyvo.extras import import_open3d
 from kyvo.scene.scene import Camera, Vector
 
@@ -134,7 +135,7 @@ class _Caster:
             bent /= np.maximum(np.linalg.norm(bent, axis=1, keepdims=True), 1e-9)
             # Meshes are seen from both sides: some are open, and some are wound the wrong way round.
             normal[here] = np.where((bent * rays[here]).sum(1, keepdims=True) > 0, -bent, bent)
-            albedo[here] = _albedo(item.asset, faces, weights)
+            albedo[here] = surface_color(item.asset, faces, weights)
         lit = np.zeros(len(rays))
         facing = np.clip(normal @ sun, 0, None)
         ask = np.flatnonzero(met & (facing > 0))
@@ -148,7 +149,7 @@ class _Caster:
         return color.reshape(camera.height, camera.width, 3)
 
 
-def _albedo(asset: Asset, faces: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def surface_color(asset: Asset, faces: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Linear color of the surface at these places: the corners' colors times the texture."""
     color = (asset.colors[faces] * weights).sum(1)
     uv = (asset.uv[faces] * weights).sum(1)

@@ -17,7 +17,8 @@ from trimesh.exchange.gltf import export_glb
 from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
-from kyvo.data.assets import INDEX, Asset, AssetError, AssetLibrary, to_linear
+from kyvo.data.assets import INDEX, Asset, AssetError, AssetLibrary
+from kyvo.data.mesh_files import to_linear
 
 Triangles = Float[np.ndarray, "faces 3 3"]
 Color = tuple[int, int, int]  # sRGB, 0 to 255

@@ -15,6 +15,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from kyvo.data.solids import NOTHING, SceneBatch, length, nearest, normals, pairs_from_point, pairs_from_surfaces
+from kyvo.scene.schema import CLEVR_COLORS
 
 FARTHEST = 60.0  # where rays at or above the horizon end
 
@@ -29,13 +30,7 @@ HIGHLIGHT = (0.02, 10.0)  # their strength
 METAL_DIFFUSE, METAL_MIRROR = 0.15, 0.75
 RUBBER_DIFFUSE = 0.94
 
-# gray, red, blue, green, brown, purple, cyan, yellow, as in CLEVR's properties; sRGB
-COLORS = (
-    (87, 87, 87), (173, 35, 35), (42, 75, 215), (29, 105, 20),
-    (129, 74, 25), (129, 38, 192), (41, 208, 208), (255, 238, 51),
-)  # fmt: skip
-
-ALBEDO = tuple(tuple(value / 255 for value in color) for color in COLORS)  # read as linear, as the original does
+ALBEDO = tuple(tuple(value / 255 for value in color) for color in CLEVR_COLORS.values())
 
 
 @torch.inference_mode()

@@ -30,7 +30,7 @@ class SceneBatch:
 
     shape: Int[Tensor, "batch objects"]  # CUBE, SPHERE or CYLINDER
     radius: Float[Tensor, "batch objects"]  # of the sphere; half the side of the cube; both of the cylinder
-    color: Int[Tensor, "batch objects"]  # index into COLORS
+    color: Int[Tensor, "batch objects"]  # place in CLEVR_COLORS
     metal: Bool[Tensor, "batch objects"]  # mirror-like metal, else rubber
     position: Float[Tensor, "batch objects 3"]  # centre
     rotation: Float[Tensor, "batch objects"]  # about z, radians

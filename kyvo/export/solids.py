@@ -28,16 +28,11 @@ from trimesh.visual.color import srgb_to_linear
 from kyvo.errors import SceneError
 from kyvo.scene.files import object_to_json
 from kyvo.scene.scene import Camera, Scene, SceneObject
-from kyvo.scene.schema import CLEVR_RADIUS
+from kyvo.scene.schema import CLEVR_COLORS, CLEVR_RADIUS
 
 Matrix = Float[np.ndarray, "3 3"]
 Meshes = Mapping[int, trimesh.Trimesh]  # index of an object -> its mesh
 
-# CLEVR's. Its renderer reads these bytes as linear light, and a file that does so too looks like its pictures.
-COLORS = {
-    "gray": (87, 87, 87), "red": (173, 35, 35), "blue": (42, 75, 215), "green": (29, 105, 20),
-    "brown": (129, 74, 25), "purple": (129, 38, 192), "cyan": (41, 208, 208), "yellow": (255, 238, 51),
-}  # fmt: skip
 SURFACES = {"metal": (1.0, 0.25), "rubber": (0.0, 0.7)}  # metallic and roughness
 PLAIN = (0.0, 0.8)  # of any other material
 SEGMENTS = 64  # around a cylinder
@@ -171,8 +166,8 @@ def object_label(item: SceneObject) -> str:
 
 def linear_color(item: SceneObject) -> tuple[float, float, float]:
     """Linear RGB: of CLEVR's word, else of CSS's; without a color, one that goes with the category or shape."""
-    if item.color in COLORS:
-        red, green, blue = COLORS[item.color]
+    if item.color in CLEVR_COLORS:
+        red, green, blue = CLEVR_COLORS[item.color]
         return red / 255, green / 255, blue / 255
     try:
         srgb = np.array(ImageColor.getrgb(item.color or "")[:3]) / 255

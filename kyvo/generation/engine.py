@@ -27,8 +27,8 @@ class Decoded:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ImagePlaces:
-    """What a model that was trained with image positions adds to the embedding of image codes."""
+class PlaceVectors:
+    """What a model that was trained with places adds to the embedding of ids that have one."""
 
     vectors: Float[Tensor, "places dim"]
     places: Callable[[Sequence[int]], np.ndarray]  # `SequenceBuilder.places`
@@ -73,7 +73,7 @@ def decode(
     prompts: Sequence[Sequence[int]],
     grammars: Sequence[Grammar],
     *,
-    image_places: ImagePlaces | None = None,
+    places: PlaceVectors | None = None,
 ) -> list[Decoded]:
     """Completes every prompt greedily within its grammar.
 
@@ -81,7 +81,7 @@ def decode(
         model: a folded model; its weights decide, the grammar only removes what cannot come.
         prompts: ids of each row, without padding; lengths may differ.
         grammars: one a row; rows may share one.
-        image_places: of a model that was trained with image positions.
+        places: of a model that was trained with them.
     """
     rows = [_Row(prompt, grammar) for prompt, grammar in zip(prompts, grammars, strict=True)]
     active = [row for row in rows if not row.done]
@@ -92,8 +92,8 @@ def decode(
         ids, valid, positions = _pad(active, model.device)
         seen = torch.cat([seen, valid], dim=1)
         embedded = model.get_input_embeddings()(ids)
-        if image_places is not None:
-            embedded = embedded + place_vectors(image_places.vectors, _places(active, image_places, ids))
+        if places is not None:
+            embedded = embedded + place_vectors(places.vectors, _places(active, places, ids))
         hidden = model.model(
             inputs_embeds=embedded, attention_mask=seen, position_ids=positions, past_key_values=cache, use_cache=True
         ).last_hidden_state[:, -1]
@@ -125,13 +125,13 @@ def _pad(rows: list[_Row], device: torch.device) -> tuple[Tensor, Tensor, Tensor
     return ids.to(device), valid.to(device), positions.to(device)
 
 
-def _places(rows: list[_Row], image_places: ImagePlaces, ids: Tensor) -> Tensor:
+def _places(rows: list[_Row], places: PlaceVectors, ids: Tensor) -> Tensor:
     """Places of the pending ids, int64 [rows, width]; -1 for padding."""
-    places = np.full(ids.shape, -1, dtype=np.int64)
+    found = np.full(ids.shape, -1, dtype=np.int64)
     for index, row in enumerate(rows):
         count = len(row.pending)
-        places[index, ids.shape[1] - count :] = image_places.places([*row.seen, *row.pending])[-count:]
-    return torch.from_numpy(places).to(ids.device)
+        found[index, ids.shape[1] - count :] = places.places([*row.seen, *row.pending])[-count:]
+    return torch.from_numpy(found).to(ids.device)
 
 
 class _Masks:

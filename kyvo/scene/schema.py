@@ -19,6 +19,10 @@ from kyvo.scene.scene import Camera, Scene, SceneObject, Vector
 
 CLEVR_FOCAL = 35 / 32  # focal length over picture width: Blender's 35 mm lens on a 32 mm sensor
 CLEVR_RADIUS = {"large": 0.7, "small": 0.35}  # of a sphere, or half the side of a cube
+CLEVR_COLORS = {  # bytes that CLEVR's renderer reads as linear light
+    "gray": (87, 87, 87), "red": (173, 35, 35), "blue": (42, 75, 215), "green": (29, 105, 20),
+    "brown": (129, 74, 25), "purple": (129, 38, 192), "cyan": (41, 208, 208), "yellow": (255, 238, 51),
+}  # fmt: skip
 CLEVR_CAMERA: Vector = (7.48113, -6.50764, 5.34367)  # before its jitter of +-0.5 an axis; it looks at the origin
 
 
@@ -289,7 +293,7 @@ def clevr_schema(granularity: float = 0.05) -> SceneSchema:
             Field(
                 name="color",
                 marker="[COLOR]",
-                words=("gray", "red", "blue", "green", "brown", "purple", "cyan", "yellow"),
+                words=tuple(CLEVR_COLORS),
             ),
             Field(name="material", marker="[MATERIAL]", words=("rubber", "metal")),
             Field(name="shape", marker="[SHAPE]", words=("cube", "sphere", "cylinder")),

@@ -1,24 +1,24 @@
 """The image tokenizer: uint8 pictures <-> codes, and its folder on disk.
 
 A folder holds `image_tokenizer.safetensors` (tensor names of taming-transformers) and `image_tokenizer.json`
-(the `VQGANConfig` and the hash of the weights, by which a model knows that it was trained on these very codes).
+(the `VQGANConfig`, quantizer included, and the hash of the weights, by which a model knows that it was trained on these
+very codes).
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from pickle import UnpicklingError
 
 import numpy as np
 import torch
-import yaml
 from PIL import Image
 from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 
-from kyvo.errors import CheckpointError, ConfigError, ImageError
+from kyvo.errors import CheckpointError, ImageError
+from kyvo.tokenizers.taming import read_taming
 from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
 
 WEIGHTS_NAME = "image_tokenizer.safetensors"
@@ -141,44 +141,8 @@ class ImageTokenizer:
 
     @classmethod
     def from_taming(cls, config: Path | str, checkpoint: Path | str) -> "ImageTokenizer":
-        """Reads taming-transformers' `project.yaml` and `last.ckpt` (a plain VQModel)."""
-        section = yaml.safe_load(Path(config).read_text(encoding="utf-8"))["model"]
-        target = section.get("target", "")
-        if not target.endswith(".VQModel"):
-            raise ConfigError(f"{config}: model.target is {target!r}; only taming.models.vqgan.VQModel can be read.")
-        params = section["params"]
-        network = params["ddconfig"]
-        size = network["resolution"]
-        model = VQGAN(
-            VQGANConfig(
-                width=size,
-                height=size,
-                embed_dim=params["embed_dim"],
-                n_embed=params["n_embed"],
-                **{key: network[key] for key in _TAMING_KEYS},
-            )
-        )
-        try:
-            with torch.serialization.safe_globals(_LIGHTNING_NAMES):
-                state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-        except UnpicklingError as error:
-            raise CheckpointError(
-                f"{checkpoint} holds more than tensors and plain values, and is not read for safety: {error}"
-            ) from error
-        model.load_taming(state)
-        return cls(model)
-
-
-_TAMING_KEYS = ("ch", "ch_mult", "num_res_blocks", "attn_resolutions", "in_channels", "out_ch", "z_channels")
-
-
-class _LightningCallback:
-    """Stands for a class that the published checkpoints use as a dictionary key, so that Lightning is not needed."""
-
-
-_LIGHTNING_NAMES: list[Callable | tuple[Callable, str]] = [
-    (_LightningCallback, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint")
-]
+        """Reads taming-transformers' `project.yaml` and `last.ckpt` (see kyvo/tokenizers/taming.py)."""
+        return cls(read_taming(config, checkpoint))
 
 
 def _as_array(picture: np.ndarray | Image.Image) -> np.ndarray:

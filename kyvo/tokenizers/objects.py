@@ -130,3 +130,21 @@ class ObjectHead(nn.Module):
             score[name] = (logits.argmax(1) == target)[maps.present].float().mean().item()
         error = (offsets - maps.offsets).movedim(1, -1)[maps.present]
         return score | {"offset_cells": error.abs().mean().item()}
+
+
+@torch.enable_grad()
+def fit_head(
+    head: ObjectHead,
+    codes: Float[Tensor, "batch dim rows columns"],
+    maps: ObjectMaps,
+    *,
+    steps: int,
+    generator: torch.Generator,
+) -> None:
+    """Trains the head alone on codes as they are, 128 random pictures a step."""
+    optimizer = torch.optim.Adam(head.parameters(), lr=0.02)
+    for _ in range(steps):
+        chosen = torch.randint(len(codes), (min(128, len(codes)),), generator=generator)
+        optimizer.zero_grad()
+        head.loss(codes[chosen], maps[chosen].to(codes.device)).backward()
+        optimizer.step()

@@ -1,8 +1,9 @@
-"""A learned codebook: vectors <-> the index of the nearest code, and the care that keeps its codes in use.
+"""A learned codebook: latent vectors <-> indices of codes, and the care that keeps its codes in use.
 
-The quantizer is VQ-VAE's (https://arxiv.org/abs/1711.00937, equation 3) under the tensor name taming-transformers
-gives it (`embedding.weight`). `DeadCodeRestart` is training-only state and is kept out of the module, so that a
-tokenizer's weights have exactly taming's names.
+Two quantizers choose a code, each under the tensor names that taming-transformers gives it: the nearest one, as in
+VQ-VAE (https://arxiv.org/abs/1711.00937, equation 3), or the one a projection scores highest, as its Gumbel-softmax
+models were trained (https://arxiv.org/abs/1611.01144). `DeadCodeRestart` and `MovingAverage` are training-only state
+and are kept out of the modules, so that a tokenizer's weights have exactly taming's names.
 """
 
 from typing import NamedTuple
@@ -48,8 +49,36 @@ class VectorQuantizer(nn.Module):
         distances = torch.addmm(codes.square().sum(1), flat, codes.T, alpha=-2.0)
         return distances.argmin(1).reshape(vectors.shape[:-1])
 
+    def choose(self, latents: Float[Tensor, "batch dim height width"]) -> Int[Tensor, "batch height width"]:
+        return self.nearest(latents.permute(0, 2, 3, 1).float())
+
     def lookup(self, indices: Int[Tensor, "batch height width"]) -> Float[Tensor, "batch dim height width"]:
         return self.embedding(indices).permute(0, 3, 1, 2).contiguous()
+
+
+class GumbelQuantizer(nn.Module):
+    """Scores every code by a 1x1 convolution of the latents; the highest is chosen. For inference only.
+
+    taming adds Gumbel noise to the scores in evaluation too, so that its codes differ from call to call; without it
+    a picture has one row of codes, the likeliest.
+    """
+
+    def __init__(self, *, n_embed: int, embed_dim: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(embed_dim, n_embed, 1)
+        self.embed = nn.Embedding(n_embed, embed_dim)
+
+    @property
+    def embedding(self) -> nn.Embedding:
+        """The codebook, by the name that `VectorQuantizer` has for it."""
+        return self.embed
+
+    @torch.no_grad()
+    def choose(self, latents: Float[Tensor, "batch dim height width"]) -> Int[Tensor, "batch height width"]:
+        return self.proj(latents).argmax(1)
+
+    def lookup(self, indices: Int[Tensor, "batch height width"]) -> Float[Tensor, "batch dim height width"]:
+        return self.embed(indices).permute(0, 3, 1, 2).contiguous()
 
 
 class DeadCodeRestart:
@@ -82,3 +111,30 @@ class DeadCodeRestart:
         """Notes which codes the batch chose."""
         self.idle_steps += 1
         self.idle_steps[indices.unique()] = 0
+
+
+class MovingAverage:
+    """Moves codes to the running mean of the latents that chose them, in place of a gradient.
+
+    With N the running count of a code e, and n latents x of a step that chose it, N <- decay N + (1 - decay) n and
+    e <- e + (1 - decay) (sum of x - n e) / N: the averages of VQ-VAE (https://arxiv.org/abs/1711.00937, appendix A.1),
+    whose running sum is N e and needs no place of its own. So a code that is put elsewhere takes its past with it.
+    """
+
+    def __init__(self, quantizer: VectorQuantizer, *, decay: float) -> None:
+        self.quantizer = quantizer
+        self.decay = decay
+        self.counts = torch.zeros_like(quantizer.embedding.weight[:, 0])  # [n_embed]
+
+    @torch.no_grad()
+    def after(
+        self, latents: Float[Tensor, "batch dim height width"], indices: Int[Tensor, "batch height width"]
+    ) -> None:
+        """Takes in the latents of a step, and the codes that they chose."""
+        codes = self.quantizer.embedding.weight
+        flat, chosen = latents.permute(0, 2, 3, 1).reshape(-1, latents.shape[1]).float(), indices.flatten()
+        found = torch.bincount(chosen, minlength=len(codes)).float()
+        sums = torch.zeros_like(codes).index_add_(0, chosen, flat)
+        self.counts = self.decay * self.counts + (1 - self.decay) * found
+        change = (sums - found[:, None] * codes) * (1 - self.decay)
+        codes += change / self.counts.clamp(min=torch.finfo(codes.dtype).tiny)[:, None]

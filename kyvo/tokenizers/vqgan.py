@@ -12,7 +12,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kyvo.errors import CheckpointError, ConfigError, ImageError
-from kyvo.tokenizers.quantize import Quantized, VectorQuantizer
+from kyvo.tokenizers.quantize import GumbelQuantizer, Quantized, VectorQuantizer
+
+QUANTIZERS = ("nearest", "gumbel")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,7 @@ class VQGANConfig:
     in_channels: int = 3
     out_ch: int = 3
     beta: float = 0.25  # weight of the commitment loss
+    quantizer: str = "nearest"  # one of QUANTIZERS; "gumbel" is read from published weights and not trained here
 
     def __post_init__(self) -> None:
         # YAML and JSON hand over lists; a frozen value must hash and compare.
@@ -38,6 +41,8 @@ class VQGANConfig:
         object.__setattr__(self, "attn_resolutions", tuple(self.attn_resolutions))
         if self.ch % 32:
             raise ConfigError(f"ch is {self.ch}; group normalisation needs a multiple of 32.")
+        if self.quantizer not in QUANTIZERS:
+            raise ConfigError(f"quantizer is {self.quantizer!r}; known are {', '.join(QUANTIZERS)}.")
         if self.width % self.factor or self.height % self.factor:
             raise ConfigError(
                 f"{self.width}x{self.height} px cannot be halved {len(self.ch_mult) - 1} times: "
@@ -106,7 +111,11 @@ class VQGAN(nn.Module):
         self.config = config
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
-        self.quantize = VectorQuantizer(n_embed=config.n_embed, embed_dim=config.embed_dim, beta=config.beta)
+        self.quantize: VectorQuantizer | GumbelQuantizer
+        if config.quantizer == "gumbel":
+            self.quantize = GumbelQuantizer(n_embed=config.n_embed, embed_dim=config.embed_dim)
+        else:
+            self.quantize = VectorQuantizer(n_embed=config.n_embed, embed_dim=config.embed_dim, beta=config.beta)
         self.quant_conv = nn.Conv2d(config.z_channels, config.embed_dim, 1)
         self.post_quant_conv = nn.Conv2d(config.embed_dim, config.z_channels, 1)
 
@@ -121,14 +130,15 @@ class VQGAN(nn.Module):
         return self.quant_conv(self.encoder(pixels))
 
     def encode(self, pixels: Float[Tensor, "batch 3 height width"]) -> Quantized:
+        """What training needs; a "gumbel" tokenizer has only `encode_codes`."""
+        assert isinstance(self.quantize, VectorQuantizer)
         return self.quantize(self.latents(pixels))
 
     def decode(self, values: Float[Tensor, "batch dim rows columns"]) -> Float[Tensor, "batch 3 height width"]:
         return self.decoder(self.post_quant_conv(values))
 
     def encode_codes(self, pixels: Float[Tensor, "batch 3 height width"]) -> Int[Tensor, "batch codes"]:
-        latents = self.latents(pixels).permute(0, 2, 3, 1).float()
-        return self.quantize.nearest(latents).flatten(1)
+        return self.quantize.choose(self.latents(pixels)).flatten(1)
 
     def decode_codes(self, codes: Int[Tensor, "batch codes"]) -> Float[Tensor, "batch 3 height width"]:
         return self.decode(self.quantize.lookup(codes.unflatten(1, (self.config.rows, self.config.columns))))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from kyvo.models.embedding import cosines
@@ -29,27 +29,28 @@ class ObjectTargets:
     """What is to be read in a batch. Positions are flat, into batch x seq."""
 
     codes: Int[Tensor, " codes"]  # of all codes of pictures that go in
-    objects: Int[Tensor, " objects"]  # of those codes that hold an object's centre
+    present: Bool[Tensor, " codes"]  # whether an object's centre lies there
     values: Int[Tensor, "objects values"]  # its number in the scene, then of each field the word's or the bins' places
 
     def to(self, device: torch.device) -> "ObjectTargets":
         return ObjectTargets(**{name: value.to(device) for name, value in vars(self).items()})
 
 
-def object_rows(scene: Scene, schema: SceneSchema, *, rows: int, columns: int) -> Int[np.ndarray, "objects entries"]:
-    """The objects of a scene with a camera: the cell, row-major, and the values of `ObjectTargets`."""
+def object_rows(scene: Scene, schema: SceneSchema, *, rows: int, columns: int) -> Int[np.ndarray, "codes values"]:
+    """For each code of a picture, row-major, the values of `ObjectTargets` of the object that has its centre there, and
+    -1 where none has. Raises SceneError for a scene without a camera."""
     snapped = schema.snap(scene, clamp=True)  # in token order
     shown = shown_objects(replace(snapped, camera=scene.camera), rows=rows, columns=columns)
-    found = []
+    found = np.full((rows * columns, 1 + num_values(schema)), -1)
     for (row, column), (index, _, _) in shown.items():
-        values = [row * columns + column, min(index, MAX_NUMBER - 1)]
+        values = [min(index, MAX_NUMBER - 1)]
         for field in schema.fields:
             value = snapped.objects[index].get(field.name)
             if field.words:
                 values.append(field.words.index(value))
             values += [axis.values.index(entry) for axis, entry in zip(field.axes, value, strict=False)]
-        found.append(values)
-    return np.array(found, dtype=np.int64).reshape(len(found), 2 + num_values(schema))
+        found[row * columns + column] = values
+    return found
 
 
 def num_values(schema: SceneSchema) -> int:
@@ -58,29 +59,26 @@ def num_values(schema: SceneSchema) -> int:
 
 
 def object_targets(
-    places: Int[np.ndarray, "batch seq"], objects: Sequence[Int[np.ndarray, "_ entries"] | None]
+    places: Int[np.ndarray, "batch seq"], objects: Sequence[Int[np.ndarray, "codes values"] | None]
 ) -> ObjectTargets | None:
     """Targets of a batch from the `object_rows` of each sequence; None where none has any.
 
     Args:
-        places: of the codes of pictures that go in; -1 elsewhere.
+        places: of what goes in (`SequenceBuilder.places`); -1 elsewhere.
         objects: None for a sequence whose picture is not read.
     """
-    codes, positions, values = [], [], []
+    codes, values = [], []
     for row, found in enumerate(objects):
-        if found is None:
-            continue
-        start = row * places.shape[1]
-        inside = np.flatnonzero(places[row] >= 0)
-        at = np.zeros(places.shape[1], dtype=np.int64)
-        at[places[row, inside]] = inside
-        codes.append(start + inside)
-        positions.append(start + at[found[:, 0]])
-        values.append(found[:, 1:])
+        if found is not None:
+            inside = np.flatnonzero((places[row] >= 0) & (places[row] < len(found)))
+            codes.append(row * places.shape[1] + inside)
+            values.append(found[places[row, inside]])
     if not codes:
         return None
-    codes, positions, values = (torch.from_numpy(np.concatenate(parts)) for parts in (codes, positions, values))
-    return ObjectTargets(codes=codes, objects=positions, values=values)
+    found = np.concatenate(values)
+    present = found[:, 0] >= 0
+    codes, present, values = map(torch.from_numpy, (np.concatenate(codes), present, found[present]))
+    return ObjectTargets(codes=codes, present=present, values=values)
 
 
 class ObjectReading(nn.Module):
@@ -101,19 +99,17 @@ class ObjectReading(nn.Module):
 
     def forward(self, states: Float[Tensor, "batch seq dim"], targets: ObjectTargets) -> Float[Tensor, ""]:
         """Sum of cross-entropies in nats: presence a mean object, everything else averaged over the objects."""
-        flat = states.flatten(0, 1)
-        present = torch.zeros(len(flat), device=flat.device)
-        present[targets.objects] = 1.0
-        count = max(1, len(targets.objects))
-        presence = F.linear(self.norm(flat[targets.codes]), self.words_map.weight[:1], self.words_map.bias[:1])
+        read = self.norm(states.flatten(0, 1)[targets.codes])
+        count = max(1, len(targets.values))
+        presence = F.linear(read, self.words_map.weight[:1], self.words_map.bias[:1])
         loss = (
-            F.binary_cross_entropy_with_logits(presence[:, 0].float(), present[targets.codes], reduction="sum") / count
+            F.binary_cross_entropy_with_logits(presence[:, 0].float(), targets.present.float(), reduction="sum") / count
         )
-        read = self.norm(flat[targets.objects])
+        read = read[targets.present]
         words = self.words_map(read).float()[:, 1:].split([MAX_NUMBER, *self.words], dim=1)
         waves = self.numbers_map(read).float().split(NUM_WAVES, dim=1)
         numbers = [
-            of_axis @ cosines(bins, NUM_WAVES, device=flat.device).T
+            of_axis @ cosines(bins, NUM_WAVES, device=states.device).T
             for of_axis, bins in zip(waves, self.bins, strict=True)
         ]
         logits = [iter(numbers), iter(words)]

@@ -8,15 +8,13 @@ import trimesh
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyvo.data import raytracer
 from kyvo.data.assets import rotation_matrix
-from kyvo.data.clevr import COLORS as COLOR_NAMES
 from kyvo.data.clevr import scene_batch
 from kyvo.data.object_meshes import object_meshes
 from kyvo.data.omni3d import box_corners
 from kyvo.data.procedural import procedural_library
 from kyvo.errors import SceneError
-from kyvo.export.solids import COLORS, TO_Y_UP, camera_matrix, linear_color, mesh_of_triangles, solid, stage
+from kyvo.export.solids import TO_Y_UP, camera_matrix, linear_color, mesh_of_triangles, solid, stage
 from kyvo.scene.files import UP_AXES
 from kyvo.scene.scene import Camera, Scene, SceneObject
 from kyvo.scene.schema import clevr_camera
@@ -70,11 +68,6 @@ def test_clevrs_rotation_is_read_as_the_ray_tracer_reads_it():
     item = CUBE.with_values(rotation=230.5)
     angle = scene_batch([scene_of(item)]).rotation.item()
     np.testing.assert_allclose(solid(scene_of(item), 0).rotation, rotation_matrix((0.0, 0.0, angle)), atol=1e-5)
-
-
-def test_colors_are_the_ray_tracers():
-    assert tuple(COLORS) == COLOR_NAMES
-    assert tuple(COLORS.values()) == raytracer.COLORS
 
 
 def test_a_color_of_css_is_linear_and_categories_differ():

@@ -4,10 +4,11 @@ import torch
 from transformers import LlamaForCausalLM
 
 from kyvo.generation.confidence import object_confidences
-from kyvo.generation.engine import ImagePlaces, decode
+from kyvo.generation.engine import PlaceVectors, decode
 from kyvo.generation.grammar import Grammar
-from kyvo.models.embedding import ImagePositions
+from kyvo.models.embedding import Places
 from kyvo.testing import tiny_builder, tiny_llama
+from kyvo.tokenizers.sequence import NUM_OBJECTS
 from kyvo.tokenizers.tasks import TASKS, Segments
 
 BUILDER = tiny_builder()
@@ -34,7 +35,7 @@ def random_prompts(task_name: str, count: int, *, seed: int = 0) -> list[list[in
 
 
 def slow_twin(
-    model: LlamaForCausalLM, prompt: list[int], grammar: Grammar, positions: ImagePositions | None = None
+    model: LlamaForCausalLM, prompt: list[int], grammar: Grammar, positions: Places | None = None
 ) -> list[int]:
     """Greedy decoding without a cache, without a batch, and without skipping forced ids."""
     state, ids = Grammar.START, list(prompt)
@@ -60,14 +61,14 @@ def test_a_batch_decodes_as_each_row_alone_without_a_cache(task):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_image_positions_reach_codes_of_prompts_and_of_outputs(task):
+def test_places_reach_codes_and_objects_of_prompts_and_of_outputs(task):
     model = tiny_llama(len(BUILDER.vocabulary))
     torch.manual_seed(0)
-    positions = ImagePositions(*BUILDER.image_grid, 32, scale=2.0)
+    positions = Places(*BUILDER.image_grid, NUM_OBJECTS, 32, scale=2.0)
     grammar = Grammar.for_task(TASKS[task], BUILDER, max_objects=3, max_text=6)
     prompts = random_prompts(task, 4)
-    added = ImagePlaces(vectors=positions.table().detach(), places=BUILDER.places)
-    together = [row.ids for row in decode(model, prompts, [grammar] * 4, image_places=added)]
+    added = PlaceVectors(vectors=positions.table().detach(), places=BUILDER.places)
+    together = [row.ids for row in decode(model, prompts, [grammar] * 4, places=added)]
     assert together == [slow_twin(model, prompt, grammar, positions) for prompt in prompts]
     assert together != [row.ids for row in decode(model, prompts, [grammar] * 4)]
 

@@ -1,17 +1,11 @@
-import json
-import sys
-import types
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from kyvo.errors import CheckpointError, ConfigError, ImageError
+from kyvo.errors import CheckpointError, ImageError
 from kyvo.tokenizers.image import ImageTokenizer, fit, from_pixels, to_pixels
 from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
 
@@ -80,46 +74,6 @@ def test_swapped_weights_are_noticed_by_their_hash(tokenizer, tmp_path):
 def test_a_folder_without_weights_is_refused_by_the_missing_name(tokenizer, tmp_path):
     with pytest.raises(CheckpointError, match=r"has no image_tokenizer\.safetensors"):
         ImageTokenizer.from_pretrained(tmp_path)
-
-
-def write_taming(tmp_path, *, target="taming.models.vqgan.VQModel"):
-    config = replace(CONFIG, height=24)
-    names = ("ch", "ch_mult", "num_res_blocks", "attn_resolutions", "in_channels", "out_ch", "z_channels")
-    network = {name: getattr(config, name) for name in names} | {"resolution": 24, "double_z": False, "dropout": 0.0}
-    network = json.loads(json.dumps(network))
-    params = {"embed_dim": 8, "n_embed": 64, "ddconfig": network, "lossconfig": {"target": "x"}}
-    project = tmp_path / "project.yaml"
-    project.write_text(yaml.safe_dump({"model": {"target": target, "params": params}}))
-    return project, VQGAN(config)
-
-
-def test_tamings_project_yaml_and_last_ckpt_load_without_lightning(tmp_path, monkeypatch):
-    project, model = write_taming(tmp_path)
-    # The published checkpoints were saved by Lightning with a class of its own as a dictionary key.
-    module = types.ModuleType("pytorch_lightning.callbacks.model_checkpoint")
-    module.ModelCheckpoint = type("ModelCheckpoint", (), {"__module__": module.__name__})
-    with monkeypatch.context() as saving:
-        for name in ("pytorch_lightning", "pytorch_lightning.callbacks"):
-            saving.setitem(sys.modules, name, types.ModuleType(name))
-        saving.setitem(sys.modules, module.__name__, module)
-        state = model.state_dict() | {"loss.discriminator.main.0.bias": torch.zeros(2)}
-        torch.save({"state_dict": state, "callbacks": {module.ModelCheckpoint: {"best": 0.1}}}, tmp_path / "last.ckpt")
-    loaded = ImageTokenizer.from_taming(project, tmp_path / "last.ckpt")
-    picture = noise(24, 24)[None]
-    assert np.array_equal(loaded.encode(picture), ImageTokenizer(model).encode(picture))
-
-
-def test_a_checkpoint_that_would_run_code_is_not_read(tmp_path):
-    project, _ = write_taming(tmp_path)
-    torch.save({"state_dict": {}, "surprise": print}, tmp_path / "last.ckpt")
-    with pytest.raises(CheckpointError, match="not read for safety"):
-        ImageTokenizer.from_taming(project, tmp_path / "last.ckpt")
-
-
-def test_a_gumbel_vqgan_is_refused_by_its_target(tmp_path):
-    project, _ = write_taming(tmp_path, target="taming.models.vqgan.GumbelVQ")
-    with pytest.raises(ConfigError, match=r"GumbelVQ.*only taming.models.vqgan.VQModel"):
-        ImageTokenizer.from_taming(project, tmp_path / "last.ckpt")
 
 
 @settings(deadline=None, max_examples=50)

@@ -1,0 +1,94 @@
+"""Surfaces that decoders give, as meshes with colors: files of one, and their places in a scene.
+
+A decoded mesh lies in the cube, z up (`kyvo.shapes.mesh`); the axes of files and scenes are those of
+`kyvo.export.solids`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import trimesh
+
+from kyvo.data.mesh_files import to_linear, to_srgb
+from kyvo.errors import ConfigError, SceneError
+from kyvo.export.files import replaced
+from kyvo.export.formats import export_scene
+from kyvo.export.solids import TO_Y_UP, stage
+from kyvo.models.slat.flexicubes import Surface
+from kyvo.scene.scene import Scene, SceneObject
+
+SUFFIXES = (".glb", ".ply")
+
+
+def colored_mesh(surface: Surface) -> trimesh.Trimesh:
+    """The surface with its first three attributes, sRGB in [0, 1], as linear colors at the vertices, as `stage` takes.
+
+    Raises:
+        SceneError: the surface has no face.
+    """
+    if not len(surface.faces):
+        raise SceneError("the decoded surface has no face; its latent does not say where inside is. Encode it again.")
+    mesh = trimesh.Trimesh(
+        vertices=surface.vertices.detach().cpu().double().numpy(), faces=surface.faces.cpu().numpy(), process=False
+    )
+    if surface.attributes.shape[1] >= 3:
+        srgb = surface.attributes[:, :3].detach().cpu().double().numpy()
+        mesh.visual.vertex_colors = _bytes(to_linear(np.clip(srgb, 0, 1)))
+    return mesh
+
+
+def write_shape(mesh: trimesh.Trimesh, path: Path | str, *, name: str = "shape") -> None:
+    """Writes one mesh as GLB (y up, base color of a matt material) or PLY (z up), whole or not at all.
+
+    Args:
+        mesh: with linear colors, as `colored_mesh` gives it.
+
+    Raises:
+        ConfigError: the file's name ends otherwise.
+        SceneError: the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"{path}: a mesh is written as {' or '.join(SUFFIXES)}; name the file so.")
+    item = SceneObject(category=name, location=(0.0, 0.0, 0.0))
+    scene = Scene(objects=(item,), schema="objaworld-shapes")
+    if path.suffix.lower() == ".glb":
+        export_scene(scene, path, meshes={0: mesh})
+        return
+    (solid,) = stage(scene, up="z", meshes={0: mesh}).solids
+    plain = trimesh.Trimesh(
+        vertices=solid.points, faces=solid.mesh.faces, vertex_normals=solid.mesh.vertex_normals, process=False
+    )
+    if solid.vertex_colors is not None:
+        plain.visual.vertex_colors = _bytes(to_srgb(solid.vertex_colors))
+    with replaced(path) as draft:
+        draft.write_bytes(plain.export(file_type="ply"))
+
+
+def place_shapes(
+    scene: Scene, shapes: Mapping[int, trimesh.Trimesh], *, longest_side: float = 1.0
+) -> dict[int, trimesh.Trimesh]:
+    """Meshes for `kyvo.export`: each object's mesh, given in the cube, in the scene's units and axes.
+
+    A shape says nothing of its size. It becomes as long as the longest of the object's `dimensions`; without them,
+    `longest_side` (in scene units) times the object's `scale`, which is 1 where it has none.
+
+    Args:
+        shapes: index of an object -> its mesh in the cube.
+    """
+    axes = np.array(TO_Y_UP[scene.up_axis], dtype=float).T @ np.array(TO_Y_UP["+z"], dtype=float)
+    placed = {}
+    for index, mesh in shapes.items():
+        item = scene.objects[index]
+        size = longest_side * float(item.extra.get("scale", 1.0)) if item.dimensions is None else max(item.dimensions)
+        if not 0 < size < np.inf:
+            raise SceneError(f"objects[{index}] would be {size:g} long; a positive length is needed.")
+        moved = mesh.copy()
+        moved.vertices = np.asarray(mesh.vertices) * size @ axes.T
+        placed[index] = moved
+    return placed
+
+
+def _bytes(colors: np.ndarray) -> np.ndarray:
+    return (colors * 255 + 0.5).astype(np.uint8)

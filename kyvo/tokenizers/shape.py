@@ -1,0 +1,136 @@
+"""The shape tokenizer: structured latents of objects <-> codes, and its folder on disk.
+
+A folder holds `shape_tokenizer.safetensors` and `shape_tokenizer.json` (the `ShapeVQVAEConfig`, and the hash of the
+weights' file, by which a model knows that it was trained on these very codes).
+"""
+
+import functools
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as serialize
+
+from kyvo.errors import CheckpointError, ConfigError, TokenError
+from kyvo.models.shape_vqvae import ShapeVQVAE, ShapeVQVAEConfig, from_grid, to_grid
+from kyvo.models.slat.latent import StructuredLatent
+
+WEIGHTS_NAME = "shape_tokenizer.safetensors"
+CONFIG_NAME = "shape_tokenizer.json"
+BATCH_SIZE = 8  # objects that go through the network together
+
+
+class ShapeTokenizer:
+    """A trained 3D VQ-VAE that takes and gives structured latents."""
+
+    def __init__(self, model: ShapeVQVAE) -> None:
+        self.model = model.eval().requires_grad_(False)
+
+    @property
+    def config(self) -> ShapeVQVAEConfig:
+        return self.model.config
+
+    @property
+    def codebook(self) -> Float[torch.Tensor, "codes dim"]:
+        """The codes' vectors, float32."""
+        return self.model.quantizer.embedding.weight
+
+    @torch.inference_mode()
+    def encode(self, latents: Sequence[StructuredLatent]) -> Int[np.ndarray, "objects codes"]:
+        """Codes of the objects, int64, x-major with z running fastest.
+
+        Raises:
+            LatentError: a latent with another grid or other features than the tokenizer's.
+        """
+        codes = [np.empty((0, self.config.num_codes), np.int64)]
+        for start in range(0, len(latents), BATCH_SIZE):
+            grid = to_grid(latents[start : start + BATCH_SIZE], self.config)
+            codes.append(self.model.encode_codes(grid.features.to(self._device)).cpu().numpy())
+        return np.concatenate(codes)
+
+    @torch.inference_mode()
+    def decode(self, codes: Int[np.ndarray, "*shape"] | Sequence[Sequence[int]]) -> list[StructuredLatent]:
+        """The objects of the codes [B, num_codes]. Raises TokenError for codes that do not exist."""
+        config = self.config
+        codes = np.asarray(codes, dtype=np.int64)
+        if codes.ndim != 2 or codes.shape[1] != config.num_codes:
+            raise TokenError(
+                f"Codes are {list(codes.shape)}; this tokenizer takes [B, {config.num_codes}] "
+                f"({config.side} along each side)."
+            )
+        if codes.size and not 0 <= codes.min() <= codes.max() < config.n_embed:
+            raise TokenError(f"Codes run from {codes.min()} to {codes.max()}; there are 0 to {config.n_embed - 1}.")
+        latents: list[StructuredLatent] = []
+        for start in range(0, len(codes), BATCH_SIZE):
+            chunk = torch.from_numpy(codes[start : start + BATCH_SIZE]).to(self._device)
+            latents += from_grid(self.model.decode_codes(chunk), config)
+        return latents
+
+    @property
+    def _device(self) -> torch.device:
+        return self.codebook.device
+
+    def save(self, folder: Path | str) -> None:
+        """Writes both files, each beside its place first."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        about = {"config": asdict(self.config), "sha256": self.sha256}
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".shape_tokenizer.") as beside:
+            (Path(beside) / WEIGHTS_NAME).write_bytes(self._to_bytes())
+            (Path(beside) / CONFIG_NAME).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+            for name in (WEIGHTS_NAME, CONFIG_NAME):
+                os.replace(Path(beside) / name, folder / name)
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> "ShapeTokenizer":
+        """Raises CheckpointError if a file is missing or damaged, or the weights are not those the JSON is of."""
+        folder = Path(folder)
+        for name in (WEIGHTS_NAME, CONFIG_NAME):
+            if not (folder / name).is_file():
+                raise CheckpointError(
+                    f"{folder} has no {name}; a tokenizer's folder is written by ShapeTokenizer.save."
+                )
+        about, path = _read_about(folder / CONFIG_NAME), folder / WEIGHTS_NAME
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != about["sha256"]:
+            raise CheckpointError(
+                f"{path} has sha256 {found[:12]}..., {CONFIG_NAME} says {about['sha256'][:12]}...: the two are not of "
+                "one tokenizer, or the file is cut off. Copy both from the same folder."
+            )
+        try:
+            config = ShapeVQVAEConfig(**about["config"])
+            with torch.device("meta"):
+                model = ShapeVQVAE(config)
+            model.load_state_dict(load_file(path), assign=True)
+        except (ConfigError, TypeError, RuntimeError, SafetensorError) as error:
+            raise CheckpointError(f"{folder / CONFIG_NAME} does not describe {WEIGHTS_NAME}: {error}") from error
+        return cls(model)
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """Hash of the weights' file; a model names by it the tokenizer that it was trained with."""
+        return hashlib.sha256(self._to_bytes()).hexdigest()
+
+    def _to_bytes(self) -> bytes:
+        return serialize({name: tensor.contiguous().cpu() for name, tensor in self.model.state_dict().items()})
+
+
+def _read_about(path: Path) -> dict[str, Any]:
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is no JSON: {error}. Copy it again.") from error
+    if not isinstance(about, dict) or not isinstance(about.get("config"), dict) or "sha256" not in about:
+        raise CheckpointError(f"{path} has no config and sha256; it is written by ShapeTokenizer.save.")
+    return about

@@ -1,0 +1,112 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from kyvo.errors import CheckpointError, TokenError
+from kyvo.models.shape_vqvae import ShapeVQVAE, ShapeVQVAEConfig
+from kyvo.models.slat.latent import LatentError, StructuredLatent
+from kyvo.tokenizers.shape import ShapeTokenizer
+
+CONFIG = ShapeVQVAEConfig(
+    kind="trellis",
+    resolution=8,
+    widths=(8, 16),
+    num_res_blocks=1,
+    num_res_blocks_middle=1,
+    embed_dim=4,
+    n_embed=16,
+    feature_mean=(0.0,) * 3,
+    feature_std=(1.0,) * 3,
+)
+
+
+def build(seed: int) -> ShapeTokenizer:
+    torch.manual_seed(seed)
+    model = ShapeVQVAE(CONFIG)
+    torch.nn.init.normal_(model.quantizer.embedding.weight)
+    return ShapeTokenizer(model)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> ShapeTokenizer:
+    return build(0)
+
+
+def latent(seed: int) -> StructuredLatent:
+    generator = torch.Generator().manual_seed(seed)
+    coords = torch.randint(8, (20, 3), generator=generator).unique(dim=0)
+    return StructuredLatent(coords=coords, feats=torch.randn(len(coords), 3, generator=generator), resolution=8)
+
+
+def equal(ours: list[StructuredLatent], theirs: list[StructuredLatent]) -> bool:
+    pairs = zip(ours, theirs, strict=True)
+    return all(torch.equal(a.coords, b.coords) and torch.equal(a.feats, b.feats) for a, b in pairs)
+
+
+def test_a_saved_tokenizer_comes_back_with_equal_codes_and_objects(tokenizer, tmp_path):
+    tokenizer.save(tmp_path)
+    loaded = ShapeTokenizer.from_pretrained(tmp_path)
+    latents = [latent(seed) for seed in range(3)]
+    codes = tokenizer.encode(latents)
+    assert codes.shape == (3, 64) and codes.dtype == np.int64 and len(np.unique(codes)) > 1
+    assert loaded.config == CONFIG and loaded.sha256 == tokenizer.sha256
+    assert np.array_equal(loaded.encode(latents), codes)
+    assert equal(loaded.decode(codes), tokenizer.decode(codes))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "shape_tokenizer.json",
+        "shape_tokenizer.safetensors",
+    ]
+
+
+def test_a_batch_of_any_length_encodes_and_decodes_as_its_objects_do_alone(tokenizer):
+    latents = [latent(seed) for seed in range(10)]  # more than go through the network together
+    codes = tokenizer.encode(latents)
+    assert np.array_equal(np.concatenate([tokenizer.encode([each]) for each in latents]), codes)
+    assert equal(tokenizer.decode(codes)[8:], tokenizer.decode(codes[8:]))
+    assert tokenizer.encode([]).shape == (0, 64)
+    assert tokenizer.decode(codes[:0]) == []
+
+
+def test_codes_of_another_length_or_beyond_the_codebook_are_refused(tokenizer):
+    with pytest.raises(TokenError, match=r"Codes are \[1, 10\]; this tokenizer takes \[B, 64\] \(4 along each side\)"):
+        tokenizer.decode(np.zeros((1, 10), np.int64))
+    with pytest.raises(TokenError, match="run from 0 to 16; there are 0 to 15"):
+        tokenizer.decode(np.array([[0] * 63 + [16]]))
+
+
+def test_a_latent_of_another_kind_is_refused(tokenizer):
+    wide = StructuredLatent(coords=torch.zeros(1, 3, dtype=torch.long), feats=torch.zeros(1, 8), resolution=8)
+    with pytest.raises(LatentError, match=r"has 8 features on a grid of 8; this tokenizer takes 3 \(trellis\)"):
+        tokenizer.encode([wide])
+
+
+def test_swapped_weights_are_noticed_by_their_hash(tokenizer, tmp_path):
+    tokenizer.save(tmp_path / "a")
+    build(1).save(tmp_path / "b")
+    (tmp_path / "b" / "shape_tokenizer.safetensors").rename(tmp_path / "a" / "shape_tokenizer.safetensors")
+    with pytest.raises(CheckpointError, match="not of one tokenizer"):
+        ShapeTokenizer.from_pretrained(tmp_path / "a")
+
+
+def test_a_folder_without_weights_is_refused_by_the_missing_name(tmp_path):
+    with pytest.raises(CheckpointError, match=r"has no shape_tokenizer\.safetensors"):
+        ShapeTokenizer.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda about: "{", "is no JSON"),
+        (lambda about: "[]", "has no config and sha256"),
+        (lambda about: json.dumps(about | {"config": about["config"] | {"depth": 3}}), "does not describe.*depth"),
+        (lambda about: json.dumps(about | {"config": about["config"] | {"embed_dim": 5}}), "size mismatch"),
+    ],
+)
+def test_a_json_that_is_not_of_the_weights_is_refused(tokenizer, tmp_path, change, message):
+    tokenizer.save(tmp_path)
+    path = tmp_path / "shape_tokenizer.json"
+    path.write_text(change(json.loads(path.read_text())))
+    with pytest.raises(CheckpointError, match=message):
+        ShapeTokenizer.from_pretrained(tmp_path)
