@@ -17,9 +17,9 @@ from transformers import LlamaForCausalLM
 
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.generation.confidence import object_confidences
-from kyvo.generation.engine import Decoded, PlaceVectors, decode
+from kyvo.generation.engine import Decoded, ImagePlaces, decode
 from kyvo.generation.grammar import Grammar
-from kyvo.models.fold import load_places
+from kyvo.models.fold import load_positions
 from kyvo.scene.scene import Scene
 from kyvo.tokenizers.pictures import read_picture
 from kyvo.tokenizers.processor import Processor
@@ -42,25 +42,25 @@ class Kyvo:
     """A folded model and its processor."""
 
     def __init__(
-        self, *, model: LlamaForCausalLM, processor: Processor, place_vectors: torch.Tensor | None = None
+        self, *, model: LlamaForCausalLM, processor: Processor, image_positions: torch.Tensor | None = None
     ) -> None:
-        """`place_vectors` [places, dim] are those the model was trained with, if it was."""
+        """`image_positions` [rows * columns, dim] are those the model was trained with, if it was."""
         if model.config.vocab_size != len(processor.vocabulary):
             raise CheckpointError(
                 f"the model has {model.config.vocab_size:,} ids, the vocabulary {processor.vocabulary.name!r} "
                 f"{len(processor.vocabulary):,}; the folder mixes two models."
             )
-        num_places = processor.builder.num_places
-        if place_vectors is not None and len(place_vectors) != num_places:
+        rows, columns = processor.builder.image_grid
+        if image_positions is not None and len(image_positions) != rows * columns:
             raise CheckpointError(
-                f"the model has vectors for {len(place_vectors)} places, its sequences have {num_places}; "
+                f"the model has positions for {len(image_positions)} image codes, a picture has {rows} x {columns}; "
                 "the folder mixes two models."
             )
         self.model = model.eval()
-        self._places = None
-        if place_vectors is not None:
-            vectors = place_vectors.to(model.device, model.dtype)
-            self._places = PlaceVectors(vectors=vectors, places=processor.builder.places)
+        self._image_places = None
+        if image_positions is not None:
+            vectors = image_positions.to(model.device, model.dtype)
+            self._image_places = ImagePlaces(vectors=vectors, places=processor.builder.places)
         self.processor = processor
         self._grammars = {name: Grammar.for_task(task, processor.builder) for name, task in TASKS.items()}
 
@@ -77,7 +77,7 @@ class Kyvo:
         device = choose_device(device)
         processor.image.model.to(device)
         model.to(device)  # type: ignore[arg-type]  # transformers' wrapper hides the signature
-        return cls(model=model, processor=processor, place_vectors=load_places(folder))
+        return cls(model=model, processor=processor, image_positions=load_positions(folder))
 
     def recognize(self, images: Sequence[Picture]) -> list[Scene]:
         """The scene in each picture; pictures of any size, fitted by `kyvo.tokenizers.image.fit`."""
@@ -107,7 +107,7 @@ class Kyvo:
         builder = self.processor.builder
         prompts = [builder.prompt(task, segments) for segments in given]
         grammar = self._grammars.get(task.name) or Grammar.for_task(task, builder)
-        rows = decode(self.model, prompts, [grammar] * len(prompts), places=self._places)
+        rows = decode(self.model, prompts, [grammar] * len(prompts), image_places=self._image_places)
         return [self._completion(task, row) for row in rows]
 
     def encode_images(self, images: Sequence[Picture]) -> np.ndarray:

@@ -175,13 +175,13 @@ class FinetuneRecipe(FTRecipeInterface):
         text = self.processor.text
         with torch.no_grad():
             table, head = self.model.tok_embeddings.table(), self.model.output.table()
-            places = None if self.model.places is None else self.model.places.table()
+            positions = None if self.model.image_positions is None else self.model.image_positions.table()
         save_llama(
             folder,
             self.model.state_dict(),
             table=table,
             head=head,
-            places=places,
+            positions=positions,
             size=self.model.size,
             bos_id=text.bos_id,
             eos_id=text.eos_id,

@@ -59,24 +59,22 @@ def read_mesh(path: Path) -> LooseMesh:
         )
     try:
         fault = _CHECKS[kind](path)
-        meshes = [] if fault else trimesh.load_scene(str(path), process=False).dump()
+        meshes = [] if fault else _placed(trimesh.load_scene(str(path), process=False))
     except _DAMAGE as error:
         raise AssetError(f"file: {path} is not a readable {path.suffix} ({type(error).__name__}: {error}).") from error
     if fault:
         raise AssetError(f"file: {path}: {fault.what}. {fault.remedy}")
-    meshes = [mesh for mesh in meshes if isinstance(mesh, trimesh.Trimesh) and len(mesh.faces)]
     if not meshes:
         raise AssetError(f"file: {path}: faces: there are none; a triangle mesh is needed, not points or lines.")
     parts, textures = [], []
-    for mesh in meshes:
-        vertices = np.asarray(mesh.vertices)
+    for mesh, vertices, faces in meshes:
         broken = int((~np.isfinite(vertices)).any(1).sum())
         if broken:
             raise AssetError(
                 f"file: {path}: vertices: {broken} of {len(vertices)} have a coordinate that is NaN or infinite. "
                 "Export the mesh anew."
             )
-        lowest, highest = int(mesh.faces.min()), int(mesh.faces.max())
+        lowest, highest = int(faces.min()), int(faces.max())
         if lowest < 0 or highest >= len(vertices):
             index = lowest if lowest < 0 else highest
             raise AssetError(f"file: {path}: faces: one names vertex {index} of {len(vertices)}. Export the mesh anew.")
@@ -85,7 +83,7 @@ def read_mesh(path: Path) -> LooseMesh:
         if texture is not None:
             index = len(textures)
             textures.append(texture)
-        parts.append((vertices[mesh.faces], colors[mesh.faces], uv[mesh.faces], np.full(len(mesh.faces), index)))
+        parts.append((vertices[faces], colors[faces], uv[faces], np.full(len(faces), index)))
     triangles, colors, uv, texture_index = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return LooseMesh(triangles=triangles, colors=colors, uv=uv, texture=texture_index, textures=tuple(textures))
 
@@ -98,6 +96,23 @@ def to_linear(srgb: np.ndarray) -> np.ndarray:
 def to_srgb(linear: np.ndarray) -> np.ndarray:
     """The way back from `to_linear`."""
     return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055)
+
+
+def _placed(scene: trimesh.Scene) -> list[tuple[trimesh.Trimesh, np.ndarray, np.ndarray]]:
+    """Each mesh of the scene with its vertices where they stand, and its faces as they are wound there.
+
+    trimesh's own copies of a mesh lose the colors at its vertices where it has a material too.
+    """
+    placed = []
+    for node in scene.graph.nodes_geometry:
+        transform, name = scene.graph[node]
+        mesh = scene.geometry[name]
+        if isinstance(mesh, trimesh.Trimesh) and len(mesh.faces):
+            mirrored = np.linalg.det(transform[:3, :3]) < 0
+            faces = np.asarray(mesh.faces)
+            vertices = trimesh.transform_points(mesh.vertices, transform)
+            placed.append((mesh, vertices, faces[:, ::-1] if mirrored else faces))
+    return placed
 
 
 def _surface(

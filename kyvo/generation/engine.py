@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 from transformers import DynamicCache, LlamaForCausalLM
@@ -16,19 +17,21 @@ from transformers import DynamicCache, LlamaForCausalLM
 from kyvo.generation.grammar import Grammar
 from kyvo.models.embedding import place_vectors
 
+NEAR = 3  # bins: 0.15 of CLEVR's units, the middle of the distances that are scored
+
 
 @dataclass(kw_only=True, eq=False)
 class Decoded:
     """One completed output."""
 
     ids: list[int] = field(default_factory=list)  # from the id after the prompt to EOS
-    probabilities: list[float] = field(default_factory=list)  # of each id among those allowed; 1 where forced
+    probabilities: list[float] = field(default_factory=list)  # among the ids allowed, of a number with its neighbours
     truncated: bool = False  # something was closed because it reached its limit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PlaceVectors:
-    """What a model that was trained with places adds to the embedding of ids that have one."""
+class ImagePlaces:
+    """What a model that was trained with image positions adds to the embedding of image codes."""
 
     vectors: Float[Tensor, "places dim"]
     places: Callable[[Sequence[int]], np.ndarray]  # `SequenceBuilder.places`
@@ -73,15 +76,17 @@ def decode(
     prompts: Sequence[Sequence[int]],
     grammars: Sequence[Grammar],
     *,
-    places: PlaceVectors | None = None,
+    image_places: ImagePlaces | None = None,
 ) -> list[Decoded]:
     """Completes every prompt greedily within its grammar.
+
+    Of numbers the one is taken that has most probability near it (`likeliest_number`): what counts is that it is close.
 
     Args:
         model: a folded model; its weights decide, the grammar only removes what cannot come.
         prompts: ids of each row, without padding; lengths may differ.
         grammars: one a row; rows may share one.
-        places: of a model that was trained with them.
+        image_places: of a model that was trained with image positions.
     """
     rows = [_Row(prompt, grammar) for prompt, grammar in zip(prompts, grammars, strict=True)]
     active = [row for row in rows if not row.done]
@@ -92,16 +97,21 @@ def decode(
         ids, valid, positions = _pad(active, model.device)
         seen = torch.cat([seen, valid], dim=1)
         embedded = model.get_input_embeddings()(ids)
-        if places is not None:
-            embedded = embedded + place_vectors(places.vectors, _places(active, places, ids))
+        if image_places is not None:
+            embedded = embedded + place_vectors(image_places.vectors, _places(active, image_places, ids))
         hidden = model.model(
             inputs_embeds=embedded, attention_mask=seen, position_ids=positions, past_key_values=cache, use_cache=True
         ).last_hidden_state[:, -1]
         logits = model.lm_head(hidden).float()  # rows vocab
         logits.masked_fill_(~masks.stack([(row.grammar, row.state) for row in active]), -torch.inf)
-        best, tokens = logits.softmax(dim=-1).max(dim=-1)
-        for row, token, probability in zip(active, tokens.tolist(), best.tolist(), strict=True):
-            row.choose(token, probability)
+        probabilities = logits.softmax(dim=-1)
+        best, tokens = (found.tolist() for found in probabilities.max(dim=-1))
+        for index, row in enumerate(active):
+            if row.state in row.grammar.numbers:
+                numbers = row.grammar.allowed(row.state)
+                place, best[index] = likeliest_number(probabilities[index, torch.from_numpy(numbers)])
+                tokens[index] = int(numbers[place])
+            row.choose(tokens[index], best[index])
         keep = [index for index, row in enumerate(active) if not row.done]
         if len(keep) < len(active):
             chosen = torch.tensor(keep, dtype=torch.long, device=model.device)
@@ -109,6 +119,17 @@ def decode(
             seen = seen[chosen]
             active = [active[index] for index in keep]
     return [row.out for row in rows]
+
+
+def likeliest_number(probabilities: Float[Tensor, " numbers"], *, near: int = NEAR) -> tuple[int, float]:
+    """The place with most probability around it, and how much: that of numbers up to `near` bins off counts, falling
+    with their distance.
+
+    A scene is scored by how close its numbers are, and the likeliest bin of a broad hump is any of its middle ones.
+    """
+    hump = torch.hann_window(2 * near + 3, periodic=False, device=probabilities.device)[1:-1]
+    mass, place = F.conv1d(probabilities[None, None].float(), hump[None, None], padding=near).flatten().max(dim=0)
+    return int(place), float(mass)
 
 
 def _pad(rows: list[_Row], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
@@ -125,13 +146,13 @@ def _pad(rows: list[_Row], device: torch.device) -> tuple[Tensor, Tensor, Tensor
     return ids.to(device), valid.to(device), positions.to(device)
 
 
-def _places(rows: list[_Row], places: PlaceVectors, ids: Tensor) -> Tensor:
+def _places(rows: list[_Row], image_places: ImagePlaces, ids: Tensor) -> Tensor:
     """Places of the pending ids, int64 [rows, width]; -1 for padding."""
-    found = np.full(ids.shape, -1, dtype=np.int64)
+    places = np.full(ids.shape, -1, dtype=np.int64)
     for index, row in enumerate(rows):
         count = len(row.pending)
-        found[index, ids.shape[1] - count :] = places.places([*row.seen, *row.pending])[-count:]
-    return torch.from_numpy(found).to(ids.device)
+        places[index, ids.shape[1] - count :] = image_places.places([*row.seen, *row.pending])[-count:]
+    return torch.from_numpy(places).to(ids.device)
 
 
 class _Masks:

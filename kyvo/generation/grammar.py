@@ -26,6 +26,7 @@ class Grammar:
     def __init__(self) -> None:
         self._edges: list[list[tuple[Sequence[int], int]]] = [[]]  # state -> (ids, next state)
         self.limits: set[int] = set()  # states where something is closed because it reached its limit
+        self.numbers: set[int] = set()  # states where a number comes next; `allowed` has them in rising order
         self.end = self.START
 
     @classmethod
@@ -118,6 +119,7 @@ class Grammar:
         if field.words:
             return self._add_words(state, tuple(builder.scenes.word_ids[field.name].values()))
         for axis in field.axes:
+            self.numbers.add(state)
             state = self._add(state, [vocabulary.number_id(value) for value in axis.values])
         for _ in range(field.num_codes):
             state = self._add(state, vocabulary.ranges["shape"])

@@ -123,33 +123,30 @@ class CodeEmbedding(nn.Module):
         return self.projection(self.codebook)
 
 
-class Places(nn.Module):
-    """What is added to an id for its place (`SequenceBuilder.places`): to an image code a learned vector of its row and
-    one of its column, to the ids of an object one of its number in the scene.
+class ImagePositions(nn.Module):
+    """What is added to an image code for its place in the picture: a learned vector a row and one a column.
 
-    Rotary attention tells how far apart tokens are, not where a code stands in its picture or the how manieth object is
-    being written; learning either from attention alone takes thousands of steps.
+    Rotary attention tells how far apart tokens are, not where a code stands in its picture; learning that from
+    attention alone takes thousands of steps before an object's location is read at all.
     """
 
-    def __init__(self, rows: int, columns: int, num_objects: int, dim: int, *, scale: float = 0.02) -> None:
+    def __init__(self, rows: int, columns: int, dim: int, *, scale: float = 0.02) -> None:
         super().__init__()
         self.rows = nn.Embedding(rows, dim)
         self.columns = nn.Embedding(columns, dim)
-        self.objects = nn.Embedding(num_objects, dim)
         self.scale = scale
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        for table in (self.rows, self.columns, self.objects):
+        for table in (self.rows, self.columns):
             nn.init.normal_(table.weight, std=self.scale)
 
     def table(self) -> Float[Tensor, "places dim"]:
-        """Cells row-major, place r * columns + c; then the numbers of objects."""
-        cells = (self.rows.weight[:, None] + self.columns.weight).flatten(0, 1)
-        return torch.cat([cells, self.objects.weight])
+        """Row-major: place r * columns + c."""
+        return (self.rows.weight[:, None] + self.columns.weight).flatten(0, 1)
 
     def forward(self, places: Int[Tensor, "*batch seq"]) -> Float[Tensor, "*batch seq dim"]:
-        """Zero where the place is -1."""
+        """Zero where the place is -1: no image code stands there."""
         return place_vectors(self.table(), places)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from kyvo.errors import CheckpointError
 from kyvo.models.presets import DecoderSize
 
-PLACES_NAME = "places.safetensors"
+POSITIONS_NAME = "image_positions.safetensors"
 
 _NAMES = {
     "attn.q_proj": "self_attn.q_proj",
@@ -54,7 +54,7 @@ def fold(
     """
     folded = {"model.embed_tokens.weight": table.detach(), "lm_head.weight": head.detach()}
     for name, tensor in state.items():
-        if name.startswith(("tok_embeddings.", "output.", "places.")):
+        if name.startswith(("tok_embeddings.", "output.", "image_positions.")):
             continue
         tensor = tensor.detach()
         if name == "norm.scale":
@@ -116,7 +116,7 @@ def save_llama(
     *,
     table: Float[Tensor, "vocab dim"],
     head: Float[Tensor, "vocab dim"],
-    places: Float[Tensor, "places dim"] | None = None,
+    positions: Float[Tensor, "places dim"] | None = None,
     size: DecoderSize,
     bos_id: int,
     eos_id: int,
@@ -126,7 +126,7 @@ def save_llama(
 ) -> None:
     """Folds `state` and writes `config.json`, `generation_config.json` and safetensors files into `folder`.
 
-    Vectors of places, where the model has them, are no weight of a Llama: they go into a file of their own.
+    Image positions, where the model has them, are no weight of a Llama: they go into a file of their own.
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {
@@ -138,12 +138,12 @@ def save_llama(
     generation = {"bos_token_id": bos_id, "eos_token_id": eos_id, "pad_token_id": pad_id, "do_sample": False}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     (folder / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
-    if places is not None:
-        save_file({"places": places.detach().to("cpu", dtype).contiguous()}, folder / PLACES_NAME)
+    if positions is not None:
+        save_file({"positions": positions.detach().to("cpu", dtype).contiguous()}, folder / POSITIONS_NAME)
     save_torch_state_dict(weights, folder, max_shard_size=max_shard_size, metadata={"format": "pt"})
 
 
-def load_places(folder: Path) -> Float[Tensor, "places dim"] | None:
-    """The vectors of places that `save_llama` wrote; None for a model without them."""
-    path = folder / PLACES_NAME
-    return load_file(path)["places"] if path.is_file() else None
+def load_positions(folder: Path) -> Float[Tensor, "places dim"] | None:
+    """The image positions that `save_llama` wrote; None for a model without them."""
+    path = folder / POSITIONS_NAME
+    return load_file(path)["positions"] if path.is_file() else None

@@ -8,6 +8,7 @@ authors found a test of visibility to make no difference (https://arxiv.org/abs/
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,11 +35,13 @@ MODEL_TYPE = "dinov2_with_registers"
 class DinoPatches(nn.Module):
     """Features of a picture's patches before the network's last normalisation, which the encoder was trained on."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: Any) -> None:
         super().__init__()
         network.layernorm = nn.Identity()
         self.network = network.eval().requires_grad_(False)
-        self.config = network.config
+        self.width: int = network.config.hidden_size
+        self.patch_size: int = network.config.patch_size
+        self.num_registers: int = network.config.num_register_tokens
 
     @classmethod
     def from_folder(cls, path: Path | str, *, device: torch.device | str = "cpu") -> "DinoPatches":
@@ -47,7 +50,7 @@ class DinoPatches(nn.Module):
         Raises:
             CheckpointError: there is no such folder, or it holds another network.
         """
-        from transformers import Dinov2WithRegistersModel
+        import transformers
 
         path = Path(path)
         try:
@@ -63,7 +66,8 @@ class DinoPatches(nn.Module):
                 f"{MODEL_TYPE!r}."
             )
         try:
-            network, loading = Dinov2WithRegistersModel.from_pretrained(
+            kind: Any = transformers.Dinov2WithRegistersModel
+            network, loading = kind.from_pretrained(
                 path, local_files_only=True, use_safetensors=True, output_loading_info=True
             )
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
@@ -77,8 +81,8 @@ class DinoPatches(nn.Module):
         """Of pictures in [0, 1], black where nothing is, whose sides are whole numbers of patches."""
         mean, std = (pictures.new_tensor(values)[:, None, None] for values in (MEAN, STD))
         tokens = self.network((pictures - mean) / std).last_hidden_state
-        patches = tokens[:, 1 + self.config.num_register_tokens :]
-        rows, columns = (side // self.config.patch_size for side in pictures.shape[2:])
+        patches = tokens[:, 1 + self.num_registers :]
+        rows, columns = (side // self.patch_size for side in pictures.shape[2:])
         return patches.mT.unflatten(2, (rows, columns))
 
 
@@ -142,7 +146,7 @@ def encode_mesh(
     Raises:
         CheckpointError: the encoder takes another number of features than the network gives.
     """
-    width, wanted = patches.config.hidden_size, encoder.config.in_channels
+    width, wanted = patches.width, encoder.input_layer.in_features
     if width != wanted:
         raise CheckpointError(
             f"DINOv2 gives {width} features and the encoder takes {wanted}; one of them is another size."

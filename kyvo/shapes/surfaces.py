@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import trimesh
+from trimesh.exchange.ply import export_ply
+from trimesh.visual import ColorVisuals
 
 from kyvo.data.mesh_files import to_linear, to_srgb
 from kyvo.errors import ConfigError, SceneError
@@ -34,7 +36,7 @@ def colored_mesh(surface: Surface) -> trimesh.Trimesh:
     )
     if surface.attributes.shape[1] >= 3:
         srgb = surface.attributes[:, :3].detach().cpu().double().numpy()
-        mesh.visual.vertex_colors = _bytes(to_linear(np.clip(srgb, 0, 1)))
+        mesh.visual = ColorVisuals(mesh, vertex_colors=_bytes(to_linear(np.clip(srgb, 0, 1))))
     return mesh
 
 
@@ -61,9 +63,9 @@ def write_shape(mesh: trimesh.Trimesh, path: Path | str, *, name: str = "shape")
         vertices=solid.points, faces=solid.mesh.faces, vertex_normals=solid.mesh.vertex_normals, process=False
     )
     if solid.vertex_colors is not None:
-        plain.visual.vertex_colors = _bytes(to_srgb(solid.vertex_colors))
+        plain.visual = ColorVisuals(plain, vertex_colors=_bytes(to_srgb(solid.vertex_colors)))
     with replaced(path) as draft:
-        draft.write_bytes(plain.export(file_type="ply"))
+        draft.write_bytes(export_ply(plain))
 
 
 def place_shapes(

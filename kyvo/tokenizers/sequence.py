@@ -22,8 +22,6 @@ from kyvo.tokenizers.text import TextTokenizer
 from kyvo.tokenizers.vocabulary import (
     IMAGE_END,
     IMAGE_START,
-    OBJECT_END,
-    OBJECT_START,
     OUTPUT,
     SCENE_END,
     SCENE_START,
@@ -34,7 +32,6 @@ from kyvo.tokenizers.vocabulary import (
 
 Ids = SequenceOf[int] | np.ndarray  # int64 [seq]
 IGNORE = -100  # a label that is not learnt
-NUM_OBJECTS = 32  # that are told apart by their number in the scene
 
 MARKERS = {
     Segment.IMAGE: (IMAGE_START, IMAGE_END),
@@ -51,7 +48,7 @@ class Sequence:
     labels: np.ndarray  # int64 [seq]
     weights: np.ndarray  # float32 [seq], loss weight of each label; 0 where there is none
     spans: tuple[tuple[int, int], ...]  # [start, stop) of tokens that attend both ways
-    places: np.ndarray  # int64 [seq], see `SequenceBuilder.places`
+    places: np.ndarray  # int64 [seq], of each image code in its picture, row-major; -1 elsewhere
     objects: np.ndarray | None = None  # int64 [codes, values], of the picture that goes in: `train.reading`
 
 
@@ -107,48 +104,21 @@ class SequenceBuilder:
         )
 
     def places(self, ids: Ids) -> np.ndarray:
-        """int64 [seq]: where an id stands in its segment, one of `num_places`; -1 for ids that have no place.
+        """int64 [seq]: where each image code stands in its picture, row-major; -1 for all other ids.
 
-        For an image code that is its place in the picture, row-major; after those come, for the ids of an object, its
-        number in the scene. `ids` is a sequence from its beginning, or a part of one that is not yet complete.
+        `ids` is a sequence from its beginning, or a part of one that is not yet complete.
         """
         ids = np.asarray(ids)
-        return np.where(self._is_code(ids), self._cells(ids), self._numbers(ids))
-
-    @property
-    def num_places(self) -> int:
-        """The codes of a picture and the numbers of objects; from NUM_OBJECTS on they count as the last."""
-        return self.num_codes + NUM_OBJECTS
-
-    @property
-    def num_codes(self) -> int:
-        """Codes of a picture."""
-        return self.image_grid[0] * self.image_grid[1]
-
-    def _is_code(self, ids: np.ndarray) -> np.ndarray:
         codes = self.vocabulary.ranges["image"]
-        return (ids >= codes.start) & (ids < codes.stop)
-
-    def _numbers(self, ids: np.ndarray) -> np.ndarray:
-        """From an [OBJECT-START] to its [OBJECT-END]: the object's number in its scene, after all cells; else -1."""
-        starts = np.cumsum(ids == self.vocabulary.marker_id(OBJECT_START))
-        is_end = ids == self.vocabulary.marker_id(OBJECT_END)
-        inside = starts - np.cumsum(is_end) + is_end > 0
-        is_scene = ids == self.vocabulary.marker_id(SCENE_START)
-        before = np.maximum.accumulate(np.where(is_scene, starts, 0))  # objects of earlier scenes
-        return np.where(inside, self.num_codes + np.minimum(starts - before, NUM_OBJECTS) - 1, -1)
-
-    def _cells(self, ids: np.ndarray) -> np.ndarray:
-        """Of image codes: the place in their picture, row-major."""
-        inside = self._is_code(ids)
+        inside = (ids >= codes.start) & (ids < codes.stop)
         count = np.cumsum(inside)
         before = np.maximum.accumulate(np.where(inside, 0, count))  # codes of earlier pictures
         rows, columns = self.image_grid
-        number = np.clip(count - before - 1, 0, self.num_codes - 1)
+        number = np.clip(count - before - 1, 0, rows * columns - 1)
         if self.center_first:
             after_output = np.cumsum(ids == self.vocabulary.marker_id(OUTPUT)) > 0
-            number = np.where(after_output, reorder(np.arange(self.num_codes), rows, columns)[number], number)
-        return number
+            number = np.where(after_output, reorder(np.arange(rows * columns), rows, columns)[number], number)
+        return np.where(inside, number, -1)
 
     def parse(self, task: Task, ids: Ids) -> tuple[Segments, Segments]:
         """Inverse of `build`: what was given and what came out. Raises TokenError for ids that are no such sequence."""

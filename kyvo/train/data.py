@@ -36,7 +36,7 @@ class Batch:
     positions: Tensor  # [N] int64, flat into B x S
     targets: Tensor  # [N] int64
     weights: Tensor  # [N] float32
-    places: Tensor  # [B, S] int64, of `SequenceBuilder.places`; -1 elsewhere
+    places: Tensor  # [B, S] int64, of image codes in their pictures; -1 elsewhere
     mask: Tensor | None  # [B, S, S] bool, only where spans attend both ways
     num_tokens: int  # without padding
     objects: ObjectTargets | None = None  # where the samples say what their pictures hold

@@ -21,9 +21,8 @@ from torchtune.modules import (
 )
 
 from kyvo.errors import ConfigError
-from kyvo.models.embedding import CompositeEmbedding, Numbers, Places, cosines
+from kyvo.models.embedding import CompositeEmbedding, ImagePositions, Numbers, cosines
 from kyvo.models.presets import SIZES, DecoderSize
-from kyvo.tokenizers.sequence import NUM_OBJECTS
 from kyvo.tokenizers.vocabulary import Vocabulary
 
 
@@ -33,7 +32,7 @@ class KyvoDecoder(TransformerDecoder):
     tok_embeddings: CompositeEmbedding
     output: "OutputHead"
     size: DecoderSize
-    places: Places | None
+    image_positions: ImagePositions | None
 
     def hidden(
         self,
@@ -44,7 +43,7 @@ class KyvoDecoder(TransformerDecoder):
     ) -> Float[Tensor, "batch seq dim"]:
         """Normalised states before the head. Attention is causal without a mask.
 
-        `places` (`SequenceBuilder.places`) are needed where the model learns them.
+        `places` (`SequenceBuilder.places`) are needed where the model has image positions.
         """
         return self.halfway_and_last(ids, places=places, mask=mask)[1]
 
@@ -57,9 +56,9 @@ class KyvoDecoder(TransformerDecoder):
     ) -> tuple[Float[Tensor, "batch seq dim"], Float[Tensor, "batch seq dim"]]:
         """`hidden`, and before it the states after half of the layers, as they are."""
         states = self.tok_embeddings(ids)
-        if self.places is not None:
+        if self.image_positions is not None:
             assert places is not None
-            states = states + self.places(places)
+            states = states + self.image_positions(places)
         halfway = states
         for number, layer in enumerate(self.layers, 1):
             states = layer(states, mask=mask)
@@ -113,7 +112,7 @@ def decoder(
     size: str = "kyvo_mini",
     numbers: Numbers = "hybrid",
     image_grid: tuple[int, int] | None = None,
-    places: bool = False,
+    image_positions: bool = False,
     smooth_numbers: bool = False,
     freeze_text: bool = False,
     scale: float = 0.02,
@@ -127,7 +126,7 @@ def decoder(
         size: a name in `kyvo.models.presets.SIZES`.
         numbers: how numbers are embedded.
         image_grid: rows and columns of a picture's codes.
-        places: add a learned vector to each image code for its place, and to an object's ids for its number.
+        image_positions: add a learned vector for its place in the picture to each image code.
         smooth_numbers: give the head's number rows a part that neighbouring numbers share.
         freeze_text: keep the text table as it is; for pretrained tables.
         scale: standard deviation of the embedding's and the head's entries.
@@ -143,10 +142,12 @@ def decoder(
         freeze_text=freeze_text,
         scale=scale,
     )
-    if places and image_grid is None:
-        raise ConfigError("model.places is true, but no image_grid was given; its rows and columns are needed.")
+    if image_positions and image_grid is None:
+        raise ConfigError(
+            "model.image_positions is true, but no image_grid was given; its rows and columns are needed."
+        )
     return build_decoder(
-        SIZES[size](), embedding, image_grid=image_grid if places else None, smooth_numbers=smooth_numbers
+        SIZES[size](), embedding, image_grid=image_grid if image_positions else None, smooth_numbers=smooth_numbers
     )
 
 
@@ -157,7 +158,7 @@ def build_decoder(
     image_grid: tuple[int, int] | None = None,
     smooth_numbers: bool = False,
 ) -> KyvoDecoder:
-    """Layers of `size` between `embedding` and a new head; with places where a grid is given."""
+    """Layers of `size` between `embedding` and a new head; with image positions where a grid is given."""
     rope = _rope(size)
     head = OutputHead(
         size.dim,
@@ -175,7 +176,7 @@ def build_decoder(
         output=head,
     )
     model.size = size
-    model.places = None if image_grid is None else Places(*image_grid, NUM_OBJECTS, size.dim, scale=embedding.scale)
+    model.image_positions = None if image_grid is None else ImagePositions(*image_grid, size.dim, scale=embedding.scale)
     _init_layers(model, size)
     init_head(model)
     return model

@@ -37,8 +37,10 @@ class ObjectTargets:
 
 
 def object_rows(scene: Scene, schema: SceneSchema, *, rows: int, columns: int) -> Int[np.ndarray, "codes values"]:
-    """For each code of a picture, row-major, the values of `ObjectTargets` of the object that has its centre there, and
-    -1 where none has. Raises SceneError for a scene without a camera."""
+    """For each code of a picture, row-major, the values of `ObjectTargets` of the object whose centre it holds, or -1.
+
+    Raises SceneError for a scene without a camera.
+    """
     snapped = schema.snap(scene, clamp=True)  # in token order
     shown = shown_objects(replace(snapped, camera=scene.camera), rows=rows, columns=columns)
     found = np.full((rows * columns, 1 + num_values(schema)), -1)
@@ -64,7 +66,7 @@ def object_targets(
     """Targets of a batch from the `object_rows` of each sequence; None where none has any.
 
     Args:
-        places: of what goes in (`SequenceBuilder.places`); -1 elsewhere.
+        places: of codes of pictures that go in; -1 elsewhere.
         objects: None for a sequence whose picture is not read.
     """
     codes, values = [], []

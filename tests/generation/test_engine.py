@@ -4,11 +4,10 @@ import torch
 from transformers import LlamaForCausalLM
 
 from kyvo.generation.confidence import object_confidences
-from kyvo.generation.engine import PlaceVectors, decode
+from kyvo.generation.engine import ImagePlaces, decode, likeliest_number
 from kyvo.generation.grammar import Grammar
-from kyvo.models.embedding import Places
+from kyvo.models.embedding import ImagePositions
 from kyvo.testing import tiny_builder, tiny_llama
-from kyvo.tokenizers.sequence import NUM_OBJECTS
 from kyvo.tokenizers.tasks import TASKS, Segments
 
 BUILDER = tiny_builder()
@@ -35,7 +34,7 @@ def random_prompts(task_name: str, count: int, *, seed: int = 0) -> list[list[in
 
 
 def slow_twin(
-    model: LlamaForCausalLM, prompt: list[int], grammar: Grammar, positions: Places | None = None
+    model: LlamaForCausalLM, prompt: list[int], grammar: Grammar, positions: ImagePositions | None = None
 ) -> list[int]:
     """Greedy decoding without a cache, without a batch, and without skipping forced ids."""
     state, ids = Grammar.START, list(prompt)
@@ -46,9 +45,17 @@ def slow_twin(
                 embedded = embedded + positions(torch.from_numpy(BUILDER.places(ids))[None])
             logits = model(inputs_embeds=embedded).logits[0, -1]
             allowed = torch.from_numpy(grammar.allowed(state))
-            ids.append(int(allowed[logits[allowed].argmax()]))
+            likely = logits[allowed].softmax(0)
+            ids.append(int(allowed[likeliest_number(likely)[0] if state in grammar.numbers else likely.argmax()]))
             state = grammar.step(state, ids[-1])
     return ids[len(prompt) :]
+
+
+def test_of_numbers_the_one_with_most_probability_near_it_is_taken():
+    likely = torch.tensor([0.3, 0.0, 0.0, 0.0, 0.0, 0.22, 0.26, 0.22])
+    assert likeliest_number(likely, near=0) == (0, pytest.approx(0.3))
+    assert likeliest_number(likely, near=1) == (6, pytest.approx(0.26 + 0.5 * 0.44))  # Hann's 0, 1/2, 1, 1/2, 0
+    assert likeliest_number(torch.tensor([1.0, 0.0, 0.0])) == (0, pytest.approx(1.0))
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -61,14 +68,14 @@ def test_a_batch_decodes_as_each_row_alone_without_a_cache(task):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_places_reach_codes_and_objects_of_prompts_and_of_outputs(task):
+def test_image_positions_reach_codes_of_prompts_and_of_outputs(task):
     model = tiny_llama(len(BUILDER.vocabulary))
     torch.manual_seed(0)
-    positions = Places(*BUILDER.image_grid, NUM_OBJECTS, 32, scale=2.0)
+    positions = ImagePositions(*BUILDER.image_grid, 32, scale=2.0)
     grammar = Grammar.for_task(TASKS[task], BUILDER, max_objects=3, max_text=6)
     prompts = random_prompts(task, 4)
-    added = PlaceVectors(vectors=positions.table().detach(), places=BUILDER.places)
-    together = [row.ids for row in decode(model, prompts, [grammar] * 4, places=added)]
+    added = ImagePlaces(vectors=positions.table().detach(), places=BUILDER.places)
+    together = [row.ids for row in decode(model, prompts, [grammar] * 4, image_places=added)]
     assert together == [slow_twin(model, prompt, grammar, positions) for prompt in prompts]
     assert together != [row.ids for row in decode(model, prompts, [grammar] * 4)]
 

@@ -131,7 +131,7 @@ def test_the_stages_share_the_iterations_and_have_ten_at_least():
 
 @pytest.mark.skipif(importlib.util.find_spec("probreg") is not None, reason="probreg is installed")
 def test_filterreg_says_what_it_needs():
-    with pytest.raises(MissingDependency, match=r"FilterReg needs the package probreg.*pip install probreg"):
+    with pytest.raises(MissingDependency, match=r"FilterReg needs the package probreg.*pip install 'kyvo.filterreg"):
         align(furniture(), furniture(), method="filterreg")
 
 

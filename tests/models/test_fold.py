@@ -7,7 +7,7 @@ from transformers import LlamaForCausalLM
 
 from kyvo.errors import CheckpointError
 from kyvo.models.embedding import CompositeEmbedding, place_vectors
-from kyvo.models.fold import fold, load_places, save_llama
+from kyvo.models.fold import fold, load_positions, save_llama
 from kyvo.models.presets import kyvo_tiny
 from kyvo.scene.schema import grid
 from kyvo.tokenizers.vocabulary import Vocabulary
@@ -103,21 +103,21 @@ def test_head_and_embedding_stay_apart(tmp_path):
     assert torch.equal(loaded.model.embed_tokens.weight, model.tok_embeddings.table())
 
 
-def test_places_go_into_a_file_of_their_own(tmp_path):
+def test_image_positions_go_into_a_file_of_their_own(tmp_path):
     torch.manual_seed(0)
     embedding = CompositeEmbedding(vocabulary=VOCABULARY, dim=32, image_codebook=torch.randn(32, 8), scale=0.5)
     model = build_decoder(kyvo_tiny(), embedding, image_grid=(2, 3)).eval()
-    write(tmp_path, model, places=model.places.table())
+    write(tmp_path, model, positions=model.image_positions.table())
     ids = torch.tensor([[1, 3, *VOCABULARY.ranges["image"][:6], 3]])
     places = torch.tensor([[-1, -1, 0, 1, 2, 3, 4, 5, -1]])
     loaded = LlamaForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()
     with torch.no_grad():
         ours = model.output(model.hidden(ids, places=places))
-        embedded = loaded.get_input_embeddings()(ids) + place_vectors(load_places(tmp_path), places)
+        embedded = loaded.get_input_embeddings()(ids) + place_vectors(load_positions(tmp_path), places)
         theirs = loaded(inputs_embeds=embedded).logits
         without = loaded(ids).logits
     assert (ours - theirs).abs().max() < 5e-4 < (ours - without).abs().max()
-    assert load_places(tmp_path / "elsewhere") is None
+    assert load_positions(tmp_path / "elsewhere") is None
 
 
 def test_a_name_that_does_not_fold_is_refused():

@@ -58,8 +58,9 @@ def test_the_papers_network_takes_64_cubed_by_8_to_512_of_8192_codes():
     assert output.features.shape == (1, 8, 64, 64, 64) and output.scores.shape == (1, 64, 64, 64)
     widths = {module.weight.shape[0] for module in model.encoder.modules() if isinstance(module, torch.nn.Conv3d)}
     assert widths == {32, 128, 512, 1024}
-    # Counted on its own for these blocks: 654 million.
-    assert round(sum(weight.numel() for weight in model.parameters()) / 1e6) == 654
+    # Counted on their own for these blocks: 265 and 389 million.
+    counts = [sum(weight.numel() for weight in part.parameters()) for part in (model.encoder, model.decoder)]
+    assert [round(count / 1e6) for count in counts] == [265, 389]
 
 
 def test_the_bundled_networks_weights_take_less_than_30_megabytes_and_its_objects_at_most_512_codes():

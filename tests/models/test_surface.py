@@ -92,7 +92,7 @@ def test_the_mesh_of_a_mirrored_latent_is_the_mirrored_mesh(axis):
     flip[axis] = -1
     ours, theirs = extracted(mirror(lumpy, axis=axis)), extracted(lumpy)
     assert len(ours.faces) == len(theirs.faces)
-    assert ours.volume == pytest.approx(theirs.volume, rel=1e-4)
+    assert ours.volume == pytest.approx(theirs.volume, rel=1e-3)
     assert nearest_distances(ours.vertices, theirs.vertices * flip).max() < 1e-5
 
 
@@ -106,7 +106,7 @@ def lump() -> trimesh.Trimesh:
 def test_swapping_x_and_y_swaps_them_in_the_mesh_too():
     latent = surface_latent(asset(lump()), resolution=16)
     ours, theirs = extracted(swap_xy(latent)), extracted(latent)
-    assert ours.volume == pytest.approx(theirs.volume, rel=1e-4)
+    assert ours.volume == pytest.approx(theirs.volume, rel=1e-3)
     assert nearest_distances(ours.vertices, theirs.vertices[:, [1, 0, 2]]).max() < 1e-5
 
 

@@ -31,7 +31,7 @@ def test_a_balls_cells_lie_on_it_and_face_outwards() -> None:
     coords, feats = surface_features(asset(ball, color=tuple(to_linear(srgb))), resolution=32)
     np.testing.assert_array_equal(coords, voxelize(ball, resolution=32))
     points = places(coords, feats, 32)
-    assert np.linalg.norm(points, axis=1) == pytest.approx(0.5, abs=0.002)
+    assert np.linalg.norm(points, axis=1) == pytest.approx(0.5, abs=0.15 / 32)  # cells
     outward = (feats[:, 3:6] * points).sum(1) / np.linalg.norm(points, axis=1)
     assert outward.min() > 0.98
     assert feats[:, 6:] == pytest.approx(np.tile(2 * srgb - 1, (len(feats), 1)), abs=1e-5)

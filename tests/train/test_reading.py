@@ -42,7 +42,6 @@ def test_targets_point_at_the_codes_of_their_own_sequence():
     places = np.full((3, 200), -1)
     places[0, 2:152] = places[2, 7:157] = np.arange(150)
     places[1, 2:152] = np.arange(150)
-    places[0, 160:180] = 150  # the ids of an object
     targets = object_targets(places, [first, None, second])
     assert targets is not None and len(targets.codes) == 300
     assert targets.codes.tolist() == [*range(2, 152), *range(407, 557)]

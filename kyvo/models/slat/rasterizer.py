@@ -167,7 +167,7 @@ def _use_gsplat(device: torch.device, backend: Backend) -> bool:
     installed = importlib.util.find_spec("gsplat") is not None
     if backend == "gsplat" and not installed:
         raise MissingDependency(
-            "gsplat is not installed; backend='torch' computes the same without it. Run: pip install gsplat"
+            "gsplat is not installed; backend='torch' computes the same without it. Run: pip install 'kyvo[gsplat]'"
         )
     return installed
 

@@ -124,7 +124,7 @@ def test_one_gaussian_has_its_alpha_by_hand():
 def test_gsplat_that_is_not_installed_is_named():
     if rasterizer._use_gsplat(torch.device("cuda"), "auto"):
         pytest.skip("gsplat is installed")
-    with pytest.raises(ImportError, match="pip install gsplat"):
+    with pytest.raises(ImportError, match=r"pip install 'kyvo\[gsplat\]'"):
         rasterize(some_gaussians(2), some_camera(), background=torch.zeros(3), backend="gsplat")
 
 
