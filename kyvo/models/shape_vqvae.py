@@ -119,6 +119,7 @@ def shape_mini(*, resolution: int = 32, n_embed: int = 2048) -> ShapeVQVAEConfig
         # Offsets lie within half a cell, colours mostly in the middle; what is left has its own scale.
         feature_std=(0.25,) * 3 + (0.6,) * 3 + (0.5,) * 3 + (1.0,) * 3,
         patch=2,
+        beta=0.02,  # in an hour the paper's 0.25 pulls the latents together before they tell objects apart
     )
 
 
@@ -141,25 +142,14 @@ class Reconstruction:
     scores: Float[Tensor, "batch x y z"]  # a cell is active where this is above 0
 
 
-class InputConvolution(nn.Conv3d):
-    """In float32 also under autocast, as TRELLIS's networks begin.
-
-    On CPUs, the gradient of a bfloat16 weight with few input channels (4, on a grid of 2) now and then was not finite.
-    """
-
-    def forward(self, input: Float[Tensor, "batch in x y z"]) -> Float[Tensor, "batch out x2 y2 z2"]:
-        with torch.autocast(input.device.type, enabled=False):
-            return super().forward(input.float())
-
-
 class ShapeEncoder(nn.Module):
     def __init__(self, config: ShapeVQVAEConfig) -> None:
         super().__init__()
         widths, patch = config.widths, config.patch
         if patch == 1:
-            self.input_layer = InputConvolution(config.channels, widths[0], 3, padding=1)
+            self.input_layer = nn.Conv3d(config.channels, widths[0], 3, padding=1)
         else:
-            self.input_layer = InputConvolution(config.channels, widths[0], patch, stride=patch)
+            self.input_layer = nn.Conv3d(config.channels, widths[0], patch, stride=patch)
         blocks: list[nn.Module] = []
         for level, width in enumerate(widths):
             blocks += residual(width, config.num_res_blocks)
@@ -176,7 +166,7 @@ class ShapeDecoder(nn.Module):
     def __init__(self, config: ShapeVQVAEConfig) -> None:
         super().__init__()
         widths = config.widths[::-1]
-        self.input_layer = InputConvolution(config.embed_dim, widths[0], 3, padding=1)
+        self.input_layer = nn.Conv3d(config.embed_dim, widths[0], 3, padding=1)
         blocks = residual(widths[0], config.num_res_blocks_middle)
         for level, width in enumerate(widths):
             blocks += residual(width, config.num_res_blocks)

@@ -15,6 +15,7 @@ from kyvo.errors import ConfigError
 from kyvo.models.shape_vqvae import ShapeVQVAEConfig
 
 NETWORKS = "kyvo.models.shape_vqvae"
+MIN_SIDE = 4  # in bfloat16, oneDNN's weight gradient of a 3^3 convolution over a grid of 2 is often not finite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +69,15 @@ def build_shape_config(section: Mapping[str, Any]) -> ShapeVQVAEConfig:
     if function is None:
         raise ConfigError(f"model._component_ is {module}.{name}; expected one of {NETWORKS}, as .shape_mini.")
     try:
-        return function(**arguments)
+        config = function(**arguments)
     except TypeError as error:
         raise ConfigError(f"model: {error}") from error
+    if config.side < MIN_SIDE:
+        raise ConfigError(
+            f"model: {config.side} codes along a side; at least {MIN_SIDE} can be trained. Take a finer grid, or fewer "
+            "widths or a smaller patch."
+        )
+    return config
 
 
 class AdaptiveClip:

@@ -97,6 +97,8 @@ def test_a_networks_section_builds_what_it_names_and_nothing_else():
         build_shape_config({"_component_": "os.system"})
     with pytest.raises(ConfigError, match=r"model: .*unexpected keyword argument 'depth'"):
         build_shape_config(section | {"depth": 3})
+    with pytest.raises(ConfigError, match="model: 2 codes along a side; at least 4 can be trained"):
+        build_shape_config(section | {"resolution": 8})
 
 
 def test_settings_that_contradict_each_other_are_refused():
