@@ -241,7 +241,7 @@ def benchmark_decode(args: argparse.Namespace) -> dict[str, Any]:
         return lambda: outputs.__setitem__(name, run())
 
     def engine(rows: list[list[int]]) -> list[list[int]]:
-        return [row.ids for row in decode(model, rows, [grammar] * len(rows))]
+        return [row.ids for row in decode(model, rows, [grammar] * len(rows), near=0)]
 
     generate = partial(_generate, model, grammar, builder)
     weights = sum(parameter.nbytes for parameter in model.parameters()) - model.model.embed_tokens.weight.nbytes

@@ -18,14 +18,14 @@ from typing import Any
 
 from datasets import Dataset, Features, List, Value
 
-from kyvo.data.shape_cells import surface_latent
-from kyvo.data.shape_sets import mesh_paths
 from kyvo.errors import ConfigError, KyvoError
 from kyvo.metrics.geometry import compare_clouds
 from kyvo.models.slat.latent import StructuredLatent
+from kyvo.shapes.cells import surface_latent
 from kyvo.shapes.mesh import load_shape
-from kyvo.tokenizers.shape import CONFIG_NAME, ShapeTokenizer
-from kyvo.tokenizers.shape_scores import TAU, latent_cloud, triangle_cloud
+from kyvo.shapes.scores import TAU, latent_cloud, triangle_cloud
+from kyvo.shapes.sets import mesh_paths
+from kyvo.shapes.tokenizer import CONFIG_NAME, ShapeTokenizer
 
 SCORES = ("chamfer", "f_score", "cells_chamfer", "cells_f_score")
 

@@ -23,20 +23,20 @@ import torch
 import yaml
 
 from kyvo.data.configs import from_section
-from kyvo.data.shape_sets import LatentFolder, write_drawn_latents, write_mesh_latents
 from kyvo.errors import CheckpointError, ConfigError
-from kyvo.models.shape_losses import RenderLoss, reconstruction_loss, spread_loss
-from kyvo.models.shape_vqvae import ShapeGrid, ShapeVQVAE, ShapeVQVAEConfig, from_grid, to_grid
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.models.slat.load import load_network
-from kyvo.models.surface import SurfaceSplats
-from kyvo.models.surface_symmetry import vary
+from kyvo.shapes.contour import SurfaceSplats
+from kyvo.shapes.losses import RenderLoss, reconstruction_loss, spread_loss
+from kyvo.shapes.scores import compare_latents
+from kyvo.shapes.sets import LatentFolder, write_drawn_latents, write_mesh_latents
+from kyvo.shapes.symmetry import vary
+from kyvo.shapes.tokenizer import ShapeTokenizer
+from kyvo.shapes.train_args import AdaptiveClip, ShapeData, ShapeTrainArgs, build_shape_config
+from kyvo.shapes.vqvae import ShapeGrid, ShapeVQVAE, ShapeVQVAEConfig, from_grid, to_grid
 from kyvo.tokenizers.codebook import cluster_centres, code_use
 from kyvo.tokenizers.quantize import DeadCodeRestart, MovingAverage
 from kyvo.tokenizers.reconstruction import Lpips, perceptual_loss
-from kyvo.tokenizers.shape import ShapeTokenizer
-from kyvo.tokenizers.shape_args import AdaptiveClip, ShapeData, ShapeTrainArgs, build_shape_config
-from kyvo.tokenizers.shape_scores import compare_latents
 from kyvo.tokenizers.train_args import schedule
 
 STATE_NAME = "training.pt"

@@ -77,6 +77,7 @@ def decode(
     grammars: Sequence[Grammar],
     *,
     image_places: ImagePlaces | None = None,
+    near: int = NEAR,
 ) -> list[Decoded]:
     """Completes every prompt greedily within its grammar.
 
@@ -87,6 +88,7 @@ def decode(
         prompts: ids of each row, without padding; lengths may differ.
         grammars: one a row; rows may share one.
         image_places: of a model that was trained with image positions.
+        near: how far a number's neighbours reach, in bins; 0 takes the likeliest number alone.
     """
     rows = [_Row(prompt, grammar) for prompt, grammar in zip(prompts, grammars, strict=True)]
     active = [row for row in rows if not row.done]
@@ -109,7 +111,7 @@ def decode(
         for index, row in enumerate(active):
             if row.state in row.grammar.numbers:
                 numbers = row.grammar.allowed(row.state)
-                place, best[index] = likeliest_number(probabilities[index, torch.from_numpy(numbers)])
+                place, best[index] = likeliest_number(probabilities[index, torch.from_numpy(numbers)], near=near)
                 tokens[index] = int(numbers[place])
             row.choose(tokens[index], best[index])
         keep = [index for index, row in enumerate(active) if not row.done]
@@ -121,7 +123,7 @@ def decode(
     return [row.out for row in rows]
 
 
-def likeliest_number(probabilities: Float[Tensor, " numbers"], *, near: int = NEAR) -> tuple[int, float]:
+def likeliest_number(probabilities: Float[Tensor, " numbers"], *, near: int) -> tuple[int, float]:
     """The place with most probability around it, and how much: that of numbers up to `near` bins off counts, falling
     with their distance.
 

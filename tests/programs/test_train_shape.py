@@ -9,12 +9,12 @@ import yaml
 
 from kyvo.data.configs import from_section
 from kyvo.data.dataset import open_set
-from kyvo.data.shape_sets import write_drawn_latents
 from kyvo.errors import CheckpointError, ConfigError
-from kyvo.models.shape_vqvae import shape_mini, shape_paper
 from kyvo.models.slat.latent import PUBLISHED_MEAN, StructuredLatent
-from kyvo.tokenizers.shape import ShapeTokenizer
-from kyvo.tokenizers.shape_args import ShapeTrainArgs, build_shape_config
+from kyvo.shapes.sets import write_drawn_latents
+from kyvo.shapes.tokenizer import ShapeTokenizer
+from kyvo.shapes.train_args import ShapeTrainArgs, build_shape_config
+from kyvo.shapes.vqvae import shape_mini, shape_paper
 
 ROOT = Path(__file__).resolve().parents[2]
 TETRAHEDRON = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
@@ -35,7 +35,7 @@ def latents(tmp_path_factory) -> Path:
 
 def write_config(path: Path, *, model: dict | None = None, **train) -> Path:
     network = {
-        "_component_": "kyvo.models.shape_vqvae.ShapeVQVAEConfig",
+        "_component_": "kyvo.shapes.vqvae.ShapeVQVAEConfig",
         "kind": "surface",
         "resolution": 16,
         "widths": [16, 16],

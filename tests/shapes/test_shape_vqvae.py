@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from kyvo.errors import ConfigError
-from kyvo.models.shape_losses import RenderLoss, features_at, occupancy_loss, reconstruction_loss, spread_loss
-from kyvo.models.shape_vqvae import (
+from kyvo.models.slat.latent import LatentError, StructuredLatent
+from kyvo.shapes.contour import CHANNELS, CROSSED, NORMAL, SurfaceSplats
+from kyvo.shapes.losses import RenderLoss, features_at, occupancy_loss, reconstruction_loss, spread_loss
+from kyvo.shapes.vqvae import (
     Reconstruction,
     ShapeGrid,
     ShapeVQVAE,
@@ -15,8 +17,6 @@ from kyvo.models.shape_vqvae import (
     shape_paper,
     to_grid,
 )
-from kyvo.models.slat.latent import LatentError, StructuredLatent
-from kyvo.models.surface import CHANNELS, CROSSED, NORMAL, SurfaceSplats
 
 TINY = ShapeVQVAEConfig(
     kind="surface",

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from kyvo.errors import ConfigError
-from kyvo.models.shape_vqvae import shape_mini
+from kyvo.shapes.train_args import AdaptiveClip, ShapeTrainArgs, build_shape_config
+from kyvo.shapes.vqvae import shape_mini
 from kyvo.tokenizers.quantize import DeadCodeRestart, MovingAverage, VectorQuantizer
-from kyvo.tokenizers.shape_args import AdaptiveClip, ShapeTrainArgs, build_shape_config
 
 
 def quantizer() -> VectorQuantizer:
@@ -91,7 +91,7 @@ def test_a_gradient_that_is_not_finite_is_reported_and_forgotten():
 
 
 def test_a_networks_section_builds_what_it_names_and_nothing_else():
-    section = {"_component_": "kyvo.models.shape_vqvae.shape_mini", "n_embed": 512}
+    section = {"_component_": "kyvo.shapes.vqvae.shape_mini", "n_embed": 512}
     assert build_shape_config(section) == shape_mini(n_embed=512)
     with pytest.raises(ConfigError, match=r"model\._component_ is os\.system; expected one of kyvo"):
         build_shape_config({"_component_": "os.system"})

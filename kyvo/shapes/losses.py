@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from kyvo.models.shape_vqvae import Reconstruction, ShapeGrid, ShapeVQVAEConfig
 from kyvo.models.slat.gaussians import Camera, Gaussians
 from kyvo.models.slat.rasterizer import rasterize
 from kyvo.models.slat.sparse import SparseTensor, Voxels
+from kyvo.shapes.vqvae import Reconstruction, ShapeGrid, ShapeVQVAEConfig
 from kyvo.tokenizers.reconstruction import Lpips, StructuralLoss
 
 DISTANCE = 2.0  # of the camera from the object's centre, as TRELLIS renders

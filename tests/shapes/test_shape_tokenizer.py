@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from kyvo.errors import CheckpointError, TokenError
-from kyvo.models.shape_vqvae import ShapeVQVAE, ShapeVQVAEConfig
 from kyvo.models.slat.latent import LatentError, StructuredLatent
-from kyvo.tokenizers.shape import ShapeTokenizer
+from kyvo.shapes.tokenizer import ShapeTokenizer
+from kyvo.shapes.vqvae import ShapeVQVAE, ShapeVQVAEConfig
 
 CONFIG = ShapeVQVAEConfig(
     kind="trellis",

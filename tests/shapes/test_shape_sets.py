@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from kyvo.data.procedural import BUILDERS
-from kyvo.data.shape_meshes import draw_mesh
-from kyvo.data.shape_sets import LatentFolder, write_drawn_latents, write_mesh_latents
 from kyvo.errors import CheckpointError, ConfigError
+from kyvo.shapes.sets import LatentFolder, write_drawn_latents, write_mesh_latents
+from kyvo.shapes.training_meshes import draw_mesh
 
 CORNERS = "v 0 0 0\nv 1 0 0\nv 0 2 0\nv 0 0 1\n"
 

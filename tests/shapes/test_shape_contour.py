@@ -4,13 +4,13 @@ import torch
 import trimesh
 
 from kyvo.data.assets import Asset
-from kyvo.data.shape_cells import crossed_edges, surface_latent
 from kyvo.metrics.geometry import nearest_distances
 from kyvo.models.slat.gaussians import rotation_matrices
 from kyvo.models.slat.latent import StructuredLatent
-from kyvo.models.surface import CHANNELS, COLOR, CROSSED, NORMAL, SurfaceSplats, extract_mesh, turn_z_to
-from kyvo.models.surface_symmetry import mirror, swap_xy, vary
+from kyvo.shapes.cells import crossed_edges, surface_latent
+from kyvo.shapes.contour import CHANNELS, COLOR, CROSSED, NORMAL, SurfaceSplats, extract_mesh, turn_z_to
 from kyvo.shapes.mesh import normalized
+from kyvo.shapes.symmetry import mirror, swap_xy, vary
 
 
 def asset(mesh: trimesh.Trimesh, color=(1.0, 0.0, 0.0)) -> Asset:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from kyvo.metrics.geometry import CloudScores, compare_clouds
 from kyvo.models.slat.latent import StructuredLatent
-from kyvo.models.surface import extract_mesh
+from kyvo.shapes.contour import extract_mesh
 from kyvo.shapes.mesh import surface_points
 
 TAU = 0.05  # of the F-score, in the cube

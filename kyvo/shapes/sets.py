@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from kyvo.data.shape_cells import surface_latent
-from kyvo.data.shape_meshes import draw_mesh
 from kyvo.errors import ConfigError, KyvoError
 from kyvo.models.slat.latent import StructuredLatent
+from kyvo.shapes.cells import surface_latent
 from kyvo.shapes.mesh import load_shape
+from kyvo.shapes.training_meshes import draw_mesh
 
 MESH_SUFFIXES = {".glb", ".gltf", ".obj", ".ply"}
 

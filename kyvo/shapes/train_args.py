@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from kyvo.errors import ConfigError
-from kyvo.models.shape_vqvae import ShapeVQVAEConfig
+from kyvo.shapes.vqvae import ShapeVQVAEConfig
 
-NETWORKS = "kyvo.models.shape_vqvae"
+NETWORKS = "kyvo.shapes.vqvae"
 MIN_SIDE = 4  # in bfloat16, oneDNN's weight gradient of a 3^3 convolution over a grid of 2 is often not finite
 
 
@@ -62,7 +62,7 @@ class ShapeTrainArgs:
 
 
 def build_shape_config(section: Mapping[str, Any]) -> ShapeVQVAEConfig:
-    """`_component_` names a preset or the dataclass of kyvo.models.shape_vqvae; the rest are its arguments."""
+    """`_component_` names a preset or the dataclass of kyvo.shapes.vqvae; the rest are its arguments."""
     arguments = dict(section)
     module, _, name = str(arguments.pop("_component_", None)).rpartition(".")
     function = getattr(importlib.import_module(NETWORKS), name, None) if module == NETWORKS else None

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from kyvo.errors import ConfigError
 from kyvo.models.slat.latent import PUBLISHED_MEAN, PUBLISHED_STD, RESOLUTION, LatentError, StructuredLatent
 from kyvo.models.slat.structure import ChannelNorm, Double, Halve, ResBlock, shuffle_voxels
-from kyvo.models.surface import CHANNELS as SURFACE_CHANNELS
+from kyvo.shapes.contour import CHANNELS as SURFACE_CHANNELS
 from kyvo.tokenizers.quantize import Quantized, VectorQuantizer
 
 
@@ -27,7 +27,7 @@ from kyvo.tokenizers.quantize import Quantized, VectorQuantizer
 class ShapeVQVAEConfig:
     """Sizes of the network and the scale of what it takes. Lists are made tuples: JSON and YAML hand lists over."""
 
-    kind: str  # of the features: "trellis", or "surface" (kyvo/models/surface.py)
+    kind: str  # of the features: "trellis", or "surface" (kyvo/shapes/contour.py)
     resolution: int  # cells along a side of the grid
     widths: Sequence[int]  # channels of each level; the side halves from one to the next
     num_res_blocks: int  # a level

@@ -1,4 +1,4 @@
-"""A mesh as the bundled shape tokenizer takes it: surface features (kyvo/models/surface.py) of the cells it crosses.
+"""A mesh as the bundled shape tokenizer takes it: surface features (kyvo/shapes/contour.py) of the cells it crosses.
 
 Which grid edges the surface crosses is found by dropping, for each axis, all grid lines along it onto each triangle.
 """

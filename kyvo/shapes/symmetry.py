@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from kyvo.models.slat.latent import StructuredLatent
-from kyvo.models.surface import COLOR, CROSSED, NORMAL, OFFSET
+from kyvo.shapes.contour import COLOR, CROSSED, NORMAL, OFFSET
 
 WAVE_SHARE = 0.5  # of objects whose colors get waves
 WAVES = 12.0  # radians along the cube's side, standard deviation

@@ -22,8 +22,8 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 
 from kyvo.errors import CheckpointError, ConfigError, TokenError
-from kyvo.models.shape_vqvae import ShapeVQVAE, ShapeVQVAEConfig, from_grid, to_grid
 from kyvo.models.slat.latent import StructuredLatent
+from kyvo.shapes.vqvae import ShapeVQVAE, ShapeVQVAEConfig, from_grid, to_grid
 
 WEIGHTS_NAME = "shape_tokenizer.safetensors"
 CONFIG_NAME = "shape_tokenizer.json"
