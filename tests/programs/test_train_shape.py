@@ -166,6 +166,7 @@ def test_latents_become_codes_as_the_tokenizer_itself_gives_them(tokenizer, late
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_papers_network_trains_a_step_and_tokenizes_on_a_cpu(program):
     generator = torch.Generator().manual_seed(0)
     coords = torch.randint(64, (3000, 3), generator=generator).unique(dim=0)
