@@ -116,8 +116,8 @@ def _filterreg(predicted: Points, truth: Points) -> Alignment:
     except ImportError as error:
         raise MissingDependency(
             f"FilterReg needs the package probreg, which does not import ({error}). Run: "
-            "pip install 'kyvo[filterreg]'; it has no wheels and is compiled, for which a C++ compiler and CMake are needed. "
-            "Or align with robust-icp."
+            "pip install 'kyvo[filterreg]'; it has no wheels and is compiled, for which a C++ compiler and CMake are "
+            "needed. Or align with robust-icp."
         ) from error
     found = filterreg.registration_filterreg(
         predicted, truth, objective_type="pt2pt", maxiter=50, tol=1e-4, update_sigma2=True
