@@ -8,11 +8,8 @@ sets the CPU threads.
 """
 
 import argparse
-import json
 import math
-import os
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -31,9 +28,8 @@ from kyvo.tokenizers.objects import ObjectHead, ObjectMaps, fit_head
 from kyvo.tokenizers.quantize import DeadCodeRestart
 from kyvo.tokenizers.reconstruction import perceptual_loss, reconstruction_loss
 from kyvo.tokenizers.train_args import TrainArgs, build_model_config, schedule
+from kyvo.tokenizers.training import STATE_NAME, TokenizerTraining, log, read_state, write_state
 from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
-
-STATE_NAME = "training.pt"
 
 
 def main(argv: list[str] | None = None) -> Path:
@@ -71,7 +67,7 @@ def main(argv: list[str] | None = None) -> Path:
     return options.out
 
 
-class Trainer:
+class Trainer(TokenizerTraining):
     """Model, optimizer, random numbers and place in the training: all that a resumed run needs."""
 
     def __init__(
@@ -83,9 +79,9 @@ class Trainer:
         objects: tuple[SceneSchema, ObjectMaps] | None,
         minutes: float | None,
     ) -> None:
+        super().__init__(args, minutes=minutes)
         torch.manual_seed(args.seed)
         self.args = args
-        self.minutes = minutes
         self.held_out, self.pictures = pictures[: args.held_out], pictures[args.held_out :]
         self.model = VQGAN(config).to(args.device)
         self.head = None
@@ -116,8 +112,6 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(args.seed)
         self.restart = DeadCodeRestart(self.model.quantize, patience=args.patience, generator=self.generator)
         self.has_codes = False
-        self.step = 0
-        self.seconds = 0.0  # of training, over all resumed runs
 
     def start_from(self, other: VQGAN) -> None:
         """Takes over another tokenizer's weights.
@@ -149,27 +143,6 @@ class Trainer:
 
     def to_device(self, pictures: Tensor) -> Tensor:
         return to_pixels(pictures).to(self.args.device)
-
-    @property
-    def progress(self) -> float:
-        """Share of the training done, by time where minutes bound it and by steps otherwise."""
-        return self.step / self.args.steps if self.minutes is None else self.seconds / (60 * self.minutes)
-
-    def run(self, out: Path) -> None:
-        saved_at, reported_at = self.seconds, self.seconds
-        last = self.seconds - time.monotonic()
-        while self.progress < 1.0:
-            losses = self.train_step()
-            self.seconds = last + time.monotonic()
-            if self.step % self.args.report_every == 0 or self.progress >= 1.0:
-                steps = (self.step - 1) % self.args.report_every + 1
-                rate = steps * self.args.batch_size / (self.seconds - reported_at)
-                self.report(out, losses, pictures_per_second=rate)
-                reported_at = last + time.monotonic()  # the time of reporting is not that of training
-            if self.seconds - saved_at >= 60 * self.args.checkpoint_minutes:
-                self.save(out / STATE_NAME)
-                saved_at = self.seconds
-        self.save(out / STATE_NAME)
 
     def train_step(self) -> dict[str, Tensor]:
         """One step; returns its losses, "loss" the one the tokenizer was trained by."""
@@ -247,7 +220,7 @@ class Trainer:
         return matrix
 
     @torch.no_grad()
-    def report(self, out: Path, losses: dict[str, Tensor], *, pictures_per_second: float) -> None:
+    def report(self, out: Path, losses: dict[str, Tensor], *, per_second: float) -> None:
         self.model.eval()
         pixels = self.to_device(self.held_out)
         with torch.autocast(self.args.device, torch.bfloat16):
@@ -260,7 +233,7 @@ class Trainer:
         line = {
             "step": self.step,
             "seconds": round(self.seconds, 1),
-            "pictures_per_second": round(pictures_per_second, 1),
+            "pictures_per_second": round(per_second, 1),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             **{name: value.item() for name, value in losses.items()},
             "psnr": round(10 * math.log10(4.0 / error), 2),  # dB; pixels span 2
@@ -271,12 +244,9 @@ class Trainer:
         if self.head is not None:
             scores = self.head.scores(values.float(), self.held_out_maps.to(self.args.device))
             line |= {name: round(score, 3) for name, score in scores.items()}
-        print(json.dumps(line), flush=True)
-        with (out / "log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(line) + "\n")
+        log(out, line)
 
     def save(self, path: Path) -> None:
-        """Writes beside `path` and renames, so that a run killed meanwhile leaves the older state whole."""
         state = {
             "config": asdict(self.model.config),
             "model": self.model.state_dict(),
@@ -289,13 +259,10 @@ class Trainer:
             "step": self.step,
             "seconds": self.seconds,
         }
-        torch.save(state, path.with_suffix(".tmp"))
-        os.replace(path.with_suffix(".tmp"), path)
+        write_state(state, path)
 
     def load(self, path: Path) -> None:
-        if not path.is_file():
-            raise CheckpointError(f"There is no {path} to resume from; start without --resume.")
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_state(path)
         if VQGANConfig(**state["config"]) != self.model.config:
             raise CheckpointError(f"{path} was trained with another model section; use its config or a new --out.")
         if (state["head"] is None) != (self.head is None):

@@ -8,9 +8,7 @@ ShapeTokenizer folder. OMP_NUM_THREADS sets the CPU threads.
 """
 
 import argparse
-import json
 import math
-import os
 import sys
 import time
 from collections import deque
@@ -38,8 +36,8 @@ from kyvo.tokenizers.codebook import cluster_centres, code_use
 from kyvo.tokenizers.quantize import DeadCodeRestart, MovingAverage
 from kyvo.tokenizers.reconstruction import Lpips, perceptual_loss
 from kyvo.tokenizers.train_args import schedule
+from kyvo.tokenizers.training import STATE_NAME, TokenizerTraining, log, read_state, write_state
 
-STATE_NAME = "training.pt"
 WARMUP = 0.02  # share of the training, where the rate decays
 
 
@@ -90,7 +88,7 @@ def open_latents(data: Path, config: ShapeVQVAEConfig, *, drawn: ShapeData, out:
     return latents
 
 
-class Trainer:
+class Trainer(TokenizerTraining):
     """Model, optimizer, random numbers and place in the training: all that a resumed run needs."""
 
     def __init__(
@@ -101,9 +99,9 @@ class Trainer:
         *,
         minutes: float | None = None,
     ) -> None:
+        super().__init__(args, minutes=minutes)
         torch.manual_seed(args.seed)
         self.args = args
-        self.minutes = minutes
         self.latents = latents
         self.model = ShapeVQVAE(config).to(args.device)
         self.trained = [weight for weight in self.model.parameters() if weight.requires_grad]
@@ -114,29 +112,6 @@ class Trainer:
         self.restart = DeadCodeRestart(self.model.quantizer, patience=args.patience, generator=self.generator)
         self.rendering = build_rendering(config, args)
         self.has_codes = False
-        self.step = 0
-        self.seconds = 0.0  # of training, over all resumed runs
-
-    @property
-    def progress(self) -> float:
-        """Share of the training done, by time where minutes bound it and by steps otherwise."""
-        return self.step / self.args.steps if self.minutes is None else self.seconds / (60 * self.minutes)
-
-    def run(self, out: Path) -> None:
-        saved_at, reported_at = self.seconds, self.seconds
-        last = self.seconds - time.monotonic()
-        while self.progress < 1.0:
-            losses = self.train_step()
-            self.seconds = last + time.monotonic()
-            if self.step % self.args.report_every == 0 or self.progress >= 1.0:
-                steps = (self.step - 1) % self.args.report_every + 1
-                rate = steps * self.args.batch_size / (self.seconds - reported_at)
-                self.report(out, losses, objects_per_second=rate)
-                reported_at = last + time.monotonic()  # the time of reporting is not that of training
-            if self.seconds - saved_at >= 60 * self.args.checkpoint_minutes:
-                self.save(out / STATE_NAME)
-                saved_at = self.seconds
-        self.save(out / STATE_NAME)
 
     def draw(self, count: int) -> ShapeGrid:
         """A batch of objects that are not held out."""
@@ -204,7 +179,7 @@ class Trainer:
         self.has_codes = True
 
     @torch.no_grad()
-    def report(self, out: Path, losses: dict[str, float], *, objects_per_second: float) -> None:
+    def report(self, out: Path, losses: dict[str, float], *, per_second: float) -> None:
         self.model.eval()
         truths = [self.latents[index] for index in range(self.args.held_out)]
         found, indices = [], []
@@ -222,7 +197,7 @@ class Trainer:
         line = {
             "step": self.step,
             "seconds": round(self.seconds, 1),
-            "objects_per_second": round(objects_per_second, 2),
+            "objects_per_second": round(per_second, 2),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             **losses,
             # Against what the latents themselves give: the tokens' part of the error.
@@ -231,12 +206,9 @@ class Trainer:
             "codes_used_percent": round(100 * use.share_used, 1),
             "perplexity": round(use.perplexity, 1),
         }
-        print(json.dumps(line), flush=True)
-        with (out / "log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(line) + "\n")
+        log(out, line)
 
     def save(self, path: Path) -> None:
-        """Writes beside `path` and renames, so that a run killed meanwhile leaves the older state whole."""
         state = {
             "config": asdict(self.model.config),
             "model": self.model.state_dict(),
@@ -249,13 +221,10 @@ class Trainer:
             "step": self.step,
             "seconds": self.seconds,
         }
-        torch.save(state, path.with_suffix(".tmp"))
-        os.replace(path.with_suffix(".tmp"), path)
+        write_state(state, path)
 
     def load(self, path: Path) -> None:
-        if not path.is_file():
-            raise CheckpointError(f"There is no {path} to resume from; start without --resume.")
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_state(path)
         if ShapeVQVAEConfig(**state["config"]) != self.model.config:
             raise CheckpointError(f"{path} was trained with another model section; use its config or a new --out.")
         self.model.load_state_dict(state["model"])

@@ -72,7 +72,7 @@ def object_targets(
     codes, values = [], []
     for row, found in enumerate(objects):
         if found is not None:
-            inside = np.flatnonzero((places[row] >= 0) & (places[row] < len(found)))
+            inside = np.flatnonzero(places[row] >= 0)
             codes.append(row * places.shape[1] + inside)
             values.append(found[places[row, inside]])
     if not codes:
@@ -85,8 +85,6 @@ def object_targets(
 
 class ObjectReading(nn.Module):
     """The linear map, and its loss."""
-
-    waves: Tensor
 
     def __init__(self, schema: SceneSchema, dim: int) -> None:
         super().__init__()

@@ -139,14 +139,10 @@ class StructuredLatent:
             "coords": latent.coords.cpu().numpy().astype(np.uint8),
         }
         # Beside its place first: a run that is stopped leaves no half of a file.
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(file, **arrays)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as beside:
+            draft = Path(beside) / "latent.npz"
+            np.savez_compressed(draft, **arrays)
+            os.replace(draft, path)
 
     @classmethod
     def load(cls, path: Path | str, *, resolution: int = RESOLUTION) -> "StructuredLatent":
