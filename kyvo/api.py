@@ -107,7 +107,8 @@ class Kyvo:
         builder = self.processor.builder
         prompts = [builder.prompt(task, segments) for segments in given]
         grammar = self._grammars.get(task.name) or Grammar.for_task(task, builder)
-        rows = decode(self.model, prompts, [grammar] * len(prompts), image_places=self._image_places)
+        spans = [builder.spans(prompt) for prompt in prompts]
+        rows = decode(self.model, prompts, [grammar] * len(prompts), spans=spans, image_places=self._image_places)
         return [self._completion(task, row) for row in rows]
 
     def encode_images(self, images: Sequence[Picture]) -> np.ndarray:

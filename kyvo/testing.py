@@ -28,12 +28,16 @@ def tiny_text() -> SentencePieceText:
     return SentencePieceText(Path(__file__).parent / "assets" / "mini" / "tokenizer.model")
 
 
-def tiny_builder(schema: SceneSchema | None = None, image_grid: tuple[int, int] = (3, 4)) -> SequenceBuilder:
+def tiny_builder(
+    schema: SceneSchema | None = None,
+    image_grid: tuple[int, int] = (3, 4),
+    two_way: tuple[str, ...] = ("shape",),
+) -> SequenceBuilder:
     """Sequences over 16 image codes and 32 shape codes."""
     schema = schema or clevr_schema()
     text = tiny_text()
     vocabulary = Vocabulary.for_schema(schema, num_text=text.size, num_image_codes=16, num_shape_codes=32)
-    return SequenceBuilder(vocabulary=vocabulary, schema=schema, text=text, image_grid=image_grid)
+    return SequenceBuilder(vocabulary=vocabulary, schema=schema, text=text, image_grid=image_grid, two_way=two_way)
 
 
 def tiny_llama(vocab_size: int, *, seed: int = 0) -> LlamaForCausalLM:

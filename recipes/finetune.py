@@ -77,6 +77,8 @@ class FinetuneRecipe(FTRecipeInterface):
             self.easy_samples = config.instantiate(cfg.easy_data, builder, objects=args.reading_weight > 0)
         if args.resume:
             self.load_checkpoint()
+        elif args.start is not None:
+            self.load_weights(Path(args.start))
         self.metric_logger = config.instantiate(cfg.metric_logger)
         self.metric_logger.log_config(cfg)
 
@@ -188,6 +190,16 @@ class FinetuneRecipe(FTRecipeInterface):
             pad_id=text.pad_id,
         )
         self.processor.save(folder)
+
+    def load_weights(self, other: Path) -> None:
+        """Takes the newest weights of another run. Raises CheckpointError when they are of another model."""
+        state = load_checkpoint(other)
+        try:
+            self.model.load_state_dict(state["model"])
+            if self.reading is not None and state["reading"] is not None:
+                self.reading.load_state_dict(state["reading"])
+        except RuntimeError as error:
+            raise CheckpointError(f"train.start is {other}, whose weights are of another model: {error}") from error
 
     def load_checkpoint(self) -> None:
         """Puts the run where its newest checkpoint stands.

@@ -23,6 +23,13 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--text", type=Path, required=True, help="a tokenizer.model, Llama-3's or SentencePiece's")
     parser.add_argument("--image-tokenizer", type=Path, required=True, help="a folder of tokenizers/train_image.py")
     parser.add_argument("--vocabulary", choices=sorted(VOCABULARIES), help="a fixed layout")
+    parser.add_argument(
+        "--two-way",
+        nargs="*",
+        default=["shape"],
+        choices=("image", "shape"),
+        help="codes that attend both ways where they go in; with none all is causal",
+    )
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
 
@@ -33,7 +40,7 @@ def main(argv: list[str] | None = None) -> Path:
         if args.vocabulary
         else Vocabulary.for_schema(schema, num_text=text.size, num_image_codes=image.config.n_embed)
     )
-    processor = Processor(vocabulary=vocabulary, schema=schema, text=text, image=image)
+    processor = Processor(vocabulary=vocabulary, schema=schema, text=text, image=image, two_way=tuple(args.two_way))
     processor.save(args.out)
     print(f"{args.out}: {len(vocabulary):,} ids for {schema.name}")
     return args.out

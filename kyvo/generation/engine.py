@@ -17,6 +17,7 @@ from transformers import DynamicCache, LlamaForCausalLM
 from kyvo.generation.grammar import Grammar
 from kyvo.models.embedding import place_vectors
 
+Spans = Sequence[tuple[int, int]]  # [start, stop) of ids that attend both ways
 NEAR = 3  # bins: 0.15 of CLEVR's units, the middle of the distances that are scored
 
 
@@ -76,6 +77,7 @@ def decode(
     prompts: Sequence[Sequence[int]],
     grammars: Sequence[Grammar],
     *,
+    spans: Sequence[Spans] | None = None,
     image_places: ImagePlaces | None = None,
     near: int = NEAR,
 ) -> list[Decoded]:
@@ -87,6 +89,7 @@ def decode(
         model: a folded model; its weights decide, the grammar only removes what cannot come.
         prompts: ids of each row, without padding; lengths may differ.
         grammars: one a row; rows may share one.
+        spans: of each prompt, what attends both ways (`SequenceBuilder.spans`); without them all is causal.
         image_places: of a model that was trained with image positions.
         near: how far a number's neighbours reach, in bins; 0 takes the likeliest number alone.
     """
@@ -95,14 +98,21 @@ def decode(
     cache = DynamicCache(config=model.config)
     seen = torch.zeros(len(active), 0, dtype=torch.long, device=model.device)  # 1 where the cache holds a real id
     masks = _Masks(model.config.vocab_size, model.device)
+    two_way = [own for row, own in zip(rows, spans or [()] * len(rows), strict=True) if not row.done]
     while active:
         ids, valid, positions = _pad(active, model.device)
         seen = torch.cat([seen, valid], dim=1)
+        visible = _two_way_mask(valid, [len(row.pending) for row in active], two_way) if any(two_way) else seen
+        two_way = []  # prompts are seen whole in the first forward
         embedded = model.get_input_embeddings()(ids)
         if image_places is not None:
             embedded = embedded + place_vectors(image_places.vectors, _places(active, image_places, ids))
         hidden = model.model(
-            inputs_embeds=embedded, attention_mask=seen, position_ids=positions, past_key_values=cache, use_cache=True
+            inputs_embeds=embedded,
+            attention_mask=visible,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
         ).last_hidden_state[:, -1]
         logits = model.lm_head(hidden).float()  # rows vocab
         logits.masked_fill_(~masks.stack([(row.grammar, row.state) for row in active]), -torch.inf)
@@ -146,6 +156,18 @@ def _pad(rows: list[_Row], device: torch.device) -> tuple[Tensor, Tensor, Tensor
         valid[index, width - count :] = 1
         positions[index, width - count :] = torch.arange(len(row.seen), len(row.seen) + count)
     return ids.to(device), valid.to(device), positions.to(device)
+
+
+def _two_way_mask(valid: Tensor, counts: list[int], spans: Sequence[Spans]) -> Tensor:
+    """True where a query may see a key, of prompts padded on the left: bool [rows, 1, width, width]."""
+    width = valid.shape[1]
+    mask = torch.ones(width, width, dtype=torch.bool, device=valid.device).tril().repeat(len(counts), 1, 1)
+    for index, (count, own) in enumerate(zip(counts, spans, strict=True)):
+        for start, stop in own:
+            place = slice(width - count + start, width - count + stop)
+            mask[index, place, place] = True
+    padding = torch.eye(width, dtype=torch.bool, device=valid.device)  # sees itself, for a softmax needs something
+    return (mask & valid.bool()[:, None] | padding)[:, None]
 
 
 def _places(rows: list[_Row], image_places: ImagePlaces, ids: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ class Processor:
     text: TextTokenizer
     image: ImageTokenizer
     center_first: bool = True
+    two_way: tuple[str, ...] = ("shape",)
 
     def __post_init__(self) -> None:
         if self.image.config.n_embed != self.vocabulary.num_image_codes:
@@ -44,6 +45,7 @@ class Processor:
             text=self.text,
             image_grid=(self.image.config.rows, self.image.config.columns),
             center_first=self.center_first,
+            two_way=self.two_way,
         )
 
     def save(self, folder: str | Path) -> None:
@@ -52,7 +54,7 @@ class Processor:
         folder.mkdir(parents=True, exist_ok=True)
         _write_json(folder / "vocabulary.json", self.vocabulary.to_dict())
         _write_json(folder / "schema.json", self.schema.to_dict())
-        _write_json(folder / "sequence.json", {"center_first": self.center_first})
+        _write_json(folder / "sequence.json", {"center_first": self.center_first, "two_way": self.two_way})
         self.text.save(folder)
         self.image.save(folder)
 
@@ -60,12 +62,14 @@ class Processor:
     def from_pretrained(cls, folder: str | Path) -> "Processor":
         """Inverse of `save`. Raises CheckpointError naming the file that is missing or does not fit the others."""
         folder = Path(folder)
+        sequence = _read_json(folder / "sequence.json")
         return cls(
             vocabulary=Vocabulary.from_dict(_read_json(folder / "vocabulary.json")),
             schema=SceneSchema.from_dict(_read_json(folder / "schema.json")),
             text=load_text(folder / "tokenizer.model"),
             image=ImageTokenizer.from_pretrained(folder),
-            **_read_json(folder / "sequence.json"),
+            center_first=sequence["center_first"],
+            two_way=tuple(sequence.get("two_way", ("shape",))),  # folders of before it could be chosen
         )
 
 

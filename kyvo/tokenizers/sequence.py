@@ -6,6 +6,10 @@
 ```
 Output pictures are written from the centre outwards (`order.py`), and their first codes weigh more in the loss,
 since all the others follow them (https://arxiv.org/abs/2506.08002, section 3.3).
+
+A shape, or a picture, has no first and last part, so its codes may see one another: *two-way spans*. Only what goes in
+has them. Codes that come out have labels; if they saw one another, each would see its own label, and when they are
+written the later ones are not there yet. So outputs are causal.
 """
 
 from collections.abc import Sequence as SequenceOf
@@ -13,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kyvo.errors import TokenError
+from kyvo.errors import ConfigError, TokenError
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.order import reorder, restore
 from kyvo.tokenizers.scene import SceneTokenizer
@@ -63,14 +67,18 @@ class SequenceBuilder:
         text: TextTokenizer,
         image_grid: tuple[int, int],  # rows, columns of image codes
         center_first: bool = True,
+        two_way: tuple[str, ...] = ("shape",),  # kinds of codes that attend both ways where they go in
         num_heavy: int = 5,  # first codes of an output picture ...
         heavy_weight: float = 10.0,  # ... and their loss weight
     ) -> None:
+        if unknown := set(two_way) - {"image", "shape"}:
+            raise ConfigError(f"two_way has {', '.join(sorted(unknown))}; codes are of the kinds image and shape.")
         self.vocabulary = vocabulary
         self.text = text
         self.scenes = SceneTokenizer(schema=schema, vocabulary=vocabulary, text=text)
         self.image_grid = image_grid
         self.center_first = center_first
+        self.two_way = two_way
         self.num_heavy = num_heavy
         self.heavy_weight = heavy_weight
 
@@ -99,7 +107,7 @@ class SequenceBuilder:
             ids=ids,
             labels=labels,
             weights=np.array([*[0.0] * len(prompt), *weights, 1.0], dtype=np.float32),
-            spans=self._spans(ids),
+            spans=self.spans(ids),
             places=self.places(ids),
         )
 
@@ -119,6 +127,18 @@ class SequenceBuilder:
             after_output = np.cumsum(ids == self.vocabulary.marker_id(OUTPUT)) > 0
             number = np.where(after_output, reorder(np.arange(rows * columns), rows, columns)[number], number)
         return np.where(inside, number, -1)
+
+    def spans(self, ids: Ids) -> tuple[tuple[int, int], ...]:
+        """[start, stop) of each picture and shape in the inputs whose codes attend both ways."""
+        ids = np.asarray(ids)
+        given = np.cumsum(ids == self.vocabulary.marker_id(OUTPUT)) == 0
+        spans: list[tuple[int, int]] = []
+        for kind in self.two_way:
+            codes = self.vocabulary.ranges[kind]
+            inside = np.concatenate([[0], given & (ids >= codes.start) & (ids < codes.stop), [0]]).astype(int)
+            edges = np.flatnonzero(np.diff(inside))
+            spans += [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+        return tuple(spans)
 
     def parse(self, task: Task, ids: Ids) -> tuple[Segments, Segments]:
         """Inverse of `build`: what was given and what came out. Raises TokenError for ids that are no such sequence."""
@@ -185,13 +205,6 @@ class SequenceBuilder:
             raise TokenError(f"a picture has {rows * columns} image codes; {len(inner)} ids stand between its markers.")
         codes = np.array(inner) - allowed.start
         return restore(codes, rows, columns) if output and self.center_first else codes
-
-    def _spans(self, ids: np.ndarray) -> tuple[tuple[int, int], ...]:
-        """Runs of shape codes: a shape has no first and last part, so its tokens see one another."""
-        codes = self.vocabulary.ranges["shape"]
-        inside = np.concatenate([[0], (ids >= codes.start) & (ids < codes.stop), [0]]).astype(int)
-        edges = np.flatnonzero(np.diff(inside))
-        return tuple((int(start), int(stop)) for start, stop in edges.reshape(-1, 2))
 
 
 def _check_kinds(task: Task, side: str, needed: tuple[Segment, ...], content: Segments) -> None:

@@ -36,6 +36,7 @@ class TrainArgs:
     log_every: int = 1
     save_every: int = 500
     keep: int = 1  # checkpoints kept besides the newest
+    start: str | None = None  # another run's output_dir: its newest weights are the first here; steps count from 0
     resume: bool = False  # go on from output_dir's newest checkpoint
 
     def __post_init__(self) -> None:

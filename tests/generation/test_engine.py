@@ -34,7 +34,11 @@ def random_prompts(task_name: str, count: int, *, seed: int = 0) -> list[list[in
 
 
 def slow_twin(
-    model: LlamaForCausalLM, prompt: list[int], grammar: Grammar, positions: ImagePositions | None = None
+    model: LlamaForCausalLM,
+    prompt: list[int],
+    grammar: Grammar,
+    positions: ImagePositions | None = None,
+    spans: tuple[tuple[int, int], ...] = (),
 ) -> list[int]:
     """Greedy decoding without a cache, without a batch, and without skipping forced ids."""
     state, ids = Grammar.START, list(prompt)
@@ -43,7 +47,10 @@ def slow_twin(
             embedded = model.get_input_embeddings()(torch.tensor([ids]))
             if positions is not None:
                 embedded = embedded + positions(torch.from_numpy(BUILDER.places(ids))[None])
-            logits = model(inputs_embeds=embedded).logits[0, -1]
+            seen = torch.ones(len(ids), len(ids), dtype=torch.bool).tril()
+            for start, stop in spans:
+                seen[start:stop, start:stop] = True
+            logits = model(inputs_embeds=embedded, attention_mask=seen[None, None]).logits[0, -1]
             allowed = torch.from_numpy(grammar.allowed(state))
             likely = logits[allowed].softmax(0)
             is_number = state in grammar.numbers
@@ -79,6 +86,21 @@ def test_image_positions_reach_codes_of_prompts_and_of_outputs(task):
     together = [row.ids for row in decode(model, prompts, [grammar] * 4, image_places=added)]
     assert together == [slow_twin(model, prompt, grammar, positions) for prompt in prompts]
     assert together != [row.ids for row in decode(model, prompts, [grammar] * 4)]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_two_way_spans_of_prompts_of_different_lengths_are_seen_whole(task):
+    builder = tiny_builder(two_way=("image",))
+    model = tiny_llama(len(BUILDER.vocabulary))
+    grammar = Grammar.for_task(TASKS[task], BUILDER, max_objects=3, max_text=6)
+    prompts = random_prompts(task, 4)
+    spans = [builder.spans(prompt) for prompt in prompts]
+    together = [row.ids for row in decode(model, prompts, [grammar] * 4, spans=spans)]
+    assert together == [
+        slow_twin(model, prompt, grammar, spans=own) for prompt, own in zip(prompts, spans, strict=True)
+    ]
+    causal = [row.ids for row in decode(model, prompts, [grammar] * 4)]
+    assert (together == causal) == (task == "rendering")  # where no picture goes in
 
 
 def test_rows_of_different_tasks_decode_together():

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from kyvo.recipes.finetune import FinetuneRecipe
 from omegaconf import OmegaConf
 from transformers import LlamaForCausalLM
@@ -81,6 +82,23 @@ def test_the_easy_data_comes_first_and_a_resume_within_it_goes_on(tmp_path, inpu
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole") != losses(tmp_path / "plain")
     with pytest.raises(ConfigError, match="easy_steps is 5, but the config has no section easy_data"):
         run(tmp_path / "none", inputs, easy_steps=5)
+
+
+def test_a_run_starts_from_the_weights_of_another(tmp_path, inputs):
+    first = run(tmp_path / "first", inputs, max_steps=5, decay_steps=0)
+    recipe, cfg = build(tmp_path / "second", inputs, max_steps=5, decay_steps=0, start=str(tmp_path / "first"))
+    recipe.setup(cfg)
+    assert recipe.step == 0
+    for name, weight in recipe.model.state_dict().items():
+        torch.testing.assert_close(weight, first.model.state_dict()[name], rtol=0, atol=0)
+
+
+def test_weights_of_another_model_are_no_start(tmp_path, inputs):
+    run(tmp_path / "first", inputs, max_steps=5, decay_steps=0)
+    recipe, cfg = build(tmp_path / "second", inputs, decay_steps=0, start=str(tmp_path / "first"))
+    cfg.model.numbers = "learned"
+    with pytest.raises(CheckpointError, match="whose weights are of another model"):
+        recipe.setup(cfg)
 
 
 def test_two_half_batches_are_one_batch(tmp_path, inputs):

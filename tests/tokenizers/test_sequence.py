@@ -3,12 +3,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyvo.errors import TokenError
+from kyvo.errors import ConfigError, TokenError
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import SCHEMAS, clevr_schema
 from kyvo.testing import scenes, tiny_builder
 from kyvo.tokenizers.sequence import IGNORE
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments, Task
+from kyvo.train.model import attention_mask
 
 BUILDER = tiny_builder()
 
@@ -92,17 +93,39 @@ def test_the_sequence_of_editing_reads_image_scene_text_and_writes_image_scene()
     ]  # fmt: skip
 
 
-def test_shape_codes_attend_both_ways_within_their_own_shape():
-    builder = tiny_builder(SCHEMAS["objaworld-shapes"]())
+COPY = Task(name="copy", inputs=(Segment.IMAGE, Segment.SCENE), outputs=(Segment.IMAGE, Segment.SCENE))
+
+
+@pytest.mark.parametrize("two_way", [(), ("shape",), ("image",), ("shape", "image")])
+def test_codes_that_go_in_attend_both_ways_within_their_own_picture_or_shape(two_way):
+    builder = tiny_builder(SCHEMAS["objaworld-shapes"](), two_way=two_way)
     item = SceneObject(shape_codes=tuple(i % 32 for i in range(512)), location=(0.0, 0.0, 0.0), pose=(0.0, 0.0, 0.0))
-    task = Task(name="copy", inputs=(Segment.SCENE,), outputs=(Segment.SCENE,))
-    scene = Scene(objects=(item, item))
-    sequence = builder.build(task, Segments(scene=scene), Segments(scene=scene))
-    assert len(sequence.spans) == 4 and all(stop - start == 512 for start, stop in sequence.spans)
-    kinds = {
-        builder.vocabulary.kind(int(token)) for start, stop in sequence.spans for token in sequence.ids[start:stop]
-    }
-    assert kinds == {"shape"}
+    content = Segments(image=np.zeros(12, dtype=int), scene=Scene(objects=(item, item)))
+    sequence = builder.build(COPY, content, content)
+    lengths = sorted(stop - start for start, stop in sequence.spans)
+    assert lengths == [12] * ("image" in two_way) + [512, 512] * ("shape" in two_way)
+    for start, stop in sequence.spans:
+        assert len({builder.vocabulary.kind(int(token)) for token in sequence.ids[start:stop]} - set(two_way)) == 0
+
+
+def test_no_label_is_seen_by_what_predicts_it():
+    builder = tiny_builder(SCHEMAS["objaworld-shapes"](), two_way=("shape", "image"))
+    item = SceneObject(shape_codes=(3,) * 512, location=(0.0, 0.0, 0.0), pose=(0.0, 0.0, 0.0))
+    content = Segments(image=np.zeros(12, dtype=int), scene=Scene(objects=(item,)))
+    sequence = builder.build(COPY, content, content)
+    seen = attention_mask(len(sequence.ids), [sequence.spans])[0]
+    # What a place reaches through any number of layers.
+    reached = seen
+    for _ in range(8):
+        reached = (reached.float() @ seen.float()) > 0
+    labelled = np.flatnonzero(sequence.labels != IGNORE)
+    assert len(labelled) > 500
+    assert not any(reached[place - 1, place:].any() for place in labelled.tolist())
+
+
+def test_a_kind_of_codes_that_is_not_known_is_refused():
+    with pytest.raises(ConfigError, match="two_way has text; codes are of the kinds image and shape"):
+        tiny_builder(two_way=("text",))
 
 
 def test_segments_that_do_not_fit_the_task_are_refused():
