@@ -96,7 +96,7 @@ def test_a_run_starts_from_the_weights_of_another(tmp_path, inputs):
 def test_weights_of_another_model_are_no_start(tmp_path, inputs):
     run(tmp_path / "first", inputs, max_steps=5, decay_steps=0)
     recipe, cfg = build(tmp_path / "second", inputs, decay_steps=0, start=str(tmp_path / "first"))
-    cfg.model.numbers = "learned"
+    cfg.model.smooth_numbers = True
     with pytest.raises(CheckpointError, match="whose weights are of another model"):
         recipe.setup(cfg)
 
