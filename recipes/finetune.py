@@ -56,8 +56,13 @@ class FinetuneRecipe(FTRecipeInterface):
         training.set_seed(args.seed)
         self.processor = Processor.from_pretrained(cfg.processor)
         builder = self.processor.builder
+        shape = self.processor.shape
         self.model = config.instantiate(
-            cfg.model, builder.vocabulary, self.processor.image.codebook, image_grid=builder.image_grid
+            cfg.model,
+            builder.vocabulary,
+            self.processor.image.codebook,
+            None if shape is None else shape.codebook,
+            image_grid=builder.image_grid,
         )
         self.model.to(self.device, torch.bfloat16 if args.precision == "bf16" else torch.float32)
         if args.compile:

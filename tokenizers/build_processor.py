@@ -3,7 +3,7 @@
     python tokenizers/build_processor.py --schema clevr --text kyvo/assets/mini/tokenizer.model \
         --image-tokenizer runs/image_mini --vocabulary mini --out runs/mini_processor
 
-Without `--vocabulary`, which names a fixed layout, the vocabulary is the one that holds just these three.
+Without `--vocabulary`, which names a fixed layout, the vocabulary is the one that holds just these.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from kyvo.scene.schema import SCHEMAS, load_schema
+from kyvo.shapes.tokenizer import ShapeTokenizer
 from kyvo.tokenizers.image import ImageTokenizer
 from kyvo.tokenizers.processor import Processor
 from kyvo.tokenizers.text import load_text
@@ -22,6 +23,9 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--schema", required=True, help=f"a YAML file, or one of {', '.join(SCHEMAS)}")
     parser.add_argument("--text", type=Path, required=True, help="a tokenizer.model, Llama-3's or SentencePiece's")
     parser.add_argument("--image-tokenizer", type=Path, required=True, help="a folder of tokenizers/train_image.py")
+    parser.add_argument(
+        "--shape-tokenizer", type=Path, help="a folder of tokenizers/train_shape.py, for a schema with shapes"
+    )
     parser.add_argument("--vocabulary", choices=sorted(VOCABULARIES), help="a fixed layout")
     parser.add_argument(
         "--two-way",
@@ -35,12 +39,20 @@ def main(argv: list[str] | None = None) -> Path:
 
     schema = load_schema(args.schema)
     text, image = load_text(args.text), ImageTokenizer.from_pretrained(args.image_tokenizer)
+    shape = None if args.shape_tokenizer is None else ShapeTokenizer.from_pretrained(args.shape_tokenizer)
     vocabulary = (
         VOCABULARIES[args.vocabulary]()
         if args.vocabulary
-        else Vocabulary.for_schema(schema, num_text=text.size, num_image_codes=image.config.n_embed)
+        else Vocabulary.for_schema(
+            schema,
+            num_text=text.size,
+            num_image_codes=image.config.n_embed,
+            num_shape_codes=0 if shape is None else shape.config.n_embed,
+        )
     )
-    processor = Processor(vocabulary=vocabulary, schema=schema, text=text, image=image, two_way=tuple(args.two_way))
+    processor = Processor(
+        vocabulary=vocabulary, schema=schema, text=text, image=image, shape=shape, two_way=tuple(args.two_way)
+    )
     processor.save(args.out)
     print(f"{args.out}: {len(vocabulary):,} ids for {schema.name}")
     return args.out

@@ -3,7 +3,8 @@
     python tokenizers/encode.py --data data/clevr --image-tokenizer runs/image_mini --out data/clevr_codes
 
 Reads what `kyvo data` writes, or a folder of pictures with scene JSONs of the same stem; each picture's column, `image`
-or `target_image`, becomes one of its image codes, row-major: `codes` or `target_codes`. Other columns stay.
+or `target_image`, becomes one of its image codes, row-major: `codes` or `target_codes`. Other columns stay. With
+`--shape-tokenizer` each object of an ObjaWorld scene gets the codes of its asset's mesh.
 Workers are processes; on a CPU several of them with OMP_NUM_THREADS=1 are fastest.
 """
 
@@ -14,9 +15,15 @@ from pathlib import Path
 
 from datasets import Dataset, Features, Image, List, Value
 
-from kyvo.data.dataset import open_set
+from kyvo.data.assets import load_library
+from kyvo.data.dataset import open_set, scene_cell
 from kyvo.data.imports import FolderSet
+from kyvo.data.procedural import procedural_library
 from kyvo.errors import ConfigError
+from kyvo.scene.files import scene_from_json
+from kyvo.shapes.scene_codes import library_codes, with_shapes
+from kyvo.shapes.tokenizer import CONFIG_NAME as SHAPE_CONFIG
+from kyvo.shapes.tokenizer import ShapeTokenizer
 from kyvo.tokenizers.image import CONFIG_NAME, ImageTokenizer
 
 
@@ -25,6 +32,8 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--data", type=Path, required=True, help="a set with pictures, or a folder of files")
     parser.add_argument("--schema", default="clevr", help="of a folder's scenes: a name or a YAML file")
     parser.add_argument("--image-tokenizer", type=Path, required=True, help="a folder with image_tokenizer.safetensors")
+    parser.add_argument("--shape-tokenizer", type=Path, help="a folder with shape_tokenizer.safetensors")
+    parser.add_argument("--assets", type=Path, help="the scenes' assets; by default Kyvo's own")
     parser.add_argument("--out", type=Path, required=True, help="a folder that does not exist yet")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--workers", type=int, default=1)
@@ -35,6 +44,8 @@ def main(argv: list[str] | None = None) -> Path:
     tokenizer = ImageTokenizer.from_pretrained(args.image_tokenizer)
 
     source = open_set(args.data) if any(args.data.glob("*.arrow")) else _read_folder(args.data, args.schema)
+    if args.shape_tokenizer is not None:
+        source = _add_shapes(source, ShapeTokenizer.from_pretrained(args.shape_tokenizer), args.assets)
     pictures = [name for name, feature in source.features.items() if isinstance(feature, Image)]
     codes = {name: name.replace("image", "codes") for name in pictures}
 
@@ -60,6 +71,8 @@ def main(argv: list[str] | None = None) -> Path:
         "image_tokenizer": json.loads((args.image_tokenizer / CONFIG_NAME).read_text()),
         "data": _card(args.data),
     }
+    if args.shape_tokenizer is not None:
+        card["shape_tokenizer"] = json.loads((args.shape_tokenizer / SHAPE_CONFIG).read_text())
     (args.out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
     print(f"{args.out}: {len(coded):,} samples of {tokenizer.config.rows} x {tokenizer.config.columns} codes")
     return args.out
@@ -75,6 +88,19 @@ def _read_folder(folder: Path, schema: str) -> Dataset:
     if not rows:
         raise ConfigError(f"{folder} has no good pair of a picture and its scene; see kyvo data validate {folder}.")
     return Dataset.from_list(rows, features=settings.features)
+
+
+def _add_shapes(source: Dataset, tokenizer: ShapeTokenizer, assets: Path | None) -> Dataset:
+    """The set with its scenes' shapes; each asset is encoded once."""
+    library = procedural_library() if assets is None else load_library(assets)
+    scenes = (scene_from_json(json.loads(text)) for text in source["scene"])
+    used = {item.extra.get("asset") for scene in scenes for item in scene.objects}
+    codes = library_codes(library, sorted(map(str, used)), tokenizer)
+    return source.map(
+        lambda row: {"scene": scene_cell(with_shapes(scene_from_json(json.loads(row["scene"])), library, codes))},
+        load_from_cache_file=False,
+        desc="shapes",
+    )
 
 
 def _card(folder: Path) -> dict | None:

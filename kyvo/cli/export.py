@@ -17,6 +17,9 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="The file to write; by default SCENE with the format's ending.")
     ] = None,
+    shape_tokenizer: Annotated[
+        str, typer.Option(help="that wrote the scene's shape codes: the bundled one, or a folder.")
+    ] = "mini",
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
 ) -> None:
     """Write a scene as glTF, USD, a page with a viewer, Blender's, or CLEVR's and Omni3D's JSON.
@@ -41,6 +44,11 @@ def export(
         from kyvo.data.object_meshes import object_meshes
 
         meshes = object_meshes(scene)
+        if any(item.shape_codes is not None for item in scene.objects):
+            from kyvo.shapes.scene_codes import shape_meshes
+            from kyvo.shapes.tokenizer import ShapeTokenizer
+
+            meshes |= shape_meshes(scene, ShapeTokenizer.from_pretrained(shape_tokenizer))
     try:
         export_scene(scene, out, format=format, meshes=meshes)
     except SceneError as error:

@@ -121,6 +121,7 @@ CRITERIA = {
     "clevr": CLEVR,
     "objaworld": OBJAWORLD,
     "objaworld-shapes": OBJAWORLD_SHAPES,
+    "objaworld-shapes-sized": OBJAWORLD_SHAPES,
     "objectron": OBJECTRON,
     "arkitscenes": ARKITSCENES,
 }

@@ -310,6 +310,7 @@ def objaworld_schema(granularity: float = 0.05) -> SceneSchema:
     )
     return SceneSchema(
         name="objaworld",
+        order="seen",
         fields=(
             Field(name="shape", marker="[SHAPE]", words=("person", "bench", "lamppost", "bird", "sofa", "table")),
             Field(name="location", marker="[LOCATION]", axes=_axes("clevr", x=floor, y=floor, z=floor)),
@@ -323,6 +324,15 @@ def objaworld_shapes_schema(granularity: float = 0.05) -> SceneSchema:
     named = objaworld_schema(granularity)
     codes = Field(name="shape_codes", marker="[SHAPE]", num_codes=512)
     return replace(named, name="objaworld-shapes", fields=(codes, *named.fields[1:]))
+
+
+def objaworld_shapes_sized_schema(granularity: float = 0.05) -> SceneSchema:
+    """Ours: explicit shapes with their size. Codes are of an object in a cube of side 1 and do not tell it."""
+    shapes, length = objaworld_shapes_schema(granularity), grid(0, 3, granularity)
+    size = Field(
+        name="dimensions", marker="[DIMENSIONS]", axes=_axes("clevr", width=length, height=length, length=length)
+    )
+    return replace(shapes, name="objaworld-shapes-sized", fields=(*shapes.fields, size))
 
 
 def objectron_schema() -> SceneSchema:
@@ -374,6 +384,7 @@ SCHEMAS = {
     "clevr": clevr_schema,
     "objaworld": objaworld_schema,
     "objaworld-shapes": objaworld_shapes_schema,
+    "objaworld-shapes-sized": objaworld_shapes_sized_schema,
     "objectron": objectron_schema,
     "arkitscenes": arkitscenes_schema,
 }

@@ -2,6 +2,7 @@
 
 ```
 vocabulary.json  schema.json  sequence.json  tokenizer.model  image_tokenizer.json  image_tokenizer.safetensors
+shape_tokenizer.json  shape_tokenizer.safetensors      where the schema has shapes
 ```
 """
 
@@ -12,6 +13,8 @@ from typing import Any
 
 from kyvo.errors import CheckpointError
 from kyvo.scene.schema import SceneSchema
+from kyvo.shapes.tokenizer import CONFIG_NAME as SHAPE_CONFIG
+from kyvo.shapes.tokenizer import ShapeTokenizer
 from kyvo.tokenizers.image import ImageTokenizer
 from kyvo.tokenizers.sequence import SequenceBuilder
 from kyvo.tokenizers.text import TextTokenizer, load_text
@@ -26,6 +29,7 @@ class Processor:
     schema: SceneSchema
     text: TextTokenizer
     image: ImageTokenizer
+    shape: ShapeTokenizer | None = None
     center_first: bool = True
     two_way: tuple[str, ...] = ("shape",)
 
@@ -35,6 +39,18 @@ class Processor:
                 f"the image tokenizer has {self.image.config.n_embed} codes, the vocabulary {self.vocabulary.name!r} "
                 f"{self.vocabulary.num_image_codes}; they must be made for each other."
             )
+        codes = 0 if self.shape is None else self.shape.config.n_embed
+        if codes != self.vocabulary.num_shape_codes and any(field.num_codes for field in self.schema.fields):
+            raise CheckpointError(
+                f"the shape tokenizer has {codes} codes, the vocabulary {self.vocabulary.name!r} "
+                f"{self.vocabulary.num_shape_codes}; they must be made for each other."
+            )
+        for field in self.schema.fields:
+            if self.shape is not None and field.num_codes not in (0, self.shape.config.num_codes):
+                raise CheckpointError(
+                    f"the shape tokenizer gives {self.shape.config.num_codes} codes an object, the field {field.name} "
+                    f"of the schema {self.schema.name!r} has {field.num_codes}; they must be made for each other."
+                )
         assert self.builder  # refuses a schema, text tokenizer and vocabulary that do not fit
 
     @property
@@ -57,6 +73,8 @@ class Processor:
         _write_json(folder / "sequence.json", {"center_first": self.center_first, "two_way": self.two_way})
         self.text.save(folder)
         self.image.save(folder)
+        if self.shape is not None:
+            self.shape.save(folder)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "Processor":
@@ -68,6 +86,7 @@ class Processor:
             schema=SceneSchema.from_dict(_read_json(folder / "schema.json")),
             text=load_text(folder / "tokenizer.model"),
             image=ImageTokenizer.from_pretrained(folder),
+            shape=ShapeTokenizer.from_pretrained(folder) if (folder / SHAPE_CONFIG).is_file() else None,
             center_first=sequence["center_first"],
             two_way=tuple(sequence.get("two_way", ("shape",))),  # folders of before it could be chosen
         )
