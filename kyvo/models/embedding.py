@@ -42,7 +42,10 @@ class CompositeEmbedding(nn.Module):
         freeze_text: bool = False,
         scale: float = 0.02,
     ) -> None:
-        """Raises ConfigError when a codebook does not have as many rows as the vocabulary has codes."""
+        """Raises ConfigError when a codebook does not have as many rows as the vocabulary has codes.
+
+        Without a `shape_codebook` shape codes have vectors of zeros: for schemas whose objects have no codes.
+        """
         super().__init__()
         if numbers not in ("fixed", "learned", "hybrid"):
             raise ConfigError(f"numbers is {numbers!r}; it can be fixed, learned or hybrid.")
@@ -61,7 +64,8 @@ class CompositeEmbedding(nn.Module):
         self.has_waves = numbers != "learned"
         self.markers = nn.Embedding(num_numbers + num_markers - self.num_number_rows, dim)
         self.image = _codes("image", image_codebook, vocabulary.num_image_codes, dim)
-        self.shape = _codes("shape", shape_codebook, vocabulary.num_shape_codes, dim)
+        self.num_without_vector = vocabulary.num_shape_codes if shape_codebook is None else 0
+        self.shape = _codes("shape", shape_codebook, vocabulary.num_shape_codes - self.num_without_vector, dim)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -90,7 +94,7 @@ class CompositeEmbedding(nn.Module):
         """Vectors of all ids after the text."""
         parts = [self._number_table(), self.markers.weight]
         parts += [codes() for codes in (self.image, self.shape) if codes is not None]
-        return torch.cat(parts)
+        return torch.cat([*parts, parts[0].new_zeros(self.num_without_vector, self.dim)])
 
     def table(self) -> Float[Tensor, "vocab dim"]:
         """The plain embedding this one amounts to."""

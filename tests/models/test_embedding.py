@@ -109,5 +109,17 @@ def test_a_codebook_of_another_size_is_refused():
         CompositeEmbedding(
             vocabulary=SMALL, dim=32, image_codebook=torch.randn(15, 6), shape_codebook=torch.randn(8, 4)
         )
-    with pytest.raises(ConfigError, match="shape codebook has 0 rows"):
-        CompositeEmbedding(vocabulary=SMALL, dim=32, image_codebook=torch.randn(16, 6))
+    with pytest.raises(ConfigError, match="shape codebook has 7 rows, but the vocabulary has 8"):
+        CompositeEmbedding(
+            vocabulary=SMALL, dim=32, image_codebook=torch.randn(16, 6), shape_codebook=torch.randn(7, 4)
+        )
+    with pytest.raises(ConfigError, match="image codebook has 0 rows"):
+        CompositeEmbedding(vocabulary=SMALL, dim=32, shape_codebook=torch.randn(8, 4))
+
+
+def test_shape_codes_that_no_schema_uses_need_no_codebook():
+    embedding = CompositeEmbedding(vocabulary=SMALL, dim=32, image_codebook=torch.randn(16, 6))
+    shapes = torch.tensor(SMALL.ranges["shape"])
+    assert embedding.table().shape == (len(SMALL), 32)
+    assert not embedding(shapes).any()
+    assert embedding(torch.tensor(SMALL.ranges["image"])).any()
