@@ -17,32 +17,37 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import datasets
 import numpy as np
+import psutil
 import torch
 import torch.nn.functional as F
 from datasets.arrow_writer import ArrowWriter
 from PIL import Image
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessor, LogitsProcessorList
+from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessorList
 
 from kyvo.api import Kyvo, choose_device
 from kyvo.data.clevr import render_scenes, sample_scenes
 from kyvo.data.dataset import open_set, scene_cell
 from kyvo.data.sets import PICTURE
 from kyvo.errors import KyvoError
-from kyvo.generation.engine import decode
+from kyvo.generation.engine import Engine, decode
 from kyvo.generation.grammar import Grammar
+from kyvo.generation.logits import GrammarLogits
+from kyvo.generation.requests import Decoded, Request
 from kyvo.models.fold import llama_config
 from kyvo.models.presets import SIZES
 from kyvo.scene.files import scene_to_json
@@ -54,11 +59,23 @@ from kyvo.tokenizers.sequence import SequenceBuilder
 from kyvo.tokenizers.tasks import TASKS, Segments
 from kyvo.tokenizers.text import SentencePieceText
 from kyvo.tokenizers.vocabulary import SCENE_END, Vocabulary, kyvo_vocabulary
-from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig, image_mini
+from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig, image_mini, image_paper
 
 RECOGNITION = TASKS["recognition"]
+QUESTIONS = (
+    "What color is the cube?",
+    "How many spheres are there?",
+    "Are there any rubber things?",
+    "What size is the red cylinder?",
+    "What shape is the green thing?",
+    "Are there more cubes than spheres?",
+    "What is the large thing made of?",
+    "How many small things are there?",
+)
 IMAGES = {
     "kyvo_mini": image_mini,
+    "kyvo_small": image_paper,
+    "kyvo_1b": image_paper,
     "kyvo_tiny": lambda: VQGANConfig(
         width=24, height=16, ch=32, ch_mult=(1, 1, 1, 1), num_res_blocks=1, attn_resolutions=(), z_channels=4,
         embed_dim=4, n_embed=16,
@@ -72,10 +89,13 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Runs one benchmark, prints it and returns what it printed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    train = commands.add_parser("train", help="our training step against a naive one")
+    train = commands.add_parser("train", help="our training step against the released one")
     train.add_argument("--precision", choices=["fp32", "bf16_mixed"], default="bf16_mixed")
     train.add_argument("--batch-size", type=int, default=8, help="sequences a step")
     train.add_argument("--batches", type=int, default=2, help="steps a round")
+    train.add_argument("--tasks", choices=["joint", "recognition"], default="joint", help="the samples' tasks")
+    train.add_argument("--pack-tokens", type=int, default=1024, help="of a row that sequences share")
+    train.add_argument("--compile", action="store_true", help="compile the layers")
     train.add_argument("--matmul", type=int, default=2048, help="side of the matrices that give the matmul rate")
     together = commands.add_parser("decode", help="our engine against no cache and against transformers")
     together.add_argument("--model", help="a bundled model's name, or a model folder; else random weights of --size")
@@ -130,17 +150,21 @@ def rate_ratio(seconds: Seconds, fast: str, slow: str, *, work: tuple[float, flo
 
 
 def benchmark_train(args: argparse.Namespace) -> dict[str, Any]:
-    """The recipe's step against one with logits, and an fp32 loss, at every position of batches as they come.
+    """The recipe's step, its batches parted in three ways, against two steps with logits at every position.
 
-    The released code also argmaxes these logits and copies them once more; that is left out here.
+    `released` is built as the code that came with the paper: kinds of tokens embedded one by one and put in their
+    places by masks, logits everywhere, in fp32 and copied, their argmax taken; `naive` leaves all of that out but the
+    logits and their fp32 loss.
     """
-    from kyvo.train.data import Batch, collate  # only training needs torchtune
+    from kyvo.train.batch import Batch, collate  # only training needs torchtune
+    from kyvo.train.data import BatchStream
     from kyvo.train.loss import labelled_loss
     from kyvo.train.model import decoder
 
     device = choose_device(args.device)
     builder = _builder(args.size, args.vocabulary)
     vocabulary = builder.vocabulary
+    before = psutil.Process().memory_info().rss
     model = decoder(
         vocabulary,
         torch.randn(vocabulary.num_image_codes, 16),
@@ -148,28 +172,52 @@ def benchmark_train(args: argparse.Namespace) -> dict[str, Any]:
         size=args.size,
         freeze_text=args.vocabulary == "kyvo",  # a pretrained table is kept; the small one is trained
     ).to(device)
+    if args.compile:
+        torch._dynamo.config.recompile_limit = 64
+        for layer in model.layers:
+            layer.compile(dynamic=False)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
-    samples = _sequences(builder, args.batch_size * args.batches, args.seed)
-    by_length = sorted(samples, key=lambda sequence: len(sequence.ids))
+    samples = _sequences(builder, args.batch_size * args.batches, args.seed, joint=args.tasks == "joint")
 
-    def batches(sequences: list[TokenSequence]) -> list[Batch]:
-        starts = range(0, len(sequences), args.batch_size)
-        parts = [sequences[start : start + args.batch_size] for start in starts]
-        return [collate(part, pad_id=builder.text.pad_id).to(torch.device(device)) for part in parts]
+    def collated(parts: Sequence[Sequence[TokenSequence]], pack_tokens: int | None = None) -> list[Batch]:
+        pad_id = builder.text.pad_id
+        return [collate(part, pad_id=pad_id, pack_tokens=pack_tokens).to(torch.device(device)) for part in parts]
+
+    def streamed(pack_tokens: int | None) -> list[Batch]:
+        """Batches as the recipe's stream makes them of a window of samples."""
+        stream = BatchStream(
+            _Listed(samples),  # type: ignore[arg-type]
+            batch_size=args.batch_size,
+            seed=args.seed,
+            max_seq_len=model.max_seq_len,
+            pad_id=builder.text.pad_id,
+            pack_tokens=pack_tokens,
+        )
+        return [batch.to(torch.device(device)) for batch in islice(stream, args.batches)]
 
     def loss_ours(batch: Batch) -> Tensor:
-        total = labelled_loss(
-            model.hidden(batch.ids), model.output.table(), batch.positions, batch.targets, batch.weights
-        )
+        hidden = model.hidden(batch.ids, mask=batch.attention())
+        total = labelled_loss(hidden, model.output.table(), batch.positions, batch.targets, batch.weights)
         return total / batch.weights.sum()
 
-    def loss_naive(batch: Batch) -> Tensor:
-        logits = model.output(model.hidden(batch.ids)).float()  # batch seq vocab
+    def loss_of_logits(batch: Batch, logits: Tensor) -> Tensor:
         targets = torch.zeros(batch.ids.numel(), dtype=torch.long, device=device)
         weights = torch.zeros(batch.ids.numel(), device=device)
         targets[batch.positions], weights[batch.positions] = batch.targets, batch.weights
         return (F.cross_entropy(logits.flatten(0, 1), targets, reduction="none") * weights).sum() / weights.sum()
+
+    def loss_naive(batch: Batch) -> Tensor:
+        return loss_of_logits(batch, model.output(model.hidden(batch.ids)).float())
+
+    def loss_released(batch: Batch) -> Tensor:
+        states = _embedded_by_masks(model, batch.ids, vocabulary)
+        for layer in model.layers:
+            states = layer(states)
+        logits = model.output(model.norm(states)).float()
+        loss = loss_of_logits(batch, logits.contiguous().clone())
+        logits.argmax(-1).tolist()
+        return loss
 
     def autocast() -> Any:
         return torch.autocast(device, torch.bfloat16) if args.precision == "bf16_mixed" else nullcontext()
@@ -185,36 +233,109 @@ def benchmark_train(args: argparse.Namespace) -> dict[str, Any]:
 
     dtype = torch.bfloat16 if args.precision == "bf16_mixed" else torch.float32
     square = torch.randn(args.matmul, args.matmul, device=device).to(dtype)
-    ours, naive = batches(by_length), batches(samples)
+    starts = range(0, len(samples), args.batch_size)
+    as_they_come = collated([samples[start : start + args.batch_size] for start in starts])
+    batches = {
+        "ours": streamed(None),
+        "packed": streamed(args.pack_tokens),
+        "padded": as_they_come,
+        "naive": as_they_come,
+        "released": as_they_come,
+    }
+    losses_of = {"naive": loss_naive, "released": loss_released}
+    # Steps with shorter rows come first: what the allocator keeps of a larger one would count as theirs.
+    peaks = {
+        name: _peak_memory(lambda name=name: steps(losses_of.get(name, loss_ours), batches[name][:1]), device) - before
+        for name in ("ours", "packed", "naive", "released")
+    }
     with torch.no_grad(), autocast():
-        losses = [loss_ours(naive[0]).item(), loss_naive(naive[0]).item()]
-    if abs(losses[0] - losses[1]) > 1e-2 * abs(losses[1]):
-        raise KyvoError(
-            f"the two steps have the losses {losses[0]:.5f} and {losses[1]:.5f} on one batch; they must agree."
-        )
+        losses = {name: loss(as_they_come[0]).item() for name, loss in (("ours", loss_ours), *losses_of.items())}
+    if max(losses.values()) - min(losses.values()) > 1e-2 * losses["naive"]:
+        raise KyvoError(f"the steps have the losses {losses} on one batch; they must agree.")
     seconds = alternate(
         {
-            "ours": lambda: steps(loss_ours, ours),
-            "naive": lambda: steps(loss_naive, naive),
+            **{name: partial(steps, losses_of.get(name, loss_ours), parts) for name, parts in batches.items()},
             "matmul": lambda: square @ square,
         },
         repeats=args.repeats,
         device=device,
     )
     num_tokens = sum(len(sequence.ids) for sequence in samples)
-    num_labels = sum(len(batch.targets) for batch in naive)
+    num_labels = sum(len(batch.targets) for batch in as_they_come)
     flops = _step_flops(model, samples, num_labels)
     matmul = 2 * args.matmul**3
     return {
+        "ours_over_released": rate_ratio(seconds, "ours", "released"),
         "ours_over_naive": rate_ratio(seconds, "ours", "naive"),
-        "mfu": {name: rate_ratio(seconds, name, "matmul", work=(flops, matmul)) for name in ("ours", "naive")},
-        "tokens_per_second": {name: num_tokens / median(seconds[name]) for name in ("ours", "naive")},
+        "packed_over_ours": rate_ratio(seconds, "packed", "ours"),
+        "packed_over_padded": rate_ratio(seconds, "packed", "padded"),
+        "ours_over_padded": rate_ratio(seconds, "ours", "padded"),
+        "memory_of_ours_over_released": peaks["ours"] / peaks["released"],
+        "peak_megabytes": {name: peak / 1e6 for name, peak in peaks.items()},
+        "mfu": {name: rate_ratio(seconds, name, "matmul", work=(flops, matmul)) for name in batches},
+        "tokens_per_second": {name: num_tokens / median(seconds[name]) for name in batches},
+        "share_of_padding": {
+            name: 1 - num_tokens / sum(batch.ids.numel() for batch in parts) for name, parts in batches.items()
+        },
         "matmul_gflops_per_second": matmul / median(seconds["matmul"]) / 1e9,
-        "step_gflops": flops / args.batches / 1e9,  # of the labelled step without padding; the useful work of both
+        "step_gflops": flops / args.batches / 1e9,  # of the labelled step without padding; the useful work of all
         "vocabulary": len(vocabulary),
         "labelled_share": num_labels / num_tokens,
-        "losses_on_one_batch": dict(zip(("ours", "naive"), losses, strict=True)),
+        "losses_on_one_batch": losses,
     }
+
+
+class _Listed:
+    """Sequences at hand in the place of a set that makes them."""
+
+    def __init__(self, sequences: Sequence[TokenSequence]) -> None:
+        self.made = sequences
+
+    def __len__(self) -> int:
+        return len(self.made)
+
+    def sequences(self, indices: Sequence[int], _rng: np.random.Generator) -> list[TokenSequence]:
+        return [self.made[index] for index in indices]
+
+    def describe(self, index: int) -> str:
+        return f"sample {index}"
+
+
+def _embedded_by_masks(model: Any, ids: Tensor, vocabulary: Vocabulary) -> Tensor:
+    """The composite embedding as the released code computes it: each kind for all ids, then picked by its mask."""
+    table = model.tok_embeddings.other_table()
+    parts = [
+        model.tok_embeddings.text.weight,
+        *table.split([len(part) for part in list(vocabulary.ranges.values())[1:]]),
+    ]
+    states = torch.zeros(*ids.shape, model.size.dim, device=ids.device)
+    for part, span in zip(parts, vocabulary.ranges.values(), strict=True):
+        if len(span):
+            of_kind = (ids >= span.start) & (ids < span.stop)
+            rows = F.embedding((ids - span.start).clamp(0, len(span) - 1), part)
+            states[of_kind] = rows[of_kind]
+    return states
+
+
+def _peak_memory(run: Callable[[], object], device: str) -> int:
+    """Bytes the process, or the GPU, held at most while it ran."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        run()
+        return torch.cuda.max_memory_allocated()
+    process, done, peak = psutil.Process(), threading.Event(), 0
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.002):
+            peak = max(peak, process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    run()
+    done.set()
+    watcher.join()
+    return peak
 
 
 def _step_flops(model: Any, samples: Sequence[TokenSequence], num_labels: int) -> float:
@@ -283,7 +404,55 @@ def benchmark_decode(args: argparse.Namespace) -> dict[str, Any]:
         "tokens_per_second": {name: count / median(seconds[name]) for name, count in tokens.items()},
         "equal_outputs": equal,
         "tokens_a_scene": tokens["ours_together"] / len(prompts),
+        "forwards_saved_by_forced_ids": 1 - forwards / tokens["ours_alone"],
+        "questions": questions(model, builder, repeats=args.repeats, seed=args.seed, device=device),
         "vocabulary": len(builder.vocabulary),
+    }
+
+
+def questions(
+    model: LlamaForCausalLM, builder: SequenceBuilder, *, repeats: int, seed: int, device: str
+) -> dict[str, Any]:
+    """Eight questions on one picture and its scene: the first, which reads them, against the others, which share that.
+
+    Answers are one or two ids. The others are asked one after another, and together; their rate is per question.
+    """
+    task = TASKS["question_answering"]
+    grammar = Grammar.for_task(task, builder, max_text=2)
+    rows, columns = builder.image_grid
+    codes = np.random.default_rng(seed).integers(builder.vocabulary.num_image_codes, size=rows * columns)
+    scene = sample_scenes(range(1), seed=seed, width=columns, height=rows)[0]
+    prompts = [builder.prompt(task, Segments(image=codes, scene=scene, text=text), clamp=True) for text in QUESTIONS]
+    first, *others = [Request(prompt=prompt, grammar=grammar) for prompt in prompts]
+    engines = [Engine(model)]
+    asked: dict[str, list[Decoded]] = {}
+
+    def ask_first() -> None:
+        engines[0] = Engine(model)
+        asked["first"] = [engines[0].submit(first).result()]
+
+    def ask_others() -> None:
+        asked["others"] = [engines[0].submit(one).result() for one in others]
+
+    def ask_others_together() -> None:
+        asked["others_together"] = [handle.result() for handle in [engines[0].submit(one) for one in others]]
+
+    seconds = alternate(
+        {"first": ask_first, "others": ask_others, "others_together": ask_others_together},
+        repeats=repeats,
+        device=device,
+    )
+    alone = [row.ids for row in decode(model, prompts[1:], [grammar] * len(others), max_rows=1)]
+    for name in ("others", "others_together"):
+        if np.mean([row.ids == ids for row, ids in zip(asked[name], alone, strict=True)]) < 0.8:  # ties
+            raise KyvoError(f"the answers of {name} are not those of questions that share nothing.")
+    return {
+        **{
+            f"{name}_over_first": rate_ratio(seconds, name, "first", work=(len(others), 1))
+            for name in ("others", "others_together")
+        },
+        "prompt": len(first.prompt),
+        "shared": median(row.num_shared for row in asked["others"]),
     }
 
 
@@ -342,38 +511,10 @@ def _generate(
         max_new_tokens=model.config.max_position_embeddings - ids.shape[1],
         eos_token_id=builder.text.eos_id,
         pad_token_id=builder.text.pad_id,
-        logits_processor=LogitsProcessorList([_Obey(grammar)]),
+        logits_processor=LogitsProcessorList([GrammarLogits(grammar)]),
     )
     rows = done[:, ids.shape[1] :].tolist()
     return [row[: row.index(builder.text.eos_id) + 1] for row in rows]
-
-
-class _Obey(LogitsProcessor):
-    """The grammar as transformers takes it; states move on with the newest id of each row."""
-
-    def __init__(self, grammar: Grammar) -> None:
-        self.grammar = grammar
-        self.states: list[int] = []
-        self.masks: dict[int, Tensor] = {}
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        if self.states:
-            newest = input_ids[:, -1].tolist()
-            self.states = [self._step(state, token) for state, token in zip(self.states, newest, strict=True)]
-        else:
-            self.states = [self.grammar.START] * len(input_ids)
-        return scores.masked_fill(torch.stack([self._mask(state, scores) for state in self.states]), -torch.inf)
-
-    def _step(self, state: int, token: int) -> int:
-        return state if state == self.grammar.end else self.grammar.step(state, token)
-
-    def _mask(self, state: int, scores: Tensor) -> Tensor:
-        """True where an id may not come; a finished row is padded by `generate` whatever its scores."""
-        if state not in self.masks:
-            mask = torch.full((scores.shape[1],), state != self.grammar.end, device=scores.device)
-            mask[torch.from_numpy(self.grammar.allowed(state)).to(scores.device)] = False
-            self.masks[state] = mask
-        return self.masks[state]
 
 
 def _num_choices(grammar: Grammar, ids: Sequence[int]) -> int:
@@ -508,16 +649,23 @@ def _builder(size: str, vocabulary: str) -> SequenceBuilder:
     return SequenceBuilder(vocabulary=layout, schema=schema, text=text, image_grid=(image.rows, image.columns))
 
 
-def _sequences(builder: SequenceBuilder, count: int, seed: int) -> list[TokenSequence]:
-    """Recognition of CLEVR scenes with random image codes."""
+def _sequences(builder: SequenceBuilder, count: int, seed: int, *, joint: bool = False) -> list[TokenSequence]:
+    """Recognition of CLEVR scenes with random image codes; `joint`: the four tasks in turn."""
     rng = np.random.default_rng(seed)
     rows, columns = builder.image_grid
     codes = rng.integers(builder.vocabulary.num_image_codes, size=(count, rows * columns))
     scenes = sample_scenes(range(count), seed=seed, width=columns, height=rows)
-    return [
-        builder.build(RECOGNITION, Segments(image=picture), Segments(scene=scene), clamp=True)
-        for picture, scene in zip(codes, scenes, strict=True)
-    ]
+    tasks = [TASKS[name] for name in ("recognition", "rendering", "editing", "question_answering")]
+    made = []
+    for index, (picture, scene) in enumerate(zip(codes, scenes, strict=True)):
+        task = tasks[index % len(tasks)] if joint else RECOGNITION
+        content = {"image": picture, "scene": scene, "text": "Make the small red rubber cube blue."}
+        given, wanted = (
+            Segments(**{segment.value: content[segment.value] for segment in side})
+            for side in (task.inputs, task.outputs)
+        )
+        made.append(builder.build(task, given, wanted, clamp=True))
+    return made
 
 
 def _machine() -> dict[str, Any]:

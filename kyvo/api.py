@@ -6,63 +6,127 @@ scene = model.recognize(["photo.png"])[0]
 ```
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from transformers import LlamaForCausalLM
 
-from kyvo.errors import CheckpointError, ConfigError
+from kyvo.errors import CheckpointError, ConfigError, TokenError
+from kyvo.generation.calibration import Calibration
 from kyvo.generation.confidence import object_confidences
-from kyvo.generation.engine import Decoded, ImagePlaces, decode
-from kyvo.generation.grammar import Grammar
+from kyvo.generation.engine import Engine, ImagePlaces
+from kyvo.generation.grammar import MAX_OBJECTS, Grammar
+from kyvo.generation.requests import Decoded, Handle, Reason, Request
+from kyvo.generation.sampling import Sampling
 from kyvo.models.fold import load_positions
 from kyvo.scene.scene import Scene
 from kyvo.tokenizers.pictures import read_picture
 from kyvo.tokenizers.processor import Processor
+from kyvo.tokenizers.sequence import MARKERS
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments, Task
 
+Part = TypeVar("Part")
 Picture = str | Path | np.ndarray  # a file, or uint8 [height, width, 3]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Completion:
-    """What a task gave for one input."""
+    """What a task gave for one input. Where it was cut short before anything could be closed it is empty."""
 
     image: np.ndarray | None = None  # uint8 [height, width, 3]
     scene: Scene | None = None  # each object with its confidence
     text: str | None = None
-    truncated: bool = False  # the scene or the text stopped at its limit
+    reason: Reason | None = None  # why it is truncated
+    num_prompt: int = 0  # ids that went in
+    num_output: int = 0  # ids that came out
+
+    @property
+    def truncated(self) -> bool:
+        return self.reason is not None
+
+
+class Pending:
+    """A task on its way through the engine (`Kyvo.submit`)."""
+
+    def __init__(self, kyvo: "Kyvo", task: Task, handle: Handle) -> None:
+        self.task = task
+        self.handle = handle
+        self._kyvo = kyvo
+
+    def result(self, timeout: float | None = None) -> Completion:
+        """Waits for the end and builds what came out. Raises TimeoutError after `timeout` seconds."""
+        return self._kyvo._completion(self.task, self.handle.result(timeout))
+
+    def stream(self) -> Iterator[int]:
+        """Ids as they are decided; see `Handle.stream`."""
+        return self.handle.stream()
+
+    def texts(self) -> Iterator[str]:
+        """The text of a task that writes one, in pieces, as it is decided."""
+        builder = self._kyvo._builder
+        start, end = (builder.vocabulary.marker_id(marker) for marker in MARKERS[Segment.TEXT])
+        ids: list[int] | None = None  # inside the text
+        told = ""
+        for token in self.stream():
+            if token == start:
+                ids = []
+            elif token == end:
+                ids = None
+            elif ids is not None:
+                ids.append(token)
+                text = builder.text.decode(ids)
+                if not text.endswith("\N{REPLACEMENT CHARACTER}"):  # a character may take several ids
+                    yield text[len(told) :]
+                    told = text
+
+    def cancel(self) -> None:
+        """Ends it at the next step, with what it has."""
+        self.handle.cancel()
 
 
 class Kyvo:
     """A folded model and its processor."""
 
     def __init__(
-        self, *, model: LlamaForCausalLM, processor: Processor, image_positions: torch.Tensor | None = None
+        self,
+        *,
+        model: LlamaForCausalLM,
+        processor: Processor,
+        image_positions: torch.Tensor | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
-        """`image_positions` [rows * columns, dim] are those the model was trained with, if it was."""
+        """
+        Args:
+            image_positions: those [rows * columns, dim] the model was trained with, if it was.
+            calibration: of the objects' confidences; by default they stay as the model's probabilities make them.
+        """
         if model.config.vocab_size != len(processor.vocabulary):
             raise CheckpointError(
                 f"the model has {model.config.vocab_size:,} ids, the vocabulary {processor.vocabulary.name!r} "
                 f"{len(processor.vocabulary):,}; the folder mixes two models."
             )
-        rows, columns = processor.builder.image_grid
+        self._builder = processor.builder  # made anew each time it is asked for
+        rows, columns = self._builder.image_grid
         if image_positions is not None and len(image_positions) != rows * columns:
             raise CheckpointError(
                 f"the model has positions for {len(image_positions)} image codes, a picture has {rows} x {columns}; "
                 "the folder mixes two models."
             )
         self.model = model.eval()
-        self._image_places = None
+        self.image_places = None
         if image_positions is not None:
             vectors = image_positions.to(model.device, model.dtype)
-            self._image_places = ImagePlaces(vectors=vectors, places=processor.builder.places)
+            codes = processor.vocabulary.ranges["image"]
+            self.image_places = ImagePlaces(vectors=vectors, places=self._builder.places, codes=codes)
         self.processor = processor
-        self._grammars = {name: Grammar.for_task(task, processor.builder) for name, task in TASKS.items()}
+        self.calibration = calibration or Calibration()
+        self.engine = Engine(self.model, image_places=self.image_places)  # all that is asked for decodes in one batch
+        self._grammars: dict[tuple[Task, int], Grammar] = {}
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path = "mini", *, device: str = "auto") -> "Kyvo":
@@ -77,7 +141,12 @@ class Kyvo:
         device = choose_device(device)
         processor.image.model.to(device)
         model.to(device)  # type: ignore[arg-type]  # transformers' wrapper hides the signature
-        return cls(model=model, processor=processor, image_positions=load_positions(folder))
+        return cls(
+            model=model,
+            processor=processor,
+            image_positions=load_positions(folder),
+            calibration=Calibration.from_pretrained(folder),
+        )
 
     def recognize(self, images: Sequence[Picture]) -> list[Scene]:
         """The scene in each picture; pictures of any size, fitted by `kyvo.tokenizers.image.fit`."""
@@ -87,7 +156,7 @@ class Kyvo:
     def render(self, scenes: Sequence[Scene]) -> list[np.ndarray]:
         """A picture of each scene: uint8 [height, width, 3]. Raises SceneError for what the schema cannot hold."""
         completions = self.complete("rendering", [Segments(scene=scene) for scene in scenes])
-        return [completion.image for completion in completions]  # type: ignore[misc]
+        return [_present(completion.image, "picture") for completion in completions]
 
     def edit(self, scene: Scene, instruction: str, *, image: Picture | None = None) -> Completion:
         """The scene and picture after an instruction; without a picture of the scene, one is rendered first."""
@@ -97,19 +166,70 @@ class Kyvo:
     def ask(self, scene: Scene, question: str, *, image: Picture | None = None) -> str:
         """The answer to a question about a scene; without a picture of the scene, one is rendered first."""
         given = Segments(image=self._picture_codes(scene, image), scene=scene, text=question)
-        answer = self.complete("question_answering", [given])[0].text
-        assert answer is not None
-        return answer
+        return _present(self.complete("question_answering", [given])[0].text, "answer")
 
-    def complete(self, task: str | Task, given: Sequence[Segments]) -> list[Completion]:
-        """Any task on a batch of inputs. Raises TokenError when the segments do not fit the task."""
+    def complete(
+        self,
+        task: str | Task,
+        given: Sequence[Segments],
+        *,
+        sampling: Mapping[str, Sampling] | None = None,
+        grammar: Grammar | None = None,
+        max_objects: int = MAX_OBJECTS,
+        max_tokens: int | None = None,
+        deadline: float | None = None,
+    ) -> list[Completion]:
+        """Any task on a batch of inputs; settings and errors as of `submit`."""
         task = _task(task)
-        builder = self.processor.builder
-        prompts = [builder.prompt(task, segments) for segments in given]
-        grammar = self._grammars.get(task.name) or Grammar.for_task(task, builder)
-        spans = [builder.spans(prompt) for prompt in prompts]
-        rows = decode(self.model, prompts, [grammar] * len(prompts), spans=spans, image_places=self._image_places)
-        return [self._completion(task, row) for row in rows]
+        pending = [
+            self.submit(
+                task,
+                segments,
+                sampling=sampling,
+                grammar=grammar,
+                max_objects=max_objects,
+                max_tokens=max_tokens,
+                deadline=deadline,
+            )
+            for segments in given
+        ]
+        return [one.result() for one in pending]
+
+    def submit(
+        self,
+        task: str | Task,
+        given: Segments,
+        *,
+        sampling: Mapping[str, Sampling] | None = None,
+        grammar: Grammar | None = None,
+        max_objects: int = MAX_OBJECTS,
+        max_tokens: int | None = None,
+        deadline: float | None = None,
+    ) -> Pending:
+        """Any task on one input, which joins the running batch. From any thread.
+
+        Args:
+            sampling: of a kind of segment that comes out, "image", "scene" or "text"; greedy where not named.
+            grammar: in place of the task's own.
+            max_objects: that a scene may have, of the task's own grammar.
+            max_tokens: ids that may come out; an output that is longer ends before, as far as it can be closed.
+            deadline: seconds after which the output ends as far as it is.
+
+        Raises:
+            TokenError: the segments do not fit the task, or the model cannot see as many ids.
+        """
+        task = _task(task)
+        builder = self._builder
+        prompt = builder.prompt(task, given)
+        request = Request(
+            prompt=prompt,
+            grammar=grammar or self._grammar(task, max_objects),
+            spans=builder.spans(prompt),
+            sampling=_by_segment(sampling or {}),
+            max_tokens=max_tokens,
+            deadline=deadline,
+        )
+        return Pending(self, task, self.engine.submit(request))
 
     def encode_images(self, images: Sequence[Picture]) -> np.ndarray:
         """Image codes [batch, rows * columns] of pictures of any size."""
@@ -120,16 +240,34 @@ class Kyvo:
     def _picture_codes(self, scene: Scene, image: Picture | None) -> np.ndarray:
         return self.encode_images([self.render([scene])[0] if image is None else image])[0]
 
+    def _grammar(self, task: Task, max_objects: int) -> Grammar:
+        if max_objects < 1:
+            raise ConfigError(f"max_objects is {max_objects}; a scene has at least 1.")
+        key = (task, max_objects)
+        if key not in self._grammars:
+            self._grammars[key] = Grammar.for_task(task, self._builder, max_objects=max_objects)
+        return self._grammars[key]
+
     def _completion(self, task: Task, row: Decoded) -> Completion:
-        out = self.processor.builder.parse_output(task, row.ids)
+        if not row.ids:
+            return Completion(reason=row.reason, num_prompt=row.num_prompt)
+        out = self._builder.parse_output(task, row.ids)
         scene, image = out.scene, None
         if scene is not None:
             sure = object_confidences(row.ids, row.probabilities, self.processor.vocabulary)
+            sure = self.calibration.apply(sure)
             objects = [replace(item, confidence=value) for item, value in zip(scene.objects, sure, strict=True)]
             scene = replace(scene, objects=tuple(objects), extra={"truncated": True} if row.truncated else {})
         if Segment.IMAGE in task.outputs:
             image = self.processor.image.decode(np.asarray(out.image)[None])[0]
-        return Completion(image=image, scene=scene, text=out.text, truncated=row.truncated)
+        return Completion(
+            image=image,
+            scene=scene,
+            text=out.text,
+            reason=row.reason,
+            num_prompt=row.num_prompt,
+            num_output=len(row.ids),
+        )
 
 
 def choose_device(device: str) -> str:
@@ -143,6 +281,22 @@ def choose_device(device: str) -> str:
             "device is 'cuda', but this torch sees no CUDA GPU. Use --device cpu, or install a CUDA torch."
         )
     return device
+
+
+def _by_segment(sampling: Mapping[str, Sampling]) -> dict[Segment, Sampling]:
+    known = [kind.value for kind in Segment]
+    if unknown := sampling.keys() - set(known):
+        raise ConfigError(f"sampling names {', '.join(sorted(unknown))}; what comes out is {', '.join(known)}.")
+    return {Segment(kind): own for kind, own in sampling.items()}
+
+
+def _present(value: Part | None, name: str) -> Part:
+    if value is None:
+        raise TokenError(
+            f"the {name} does not fit into what the model sees at a time beside what it was given; "
+            "give a scene of fewer objects, or a shorter text."
+        )
+    return value
 
 
 def _find(name_or_path: str | Path) -> Path:

@@ -1,33 +1,37 @@
-"""The decoding loop: a batch of prompts through a plain Llama with a KV cache, each row obeying its grammar.
+"""`Engine`: the decoding loop. Requests of any tasks and lengths join and leave one running batch.
 
-Rows need not be in step. Each forward takes every row's *pending* ids: the one chosen last and those that the
-grammar forces after it, padded on the left to the longest row's; padding is masked in the cache and takes no position.
+A step reads the prompts of those who join (a part that an earlier prompt shares is taken over, `prefix.py`), then sends
+every row's *pending* ids through the model: the one chosen last and those its grammar forces after it. Rows are in no
+step with each other: each has its own length in the cache, its own positions and its own mask.
+
+transformers' own continuous batching serves plain ids on a GPU; it takes no grammar, no vectors added to embeddings and
+no spans that attend both ways.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, groupby
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from transformers import DynamicCache, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
+from kyvo.errors import KyvoError, TokenError
+from kyvo.generation.cache import RowCache
+from kyvo.generation.choice import NEAR, Choice
 from kyvo.generation.grammar import Grammar
+from kyvo.generation.prefix import WORTH, PrefixCache, Spans
+from kyvo.generation.requests import Decoded, Handle, Request
+from kyvo.generation.rows import Row
 from kyvo.models.embedding import place_vectors
 
-Spans = Sequence[tuple[int, int]]  # [start, stop) of ids that attend both ways
-NEAR = 3  # bins: 0.15 of CLEVR's units, the middle of the distances that are scored
-
-
-@dataclass(kw_only=True, eq=False)
-class Decoded:
-    """One completed output."""
-
-    ids: list[int] = field(default_factory=list)  # from the id after the prompt to EOS
-    probabilities: list[float] = field(default_factory=list)  # among the ids allowed, of a number with its neighbours
-    truncated: bool = False  # something was closed because it reached its limit
+MAX_ROWS = 32
+MAX_SHARED = 8192  # ids; 8 kB each in the bundled model
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,42 +40,239 @@ class ImagePlaces:
 
     vectors: Float[Tensor, "places dim"]
     places: Callable[[Sequence[int]], np.ndarray]  # `SequenceBuilder.places`
+    codes: range  # the vocabulary's image ids
 
 
-class _Row:
-    """One prompt on its way: where it is in its grammar, and the ids the model has not seen."""
+class Engine:
+    """One batch of a model that is always running. All methods may be called from any thread.
 
-    def __init__(self, prompt: Sequence[int], grammar: Grammar) -> None:
-        self.grammar = grammar
-        self.state = grammar.START
-        self.pending = list(prompt)
-        self.seen: list[int] = []
-        self.out = Decoded()
-        self._append_forced()
+    Without `running` there is no thread: whoever waits for a result drives the loop. The weights must stay as they are,
+    since what was read of prompts is kept.
+    """
+
+    def __init__(
+        self,
+        model: LlamaForCausalLM,
+        *,
+        image_places: ImagePlaces | None = None,
+        max_rows: int = MAX_ROWS,
+        max_shared: int = MAX_SHARED,
+        near: int = NEAR,
+    ) -> None:
+        """
+        Args:
+            model: a folded model; its weights decide, the grammar only removes what cannot come.
+            image_places: of a model that was trained with image positions.
+            max_rows: requests that decode together; more wait.
+            max_shared: ids of prompts whose states are kept for prompts that begin alike; 0 for none.
+            near: how far a number's neighbours reach, in bins; 0 takes the likeliest number alone.
+        """
+        self.model = model
+        self.image_places = image_places
+        self.max_rows = max_rows
+        self.num_forwards = 0  # since the start
+        self._cache = RowCache(model.config, max_rows=max_rows, dtype=model.dtype, device=model.device)
+        self._prefixes = PrefixCache(max_shared)
+        self._choice = Choice(near=near)
+        self._rows: list[Row] = []  # row i of the cache is the i-th
+        self._waiting: deque[Row] = deque()
+        self._turn = threading.Lock()  # who holds it makes a step
+        self._news = threading.Condition()  # guards `_waiting`; told of what a sleeping thread must know
+        self._thread: threading.Thread | None = None
+        self._draining = False
 
     @property
-    def done(self) -> bool:
-        return self.state == self.grammar.end
+    def num_running(self) -> int:
+        return len(self._rows)
 
-    def choose(self, token: int, probability: float) -> None:
-        self.seen += self.pending
-        self.pending = []
-        self._append(token, probability)
-        self._append_forced()
+    @property
+    def num_waiting(self) -> int:
+        return len(self._waiting)
 
-    def _append_forced(self) -> None:
-        while (token := self.grammar.forced(self.state)) is not None:
-            self._append(token, 1.0)
+    def submit(self, request: Request) -> Handle:
+        """Queues a request. Raises TokenError for a prompt that the model cannot take."""
+        self._check(request.prompt)
+        handle = Handle(self._drive)
+        row = Row(request, handle, context=self.model.config.max_position_embeddings)
+        with self._news:
+            self._waiting.append(row)
+            self._news.notify_all()
+        return handle
 
-    def _append(self, token: int, probability: float) -> None:
-        self.out.truncated |= self.state in self.grammar.limits
-        self.pending.append(token)
-        self.out.ids.append(token)
-        self.out.probabilities.append(probability)
-        self.state = self.grammar.step(self.state, token)
+    def run_until_done(self) -> None:
+        """Drives the loop until nothing is left."""
+        while self.step():
+            pass
+
+    @contextmanager
+    def running(self) -> Iterator["Engine"]:
+        """A thread drives the loop; leaving waits until all that was submitted has ended."""
+        if self._thread is not None:
+            raise KyvoError("this engine has a thread already; leave the first `running` before another.")
+        self._draining = False
+        self._thread = thread = threading.Thread(target=self._serve, name="kyvo-engine", daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            with self._news:
+                self._draining = True
+                self._news.notify_all()
+            thread.join()
+
+    @torch.inference_mode()
+    def step(self) -> bool:
+        """One round: who leaves, who joins, one forward of all. False when nothing is left."""
+        with self._turn:
+            try:
+                self._leave()
+                self._join()
+                self._leave()  # the first choice may be the end
+                if self._rows:
+                    self._forward(0, len(self._rows))
+            except (
+                RuntimeError
+            ) as error:  # torch's, out of memory included: those in the batch get it, the rest goes on
+                self._fail(error)
+            self._leave()
+            return bool(self._rows or self._waiting)
+
+    def _serve(self) -> None:
+        try:
+            while True:
+                if not self.step():
+                    with self._news:
+                        if self._draining and not self._waiting:
+                            return
+                        self._news.wait_for(lambda: self._waiting or self._draining)
+        finally:  # nobody may wait for ever for a loop that broke
+            self._thread = None
+            with self._news:
+                self._rows += self._waiting
+                self._waiting.clear()
+            self._fail(KyvoError("the engine's loop ended before this request was done."))
+
+    def _drive(self) -> bool:
+        if self._thread is not None:
+            return False
+        self.step()
+        return True
+
+    def _check(self, prompt: Sequence[int]) -> None:
+        size, context = self.model.config.vocab_size, self.model.config.max_position_embeddings
+        if len(prompt) == 0:
+            raise TokenError("the prompt is empty; it begins with BOS at least.")
+        if len(prompt) >= context:
+            raise TokenError(
+                f"the prompt has {len(prompt)} ids and the model sees {context}, with its output; "
+                "give a scene of fewer objects, or a shorter text."
+            )
+        if not 0 <= min(prompt) <= max(prompt) < size:
+            raise TokenError(
+                f"the prompt has ids from {min(prompt)} to {max(prompt)}; the model knows 0 to {size - 1}."
+            )
+
+    def _leave(self) -> None:
+        """Ends rows that are done, cancelled or late. The last row moves where one left, so that there are no gaps."""
+        for slot in reversed(range(len(self._rows))):
+            row = self._rows[slot]
+            row.check()
+            if row.finished:
+                last = self._rows.pop()
+                if last is not row:
+                    self._cache.move(len(self._rows), slot, last.num_seen)
+                    self._rows[slot] = last
+                row.handle.finish(row.out)
+        with self._news:
+            for row in self._waiting:
+                row.check()
+            ended = [row for row in self._waiting if row.finished]
+            if ended:
+                self._waiting = deque(row for row in self._waiting if not row.finished)
+        for row in ended:
+            row.handle.finish(row.out)
+
+    def _join(self) -> None:
+        """Reads the prompts of those for whom there is room, those of like length together."""
+        joining = sorted(self._next(self.max_rows - len(self._rows)), key=_num_pending)
+        start = len(self._rows)
+        self._rows += joining
+        for slot, row in enumerate(joining, start):
+            self._cache.reserve(len(self._rows), len(row.ids))
+            if row.known is not None:
+                self._cache.write(slot, row.known)
+                row.known = None
+        for _, group in groupby(joining, key=lambda row: row.num_pending.bit_length()):
+            rows = list(group)
+            self._forward(start, start + len(rows))
+            for slot, row in enumerate(rows, start):
+                if self._prefixes.wants(row.prompt, shared=row.out.num_shared):
+                    self._prefixes.add(row.prompt, self._cache.read(slot, len(row.prompt.ids)))
+            start += len(rows)
+
+    def _next(self, room: int) -> list[Row]:
+        """Those that join now, first come first. Who begins like one of them joins after that one has been read."""
+        joining: list[Row] = []
+        later: list[Row] = []
+        with self._news:
+            while self._waiting and len(joining) < room:
+                row = self._waiting.popleft()
+                row.num_seen, row.known = self._prefixes.longest(row.prompt)
+                row.out.num_shared = row.num_seen
+                first = (other for other in joining if self._prefixes.wants(other.prompt, shared=other.num_seen))
+                begins_alike = any(row.prompt.shared(other.prompt) >= row.num_seen + WORTH for other in first)
+                (later if begins_alike else joining).append(row)
+            self._waiting.extendleft(reversed(later))
+        return joining
+
+    def _forward(self, start: int, stop: int) -> None:
+        """Sends what is pending of some rows through the model; each then has its next id."""
+        rows = self._rows[start:stop]
+        counts = torch.tensor([row.num_pending for row in rows])
+        columns = torch.arange(int(counts.max()))
+        real = columns < counts[:, None]  # rows width
+        positions = torch.tensor([row.num_seen for row in rows])[:, None] + columns
+        ids = torch.zeros_like(positions)
+        ids[real] = torch.tensor([*chain.from_iterable(row.ids[row.num_seen :] for row in rows)])
+
+        self._cache.reserve(len(self._rows), max(len(row.ids) for row in rows))
+        self._cache.aim(start, positions, real)
+        device = self.model.device
+        ids = ids.to(device)
+        embedded = self.model.get_input_embeddings()(ids)
+        if self.image_places is not None:
+            embedded = self._place(embedded, rows)
+        hidden = self.model.model(
+            inputs_embeds=embedded,
+            attention_mask=_additive(_visible(rows, positions).to(device), embedded.dtype),
+            position_ids=positions.to(device),
+            past_key_values=self._cache,
+            use_cache=True,
+        ).last_hidden_state
+        last = hidden[torch.arange(len(rows), device=device), (counts - 1).to(device)]
+        self.num_forwards += 1
+        chosen = self._choice(self.model.lm_head(last).float(), rows)
+        for row, (token, probability) in zip(rows, chosen, strict=True):
+            row.choose(token, probability)
+
+    def _place(self, embedded: Float[Tensor, "rows width dim"], rows: list[Row]) -> Float[Tensor, "rows width dim"]:
+        """Adds the image positions of pending image codes."""
+        added = self.image_places
+        assert added is not None
+        places = np.full(embedded.shape[:2], -1, dtype=np.int64)
+        for index, row in enumerate(rows):
+            if any(token in added.codes for token in row.ids[row.num_seen :]):
+                places[index, : row.num_pending] = added.places(row.ids)[row.num_seen :]
+        if places.max() < 0:
+            return embedded
+        return embedded + place_vectors(added.vectors, torch.from_numpy(places).to(embedded.device))
+
+    def _fail(self, error: BaseException) -> None:
+        rows, self._rows = self._rows, []
+        for row in rows:
+            row.handle.finish(error)
 
 
-@torch.inference_mode()
 def decode(
     model: LlamaForCausalLM,
     prompts: Sequence[Sequence[int]],
@@ -80,126 +281,39 @@ def decode(
     spans: Sequence[Spans] | None = None,
     image_places: ImagePlaces | None = None,
     near: int = NEAR,
+    max_rows: int = MAX_ROWS,
 ) -> list[Decoded]:
-    """Completes every prompt greedily within its grammar.
-
-    Of numbers the one is taken that has most probability near it (`likeliest_number`): what counts is that it is close.
+    """Completes every prompt greedily within its grammar, by an engine of its own.
 
     Args:
-        model: a folded model; its weights decide, the grammar only removes what cannot come.
         prompts: ids of each row, without padding; lengths may differ.
         grammars: one a row; rows may share one.
         spans: of each prompt, what attends both ways (`SequenceBuilder.spans`); without them all is causal.
-        image_places: of a model that was trained with image positions.
-        near: how far a number's neighbours reach, in bins; 0 takes the likeliest number alone.
+        image_places, near, max_rows: as of `Engine`.
     """
-    rows = [_Row(prompt, grammar) for prompt, grammar in zip(prompts, grammars, strict=True)]
-    active = [row for row in rows if not row.done]
-    cache = DynamicCache(config=model.config)
-    seen = torch.zeros(len(active), 0, dtype=torch.long, device=model.device)  # 1 where the cache holds a real id
-    masks = _Masks(model.config.vocab_size, model.device)
-    two_way = [own for row, own in zip(rows, spans or [()] * len(rows), strict=True) if not row.done]
-    while active:
-        ids, valid, positions = _pad(active, model.device)
-        seen = torch.cat([seen, valid], dim=1)
-        visible = _two_way_mask(valid, [len(row.pending) for row in active], two_way) if any(two_way) else seen
-        two_way = []  # prompts are seen whole in the first forward
-        embedded = model.get_input_embeddings()(ids)
-        if image_places is not None:
-            embedded = embedded + place_vectors(image_places.vectors, _places(active, image_places, ids))
-        hidden = model.model(
-            inputs_embeds=embedded,
-            attention_mask=visible,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-        ).last_hidden_state[:, -1]
-        logits = model.lm_head(hidden).float()  # rows vocab
-        logits.masked_fill_(~masks.stack([(row.grammar, row.state) for row in active]), -torch.inf)
-        probabilities = logits.softmax(dim=-1)
-        best, tokens = (found.tolist() for found in probabilities.max(dim=-1))
-        for index, row in enumerate(active):
-            if row.state in row.grammar.numbers:
-                numbers = row.grammar.allowed(row.state)
-                place, best[index] = likeliest_number(probabilities[index, torch.from_numpy(numbers)], near=near)
-                tokens[index] = int(numbers[place])
-            row.choose(tokens[index], best[index])
-        keep = [index for index, row in enumerate(active) if not row.done]
-        if len(keep) < len(active):
-            chosen = torch.tensor(keep, dtype=torch.long, device=model.device)
-            cache.batch_select_indices(chosen)
-            seen = seen[chosen]
-            active = [active[index] for index in keep]
-    return [row.out for row in rows]
+    engine = Engine(model, image_places=image_places, near=near, max_rows=max_rows)
+    handles = [
+        engine.submit(Request(prompt=prompt, grammar=grammar, spans=own))
+        for prompt, grammar, own in zip(prompts, grammars, spans or [()] * len(prompts), strict=True)
+    ]
+    return [handle.result() for handle in handles]
 
 
-def likeliest_number(probabilities: Float[Tensor, " numbers"], *, near: int) -> tuple[int, float]:
-    """The place with most probability around it, and how much: that of numbers up to `near` bins off counts, falling
-    with their distance.
-
-    A scene is scored by how close its numbers are, and the likeliest bin of a broad hump is any of its middle ones.
-    """
-    hump = torch.hann_window(2 * near + 3, periodic=False, device=probabilities.device)[1:-1]
-    mass, place = F.conv1d(probabilities[None, None].float(), hump[None, None], padding=near).flatten().max(dim=0)
-    return int(place), float(mass)
+def _num_pending(row: Row) -> int:
+    return row.num_pending
 
 
-def _pad(rows: list[_Row], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Pending ids, padded on the left -> ids, 1 where they are real, positions: each int64 [rows, width]."""
-    width = max(len(row.pending) for row in rows)
-    ids = torch.zeros(len(rows), width, dtype=torch.long)
-    valid = torch.zeros_like(ids)
-    positions = torch.zeros_like(ids)
+def _visible(rows: list[Row], positions: Int[Tensor, "rows width"]) -> Bool[Tensor, "rows width length"]:
+    """True where a pending id may see one in the cache: those before it, itself, and its two-way span."""
+    visible = torch.arange(max(len(row.ids) for row in rows)) <= positions[..., None]
     for index, row in enumerate(rows):
-        count = len(row.pending)
-        ids[index, width - count :] = torch.tensor(row.pending)
-        valid[index, width - count :] = 1
-        positions[index, width - count :] = torch.arange(len(row.seen), len(row.seen) + count)
-    return ids.to(device), valid.to(device), positions.to(device)
+        for start, stop in row.prompt.spans:
+            if start >= row.num_seen:
+                visible[index, start - row.num_seen : stop - row.num_seen, start:stop] = True
+    return visible
 
 
-def _two_way_mask(valid: Tensor, counts: list[int], spans: Sequence[Spans]) -> Tensor:
-    """True where a query may see a key, of prompts padded on the left: bool [rows, 1, width, width]."""
-    width = valid.shape[1]
-    mask = torch.ones(width, width, dtype=torch.bool, device=valid.device).tril().repeat(len(counts), 1, 1)
-    for index, (count, own) in enumerate(zip(counts, spans, strict=True)):
-        for start, stop in own:
-            place = slice(width - count + start, width - count + stop)
-            mask[index, place, place] = True
-    padding = torch.eye(width, dtype=torch.bool, device=valid.device)  # sees itself, for a softmax needs something
-    return (mask & valid.bool()[:, None] | padding)[:, None]
-
-
-def _places(rows: list[_Row], image_places: ImagePlaces, ids: Tensor) -> Tensor:
-    """Places of the pending ids, int64 [rows, width]; -1 for padding."""
-    places = np.full(ids.shape, -1, dtype=np.int64)
-    for index, row in enumerate(rows):
-        count = len(row.pending)
-        places[index, ids.shape[1] - count :] = image_places.places([*row.seen, *row.pending])[-count:]
-    return torch.from_numpy(places).to(ids.device)
-
-
-class _Masks:
-    """Allowed ids as boolean rows. States share a row where the same ids may come: a shape has 512 alike."""
-
-    def __init__(self, vocab_size: int, device: torch.device) -> None:
-        self.vocab_size = vocab_size
-        self.device = device
-        self._by_state: dict[tuple[int, int], Tensor] = {}
-        self._by_ids: dict[bytes, Tensor] = {}
-
-    def stack(self, states: list[tuple[Grammar, int]]) -> Tensor:
-        """[rows, vocab], true where an id may come."""
-        return torch.stack([self._mask(grammar, state) for grammar, state in states])
-
-    def _mask(self, grammar: Grammar, state: int) -> Tensor:
-        key = (id(grammar), state)
-        if key not in self._by_state:
-            allowed = grammar.allowed(state)
-            self._by_state[key] = self._by_ids.setdefault(allowed.tobytes(), self._row(torch.from_numpy(allowed)))
-        return self._by_state[key]
-
-    def _row(self, allowed: Tensor) -> Tensor:
-        mask = torch.zeros(self.vocab_size, dtype=torch.bool)
-        mask[allowed] = True
-        return mask.to(self.device)
+def _additive(visible: Bool[Tensor, "rows width length"], dtype: torch.dtype) -> Float[Tensor, "rows 1 width length"]:
+    """As every attention of transformers but flash takes a mask: what is added to the scores."""
+    mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
+    return mask.masked_fill_(~visible, torch.finfo(dtype).min)[:, None]

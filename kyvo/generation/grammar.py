@@ -12,7 +12,7 @@ from kyvo.errors import TokenError
 from kyvo.scene.schema import Field
 from kyvo.tokenizers.sequence import MARKERS, SequenceBuilder
 from kyvo.tokenizers.tasks import Segment, Task
-from kyvo.tokenizers.vocabulary import OBJECT_END, OBJECT_START, SCENE_END, SCENE_START
+from kyvo.tokenizers.vocabulary import OBJECT_END, OBJECT_START, SCENE_END, SCENE_START, TEXT_END
 
 MAX_OBJECTS = 16  # CLEVR has at most 10
 MAX_TEXT = 64  # text ids in an answer
@@ -28,6 +28,9 @@ class Grammar:
         self.limits: set[int] = set()  # states where something is closed because it reached its limit
         self.numbers: set[int] = set()  # states where a number comes next; `allowed` has them in rising order
         self.end = self.START
+        self._closers: set[int] = set()  # ids that end a scene or a text
+        self._segment: Segment | None = None  # of the states being made
+        self._segments: list[Segment | None] = [None]  # of each state
 
     @classmethod
     def for_task(
@@ -35,8 +38,10 @@ class Grammar:
     ) -> "Grammar":
         """The outputs of `task`, from the id after [OUTPUT-START] to EOS."""
         grammar = cls()
+        grammar._closers = {builder.vocabulary.marker_id(marker) for marker in (SCENE_END, TEXT_END)}
         state = cls.START
         for segment in task.outputs:
+            grammar._segment = segment
             if segment is Segment.SCENE:
                 state = grammar._add_scene(state, builder, max_objects)
             elif segment is Segment.IMAGE:
@@ -50,6 +55,10 @@ class Grammar:
         """The ids that may come next: int64, ascending within each alternative. Empty at the end."""
         return np.concatenate([np.zeros(0, dtype=np.int64), *(np.asarray(ids) for ids, _ in self._edges[state])])
 
+    def edges(self, state: int) -> list[tuple[Sequence[int], int]]:
+        """The alternatives after a state: the ids of each, and the state it leads to."""
+        return self._edges[state]
+
     def forced(self, state: int) -> int | None:
         """The one id that may come next, or None where there is a choice (or the end)."""
         edges = self._edges[state]
@@ -61,6 +70,24 @@ class Grammar:
             if token in ids:
                 return target
         raise TokenError(f"id {token} may not come here; {len(self.allowed(state))} others may.")
+
+    def segment(self, state: int) -> Segment | None:
+        """What the id that comes after `state` is part of; None for what opens or ends the whole."""
+        return self._segments[state]
+
+    def closing(self, state: int) -> list[int] | None:
+        """The ids that end the output here without adding to it; None where something is begun that needs more:
+        inside an object or a picture, and before the first piece of a text."""
+        ids: list[int] = []
+        while state != self.end:
+            edges = [edge for edge in self._edges[state] if len(edge[0]) == 1]
+            if len(self._edges[state]) > 1:
+                edges = [edge for edge in edges if edge[0][0] in self._closers]
+            if not edges:
+                return None
+            ids.append(edges[0][0][0])
+            state = edges[0][1]
+        return ids
 
     def accepts(self, ids: Iterable[int]) -> bool:
         """Whether `ids` is a complete output."""
@@ -74,6 +101,7 @@ class Grammar:
 
     def _new(self) -> int:
         self._edges.append([])
+        self._segments.append(self._segment)
         return len(self._edges) - 1
 
     def _add(self, state: int, ids: Sequence[int], target: int | None = None) -> int:

@@ -32,6 +32,7 @@ _NAMES = {
     "sa_norm": "input_layernorm",
     "mlp_norm": "post_attention_layernorm",
 }
+_LAYER = re.compile(r"layers\.(\d+)\.(.+?)(\.lora_[ab])?\.(?:weight|scale)")
 
 
 def fold(
@@ -50,27 +51,63 @@ def fold(
         size: of the decoder.
 
     Raises:
+        CheckpointError: a name that is neither the embedding's nor a decoder's, or an adapter's.
+    """
+    if adapters := [name for name in state if ".lora_" in name]:
+        raise CheckpointError(f"{adapters[0]} is an adapter's; merge adapters into their weights before folding.")
+    folded = {"model.embed_tokens.weight": table.detach(), "lm_head.weight": head.detach()}
+    return folded | fold_layers(state, size=size)
+
+
+def fold_layers(state: Mapping[str, Tensor], *, size: DecoderSize) -> dict[str, Tensor]:
+    """The layers' part of `fold`; adapters (`kyvo.train.lora`) get PEFT's names.
+
+    Raises:
         CheckpointError: a name that is neither the embedding's nor a decoder's.
     """
-    folded = {"model.embed_tokens.weight": table.detach(), "lm_head.weight": head.detach()}
+    folded = {}
     for name, tensor in state.items():
         if name.startswith(("tok_embeddings.", "output.", "image_positions.")):
             continue
         tensor = tensor.detach()
         if name == "norm.scale":
             folded["model.norm.weight"] = tensor
-        elif (match := re.fullmatch(r"layers\.(\d+)\.(.+)\.(weight|scale)", name)) and match[2] in _NAMES:
-            if match[2] in ("attn.q_proj", "attn.k_proj"):
+        elif (match := _LAYER.fullmatch(name)) and match[2] in _NAMES:
+            if match[2] in ("attn.q_proj", "attn.k_proj") and match[3] != ".lora_a":  # whose rows are no head's
                 tensor = _halves(tensor, size.head_dim)
-            folded[f"model.layers.{match[1]}.{_NAMES[match[2]]}.weight"] = tensor
+            adapter = {None: "", ".lora_a": ".lora_A", ".lora_b": ".lora_B"}[match[3]]
+            folded[f"model.layers.{match[1]}.{_NAMES[match[2]]}{adapter}.weight"] = tensor
         else:
             raise CheckpointError(f"{name} is no weight of a decoder; only plain full-width decoders can be folded.")
     return folded
 
 
+def unfold_layers(weights: Mapping[str, Tensor], *, size: DecoderSize) -> dict[str, Tensor]:
+    """Inverse of `fold_layers`, for weights without adapters; names that are no layer's stay as they are."""
+    ours = {theirs: name for name, theirs in _NAMES.items()}
+    found = {}
+    for name, tensor in weights.items():
+        match = re.fullmatch(r"model\.layers\.(\d+)\.(.+)\.weight", name)
+        if name == "model.norm.weight":
+            name = "norm.scale"
+        elif match and match[2] in ours:
+            kind = "scale" if ours[match[2]].endswith("norm") else "weight"
+            if ours[match[2]] in ("attn.q_proj", "attn.k_proj"):
+                tensor = _pairs(tensor, size.head_dim)
+            name = f"layers.{match[1]}.{ours[match[2]]}.{kind}"
+        found[name] = tensor
+    return found
+
+
 def _halves(weight: Float[Tensor, "out dim"], head_dim: int) -> Float[Tensor, "out dim"]:
     """Rows of each head from pairs (0, 1), (2, 3), ... to halves (0, 2, ..., 1, 3, ...)."""
     heads = weight.view(-1, head_dim // 2, 2, weight.shape[1])
+    return heads.transpose(1, 2).reshape(weight.shape)
+
+
+def _pairs(weight: Float[Tensor, "out dim"], head_dim: int) -> Float[Tensor, "out dim"]:
+    """Inverse of `_halves`."""
+    heads = weight.reshape(-1, 2, head_dim // 2, weight.shape[1])
     return heads.transpose(1, 2).reshape(weight.shape)
 
 
@@ -89,6 +126,7 @@ def llama_config(*, size: DecoderSize, vocab_size: int, bos_id: int, eos_id: int
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
+        "processor_class": "KyvoProcessor",  # of `kyvo.tokenizers.auto`; read by AutoProcessor alone
         "vocab_size": vocab_size,
         "hidden_size": size.dim,
         "intermediate_size": size.ffn_dim,

@@ -3,8 +3,9 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
+from kyvo.generation.choice import NEAR, likeliest_numbers
 from kyvo.generation.confidence import object_confidences
-from kyvo.generation.engine import NEAR, ImagePlaces, decode, likeliest_number
+from kyvo.generation.engine import ImagePlaces, decode
 from kyvo.generation.grammar import Grammar
 from kyvo.models.embedding import ImagePositions
 from kyvo.testing import tiny_builder, tiny_llama
@@ -54,16 +55,17 @@ def slow_twin(
             allowed = torch.from_numpy(grammar.allowed(state))
             likely = logits[allowed].softmax(0)
             is_number = state in grammar.numbers
-            ids.append(int(allowed[likeliest_number(likely, near=NEAR)[0] if is_number else likely.argmax()]))
+            ids.append(int(allowed[likeliest_numbers(likely[None], near=NEAR)[0][0] if is_number else likely.argmax()]))
             state = grammar.step(state, ids[-1])
     return ids[len(prompt) :]
 
 
 def test_of_numbers_the_one_with_most_probability_near_it_is_taken():
-    likely = torch.tensor([0.3, 0.0, 0.0, 0.0, 0.0, 0.22, 0.26, 0.22])
-    assert likeliest_number(likely, near=0) == (0, pytest.approx(0.3))
-    assert likeliest_number(likely, near=1) == (6, pytest.approx(0.26 + 0.5 * 0.44))  # Hann's 0, 1/2, 1, 1/2, 0
-    assert likeliest_number(torch.tensor([1.0, 0.0, 0.0]), near=3) == (0, pytest.approx(1.0))
+    likely = torch.tensor([[0.3, 0.0, 0.0, 0.0, 0.0, 0.22, 0.26, 0.22], [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]])
+    for near, expected in ((0, [(0, 0.3), (0, 1.0)]), (1, [(6, 0.26 + 0.5 * 0.44), (0, 1.0)])):  # Hann's 0, 1/2, 1
+        places, mass = likeliest_numbers(likely, near=near)
+        assert places.tolist() == [place for place, _ in expected]
+        assert mass.tolist() == pytest.approx([value for _, value in expected])
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -82,7 +84,9 @@ def test_image_positions_reach_codes_of_prompts_and_of_outputs(task):
     positions = ImagePositions(*BUILDER.image_grid, 32, scale=2.0)
     grammar = Grammar.for_task(TASKS[task], BUILDER, max_objects=3, max_text=6)
     prompts = random_prompts(task, 4)
-    added = ImagePlaces(vectors=positions.table().detach(), places=BUILDER.places)
+    added = ImagePlaces(
+        vectors=positions.table().detach(), places=BUILDER.places, codes=BUILDER.vocabulary.ranges["image"]
+    )
     together = [row.ids for row in decode(model, prompts, [grammar] * 4, image_places=added)]
     assert together == [slow_twin(model, prompt, grammar, positions) for prompt in prompts]
     assert together != [row.ids for row in decode(model, prompts, [grammar] * 4)]

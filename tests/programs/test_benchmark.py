@@ -14,6 +14,7 @@ RATIOS = {
         "alone_over_without_cache",
         "together_over_alone",
         "copy_bandwidth_share_alone",
+        "forwards_saved_by_forced_ids",
     },
     "data": {"two_processes_over_one", "tokenise_together_over_one_by_one", "open_set_over_load_json"},
 }
@@ -62,6 +63,12 @@ def test_the_engine_alone_together_and_transformers_say_the_same(program, capsys
     assert set(results["equal_outputs"].values()) == {1.0}
     assert results["tokens_a_scene"] == 2 + 2 * 14 + 1  # scene markers, two objects of 14, EOS
     assert set(results["tokens_per_second"]) == set(results["equal_outputs"])
+    assert results["forwards_saved_by_forced_ids"] == pytest.approx(
+        1 - 2 * 8 / 31
+    )  # two full objects, no end to choose
+    asked = results["questions"]
+    assert asked["others_over_first"] > 0 and asked["others_together_over_first"] > 0
+    assert asked["prompt"] / 2 < asked["shared"] < asked["prompt"]
 
 
 def test_data_is_made_tokenised_and_opened(program, capsys):

@@ -1,0 +1,91 @@
+"""`Choice`: logits -> the id each row takes among those its grammar allows, and how probable it was."""
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from kyvo.generation.grammar import Grammar
+from kyvo.generation.rows import Row
+from kyvo.generation.sampling import draw
+
+NEAR = 3  # bins: 0.15 of CLEVR's units, the middle of the distances that are scored
+MAX_SETS = 256  # of allowed ids that are kept; a schema has some twenty
+
+
+class Choice:
+    """Greedy, or drawn as the row's `Sampling` says. A greedy number is the one with most probability near it."""
+
+    def __init__(self, *, near: int) -> None:
+        self.near = near
+        self._by_state: WeakKeyDictionary[Grammar, dict[int, _Allowed]] = WeakKeyDictionary()
+        self._by_ids: OrderedDict[bytes, _Allowed] = OrderedDict()
+
+    def __call__(self, logits: Float[Tensor, "rows vocab"], rows: Sequence[Row]) -> list[tuple[int, float]]:
+        allowed = [self._allowed(row.grammar, row.state, logits) for row in rows]
+        logits = logits.masked_fill(~torch.stack([own.mask for own in allowed]), -torch.inf)
+        probabilities = logits.softmax(dim=-1)
+        best, tokens = (found.tolist() for found in probabilities.max(dim=-1))
+
+        drawn = [index for index, row in enumerate(rows) if not row.sampling.greedy]
+        if drawn:
+            settings, chances = [rows[index].sampling for index in drawn], [rows[index].chance() for index in drawn]
+            found = draw(logits[drawn], settings, chances)
+            likely = probabilities[drawn].gather(1, found[:, None])[:, 0].tolist()
+            for index, token, probability in zip(drawn, found.tolist(), likely, strict=True):
+                tokens[index], best[index] = token, probability
+
+        numbers: defaultdict[_Allowed, list[int]] = defaultdict(list)  # rows by the numbers that may come
+        for index, row in enumerate(rows):
+            if row.state in row.grammar.numbers and row.sampling.greedy:
+                numbers[allowed[index]].append(index)
+        for own, indices in numbers.items():
+            places, mass = likeliest_numbers(probabilities[indices][:, own.ids], near=self.near)
+            for index, token, probability in zip(indices, own.ids[places].tolist(), mass.tolist(), strict=True):
+                tokens[index], best[index] = token, probability
+        return list(zip(tokens, best, strict=True))
+
+    def _allowed(self, grammar: Grammar, state: int, logits: Tensor) -> "_Allowed":
+        """States share what they allow where it is the same: a shape has 512 alike."""
+        states = self._by_state.setdefault(grammar, {})
+        if state not in states:
+            ids = grammar.allowed(state)
+            key = ids.tobytes()
+            if key not in self._by_ids:
+                self._by_ids[key] = _Allowed.of(ids, logits)
+                if len(self._by_ids) > MAX_SETS:
+                    self._by_ids.popitem(last=False)
+            states[state] = self._by_ids[key]
+        return states[state]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Allowed:
+    ids: Int[Tensor, " allowed"]
+    mask: Bool[Tensor, " vocab"]
+
+    @classmethod
+    def of(cls, ids: np.ndarray, logits: Tensor) -> "_Allowed":
+        places = torch.from_numpy(ids).to(logits.device)
+        mask = torch.zeros(logits.shape[1], dtype=torch.bool, device=logits.device)
+        mask[places] = True
+        return cls(ids=places, mask=mask)
+
+
+def likeliest_numbers(
+    probabilities: Float[Tensor, "rows numbers"], *, near: int
+) -> tuple[Int[Tensor, " rows"], Float[Tensor, " rows"]]:
+    """The place of each row with most probability around it, and how much: that of numbers up to `near` bins off
+    counts, falling with their distance.
+
+    A scene is scored by how close its numbers are, and the likeliest bin of a broad hump is any of its middle ones.
+    """
+    hump = torch.hann_window(2 * near + 3, periodic=False, device=probabilities.device)[1:-1]
+    mass, places = F.conv1d(probabilities[:, None].float(), hump[None, None], padding=near)[:, 0].max(dim=1)
+    return places, mass

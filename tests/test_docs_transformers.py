@@ -1,0 +1,97 @@
+"""docs/transformers.md: its Python gives what our engine gives, its request is JSON, its links lead somewhere."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from kyvo.api import Kyvo
+from kyvo.generation.engine import decode
+from kyvo.generation.grammar import Grammar
+from kyvo.generation.guidance import to_lark
+from kyvo.models.fold import load_positions
+from kyvo.scene.scene import Scene
+from kyvo.testing import tiny_kyvo
+from kyvo.tokenizers.pictures import read_picture
+from kyvo.tokenizers.tasks import TASKS, Segments
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = (ROOT / "docs" / "transformers.md").read_text(encoding="utf-8")
+MINI = ROOT / "kyvo" / "assets" / "mini"
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """The page's Python, run from top to bottom in a folder as it has it, and that folder."""
+    folder = tmp_path_factory.mktemp("transformers")
+    shutil.copy(ROOT / "kyvo" / "assets" / "samples" / "clevr_0.png", folder)
+    kyvo = tiny_kyvo()
+    kyvo.model.config.processor_class = "KyvoProcessor"  # as folding writes it
+    kyvo.model.config.bos_token_id = kyvo.processor.text.bos_id
+    kyvo.model.generation_config.eos_token_id = kyvo.processor.text.eos_id
+    kyvo.model.generation_config.pad_token_id = kyvo.processor.text.pad_id
+    kyvo.model.save_pretrained(folder / "causal_model")
+    kyvo.processor.save(folder / "causal_model")
+    names = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for block in re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
+            exec(compile(block, "docs/transformers.md", "exec"), names)
+    return names, folder
+
+
+def likeliest(model, processor, positions=None):
+    """The scene our engine reads from the picture when numbers are taken as transformers takes them."""
+    kyvo = Kyvo(model=model, processor=processor, image_positions=positions)
+    builder, task = processor.builder, TASKS["recognition"]
+    codes = kyvo.encode_images([read_picture(ROOT / "kyvo" / "assets" / "samples" / "clevr_0.png")])[0]
+    prompt = builder.prompt(task, Segments(image=codes))
+    grammar = Grammar.for_task(task, builder)
+    row = decode(
+        kyvo.model, [prompt], [grammar], spans=[builder.spans(prompt)], image_places=kyvo.image_places, near=0
+    )[0]
+    return builder.parse_output(task, row.ids).scene
+
+
+def test_a_causal_model_generates_what_the_engine_decodes(ran):
+    names, folder = ran
+    kyvo = Kyvo.from_pretrained(folder / "causal_model", device="cpu")
+    assert names["scene"] == likeliest(kyvo.model, kyvo.processor)
+
+
+def test_the_bundled_model_generates_what_the_engine_decodes(ran):
+    names, _ = ran
+    kyvo = Kyvo.from_pretrained("mini", device="cpu")
+    assert len(names["bundled_scene"]) > 0
+    assert names["bundled_scene"] == likeliest(kyvo.model, kyvo.processor, load_positions(MINI))
+
+
+def test_an_adapter_that_was_not_trained_changes_nothing(ran):
+    names, _ = ran
+    assert isinstance(names["adapted_scene"], Scene)
+    assert (
+        names["adapted_scene"]
+        == Kyvo.from_pretrained("mini", device="cpu").recognize([ROOT / "kyvo" / "assets" / "samples" / "clevr_0.png"])[
+            0
+        ]
+    )
+
+
+def test_the_files_for_vllm_are_written_and_the_request_is_json(ran):
+    names, folder = ran
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder / "id_tokenizer")
+    assert len(tokenizer) == len(names["processor"].vocabulary)
+    assert tokenizer.eos_token_id == names["processor"].text.eos_id
+    grammar = Grammar.for_task(TASKS["recognition"], names["processor"].builder)
+    assert (folder / "scene.lark").read_text() == to_lark(grammar)
+    request = json.loads(re.search(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[1])
+    assert {"prompt", "structured_outputs", "return_token_ids"} <= request.keys()
+
+
+def test_every_local_link_leads_somewhere():
+    for target in re.findall(r"\]\((?!http)([^)#]+)", PAGE):
+        assert (ROOT / "docs" / target).exists(), target
