@@ -26,6 +26,7 @@ from kyvo.models.slat.sparse import SparseTensor
 
 CHANNELS = 12
 OFFSET, NORMAL, COLOR, CROSSED = slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 12)
+CROSSED_ABOVE = -0.6  # of a predicted edge: a quad too many hides among its neighbours, one that is missed is a hole
 REACH = 0.25  # cells; half axis of a lonely cell's octahedron
 THICKNESS = 0.1  # cells; standard deviation of a Gaussian along the normal
 SPREAD = 0.5  # cells; and across it: neighbours' Gaussians overlap to a closed surface
@@ -39,7 +40,7 @@ def extract_mesh(latent: StructuredLatent) -> Surface:
     """
     feats = latent.feats.detach().float()
     vertices = latent.centers + feats[:, OFFSET].clamp(-0.5, 0.5) / latent.resolution
-    quads = crossed_quads(latent.coords.long(), feats[:, CROSSED] > 0, resolution=latent.resolution)
+    quads = crossed_quads(latent.coords.long(), feats[:, CROSSED] > CROSSED_ABOVE, resolution=latent.resolution)
     corners = vertices[quads]
     # Both diagonals' cross product: the normal of a quad that need not be flat.
     facing = torch.linalg.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])

@@ -12,13 +12,15 @@ import trimesh
 from trimesh.exchange.ply import export_ply
 from trimesh.visual import ColorVisuals
 
-from kyvo.data.mesh_files import to_linear, to_srgb
+from kyvo.data.assets import Asset
+from kyvo.data.mesh_files import UNTEXTURED, to_linear, to_srgb
 from kyvo.errors import ConfigError, SceneError
 from kyvo.export.files import replaced
 from kyvo.export.formats import export_scene
 from kyvo.export.solids import TO_Y_UP, stage
 from kyvo.models.slat.flexicubes import Surface
 from kyvo.scene.scene import Scene, SceneObject
+from kyvo.shapes.mesh import Place
 
 SUFFIXES = (".glb", ".ply")
 
@@ -40,11 +42,29 @@ def colored_mesh(surface: Surface) -> trimesh.Trimesh:
     return mesh
 
 
-def write_shape(mesh: trimesh.Trimesh, path: Path | str, *, name: str = "shape") -> None:
+def surface_asset(surface: Surface, *, name: str = "shape") -> Asset:
+    """The surface as a mesh to look at or to encode again."""
+    faces = surface.faces.cpu().numpy()
+    corners = surface.vertices.detach().cpu().double().numpy()[faces]
+    colors = np.full_like(corners, UNTEXTURED)
+    if surface.attributes.shape[1] >= 3:
+        colors = to_linear(np.clip(surface.attributes[:, :3].detach().cpu().double().numpy(), 0, 1))[faces]
+    return Asset(
+        name=name,
+        category="shape",
+        triangles=corners,
+        colors=colors,
+        uv=np.zeros((len(faces), 3, 2)),
+        texture=np.full(len(faces), -1),
+    )
+
+
+def write_shape(mesh: trimesh.Trimesh, path: Path | str, *, name: str = "shape", place: Place | None = None) -> None:
     """Writes one mesh as GLB (y up, base color of a matt material) or PLY (z up), whole or not at all.
 
     Args:
         mesh: with linear colors, as `colored_mesh` gives it.
+        place: puts a mesh of the cube back where it stood.
 
     Raises:
         ConfigError: the file's name ends otherwise.
@@ -53,7 +73,10 @@ def write_shape(mesh: trimesh.Trimesh, path: Path | str, *, name: str = "shape")
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{path}: a mesh is written as {' or '.join(SUFFIXES)}; name the file so.")
-    item = SceneObject(category=name, location=(0.0, 0.0, 0.0))
+    if place is not None:
+        mesh = mesh.copy()
+        mesh.vertices = np.asarray(mesh.vertices) * place.size @ np.array(place.turn).T
+    item = SceneObject(category=name, location=(0.0, 0.0, 0.0) if place is None else place.center)
     scene = Scene(objects=(item,), schema="objaworld-shapes")
     if path.suffix.lower() == ".glb":
         export_scene(scene, path, meshes={0: mesh})

@@ -1,7 +1,8 @@
 """The shape tokenizer: structured latents of objects <-> codes, and its folder on disk.
 
 A folder holds `shape_tokenizer.safetensors` and `shape_tokenizer.json` (the `ShapeVQVAEConfig`, and the hash of the
-weights' file, by which a model knows that it was trained on these very codes).
+weights' file, by which a model knows that it was trained on these very codes). Bundled ones lie in
+`kyvo/assets/shape_<name>`, and `ShapeTokenizer.from_pretrained(name)` finds them.
 """
 
 import functools
@@ -11,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +35,10 @@ BATCH_SIZE = 8  # objects that go through the network together
 class ShapeTokenizer:
     """A trained 3D VQ-VAE that takes and gives structured latents."""
 
-    def __init__(self, model: ShapeVQVAE) -> None:
-        self.model = model.eval().requires_grad_(False)
+    def __init__(self, model: ShapeVQVAE, *, dtype: torch.dtype = torch.float32) -> None:
+        """`dtype` is that of the weights in a file; in memory they are float32."""
+        self.model = model.float().eval().requires_grad_(False)
+        self.dtype = dtype
 
     @property
     def config(self) -> ShapeVQVAEConfig:
@@ -76,12 +80,30 @@ class ShapeTokenizer:
             latents += from_grid(self.model.decode_codes(chunk), config)
         return latents
 
+    @torch.inference_mode()
+    def autoencode(self, latents: Sequence[StructuredLatent]) -> list[StructuredLatent]:
+        """Through the network and back without becoming codes: what of an error is not the codes'."""
+        found: list[StructuredLatent] = []
+        for start in range(0, len(latents), BATCH_SIZE):
+            grid = to_grid(latents[start : start + BATCH_SIZE], self.config)
+            values = self.model.latents(grid.features.to(self._device))
+            found += from_grid(self.model.decode(values), self.config)
+        return found
+
     @property
     def _device(self) -> torch.device:
         return self.codebook.device
 
-    def save(self, folder: Path | str) -> None:
-        """Writes both files, each beside its place first."""
+    def save(self, folder: Path | str, *, dtype: torch.dtype | None = None) -> None:
+        """Writes both files, each beside its place first.
+
+        Args:
+            dtype: of the weights in the file, as torch.float16, which halves it; by default as they were read. Another
+                one makes another hash, and may change a few codes: models are trained on the codes of the saved one.
+        """
+        if dtype not in (None, self.dtype):
+            ShapeTokenizer(self.model, dtype=dtype).save(folder)
+            return
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         about = {"config": asdict(self.config), "sha256": self.sha256}
@@ -92,9 +114,12 @@ class ShapeTokenizer:
                 os.replace(Path(beside) / name, folder / name)
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str) -> "ShapeTokenizer":
-        """Raises CheckpointError if a file is missing or damaged, or the weights are not those the JSON is of."""
-        folder = Path(folder)
+    def from_pretrained(cls, name_or_folder: Path | str = "mini") -> "ShapeTokenizer":
+        """A folder's tokenizer, or the bundled one of this name.
+
+        Raises CheckpointError if a file is missing or damaged, or the weights are not those the JSON is of.
+        """
+        folder = _find(name_or_folder)
         for name in (WEIGHTS_NAME, CONFIG_NAME):
             if not (folder / name).is_file():
                 raise CheckpointError(
@@ -112,10 +137,12 @@ class ShapeTokenizer:
             config = ShapeVQVAEConfig(**about["config"])
             with torch.device("meta"):
                 model = ShapeVQVAE(config)
-            model.load_state_dict(load_file(path), assign=True)
-        except (ConfigError, TypeError, RuntimeError, SafetensorError) as error:
+            state = load_file(path)
+            dtype = state["quantizer.embedding.weight"].dtype
+            model.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
+        except (ConfigError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise CheckpointError(f"{folder / CONFIG_NAME} does not describe {WEIGHTS_NAME}: {error}") from error
-        return cls(model)
+        return cls(model, dtype=dtype)
 
     @functools.cached_property
     def sha256(self) -> str:
@@ -123,7 +150,23 @@ class ShapeTokenizer:
         return hashlib.sha256(self._to_bytes()).hexdigest()
 
     def _to_bytes(self) -> bytes:
-        return serialize({name: tensor.contiguous().cpu() for name, tensor in self.model.state_dict().items()})
+        state = self.model.state_dict()
+        return serialize({name: tensor.to(self.dtype).contiguous().cpu() for name, tensor in state.items()})
+
+
+def _find(name_or_folder: Path | str) -> Path:
+    """The folder, or that of the bundled tokenizer of this name."""
+    assets = Path(str(files("kyvo"))) / "assets"
+    for folder in (Path(name_or_folder), assets / f"shape_{name_or_folder}"):
+        if (folder / CONFIG_NAME).is_file():
+            return folder
+    if Path(name_or_folder).is_dir():
+        return Path(name_or_folder)  # the caller says which file it lacks
+    names = sorted(path.parent.name.removeprefix("shape_") for path in assets.glob(f"shape_*/{CONFIG_NAME}"))
+    raise CheckpointError(
+        f"{name_or_folder}: neither a folder of a shape tokenizer nor a bundled one; bundled are "
+        f"{', '.join(names) or 'none'}."
+    )
 
 
 def _read_about(path: Path) -> dict[str, Any]:

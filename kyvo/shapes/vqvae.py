@@ -22,6 +22,9 @@ from kyvo.models.slat.structure import ChannelNorm, Double, Halve, ResBlock, shu
 from kyvo.shapes.contour import CHANNELS as SURFACE_CHANNELS
 from kyvo.tokenizers.quantize import Quantized, VectorQuantizer
 
+# By kind of occupancy. A cell too many hardly shows; one that is missed takes the quads around it away.
+ACTIVE_ABOVE = {"logit": -2.0, "norm": 0.0}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ShapeVQVAEConfig:
@@ -139,7 +142,7 @@ class Reconstruction:
     """What the decoder says of every cell."""
 
     features: Float[Tensor, "batch channels x y z"]  # standardised
-    scores: Float[Tensor, "batch x y z"]  # a cell is active where this is above 0
+    scores: Float[Tensor, "batch x y z"]  # a cell is active where this is above ACTIVE_ABOVE
 
 
 class ShapeEncoder(nn.Module):
@@ -254,11 +257,11 @@ def to_grid(latents: Sequence[StructuredLatent], config: ShapeVQVAEConfig) -> Sh
 
 
 def from_grid(output: Reconstruction, config: ShapeVQVAEConfig) -> list[StructuredLatent]:
-    """The active cells of each object; where no score is above 0, the cell with the highest."""
+    """The active cells of each object; where no score is high enough, the cell with the highest."""
     mean, std = (output.features.new_tensor(values) for values in (config.feature_mean, config.feature_std))
     latents = []
     for features, scores in zip(output.features, output.scores, strict=True):
-        coords = (scores > min(0.0, float(scores.max()) - 1e-6)).nonzero()
+        coords = (scores > min(ACTIVE_ABOVE[config.occupancy], float(scores.max()) - 1e-6)).nonzero()
         x, y, z = coords.T
         feats = features[:, x, y, z].T * std + mean
         latents.append(StructuredLatent(coords=coords, feats=feats, resolution=config.resolution))

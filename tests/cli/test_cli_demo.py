@@ -13,3 +13,6 @@ def test_the_demo_writes_a_scene_for_each_sample_and_one_sheet(tmp_path):
     assert "mean Jaccard against their true scenes" in done.output
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width > 3 * 360 and sheet.height > 6 * 240
+    assert "chair.glb -> 512 shape tokens -> mesh: F-score at 0.05" in done.output
+    with Image.open(tmp_path / "mesh.png") as picture:
+        assert picture.width > 4 * 256 and picture.height > 3 * 256

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -43,6 +45,16 @@ def test_a_closed_mesh_comes_back_closed_facing_out_and_of_its_size(latent):
     mesh = extracted(latent)
     assert mesh.is_watertight
     assert mesh.volume == pytest.approx(trimesh.creation.icosphere(subdivisions=3, radius=0.4).volume, rel=0.03)
+
+
+def test_an_edge_that_a_network_half_believes_in_is_no_hole(latent):
+    whole = extracted(latent)
+    doubted, denied = (latent.feats.clone() for _ in range(2))
+    first = int((latent.feats[:, CROSSED.start] > 0).nonzero()[0])
+    doubted[first, CROSSED.start], denied[first, CROSSED.start] = -0.5, -0.7
+    assert len(extracted(replace(latent, feats=doubted)).faces) == len(whole.faces)
+    assert len(extracted(replace(latent, feats=denied)).faces) == len(whole.faces) - 2
+    assert not extracted(replace(latent, feats=denied)).is_watertight
 
 
 def test_colors_come_back_as_srgb(latent):

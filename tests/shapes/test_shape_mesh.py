@@ -8,7 +8,7 @@ import trimesh
 from trimesh.exchange.gltf import export_glb
 
 from kyvo.data.mesh_files import AssetError
-from kyvo.shapes.mesh import areas, load_shape, surface_points
+from kyvo.shapes.mesh import Place, areas, load_placed, load_shape, surface_points
 from kyvo.shapes.voxelize import voxelize
 
 SIDES = (1.0, 2.0, 4.0)
@@ -36,6 +36,17 @@ def test_the_files_up_axis_can_be_told(tmp_path: Path) -> None:
     assert upright.extent == pytest.approx((0.25, 0.5, 1))
     with pytest.raises(AssetError, match=r"up_axis: 'z' is no axis; known are \+x"):
         load_shape(tmp_path / "a.glb", up_axis="z")
+
+
+@pytest.mark.parametrize("name", ["a.glb", "a.ply"])
+@pytest.mark.parametrize("up_axis", [None, "-x", "+z"])
+def test_a_place_leads_from_the_cube_to_where_the_mesh_stood(tmp_path: Path, name: str, up_axis: str | None) -> None:
+    mesh, place = load_placed(tower(tmp_path / name), up_axis=up_axis)
+    assert isinstance(place, Place) and place.size == 4
+    stood = np.array(place.center) + place.size * mesh.triangles.reshape(-1, 3) @ np.array(place.turn).T
+    # The file's corners, with z up: a GLB's y is up, so its (x, y, z) is (x, -z, y).
+    low, high = ((49.5, -1, -5), (50.5, 1, -1)) if name == "a.ply" else ((49.5, 1, -1), (50.5, 5, 1))
+    assert stood.min(0) == pytest.approx(low, abs=1e-5) and stood.max(0) == pytest.approx(high, abs=1e-5)
 
 
 def test_a_mesh_that_is_not_manifold_is_taken_as_it_is(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from kyvo.errors import ConfigError, SceneError
 from kyvo.export.formats import export_scene
 from kyvo.models.slat.flexicubes import Surface
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.shapes.mesh import load_shape
-from kyvo.shapes.surfaces import colored_mesh, place_shapes, write_shape
+from kyvo.shapes.mesh import load_placed, load_shape
+from kyvo.shapes.surfaces import colored_mesh, place_shapes, surface_asset, write_shape
 
 
 def surface(num_attributes: int = 6) -> Surface:
@@ -42,6 +42,30 @@ def test_a_written_shape_comes_back_with_its_place_and_colors(tmp_path: Path, na
     assert rows(read.triangles, read.colors) == pytest.approx(rows(corners, colors), abs=0.01)
     assert read.triangles.max((0, 1)) == pytest.approx([0.25, 0.4, 0.5], abs=1e-6)
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["box.glb", "box.ply"])
+@pytest.mark.parametrize("up_axis", [None, "+z", "-x"])
+def test_a_shape_is_written_where_its_file_had_it(tmp_path: Path, name: str, up_axis: str | None) -> None:
+    box = trimesh.creation.box((1, 2, 4))
+    box.apply_translation((1e4, 0, -3))
+    box.export(tmp_path / name)
+    mesh, place = load_placed(tmp_path / name, up_axis=up_axis)
+    corners = torch.from_numpy(mesh.triangles.reshape(-1, 3))
+    again = Surface(
+        vertices=corners, faces=torch.arange(len(corners)).reshape(-1, 3), attributes=torch.zeros(len(corners), 0)
+    )
+    write_shape(colored_mesh(again), tmp_path / f"again.{name}", place=place)
+    found = trimesh.load(tmp_path / f"again.{name}", force="mesh", process=False)
+    assert found.bounds == pytest.approx(box.bounds, abs=2e-3)  # float32 in a PLY at 1e4
+    assert found.volume == pytest.approx(8, rel=1e-2)
+
+
+def test_an_asset_of_a_surface_has_its_triangles_and_linear_colors() -> None:
+    asset, given = surface_asset(surface(), name="box"), surface()
+    assert asset.triangles == pytest.approx(given.vertices[given.faces].double().numpy())
+    assert asset.colors == pytest.approx(to_linear(given.attributes[:, :3][given.faces].double().numpy()))
+    assert (surface_asset(surface(0)).colors == surface_asset(surface(0)).colors[0, 0]).all()
 
 
 def test_faces_still_look_outwards_in_the_file(tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
+import hashlib
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import kyvo
 from kyvo.errors import CheckpointError, TokenError
 from kyvo.models.slat.latent import LatentError, StructuredLatent
 from kyvo.shapes.tokenizer import ShapeTokenizer
-from kyvo.shapes.vqvae import ShapeVQVAE, ShapeVQVAEConfig
+from kyvo.shapes.vqvae import ShapeVQVAE, ShapeVQVAEConfig, shape_mini, to_grid
 
 CONFIG = ShapeVQVAEConfig(
     kind="trellis",
@@ -58,6 +62,40 @@ def test_a_saved_tokenizer_comes_back_with_equal_codes_and_objects(tokenizer, tm
         "shape_tokenizer.json",
         "shape_tokenizer.safetensors",
     ]
+
+
+def test_in_half_precision_the_file_is_half_as_large_and_the_hash_is_its_own(tokenizer, tmp_path):
+    tokenizer.save(tmp_path / "whole")
+    tokenizer.save(tmp_path / "half", dtype=torch.float16)
+    whole, half = (tmp_path / name / "shape_tokenizer.safetensors" for name in ("whole", "half"))
+    assert half.stat().st_size < 0.6 * whole.stat().st_size
+    loaded = ShapeTokenizer.from_pretrained(tmp_path / "half")
+    for ours, theirs in zip(loaded.model.parameters(), tokenizer.model.parameters(), strict=True):
+        assert ours.dtype == torch.float32 and torch.equal(ours, theirs.half().float())
+    assert loaded.sha256 == hashlib.sha256(half.read_bytes()).hexdigest() != tokenizer.sha256
+    loaded.save(tmp_path / "again")
+    assert (tmp_path / "again" / half.name).read_bytes() == half.read_bytes()
+
+
+def test_the_autoencoder_gives_what_codes_that_lose_nothing_give():
+    made, given = build(0), latent(0)
+    wide = replace(CONFIG, n_embed=64)
+    model = ShapeVQVAE(wide)
+    model.encoder.load_state_dict(made.model.encoder.state_dict())
+    model.decoder.load_state_dict(made.model.decoder.state_dict())
+    model.quantizer.embedding.weight.data = made.model.latents(to_grid([given], wide).features)[0].flatten(1).T
+    exact = ShapeTokenizer(model)
+    assert equal(exact.autoencode([given]), exact.decode(exact.encode([given])))
+    assert not equal(made.autoencode([given]), made.decode(made.encode([given])))
+
+
+def test_a_name_is_looked_up_among_the_bundled_ones():
+    bundled = ShapeTokenizer.from_pretrained("mini")
+    assert bundled.config == shape_mini() and bundled.codebook.dtype == torch.float32
+    folder = Path(kyvo.__file__).parent / "assets" / "shape_mini"
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 16e6
+    with pytest.raises(CheckpointError, match=r"giant: neither a folder of a shape tokenizer nor a bundled one"):
+        ShapeTokenizer.from_pretrained("giant")
 
 
 def test_a_batch_of_any_length_encodes_and_decodes_as_its_objects_do_alone(tokenizer):
