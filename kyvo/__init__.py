@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Camera",
+    "Conversation",
     "Kyvo",
     "Scene",
     "SceneObject",
@@ -21,6 +22,7 @@ __all__ = [
 
 _HOME = {
     "Camera": "kyvo.scene.scene",
+    "Conversation": "kyvo.conversation",
     "Kyvo": "kyvo.api",
     "Scene": "kyvo.scene.scene",
     "SceneObject": "kyvo.scene.scene",
@@ -31,6 +33,7 @@ _HOME = {
 
 if TYPE_CHECKING:
     from kyvo.api import Kyvo
+    from kyvo.conversation import Conversation
     from kyvo.scene.files import load_scene, save_scene
     from kyvo.scene.scene import Camera, Scene, SceneObject
     from kyvo.scene.schema import SceneSchema

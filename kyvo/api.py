@@ -26,7 +26,7 @@ from kyvo.generation.sampling import Sampling
 from kyvo.models.fold import load_positions
 from kyvo.scene.scene import Scene
 from kyvo.tokenizers.pictures import read_picture
-from kyvo.tokenizers.processor import Processor
+from kyvo.processor import Processor
 from kyvo.tokenizers.sequence import MARKERS
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments, Task
 

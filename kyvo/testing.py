@@ -15,7 +15,7 @@ from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import Axis, Field, SceneSchema, clevr_schema
 from kyvo.tokenizers.image import ImageTokenizer
-from kyvo.tokenizers.processor import Processor
+from kyvo.processor import Processor
 from kyvo.tokenizers.sequence import SequenceBuilder
 from kyvo.tokenizers.text import SentencePieceText
 from kyvo.tokenizers.vocabulary import Vocabulary

@@ -1,26 +1,44 @@
 import json
+import os
+import signal
 import struct
+import subprocess
+import sys
+import time
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from kyvo.batch import recognize_files
-from kyvo.scene.files import load_scene
+from kyvo.batch import recognize_batches, recognize_files
+from kyvo.batch.inputs import find_pictures
+from kyvo.errors import ConfigError
+from kyvo.scene.clevr import load_clevr
+from kyvo.scene.files import load_scene, scene_from_json
 from kyvo.testing import tiny_kyvo
 
 
 @pytest.fixture(scope="module")
 def model():
-    return tiny_kyvo()
+    return tiny_kyvo(seed=5)  # one that sees objects
 
 
-def picture(path, mode="RGB", size=(48, 32)):
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)).convert(
+def picture(path, mode="RGB", size=(48, 32), seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)).convert(
         mode
     ).save(path)
     return path
+
+
+def rows(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def statuses(lines):
+    return {Path(line.input).name: line.status for line in lines}
 
 
 def test_bad_inputs_are_lines_of_the_manifest_and_the_others_are_done(model, tmp_path):
@@ -34,36 +52,36 @@ def test_bad_inputs_are_lines_of_the_manifest_and_the_others_are_done(model, tmp
     Image.fromarray(np.arange(48 * 32, dtype=np.uint16).reshape(32, 48) * 40).save(tmp_path / "deep.png")
     frames = [Image.new("RGB", (48, 32), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "animated.gif", save_all=True, append_images=frames[1:])
-    (tmp_path / "other").mkdir()
     good = [
         whole,
         picture(tmp_path / "with a space.png"),
         picture(tmp_path / "cmyk.jpg", "CMYK"),
         tmp_path / "deep.png",
         tmp_path / "animated.gif",
+        picture(tmp_path / "day" / "whole.png"),
     ]
     bad = {
         tmp_path / "no_image.png": "not a picture",
         tmp_path / "cut.png": "truncated or damaged",
         tmp_path / "empty.png": "is empty",
-        tmp_path / "folder": "is a directory",
+        tmp_path / "folder": "holds no picture",
         tmp_path / "huge.png": "is too large",
         tmp_path / "missing.png": "does not exist",
-        picture(tmp_path / "other" / "whole.png"): "is written to",
+        tmp_path / "none*.png": "matches no picture",
+        picture(tmp_path / "whole.jpg"): "is written to whole already",
     }  # fmt: skip
     order = [good[0], *bad, *good[1:]]
     lines = recognize_files(model, order, tmp_path / "out", batch_size=2)
     by_input = {line.input: line for line in lines}
-    assert set(by_input) == {str(path) for path in order}
+    assert set(by_input) == {str(path) for path in order} and len(lines) == len(order)
     for path, message in bad.items():
         assert by_input[str(path)].status == "failed" and message in by_input[str(path)].error
     for path in good:
         line = by_input[str(path)]
         assert line.status == "done" and line.error is None and line.seconds > 0
-        scene = load_scene(tmp_path / "out" / f"{path.stem}.json")
+        scene = load_scene(tmp_path / "out" / path.relative_to(tmp_path).with_suffix(".json"))
         assert scene.image == path.name and len(scene) == line.objects
-    manifest = [json.loads(line) for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
-    assert [line["input"] for line in manifest] == [line.input for line in lines]
+    assert [line["input"] for line in rows(tmp_path / "out" / "manifest.jsonl")] == [line.input for line in lines]
 
 
 def test_nothing_is_overwritten_unless_asked(model, tmp_path):
@@ -75,7 +93,15 @@ def test_nothing_is_overwritten_unless_asked(model, tmp_path):
     assert (tmp_path / "a.json").read_text() == "mine"
     assert recognize_files(model, [path], tmp_path, overwrite=True)[0].status == "done"
     assert load_scene(tmp_path / "a.json").image == "a.png"
-    assert len((tmp_path / "manifest.jsonl").read_text().splitlines()) == 3
+    assert len(rows(tmp_path / "manifest.jsonl")) == 3
+
+
+def test_a_file_that_no_run_wrote_is_not_replaced_by_going_on(model, tmp_path):
+    path = picture(tmp_path / "a.png")
+    (tmp_path / "a.json").write_text("the truth, beside its picture")
+    line = recognize_files(model, [path], tmp_path, resume=True)[0]
+    assert line.status == "failed" and "a.json exists" in line.error
+    assert (tmp_path / "a.json").read_text() == "the truth, beside its picture"
 
 
 def test_the_batch_size_does_not_change_the_scenes(model, tmp_path):
@@ -85,3 +111,136 @@ def test_the_batch_size_does_not_change_the_scenes(model, tmp_path):
     for path in paths:
         alone, together = (load_scene(tmp_path / size / f"{path.stem}.json") for size in ("1", "5"))
         assert [item.location for item in alone.objects] == [item.location for item in together.objects]
+
+
+def test_going_on_skips_what_is_done_and_unchanged_and_does_the_rest(model, tmp_path):
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    for name in ("kept", "changed", "lost"):
+        picture(folder / f"{name}.png")
+    assert set(statuses(recognize_files(model, [folder], out)).values()) == {"done"}
+    picture(folder / "changed.png", size=(50, 32))
+    picture(folder / "new" / "kept.png")
+    (out / "lost.json").unlink()
+    stamp = (out / "kept.json").stat().st_mtime_ns
+    lines = recognize_files(model, [folder], out, resume=True)
+    found = {Path(line.input).relative_to(folder).as_posix(): line.status for line in lines}
+    assert found == {"kept.png": "skipped", "changed.png": "done", "lost.png": "done", "new/kept.png": "done"}
+    assert (out / "kept.json").stat().st_mtime_ns == stamp and (out / "new" / "kept.json").is_file()
+    assert set(statuses(recognize_files(model, [folder], out, resume=True)).values()) == {"skipped"}
+    again = recognize_files(model, [folder], out, resume=True, min_confidence=0.5)
+    assert set(statuses(again).values()) == {"done"}, "under other settings nothing is done"
+
+
+def test_half_a_line_at_the_end_of_the_manifest_is_nobodys(model, tmp_path):
+    paths = [picture(tmp_path / f"{name}.png") for name in "ab"]
+    recognize_files(model, paths, tmp_path)
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_bytes(manifest.read_bytes()[:-40])
+    assert statuses(recognize_files(model, paths, tmp_path, resume=True)) == {"a.png": "skipped", "b.png": "failed"}
+    (tmp_path / "b.json").unlink()
+    assert statuses(recognize_files(model, paths, tmp_path, resume=True)) == {"a.png": "skipped", "b.png": "done"}
+
+
+def test_what_was_in_flight_when_a_run_was_killed_is_done_again(model, tmp_path):
+    paths = [picture(tmp_path / f"{name}.png") for name in "ab"]
+    recognize_files(model, paths, tmp_path)
+    assert not (tmp_path / ".in_flight.json").exists()
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text(manifest.read_text().splitlines()[0] + "\n")  # b.json was written, its line was not
+    (tmp_path / ".in_flight.json").write_text('["b"]')
+    assert statuses(recognize_files(model, paths, tmp_path, resume=True)) == {"a.png": "skipped", "b.png": "done"}
+
+
+def test_pictures_are_read_two_batches_ahead_and_no_more(model, tmp_path):
+    items = find_pictures([picture(tmp_path / f"{index:02}.png") for index in range(20)])
+    taken = []
+    batches = recognize_batches(model, (taken.append(item) or item for item in items), batch_size=2)
+    assert len(next(batches)) == 2 and 6 <= len(taken) <= 7
+    assert [len(batch) for batch in batches] == [2] * 9 and len(taken) == 20
+
+
+def test_the_manifest_tells_confidences_and_unsure_objects_are_left_out_and_counted(model, tmp_path):
+    paths = [picture(tmp_path / f"{index}.png", seed=index) for index in range(6)]
+    everything = recognize_files(model, paths, tmp_path / "all")
+    line = max(everything, key=lambda line: line.objects)
+    sure = [item.confidence for item in load_scene(tmp_path / "all" / line.output).objects]
+    assert line.objects == len(sure) > 1 and line.dropped == 0
+    assert line.confidence == pytest.approx(np.mean(sure), abs=1e-5)
+    assert line.lowest_confidence == pytest.approx(min(sure), abs=1e-5)
+    limit = (min(sure) + max(sure)) / 2
+    (some,) = recognize_files(model, [line.input], tmp_path / "some", min_confidence=limit)
+    kept = load_scene(tmp_path / "some" / line.output).objects
+    assert [item.confidence for item in kept] == [value for value in sure if value >= limit]
+    assert some.dropped == len(sure) - len(kept) > 0 and some.lowest_confidence >= limit
+    (none,) = recognize_files(model, [line.input], tmp_path / "none", min_confidence=1.0)
+    assert (none.status, none.objects, none.confidence) == ("done", 0, None)
+
+
+def test_every_format_reads_back_as_the_same_scene(model, tmp_path):
+    paths = [picture(tmp_path / "x" / "a.png"), picture(tmp_path / "y" / "a.png", seed=1)]
+    for name in ("kyvo", "clevr", "jsonl"):
+        recognize_files(model, paths, tmp_path / name, format=name)
+    lines = {row["key"]: scene_from_json(row["scene"]) for row in rows(tmp_path / "jsonl" / "scenes.jsonl")}
+    assert set(lines) == {"x/a", "y/a"}
+    assert any(map(len, lines.values()))
+    for key, scene in lines.items():
+        assert scene == load_scene(tmp_path / "kyvo" / f"{key}.json")
+        (clevr,) = load_clevr(tmp_path / "clevr" / f"{key}.clevr.json")
+        assert [item.location for item in clevr.objects] == [item.location for item in scene.objects]
+    with pytest.raises(ConfigError, match="omni3d holds scenes of camera, -y, m; this model's have world"):
+        recognize_files(model, paths, tmp_path / "omni3d", format="omni3d")
+    assert not (tmp_path / "omni3d").exists()
+    with pytest.raises(ConfigError, match="known are kyvo, clevr, omni3d, jsonl"):
+        recognize_files(model, paths, tmp_path / "glb", format="glb")
+
+
+def test_lines_are_replaced_by_their_keys(model, tmp_path):
+    paths = [picture(tmp_path / f"{name}.png") for name in "ab"]
+    lines = tmp_path / "scenes.jsonl"
+    recognize_files(model, paths, tmp_path, format="jsonl")
+    lines.write_text(lines.read_text().replace('.png"', '.old"'))
+    assert set(statuses(recognize_files(model, paths, tmp_path, format="jsonl")).values()) == {"failed"}
+    picture(paths[0], size=(64, 32))
+    found = statuses(recognize_files(model, paths, tmp_path, format="jsonl", resume=True))
+    assert found == {"a.png": "done", "b.png": "skipped"}
+    assert sorted((row["key"], row["scene"]["image"]) for row in rows(lines)) == [("a", "a.png"), ("b", "b.old")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["kyvo", "jsonl"])
+def test_a_killed_run_loses_at_most_its_batch_and_goes_on(model, tmp_path, form):
+    folder, out, count, batch = tmp_path / "photos", tmp_path / "out", 60, 2
+    for index in range(count):
+        picture(folder / f"{index:02}.png", seed=index)
+    model.model.save_pretrained(tmp_path / "tiny")
+    model.processor.save(tmp_path / "tiny")
+    program = [sys.executable, "-c", "from kyvo.cli.main import run; run()", "recognize"]
+    options = ["--out", out, "--model", tmp_path / "tiny", "--batch-size", batch, "--format", form]
+    command = list(map(str, [*program, folder, *options]))
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    manifest = out / "manifest.jsonl"
+    while process.poll() is None and not (manifest.is_file() and len(manifest.read_bytes().splitlines()) >= 6):
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    done = [line for line in manifest.read_bytes().splitlines() if line.endswith(b"}")]
+    assert 6 <= len(done) < count, "it was killed in the middle"
+    if form == "kyvo":
+        written = {path.stem: load_scene(path) for path in out.glob("*.json") if not path.name.startswith(".")}
+        stamps = {path: path.stat().st_mtime_ns for path in out.glob("[0-9]*.json")}
+        assert len(done) <= len(written) <= len(done) + batch
+    lines = recognize_files(_named(model, tmp_path / "tiny"), [folder], out, batch_size=batch, format=form, resume=True)
+    assert [line.status for line in lines].count("skipped") == len(done)
+    assert [line.status for line in lines].count("done") == count - len(done)
+    if form == "kyvo":
+        kept = {out / json.loads(line)["output"] for line in done}
+        assert all(stamps[path] == path.stat().st_mtime_ns for path in kept)
+        assert len(list(out.glob("[0-9]*.json"))) == count
+    else:
+        keys = [row["key"] for row in rows(out / "scenes.jsonl")]
+        assert sorted(keys) == [f"{index:02}" for index in range(count)]
+
+
+def _named(model, folder):
+    """The same model, loaded: what is done is so under its name."""
+    return type(model).from_pretrained(folder, device="cpu")

@@ -28,12 +28,14 @@ REACH = {
     "data": {"scene", "tokenizers", "export"},
     "train": {"scene", "tokenizers", "models", "data"},
     "shapes": {"scene", "metrics", "export", "tokenizers", "models", "data"},
+    "processor": {"scene", "tokenizers", "shapes"},
+    "auto": {"scene", "tokenizers", "processor"},
     "evaluation": {"scene", "metrics", "export", "tokenizers", "data"},
     "generation": {"scene", "tokenizers", "models", "data"},
-    "api": {"scene", "tokenizers", "models", "data", "generation"},
+    "api": {"scene", "tokenizers", "models", "data", "generation", "processor"},
 }
-ALL_BUT_TRAIN = {*REACH, "batch", "serve", "testing"} - {"train"}
-REACH |= {"batch": ALL_BUT_TRAIN, "cli": ALL_BUT_TRAIN, "serve": ALL_BUT_TRAIN, "testing": ALL_BUT_TRAIN}
+ALL_BUT_TRAIN = {*REACH, "batch", "conversation", "serve", "testing"} - {"train"}
+REACH |= {name: ALL_BUT_TRAIN for name in ("batch", "conversation", "serve", "testing", "cli")}
 
 
 def run_python(code: str, *, cwd: Path) -> str:

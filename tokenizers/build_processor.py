@@ -13,7 +13,7 @@ from pathlib import Path
 from kyvo.scene.schema import SCHEMAS, load_schema
 from kyvo.shapes.tokenizer import ShapeTokenizer
 from kyvo.tokenizers.image import ImageTokenizer
-from kyvo.tokenizers.processor import Processor
+from kyvo.processor import Processor
 from kyvo.tokenizers.text import load_text
 from kyvo.tokenizers.vocabulary import VOCABULARIES, Vocabulary
 
@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--text", type=Path, required=True, help="a tokenizer.model, Llama-3's or SentencePiece's")
     parser.add_argument("--image-tokenizer", type=Path, required=True, help="a folder of tokenizers/train_image.py")
     parser.add_argument(
-        "--shape-tokenizer", type=Path, help="a folder of tokenizers/train_shape.py, for a schema with shapes"
+        "--shape-tokenizer", help="for a schema with shapes: mini, the bundled one, or a folder of train_shape.py"
     )
     parser.add_argument("--vocabulary", choices=sorted(VOCABULARIES), help="a fixed layout")
     parser.add_argument(

@@ -22,7 +22,6 @@ from kyvo.data.procedural import procedural_library
 from kyvo.errors import ConfigError
 from kyvo.scene.files import scene_from_json
 from kyvo.shapes.scene_codes import library_codes, with_shapes
-from kyvo.shapes.tokenizer import CONFIG_NAME as SHAPE_CONFIG
 from kyvo.shapes.tokenizer import ShapeTokenizer
 from kyvo.tokenizers.image import CONFIG_NAME, ImageTokenizer
 
@@ -32,7 +31,7 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--data", type=Path, required=True, help="a set with pictures, or a folder of files")
     parser.add_argument("--schema", default="clevr", help="of a folder's scenes: a name or a YAML file")
     parser.add_argument("--image-tokenizer", type=Path, required=True, help="a folder with image_tokenizer.safetensors")
-    parser.add_argument("--shape-tokenizer", type=Path, help="a folder with shape_tokenizer.safetensors")
+    parser.add_argument("--shape-tokenizer", help="mini, the bundled one, or a folder of train_shape.py")
     parser.add_argument("--assets", type=Path, help="the scenes' assets; by default Kyvo's own")
     parser.add_argument("--out", type=Path, required=True, help="a folder that does not exist yet")
     parser.add_argument("--batch-size", type=int, default=64)
@@ -44,8 +43,9 @@ def main(argv: list[str] | None = None) -> Path:
     tokenizer = ImageTokenizer.from_pretrained(args.image_tokenizer)
 
     source = open_set(args.data) if any(args.data.glob("*.arrow")) else _read_folder(args.data, args.schema)
-    if args.shape_tokenizer is not None:
-        source = _add_shapes(source, ShapeTokenizer.from_pretrained(args.shape_tokenizer), args.assets)
+    shape = None if args.shape_tokenizer is None else ShapeTokenizer.from_pretrained(args.shape_tokenizer)
+    if shape is not None:
+        source = _add_shapes(source, shape, args.assets)
     pictures = [name for name, feature in source.features.items() if isinstance(feature, Image)]
     codes = {name: name.replace("image", "codes") for name in pictures}
 
@@ -71,8 +71,8 @@ def main(argv: list[str] | None = None) -> Path:
         "image_tokenizer": json.loads((args.image_tokenizer / CONFIG_NAME).read_text()),
         "data": _card(args.data),
     }
-    if args.shape_tokenizer is not None:
-        card["shape_tokenizer"] = json.loads((args.shape_tokenizer / SHAPE_CONFIG).read_text())
+    if shape is not None:
+        card["shape_tokenizer"] = shape.about
     (args.out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
     print(f"{args.out}: {len(coded):,} samples of {tokenizer.config.rows} x {tokenizer.config.columns} codes")
     return args.out

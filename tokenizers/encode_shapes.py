@@ -1,6 +1,6 @@
 """Turn a folder of meshes into shape codes, with what was lost beside each: codes are computed once, then trained on.
 
-    python tokenizers/encode_shapes.py --data meshes --shape-tokenizer runs/shape_mini --out data/shape_codes
+    python tokenizers/encode_shapes.py --data meshes --shape-tokenizer mini --out data/shape_codes
 
 Reads GLB, glTF, OBJ and PLY, or `.npz` of latents, and writes an Arrow set: `name` (the file's place in the folder),
 `codes`, `chamfer` and `f_score` (at 0.05) of the decoded surface against the file's, and `cells_chamfer` and
@@ -25,7 +25,7 @@ from kyvo.shapes.cells import surface_latent
 from kyvo.shapes.mesh import load_shape
 from kyvo.shapes.scores import TAU, latent_cloud, triangle_cloud
 from kyvo.shapes.sets import mesh_paths
-from kyvo.shapes.tokenizer import CONFIG_NAME, ShapeTokenizer
+from kyvo.shapes.tokenizer import ShapeTokenizer
 
 SCORES = ("chamfer", "f_score", "cells_chamfer", "cells_f_score")
 
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> Path:
     """Writes the set and returns its folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="a folder of meshes or of latents")
-    parser.add_argument("--shape-tokenizer", type=Path, required=True, help="a folder with shape_tokenizer.safetensors")
+    parser.add_argument("--shape-tokenizer", default="mini", help="the bundled one, or a folder of train_shape.py")
     parser.add_argument("--out", type=Path, required=True, help="a folder that does not exist yet")
     args = parser.parse_args(argv)
     if args.out.exists():
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> Path:
         "made_by": "tokenizers/encode_shapes.py",
         "count": len(rows),
         "left_out": encoder.faults,
-        "shape_tokenizer": json.loads((args.shape_tokenizer / CONFIG_NAME).read_text()),
+        "shape_tokenizer": encoder.tokenizer.about,
     }
     (args.out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
     mean = sum(row["f_score"] for row in rows) / len(rows)

@@ -1,5 +1,6 @@
 """`kyvo data`: makes data sets."""
 
+import json
 import re
 import sys
 import time
@@ -13,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from kyvo.cli.debug import debugging
 from kyvo.errors import KyvoError
 
 if TYPE_CHECKING:
@@ -56,7 +58,10 @@ def clevr(
     workers: Workers = 1,
     engine: Engines = Engine.processes,
 ) -> None:
-    """Ray-trace CLEVR scenes: pictures and scenes."""
+    """Ray-trace CLEVR scenes: pictures and scenes.
+
+    Example: kyvo data clevr --count 1000 --out data/clevr
+    """
     command = _command("clevr", locals())
 
     def settings() -> "SetSettings":
@@ -79,7 +84,10 @@ def edits(
     workers: Workers = 1,
     engine: Engines = Engine.processes,
 ) -> None:
-    """Ray-trace CLEVR scenes before and after an instruction, of five kinds in equal shares."""
+    """Ray-trace CLEVR scenes before and after an instruction, of five kinds in equal shares.
+
+    Example: kyvo data edits --count 1000 --workers 2 --out data/edits
+    """
     command = _command("edits", locals())
 
     def settings() -> "SetSettings":
@@ -104,7 +112,10 @@ def questions(
     workers: Workers = 1,
     engine: Engines = Engine.processes,
 ) -> None:
-    """Ray-trace CLEVR scenes with questions of the nine families, their programs and answers."""
+    """Ray-trace CLEVR scenes with questions of the nine families, their programs and answers.
+
+    Example: kyvo data questions --count 1000 --each 5 --out data/questions
+    """
     command = _command("questions", locals())
 
     def settings() -> "SetSettings":
@@ -132,7 +143,10 @@ def objaworld(
     workers: Workers = 1,
     engine: Engines = Engine.processes,
 ) -> None:
-    """Ray-cast scenes of meshes with position and pose."""
+    """Ray-cast scenes of meshes with position and pose.
+
+    Example: kyvo data objaworld --count 1000 --preset living_room --out data/rooms
+    """
     command = _command("objaworld", locals())
 
     def settings() -> "SetSettings":
@@ -153,7 +167,10 @@ def folder(
     workers: Workers = 1,
     engine: Engines = Engine.processes,
 ) -> None:
-    """Read your own pictures and scenes; those with a fault are left out (see `kyvo data validate`)."""
+    """Read your own pictures and scenes; those with a fault are left out (see `kyvo data validate`).
+
+    Example: kyvo data folder my_pictures --out data/mine
+    """
     command = _command("folder", locals())
 
     def settings() -> "SetSettings":
@@ -175,7 +192,10 @@ def omni3d(
     workers: Workers = 1,
     engine: Engines = Engine.processes,
 ) -> None:
-    """Read annotated pictures; what cannot be used is counted by its reason."""
+    """Read annotated pictures; what cannot be used is counted by its reason.
+
+    Example: kyvo data omni3d objectron_train.json --pictures objectron --schema objectron --out data/objectron
+    """
     command = _command("omni3d", locals())
 
     def settings() -> "SetSettings":
@@ -197,7 +217,10 @@ def release(
     workers: Workers = 1,
     engine: Engines = Engine.processes,
 ) -> None:
-    """Read the released token files; says which reading fits each, and what does not."""
+    """Read the released token files; says which reading fits each, and what does not.
+
+    Example: kyvo data release kyvo-datasets --tokenizer tokenizer.model --dataset clevr --out data/released
+    """
     command = _command("release", locals())
 
     def settings() -> "SetSettings":
@@ -216,7 +239,10 @@ def make(
     workers: Workers = 1,
     engine: Engines = Engine.processes,
 ) -> None:
-    """Make a set of any size by a config."""
+    """Make a set of any size by a config.
+
+    Example: kyvo data make --config configs/data/clevr.yaml --out data/clevr
+    """
     command = _command("make", locals())
 
     def settings() -> "SetSettings":
@@ -231,16 +257,22 @@ def make(
 def validate(
     folder: Annotated[Path, typer.Argument(help="Pictures and scene JSONs of the same stem.")],
     schema: Schema = "clevr",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the faults as JSON.")] = False,
 ) -> None:
-    """Check your own data: every fault with its file, object and field; exit code 1 when there are any."""
+    """Check your own data: every fault with its file, object and field; exit code 1 when there are any.
+
+    Example: kyvo data validate my_pictures
+    """
     from kyvo.data.checks import check_folder
     from kyvo.scene.schema import load_schema
 
     with _told("kyvo data validate"):
-        faults = check_folder(folder, load_schema(schema))
-        for fault in faults:
-            typer.echo(str(fault))
-    typer.echo(f"{folder}: {len(faults)} faults" if faults else f"{folder}: good")
+        faults = [str(fault) for fault in check_folder(folder, load_schema(schema))]
+    if as_json:
+        typer.echo(json.dumps(faults, indent=2, ensure_ascii=False))
+    else:
+        summary = f"{len(faults)} faults" if faults else "good"
+        typer.echo("\n".join([*faults, f"{folder}: {summary}"]))
     raise typer.Exit(1 if faults else 0)
 
 
@@ -248,17 +280,24 @@ def validate(
 def stats(
     folder: Annotated[Path, typer.Argument(help="A set.")],
     plot: Annotated[Path | None, typer.Option(help="PNG to write the distributions to.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
 ) -> None:
-    """Count a set's objects, words, places, edits and answers."""
+    """Count a set's objects, words, places, edits and answers.
+
+    Example: kyvo data stats data/clevr --plot counts.png
+    """
     from kyvo.data.statistics import count_set, plot_counts
 
     with _told("kyvo data stats"):
         counts = count_set(folder)
-    for name, values in counts.items():
-        typer.echo(f"{name:10}" + "  ".join(f"{value} {count}" for value, count in values.items()))
+    if as_json:
+        typer.echo(json.dumps(counts, indent=2, ensure_ascii=False))
+    else:
+        for name, values in counts.items():
+            typer.echo(f"{name:10}" + "  ".join(f"{value} {count}" for value, count in values.items()))
     if plot is not None:
         plot_counts(counts, plot)
-        typer.echo(f"{plot}: written")
+        typer.echo(f"{plot}: written", err=as_json)
 
 
 @app.command()
@@ -268,7 +307,10 @@ def show(
     count: Annotated[int, typer.Option(min=1, help="Rows on the sheet.")] = 6,
     start: Annotated[int, typer.Option(min=0, help="First row.")] = 0,
 ) -> None:
-    """Write a contact sheet of a set."""
+    """Write a contact sheet of a set.
+
+    Example: kyvo data show data/clevr --out sheet.png
+    """
     from kyvo.data.gallery import show_set
 
     with _told("kyvo data show"):
@@ -337,6 +379,8 @@ def _told(command: str) -> Iterator[None]:
     try:
         yield
     except KyvoError as error:
+        if debugging():
+            raise
         typer.echo(f"{command}: {error}", err=True)
         raise typer.Exit(2) from error
 

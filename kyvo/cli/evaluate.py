@@ -52,7 +52,10 @@ def scenes(
     as_json: AsJson = False,
     seed: Seed = 0,
 ) -> None:
-    """Jaccard index a tau and mean, greedy and optimal; attributes, positions, counts."""
+    """Jaccard index a tau and mean, greedy and optimal; attributes, positions, counts.
+
+    Example: kyvo evaluate scenes scenes.jsonl data/clevr --report report
+    """
     from kyvo.evaluation.detections import is_detections, read_detected_scenes
     from kyvo.evaluation.inputs import read_scenes
     from kyvo.evaluation.scenes import evaluate_released, evaluate_scenes, keep_confident
@@ -88,7 +91,10 @@ def boxes(
     as_json: AsJson = False,
     seed: Seed = 0,
 ) -> None:
-    """AP3D and AP2D under Omni3D's protocol."""
+    """AP3D and AP2D under Omni3D's protocol.
+
+    Example: kyvo evaluate boxes detections.json objectron_test.json
+    """
     from kyvo.evaluation.boxes import evaluate_boxes
 
     results = evaluate_boxes(predictions, truth, confidence=confidence, proximity=proximity, seed=seed)
@@ -105,7 +111,10 @@ def answers(
     as_json: AsJson = False,
     seed: Seed = 0,
 ) -> None:
-    """Exact match, in all and by family and type, beside what guessing scores."""
+    """Exact match, in all and by family and type, beside what guessing scores.
+
+    Example: kyvo evaluate answers answers.jsonl data/questions --json
+    """
     from kyvo.evaluation.answers import evaluate_answers, evaluate_released_answers, read_answers
 
     if protocol is Protocol.RELEASE:
@@ -148,7 +157,10 @@ def pictures(
     as_json: AsJson = False,
     seed: Seed = 0,
 ) -> None:
-    """SSIM, L2 and PSNR; around each object; re-recognition; LPIPS, CLIP, DINO and FID where weights are given."""
+    """SSIM, L2 and PSNR; around each object; re-recognition; LPIPS, CLIP, DINO and FID where weights are given.
+
+    Example: kyvo evaluate pictures rendered truth --out results.json
+    """
     from kyvo.evaluation.inputs import read_scenes
     from kyvo.evaluation.pictures import evaluate_pictures, load_networks
 
@@ -192,7 +204,10 @@ def geometry(
     as_json: AsJson = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the points and of the bootstrap.")] = 0,
 ) -> None:
-    """Chamfer distance and F-score of scenes and objects, IoU of their boxes, collisions."""
+    """Chamfer distance and F-score of scenes and objects, IoU of their boxes, collisions.
+
+    Example: kyvo evaluate geometry meshes true_meshes --protocol scenegen
+    """
     from kyvo.evaluation.geometry import evaluate_geometry
 
     results = evaluate_geometry(

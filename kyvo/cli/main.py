@@ -13,22 +13,44 @@ import typer
 from rich.console import Console
 
 import kyvo
-from kyvo.cli import data, demo, evaluate, export, people, recognize, scene
+from kyvo.cli import (
+    chat,
+    data,
+    demo,
+    evaluate,
+    export,
+    model_convert,
+    people,
+    recipes,
+    recognize,
+    scene,
+    serve,
+    shape,
+    studio,
+)
+from kyvo.cli.debug import debugging, take_debug
 from kyvo.errors import ConfigError, KyvoError
+
+MODEL, SCENES, DATA, TRAINING, FIGURES = "Use a model", "Scenes and shapes", "Data", "Training", "Figures"
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     help="Pictures, text and structured 3D scenes: any of the three in, any of the three out.",
 )
-app.add_typer(scene.app, name="scene")
-app.add_typer(data.app, name="data")
-app.add_typer(evaluate.app, name="evaluate")
-app.add_typer(people.app, name="people")
-app.command()(recognize.recognize)
-app.command()(demo.demo)
-app.command()(export.export)
+app.command(rich_help_panel=MODEL)(recognize.recognize)
+app.command(rich_help_panel=MODEL)(chat.chat)
+app.command(rich_help_panel=MODEL)(serve.serve)
+app.command(rich_help_panel=MODEL)(studio.studio)
+app.command(rich_help_panel=MODEL, epilog="Example: kyvo demo --out out/demo")(demo.demo)
+app.add_typer(scene.app, name="scene", rich_help_panel=SCENES)
+app.command(rich_help_panel=SCENES)(export.export)
+app.add_typer(shape.app, name="shape", rich_help_panel=SCENES)
+app.add_typer(data.app, name="data", rich_help_panel=DATA)
+app.add_typer(recipes.app, name="recipes", rich_help_panel=TRAINING)
+app.add_typer(model_convert.app, name="model", rich_help_panel=TRAINING)
+app.add_typer(evaluate.app, name="evaluate", rich_help_panel=FIGURES)
+app.add_typer(people.app, name="people", rich_help_panel=FIGURES)
 
 
 def _print_version(wanted: bool) -> bool:
@@ -43,6 +65,9 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_print_version)
     ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where an error comes from; anywhere in the line.")
+    ] = False,
 ) -> None:
     pass
 
@@ -50,9 +75,14 @@ def root(
 def run(arguments: Sequence[str] | None = None) -> None:
     """The entry point: runs a command and leaves with its exit code; an error of ours is one line on stderr."""
     logging.getLogger("torchao").setLevel(logging.ERROR)  # it warns of C++ kernels that nothing here uses
+    words = take_debug(sys.argv[1:] if arguments is None else list(arguments))
     try:
-        app(args=None if arguments is None else list(arguments), prog_name="kyvo")
-    except KyvoError as error:
-        line = " ".join(str(error).split())
+        app(args=words, prog_name="kyvo")
+    except (KyvoError, OSError) as error:
+        if debugging() or (isinstance(error, OSError) and error.filename is None):
+            raise
+        # A file that cannot be read or written is the user's to mend; KyvoErrors say so themselves.
+        text = str(error) if isinstance(error, KyvoError) else f"{error.filename}: {error.strerror}"
+        line = " ".join(text.split())
         Console(stderr=True).print(f"kyvo: {line}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from kyvo.cli.debug import debugging
 from kyvo.errors import KyvoError
 
 if TYPE_CHECKING:
@@ -20,4 +21,6 @@ def load_model(name: str, device: str = "auto") -> "Kyvo":
     try:
         return Kyvo.from_pretrained(name, device=device)
     except KyvoError as error:
+        if debugging():
+            raise
         raise typer.BadParameter(str(error), param_hint="--model / --device") from error

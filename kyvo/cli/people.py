@@ -26,7 +26,10 @@ def serve(
     seed: Annotated[int, typer.Option(min=0, help="Of the draw and of the shuffling.")] = 0,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; 0 takes a free one.")] = 8765,
 ) -> None:
-    """Begin a study, or go on with the one in FOLDER, and serve its page to this machine until Ctrl-C."""
+    """Begin a study, or go on with the one in FOLDER, and serve its page to this machine until Ctrl-C.
+
+    Example: kyvo people serve study --truth truth --model ours=rendered --model theirs=others
+    """
     from rich.console import Console
 
     from kyvo.evaluation.people import open_study
@@ -63,7 +66,10 @@ def report(
     out: Annotated[Path | None, typer.Option(help="A results file to write.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the intervals.")] = 0,
 ) -> None:
-    """Print mean rank, winning rate and mean score of every model, with 95 % intervals."""
+    """Print mean rank, winning rate and mean score of every model, with 95 % intervals.
+
+    Example: kyvo people report study --out ranking.json
+    """
     from rich.console import Console
     from rich.table import Table
 

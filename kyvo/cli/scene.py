@@ -40,18 +40,23 @@ def validate(
     schema: Annotated[
         str | None, typer.Option(help="Also check words and ranges: clevr, objaworld, ..., or a YAML file.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the faults of each file as JSON.")] = False,
 ) -> None:
-    """List all faults of scene files; exit code 1 if there are any."""
+    """List all faults of scene files; exit code 1 if there are any.
+
+    Example: kyvo scene validate scenes/*.json --schema clevr
+    """
     from kyvo.scene.schema import load_schema
     from kyvo.scene.validate import validate_file
 
     found = None if schema is None else load_schema(schema)
-    bad = 0
-    for path in files:
-        faults = validate_file(path, found)
-        bad += bool(faults)
-        for line in faults or [f"{path}: ok"]:
-            typer.echo(line)
+    faults = {str(path): validate_file(path, found) for path in files}
+    bad = sum(map(bool, faults.values()))
+    if as_json:
+        typer.echo(json.dumps(faults, indent=2, ensure_ascii=False))
+    else:
+        for path, lines in faults.items():
+            typer.echo("\n".join(lines or [f"{path}: ok"]))
     if bad:
         typer.echo(f"{bad} of {len(files)} files {'has' if bad == 1 else 'have'} faults", err=True)
         raise typer.Exit(1)
@@ -65,7 +70,10 @@ def convert(
     from_: Annotated[Source, typer.Option("--from", help="What IN is.")] = Source.AUTO,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
 ) -> None:
-    """Convert between scene JSON and CLEVR's files, one scene or many."""
+    """Convert between scene JSON and CLEVR's files, one scene or many.
+
+    Example: kyvo scene convert CLEVR_val_scenes.json scenes
+    """
     from kyvo.scene.clevr import load_clevr_info, save_clevr, to_clevr
     from kyvo.scene.files import save_scene, write_json
 
@@ -101,7 +109,10 @@ def diff(
     after: Annotated[Path, typer.Argument(metavar="B", help="A scene file.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the difference as JSON.")] = False,
 ) -> None:
-    """What was added, removed, moved and changed from A to B."""
+    """What was added, removed, moved and changed from A to B.
+
+    Example: kyvo scene diff before.json after.json
+    """
     from kyvo.scene import diff as scene_diff
 
     old, new = read_one(before), read_one(after)

@@ -11,7 +11,7 @@ from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
 from kyvo.generation.grammar import Grammar
-from kyvo.tokenizers.processor import Processor
+from kyvo.processor import Processor
 from tokenizers import Tokenizer, decoders
 
 

@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from kyvo.cli.main import app
+from kyvo.scene.files import load_scene
 from kyvo.testing import tiny_kyvo
 
 
@@ -19,23 +22,59 @@ def folder(tmp_path_factory):
     return path
 
 
-def kyvo(*arguments) -> subprocess.CompletedProcess:
-    command = [Path(sys.executable).with_name("kyvo"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
+def picture(path, value=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((32, 48, 3), value, dtype=np.uint8)).save(path)
+    return path
 
 
-def test_exit_codes_are_0_done_1_some_failed_2_usage(folder, tmp_path):
-    picture, broken = tmp_path / "a b.png", tmp_path / "broken.png"
-    Image.fromarray(np.zeros((32, 48, 3), dtype=np.uint8)).save(picture)
+@pytest.fixture
+def recognize(folder, tmp_path):
+    """Runs `kyvo recognize` with the tiny model into `out`."""
+
+    def call(*arguments, **options):
+        words = ["recognize", "--out", str(tmp_path / "out"), "--model", str(folder), "--device", "cpu"]
+        return CliRunner().invoke(app, [*words, *map(str, arguments)], **options)
+
+    return call
+
+
+def test_exit_codes_are_0_done_1_some_failed_2_usage(recognize, tmp_path):
+    good, broken = picture(tmp_path / "a b.png"), tmp_path / "broken.png"
     broken.write_text("no picture")
-    out = tmp_path / "out"
-    done = kyvo("recognize", picture, "--out", out, "--model", folder)
-    assert done.returncode == 0, done.stderr
-    assert json.loads((out / "a b.json").read_text())["image"] == "a b.png"
-    assert "1 of 1 pictures recognised" in done.stdout
-    some = kyvo("recognize", broken, picture, "--out", out, "--overwrite", "--model", folder)
-    assert some.returncode == 1 and "not a picture" in some.stderr and "1 of 2 pictures" in some.stdout
-    usage = kyvo("recognize", picture, "--out", out, "--batch-size", 0, "--model", folder)
-    assert usage.returncode == 2 and "batch-size" in usage.stderr
-    unknown = kyvo("recognize", picture, "--out", out, "--model", "maxi")
-    assert unknown.returncode == 2 and "bundled model" in unknown.stderr
+    done = recognize(good)
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "out" / "a b.json").read_text())["image"] == "a b.png"
+    assert "1 of 1 pictures recognised" in done.stdout and not done.stderr, "a pipe is quiet"
+    some = recognize(broken, good, "--overwrite")
+    assert some.exit_code == 1 and "not a picture" in some.stderr and "1 of 2 pictures" in some.stdout
+    for wrong in ([good, "--batch-size", 0], [good, "--model", "maxi"], [], [good, "--format", "glb"]):
+        assert recognize(*wrong).exit_code == 2, wrong
+
+
+def test_the_program_itself_runs_and_tells_errors_without_a_traceback(folder, tmp_path):
+    command = [Path(sys.executable).with_name("kyvo"), "recognize", picture(tmp_path / "a.png"), "--out", tmp_path]
+    done = subprocess.run([*map(str, command), "--model", folder, "--format", "omni3d"], capture_output=True, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "--format omni3d holds scenes of camera" in done.stderr
+
+
+def test_folders_lists_and_patterns_are_inputs_and_the_summary_is_json(recognize, tmp_path):
+    for name in ("photos/day1/a.png", "photos/day2/a.png", "more/b.png", "more/c.png"):
+        picture(tmp_path / name)
+    (tmp_path / "list.txt").write_text(f"{tmp_path / 'more' / 'b.png'}\n")
+    done = recognize(tmp_path / "photos", "--list", tmp_path / "list.txt", f"{tmp_path}/more/c*", "--json")
+    summary = json.loads(done.stdout)
+    assert (summary["pictures"], summary["done"], summary["failed"]) == (4, 4, 0), done.output
+    found = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.json")}
+    assert found == {"photos/day1/a.json", "photos/day2/a.json", "more/b.json", "more/c.json"}
+    assert summary["objects"] == sum(len(load_scene(tmp_path / "out" / name)) for name in found)
+    again = recognize("--list", "-", "--resume", "--json", input=f"{tmp_path / 'photos'}\n{tmp_path / 'more'}\n")
+    assert json.loads(again.stdout)["skipped"] == 4
+
+
+def test_without_ray_the_command_says_how_to_install_it(recognize, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)  # `import ray` fails as where it is not installed
+    done = recognize(picture(tmp_path / "a.png"), "--engine", "ray")
+    assert done.exit_code == 1 and 'pip install "kyvo[ray]"' in str(done.exception)
+    assert not (tmp_path / "out").exists()

@@ -26,6 +26,24 @@ def test_every_path_through_the_grammar_parses(seed, task):
     assert builder.parse_output(task, ids).kinds == set(task.outputs)
 
 
+@given(seed=st.integers(0, 2**32 - 1), task=st.sampled_from(list(TASKS.values())))
+def test_what_is_closed_early_parses_and_what_is_begun_cannot_be_closed(seed, task):
+    builder, random = tiny_builder(), np.random.default_rng(seed)
+    grammar = Grammar.for_task(task, builder, max_objects=3, max_text=5)
+    state, ids = Grammar.START, []
+    marker = builder.vocabulary.marker_id
+    while state != grammar.end:
+        closing = grammar.closing(state)
+        if closing is not None:
+            assert grammar.accepts([*ids, *closing]) and len(closing) <= 4  # a picture's end, an empty scene, EOS
+        for start, end in (("[OBJECT-START]", "[OBJECT-END]"), ("[IMAGE-START]", "[IMAGE-END]")):
+            if ids.count(marker(start)) > ids.count(marker(end)) and grammar.forced(state) != marker(end):
+                assert closing is None
+        assert grammar.segment(state) in (*task.outputs, None)
+        ids.append(int(random.choice(grammar.allowed(state))))
+        state = grammar.step(state, ids[-1])
+
+
 @pytest.mark.parametrize("name", ["clevr", "objaworld", "objectron", "arkitscenes"])
 def test_every_scene_of_the_schema_is_accepted(name):
     builder = tiny_builder(SCHEMAS[name]())

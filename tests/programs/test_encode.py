@@ -11,7 +11,7 @@ from kyvo.data.dataset import open_set, write_set
 from kyvo.data.sets import ClevrSet
 from kyvo.errors import CheckpointError, TokenError
 from kyvo.testing import tiny_image
-from kyvo.tokenizers.processor import Processor
+from kyvo.processor import Processor
 from kyvo.tokenizers.text import load_text
 from kyvo.train.data import CodedScenes
 

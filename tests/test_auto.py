@@ -8,7 +8,7 @@ from kyvo.models.presets import SIZES
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.testing import tiny_processor
-from kyvo.tokenizers.auto import KyvoProcessor
+from kyvo.auto import KyvoProcessor
 from kyvo.tokenizers.tasks import TASKS, Segments
 
 CUBE = SceneObject(size="large", color="red", material="metal", shape="cube", location=(0.0, 0.0, 0.7))

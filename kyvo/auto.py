@@ -15,7 +15,7 @@ from kyvo.errors import TokenError
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.scene import Scene
 from kyvo.tokenizers.pictures import read_picture
-from kyvo.tokenizers.processor import Processor
+from kyvo.processor import Processor
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments
 
 Message = Mapping[str, Any]  # {"role": "user", "content": [{"type": "image", "image": ...}, ...]}

@@ -1,0 +1,107 @@
+"""A run's pictures shared out by Ray Data over the machines of a cluster, a model in each worker.
+
+Workers read the pictures, so all machines see their folders under one name; the machine that began the run writes.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kyvo.batch import Found, recognize_batches
+from kyvo.batch.inputs import Item
+from kyvo.extras import MissingDependency
+from kyvo.scene.files import scene_from_json, scene_to_json
+
+
+def import_ray() -> Any:
+    """The module `ray`, with `ray.data`. Raises MissingDependency where it is not installed."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray's reports home: nothing here needs a network
+    try:
+        import ray  # type: ignore[import-not-found]
+        import ray.data  # type: ignore[import-not-found]
+    except ModuleNotFoundError as error:
+        raise MissingDependency('Ray is not installed; run: pip install "kyvo[ray]"') from error
+    return ray
+
+
+def recognize_by_ray(
+    items: Sequence[Item], *, model: str, device: str = "auto", batch_size: int = 32, workers: int = 1
+) -> Iterator[list[Found]]:
+    """As `kyvo.batch.recognize_batches`, batches in the order in which they are done.
+
+    The cluster is the one that `RAY_ADDRESS` or `ray start` names, else a local one.
+
+    Args:
+        model: a bundled model's name, or a model folder that every machine sees.
+        workers: models at a time, each on one core, and on one GPU where `device` is "cuda".
+    """
+    ray = import_ray()
+    if not items:
+        return
+    began = not ray.is_initialized()
+    if began:
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False  # the command has its own
+        context.execution_options.verbose_progress = False
+        rows = ray.data.from_items(
+            [{"index": index, "path": str(item.path)} for index, item in enumerate(items)],
+            override_num_blocks=-(-len(items) // batch_size),
+        )
+        folder = Path(model)
+        done = rows.map_batches(
+            _Worker,
+            fn_constructor_kwargs={
+                "model": str(folder.absolute()) if folder.is_dir() else model,  # a worker has its own working folder
+                "device": device,
+                "batch_size": batch_size,
+            },
+            batch_size=None,  # a block, which is a batch
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            num_cpus=1,
+            num_gpus=1 if device == "cuda" else 0,
+        )
+        for batch in done.iter_batches(batch_size=None, batch_format="numpy"):
+            pairs = zip(batch["index"].tolist(), batch["found"].tolist(), strict=True)
+            yield [_from_text(text, items[index]) for index, text in pairs]
+    finally:
+        if began:
+            ray.shutdown()
+
+
+class _Worker:
+    """A model, once loaded, for block after block."""
+
+    def __init__(self, *, model: str, device: str, batch_size: int) -> None:
+        from kyvo.api import Kyvo
+
+        loaded = Kyvo.from_pretrained(model, device=device)
+        self.recognize = partial(recognize_batches, loaded, batch_size=batch_size)
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
+        items = [Item(path=Path(path), key=str(index)) for index, path in enumerate(batch["path"].tolist())]
+        found = [one for part in self.recognize(items) for one in part]
+        return {"index": batch["index"], "found": np.array([_to_text(one) for one in found], dtype=object)}
+
+
+def _to_text(found: Found) -> str:
+    data = {name: value for name, value in vars(found).items() if name not in ("item", "scene")}
+    return json.dumps(data | {"scene": None if found.scene is None else scene_to_json(found.scene)})
+
+
+def _from_text(text: str, item: Item) -> Found:
+    data = json.loads(text)
+    scene, shape = data.pop("scene"), data.pop("picture_size")
+    return Found(
+        item=item,
+        scene=None if scene is None else scene_from_json(scene, str(item.path)),
+        picture_size=None if shape is None else tuple(shape),
+        **data,
+    )
