@@ -106,10 +106,9 @@ class ShapeTokenizer:
             return
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        about = {"config": asdict(self.config), "sha256": self.sha256}
         with tempfile.TemporaryDirectory(dir=folder, prefix=".shape_tokenizer.") as beside:
             (Path(beside) / WEIGHTS_NAME).write_bytes(self._to_bytes())
-            (Path(beside) / CONFIG_NAME).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+            (Path(beside) / CONFIG_NAME).write_text(json.dumps(self.about, indent=2) + "\n", encoding="utf-8")
             for name in (WEIGHTS_NAME, CONFIG_NAME):
                 os.replace(Path(beside) / name, folder / name)
 
@@ -143,6 +142,11 @@ class ShapeTokenizer:
         except (ConfigError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise CheckpointError(f"{folder / CONFIG_NAME} does not describe {WEIGHTS_NAME}: {error}") from error
         return cls(model, dtype=dtype)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What `shape_tokenizer.json` holds, and the card of a set of its codes."""
+        return {"config": asdict(self.config), "sha256": self.sha256}
 
     @functools.cached_property
     def sha256(self) -> str:

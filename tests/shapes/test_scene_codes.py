@@ -28,7 +28,7 @@ from kyvo.shapes.surfaces import colored_mesh, place_shapes
 from kyvo.shapes.tokenizer import ShapeTokenizer
 from kyvo.shapes.vqvae import ShapeVQVAE, ShapeVQVAEConfig
 from kyvo.testing import tiny_image, tiny_text
-from kyvo.tokenizers.processor import Processor
+from kyvo.processor import Processor
 from kyvo.tokenizers.vocabulary import Vocabulary
 
 TINY = Path(__file__).resolve().parents[2] / "configs" / "train" / "tiny_shapes.yaml"

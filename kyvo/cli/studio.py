@@ -1,0 +1,32 @@
+"""`kyvo studio`: the page, on a server of this machine alone."""
+
+from kyvo.cli.serve import Device, Megapixels, Model, Port, Timeout, model_name
+
+
+def studio(
+    model: Model = "mini",
+    port: Port = 8001,
+    device: Device = "auto",
+    timeout: Timeout = 60.0,
+    max_megapixels: Megapixels = 20.0,
+) -> None:
+    """Open a page in the browser: a picture becomes a scene in 3D, which is changed and asked about in words.
+
+    The same server answers as `kyvo serve` does. Needs pip install "kyvo[gradio]".
+
+    Example: kyvo studio --port 8001
+    """
+    from kyvo.serve.studio import import_gradio, mount_studio
+
+    import_gradio()  # first, so that a missing package is told at once
+    from kyvo.cli.model import load_model
+    from kyvo.serve.app import create_app
+    from kyvo.serve.limits import Limits
+    from kyvo.serve.server import open_socket, run_app
+
+    listener = open_socket("127.0.0.1", port)
+    limits = Limits(seconds=timeout, megapixels=max_megapixels)
+    app = create_app(load_model(model, device), name=model_name(model), limits=limits)
+    mount_studio(app)
+    print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    run_app(app, listener, patience=3)  # an open page holds a connection that never ends

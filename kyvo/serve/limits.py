@@ -1,0 +1,26 @@
+"""`Limits`: how much a client may ask for. Each is checked before the work that it bounds."""
+
+from dataclasses import dataclass, fields
+
+from kyvo.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Of one server. Raises ConfigError where one is not above 0."""
+
+    body: int = 16 * 2**20  # bytes of a request
+    body_seconds: float = 20.0  # for a request's body to arrive
+    values: int = 200_000  # of JSON, before they are made
+    depth: int = 32  # of JSON
+    megapixels: float = 20.0  # of a picture, by its header
+    objects: int = 64  # of a scene that is given
+    text: int = 2000  # characters of a question or an instruction
+    jobs: int = 64  # taken and not done; one more is answered 429
+    parallel: int = 32  # jobs worked on at a time: as many as the engine has rows
+    seconds: float = 60.0  # for a job, waiting counted
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            if not getattr(self, entry.name) > 0:
+                raise ConfigError(f"the limit {entry.name} is {getattr(self, entry.name)}; above 0 is needed.")

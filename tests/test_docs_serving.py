@@ -1,0 +1,85 @@
+"""docs/serving.md: its commands are commands, its Python runs against a server, its tables are those of the code."""
+
+import re
+import shlex
+import shutil
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from kyvo.cli.main import app
+from kyvo.serve.app import create_app
+from kyvo.serve.intent import task_of
+from kyvo.serve.limits import Limits
+from kyvo.serve.server import serving
+from kyvo.testing import tiny_kyvo
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def test_every_command_and_option_is_there():
+    commands = [shlex.split(line)[1:] for block in blocks("bash") for line in block.splitlines() if "kyvo " in line]
+    for arguments in (words for words in commands if words[0] != "install"):
+        result = CliRunner().invoke(app, [*arguments, "--help"])
+        assert result.exit_code == 0, result.output
+    said = CliRunner().invoke(app, ["serve", "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"}).output
+    for option in re.findall(r"^\| `(--[\w-]+)`", PAGE, re.MULTILINE):
+        assert option in said
+
+
+def test_its_python_runs_against_a_server(tmp_path, monkeypatch):
+    shutil.copy(ROOT / "kyvo" / "assets" / "samples" / "clevr_0.png", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    with serving(create_app(tiny_kyvo(), name="mini")) as url:
+        for block in blocks("python"):
+            exec(compile(block.replace("http://127.0.0.1:8000", url), "docs/serving.md", "exec"), names)
+    assert names["after"]["format"] == "kyvo-scene" and names["drawn"].startswith("data:image/png;base64,")
+    assert names["answer"]["image"].startswith("data:image/png;base64,")
+
+
+@pytest.mark.parametrize(
+    ("has_picture", "has_scene", "text", "task"),
+    [
+        (True, False, "", "recognition"),
+        *(
+            (True, False, word, "recognition")
+            for word in ("describe", "scene", "recognise", "detect", "extract", "JSON")
+        ),
+        (False, True, "", "rendering"),
+        *((False, True, f"{word} it", "rendering") for word in ("render", "draw", "show")),
+        (False, True, "How many cubes are there?", "question_answering"),
+        (True, True, "Remove the large cube.", "editing"),
+    ],
+)
+def test_the_table_of_tasks_is_the_rule(has_picture, has_scene, text, task):
+    assert task_of(text, has_picture=has_picture, has_scene=has_scene) == task
+
+
+def test_the_limits_are_those_of_the_code():
+    limits = Limits()
+    for shown in (
+        f"{limits.body // 2**20} MiB a request, which must arrive within {limits.body_seconds:g} s",
+        f"{limits.megapixels:g}, read from a picture's header",
+        f"{limits.objects} in a scene",
+        f"{limits.text:,} characters",
+        f"{limits.jobs} jobs taken",
+        f"{limits.seconds:g} s for an answer",
+        f"at most {limits.values:,} values in {limits.depth} levels",
+    ):
+        assert shown in PAGE
+    assert {entry.name for entry in fields(Limits)} == {
+        "body", "body_seconds", "values", "depth", "megapixels", "objects", "text", "jobs", "parallel", "seconds"
+    }  # fmt: skip
+
+
+def test_every_local_link_leads_somewhere():
+    for target in re.findall(r"\]\((?!http)([^)#]+)", PAGE):
+        assert (ROOT / "docs" / target).exists(), target
