@@ -187,7 +187,7 @@ def benchmark_train(args: argparse.Namespace) -> dict[str, Any]:
     def streamed(pack_tokens: int | None) -> list[Batch]:
         """Batches as the recipe's stream makes them of a window of samples."""
         stream = BatchStream(
-            _Listed(samples),  # type: ignore[arg-type]
+            _Listed(samples),
             batch_size=args.batch_size,
             seed=args.seed,
             max_seq_len=model.max_seq_len,
@@ -294,7 +294,7 @@ class _Listed:
     def __len__(self) -> int:
         return len(self.made)
 
-    def sequences(self, indices: Sequence[int], _rng: np.random.Generator) -> list[TokenSequence]:
+    def sequences(self, indices: Sequence[int], rng: np.random.Generator) -> list[TokenSequence]:
         return [self.made[index] for index in indices]
 
     def describe(self, index: int) -> str:

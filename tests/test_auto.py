@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 from transformers import AutoProcessor, LlamaConfig
 
+from kyvo.auto import KyvoProcessor
 from kyvo.errors import TokenError
 from kyvo.models.fold import llama_config
 from kyvo.models.presets import SIZES
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.testing import tiny_processor
-from kyvo.auto import KyvoProcessor
 from kyvo.tokenizers.tasks import TASKS, Segments
 
 CUBE = SceneObject(size="large", color="red", material="metal", shape="cube", location=(0.0, 0.0, 0.7))

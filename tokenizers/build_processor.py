@@ -10,10 +10,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from kyvo.processor import Processor
 from kyvo.scene.schema import SCHEMAS, load_schema
 from kyvo.shapes.tokenizer import ShapeTokenizer
 from kyvo.tokenizers.image import ImageTokenizer
-from kyvo.processor import Processor
 from kyvo.tokenizers.text import load_text
 from kyvo.tokenizers.vocabulary import VOCABULARIES, Vocabulary
 

@@ -10,8 +10,8 @@ from datasets import load_from_disk
 from kyvo.data.dataset import open_set, write_set
 from kyvo.data.sets import ClevrSet
 from kyvo.errors import CheckpointError, TokenError
-from kyvo.testing import tiny_image
 from kyvo.processor import Processor
+from kyvo.testing import tiny_image
 from kyvo.tokenizers.text import load_text
 from kyvo.train.data import CodedScenes
 

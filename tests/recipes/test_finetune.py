@@ -10,127 +10,164 @@ from omegaconf import OmegaConf
 from transformers import LlamaForCausalLM
 
 from kyvo.errors import CheckpointError, ConfigError
-from kyvo.testing import tiny_processor, write_tiny_codes
-from kyvo.tokenizers.processor import Processor
+from kyvo.processor import Processor
+from kyvo.testing import write_tiny_codes
 
 TINY = Path(__file__).resolve().parents[2] / "configs" / "train" / "tiny.yaml"
 
 
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory):
-    """Overrides that point the tiny config at a tiny processor and set."""
-    folder = tmp_path_factory.mktemp("inputs")
-    tiny_processor().save(folder / "processor")
-    write_tiny_codes(folder / "codes", count=40)
-    return [f"processor={folder / 'processor'}", f"data.folders=[{folder / 'codes'}]"]
-
-
-def tune(output_dir, inputs, *overrides, cwd):
+def tune(runs, name, *overrides, options=(), config=TINY):
     """`tune run`, as a user types it, from a folder that is not the clone."""
-    command = [sys.executable, "-m", "torchtune._cli.tune", "run", "kyvo/recipes/finetune", "--config", str(TINY)]
-    command += [f"output_dir={output_dir}", *inputs, *overrides]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=280)
+    command = [sys.executable, "-m", "torchtune._cli.tune", "run", *options, "kyvo/recipes/finetune"]
+    command += ["--config", str(config), f"output_dir={runs.folder / name}", *runs.inputs, *overrides]
+    return subprocess.run(command, cwd=runs.folder, capture_output=True, text=True, timeout=280)
+
+
+def test_twenty_steps_are_ten_and_ten_more_with_the_same_losses(runs):
+    runs.run("whole", decay_steps=0)
+    runs.run("parts", decay_steps=0, max_steps=10)
+    done = tune(runs, "parts", "train.decay_steps=0", "train.resume=true")
     assert done.returncode == 0, done.stderr
-    return losses(output_dir)
-
-
-def losses(output_dir):
-    found = re.findall(r"Step (\d+) \| loss:(\S+) ", (Path(output_dir) / "train.log").read_text())
-    return {int(step): float(loss) for step, loss in found}
-
-
-def build(output_dir, inputs, **train):
-    """The recipe in this process."""
-    cfg = OmegaConf.merge(
-        OmegaConf.load(TINY), OmegaConf.from_dotlist([f"output_dir={output_dir}", *inputs]), {"train": train}
-    )
-    return FinetuneRecipe(cfg), cfg
-
-
-def run(output_dir, inputs, **train):
-    recipe, cfg = build(output_dir, inputs, **train)
-    recipe.setup(cfg)
-    recipe.train()
-    recipe.cleanup()
-    return recipe
-
-
-def test_twenty_steps_are_ten_and_ten_more_with_the_same_losses(tmp_path, inputs):
-    run(tmp_path / "whole", inputs, decay_steps=0)
-    whole = losses(tmp_path / "whole")
-    tune(tmp_path / "parts", inputs, "train.decay_steps=0", "train.max_steps=10", cwd=tmp_path)
-    parts = tune(tmp_path / "parts", inputs, "train.decay_steps=0", "train.resume=true", cwd=tmp_path)
+    whole, parts = runs.losses("whole"), runs.losses("parts")
     assert list(whole) == list(range(1, 21)) and parts == whole
     assert whole[20] < 0.8 * whole[1]
 
-    folder = tmp_path / "parts" / (tmp_path / "parts" / "latest").read_text().strip() / "model"
+    folder = runs.newest("parts") / "model"
     assert folder.parent.name == "step_000020"
     model, processor = LlamaForCausalLM.from_pretrained(folder), Processor.from_pretrained(folder)
     assert model.config.vocab_size == len(processor.vocabulary)
     assert model.config.eos_token_id == processor.text.eos_id
 
 
-def test_the_easy_data_comes_first_and_a_resume_within_it_goes_on(tmp_path, inputs):
+def test_torchrun_starts_two_ranks_that_train_adapters(runs):
+    done = tune(
+        runs, "run", "peft.method=lora", "train.max_steps=2", "train.warmup_steps=0", "train.decay_steps=0",
+        options=["--nproc_per_node", "2"],
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert list(runs.losses("run")) == [1, 2]
+    assert (runs.newest("run") / "adapter" / "adapter_config.json").is_file()
+
+
+def test_a_config_that_is_not_there_is_named(runs):
+    done = tune(runs, "run", config="configs/train/tny.yaml")
+    assert done.returncode != 0 and "configs/train/tny.yaml" in done.stderr
+
+
+def test_the_easy_data_comes_first_and_a_resume_within_it_goes_on(runs, tmp_path):
     write_tiny_codes(tmp_path / "easy", count=8, seed=1)
-    easy = ["easy_data._component_=kyvo.train.data.CodedScenes", "easy_data.tasks.recognition=1.0"]
-    easy = [*inputs, *easy, f"easy_data.folders=[{tmp_path / 'easy'}]"]
-    settings = {"easy_steps": 5, "decay_steps": 0, "warmup_steps": 0}
-    run(tmp_path / "whole", easy, max_steps=8, **settings)
-    run(tmp_path / "parts", easy, max_steps=3, **settings)
-    run(tmp_path / "parts", easy, max_steps=8, resume=True, **settings)
-    run(tmp_path / "plain", inputs, max_steps=8, decay_steps=0, warmup_steps=0)
-    assert losses(tmp_path / "parts") == losses(tmp_path / "whole") != losses(tmp_path / "plain")
+    easy = {
+        "_component_": "kyvo.train.data.CodedScenes",
+        "tasks": {"recognition": 1.0},
+        "folders": [str(tmp_path / "easy")],
+    }
+    settings = {"easy_steps": 5, "decay_steps": 0, "warmup_steps": 0, "sections": {"easy_data": easy}}
+    runs.run("whole", max_steps=8, **settings)
+    runs.run("parts", max_steps=3, **settings)
+    runs.run("parts", max_steps=8, resume=True, **settings)
+    runs.run("plain", max_steps=8, decay_steps=0, warmup_steps=0)
+    assert runs.losses("parts") == runs.losses("whole") != runs.losses("plain")
     with pytest.raises(ConfigError, match="easy_steps is 5, but the config has no section easy_data"):
-        run(tmp_path / "none", inputs, easy_steps=5)
+        runs.run("none", easy_steps=5)
 
 
-def test_a_run_starts_from_the_weights_of_another(tmp_path, inputs):
-    first = run(tmp_path / "first", inputs, max_steps=5, decay_steps=0)
-    recipe, cfg = build(tmp_path / "second", inputs, max_steps=5, decay_steps=0, start=str(tmp_path / "first"))
+def test_a_run_starts_from_the_weights_of_another(runs):
+    first = runs.run("first", max_steps=5, decay_steps=0)
+    recipe, cfg = runs.build("second", max_steps=5, decay_steps=0, start=str(runs.folder / "first"))
     recipe.setup(cfg)
     assert recipe.step == 0
     for name, weight in recipe.model.state_dict().items():
         torch.testing.assert_close(weight, first.model.state_dict()[name], rtol=0, atol=0)
 
 
-def test_weights_of_another_model_are_no_start(tmp_path, inputs):
-    run(tmp_path / "first", inputs, max_steps=5, decay_steps=0)
-    recipe, cfg = build(tmp_path / "second", inputs, decay_steps=0, start=str(tmp_path / "first"))
+def test_weights_of_another_model_are_no_start(runs):
+    runs.run("first", max_steps=5, decay_steps=0)
+    recipe, cfg = runs.build("second", decay_steps=0, start=str(runs.folder / "first"))
     cfg.model.smooth_numbers = True
-    with pytest.raises(CheckpointError, match="whose weights are of another model"):
+    with pytest.raises(CheckpointError, match=r"weights are of another model: output\.number_map\.weight is missing"):
         recipe.setup(cfg)
 
 
-def test_two_half_batches_are_one_batch(tmp_path, inputs):
+def test_two_half_batches_are_one_batch(runs):
     # The set has 40 samples, so both see all of it in every step.
     settings = {"max_steps": 6, "warmup_steps": 2, "decay_steps": 2, "save_every": 100}
-    run(tmp_path / "whole", inputs, batch_size=40, **settings)
-    run(tmp_path / "halves", inputs, batch_size=20, gradient_accumulation=2, **settings)
-    assert losses(tmp_path / "halves") == pytest.approx(losses(tmp_path / "whole"), rel=1e-4)
+    settings["sections"] = {"data": {"tasks": {"rendering": 0.0}}}  # which task a sample is in is drawn a micro-batch
+    runs.run("whole", batch_size=40, **settings)
+    runs.run("halves", batch_size=20, gradient_accumulation=2, **settings)
+    assert runs.losses("halves") == pytest.approx(runs.losses("whole"), rel=1e-4)
 
 
-def test_the_clock_ends_a_run_with_its_decay_and_a_checkpoint(tmp_path, inputs):
-    recipe = run(tmp_path, inputs, max_steps=1000, max_minutes=0.001, warmup_steps=0, decay_steps=5)
+def test_rows_shared_by_sequences_are_rows_of_their_own(runs):
+    settings = {"max_steps": 6, "warmup_steps": 2, "decay_steps": 2, "save_every": 100, "batch_size": 40}
+    runs.run("own", **settings)
+    runs.run("shared", pack_tokens=256, **settings)
+    assert runs.losses("shared") == pytest.approx(runs.losses("own"), rel=1e-4)
+
+
+def test_activation_checkpointing_changes_no_loss(runs):
+    settings = {"max_steps": 3, "warmup_steps": 0, "decay_steps": 0}
+    runs.run("kept", **settings)
+    runs.run("again", activation_checkpointing=True, **settings)
+    assert runs.losses("again") == runs.losses("kept")
+    assert runs.state("again")["model"].keys() == runs.state("kept")["model"].keys()
+
+
+def test_an_evaluation_says_each_tasks_loss_and_scores(runs, tiny_inputs):
+    folders = tiny_inputs[1].removeprefix("data.folders=[").removesuffix("]")
+    data = {"_component_": "kyvo.train.data.CodedScenes", "folders": [folders]}
+    data["tasks"] = {"recognition": 1.0, "rendering": 1.0}
+    settings = {"max_steps": 4, "warmup_steps": 0, "decay_steps": 0, "sections": {"eval_data": data}}
+    runs.run("seen", eval_every=2, decode_samples=2, **settings)
+    runs.run("unseen", **settings)
+    assert runs.losses("seen") == runs.losses("unseen")
+    log = (runs.folder / "seen" / "train.log").read_text()
+    for step in (2, 4):
+        line = next(line for line in log.splitlines() if line.startswith(f"Step {step} |") and "recognition" in line)
+        found = {name: float(value) for name, value in (part.split(":") for part in line.split("|")[1].split())}
+        assert list(found) == [
+            "recognition_loss", "rendering_loss", "recognition_jaccard", "rendering_ssim",
+        ]  # fmt: skip
+        assert 0 <= found["recognition_jaccard"] <= 1 and -1 <= found["rendering_ssim"] <= 1
+        assert found["recognition_loss"] > 0
+
+
+def test_the_clock_ends_a_run_with_its_decay_and_a_checkpoint(runs):
+    recipe = runs.run("run", max_steps=1000, max_minutes=0.001, warmup_steps=0, decay_steps=5)
     assert 5 <= recipe.step < 1000 and recipe.step == recipe.decay_from + 5
-    assert (tmp_path / "latest").read_text().strip() == f"step_{recipe.step:06d}"
-    rates = [float(rate) for rate in re.findall(r"lr:(\S+)", (tmp_path / "train.log").read_text())]
+    assert runs.newest("run").name == f"step_{recipe.step:06d}"
+    rates = [float(rate) for rate in re.findall(r"lr:(\S+)", (runs.folder / "run" / "train.log").read_text())]
     assert rates[-1] == pytest.approx(3e-3 / 5)
 
 
-def test_resuming_with_other_batches_is_refused(tmp_path, inputs):
-    run(tmp_path, inputs, max_steps=2, warmup_steps=0, decay_steps=0)
-    recipe, cfg = build(tmp_path, inputs, batch_size=5, resume=True)
+def test_resuming_with_other_batches_is_refused(runs):
+    runs.run("run", max_steps=2, warmup_steps=0, decay_steps=0)
+    recipe, cfg = runs.build("run", batch_size=5, resume=True)
     with pytest.raises(CheckpointError, match=r"'batch_size': 4.*'batch_size': 5.*another output_dir"):
         recipe.setup(cfg)
 
 
-def test_a_misspelt_section_is_refused(tmp_path, inputs):
+def test_a_checkpoint_of_before_packing_and_adapters_resumes(runs):
+    """State files of earlier runs lack what came since."""
+    settings = {"warmup_steps": 0, "decay_steps": 0}
+    runs.run("whole", max_steps=4, **settings)
+    runs.run("parts", max_steps=2, **settings)
+    state, path = runs.state("parts"), runs.newest("parts") / "state.pt"
+    for name in ("random_states", "skipped_steps", "peft", "base"):
+        del state[name]
+    del state["data"]["pack_tokens"]
+    torch.save(state, path)
+    path.with_name("state.pt.sha256").unlink()
+    runs.run("parts", max_steps=4, resume=True, **settings)
+    assert runs.losses("parts") == runs.losses("whole")
+
+
+def test_a_misspelt_section_is_refused():
     with pytest.raises(ConfigError, match=r"optimiser is not a setting; did you mean optimizer\?"):
         FinetuneRecipe(OmegaConf.merge(OmegaConf.load(TINY), {"optimiser": {}}))
 
 
-def test_bf16_weights_and_bf16_products_train(tmp_path, inputs):
+def test_bf16_weights_and_bf16_products_train(runs):
     for precision in ("bf16", "bf16_mixed"):
-        run(tmp_path / precision, inputs, precision=precision, save_every=100)
-        found = losses(tmp_path / precision)
+        runs.run(precision, precision=precision, save_every=100)
+        found = runs.losses(precision)
         assert found[20] < found[1]

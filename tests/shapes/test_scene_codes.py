@@ -19,6 +19,7 @@ from kyvo.data.objaworld import PARK, sample_scene
 from kyvo.data.procedural import procedural_library
 from kyvo.errors import CheckpointError, ConfigError, SceneError
 from kyvo.export.formats import export_scene
+from kyvo.processor import Processor
 from kyvo.scene.schema import load_schema, objaworld_shapes_sized_schema
 from kyvo.shapes.cells import surface_latent
 from kyvo.shapes.contour import CHANNELS, extract_mesh
@@ -28,7 +29,6 @@ from kyvo.shapes.surfaces import colored_mesh, place_shapes
 from kyvo.shapes.tokenizer import ShapeTokenizer
 from kyvo.shapes.vqvae import ShapeVQVAE, ShapeVQVAEConfig
 from kyvo.testing import tiny_image, tiny_text
-from kyvo.processor import Processor
 from kyvo.tokenizers.vocabulary import Vocabulary
 
 TINY = Path(__file__).resolve().parents[2] / "configs" / "train" / "tiny_shapes.yaml"

@@ -42,13 +42,13 @@ def test_targets_point_at_the_codes_of_their_own_sequence():
     places = np.full((3, 200), -1)
     places[0, 2:152] = places[2, 7:157] = np.arange(150)
     places[1, 2:152] = np.arange(150)
-    targets = object_targets(places, [first, None, second])
+    targets = object_targets(list(places), [first, None, second], [0, 200, 400])
     assert targets is not None and len(targets.codes) == 300
     assert targets.codes.tolist() == [*range(2, 152), *range(407, 557)]
     whole = np.concatenate([first, second])
     assert targets.present.tolist() == (whole[:, 0] >= 0).tolist()
     assert (targets.values.numpy() == whole[whole[:, 0] >= 0]).all()
-    assert object_targets(places, [None, None, None]) is None
+    assert object_targets(list(places), [None, None, None], [0, 200, 400]) is None
 
 
 def test_states_that_hold_the_objects_are_soon_read_and_others_are_not():
@@ -56,7 +56,7 @@ def test_states_that_hold_the_objects_are_soon_read_and_others_are_not():
     torch.manual_seed(0)
     rows = [object_rows(scene, SCHEMA, rows=ROWS, columns=COLUMNS) for scene in scenes()]
     places = np.tile(np.arange(150), (4, 1))
-    targets = object_targets(places, rows)
+    targets = object_targets(list(places), rows, [0, 150, 300, 450])
     states = torch.randn(4, 150, 64)
     reading = ObjectReading(SCHEMA, 64)
     optimizer = torch.optim.Adam(reading.parameters(), lr=0.02)

@@ -17,7 +17,10 @@ def test_yaml_values_become_settings():
             r"train\.clip_grad_nrm is not a setting; did you mean train\.clip_grad_norm\?",
         ),
         ({"max_steps": 1, "zzz": 1.0}, r"train\.zzz is not a setting; known are max_steps"),
-        ({"batch_size": 4}, r"train\.max_steps is missing"),
+        ({"batch_size": 4}, r"train needs max_steps or max_epochs, one of the two"),
+        ({"max_steps": 5, "max_epochs": 1}, r"train needs max_steps or max_epochs, one of the two"),
+        ({"max_steps": 5, "decay": "cosine", "decay_steps": 2}, r"cosine, which falls over all steps"),
+        ({"max_steps": 5, "on_nan": "ignore"}, r"train\.on_nan is 'ignore'; it can be stop, skip"),
         ({"max_steps": "1e3"}, r"train\.max_steps is '1e3'; it must be of type int"),
         ({"max_steps": True}, r"train\.max_steps is True; it must be of type int"),
         ({"max_steps": 5, "compile": 1}, r"train\.compile is 1; it must be of type bool"),
@@ -39,4 +42,13 @@ def test_a_wrong_section_is_refused():
 def test_the_rate_rises_stays_and_falls():
     factors = [rate_factor(step, warmup_steps=3, decay_from=6, decay_steps=4) for step in range(10)]
     assert factors == [0.25, 0.5, 0.75, 1, 1, 1, 1, 0.75, 0.5, 0.25]
+    factors = [rate_factor(step, warmup_steps=0, decay_from=0, decay_steps=4, decay="cosine") for step in range(4)]
+    assert factors == pytest.approx([1, (2 + 2**0.5) / 4, 0.5, (2 - 2**0.5) / 4])
     assert rate_factor(10**6, warmup_steps=0, decay_from=10, decay_steps=0) == 1
+
+
+def test_epochs_are_counted_in_whole_batches():
+    args = TrainArgs(max_epochs=2.5, batch_size=4, gradient_accumulation=2)
+    assert args.num_steps(43, num_ranks=1) == 12  # 25 batches of 4
+    assert args.num_steps(43, num_ranks=3) == 4
+    assert TrainArgs(max_steps=7).num_steps(43, num_ranks=3) == 7

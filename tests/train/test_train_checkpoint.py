@@ -5,8 +5,8 @@ from kyvo.errors import CheckpointError
 from kyvo.train.checkpoint import load_checkpoint, save_checkpoint
 
 
-def save(folder, step, *, keep=1, write_model=lambda path: path.mkdir()):
-    return save_checkpoint(folder, step=step, state={"step": step}, write_model=write_model, keep=keep)
+def save(folder, step, *, keep_last=2, write_model=lambda path: path.mkdir()):
+    return save_checkpoint(folder, step=step, state={"step": step}, write_model=write_model, keep_last=keep_last)
 
 
 def test_the_newest_is_found_and_old_ones_go(tmp_path):
@@ -40,6 +40,22 @@ def test_a_damaged_state_is_named(tmp_path):
     (folder / "state.pt").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CheckpointError, match=r"step_000005/state\.pt: cannot be read"):
         load_checkpoint(tmp_path)
+
+
+def test_the_newest_whole_one_is_taken_and_broken_ones_are_said(tmp_path, caplog):
+    for step in (5, 10, 15):
+        save(tmp_path, step, keep_last=3)
+    for name, damage in (("step_000015", b""), ("step_000010", b"not what was written")):
+        (tmp_path / name / "state.pt").write_bytes(damage)
+    assert load_checkpoint(tmp_path) == {"step": 5}
+    assert "skipped" in caplog.text and "step_000015" in caplog.text and "step_000010" in caplog.text
+
+
+def test_the_pointer_may_name_an_older_one(tmp_path):
+    for step in (5, 10):
+        save(tmp_path, step)
+    (tmp_path / "latest").write_text("step_000005\n")
+    assert load_checkpoint(tmp_path) == {"step": 5}
 
 
 def test_a_state_that_would_run_code_is_not_read(tmp_path):

@@ -1,17 +1,19 @@
 import itertools
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from datasets import Dataset
 
-from kyvo.errors import ConfigError
+from kyvo.errors import ConfigError, TokenError
 from kyvo.scene.files import scene_to_json
-from kyvo.scene.scene import Scene
+from kyvo.scene.scene import Scene, SceneObject
 from kyvo.testing import tiny_processor, write_tiny_codes
 from kyvo.tokenizers.tasks import TASKS
-from kyvo.train.data import WINDOW, BatchStream, CodedScenes, collate, load_batches
+from kyvo.train.batch import collate, pack
+from kyvo.train.data import WINDOW, BatchStream, CodedScenes, load_batches
 
 COUNT, BATCH = 90, 2
 EMPTY = json.dumps(scene_to_json(Scene(objects=())))
@@ -29,10 +31,16 @@ def codes(tmp_path_factory):
     return str(folder)
 
 
-def stream(processor, codes, *, tasks=None, start=0, seed=0, max_seq_len=1024):
+def stream(processor, codes, *, tasks=None, start=0, seed=0, max_seq_len=1024, **settings):
     samples = CodedScenes(processor.builder, folders=[codes], tasks=tasks or {"recognition": 1.0})
     return BatchStream(
-        samples, batch_size=BATCH, seed=seed, max_seq_len=max_seq_len, pad_id=processor.text.pad_id, start=start
+        samples,
+        batch_size=BATCH,
+        seed=seed,
+        max_seq_len=max_seq_len,
+        pad_id=processor.text.pad_id,
+        start=start,
+        **settings,
     )
 
 
@@ -50,6 +58,57 @@ def test_a_stream_from_batch_k_is_the_whole_stream_without_its_first_k(processor
     whole = take(stream(processor, codes, tasks=tasks), start + 8)
     late = take(stream(processor, codes, tasks=tasks, start=start), 8)
     assert all(same(left, right) for left, right in zip(whole[start:], late, strict=True))
+
+
+@pytest.mark.parametrize("start", [0, 3, 16, 21, 25])
+def test_ranks_take_turns_in_what_one_process_takes_alone(processor, codes, start):
+    alone = take(stream(processor, codes, start=start, slots=4), 40)
+    first, second = (
+        take(stream(processor, codes, start=start, slots=4, rank=rank, num_ranks=2), 20) for rank in (0, 1)
+    )
+    for step in range(10):
+        mine, theirs = first[2 * step : 2 * step + 2], second[2 * step : 2 * step + 2]
+        expected = alone[4 * step : 4 * step + 4]
+        assert all(
+            same(left, right) for left, right in zip([mine[0], theirs[0], mine[1], theirs[1]], expected, strict=True)
+        )
+
+
+def test_a_step_of_many_slots_needs_as_many_samples(processor, codes):
+    with pytest.raises(ConfigError, match=r"90 samples, fewer than a step takes: train\.batch_size, 2, times 46"):
+        stream(processor, codes, slots=46)
+
+
+def test_an_epoch_of_several_slots_holds_no_sample_twice(processor, codes):
+    names = [name for batch in take(stream(processor, codes, slots=5), 45) for name in batch.samples]
+    assert len(names) == len(set(names)) == COUNT
+    assert all("codes" in name and ", row " in name for name in names)
+
+
+def test_packed_rows_hold_each_sequence_once_and_no_more_than_their_tokens(processor, codes):
+    samples = CodedScenes(processor.builder, folders=[codes], tasks={"recognition": 0.5, "rendering": 0.5})
+    sequences = samples.sequences(range(30), np.random.default_rng(0))
+    rows = pack(sequences, tokens=200)
+    assert all(sum(len(sequence.ids) for sequence in row) <= 200 for row in rows)
+    packed = sorted(tuple(sequence.ids) for row in rows for sequence in row)
+    assert packed == sorted(tuple(sequence.ids) for sequence in sequences)
+    batch = collate(sequences, pad_id=0, pack_tokens=200)
+    assert batch.ids.numel() < 0.7 * collate(sequences, pad_id=0).ids.numel()
+    assert batch.num_tokens == (batch.documents >= 0).sum()
+    assert torch.equal(batch.ids.flatten()[batch.positions + 1], batch.targets)
+    assert batch.weights.sum().item() == pytest.approx(sum(sequence.weights.sum() for sequence in sequences))
+
+
+def test_samples_too_long_are_listed_and_left_out_where_that_is_wanted(processor, codes):
+    lengths = [len(batch.ids[0]) for batch in take(stream(processor, codes), 45)]
+    assert max(lengths) > 64
+    batches = take(stream(processor, codes, max_seq_len=64, skip_too_long=True), 45)
+    assert max(len(batch.ids[0]) for batch in batches) <= 64
+    skipped = [name for batch in batches for name in batch.skipped]
+    kept = [name for batch in batches for name in batch.samples]
+    assert skipped and len(kept) + len(skipped) == len(set(kept) | set(skipped)) == COUNT
+    with pytest.raises(ConfigError, match=r"samples are too long, among them \S+codes0, row \d+"):
+        take(stream(processor, codes, max_seq_len=64), 45)
 
 
 def test_another_seed_is_another_order(processor, codes):
@@ -143,5 +202,34 @@ def test_folders_that_are_no_coded_set_are_refused(processor, tmp_path):
 
 
 def test_a_sequence_longer_than_the_model_is_refused(processor, codes):
-    with pytest.raises(ConfigError, match=r"tokens after padding, the model takes 32\. Choose a larger model\.size"):
+    with pytest.raises(ConfigError, match=r"after padding, the model takes 32\. Choose a larger model\.size"):
         take(stream(processor, codes, max_seq_len=32), 30)
+
+
+@pytest.mark.parametrize(
+    ("codes", "scene", "message"),
+    [
+        ([99] * 6, EMPTY, r"row 0: image code 99 is outside the 16 image codes"),
+        ([1] * 5, EMPTY, r"row 0: a picture here has 2 x 3 = 6 codes, but 5 were given"),
+        ([1] * 6, '{"format": "something"}', r"row 0: "),
+        (
+            [1] * 6,
+            json.dumps(scene_to_json(Scene(objects=(SceneObject(category="chair", location=(0.0, 0.0, 1.0)),)))),
+            r"row 0: ",
+        ),
+    ],
+    ids=["another codebook", "another grid", "no scene", "another schema"],
+)
+def test_a_row_of_another_vocabulary_is_named(processor, tmp_path, codes, scene, message):
+    Dataset.from_dict({"codes": [codes] * 2, "scene": [scene] * 2}).save_to_disk(tmp_path / "codes")
+    samples = CodedScenes(processor.builder, folders=[str(tmp_path / "codes")], tasks={"recognition": 1.0})
+    with pytest.raises(TokenError, match=message):
+        samples.sequences([0], np.random.default_rng(0))
+
+
+def test_a_damaged_set_is_refused(processor, codes, tmp_path):
+    shutil.copytree(codes, tmp_path / "half")
+    path = next((tmp_path / "half").glob("*.arrow"))
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(ConfigError, match="half is an empty or damaged set"):
+        CodedScenes(processor.builder, folders=[str(tmp_path / "half")], tasks={"recognition": 1.0})

@@ -76,3 +76,15 @@ def test_micro_batches_add_up_to_the_whole_batch():
         share = weights[row].sum() / weights.sum()
         parts += torch.autograd.grad(part * share, head)[0]
     torch.testing.assert_close(parts, whole)
+
+
+def test_rows_that_are_frozen_take_part_and_get_no_gradient():
+    hidden, head, labels, weights = problem()
+    whole = ours(hidden, head, labels, weights)
+    expected = torch.autograd.grad(whole, (hidden, head))
+    rest = head[40:].detach().requires_grad_()
+    parted = ours(hidden, rest, labels, weights, frozen=head[:40].detach(), chunk_logits=7 * VOCAB)
+    torch.testing.assert_close(parted, whole)
+    of_hidden, of_rest = torch.autograd.grad(parted, (hidden, rest))
+    torch.testing.assert_close(of_hidden, expected[0])
+    torch.testing.assert_close(of_rest, expected[1][40:])

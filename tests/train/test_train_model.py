@@ -5,7 +5,7 @@ from kyvo.errors import ConfigError
 from kyvo.models.presets import SIZES, kyvo_tiny
 from kyvo.scene.schema import grid
 from kyvo.tokenizers.vocabulary import Vocabulary, kyvo_vocabulary
-from kyvo.train.model import attention_mask, decoder
+from kyvo.train.model import attention_mask, decoder, packed_mask
 
 SMALL = Vocabulary(name="small", num_text=40, numbers=grid(-1, 1, 0.1), markers=("[A]",), num_image_codes=8)
 
@@ -61,6 +61,34 @@ def test_no_mask_is_made_where_nothing_attends_both_ways():
     mask = attention_mask(12, [(), ((2, 5),)])
     assert torch.equal(mask[0], torch.ones(12, 12).tril().bool())
     assert mask[1].sum() == mask[0].sum() + 3
+
+
+def test_sequences_that_share_a_row_see_their_own_past_and_spans_only():
+    model = tiny()
+    first, second = torch.randint(len(SMALL), (1, 9)), torch.randint(len(SMALL), (1, 7))
+    shared = torch.cat([first, second, torch.zeros(1, 4, dtype=first.dtype)], dim=1)
+    documents = torch.tensor([[0] * 9 + [1] * 7 + [-1] * 4])
+    spans = torch.full((1, 20), -1)
+    spans[0, 2:5], spans[0, 11:14] = 0, 1
+    mask = packed_mask(documents, spans)
+    alone = [model.hidden(first, mask=attention_mask(9, [((2, 5),)]))]
+    alone.append(model.hidden(second, mask=attention_mask(7, [((2, 5),)])))
+    torch.testing.assert_close(model.hidden(shared, mask=mask)[:, :16], torch.cat(alone, dim=1))
+
+
+def test_frozen_rows_of_a_head_load_from_and_into_a_whole_one():
+    torch.manual_seed(0)
+    whole = decoder(SMALL, torch.randn(8, 4), size="kyvo_tiny", smooth_numbers=True)
+    parted = decoder(
+        SMALL, whole.tok_embeddings.image.codebook, size="kyvo_tiny", smooth_numbers=True, freeze_head_text=True
+    )
+    parted.load_state_dict(whole.state_dict())
+    torch.testing.assert_close(parted.output.table(), whole.output.table(), rtol=0, atol=0)
+    assert parted.output.frozen.shape == (40, 32) and not parted.output.frozen.requires_grad
+    with torch.no_grad():
+        parted.output.weight.add_(1.0)
+    whole.load_state_dict(parted.state_dict())
+    torch.testing.assert_close(parted.output.table(), whole.output.table(), rtol=0, atol=0)
 
 
 def test_padding_on_the_right_changes_nothing():

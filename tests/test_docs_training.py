@@ -1,0 +1,63 @@
+"""The ten minutes of docs/training.md, command after command, with few pictures and steps."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import loading
+import pytest
+import torch
+from peft import PeftModel
+from torchtune._cli import tune
+from transformers import LlamaForCausalLM
+from typer.testing import CliRunner
+
+from kyvo.cli.main import app
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+SECTION = PAGE[PAGE.index("## Ten minutes on a CPU") : PAGE.index("## The bundled model, from nothing")]
+COMMANDS = [
+    shlex.split(line)
+    for line in re.search(r"^```bash\n(.*?)^```", SECTION, re.MULTILINE | re.DOTALL)[1].splitlines()
+    if line and not line.startswith("#")
+]
+SMALLER = {"--count": "8"}
+FEW = ["train.max_steps=2", "train.warmup_steps=0", "train.decay_steps=1", "train.batch_size=2", "train.eval_batches=1"]
+FEW += ["train.decode_samples=1", "train.num_threads=1", "train.model_precision=fp32"]
+
+
+def run(words, monkeypatch):
+    """A line of the page as its reader types it, in this process, on less."""
+    words = [SMALLER.get(before, word) for before, word in zip(["", *words], words, strict=False)]
+    words = [word.replace("step_000200", "step_000002") for word in words]
+    if words[0] == "kyvo":
+        done = CliRunner().invoke(app, words[1:])
+        assert done.exit_code == 0, done.output
+    elif words[0] == "python":
+        with loading.program(words[1]) as program:
+            program.main(words[2:])
+    else:
+        monkeypatch.setattr(sys, "argv", [*words, *FEW])
+        with pytest.raises(SystemExit) as ended:
+            tune.main()
+        assert not ended.value.code
+
+
+def test_the_ten_minutes_run_and_the_peft_model_is_the_merged_one(tmp_path, monkeypatch):
+    for name in ("kyvo", "configs"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    assert [words[0] for words in COMMANDS] == ["kyvo", "kyvo", "python", "python", "tune", "python", "kyvo"]
+    for words in COMMANDS:
+        run(words, monkeypatch)
+    assert (tmp_path / "out" / "report").is_dir()
+    log = Path("runs/mini_lora/train.log").read_text()
+    assert "recognition_loss" in log and "recognition_jaccard" in log
+    ids = torch.arange(0, 8000, 61)[None]
+    base = LlamaForCausalLM.from_pretrained("runs/mini_lora/base", dtype=torch.float32)
+    with torch.no_grad():
+        merged = LlamaForCausalLM.from_pretrained("runs/mini_lora/step_000002/model", dtype=torch.float32)(ids).logits
+        adapted = PeftModel.from_pretrained(base, "runs/mini_lora/step_000002/adapter").eval()(ids).logits
+    torch.testing.assert_close(adapted, merged, rtol=1e-3, atol=1e-3)
