@@ -24,9 +24,9 @@ from kyvo.generation.grammar import MAX_OBJECTS, Grammar
 from kyvo.generation.requests import Decoded, Handle, Reason, Request
 from kyvo.generation.sampling import Sampling
 from kyvo.models.fold import load_positions
+from kyvo.processor import Processor
 from kyvo.scene.scene import Scene
 from kyvo.tokenizers.pictures import read_picture
-from kyvo.processor import Processor
 from kyvo.tokenizers.sequence import MARKERS
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments, Task
 

@@ -12,10 +12,10 @@ import torch
 from transformers import AutoProcessor, BatchFeature, PretrainedConfig
 
 from kyvo.errors import TokenError
+from kyvo.processor import Processor
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.scene import Scene
 from kyvo.tokenizers.pictures import read_picture
-from kyvo.processor import Processor
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments
 
 Message = Mapping[str, Any]  # {"role": "user", "content": [{"type": "image", "image": ...}, ...]}

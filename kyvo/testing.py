@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from kyvo.api import Kyvo
+from kyvo.processor import Processor
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import Axis, Field, SceneSchema, clevr_schema
 from kyvo.tokenizers.image import ImageTokenizer
-from kyvo.processor import Processor
 from kyvo.tokenizers.sequence import SequenceBuilder
 from kyvo.tokenizers.text import SentencePieceText
 from kyvo.tokenizers.vocabulary import Vocabulary

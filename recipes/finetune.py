@@ -1,6 +1,7 @@
-"""Full training of the language model on one device, CPU or CUDA.
+"""Training of the language model: full, LoRA or QLoRA, on one device or on several.
 
     tune run kyvo/recipes/finetune --config configs/train/mini_recognition.yaml [train.max_steps=1000 ...]
+    tune run --nproc_per_node 2 kyvo/recipes/finetune --config configs/train/mini_recognition.yaml
 
 Reads coded sets (tokenizers/encode.py) and a processor folder; writes checkpoints, each with a folded model that
 `Kyvo.from_pretrained` and transformers load. `train.resume=true` goes on where the newest checkpoint stands, with the
@@ -8,10 +9,9 @@ losses an uninterrupted run would have had.
 """
 
 import itertools
-import statistics
+import logging
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -19,20 +19,48 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 from torchtune import config, training
+from torchtune.modules import TransformerSelfAttentionLayer
 from torchtune.recipe_interfaces import FTRecipeInterface
 from tqdm import tqdm
 
+from kyvo.data.configs import from_section
 from kyvo.errors import CheckpointError, ConfigError
-from kyvo.models.fold import save_llama
-from kyvo.tokenizers.processor import Processor
+from kyvo.processor import Processor
 from kyvo.train.args import TrainArgs, check_names, rate_factor
+from kyvo.train.batch import Batch
 from kyvo.train.checkpoint import load_checkpoint, save_checkpoint
-from kyvo.train.data import Batch, BatchStream, CodedScenes, load_batches
+from kyvo.train.data import BatchStream, CodedScenes, check_codes, load_batches
+from kyvo.train.distributed import Ranks, clip_gradients, gathered, num_ranks, placed_optimizer_state, shard
+from kyvo.train.evaluation import decoded_score, held_out, held_out_loss, load_folded
+from kyvo.train.failures import (
+    PATIENCE,
+    TrainingError,
+    describe_not_finite,
+    describe_out_of_memory,
+    samples_not_finite,
+)
+from kyvo.train.folding import save_folded, tables
+from kyvo.train.lora import (
+    PeftArgs,
+    add_adapters,
+    base_state,
+    fingerprint,
+    merged_state,
+    save_adapter,
+    trained_state,
+)
 from kyvo.train.loss import labelled_loss
+from kyvo.train.pace import Pace
 from kyvo.train.reading import ObjectReading
+from kyvo.train.start_files import read_start
+from kyvo.train.starting import apply_start
 
-SECTIONS = ("output_dir", "processor", "model", "data", "easy_data", "optimizer", "metric_logger", "train")
+LOG = logging.getLogger(__name__)
+SECTIONS = (
+    "output_dir", "processor", "model", "peft", "data", "easy_data", "eval_data", "optimizer", "metric_logger", "train",
+)  # fmt: skip
 
 
 class FinetuneRecipe(FTRecipeInterface):
@@ -41,112 +69,236 @@ class FinetuneRecipe(FTRecipeInterface):
     def __init__(self, cfg: DictConfig) -> None:
         check_names(cfg, SECTIONS)
         self.args = TrainArgs.from_config(OmegaConf.to_container(cfg.train, resolve=True))  # type: ignore[arg-type]
+        peft = OmegaConf.to_container(cfg.peft, resolve=True) if "peft" in cfg else {}
+        self.peft = from_section(PeftArgs, peft, prefix="peft.")  # type: ignore[arg-type]
+        if self.peft.method == "qlora" and num_ranks() > 1:
+            raise ConfigError("peft.method is qlora, whose four-bit weights are not shared among ranks; take lora.")
         self.output_dir = Path(cfg.output_dir)
-        self.device = torch.device(self.args.device)
         self.step = 0  # steps taken
+        self.skipped_steps = 0  # of them, those that were not finite
         self.seconds = 0.0  # spent in earlier runs of this folder
-        self.decay_from = self.args.max_steps - self.args.decay_steps
-        self.end = self.args.max_steps
 
     def setup(self, cfg: DictConfig) -> None:
         args = self.args
         self.started = time.monotonic()
+        self.ranks = Ranks.join(args.device)
+        self.device = self.ranks.device
         if args.num_threads is not None:
             torch.set_num_threads(args.num_threads)
-        training.set_seed(args.seed)
+        torch.manual_seed(args.seed)  # torchtune's set_seed would give each rank other weights
         self.processor = Processor.from_pretrained(cfg.processor)
-        builder = self.processor.builder
-        shape = self.processor.shape
-        self.model = config.instantiate(
-            cfg.model,
+        state = load_checkpoint(self.output_dir) if args.resume else None
+        self.model_section = cfg.model
+        self._setup_model(state)
+        self.optimizer = config.instantiate(cfg.optimizer, _decay_groups(self.model, self.reading))
+        self.parameters = [entry for group in self.optimizer.param_groups for entry in group["params"]]
+        self.peak_rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.samples = self._open(cfg.data, objects=args.reading_weight > 0)
+        self.end = args.num_steps(len(self.samples), num_ranks=self.ranks.count)
+        self.decay_steps = self.end - args.warmup_steps if args.decay == "cosine" else args.decay_steps
+        self.decay_from = self.end - self.decay_steps
+        self.easy_samples = None
+        if args.easy_steps:
+            if "easy_data" not in cfg:
+                raise ConfigError(f"train.easy_steps is {args.easy_steps}, but the config has no section easy_data.")
+            self.easy_samples = self._open(cfg.easy_data, objects=args.reading_weight > 0)
+        self._setup_evaluation(cfg)
+        if self.ranks.count > 1:
+            torch.manual_seed(args.seed + self.ranks.rank)  # of dropout
+        if state is not None:
+            self._resume(state)
+        self.metric_logger = None
+        if self.ranks.is_first:
+            self.metric_logger = config.instantiate(cfg.metric_logger)
+            self.metric_logger.log_config(cfg)
+
+    def _build_model(self) -> Any:
+        builder, shape = self.processor.builder, self.processor.shape
+        return config.instantiate(
+            self.model_section,
             builder.vocabulary,
             self.processor.image.codebook,
             None if shape is None else shape.codebook,
             image_grid=builder.image_grid,
         )
-        self.model.to(self.device, torch.bfloat16 if args.precision == "bf16" else torch.float32)
+
+    def _setup_model(self, state: dict[str, Any] | None) -> None:
+        """Fresh weights, those of the start, adapters, those of a checkpoint; then as the device wants them."""
+        args = self.args
+        self.model = self._build_model()
+        self.model.to(dtype=torch.bfloat16 if args.precision == "bf16" else torch.float32)
+        if args.start is not None and (state is None or self.peft.adapts):
+            start = Path(args.start)
+            apply_start(self.model, read_start(start, size=self.model.size), where=str(start))
+        self.base = None
+        if self.peft.adapts:
+            self.base = fingerprint(self.model)
+            add_adapters(self.model, self.peft)
+            if state is None and self.ranks.is_first:
+                self._save_folded(self.output_dir / "base", base_state(self.model.state_dict()))
+        self.reading = None
+        if args.reading_weight:
+            self.reading = ObjectReading(self.processor.schema, self.model.size.dim)
+        if state is not None:
+            self._load_weights(state)
+        self.model.to(self.device)
+        if self.reading is not None:
+            self.reading.to(self.device)
+        if args.activation_checkpointing:
+            training.set_activation_checkpointing(self.model, auto_wrap_policy={TransformerSelfAttentionLayer})
         if args.compile:
             torch._dynamo.config.recompile_limit = 64  # one for each padded length
             for layer in self.model.layers:
                 layer.compile(dynamic=False)
-        self.reading = None
-        if args.reading_weight:
-            self.reading = ObjectReading(self.processor.schema, self.model.size.dim).to(self.device)
-        self.optimizer = config.instantiate(cfg.optimizer, _decay_groups(self.model, self.reading))
-        self.peak_rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.samples = config.instantiate(cfg.data, builder, objects=args.reading_weight > 0)
-        self.easy_samples = None
-        if args.easy_steps:
-            if "easy_data" not in cfg:
-                raise ConfigError(f"train.easy_steps is {args.easy_steps}, but the config has no section easy_data.")
-            self.easy_samples = config.instantiate(cfg.easy_data, builder, objects=args.reading_weight > 0)
-        if args.resume:
-            self.load_checkpoint()
-        elif args.start is not None:
-            self.load_weights(Path(args.start))
-        self.metric_logger = config.instantiate(cfg.metric_logger)
-        self.metric_logger.log_config(cfg)
+        if self.ranks.count > 1:
+            shard(self.model, self.reading, precision=args.precision)
+
+    def _open(self, section: DictConfig, *, objects: bool = False) -> CodedScenes:
+        samples = config.instantiate(section, self.processor.builder, objects=objects)
+        shape = self.processor.shape
+        check_codes(
+            samples.folders,
+            image_sha256=self.processor.image.sha256,
+            shape_sha256=None if shape is None else shape.sha256,
+        )
+        return samples
+
+    def _setup_evaluation(self, cfg: DictConfig) -> None:
+        args = self.args
+        self.held_out = {}
+        if args.eval_every is not None:
+            if "eval_data" not in cfg:
+                raise ConfigError(f"train.eval_every is {args.eval_every}, but the config has no section eval_data.")
+            self.held_out = held_out(
+                self._open(cfg.eval_data),
+                batch_size=args.batch_size,
+                num_batches=args.eval_batches,
+                num_examples=args.decode_samples,
+                pad_id=self.processor.text.pad_id,
+                seed=args.seed,
+            )
 
     def train(self) -> None:
         args = self.args
         batches = self._batches()
-        parameters = [entry for group in self.optimizer.param_groups for entry in group["params"]]
         self.model.train()
-        bar = tqdm(total=self.end, initial=self.step, unit="step", disable=None)  # None: only on a terminal
-        pace = _Pace()
+        bar = tqdm(total=self.end, initial=self.step, unit="step", disable=None if self.ranks.is_first else True)
+        pace = Pace()
+        not_finite = 0  # steps in a row
         while self.step < self.end:
             self._fit_decay(pace)
             micro_batches = [batch.to(self.device) for batch in itertools.islice(batches, args.gradient_accumulation)]
-            total_weight = torch.stack([batch.weights.sum() for batch in micro_batches]).sum()
             factor = rate_factor(
-                self.step, warmup_steps=args.warmup_steps, decay_from=self.decay_from, decay_steps=args.decay_steps
+                self.step,
+                warmup_steps=args.warmup_steps,
+                decay_from=self.decay_from,
+                decay_steps=self.decay_steps,
+                decay=args.decay,
             )
             for group, peak in zip(self.optimizer.param_groups, self.peak_rates, strict=True):
                 group["lr"] = peak * factor
-
-            loss, reading_loss = torch.zeros(2, device=self.device)
-            for batch in micro_batches:
-                with self._autocast():
-                    halfway, hidden = self.model.halfway_and_last(batch.ids, places=batch.places, mask=batch.mask)
-                    part = labelled_loss(
-                        hidden, self.model.output.table(), batch.positions, batch.targets, batch.weights
-                    )
-                    part = part / total_weight
-                    whole = part
-                    if self.reading is not None and batch.objects is not None:
-                        read = self.reading(halfway, batch.objects) / len(micro_batches)
-                        whole = part + args.reading_weight * read
-                        reading_loss += read.detach()
-                whole.backward()
-                loss += part.detach()
-            grad_norm = torch.nn.utils.clip_grad_norm_(parameters, args.clip_grad_norm)
-            self.optimizer.step()
+            metrics = self._gradients(micro_batches)
+            finite = bool((metrics["loss"] + metrics["grad_norm"]).isfinite())
+            if finite:
+                self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
 
             self.step += 1
             bar.update()
-            pace.count(sum(batch.num_tokens for batch in micro_batches))
+            pace.count(sum(batch.num_tokens for batch in micro_batches) * self.ranks.count)
+            not_finite = 0 if finite else not_finite + 1
+            if not finite:
+                self._meet_not_finite(micro_batches, in_a_row=not_finite)
+            for batch in micro_batches:
+                if batch.skipped:
+                    LOG.warning(
+                        "%d samples are too long and left out: %s", len(batch.skipped), "; ".join(batch.skipped[:8])
+                    )
             if self.step % args.log_every == 0:
-                metrics = {
-                    "loss": loss.item(),
-                    "lr": self.optimizer.param_groups[0]["lr"],
-                    "grad_norm": grad_norm.item(),
-                    "tokens_per_second": round(pace.tokens_per_second),
-                    "minutes": round(self._elapsed() / 60, 2),
-                }
-                if self.reading is not None:
-                    metrics["reading_loss"] = reading_loss.item()
-                self.metric_logger.log_dict(metrics, step=self.step)
-                bar.set_postfix(loss=f"{metrics['loss']:.3f}")
+                self._log(metrics, pace)
+                bar.set_postfix(loss=f"{metrics['loss'].item():.3f}")
+            if args.eval_every is not None and (self.step % args.eval_every == 0 or self.step == self.end):
+                self.evaluate()
             if self.step % args.save_every == 0 or self.step == self.end:
                 self.save_checkpoint()
         bar.close()
 
+    def _gradients(self, micro_batches: list[Batch]) -> dict[str, Tensor]:
+        """The step's loss, sum(w CE) / sum(w) over all micro-batches of all ranks, its gradients, and their norm."""
+        args, ranks = self.args, self.ranks
+        total_weight = ranks.sum(torch.stack([batch.weights.sum() for batch in micro_batches]).sum())
+        loss, reading_loss = torch.zeros(2, device=self.device)
+        try:
+            for batch in micro_batches:
+                part, read = self._losses(batch)
+                part = part / total_weight
+                # Ranks' gradients are averaged, but the loss is a sum over them.
+                whole = part * ranks.count
+                if read is not None:
+                    read = read / len(micro_batches)
+                    whole = whole + args.reading_weight * read
+                    reading_loss += read.detach() / ranks.count
+                whole.backward()
+                loss += part.detach()
+        except torch.OutOfMemoryError as error:
+            peak = torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else 0
+            longest = max(batch.ids.shape[1] for batch in micro_batches)
+            message = describe_out_of_memory(
+                batch_size=args.batch_size, length=longest, peak=peak, pack_tokens=args.pack_tokens
+            )
+            raise TrainingError(message) from error
+        metrics = {"loss": ranks.sum(loss), "grad_norm": clip_gradients(self.parameters, args.clip_grad_norm)}
+        if self.reading is not None:
+            metrics["reading_loss"] = ranks.sum(reading_loss)
+        return metrics
+
+    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """sum(w CE) of a batch on its device, and the loss of reading its objects."""
+        with self._autocast():
+            halfway, hidden = self.model.halfway_and_last(batch.ids, places=batch.places, mask=batch.attention())
+            head = self.model.output
+            part = labelled_loss(
+                hidden, head.trained_rows(), batch.positions, batch.targets, batch.weights, frozen=head.frozen
+            )
+            if self.reading is None or batch.objects is None:
+                return part, None
+            return part, self.reading(halfway, batch.objects)
+
+    def _meet_not_finite(self, micro_batches: list[Batch], *, in_a_row: int) -> None:
+        """Says which samples did it, and stops unless such steps are to be skipped."""
+        found = [name for batch in micro_batches for name in batch.samples]
+        if self.ranks.count == 1:
+            searched = (
+                samples_not_finite(batch, lambda alone: self._losses(alone)[0], self.parameters)
+                for batch in micro_batches
+            )
+            found = list(itertools.chain.from_iterable(searched))
+        names = list(itertools.chain.from_iterable(self.ranks.collect(found)))
+        message = describe_not_finite(self.step, names)
+        self.skipped_steps += 1
+        if self.args.on_nan == "stop" or in_a_row >= PATIENCE:
+            raise TrainingError(message)
+        LOG.warning("skipped %s", message)
+
+    def _log(self, metrics: dict[str, Tensor], pace: Pace) -> None:
+        if self.metric_logger is None:
+            return
+        values = {
+            "loss": metrics["loss"].item(),
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "grad_norm": metrics["grad_norm"].item(),
+            "tokens_per_second": round(pace.tokens_per_second),
+            "minutes": round(self._elapsed() / 60, 2),
+        }
+        if self.reading is not None:
+            values["reading_loss"] = metrics["reading_loss"].item()
+        if self.skipped_steps:
+            values["skipped_steps"] = self.skipped_steps
+        self.metric_logger.log_dict(values, step=self.step)
+
     def _batches(self) -> Iterator[Batch]:
-        """Micro-batches from the current step on: those of the easy data first, then the data's."""
-        args = self.args
-        num_easy = args.easy_steps * args.gradient_accumulation
-        done = self.step * args.gradient_accumulation
+        """This rank's micro-batches from the current step on: those of the easy data first, then the data's."""
+        args, ranks = self.args, self.ranks
 
         def stream(samples: CodedScenes, start: int) -> Iterator[Batch]:
             batches = BatchStream(
@@ -156,90 +308,155 @@ class FinetuneRecipe(FTRecipeInterface):
                 max_seq_len=self.model.max_seq_len,
                 pad_id=self.processor.text.pad_id,
                 start=start,
+                slots=args.gradient_accumulation * ranks.count,
+                rank=ranks.rank,
+                num_ranks=ranks.count,
+                pack_tokens=args.pack_tokens,
+                skip_too_long=args.too_long == "skip",
             )
             return load_batches(batches, prefetch=args.prefetch)
 
-        if self.easy_samples is not None and done < num_easy:
-            yield from itertools.islice(stream(self.easy_samples, done), num_easy - done)
-        yield from stream(self.samples, max(0, done - num_easy))
+        if self.easy_samples is not None and self.step < args.easy_steps:
+            num_easy = (args.easy_steps - self.step) * args.gradient_accumulation
+            yield from itertools.islice(stream(self.easy_samples, self.step), num_easy)
+        yield from stream(self.samples, max(0, self.step - args.easy_steps))
+
+    def evaluate(self) -> None:
+        """Logs each task's loss on the held-out samples, and the scores of the decoded ones."""
+        self.model.eval()
+        values: dict[str, float] = {}
+        for task, samples in self.held_out.items():
+            mine = samples.batches[self.ranks.rank :: self.ranks.count]
+            # Ranks run a sharded model together: those with a batch less run their first again, and do not count it.
+            missing = -(-len(samples.batches) // self.ranks.count) - len(mine)
+            held_out_loss(samples.batches[:missing], lambda batch: self._losses(batch)[0], device=self.device)
+            loss, weight = held_out_loss(mine, lambda batch: self._losses(batch)[0], device=self.device)
+            values[f"{task}_loss"] = (self.ranks.sum(loss) / self.ranks.sum(weight)).item()
+        if self.args.decode_samples:
+            state = merged_state(gathered(self.model.state_dict()), scale=self.peft.scale)
+            if self.ranks.is_first:
+                kyvo = load_folded(
+                    state,
+                    **tables(state, self._build_model),
+                    size=self.model.size,
+                    processor=self.processor,
+                    device=self.device,
+                )
+                for task, samples in self.held_out.items():
+                    scores = decoded_score(kyvo, task, samples.examples)
+                    values |= {f"{task}_{name}": value for name, value in scores.items()}
+            self.ranks.wait()
+        if self.metric_logger is not None:
+            self.metric_logger.log_dict(values, step=self.step)
+        self.model.train()
 
     def save_checkpoint(self) -> None:
-        """Everything `load_checkpoint` needs, and the folded model."""
+        """Everything a resume needs, and the folded model. The first rank writes what all gather."""
+        trained = trained_state(self.model) if self.peft.adapts else self.model.state_dict()
         state = {
-            "model": self.model.state_dict(),
+            "model": trained,
             "reading": None if self.reading is None else self.reading.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self._elapsed(),
             "decay_from": self.decay_from if self.step > self.decay_from else None,
             "random_state": torch.get_rng_state(),
+            "random_states": self.ranks.collect(torch.get_rng_state()),
+            "skipped_steps": self.skipped_steps,
+            "peft": vars(self.peft) if self.peft.adapts else None,
+            "base": self.base,
             "data": self._data_facts(),
         }
-        save_checkpoint(self.output_dir, step=self.step, state=state, write_model=self.write_model, keep=self.args.keep)
+        state = gathered(state)
+        whole = gathered(self.model.state_dict()) if self.peft.adapts else state["model"]
 
-    def write_model(self, folder: Path) -> None:
-        """The folded model, with the processor's files beside it."""
-        text = self.processor.text
-        with torch.no_grad():
-            table, head = self.model.tok_embeddings.table(), self.model.output.table()
-            positions = None if self.model.image_positions is None else self.model.image_positions.table()
-        save_llama(
-            folder,
-            self.model.state_dict(),
-            table=table,
-            head=head,
-            positions=positions,
-            size=self.model.size,
-            bos_id=text.bos_id,
-            eos_id=text.eos_id,
-            pad_id=text.pad_id,
-        )
-        self.processor.save(folder)
+        def write_model(folder: Path) -> None:
+            self._save_folded(folder, merged_state(whole, scale=self.peft.scale))
+            if self.peft.adapts:
+                plain = tables(whole, self._build_model)
+                save_adapter(
+                    folder.with_name("adapter"),
+                    whole,
+                    table=plain["table"],
+                    head=plain["head"],
+                    size=self.model.size,
+                    args=self.peft,
+                    base=(self.output_dir / "base").absolute(),
+                    dtype=self._model_dtype(),
+                )
+                self.processor.save(folder.with_name("adapter"))
 
-    def load_weights(self, other: Path) -> None:
-        """Takes the newest weights of another run. Raises CheckpointError when they are of another model."""
-        state = load_checkpoint(other)
+        if self.ranks.is_first:
+            save_checkpoint(
+                self.output_dir, step=self.step, state=state, write_model=write_model, keep_last=self.args.keep_last
+            )
+        self.ranks.wait()
+
+    def _save_folded(self, folder: Path, state: dict[str, Tensor]) -> None:
+        save_folded(folder, state, self._build_model, self.processor, size=self.model.size, dtype=self._model_dtype())
+
+    def _model_dtype(self) -> torch.dtype:
+        return torch.bfloat16 if self.args.model_precision == "bf16" else torch.float32
+
+    def _load_weights(self, state: dict[str, Any]) -> None:
+        """Raises CheckpointError where the checkpoint is of another training."""
+        if (state.get("peft") or None) != (vars(self.peft) if self.peft.adapts else None):
+            raise CheckpointError(
+                f"{self.output_dir} was trained with peft {state.get('peft')}, this run has {vars(self.peft)}. "
+                "Take the same settings, or another output_dir."
+            )
+        if state.get("base") != self.base:
+            raise CheckpointError(
+                f"{self.output_dir} has adapters of other base weights. Set train.start and train.seed as they were."
+            )
         try:
-            self.model.load_state_dict(state["model"])
+            found = self.model.load_state_dict(state["model"], strict=not self.peft.adapts)
             if self.reading is not None and state["reading"] is not None:
                 self.reading.load_state_dict(state["reading"])
         except RuntimeError as error:
-            raise CheckpointError(f"train.start is {other}, whose weights are of another model: {error}") from error
+            raise CheckpointError(f"{self.output_dir} has weights of another model: {error}") from error
+        missing = set(found.missing_keys) & set(trained_state(self.model))
+        if missing or found.unexpected_keys:
+            raise CheckpointError(
+                f"{self.output_dir} has weights of another model: {sorted(missing | set(found.unexpected_keys))[:8]}."
+            )
 
-    def load_checkpoint(self) -> None:
-        """Puts the run where its newest checkpoint stands.
+    def _resume(self, state: dict[str, Any]) -> None:
+        """Puts the run where its checkpoint stands.
 
         Raises:
-            CheckpointError: there is none, or its batches were other ones, so that its position means nothing here.
+            CheckpointError: its batches were other ones, so that its position means nothing here.
         """
-        state = load_checkpoint(self.output_dir)
-        if state["data"] != self._data_facts():
+        then = {"pack_tokens": None, **state["data"]}  # older runs could not pack
+        if then != self._data_facts():
             raise CheckpointError(
-                f"{self.output_dir} was trained with {state['data']}, this run has {self._data_facts()}. "
+                f"{self.output_dir} was trained with {then}, this run has {self._data_facts()}. "
                 "Take the same settings, or another output_dir."
             )
-        self.model.load_state_dict(state["model"])
-        if self.reading is not None:
-            self.reading.load_state_dict(state["reading"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(placed_optimizer_state(state["optimizer"], self.optimizer))
         self.step, self.seconds = state["step"], state["seconds"]
+        self.skipped_steps = state.get("skipped_steps", 0)
         if state["decay_from"] is not None:  # the decay has begun: it goes on from there
             self.decay_from = state["decay_from"]
-            self.end = min(self.end, self.decay_from + self.args.decay_steps)
-        torch.set_rng_state(state["random_state"])
+            self.end = min(self.end, self.decay_from + self.decay_steps)
+        random_states = state.get("random_states", [state["random_state"]])
+        torch.set_rng_state(random_states[self.ranks.rank % len(random_states)])
 
     def cleanup(self) -> None:
-        self.metric_logger.close()
+        if self.metric_logger is not None:
+            self.metric_logger.close()
+        self.ranks.leave()
 
-    def _data_facts(self) -> dict[str, int]:
+    def _data_facts(self) -> dict[str, Any]:
         args = self.args
         return {
             "samples": len(self.samples),
             "easy_steps": args.easy_steps,
             "batch_size": args.batch_size,
-            "gradient_accumulation": args.gradient_accumulation,
+            "gradient_accumulation": args.gradient_accumulation * self.ranks.count,  # micro-batches a step
             "seed": args.seed,
             "reads": self.reading is not None,
+            "pack_tokens": args.pack_tokens,
         }
 
     def _autocast(self) -> Any:
@@ -251,41 +468,15 @@ class FinetuneRecipe(FTRecipeInterface):
         """Seconds since the first run of this output folder began."""
         return self.seconds + time.monotonic() - self.started
 
-    def _fit_decay(self, pace: "_Pace") -> None:
+    def _fit_decay(self, pace: Pace) -> None:
         """Begins the decay as soon as what is left of `max_minutes` is just enough for it."""
         args = self.args
         if args.max_minutes is None or self.step >= self.decay_from:
             return
-        if args.max_minutes * 60 - self._elapsed() <= args.decay_steps * pace.seconds_per_step:
+        late = args.max_minutes * 60 - self._elapsed() <= self.decay_steps * pace.seconds_per_step
+        if self.ranks.sum(torch.tensor(float(late), device=self.device)) > 0:  # ranks' clocks differ
             self.decay_from = self.step
-            self.end = self.step + max(1, args.decay_steps)
-
-
-WINDOW = 100  # steps; where harder data begins, some 30 of them compile for lengths not seen before
-
-
-class _Pace:
-    """How fast the newest steps went. Medians over a full window, so that compiling and saving do not count."""
-
-    def __init__(self) -> None:
-        self.last = time.monotonic()
-        self.seconds: deque[float] = deque(maxlen=WINDOW)
-        self.rates: deque[float] = deque(maxlen=WINDOW)
-
-    def count(self, num_tokens: int) -> None:
-        now = time.monotonic()
-        self.seconds.append(now - self.last)
-        self.rates.append(num_tokens / (now - self.last))
-        self.last = now
-
-    @property
-    def seconds_per_step(self) -> float:
-        """0 until the window is full: the first steps compile, and would say that no time is left."""
-        return statistics.median(self.seconds) if len(self.seconds) == self.seconds.maxlen else 0.0
-
-    @property
-    def tokens_per_second(self) -> float:
-        return statistics.median(self.rates) if self.rates else 0.0
+            self.end = self.step + max(1, self.decay_steps)
 
 
 def _decay_groups(model: torch.nn.Module, reading: torch.nn.Module | None) -> list[dict[str, Any]]:

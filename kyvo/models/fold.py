@@ -126,7 +126,7 @@ def llama_config(*, size: DecoderSize, vocab_size: int, bos_id: int, eos_id: int
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
-        "processor_class": "KyvoProcessor",  # of `kyvo.tokenizers.auto`; read by AutoProcessor alone
+        "processor_class": "KyvoProcessor",  # of `kyvo.auto`; read by AutoProcessor alone
         "vocab_size": vocab_size,
         "hidden_size": size.dim,
         "intermediate_size": size.ffn_dim,

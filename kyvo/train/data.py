@@ -1,51 +1,32 @@
-"""From coded sets to batches: which sample comes when, in which task, and the tensors a step takes.
+"""From coded sets to batches: which sample comes when, and in which task.
 
-The order is a pure function of the seed and the batch number, so a run resumes anywhere by counting. Lengths are
-known only after building, so a window of batches is built together, sorted by length and cut: batches hold sequences
-of like length, and windows stay small beside the set.
+The order is a pure function of the seed and the step, so a run resumes anywhere by counting. Lengths are
+known only after building, so a window of batches is built together and parted: batches hold sequences of like length,
+or, where sequences share rows (packing), as many tokens each. Windows stay small beside the set.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from datasets import load_from_disk
-from torch import Tensor
+from pyarrow import ArrowInvalid
 from torch.utils.data import DataLoader, IterableDataset
 
-from kyvo.errors import ConfigError
+from kyvo.errors import ConfigError, KyvoError, TokenError
 from kyvo.scene.files import scene_from_json
-from kyvo.tokenizers.sequence import IGNORE, SequenceBuilder
 from kyvo.tokenizers.sequence import Sequence as TokenSequence
+from kyvo.tokenizers.sequence import SequenceBuilder
 from kyvo.tokenizers.tasks import TASKS, Segments
-from kyvo.train.model import attention_mask
-from kyvo.train.reading import ObjectTargets, object_rows, object_targets
+from kyvo.train.batch import MULTIPLE, Batch, collate, even_groups, padded
+from kyvo.train.reading import object_rows
 
 WINDOW = 16  # batches built and sorted together
-MULTIPLE = 32  # lengths are padded to it: few shapes, so few compilations
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """One micro-batch. Labels are given by the positions whose hidden states predict them."""
-
-    ids: Tensor  # [B, S] int64
-    positions: Tensor  # [N] int64, flat into B x S
-    targets: Tensor  # [N] int64
-    weights: Tensor  # [N] float32
-    places: Tensor  # [B, S] int64, of image codes in their pictures; -1 elsewhere
-    mask: Tensor | None  # [B, S, S] bool, only where spans attend both ways
-    num_tokens: int  # without padding
-    objects: ObjectTargets | None = None  # where the samples say what their pictures hold
-
-    def to(self, device: torch.device) -> "Batch":
-        moved = {
-            name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor | ObjectTargets)
-        }
-        return replace(self, **moved)
 
 
 COLUMNS = {  # task -> the column of each input, and of each output; in `questions` one of a row's questions is taken
@@ -62,6 +43,17 @@ COLUMNS = {  # task -> the column of each input, and of each output; in `questio
 }
 
 
+@runtime_checkable
+class Samples(Protocol):
+    """What batches are made of: sequences by their number, and where each comes from."""
+
+    def __len__(self) -> int: ...
+
+    def sequences(self, indices: Sequence[int], rng: np.random.Generator) -> list[TokenSequence]: ...
+
+    def describe(self, index: int) -> str: ...
+
+
 class CodedScenes:
     """Coded sets as samples of a mixture of tasks.
 
@@ -69,7 +61,12 @@ class CodedScenes:
     """
 
     def __init__(
-        self, builder: SequenceBuilder, *, folders: list[str], tasks: Mapping[str, float], objects: bool = False
+        self,
+        builder: SequenceBuilder,
+        *,
+        folders: list[str],
+        tasks: Mapping[str, float],
+        objects: bool = False,
     ) -> None:
         """Raises ConfigError for an unknown task, a folder that is no such set, and one that serves no task.
 
@@ -84,6 +81,7 @@ class CodedScenes:
         for name in tasks:
             if name not in COLUMNS:
                 raise ConfigError(f"data.tasks has {name!r}; known tasks are {', '.join(COLUMNS)}.")
+        self.folders = list(folders)
         self.sets = [_open(folder) for folder in folders]
         self.ends = np.cumsum([len(rows) for rows in self.sets])
         self.tasks: list[list[str]] = []
@@ -109,9 +107,10 @@ class CodedScenes:
             self._sequence(index, *draws) for index, draws in zip(indices, rng.random((len(indices), 2)), strict=True)
         ]
 
-    def _sequence(self, index: int, which_task: float, which_question: float) -> TokenSequence:
-        number = int(np.searchsorted(self.ends, index, side="right"))
-        row = self.sets[number][int(index - self.ends[number])]  # counted from the set's end
+    def segments(self, index: int, which_task: float, which_question: float) -> tuple[str, Segments, Segments]:
+        """A sample as its task, what goes in and what is to come out. The two draws are in [0, 1)."""
+        number, place = self._find(index)
+        row = self.sets[number][place]
         task = self.tasks[number][int(np.searchsorted(self.limits[number], which_task, side="right"))]
         if row.get("questions"):
             question = row["questions"][int(which_question * len(row["questions"]))]
@@ -120,13 +119,52 @@ class CodedScenes:
             Segments(**{segment: _content(segment, row[column]) for segment, column in side.items()})
             for side in COLUMNS[task]
         )
-        # Ground truth may lie a rounding outside the outermost bins.
-        sequence = self.builder.build(TASKS[task], given, wanted, clamp=True)
+        return task, given, wanted
+
+    def only(self, task: str) -> "CodedScenes":
+        """The sets that serve a task, for that task alone."""
+        folders = [folder for folder, served in zip(self.folders, self.tasks, strict=True) if task in served]
+        return CodedScenes(self.builder, folders=folders, tasks={task: 1.0}, objects=False)
+
+    def describe(self, index: int) -> str:
+        """Where a sample stands: its folder and row."""
+        number, place = self._find(index)
+        return f"{self.folders[number]}, row {place}"
+
+    def _find(self, index: int) -> tuple[int, int]:
+        number = int(np.searchsorted(self.ends, index, side="right"))
+        return number, int(index - self.ends[number]) + len(self.sets[number])
+
+    def _sequence(self, index: int, which_task: float, which_question: float) -> TokenSequence:
+        try:
+            task, given, wanted = self.segments(index, which_task, which_question)
+            # Ground truth may lie a rounding outside the outermost bins.
+            sequence = self.builder.build(TASKS[task], given, wanted, clamp=True)
+        except KyvoError as error:
+            raise TokenError(f"{self.describe(index)}: {error}") from error
         scene = given.scene or wanted.scene
         if not self.objects or given.image is None or scene is None or scene.camera is None:
             return sequence
         rows, columns = self.builder.image_grid
-        return replace(sequence, objects=object_rows(scene, self.builder.scenes.schema, rows=rows, columns=columns))
+        return replace(
+            sequence,
+            objects=object_rows(scene, self.builder.scenes.schema, rows=rows, columns=columns),
+        )
+
+
+def check_codes(folders: Sequence[str], *, image_sha256: str, shape_sha256: str | None = None) -> None:
+    """Raises ConfigError for a set whose codes are another tokenizer's; a set without a card says nothing of it."""
+    for folder in folders:
+        path = Path(folder) / "card.json"
+        card = json.loads(path.read_text()) if path.is_file() else {}
+        for kind, ours in (("image", image_sha256), ("shape", shape_sha256)):
+            theirs = (card.get(f"{kind}_tokenizer") or {}).get("sha256")
+            if theirs is not None and ours is not None and theirs != ours:
+                raise ConfigError(
+                    f"{folder} was coded with the {kind} tokenizer {theirs[:12]}..., the processor has {ours[:12]}...; "
+                    "their codes mean different things. Code the set again with tokenizers/encode.py, or name the "
+                    "processor of that tokenizer."
+                )
 
 
 def _needed(task: str) -> set[str]:
@@ -146,81 +184,130 @@ def _open(folder: str) -> Any:
         raise ConfigError(
             f"data.folders has {folder}, which is no Arrow set. tokenizers/encode.py makes one."
         ) from error
+    except (
+        IndexError,
+        ArrowInvalid,
+    ) as error:  # datasets' answer to a set of no files, pyarrow's to half a file
+        raise ConfigError(
+            f"{folder} is an empty or damaged set. Leave it out of data.folders, or make it anew."
+        ) from error
     known = set.union(*map(_needed, COLUMNS))
     return rows.select_columns([name for name in rows.column_names if name in known])
 
 
 class BatchStream(IterableDataset):
-    """Endless batches from batch number `start` on."""
+    """Endless micro-batches from step `start` on.
+
+    A step takes `slots` micro-batches, and each slot has windows of its own, so that a rank builds no more than it
+    takes: ranks share the slots, and what a slot holds does not depend on how many they are.
+    """
 
     def __init__(
-        self, samples: CodedScenes, *, batch_size: int, seed: int, max_seq_len: int, pad_id: int, start: int = 0
+        self,
+        samples: Samples,
+        *,
+        batch_size: int,
+        seed: int,
+        max_seq_len: int,
+        pad_id: int,
+        start: int = 0,
+        slots: int = 1,
+        rank: int = 0,
+        num_ranks: int = 1,
+        pack_tokens: int | None = None,
+        skip_too_long: bool = False,
     ) -> None:
-        if len(samples) < batch_size:
-            raise ConfigError(f"the data has {len(samples)} samples, fewer than train.batch_size, {batch_size}.")
+        """Raises ConfigError where the set cannot fill a step, or a packed row would not fit the model.
+
+        Args:
+            samples: the set.
+            batch_size: samples in a micro-batch.
+            seed: of the order.
+            max_seq_len: tokens the model takes.
+            pad_id: of the text tokenizer.
+            start: the first step.
+            slots: micro-batches in a step, of all ranks together.
+            rank: of `num_ranks`; takes the slots rank, rank + num_ranks, ...
+            num_ranks: that share the slots.
+            pack_tokens: sequences share rows of at most so many tokens; None: a row each.
+            skip_too_long: leave out what the model does not take, instead of an error.
+        """
+        if len(samples) < batch_size * slots:
+            raise ConfigError(
+                f"the data has {len(samples)} samples, fewer than a step takes: train.batch_size, {batch_size}, times "
+                f"{slots} of accumulation and ranks."
+            )
+        if pack_tokens is not None and not MULTIPLE <= pack_tokens <= max_seq_len:
+            raise ConfigError(
+                f"train.pack_tokens is {pack_tokens}; it can be from {MULTIPLE} to what the model takes, {max_seq_len}."
+            )
         self.samples = samples
         self.batch_size = batch_size
         self.seed = seed
-        self.max_seq_len = max_seq_len
+        self.limit = max_seq_len if pack_tokens is None else pack_tokens
         self.pad_id = pad_id
         self.start = start
+        self.slots = slots
+        self.mine = range(rank, slots, num_ranks)
+        self.packs = pack_tokens is not None
+        self.skip_too_long = skip_too_long
 
     def __iter__(self) -> Iterator[Batch]:
-        per_epoch = len(self.samples) // self.batch_size
-        number = self.start
+        per_epoch = len(self.samples) // (self.batch_size * self.slots)  # steps
+        epoch, place = divmod(self.start, per_epoch)
         while True:
-            epoch, place = divmod(number, per_epoch)
             order = np.random.default_rng([self.seed, epoch]).permutation(len(self.samples))
-            for first in range(place - place % WINDOW, per_epoch, WINDOW):
-                stop = min(first + WINDOW, per_epoch)
-                chosen = order[first * self.batch_size : stop * self.batch_size]
-                batches = self._window(chosen, np.random.default_rng([self.seed, epoch, first]))
-                yield from (self._collate(batch) for batch in batches[max(0, place - first) :])
-            number = (epoch + 1) * per_epoch
+            while place < per_epoch:
+                first = place - place % WINDOW
+                count = min(WINDOW, per_epoch - first)
+                windows = [self._window(order, first, count, slot, epoch) for slot in self.mine]
+                for step in range(place - first, count):
+                    for parts, skipped in windows:
+                        # Those left out are said once, with the window's first batch.
+                        yield self._collate(parts[step], skipped if step == 0 else ())
+                place = first + count
+            epoch, place = epoch + 1, 0
 
-    def _window(self, indices: np.ndarray, rng: np.random.Generator) -> list[list[TokenSequence]]:
-        sequences = sorted(self.samples.sequences(indices.tolist(), rng), key=lambda sequence: len(sequence.ids))
-        batches = [sequences[at : at + self.batch_size] for at in range(0, len(sequences), self.batch_size)]
-        return [batches[index] for index in rng.permutation(len(batches))]
-
-    def _collate(self, sequences: list[TokenSequence]) -> Batch:
-        batch = collate(sequences, pad_id=self.pad_id)
-        if batch.ids.shape[1] > self.max_seq_len:
+    def _window(
+        self, order: np.ndarray, first: int, count: int, slot: int, epoch: int
+    ) -> tuple[list[list[tuple[int, TokenSequence]]], tuple[int, ...]]:
+        """A slot's samples of `count` steps from `first` on, as micro-batches, and those that are too long."""
+        number = first * self.slots + slot * count  # of its first micro-batch in the epoch
+        rng = np.random.default_rng([self.seed, epoch, number])
+        indices = order[number * self.batch_size : (number + count) * self.batch_size].tolist()
+        built = list(zip(indices, self.samples.sequences(indices, rng), strict=True))
+        fits = [pair for pair in built if padded(len(pair[1].ids)) <= self.limit]
+        skipped = tuple(index for index, sequence in built if padded(len(sequence.ids)) > self.limit)
+        if (skipped and not self.skip_too_long) or len(fits) < count:
+            longest = max(len(sequence.ids) for _, sequence in built)
             raise ConfigError(
-                f"a sequence has {batch.ids.shape[1]} tokens after padding, the model takes {self.max_seq_len}. "
-                "Choose a larger model.size, or leave such samples out of the data."
+                f"{len(skipped)} of {len(built)} samples are too long, among them {self.samples.describe(skipped[0])}: "
+                f"the longest has {padded(longest)} tokens after padding, the model takes {self.limit}. Choose a "
+                "larger model.size or train.pack_tokens, or set train.too_long=skip."
             )
-        return batch
+        lengths = [len(sequence.ids) for _, sequence in fits]
+        if self.packs:
+            groups = even_groups(fits, lengths, count)
+        else:
+            fits.sort(key=lambda pair: len(pair[1].ids))
+            cuts = np.linspace(0, len(fits), count + 1).astype(int)
+            groups = [fits[start:stop] for start, stop in pairwise(cuts)]
+        return [groups[index] for index in rng.permutation(count)], skipped
 
-
-def collate(sequences: Sequence[TokenSequence], *, pad_id: int, multiple: int = MULTIPLE) -> Batch:
-    """Pads on the right; with causal attention no mask is needed, as nothing that has a label looks there."""
-    length = -(-max(len(sequence.ids) for sequence in sequences) // multiple) * multiple
-    ids = np.full((len(sequences), length), pad_id, dtype=np.int64)
-    labels = np.full((len(sequences), length), IGNORE, dtype=np.int64)
-    weights = np.zeros((len(sequences), length), dtype=np.float32)
-    places = np.full((len(sequences), length), -1, dtype=np.int64)
-    for row, sequence in enumerate(sequences):
-        ids[row, : len(sequence.ids)] = sequence.ids
-        labels[row, : len(sequence.ids)] = sequence.labels
-        weights[row, : len(sequence.ids)] = sequence.weights
-        places[row, : len(sequence.ids)] = sequence.places
-    labels[:, 0] = IGNORE  # nothing stands before it
-    labelled = np.flatnonzero(labels.reshape(-1) != IGNORE)
-    return Batch(
-        ids=torch.from_numpy(ids),
-        positions=torch.from_numpy(labelled - 1),
-        targets=torch.from_numpy(labels.reshape(-1)[labelled]),
-        weights=torch.from_numpy(weights.reshape(-1)[labelled]),
-        places=torch.from_numpy(places),
-        mask=attention_mask(length, [sequence.spans for sequence in sequences]),
-        num_tokens=sum(len(sequence.ids) for sequence in sequences),
-        objects=object_targets(np.where(labels == IGNORE, places, -1), [sequence.objects for sequence in sequences]),
-    )
+    def _collate(self, part: list[tuple[int, TokenSequence]], skipped: tuple[int, ...]) -> Batch:
+        limit = self.limit if self.packs else None
+        batch = collate([sequence for _, sequence in part], pad_id=self.pad_id, pack_tokens=limit)
+        described = map(self.samples.describe, (index for index, _ in part))
+        return replace(batch, samples=tuple(described), skipped=tuple(map(self.samples.describe, skipped)))
 
 
 def load_batches(stream: BatchStream, *, prefetch: bool) -> Iterator[Batch]:
     """The stream, built in this process or ahead of time in one other; the order is the same."""
-    return iter(
-        DataLoader(stream, batch_size=None, num_workers=int(prefetch), prefetch_factor=32 if prefetch else None)
+    loader = DataLoader(
+        stream,
+        batch_size=None,
+        num_workers=int(prefetch),
+        prefetch_factor=32 if prefetch else None,
+        generator=torch.Generator(),  # else it draws from the global one, and dropout differs after a resume
     )
+    return iter(loader)

@@ -20,34 +20,41 @@ def labelled_loss(
     targets: Int[Tensor, " labels"],
     weights: Float[Tensor, " labels"],
     *,
+    frozen: Float[Tensor, "first dim"] | None = None,
     chunk_logits: int = CHUNK_LOGITS,
 ) -> Float[Tensor, ""]:
     """sum(w CE) over the labelled tokens, in fp32; divide by the step's sum(w).
 
     Args:
         hidden: normalised states before the head.
-        head: its weight.
+        head: its weight, or the rows of it after the frozen ones.
         positions: flat indices into batch x seq of the states that predict a label, that is one before it.
         targets: the labels.
         weights: of each label; 0 for padding.
+        frozen: the head's first rows, where these get no gradient.
         chunk_logits: most logits that exist at a time.
     """
     picked = hidden.flatten(0, 1).index_select(0, positions)
-    chunk = max(1, chunk_logits // head.shape[0])
+    num_rows = len(head) + (0 if frozen is None else len(frozen))
+    chunk = max(1, chunk_logits // num_rows)
     # What autocast would multiply in; backward runs outside it, so the choice is made here.
     dtype = (
         torch.get_autocast_dtype(hidden.device.type) if torch.is_autocast_enabled(hidden.device.type) else picked.dtype
     )
-    return _HeadLoss.apply(picked.to(dtype), head, targets, weights, chunk)  # type: ignore[no-any-return]
+    return _HeadLoss.apply(picked.to(dtype), head, frozen, targets, weights, chunk)  # type: ignore[no-any-return]
 
 
 class _HeadLoss(torch.autograd.Function):
     """Forward computes the gradients too; backward scales them by the incoming one."""
 
     @staticmethod
-    def forward(ctx, hidden, head, targets, weights, chunk):  # type: ignore[no-untyped-def]
+    def forward(ctx, hidden, head, frozen, targets, weights, chunk):  # type: ignore[no-untyped-def]
         wants_hidden, wants_head = ctx.needs_input_grad[:2]
         matrix = head.to(hidden.dtype)
+        num_frozen = 0
+        if frozen is not None:
+            num_frozen = len(frozen)
+            matrix = torch.cat([frozen.to(hidden.dtype), matrix])
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         grad_hidden = torch.empty_like(hidden) if wants_hidden else None
         grad_head = torch.zeros_like(head, dtype=torch.float32) if wants_head else None
@@ -65,17 +72,19 @@ class _HeadLoss(torch.autograd.Function):
             if grad_hidden is not None:
                 grad_hidden[part] = grad @ matrix
             if grad_head is not None:
-                grad_head += grad.T @ hidden[part]
-        ctx.save_for_backward(grad_hidden, grad_head)
+                grad_head += grad[:, num_frozen:].T @ hidden[part]
+        ctx.grads = grad_hidden, grad_head
         ctx.head_dtype = head.dtype
         return total
 
     @staticmethod
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
-        grad_hidden, grad_head = ctx.saved_tensors
+        grad_hidden, grad_head = ctx.grads
+        del ctx.grads  # scaled in place: the head's is as large as the head, and backward runs once
         return (
-            None if grad_hidden is None else grad_hidden * grad.to(grad_hidden.dtype),
-            None if grad_head is None else (grad_head * grad).to(ctx.head_dtype),
+            None if grad_hidden is None else grad_hidden.mul_(grad.to(grad_hidden.dtype)),
+            None if grad_head is None else grad_head.mul_(grad).to(ctx.head_dtype),
+            None,
             None,
             None,
             None,

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 from torchtune.models.llama3_1 import Llama3ScaledRoPE
 from torchtune.modules import (
     FeedForward,
@@ -25,6 +26,8 @@ from kyvo.models.embedding import CompositeEmbedding, ImagePositions, Numbers, c
 from kyvo.models.presets import SIZES, DecoderSize
 from kyvo.tokenizers.vocabulary import Vocabulary
 
+AttentionMask = Bool[Tensor, "batch seq seq"] | BlockMask | None
+
 
 class KyvoDecoder(TransformerDecoder):
     """torchtune's decoder, which also stops short of the head: the loss needs it at few positions only."""
@@ -39,7 +42,7 @@ class KyvoDecoder(TransformerDecoder):
         ids: Int[Tensor, "batch seq"],
         *,
         places: Int[Tensor, "batch seq"] | None = None,
-        mask: Bool[Tensor, "batch seq seq"] | None = None,
+        mask: AttentionMask = None,
     ) -> Float[Tensor, "batch seq dim"]:
         """Normalised states before the head. Attention is causal without a mask.
 
@@ -52,7 +55,7 @@ class KyvoDecoder(TransformerDecoder):
         ids: Int[Tensor, "batch seq"],
         *,
         places: Int[Tensor, "batch seq"] | None = None,
-        mask: Bool[Tensor, "batch seq seq"] | None = None,
+        mask: AttentionMask = None,
     ) -> tuple[Float[Tensor, "batch seq dim"], Float[Tensor, "batch seq dim"]]:
         """`hidden`, and before it the states after half of the layers, as they are."""
         states = self.tok_embeddings(ids)
@@ -75,12 +78,16 @@ class OutputHead(nn.Linear):
 
     With rows of their own only, each of 121 numbers has to be seen many times before it is ever predicted; what the
     map learns from one number holds for its neighbours too. As an embedding numbers are hybrid in the same way.
+
+    Its first rows, the text's, may be frozen. They are then a parameter of their own, so that neither gradients nor
+    an optimizer's state exist for them; weights of either form load into the other.
     """
 
-    def __init__(self, dim: int, num_rows: int, *, first_number: int, num_numbers: int) -> None:
+    def __init__(self, dim: int, num_rows: int, *, first_number: int, num_numbers: int, num_frozen: int = 0) -> None:
         """`num_numbers` rows from `first_number` on get the smooth part; 0 of them make it a plain linear head."""
-        super().__init__(dim, num_rows, bias=False)
-        self.first_number = first_number
+        super().__init__(dim, num_rows - num_frozen, bias=False)
+        self.frozen = nn.Parameter(torch.zeros(num_frozen, dim), requires_grad=False) if num_frozen else None
+        self.first_number = first_number - num_frozen  # in `weight`
         self.num_numbers = num_numbers
         self.number_map = nn.Linear(NUM_WAVES, dim, bias=False) if num_numbers else None
         self.waves: Tensor | None
@@ -94,6 +101,11 @@ class OutputHead(nn.Linear):
 
     def table(self) -> Float[Tensor, "vocab dim"]:
         """The weight of the plain head this one amounts to."""
+        rows = self.trained_rows()
+        return rows if self.frozen is None else torch.cat([self.frozen, rows])
+
+    def trained_rows(self) -> Float[Tensor, "rows dim"]:
+        """The rows of `table()` after the frozen ones."""
         if self.number_map is None:
             return self.weight
         start, stop = self.first_number, self.first_number + self.num_numbers
@@ -102,6 +114,18 @@ class OutputHead(nn.Linear):
 
     def forward(self, hidden: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch vocab"]:
         return F.linear(hidden, self.table())
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):  # type: ignore[no-untyped-def]
+        rows, frozen = (state_dict.get(prefix + name) for name in ("weight", "frozen"))
+        if rows is not None:
+            if frozen is not None:
+                rows = torch.cat([frozen, rows])
+            num_frozen = 0 if self.frozen is None else len(self.frozen)
+            state_dict.pop(prefix + "frozen", None)
+            if self.frozen is not None:
+                state_dict[prefix + "frozen"] = rows[:num_frozen]
+            state_dict[prefix + "weight"] = rows[num_frozen:]
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 def decoder(
@@ -115,6 +139,7 @@ def decoder(
     image_positions: bool = False,
     smooth_numbers: bool = False,
     freeze_text: bool = False,
+    freeze_head_text: bool = False,
     scale: float = 0.02,
 ) -> KyvoDecoder:
     """The decoder of a preset, with new weights from torch's global generator.
@@ -129,6 +154,7 @@ def decoder(
         image_positions: add a learned vector for its place in the picture to each image code.
         smooth_numbers: give the head's number rows a part that neighbouring numbers share.
         freeze_text: keep the text table as it is; for pretrained tables.
+        freeze_head_text: the same for the head's text rows.
         scale: standard deviation of the embedding's and the head's entries.
     """
     if size not in SIZES:
@@ -147,7 +173,11 @@ def decoder(
             "model.image_positions is true, but no image_grid was given; its rows and columns are needed."
         )
     return build_decoder(
-        SIZES[size](), embedding, image_grid=image_grid if image_positions else None, smooth_numbers=smooth_numbers
+        SIZES[size](),
+        embedding,
+        image_grid=image_grid if image_positions else None,
+        smooth_numbers=smooth_numbers,
+        freeze_head_text=freeze_head_text,
     )
 
 
@@ -157,6 +187,7 @@ def build_decoder(
     *,
     image_grid: tuple[int, int] | None = None,
     smooth_numbers: bool = False,
+    freeze_head_text: bool = False,
 ) -> KyvoDecoder:
     """Layers of `size` between `embedding` and a new head; with image positions where a grid is given."""
     rope = _rope(size)
@@ -165,6 +196,7 @@ def build_decoder(
         embedding.num_embeddings,
         first_number=embedding.text.num_embeddings,
         num_numbers=embedding.num_number_rows if smooth_numbers else 0,
+        num_frozen=embedding.text.num_embeddings if freeze_head_text else 0,
     )
     model = KyvoDecoder(
         tok_embeddings=embedding,  # type: ignore[arg-type]  # annotated as nn.Embedding; any module serves
@@ -184,11 +216,11 @@ def build_decoder(
 
 def init_head(model: KyvoDecoder) -> None:
     """Text rows from the text embedding, new rows at its scale."""
-    embedding, head = model.tok_embeddings, model.output.weight
+    embedding, head = model.tok_embeddings, model.output
     num_text = embedding.text.num_embeddings
     with torch.no_grad():
-        head[:num_text] = embedding.text.weight
-        nn.init.normal_(head[num_text:], std=embedding.scale)
+        (head.weight if head.frozen is None else head.frozen)[:num_text] = embedding.text.weight
+        nn.init.normal_(head.weight[num_text:] if head.frozen is None else head.weight, std=embedding.scale)
         if model.output.number_map is not None:
             nn.init.normal_(model.output.number_map.weight, std=0.06 / math.sqrt(embedding.dim))
 
@@ -202,6 +234,31 @@ def attention_mask(seq_len: int, spans: list[tuple[tuple[int, int], ...]]) -> Bo
         for start, stop in row_spans:
             mask[row, start:stop, start:stop] = True
     return mask
+
+
+def packed_mask(
+    documents: Int[Tensor, "batch seq"], spans: Int[Tensor, "batch seq"]
+) -> Bool[Tensor, "batch seq seq"] | BlockMask:
+    """The mask of rows that hold several sequences: each sees its own past, and all of its own span.
+
+    Args:
+        documents: the number of each token's sequence in its row; -1 for padding, which sees itself.
+        spans: the number of each token's two-way span in its row; -1 outside.
+
+    Returns:
+        On CUDA, FlexAttention's block mask: blocks between sequences are skipped. Elsewhere a tensor.
+    """
+
+    def sees(row: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        span = spans[row, query]
+        both_ways = (span >= 0) & (span == spans[row, key])
+        return (documents[row, query] == documents[row, key]) & ((key <= query) | both_ways)
+
+    num_rows, length = documents.shape
+    if documents.is_cuda:
+        return create_block_mask(sees, num_rows, None, length, length, device=documents.device)
+    rows, places = torch.arange(num_rows)[:, None, None], torch.arange(length)
+    return sees(rows, rows, places[:, None], places)
 
 
 def _rope(size: DecoderSize) -> nn.Module:

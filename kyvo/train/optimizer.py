@@ -22,7 +22,7 @@ class MuonAdamW:
         *,
         lr: float,
         adam_lr: float,
-        betas: tuple[float, float] = (0.9, 0.95),
+        betas: Sequence[float] = (0.9, 0.95),
         weight_decay: float = 0.0,
     ) -> None:
         """Raises ConfigError where torch has no Muon yet.
@@ -41,7 +41,9 @@ class MuonAdamW:
         matrices, others = groups
         self.parts = {
             "muon": torch.optim.Muon(matrices["params"], lr=lr, weight_decay=weight_decay),
-            "adamw": torch.optim.AdamW(others["params"], lr=adam_lr, betas=tuple(betas), weight_decay=0.0, fused=True),
+            "adamw": torch.optim.AdamW(
+                others["params"], lr=adam_lr, betas=(betas[0], betas[1]), weight_decay=0.0, fused=True
+            ),
         }
 
     @property

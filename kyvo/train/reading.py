@@ -61,20 +61,23 @@ def num_values(schema: SceneSchema) -> int:
 
 
 def object_targets(
-    places: Int[np.ndarray, "batch seq"], objects: Sequence[Int[np.ndarray, "codes values"] | None]
+    places: Sequence[Int[np.ndarray, " _"]],
+    objects: Sequence[Int[np.ndarray, "_ values"] | None],
+    starts: Sequence[int],
 ) -> ObjectTargets | None:
     """Targets of a batch from the `object_rows` of each sequence; None where none has any.
 
     Args:
-        places: of codes of pictures that go in; -1 elsewhere.
+        places: for each sequence, of codes of pictures that go in; -1 elsewhere.
         objects: None for a sequence whose picture is not read.
+        starts: where each sequence begins in batch x seq.
     """
     codes, values = [], []
-    for row, found in enumerate(objects):
+    for of_sequence, found, start in zip(places, objects, starts, strict=True):
         if found is not None:
-            inside = np.flatnonzero(places[row] >= 0)
-            codes.append(row * places.shape[1] + inside)
-            values.append(found[places[row, inside]])
+            inside = np.flatnonzero(of_sequence >= 0)
+            codes.append(start + inside)
+            values.append(found[of_sequence[inside]])
     if not codes:
         return None
     found = np.concatenate(values)

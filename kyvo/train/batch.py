@@ -1,0 +1,135 @@
+"""`Batch`: the tensors a step takes, and how sequences become one: a row each, or several to a row (packing)."""
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kyvo.tokenizers.sequence import IGNORE
+from kyvo.tokenizers.sequence import Sequence as TokenSequence
+from kyvo.train.model import AttentionMask, attention_mask, packed_mask
+from kyvo.train.reading import ObjectTargets, object_targets
+
+MULTIPLE = 32  # lengths are padded to it: few shapes, so few compilations
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """One micro-batch. Labels are given by the positions whose hidden states predict them."""
+
+    ids: Tensor  # [B, S] int64
+    positions: Tensor  # [N] int64, flat into B x S
+    targets: Tensor  # [N] int64
+    weights: Tensor  # [N] float32
+    places: Tensor  # [B, S] int64, of image codes in their pictures; -1 elsewhere
+    mask: Tensor | None  # [B, S, S] bool, only where spans attend both ways and each sequence has a row
+    num_tokens: int  # without padding
+    objects: ObjectTargets | None = None  # where the samples say what their pictures hold
+    documents: Tensor | None = None  # [B, S] int64, where rows are shared: the number of a token's sequence; -1 padding
+    spans: Tensor | None = None  # [B, S] int64, likewise: the number of a token's two-way span; -1 outside
+    samples: tuple[str, ...] = ()  # where they stand, `CodedScenes.describe`
+    skipped: tuple[str, ...] = ()  # likewise, of those too long for the model in the window this batch begins
+
+    def to(self, device: torch.device) -> "Batch":
+        moved = {
+            name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor | ObjectTargets)
+        }
+        return replace(self, **moved)
+
+    def attention(self) -> AttentionMask:
+        """What each token sees; None is plain causal."""
+        if self.documents is None:
+            return self.mask
+        assert self.spans is not None
+        return packed_mask(self.documents, self.spans)
+
+
+def padded(length: int, multiple: int = MULTIPLE) -> int:
+    """The next multiple."""
+    return -(-length // multiple) * multiple
+
+
+Item = TypeVar("Item")
+
+
+def even_groups(items: Sequence[Item], lengths: Sequence[int], count: int) -> list[list[Item]]:
+    """`count` groups of about as many tokens each: the longest item goes to the group with the fewest so far."""
+    groups: list[list[Item]] = [[] for _ in range(count)]
+    heap = [(0, number) for number in range(count)]
+    for index in sorted(range(len(items)), key=lambda index: -lengths[index]):
+        tokens, number = heapq.heappop(heap)
+        groups[number].append(items[index])
+        heapq.heappush(heap, (tokens + lengths[index], number))
+    return groups
+
+
+def pack(sequences: Sequence[TokenSequence], *, tokens: int) -> list[list[TokenSequence]]:
+    """Rows of whole sequences with at most `tokens` tokens each; as few as are found, filled alike."""
+    lengths = [len(sequence.ids) for sequence in sequences]
+    count = -(-sum(lengths) // tokens)
+    while True:
+        rows = even_groups(sequences, lengths, count)
+        if max(sum(len(sequence.ids) for sequence in row) for row in rows) <= tokens:
+            return rows
+        count += 1
+
+
+def collate(
+    sequences: Sequence[TokenSequence],
+    *,
+    pad_id: int,
+    multiple: int = MULTIPLE,
+    pack_tokens: int | None = None,
+) -> Batch:
+    """Rows padded on the right. With causal attention no mask is needed, as nothing that has a label looks there.
+
+    With `pack_tokens` sequences share rows of at most so many tokens, and the batch says whose each token is.
+    """
+    rows = [[sequence] for sequence in sequences] if pack_tokens is None else pack(sequences, tokens=pack_tokens)
+    length = padded(max(sum(len(sequence.ids) for sequence in row) for row in rows), multiple)
+    ids = np.full((len(rows), length), pad_id, dtype=np.int64)
+    labels = np.full((len(rows), length), IGNORE, dtype=np.int64)
+    weights = np.zeros((len(rows), length), dtype=np.float32)
+    places = np.full((len(rows), length), -1, dtype=np.int64)
+    documents = np.full((len(rows), length), -1, dtype=np.int64)
+    spans = np.full((len(rows), length), -1, dtype=np.int64)
+    starts = []
+    for number, row in enumerate(rows):
+        start = num_spans = 0
+        for document, sequence in enumerate(row):
+            part = (number, slice(start, start + len(sequence.ids)))
+            ids[part] = sequence.ids
+            labels[part] = sequence.labels
+            weights[part] = sequence.weights
+            places[part] = sequence.places
+            documents[part] = document
+            for first, stop in sequence.spans:
+                spans[number, start + first : start + stop] = num_spans
+                num_spans += 1
+            labels[number, start] = IGNORE  # nothing stands before it
+            starts.append(number * length + start)
+            start += len(sequence.ids)
+    labelled = np.flatnonzero(labels.reshape(-1) != IGNORE)
+    ordered = list(chain.from_iterable(rows))
+    packed = pack_tokens is not None
+    return Batch(
+        ids=torch.from_numpy(ids),
+        positions=torch.from_numpy(labelled - 1),
+        targets=torch.from_numpy(labels.reshape(-1)[labelled]),
+        weights=torch.from_numpy(weights.reshape(-1)[labelled]),
+        places=torch.from_numpy(places),
+        mask=None if packed else attention_mask(length, [sequence.spans for sequence in sequences]),
+        num_tokens=sum(len(sequence.ids) for sequence in sequences),
+        objects=object_targets(
+            [np.where(sequence.labels == IGNORE, sequence.places, -1) for sequence in ordered],
+            [sequence.objects for sequence in ordered],
+            starts,
+        ),
+        documents=torch.from_numpy(documents) if packed else None,
+        spans=torch.from_numpy(spans) if packed else None,
+    )
