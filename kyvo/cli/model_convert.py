@@ -24,7 +24,10 @@ def convert(
     out: Annotated[Path, typer.Option("--out", help="A folder that does not exist yet; train.start takes it.")],
     size: Annotated[str, typer.Option("--size", help="A size of kyvo.models.presets, such as kyvo_1b.")] = "kyvo_1b",
 ) -> None:
-    """Read weights, say what was mapped to what, and write them under our names."""
+    """Read weights, say what was mapped to what, and write them under our names.
+
+    Example: kyvo model convert llama/Llama-3.2-1B-Instruct --out weights/llama_1b
+    """
     from kyvo.errors import ConfigError
     from kyvo.models.presets import SIZES
     from kyvo.train.start_files import read_start, save_converted

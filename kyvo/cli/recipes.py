@@ -17,7 +17,10 @@ FOLDERS = {"recipes": "*.py", "configs": "**/*.yaml"}
 
 @app.command()
 def ls() -> None:
-    """List recipes and configs, each with what it is for."""
+    """List recipes and configs, each with what it is for.
+
+    Example: kyvo recipes ls
+    """
     for name, path in _shipped():
         typer.echo(f"{name:<52} {_about(path)}")
 
@@ -27,7 +30,10 @@ def cp(
     name: Annotated[str, typer.Argument(help="As `kyvo recipes ls` lists it: configs/train/tiny.yaml.")],
     out: Annotated[Path | None, typer.Argument(help="A file or a folder; by default the same file name here.")] = None,
 ) -> None:
-    """Copy a recipe or a config, to be changed."""
+    """Copy a recipe or a config, to be changed.
+
+    Example: kyvo recipes cp configs/train/mini_lora.yaml my_lora.yaml
+    """
     shipped = dict(_shipped())
     if name not in shipped:
         raise ConfigError(f"there is no {name!r}; `kyvo recipes ls` lists what there is.")
