@@ -9,7 +9,7 @@ STAMP := .venv/.stamp
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
-demo: $(STAMP)  ## recognise the bundled sample pictures; scene JSON and a contact sheet in out/demo
+demo: $(STAMP)  ## recognise the bundled sample pictures; scene JSON and a contact sheet in out/demo; a mesh to tokens and back
 	$(BIN)/kyvo demo --out out/demo
 
 test: $(STAMP)  ## the default tests: offline, on the CPU

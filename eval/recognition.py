@@ -11,9 +11,7 @@ model's size as in every other use, and truths are compared as they are, not rou
 import argparse
 import json
 import os
-import platform
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +27,7 @@ from kyvo.cli.evaluate import finish
 from kyvo.data.dataset import open_set
 from kyvo.errors import SceneError
 from kyvo.evaluation.inputs import clean_key, read_scenes, sha256_of
+from kyvo.evaluation.provenance import checkout_commit, cpu_name
 from kyvo.evaluation.results import Results, save_results
 from kyvo.evaluation.scenes import evaluate_scenes
 from kyvo.export.sheet import contact_sheet, draw_scene, enlarge
@@ -91,8 +90,8 @@ def main(argv: list[str] | None = None) -> Results:
         versions={
             **results.versions,
             **{name: version(name) for name in ("torch", "transformers", "pillow")},
-            "commit": _commit(),
-            "cpu": f"{_cpu_name()}, {os.cpu_count()} cores",
+            "commit": checkout_commit(Path(__file__).parent),
+            "cpu": f"{cpu_name()}, {os.cpu_count()} cores",
             "device": str(model.model.device),
         },
     )
@@ -177,26 +176,6 @@ def draw_sheet(
         cells += [enlarge(picture, 3), draw_scene(picture, scene, camera, factor=3)]
     rows = [cells[start : start + 4] for start in range(0, len(cells), 4)]
     contact_sheet(rows, ("picture", "recognised") * 2).save(path)
-
-
-def _cpu_name() -> str:
-    path = Path("/proc/cpuinfo")  # Linux; platform.processor() is empty or only the family there
-    for line in path.read_text().splitlines() if path.is_file() else []:
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _commit() -> str | None:
-    """The checkout's commit, with a + where files differ from it; None outside one."""
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"],
-            cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    except FileNotFoundError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 if __name__ == "__main__":
