@@ -21,7 +21,7 @@ test-slow: $(STAMP)  ## the heavier tests, and those against taming-transformers
 lint: $(STAMP)  ## ruff and pyright
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 # The stamp is written last, so an interrupted install is taken up again by the next call.
 $(STAMP): pyproject.toml

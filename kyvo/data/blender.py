@@ -181,14 +181,14 @@ class _Stage:
         return material
 
     def _solid(self, scenes: SceneBatch, index: int, item: int) -> Any:
-        mesh = self.meshes[scenes.shape[index, item].item()]
+        mesh = self.meshes[int(scenes.shape[index, item])]
         solid = self._place(f"solid {item}", mesh)
         solid.location = scenes.position[index, item].tolist()
         solid.rotation_euler = (0.0, 0.0, scenes.rotation[index, item].item())
         solid.scale = (scenes.radius[index, item].item(),) * 3
         solid.material_slots[0].link = "OBJECT"  # the mesh is shared
         solid.material_slots[0].material = self.materials[
-            scenes.color[index, item].item(), bool(scenes.metal[index, item])
+            int(scenes.color[index, item]), bool(scenes.metal[index, item])
         ]
         return solid
 

@@ -16,7 +16,7 @@ from kyvo.scene.scene import Scene
 
 def show_set(folder: Path, *, count: int = 6, start: int = 0, factor: int = 2) -> Image.Image:
     """The sheet of `count` rows from `start` on, pictures enlarged by `factor`. Raises ConfigError for no set."""
-    rows = open_set(folder)
+    rows: Any = open_set(folder)  # its rows are dicts, which datasets does not tell a type checker
     chosen = rows.select(range(min(start, len(rows)), min(start + count, len(rows))))
     lines = [_line(row, factor) for row in chosen]
     titles = ["picture", "scene"] + (["target"] if "target_image" in rows.column_names else []) + ["text"]

@@ -20,7 +20,7 @@ def count_set(folder: Path) -> dict[str, dict[str, int]]:
     "x" and "y" count places of objects in steps of half a unit. Raises ConfigError where there is no set, and
     SceneError with the row whose scene cannot be read.
     """
-    rows = open_set(folder)
+    rows: Any = open_set(folder)  # its rows are dicts, which datasets does not tell a type checker
     counts: dict[str, Counter[str]] = {}
 
     def add(name: str, value: Any) -> None:

@@ -36,7 +36,7 @@ def with_shapes(scene: Scene, library: AssetLibrary, codes: Mapping[str, tuple[i
     """
     objects = []
     for number, item in enumerate(scene.objects):
-        name = item.extra.get("asset")
+        name = str(item.extra.get("asset"))
         if name not in codes:
             raise SceneError(f"objects[{number}].asset is {name!r}, whose shape has no codes; encode that asset too.")
         corners = library.assets[name].triangles.reshape(-1, 3)
