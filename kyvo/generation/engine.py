@@ -130,10 +130,8 @@ class Engine:
                 self._leave()  # the first choice may be the end
                 if self._rows:
                     self._forward(0, len(self._rows))
-            except (
-                RuntimeError
-            ) as error:  # torch's, out of memory included: those in the batch get it, the rest goes on
-                self._fail(error)
+            except RuntimeError as error:  # torch's, out of memory included
+                self._fail(error)  # those in the batch get it, the rest goes on
             self._leave()
             return bool(self._rows or self._waiting)
 

@@ -22,6 +22,7 @@ from jaxtyping import Int
 from kyvo.data.mesh_files import AssetError
 from kyvo.errors import ConfigError, TokenError
 from kyvo.export.files import replaced
+from kyvo.npz import read_header
 from kyvo.shapes.mesh import Place
 
 FORMAT = "kyvo-shape-codes"
@@ -139,14 +140,7 @@ def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
         raise TokenError(f"there is no array {name!r} but {known or 'none'}; a file of codes has about and codes.")
     size = archive.getinfo(member).file_size
     with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(file)
-        if dtype.hasobject:
-            raise TokenError(
-                f"{name} holds pickled Python objects, which can run any code when read; they are refused. "
-                "Save it again as plain numbers."
-            )
+        shape, dtype = read_header(file, what=name, error=TokenError)
         count = int(np.prod(shape, dtype=object))
         if not count * dtype.itemsize == size - file.tell() <= MAX_BYTES:
             raise TokenError(f"{name} claims to be {dtype} {list(shape)}; the archive has {size:,} bytes of it.")

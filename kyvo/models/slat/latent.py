@@ -18,6 +18,7 @@ from torch import Tensor
 
 from kyvo.errors import CheckpointError, KyvoError
 from kyvo.models.slat.sparse import SparseTensor, Voxels
+from kyvo.npz import read_header
 
 RESOLUTION = 64  # of the published latents
 
@@ -183,14 +184,7 @@ def _check_array(archive: zipfile.ZipFile, name: str, *, path: Path, max_rows: i
         known = ", ".join(Path(member).stem for member in archive.namelist())
         raise CheckpointError(f"{path} has no array {name!r} but {known or 'none'}; a latent has coords and feats.")
     with archive.open(f"{name}.npy") as member:
-        version = np.lib.format.read_magic(member)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(member)
-    if dtype.hasobject:
-        raise CheckpointError(
-            f"{path}: {name} holds pickled Python objects, which can run any code when read; they are refused. "
-            "Save it again as plain numbers."
-        )
+        shape, dtype = read_header(member, what=f"{path}: {name}", error=CheckpointError)
     kinds, width, what = ("iu", 3, "integers [L, 3]") if name == "coords" else ("f", None, "floats [L, channels]")
     if dtype.kind not in kinds or len(shape) != 2 or (width is not None and shape[1] != width):
         raise CheckpointError(f"{path}: {name} is {dtype} {list(shape)}; a latent has {what} there.")
