@@ -49,6 +49,16 @@ class Completion:
     def truncated(self) -> bool:
         return self.reason is not None
 
+    def with_picture(self, rendered: "Completion") -> "Completion":
+        """With what was rendered from its scene."""
+        return replace(
+            self,
+            image=rendered.image,
+            reason=self.reason or rendered.reason,
+            num_prompt=self.num_prompt + rendered.num_prompt,
+            num_output=self.num_output + rendered.num_output,
+        )
+
 
 class Pending:
     """A task on its way through the engine (`Kyvo.submit`)."""
@@ -158,15 +168,34 @@ class Kyvo:
         completions = self.complete("rendering", [Segments(scene=scene) for scene in scenes])
         return [_present(completion.image, "picture") for completion in completions]
 
-    def edit(self, scene: Scene, instruction: str, *, image: Picture | None = None) -> Completion:
-        """The scene and picture after an instruction; without a picture of the scene, one is rendered first."""
-        given = Segments(image=self._picture_codes(scene, image), scene=scene, text=instruction)
-        return self.complete("editing", [given])[0]
+    def edit(
+        self,
+        scene: Scene,
+        instruction: str,
+        *,
+        image: Picture | None = None,
+        end_to_end: bool = False,
+        grammar: Grammar | None = None,
+    ) -> Completion:
+        """The scene and picture after an instruction.
+
+        By default the scene is edited from scene and text alone, and then rendered. `end_to_end` has both come out of one
+        sequence, picture first, as in the paper's table; without an `image` of the scene, one is rendered first. `grammar`
+        takes the place of the own one of the task that edits.
+        """
+        if end_to_end:
+            given = Segments(image=self._picture_codes(scene, image), scene=scene, text=instruction)
+            return self.complete("editing", [given], grammar=grammar)[0]
+        edited = self.complete("scene_editing", [Segments(scene=scene, text=instruction)], grammar=grammar)[0]
+        if edited.scene is None:
+            return edited
+        return edited.with_picture(self.complete("rendering", [Segments(scene=edited.scene)])[0])
 
     def ask(self, scene: Scene, question: str, *, image: Picture | None = None) -> str:
-        """The answer to a question about a scene; without a picture of the scene, one is rendered first."""
-        given = Segments(image=self._picture_codes(scene, image), scene=scene, text=question)
-        return _present(self.complete("question_answering", [given])[0].text, "answer")
+        """The answer to a question about a scene; with a picture of it, the model sees that too."""
+        codes = None if image is None else self.encode_images([image])[0]
+        task = "question_answering" if image is not None else "scene_question_answering"
+        return _present(self.complete(task, [Segments(image=codes, scene=scene, text=question)])[0].text, "answer")
 
     def complete(
         self,

@@ -33,7 +33,7 @@ from kyvo.scene.files import read_json, scene_from_json, scene_to_json, write_js
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.pictures import read_picture
-from kyvo.tokenizers.tasks import TASKS, Segments
+from kyvo.tokenizers.tasks import TASKS
 
 FORMAT = "kyvo-chat"
 VERSION = 1
@@ -132,10 +132,14 @@ class Conversation:
     @property
     def image(self) -> np.ndarray:
         """The picture of the scene as it is now, uint8 [height, width, 3]."""
-        if self._last_image is None:
-            self._start_image = self.model.render([self._start])[0]
-        assert self._last_image is not None
-        return self._last_image
+        image = self._last_image
+        if image is None:
+            image = self.model.render([self.scene])[0]
+            if self._turns:
+                self._turns[-1] = replace(self._turns[-1], image=image)
+            else:
+                self._start_image = image
+        return image
 
     @property
     def _last_image(self) -> np.ndarray | None:
@@ -147,18 +151,18 @@ class Conversation:
 
     def ask(self, question: str) -> Turn:
         """A question about the scene, which stays."""
-        image, scene = self.image, self.scene
-        answer = self.model.ask(scene, question, image=image)
-        return self._add(Turn(text=question, before=scene, scene=scene, image=image, answer=answer))
+        scene = self.scene
+        answer = self.model.ask(scene, question)
+        return self._add(Turn(text=question, before=scene, scene=scene, image=self._last_image, answer=answer))
 
     def edit(self, instruction: str) -> Turn:
-        """An instruction: the model writes the new picture and the new scene."""
-        image, before = self.image, self.scene
+        """An instruction: the model writes the new scene, and its picture."""
+        before = self.scene
         concern = find_concern(before, instruction)
         if self.keep_others:
-            done = edit_keeping(self.model, before, instruction, image=image, concern=concern)
+            done = edit_keeping(self.model, before, instruction, concern=concern)
         else:
-            done = self.model.edit(before, instruction, image=image)
+            done = self.model.edit(before, instruction)
         if done.scene is None:
             raise SceneError(f"the model came to no scene for {instruction!r}; the scene stays as it was.")
         after = merge(before, done.scene, self.model.processor.schema)
@@ -276,18 +280,14 @@ def find_concern(scene: Scene, instruction: str) -> Concern | None:
     return Concern(target=target, num_removed=1, num_added=0 if program["operation"] == "remove" else 1)
 
 
-def edit_keeping(
-    model: Kyvo, scene: Scene, instruction: str, *, image: np.ndarray, concern: Concern | None
-) -> Completion:
+def edit_keeping(model: Kyvo, scene: Scene, instruction: str, *, concern: Concern | None) -> Completion:
     """`Kyvo.edit` with a grammar that forces all objects but the one concerned; without a concern, all but any one."""
     schema, builder = model.processor.schema, model.processor.builder
     changes: dict[str, Any] = {}
     if concern is not None:
         free = () if concern.target is None else (_order(scene, schema).index(concern.target),)
         changes = {"num_removed": concern.num_removed, "num_added": concern.num_added, "free": free}
-    given = Segments(image=model.encode_images([image])[0], scene=scene, text=instruction)
-    grammar = PinnedGrammar(TASKS["editing"], builder, scene, **changes)
-    return model.complete("editing", [given], grammar=grammar)[0]
+    return model.edit(scene, instruction, grammar=PinnedGrammar(TASKS["scene_editing"], builder, scene, **changes))
 
 
 def merge(before: Scene, written: Scene, schema: SceneSchema) -> Scene:

@@ -255,7 +255,9 @@ class FinetuneRecipe(FTRecipeInterface):
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """sum(w CE) of a batch on its device, and the loss of reading its objects."""
         with self._autocast():
-            halfway, hidden = self.model.halfway_and_last(batch.ids, places=batch.places, mask=batch.attention())
+            halfway, hidden = self.model.halfway_and_last(
+                batch.ids, places=batch.places, mask=batch.attention(), input_pos=batch.input_pos
+            )
             head = self.model.output
             part = labelled_loss(
                 hidden, head.trained_rows(), batch.positions, batch.targets, batch.weights, frozen=head.frozen

@@ -29,10 +29,16 @@ def test_rendering_gives_a_picture_of_the_tokenizers_size_for_each_scene(model):
 
 
 @pytest.mark.parametrize("image", [None, PICTURES[0]])
-def test_edits_give_picture_and_scene_and_questions_an_answer(model, image):
-    done = model.edit(SCENE, "Make the cube blue.", image=image)
+@pytest.mark.parametrize("end_to_end", [True, False])
+def test_edits_give_picture_and_scene_and_questions_an_answer(model, image, end_to_end):
+    done = model.edit(SCENE, "Make the cube blue.", image=image, end_to_end=end_to_end)
     assert done.image.shape == (16, 24, 3) and done.scene is not None
     assert model.ask(SCENE, "What color is the cube?", image=image)
+
+
+def test_an_edit_in_two_parts_renders_the_scene_that_it_wrote(model):
+    done = model.edit(SCENE, "Make the cube blue.")
+    assert np.array_equal(done.image, model.render([done.scene])[0])
 
 
 def test_a_model_folder_comes_back_the_same(model, tmp_path):

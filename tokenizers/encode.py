@@ -13,6 +13,7 @@ import json
 import sys
 from pathlib import Path
 
+import torch
 from datasets import Dataset, Features, Image, List, Value
 
 from kyvo.data.assets import load_library
@@ -35,7 +36,11 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--assets", type=Path, help="the scenes' assets; by default Kyvo's own")
     parser.add_argument("--out", type=Path, required=True, help="a folder that does not exist yet")
     parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--limit", type=int, help="only the first LIMIT rows of a set")
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument(
+        "--bf16", action="store_true", help="faster where the CPU multiplies in bf16; codes near a tie may differ"
+    )
     args = parser.parse_args(argv)
     if args.out.exists():
         parser.error(f"{args.out} exists already; name another folder or remove it.")
@@ -43,6 +48,7 @@ def main(argv: list[str] | None = None) -> Path:
     tokenizer = ImageTokenizer.from_pretrained(args.image_tokenizer)
 
     source = open_set(args.data) if any(args.data.glob("*.arrow")) else _read_folder(args.data, args.schema)
+    source = source.select(range(min(args.limit or len(source), len(source))))
     shape = None if args.shape_tokenizer is None else ShapeTokenizer.from_pretrained(args.shape_tokenizer)
     if shape is not None:
         source = _add_shapes(source, shape, args.assets)
@@ -50,7 +56,8 @@ def main(argv: list[str] | None = None) -> Path:
     codes = {name: name.replace("image", "codes") for name in pictures}
 
     def encode(batch: dict[str, list]) -> dict[str, list]:
-        return {codes[name]: tokenizer.encode(batch[name]).tolist() for name in pictures}
+        with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
+            return {codes[name]: tokenizer.encode(batch[name]).tolist() for name in pictures}
 
     kept = {name: feature for name, feature in source.features.items() if name not in pictures}
     features = Features({**kept, **{name: List(Value("int16")) for name in codes.values()}})

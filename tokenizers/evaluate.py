@@ -103,7 +103,8 @@ def objects_kept(tokenizer: ImageTokenizer, codes: np.ndarray, ours: np.ndarray,
     again = vectors_of(tokenizer, tokenizer.encode(ours[half:]))
     vectors, again = ((part - mean) / (spread + 1e-6) for part in (vectors, again))
     torch.manual_seed(0)
-    head = ObjectHead(schema, embed_dim=tokenizer.config.embed_dim)
+    config = tokenizer.config
+    head = ObjectHead(schema, embed_dim=config.embed_dim, rows=config.rows, columns=config.columns)
     generator = torch.Generator().manual_seed(0)
     fit_head(head, vectors[:half], maps[:half], steps=FIT_STEPS, generator=generator)
     scores: dict[str, Any] = {"fitted_on_pictures": half, "scored_on_pictures": len(codes) - half}

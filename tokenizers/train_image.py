@@ -25,7 +25,7 @@ from kyvo.tokenizers.adversarial import Adversary
 from kyvo.tokenizers.codebook import cluster_centres, code_use, effective_dimensions, even_scales
 from kyvo.tokenizers.image import ImageTokenizer, to_pixels
 from kyvo.tokenizers.objects import ObjectHead, ObjectMaps, fit_head
-from kyvo.tokenizers.quantize import DeadCodeRestart
+from kyvo.tokenizers.quantize import DeadCodeRestart, MovingAverage
 from kyvo.tokenizers.reconstruction import perceptual_loss, reconstruction_loss
 from kyvo.tokenizers.train_args import TrainArgs, build_model_config, schedule
 from kyvo.tokenizers.training import STATE_NAME, TokenizerTraining, log, read_state, write_state
@@ -88,13 +88,19 @@ class Trainer(TokenizerTraining):
         if objects is not None:
             schema, maps = objects
             self.held_out_maps, self.maps = maps[: args.held_out], maps[args.held_out :]
-            self.head = ObjectHead(schema, embed_dim=config.embed_dim).to(args.device)
+            self.head = ObjectHead(schema, embed_dim=config.embed_dim, rows=config.rows, columns=config.columns)
+            self.head.expect(self.maps)
+            self.head.to(args.device)
         self.perceptual = None
         if args.perceptual_weight:
             self.perceptual = perceptual_loss(args.lpips_files).to(args.device)
             print(f"perceptual loss: {self.perceptual.about}", file=sys.stderr)
+        self.model.quantize.requires_grad_(False)  # codes follow the latents' averages
         self.optimizer = torch.optim.AdamW(
-            [*self.model.parameters(), *(self.head.parameters() if self.head else ())],
+            [
+                *(entry for entry in self.model.parameters() if entry.requires_grad),
+                *(self.head.parameters() if self.head else ()),
+            ],
             lr=args.learning_rate,
             betas=(0.9, 0.95),
             weight_decay=0.0,
@@ -110,6 +116,7 @@ class Trainer(TokenizerTraining):
                 device=args.device,
             )
         self.generator = torch.Generator().manual_seed(args.seed)
+        self.averages = MovingAverage(self.model.quantize, decay=args.ema_decay)
         self.restart = DeadCodeRestart(self.model.quantize, patience=args.patience, generator=self.generator)
         self.has_codes = False
 
@@ -129,6 +136,8 @@ class Trainer(TokenizerTraining):
             raise CheckpointError(f"--init has another network than the config: {', '.join(differing[:3])}, ...")
         self.model.load_state_dict(kept, strict=False)
         self.has_codes = self.args.continuous == 0
+        if self.has_codes:
+            self.start_averages()
         if self.has_codes and self.head is not None:
             self.fit_head()
 
@@ -150,8 +159,9 @@ class Trainer(TokenizerTraining):
         self.model.train()
         chosen = torch.randint(len(self.pictures), (args.batch_size,), generator=self.generator)
         pixels = self.to_device(self.pictures[chosen])
-        mirrored = torch.rand(args.batch_size, generator=self.generator) < 0.5
-        pixels = torch.where(mirrored[:, None, None, None].to(args.device), pixels.flip(3), pixels)
+        if self.head is None:  # a mirrored picture is of no scene that the camera could see
+            mirrored = torch.rand(args.batch_size, generator=self.generator) < 0.5
+            pixels = torch.where(mirrored[:, None, None, None].to(args.device), pixels.flip(3), pixels)
 
         quantizes = self.progress >= args.continuous
         if quantizes and not self.has_codes:
@@ -177,9 +187,10 @@ class Trainer(TokenizerTraining):
             losses["adversarial"] = adversary.judge(output, loss, self.model.decoder.conv_out.weight)
             loss = loss + losses["adversarial"]
         if self.head is not None:
-            maps = self.maps[chosen].mirrored(mirrored).to(args.device)
+            maps = self.maps[chosen].to(args.device)
             loss = loss + args.object_weight * self.head.loss(values.float(), maps)
         if quantized is not None:
+            self.averages.after(latents.detach(), quantized.indices)
             self.restart.after(quantized.indices)
             loss = loss + args.commitment * quantized.loss
         loss.backward()
@@ -202,7 +213,13 @@ class Trainer(TokenizerTraining):
         codes = self.model.quantize.embedding.weight
         centres = cluster_centres(latents, count=len(codes), rounds=rounds, generator=self.generator)
         codes[: len(centres)] = centres
+        self.start_averages()
         self.has_codes = True
+
+    def start_averages(self) -> None:
+        """As if each code had been chosen as often as in a step on average: it keeps its place at first."""
+        config = self.model.config
+        self.averages.counts.fill_(self.args.batch_size * config.rows * config.columns / config.n_embed)
 
     def even_scales(self, latents: Tensor) -> Tensor:
         """Evens out the scales of the latents' [N, D] axes; returns the matrix [D, D] that does so.
@@ -215,8 +232,8 @@ class Trainer(TokenizerTraining):
         before.bias.copy_(matrix @ before.bias)
         after.weight.copy_((after.weight.flatten(1) @ inverse)[..., None, None])
         if self.head is not None:
-            conv = self.head.conv
-            conv.weight.copy_(torch.einsum("oihw,ij->ojhw", conv.weight, inverse))
+            for conv in (self.head.conv, self.head.location):
+                conv.weight.copy_(torch.einsum("oihw,ij->ojhw", conv.weight, inverse))
         return matrix
 
     @torch.no_grad()
@@ -254,6 +271,7 @@ class Trainer(TokenizerTraining):
             "adversary": self.adversary.state_dict() if self.adversary else None,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
+            "counts": self.averages.counts,
             "idle_steps": self.restart.idle_steps,
             "has_codes": self.has_codes,
             "step": self.step,
@@ -279,6 +297,7 @@ class Trainer(TokenizerTraining):
             self.adversary.load_state_dict(adversary)
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
+        self.averages.counts = state["counts"].to(self.args.device)
         self.restart.idle_steps = state["idle_steps"]
         self.has_codes = state["has_codes"]
         self.step, self.seconds = state["step"], state["seconds"]

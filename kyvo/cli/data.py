@@ -30,6 +30,7 @@ MinObjects = Annotated[int, typer.Option(min=1, help="Fewest objects in a scene.
 MaxObjects = Annotated[int, typer.Option(min=1, help="Most objects in a scene; about 10 fit.")]
 Schema = Annotated[str, typer.Option(help="A name, or a YAML file of your own.")]
 Renderer = Annotated[str, typer.Option(help="raytracer, or blender with the extra of that name.")]
+Pictures = Annotated[bool, typer.Option(help="Render the scenes; without, rows have scenes and text alone.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes, one core each.")]
 
 
@@ -81,6 +82,7 @@ def edits(
     min_objects: MinObjects = 3,
     max_objects: MaxObjects = 10,
     renderer: Renderer = "raytracer",
+    pictures: Pictures = True,
     workers: Workers = 1,
     engine: Engines = Engine.processes,
 ) -> None:
@@ -93,7 +95,8 @@ def edits(
     def settings() -> "SetSettings":
         from kyvo.data.sets import EditSet
 
-        return EditSet(count=count, seed=seed, **_ray_traced(size, min_objects, max_objects, renderer))
+        ray_traced = _ray_traced(size, min_objects, max_objects, renderer)
+        return EditSet(count=count, seed=seed, pictures=pictures, **ray_traced)
 
     _make(settings, out, workers, engine, command)
 
@@ -109,6 +112,7 @@ def questions(
     min_objects: MinObjects = 3,
     max_objects: MaxObjects = 10,
     renderer: Renderer = "raytracer",
+    pictures: Pictures = True,
     workers: Workers = 1,
     engine: Engines = Engine.processes,
 ) -> None:
@@ -125,6 +129,7 @@ def questions(
             count=count,
             seed=seed,
             questions=each,
+            pictures=pictures,
             templates=None if templates is None else str(templates),
             **_ray_traced(size, min_objects, max_objects, renderer),
         )

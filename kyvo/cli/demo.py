@@ -1,4 +1,4 @@
-"""`kyvo demo`: the bundled pictures, recognised: scene JSON, and one sheet to look at; a mesh to tokens and back."""
+"""`kyvo demo`: the four tasks on the bundled pictures: scene JSON, one sheet to look at; a mesh to tokens and back."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,52 +8,119 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from kyvo.api import Completion
+    from kyvo.scene.scene import Scene
+
+ASKED = {  # of each bundled picture: an instruction, a question and its true answer
+    "clevr_0": (
+        "Turn the cyan metal cylinder into a blue one.",
+        "Apart from the small sphere, can you see any brown objects that share its material?",
+        "yes",
+    ),
+    "clevr_1": (
+        "Get rid of the large object in front of the large gray rubber cube.",
+        "Name the material of the red sphere.",
+        "metal",
+    ),
+    "clevr_2": (
+        "Add a small blue rubber cube 3 units to the left of the large gray rubber sphere.",
+        "Name the color of the rubber sphere behind the metal cylinder.",
+        "gray",
+    ),
+    "clevr_3": (
+        "Update the yellow metal sphere: its size is now small.",
+        "Is one material common to the purple cylinder and the small green cube?",
+        "yes",
+    ),
+    "clevr_4": (
+        "Pick up the large gray cylinder and set it down 3 units in front of the cyan object.",
+        "Put the small rubber spheres and the gray cylinders into one group. How many does it hold?",
+        "2",
+    ),
+    "clevr_5": (
+        "Find the cylinder that stands to the right of the yellow rubber object and give it a new material: metal.",
+        "What form is the large yellow rubber thing: cube, sphere or cylinder?",
+        "cube",
+    ),
+}
+TITLES = ("picture", "recognised objects", "the recognised scene, rendered by the model", "after an instruction")
+
 
 def demo(
     out: Annotated[Path, typer.Option(help="folder for the scenes and the sheet")] = Path("out/demo"),
     model: Annotated[str, typer.Option(help="a bundled model's name, or a model folder")] = "mini",
 ) -> None:
-    """Recognise the bundled sample pictures, write their scenes, and draw one contact sheet; send a mesh round trip."""
+    """Recognise the bundled pictures, render and edit their scenes, answer a question on each; send a mesh round trip.
+
+    Writes the scenes and one sheet.
+    """
     from importlib.resources import files
 
     from rich.console import Console
-    from rich.table import Table
 
     from kyvo.batch import recognize_files
     from kyvo.cli.model import load_model
-    from kyvo.data.clevr import render_scenes
+    from kyvo.data.edit_phrases import parse
+    from kyvo.data.edits import execute
     from kyvo.export.sheet import contact_sheet, draw_scene, enlarge
     from kyvo.metrics.scenes import mean_jaccard
     from kyvo.scene.files import load_scene
     from kyvo.scene.schema import clevr_camera
     from kyvo.tokenizers.image import fit
     from kyvo.tokenizers.pictures import read_picture
+    from kyvo.tokenizers.tasks import Segments
 
     samples = sorted((Path(str(files("kyvo"))) / "assets" / "samples").glob("*.png"))
+    instructions, questions, answers = zip(*(ASKED[path.stem] for path in samples), strict=True)
     loaded = load_model(model)
     recognize_files(loaded, samples, out, overwrite=True)
+    scenes = [load_scene(out / f"{path.stem}.json") for path in samples]
+
+    def ask(task: str, texts: tuple[str, ...]) -> "list[Completion]":
+        given = [Segments(scene=scene, text=text) for scene, text in zip(scenes, texts, strict=True)]
+        return loaded.complete(task, given)
+
+    changed = zip(ask("scene_editing", instructions), scenes, strict=True)
+    edited = [scene if done.scene is None else done.scene for done, scene in changed]  # None: cut, nothing changed
+    said = [(done.text or "").strip() for done in ask("scene_question_answering", questions)]
+    drawn = loaded.render([*scenes, *edited])
 
     console = Console()
     width, height = loaded.processor.image.config.width, loaded.processor.image.config.height
-    rows, scenes = [], []
-    for path in samples:
-        scene = load_scene(out / f"{path.stem}.json")
+    rows = []
+    for index, (path, scene) in enumerate(zip(samples, scenes, strict=True)):
         picture = fit(read_picture(path), width, height)
-        again = render_scenes([scene], width=width, height=height)[0]
-        rows.append([enlarge(picture, 3), draw_scene(picture, scene, clevr_camera(width, height)), enlarge(again, 3)])
-        scenes.append(scene)
-        table = Table("size", "color", "material", "shape", "x", "y", "z", "confidence", title=path.name)
-        for item in scene.objects:
-            x, y, z = item.location or (float("nan"),) * 3
-            sure = "" if item.confidence is None else f"{item.confidence:.2f}"
-            table.add_row(item.size, item.color, item.material, item.shape, f"{x:.2f}", f"{y:.2f}", f"{z:.2f}", sure)
-        console.print(table)
-    contact_sheet(rows, ("picture", "recognised objects", "the recognised scene, ray-traced")).save(out / "sheet.png")
+        again, after = (enlarge(drawn[place], 3) for place in (index, len(scenes) + index))
+        rows.append([enlarge(picture, 3), draw_scene(picture, scene, clevr_camera(width, height)), again, after])
+        show(scene, path.name, console)
+        console.print(f"{instructions[index]}\n{questions[index]} {said[index]}", markup=False, soft_wrap=True)
+    captions = [
+        ["", f"{question} {answer}", "", instruction]
+        for question, answer, instruction in zip(questions, said, instructions, strict=True)
+    ]
+    contact_sheet(rows, TITLES, captions=captions).save(out / "sheet.png")
     truths = [load_scene(path.with_suffix(".json")) for path in samples]
-    scores = mean_jaccard(scenes, truths)
-    console.print(f"{len(samples)} pictures; mean Jaccard against their true scenes {scores.jaccard:.3f}")
+    wanted = [execute(parse(instruction), truth) for instruction, truth in zip(instructions, truths, strict=True)]
+    right = sum(ours == true for ours, true in zip(said, answers, strict=True))
+    console.print(
+        f"{len(samples)} pictures; mean Jaccard against their true scenes {mean_jaccard(scenes, truths).jaccard:.3f}, "
+        f"after the edits {mean_jaccard(edited, wanted).jaccard:.3f}; {right} answers right",
+        soft_wrap=True,
+    )
     console.print(f"scenes: {out}/*.json   sheet: {out}/sheet.png", soft_wrap=True)
     round_trip(samples[0].parent / "chair.glb", out / "mesh.png", console)
+
+
+def show(scene: "Scene", title: str, console: "Console") -> None:
+    """The scene's objects as a table."""
+    from rich.table import Table
+
+    table = Table("size", "color", "material", "shape", "x", "y", "z", "confidence", title=title)
+    for item in scene.objects:
+        x, y, z = item.location or (float("nan"),) * 3
+        sure = "" if item.confidence is None else f"{item.confidence:.2f}"
+        table.add_row(item.size, item.color, item.material, item.shape, f"{x:.2f}", f"{y:.2f}", f"{z:.2f}", sure)
+    console.print(table)
 
 
 def round_trip(path: Path, picture: Path, console: "Console") -> None:

@@ -59,6 +59,11 @@ class SetSettings(ABC):
                 f"{', '.join(f'{name} {value}' for name, value in numbers.items())}: all must be at least 1."
             )
 
+    @property
+    def left_out(self) -> frozenset[str]:
+        """Columns of the kind that this set does without."""
+        return frozenset()
+
     @abstractmethod
     def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any]]:
         """The rows of some indices, in order; each batch is set by the settings and its indices alone.
@@ -179,10 +184,12 @@ def _write_block(task: Task) -> int:
     path = settings.block_path(out, block)
     part = path.with_suffix(".part")
     all_indices = settings.indices(block)
-    with ArrowWriter(path=str(part), features=settings.features, writer_batch_size=settings.batch) as writer:
+    kept = [name for name in settings.features if name not in settings.left_out]
+    features = datasets.Features({name: settings.features[name] for name in kept})
+    with ArrowWriter(path=str(part), features=features, writer_batch_size=settings.batch) as writer:
         for start in range(0, len(all_indices), settings.batch):
             for row in settings.rows(all_indices[start : start + settings.batch]):
-                writer.write(row)
+                writer.write({name: row[name] for name in kept})
         writer.finalize()
     os.replace(part, path)
     return len(all_indices)
@@ -244,14 +251,14 @@ def _write_card(out: Path, settings: SetSettings, command: str) -> dict[str, Any
         **settings.figures(rows),
         "command": command,
         "settings": settings.to_dict(),
-        "columns": settings.columns,
+        "columns": {name: meaning for name, meaning in settings.columns.items() if name not in settings.left_out},
         "versions": {name: version(name) for name in ("torch", "numpy", "pillow", "datasets")}
         | {"python": platform.python_version(), "kyvo": kyvo.__version__, "kyvo_commit": _commit()},
         "sha256": hashlib.sha256(lines.encode()).hexdigest(),  # of `sha256sum`'s list of the files
         "files": hashes,
     }
     _write_whole(out / "card.json", json.dumps(card, indent=1).encode())
-    columns = "\n".join(f"- `{name}`: {meaning}" for name, meaning in settings.columns.items())
+    columns = "\n".join(f"- `{name}`: {meaning}" for name, meaning in card["columns"].items())
     readme = _README.format(**card, lines=columns, about=settings.about())
     _write_whole(out / "README.md", readme.encode())
     return card

@@ -39,7 +39,13 @@ class RayTraced(SetSettings):
     height: int
     renderer: str = "raytracer"  # of RENDERERS
     samples: int | None = None  # rays or paths a pixel, as in `render_scenes`
+    pictures: bool = True  # False: scenes alone, for what needs no picture; making them takes no time beside rendering
     rules: ClevrRules = field(default_factory=ClevrRules)
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        pictures = (name for name, feature in self.features.items() if isinstance(feature, Image))
+        return frozenset() if self.pictures else frozenset(pictures)
 
     def draw(self, indices: Sequence[int], *, attempt: int = 0) -> list[Scene]:
         """The scenes of some rows; another attempt draws others."""
@@ -47,6 +53,8 @@ class RayTraced(SetSettings):
         return sample_scenes(indices, seed=seed, width=self.width, height=self.height, rules=self.rules)
 
     def render(self, scenes: Sequence[Scene]) -> np.ndarray:
+        if not self.pictures:
+            return np.zeros((len(scenes), 1, 1, 3), dtype=np.uint8)  # left out of the rows
         return render_scenes(scenes, width=self.width, height=self.height, samples=self.samples, renderer=self.renderer)
 
     def name(self, index: int, part: str = "") -> str:

@@ -1,5 +1,6 @@
-"""Contact sheets: pictures side by side, with scenes drawn over them."""
+"""Contact sheets: pictures side by side, with scenes drawn over them and words under them."""
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,8 @@ INK = {
     "gray": "#d0d0d0", "red": "#ff5a5a", "blue": "#6f8cff", "green": "#4fd05a",
     "brown": "#d08a50", "purple": "#c070ff", "cyan": "#40f0f0", "yellow": "#ffee40",
 }  # fmt: skip
+TITLE = 26  # px, over the first row
+LETTER, ADVANCE, LINE = 13, 7, 18  # px, of titles and captions: size, most that a letter is wide on average, line
 
 
 def enlarge(picture: np.ndarray, factor: int) -> Image.Image:
@@ -68,15 +71,29 @@ def _radius(item: SceneObject) -> float:
     return CLEVR_RADIUS.get(item.size or "", 0.35)
 
 
-def contact_sheet(rows: Sequence[Sequence[Image.Image]], titles: Sequence[str], *, gap: int = 8) -> Image.Image:
-    """Rows of pictures of one size under column titles."""
+def contact_sheet(
+    rows: Sequence[Sequence[Image.Image]],
+    titles: Sequence[str],
+    *,
+    captions: Sequence[Sequence[str]] = (),
+    gap: int = 8,
+) -> Image.Image:
+    """Rows of pictures of one size under column titles; `captions`, a row for each, stand under the pictures."""
     width, height = rows[0][0].size
-    top = 26
-    sheet = Image.new("RGB", (gap + (width + gap) * len(titles), top + (height + gap) * len(rows)), "#202020")
+    texts = [[textwrap.fill(text, width // ADVANCE) for text in row] for row in captions]
+    num_lines = max((text.count("\n") + 1 for row in texts for text in row if text), default=0)
+    across, down = width + gap, height + gap + num_lines * LINE
+    sheet = Image.new("RGB", (gap + across * len(titles), TITLE + down * len(rows)), "#202020")
     draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=LETTER)
     for column, title in enumerate(titles):
-        draw.text((gap + column * (width + gap), 6), title, fill="white", font=ImageFont.load_default(size=13))
+        draw.text((gap + column * across, 6), title, fill="white", font=font)
     for index, row in enumerate(rows):
         for column, image in enumerate(row):
-            sheet.paste(image, (gap + column * (width + gap), top + index * (height + gap)))
+            sheet.paste(image, (gap + column * across, TITLE + index * down))
+    for index, row in enumerate(texts):
+        for column, text in enumerate(row):
+            draw.multiline_text(
+                (gap + column * across, TITLE + index * down + height + 2), text, fill="white", font=font
+            )
     return sheet

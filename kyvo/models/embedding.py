@@ -5,7 +5,7 @@
 | text   | a row of the text table, which may be frozen |
 | number | a learned row plus a fixed wave of its position, so that neighbouring numbers start as neighbours |
 | marker | a learned row |
-| code   | its frozen codebook vector through one linear map: what the image (shape) tokenizer knows of it |
+| code   | its frozen codebook vector through one linear map, or an MLP: what the image (shape) tokenizer knows of it |
 
 https://arxiv.org/abs/2506.08002, section 3. `table()` is the same as one plain embedding; folding stores that.
 """
@@ -22,6 +22,8 @@ from kyvo.errors import ConfigError
 from kyvo.tokenizers.vocabulary import Vocabulary
 
 Numbers = Literal["fixed", "learned", "hybrid"]
+Projector = Literal["linear", "mlp"]
+GELU_RMS = 0.652  # root mean square of GELU's outputs on N(0, 1)
 
 
 class CompositeEmbedding(nn.Module):
@@ -39,6 +41,7 @@ class CompositeEmbedding(nn.Module):
         image_codebook: Float[Tensor, "images image_width"] | None = None,
         shape_codebook: Float[Tensor, "shapes shape_width"] | None = None,
         numbers: Numbers = "hybrid",
+        projector: Projector = "linear",
         freeze_text: bool = False,
         scale: float = 0.02,
     ) -> None:
@@ -49,6 +52,8 @@ class CompositeEmbedding(nn.Module):
         super().__init__()
         if numbers not in ("fixed", "learned", "hybrid"):
             raise ConfigError(f"numbers is {numbers!r}; it can be fixed, learned or hybrid.")
+        if projector not in ("linear", "mlp"):
+            raise ConfigError(f"projector is {projector!r}; it can be linear or mlp.")
         self.num_embeddings = len(vocabulary)
         self.dim = dim
         self.scale = scale
@@ -63,9 +68,10 @@ class CompositeEmbedding(nn.Module):
         self.register_buffer("waves", None, persistent=False)
         self.has_waves = numbers != "learned"
         self.markers = nn.Embedding(num_numbers + num_markers - self.num_number_rows, dim)
-        self.image = _codes("image", image_codebook, vocabulary.num_image_codes, dim)
+        self.image = _codes("image", image_codebook, vocabulary.num_image_codes, dim, projector)
         self.num_without_vector = vocabulary.num_shape_codes if shape_codebook is None else 0
-        self.shape = _codes("shape", shape_codebook, vocabulary.num_shape_codes - self.num_without_vector, dim)
+        num_shapes = vocabulary.num_shape_codes - self.num_without_vector
+        self.shape = _codes("shape", shape_codebook, num_shapes, dim, projector)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -108,23 +114,27 @@ class CompositeEmbedding(nn.Module):
 
 
 class CodeEmbedding(nn.Module):
-    """Codes through one bias-free linear map of their frozen codebook."""
+    """Codes through one bias-free linear map of their frozen codebook, or through an MLP of two."""
 
-    def __init__(self, codebook: Float[Tensor, "codes width"], dim: int) -> None:
+    def __init__(self, codebook: Float[Tensor, "codes width"], dim: int, projector: Projector = "linear") -> None:
         super().__init__()
         # A frozen parameter and no buffer: sharding torchtune's way turns float buffers into trained parameters.
         self.codebook = nn.Parameter(codebook.detach().clone().float(), requires_grad=False)
         self.projection = nn.Linear(codebook.shape[1], dim, bias=False)
+        self.second = nn.Linear(dim, dim, bias=False) if projector == "mlp" else None
 
     def reset_parameters(self, scale: float) -> None:
         """Projected entries get the standard deviation `scale`."""
         norm = self.codebook.square().sum(1).mean().sqrt()
         nn.init.normal_(self.projection.weight)
         with torch.no_grad():
-            self.projection.weight.mul_(scale / norm)
+            self.projection.weight.mul_((scale if self.second is None else 1.0) / norm)
+        if self.second is not None:
+            nn.init.normal_(self.second.weight, std=scale / (GELU_RMS * math.sqrt(self.second.in_features)))
 
     def forward(self) -> Float[Tensor, "codes dim"]:
-        return self.projection(self.codebook)
+        projected = self.projection(self.codebook)
+        return projected if self.second is None else self.second(F.gelu(projected))
 
 
 class ImagePositions(nn.Module):
@@ -161,14 +171,14 @@ def place_vectors(
     return F.embedding(places.clamp(min=0), table) * (places >= 0)[..., None]
 
 
-def _codes(kind: str, codebook: Tensor | None, num_codes: int, dim: int) -> CodeEmbedding | None:
+def _codes(kind: str, codebook: Tensor | None, num_codes: int, dim: int, projector: Projector) -> CodeEmbedding | None:
     num_rows = 0 if codebook is None else len(codebook)
     if num_rows != num_codes:
         raise ConfigError(
             f"the {kind} codebook has {num_rows} rows, but the vocabulary has {num_codes} {kind} codes. "
             f"Give the codebook of the {kind} tokenizer this vocabulary was made for."
         )
-    return None if codebook is None else CodeEmbedding(codebook, dim)
+    return None if codebook is None else CodeEmbedding(codebook, dim, projector)
 
 
 def sine_cosine(num_rows: int, dim: int, *, device: torch.device | None = None) -> Float[Tensor, "rows dim"]:

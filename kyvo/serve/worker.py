@@ -22,7 +22,7 @@ from kyvo.generation.sampling import GREEDY, Sampling
 from kyvo.scene.scene import Scene
 from kyvo.serve.limits import Limits
 from kyvo.serve.metrics import Metrics
-from kyvo.tokenizers.tasks import TASKS, Segment, Segments
+from kyvo.tokenizers.tasks import SCENE_ALONE, TASKS, Segment, Segments
 
 LATE = "there was no answer in time; try again when less is asked of the server."
 GRACE = 5.0  # seconds that the engine may take beyond a deadline, which it sees between two steps
@@ -193,23 +193,30 @@ class Worker:
                 self._running -= 1
 
     def _run(self, ticket: Ticket) -> Done:
-        job = ticket.job
-        needed = TASKS[job.task].inputs
-        picture, scene = job.picture, job.scene
-        if Segment.SCENE in needed and scene is None:
-            scene = self._complete(ticket, "recognition", Segments(image=self._codes(picture))).scene
-        if Segment.IMAGE in needed and picture is None:
-            picture = self._complete(ticket, "rendering", Segments(scene=scene)).image
-        given = Segments(
-            image=self._codes(picture) if Segment.IMAGE in needed else None,
-            scene=scene if Segment.SCENE in needed else None,
-            text=job.text if Segment.TEXT in needed else None,
-        )
-        completion = self._complete(ticket, job.task, given, last=True)
-        if job.task == "editing" and scene is not None and completion.scene is not None:
-            # What the instruction left alone keeps its exact numbers and its unknown keys.
-            completion = replace(completion, scene=merge(scene, completion.scene, self.model.processor.schema))
+        job, scene = ticket.job, ticket.job.scene
+        if Segment.SCENE in TASKS[job.task].inputs and scene is None:
+            scene = self._complete(ticket, "recognition", Segments(image=self._codes(job.picture))).scene
+        if job.task == "editing" and scene is not None:
+            completion = self._edit(ticket, scene)
+        else:
+            task = SCENE_ALONE.get(job.task, job.task) if job.picture is None else job.task
+            needed = TASKS[task].inputs
+            given = Segments(
+                image=self._codes(job.picture) if Segment.IMAGE in needed else None,
+                scene=scene if Segment.SCENE in needed else None,
+                text=job.text if Segment.TEXT in needed else None,
+            )
+            completion = self._complete(ticket, task, given, last=True)
         return Done(completion=completion, given=scene, num_prompt=ticket.num_prompt, num_output=ticket.num_output)
+
+    def _edit(self, ticket: Ticket, scene: Scene) -> Completion:
+        """As `Kyvo.edit`; what the instruction left alone keeps its exact numbers and its unknown keys."""
+        given = Segments(scene=scene, text=ticket.job.text)
+        written = self._complete(ticket, "scene_editing", given, last=True)
+        if written.scene is None:
+            return written
+        written = replace(written, scene=merge(scene, written.scene, self.model.processor.schema))
+        return written.with_picture(self._complete(ticket, "rendering", Segments(scene=written.scene)))
 
     def _codes(self, picture: np.ndarray | None) -> np.ndarray:
         if picture is None:

@@ -2,7 +2,9 @@
 
 Reconstruction alone makes codes of mean colours: an object's shape and material are a few pixels in it. So a tokenizer
 may be trained, beside it, to let its codes be *read*: one linear map of a code has to say whether an object's centre
-lies in its cell, the object's words (shape, colour, ...), and where in the cell the centre lies.
+lies in its cell, the object's words (shape, colour, ...), and where in the cell the centre lies; and one of 3x3 codes,
+where in the scene it stands. The last needs the camera, which only the whole picture tells: the encoder, which sees it at once,
+then writes into the codes how far an object stands from where its cell would have it.
 What a linear map reads, a language model learns to read soon. The map is thrown away after the training; the idea, with
 text in the place of objects, is that of https://arxiv.org/abs/2409.04429.
 """
@@ -28,25 +30,16 @@ class ObjectMaps:
     present: Bool[Tensor, "batch rows columns"]
     words: Int[Tensor, "batch fields rows columns"]  # place in the field's words; 0 where nothing is present
     offsets: Float[Tensor, "batch 2 rows columns"]  # x and y from the cell's middle, in cells: [-0.5, 0.5)
+    locations: Float[Tensor, "batch 3 rows columns"]  # in the scene, in its units
 
     def __len__(self) -> int:
         return len(self.present)
 
     def __getitem__(self, chosen: Tensor | slice) -> "ObjectMaps":
-        return ObjectMaps(present=self.present[chosen], words=self.words[chosen], offsets=self.offsets[chosen])
+        return ObjectMaps(**{name: value[chosen] for name, value in vars(self).items()})
 
     def to(self, device: torch.device | str) -> "ObjectMaps":
-        return ObjectMaps(present=self.present.to(device), words=self.words.to(device), offsets=self.offsets.to(device))
-
-    def mirrored(self, chosen: Bool[Tensor, " batch"]) -> "ObjectMaps":
-        """The maps of pictures of which the chosen ones are flipped left to right."""
-        pick = chosen[:, None, None]
-        flipped = self.offsets.flip(3) * torch.tensor([-1.0, 1.0], device=self.offsets.device)[:, None, None]
-        return ObjectMaps(
-            present=torch.where(pick, self.present.flip(2), self.present),
-            words=torch.where(pick[..., None], self.words.flip(3), self.words),
-            offsets=torch.where(pick[..., None], flipped, self.offsets),
-        )
+        return ObjectMaps(**{name: value.to(device) for name, value in vars(self).items()})
 
 
 def object_maps(scenes: Sequence[Scene], schema: SceneSchema, *, rows: int, columns: int) -> ObjectMaps:
@@ -58,6 +51,7 @@ def object_maps(scenes: Sequence[Scene], schema: SceneSchema, *, rows: int, colu
     present = np.zeros((len(scenes), rows, columns), dtype=bool)
     words = np.zeros((len(scenes), len(fields), rows, columns), dtype=np.int64)
     offsets = np.zeros((len(scenes), 2, rows, columns), dtype=np.float32)
+    locations = np.zeros((len(scenes), 3, rows, columns), dtype=np.float32)
     for number, scene in enumerate(scenes):
         try:
             shown = shown_objects(scene, rows=rows, columns=columns)
@@ -68,9 +62,9 @@ def object_maps(scenes: Sequence[Scene], schema: SceneSchema, *, rows: int, colu
             present[number, row, column] = True
             words[number, :, row, column] = [field.words.index(field.snap(item.get(field.name))) for field in fields]
             offsets[number, :, row, column] = x, y
-    return ObjectMaps(
-        present=torch.from_numpy(present), words=torch.from_numpy(words), offsets=torch.from_numpy(offsets)
-    )
+            locations[number, :, row, column] = item.location
+    maps = {"present": present, "words": words, "offsets": offsets, "locations": locations}
+    return ObjectMaps(**{name: torch.from_numpy(value) for name, value in maps.items()})
 
 
 def shown_objects(scene: Scene, *, rows: int, columns: int) -> dict[tuple[int, int], tuple[int, float, float]]:
@@ -97,31 +91,48 @@ def shown_objects(scene: Scene, *, rows: int, columns: int) -> dict[tuple[int, i
 
 
 class ObjectHead(nn.Module):
-    """One linear map of a code -> presence, the words of each field, and the offset."""
+    """Linear maps: of one code -> presence, the words of each field, and the offset; of 3x3 codes -> the location.
 
-    def __init__(self, schema: SceneSchema, *, embed_dim: int) -> None:
+    Locations are told from those that the objects of a cell have on average, `expect` sets them.
+    """
+
+    def __init__(self, schema: SceneSchema, *, embed_dim: int, rows: int, columns: int) -> None:
         super().__init__()
         self.fields = {field.name: len(field.words) for field in schema.fields if field.words}
         self.sizes = [1, *self.fields.values(), 2]
         self.conv = nn.Conv2d(embed_dim, sum(self.sizes), 1)
+        self.location = nn.Conv2d(embed_dim, 3, 3, padding=1)
+        self.expected: Tensor
+        self.register_buffer("expected", torch.zeros(3, rows, columns))
+
+    def expect(self, maps: ObjectMaps) -> None:
+        """Sets each cell's expected location: a cubic of its row and column, fitted to the objects of `maps`."""
+        batch, rows, columns = maps.present.nonzero().T
+        powers = _cubic(rows / self.expected.shape[1], columns / self.expected.shape[2])
+        fitted = torch.linalg.lstsq(powers, maps.locations[batch, :, rows, columns]).solution
+        places = torch.meshgrid(*(torch.arange(size) / size for size in self.expected.shape[1:]), indexing="ij")
+        self.expected.copy_((_cubic(*places) @ fitted).movedim(-1, 0))
 
     def forward(self, codes: Float[Tensor, "batch dim rows columns"]) -> tuple[Tensor, ...]:
-        return self.conv(codes).float().split(self.sizes, dim=1)
+        """Presence, the words of each field, offsets, locations: [batch, entries, rows, columns] each."""
+        return *self.conv(codes).float().split(self.sizes, dim=1), self.location(codes).float() + self.expected
 
     def loss(self, codes: Float[Tensor, "batch dim rows columns"], maps: ObjectMaps) -> Float[Tensor, ""]:
-        """Cross-entropies in nats for presence (a picture's mean object) and words, and the offset's L1 in cells."""
-        presence, *words, offsets = self(codes)
+        """Cross-entropies in nats for presence (a picture's mean object) and words, L1 of offset and location."""
+        presence, *words, offsets, locations = self(codes)
         count = maps.present.sum().clamp(min=1)
         loss = F.binary_cross_entropy_with_logits(presence[:, 0], maps.present.float(), reduction="sum") / count
         for logits, target in zip(words, maps.words.unbind(1), strict=True):
             loss = loss + F.cross_entropy(logits.movedim(1, -1)[maps.present], target[maps.present])
-        error = (offsets - maps.offsets).movedim(1, -1)[maps.present]
-        return loss + 4.0 * error.abs().mean()
+        for output, target in ((offsets, maps.offsets), (locations, maps.locations)):
+            loss = loss + 4.0 * (output - target).movedim(1, -1)[maps.present].abs().mean()
+        return loss
 
     @torch.no_grad()
     def scores(self, codes: Float[Tensor, "batch dim rows columns"], maps: ObjectMaps) -> dict[str, float]:
-        """F1 of presence; accuracy of each field and mean offset error in cells, where an object is."""
-        presence, *words, offsets = self(codes)
+        """F1 of presence; where an object is, accuracy of each field, mean offset error in cells, mean distance of the
+        location in the scene's units."""
+        presence, *words, offsets, locations = self(codes)
         found = presence[:, 0] > 0
         score = {
             "object_f1": (2 * (found & maps.present).sum() / (found.sum() + maps.present.sum()).clamp(min=1)).item()
@@ -129,7 +140,13 @@ class ObjectHead(nn.Module):
         for name, logits, target in zip(self.fields, words, maps.words.unbind(1), strict=True):
             score[name] = (logits.argmax(1) == target)[maps.present].float().mean().item()
         error = (offsets - maps.offsets).movedim(1, -1)[maps.present]
-        return score | {"offset_cells": error.abs().mean().item()}
+        distance = (locations - maps.locations).movedim(1, -1)[maps.present].norm(dim=-1)
+        return score | {"offset_cells": error.abs().mean().item(), "location_error": distance.mean().item()}
+
+
+def _cubic(rows: Tensor, columns: Tensor) -> Tensor:
+    """All products of up to three factors: [..., 10]."""
+    return torch.stack([rows**i * columns**j for i in range(4) for j in range(4 - i)], dim=-1)
 
 
 @torch.enable_grad()
@@ -142,6 +159,7 @@ def fit_head(
     generator: torch.Generator,
 ) -> None:
     """Trains the head alone on codes as they are, 128 random pictures a step."""
+    head.expect(maps)
     optimizer = torch.optim.Adam(head.parameters(), lr=0.02)
     for _ in range(steps):
         chosen = torch.randint(len(codes), (min(128, len(codes)),), generator=generator)

@@ -54,6 +54,7 @@ class Sequence:
     spans: tuple[tuple[int, int], ...]  # [start, stop) of tokens that attend both ways
     places: np.ndarray  # int64 [seq], of each image code in its picture, row-major; -1 elsewhere
     objects: np.ndarray | None = None  # int64 [codes, values], of the picture that goes in: `train.reading`
+    branches: tuple[tuple[int, int], ...] = ()  # [start, stop) of what goes on from one beginning: `share_beginning`
 
 
 class SequenceBuilder:
@@ -205,6 +206,28 @@ class SequenceBuilder:
             raise TokenError(f"a picture has {rows * columns} image codes; {len(inner)} ids stand between its markers.")
         codes = np.array(inner) - allowed.start
         return restore(codes, rows, columns) if output and self.center_first else codes
+
+
+def share_beginning(sequences: SequenceOf[Sequence]) -> Sequence:
+    """Several samples on one picture and scene as one: what their prompts have in common, then the rest of each.
+
+    Each rest is a branch: it sees the beginning and itself, at the positions that it would have alone, so the losses are those
+    of the samples one by one.
+    """
+    first = sequences[0]
+    shortest = min(int(np.flatnonzero(one.labels != IGNORE)[0]) for one in sequences)  # of the prompts
+    common = np.logical_and.reduce([one.ids[:shortest] == first.ids[:shortest] for one in sequences])
+    shared = int(np.argmin(common)) if not common.all() else shortest
+    # A branch's first label is predicted by the token before it, which has to be the branch's own.
+    shared = min(shared, shortest - 1)
+    ends = shared + np.cumsum([len(one.ids) - shared for one in sequences])
+    joined = {
+        name: np.concatenate([getattr(first, name)[:shared], *(getattr(one, name)[shared:] for one in sequences)])
+        for name in ("ids", "labels", "weights", "places")
+    }
+    assert all(stop <= shared for one in sequences for _, stop in one.spans), "what attends both ways is not shared"
+    branches = tuple((int(start), int(stop)) for start, stop in zip([shared, *ends[:-1]], ends, strict=True))
+    return Sequence(**joined, spans=first.spans, objects=first.objects, branches=branches)
 
 
 def _check_kinds(task: Task, side: str, needed: tuple[Segment, ...], content: Segments) -> None:

@@ -30,6 +30,7 @@ class TrainArgs:
     discriminator_channels: int = 64  # at half resolution
     continuous: float = 0.0  # share before the codebook comes in: encoder and decoder alone
     commitment: float = 1.0  # weight of the quantizer's loss
+    ema_decay: float = 0.99  # of the codes' running averages
     object_weight: float = 0.0  # of reading the scene's objects from the codes; needs a set with scenes
     patience: int = 100  # steps after which an unused code is restarted
     restart_until: float = 0.8  # share; codes move no more after it

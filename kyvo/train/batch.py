@@ -27,11 +27,13 @@ class Batch:
     targets: Tensor  # [N] int64
     weights: Tensor  # [N] float32
     places: Tensor  # [B, S] int64, of image codes in their pictures; -1 elsewhere
-    mask: Tensor | None  # [B, S, S] bool, only where spans attend both ways and each sequence has a row
+    mask: Tensor | None  # [B, S, S] bool, only where each sequence has a row, and has spans or branches
     num_tokens: int  # without padding
     objects: ObjectTargets | None = None  # where the samples say what their pictures hold
     documents: Tensor | None = None  # [B, S] int64, where rows are shared: the number of a token's sequence; -1 padding
     spans: Tensor | None = None  # [B, S] int64, likewise: the number of a token's two-way span; -1 outside
+    branches: Tensor | None = None  # [B, S] int64, likewise: the number of a token's branch; -1 before all
+    input_pos: Tensor | None = None  # [B, S] int64, only where there are branches: each token's position in its sample
     samples: tuple[str, ...] = ()  # where they stand, `CodedScenes.describe`
     skipped: tuple[str, ...] = ()  # likewise, of those too long for the model in the window this batch begins
 
@@ -45,8 +47,8 @@ class Batch:
         """What each token sees; None is plain causal."""
         if self.documents is None:
             return self.mask
-        assert self.spans is not None
-        return packed_mask(self.documents, self.spans)
+        assert self.spans is not None and self.branches is not None
+        return packed_mask(self.documents, self.spans, self.branches)
 
 
 def padded(length: int, multiple: int = MULTIPLE) -> int:
@@ -98,9 +100,11 @@ def collate(
     places = np.full((len(rows), length), -1, dtype=np.int64)
     documents = np.full((len(rows), length), -1, dtype=np.int64)
     spans = np.full((len(rows), length), -1, dtype=np.int64)
+    branches = np.full((len(rows), length), -1, dtype=np.int64)
+    input_pos = np.tile(np.arange(length), (len(rows), 1))
     starts = []
     for number, row in enumerate(rows):
-        start = num_spans = 0
+        start = num_spans = num_branches = 0
         for document, sequence in enumerate(row):
             part = (number, slice(start, start + len(sequence.ids)))
             ids[part] = sequence.ids
@@ -111,6 +115,11 @@ def collate(
             for first, stop in sequence.spans:
                 spans[number, start + first : start + stop] = num_spans
                 num_spans += 1
+            for first, stop in sequence.branches:
+                branches[number, start + first : start + stop] = num_branches
+                begins = start + sequence.branches[0][0]
+                input_pos[number, start + first : start + stop] = np.arange(begins, begins + stop - first)
+                num_branches += 1
             labels[number, start] = IGNORE  # nothing stands before it
             starts.append(number * length + start)
             start += len(sequence.ids)
@@ -123,7 +132,7 @@ def collate(
         targets=torch.from_numpy(labels.reshape(-1)[labelled]),
         weights=torch.from_numpy(weights.reshape(-1)[labelled]),
         places=torch.from_numpy(places),
-        mask=None if packed else attention_mask(length, [sequence.spans for sequence in sequences]),
+        mask=None if packed else attention_mask(length, [(one.spans, one.branches) for one in sequences]),
         num_tokens=sum(len(sequence.ids) for sequence in sequences),
         objects=object_targets(
             [np.where(sequence.labels == IGNORE, sequence.places, -1) for sequence in ordered],
@@ -132,4 +141,6 @@ def collate(
         ),
         documents=torch.from_numpy(documents) if packed else None,
         spans=torch.from_numpy(spans) if packed else None,
+        branches=torch.from_numpy(branches) if packed else None,
+        input_pos=torch.from_numpy(input_pos) if any(one.branches for one in sequences) else None,
     )

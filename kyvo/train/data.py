@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from kyvo.errors import ConfigError, KyvoError, TokenError
 from kyvo.scene.files import scene_from_json
 from kyvo.tokenizers.sequence import Sequence as TokenSequence
-from kyvo.tokenizers.sequence import SequenceBuilder
+from kyvo.tokenizers.sequence import SequenceBuilder, share_beginning
 from kyvo.tokenizers.tasks import TASKS, Segments
 from kyvo.train.batch import MULTIPLE, Batch, collate, even_groups, padded
 from kyvo.train.reading import object_rows
@@ -29,7 +29,7 @@ from kyvo.train.reading import object_rows
 WINDOW = 16  # batches built and sorted together
 
 
-COLUMNS = {  # task -> the column of each input, and of each output; in `questions` one of a row's questions is taken
+COLUMNS = {  # task -> the column of each input, and of each output; in `questions` some of a row's questions are taken
     "rendering": ({"scene": "scene"}, {"image": "codes"}),
     "recognition": ({"image": "codes"}, {"scene": "scene"}),
     "editing": (
@@ -40,6 +40,8 @@ COLUMNS = {  # task -> the column of each input, and of each output; in `questio
         {"image": "codes", "scene": "scene", "text": "questions.question"},
         {"text": "questions.answer"},
     ),
+    "scene_editing": ({"scene": "scene", "text": "instruction"}, {"scene": "target_scene"}),
+    "scene_question_answering": ({"scene": "scene", "text": "questions.question"}, {"text": "questions.answer"}),
 }
 
 
@@ -66,6 +68,9 @@ class CodedScenes:
         *,
         folders: list[str],
         tasks: Mapping[str, float],
+        weights: Mapping[str, float] | None = None,
+        shares: list[float] | None = None,
+        questions: int = 1,
         objects: bool = False,
     ) -> None:
         """Raises ConfigError for an unknown task, a folder that is no such set, and one that serves no task.
@@ -74,16 +79,24 @@ class CodedScenes:
             builder: makes the sequences.
             folders: Arrow sets, joined.
             tasks: task name -> share of the samples, among those its set serves; need not add up to 1.
+            weights: task name -> what its labels' loss weights are multiplied by; 1 where it is not named.
+            shares: of the samples, that each folder gives; without them as many as it has. The largest folder for its share
+                is seen once an epoch, of the others as many rows as make up theirs, over and over if they are few.
+            questions: of a row, that share one sample (`share_beginning`); at most as many as it has.
             objects: say of each sequence with a picture where its objects stand; scenes without a camera do not.
         """
+        if questions < 1:
+            raise ConfigError(f"data.questions is {questions}; a sample has at least 1.")
         self.builder = builder
+        self.questions = questions
         self.objects = objects
-        for name in tasks:
-            if name not in COLUMNS:
-                raise ConfigError(f"data.tasks has {name!r}; known tasks are {', '.join(COLUMNS)}.")
+        self.weights = dict(weights or {})
+        for setting, names in (("tasks", tasks), ("weights", self.weights)):
+            if unknown := set(names) - set(COLUMNS):
+                raise ConfigError(f"data.{setting} has {min(unknown)!r}; known tasks are {', '.join(COLUMNS)}.")
         self.folders = list(folders)
         self.sets = [_open(folder) for folder in folders]
-        self.ends = np.cumsum([len(rows) for rows in self.sets])
+        self.ends = np.cumsum(_numbers([len(rows) for rows in self.sets], shares))
         self.tasks: list[list[str]] = []
         self.limits: list[np.ndarray] = []  # of each set's tasks in [0, 1)
         for folder, rows in zip(folders, self.sets, strict=True):
@@ -94,9 +107,9 @@ class CodedScenes:
                     f"{folder} has the columns {', '.join(rows.column_names)}; {', '.join(tasks)} take "
                     f"{', '.join(needed)}. tokenizers/encode.py writes them."
                 )
-            shares = np.array([tasks[name] for name in served], dtype=float)
+            parts = np.array([tasks[name] for name in served], dtype=float)
             self.tasks.append(served)
-            self.limits.append(np.cumsum(shares) / shares.sum())
+            self.limits.append(np.cumsum(parts) / parts.sum())
 
     def __len__(self) -> int:
         return int(self.ends[-1])
@@ -109,22 +122,14 @@ class CodedScenes:
 
     def segments(self, index: int, which_task: float, which_question: float) -> tuple[str, Segments, Segments]:
         """A sample as its task, what goes in and what is to come out. The two draws are in [0, 1)."""
-        number, place = self._find(index)
-        row = self.sets[number][place]
-        task = self.tasks[number][int(np.searchsorted(self.limits[number], which_task, side="right"))]
-        if row.get("questions"):
-            question = row["questions"][int(which_question * len(row["questions"]))]
-            row |= {f"questions.{name}": value for name, value in question.items()}
-        given, wanted = (
-            Segments(**{segment: _content(segment, row[column]) for segment, column in side.items()})
-            for side in COLUMNS[task]
-        )
-        return task, given, wanted
+        task, row = self._row(index, which_task)
+        rows = _asked(row, which_question, 1) if _asks(task) else [row]
+        return task, *_sides(task, rows[0])
 
     def only(self, task: str) -> "CodedScenes":
         """The sets that serve a task, for that task alone."""
         folders = [folder for folder, served in zip(self.folders, self.tasks, strict=True) if task in served]
-        return CodedScenes(self.builder, folders=folders, tasks={task: 1.0}, objects=False)
+        return CodedScenes(self.builder, folders=folders, tasks={task: 1.0})
 
     def describe(self, index: int) -> str:
         """Where a sample stands: its folder and row."""
@@ -133,13 +138,24 @@ class CodedScenes:
 
     def _find(self, index: int) -> tuple[int, int]:
         number = int(np.searchsorted(self.ends, index, side="right"))
-        return number, int(index - self.ends[number]) + len(self.sets[number])
+        start = self.ends[number - 1] if number else 0
+        return number, int(index - start) % len(self.sets[number])
+
+    def _row(self, index: int, which_task: float) -> tuple[str, dict[str, Any]]:
+        number, place = self._find(index)
+        task = self.tasks[number][int(np.searchsorted(self.limits[number], which_task, side="right"))]
+        return task, self.sets[number][place]
 
     def _sequence(self, index: int, which_task: float, which_question: float) -> TokenSequence:
         try:
-            task, given, wanted = self.segments(index, which_task, which_question)
+            task, row = self._row(index, which_task)
+            rows = _asked(row, which_question, self.questions) if _asks(task) else [row]
+            samples = [_sides(task, one) for one in rows]
+            given, wanted = samples[0]
             # Ground truth may lie a rounding outside the outermost bins.
-            sequence = self.builder.build(TASKS[task], given, wanted, clamp=True)
+            built = [self.builder.build(TASKS[task], *sides, clamp=True) for sides in samples]
+            sequence = share_beginning(built) if len(built) > 1 else built[0]
+            sequence = replace(sequence, weights=sequence.weights * np.float32(self.weights.get(task, 1.0)))
         except KyvoError as error:
             raise TokenError(f"{self.describe(index)}: {error}") from error
         scene = given.scene or wanted.scene
@@ -169,6 +185,39 @@ def check_codes(folders: Sequence[str], *, image_sha256: str, shape_sha256: str 
 
 def _needed(task: str) -> set[str]:
     return {column.split(".")[0] for side in COLUMNS[task] for column in side.values()}
+
+
+def _asks(task: str) -> bool:
+    return any(column.startswith("questions.") for side in COLUMNS[task] for column in side.values())
+
+
+def _asked(row: dict[str, Any], which: float, count: int) -> list[dict[str, Any]]:
+    """The row once for each of `count` of its questions, from a drawn one on, around the end."""
+    questions = row["questions"]
+    first = int(which * len(questions))
+    chosen = [questions[(first + number) % len(questions)] for number in range(min(count, len(questions)))]
+    return [row | {f"questions.{name}": value for name, value in one.items()} for one in chosen]
+
+
+def _sides(task: str, row: Mapping[str, Any]) -> tuple[Segments, Segments]:
+    """What goes in, and what is to come out."""
+    given, wanted = (
+        Segments(**{segment: _content(segment, row[column]) for segment, column in side.items()})
+        for side in COLUMNS[task]
+    )
+    return given, wanted
+
+
+def _numbers(lengths: Sequence[int], shares: Sequence[float] | None) -> list[int]:
+    """How many samples of an epoch each set gives. Raises ConfigError for shares that do not fit the sets."""
+    if shares is None:
+        return list(lengths)
+    if len(shares) != len(lengths) or min(shares) <= 0:
+        raise ConfigError(
+            f"data.shares is {list(shares)}; it has a number above 0 for each of the {len(lengths)} folders."
+        )
+    whole = max(length / share for length, share in zip(lengths, shares, strict=True))
+    return [max(1, round(whole * share)) for share in shares]
 
 
 def _content(segment: str, value: Any) -> Any:

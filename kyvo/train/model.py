@@ -5,6 +5,7 @@ others at the same scale, so that no kind of token is favoured before the first 
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +23,7 @@ from torchtune.modules import (
 )
 
 from kyvo.errors import ConfigError
-from kyvo.models.embedding import CompositeEmbedding, ImagePositions, Numbers, cosines
+from kyvo.models.embedding import CompositeEmbedding, ImagePositions, Numbers, Projector, cosines
 from kyvo.models.presets import SIZES, DecoderSize
 from kyvo.tokenizers.vocabulary import Vocabulary
 
@@ -43,12 +44,13 @@ class KyvoDecoder(TransformerDecoder):
         *,
         places: Int[Tensor, "batch seq"] | None = None,
         mask: AttentionMask = None,
+        input_pos: Int[Tensor, "batch seq"] | None = None,
     ) -> Float[Tensor, "batch seq dim"]:
-        """Normalised states before the head. Attention is causal without a mask.
+        """Normalised states before the head. Attention is causal without a mask, positions count from 0 without them.
 
         `places` (`SequenceBuilder.places`) are needed where the model has image positions.
         """
-        return self.halfway_and_last(ids, places=places, mask=mask)[1]
+        return self.halfway_and_last(ids, places=places, mask=mask, input_pos=input_pos)[1]
 
     def halfway_and_last(
         self,
@@ -56,6 +58,7 @@ class KyvoDecoder(TransformerDecoder):
         *,
         places: Int[Tensor, "batch seq"] | None = None,
         mask: AttentionMask = None,
+        input_pos: Int[Tensor, "batch seq"] | None = None,
     ) -> tuple[Float[Tensor, "batch seq dim"], Float[Tensor, "batch seq dim"]]:
         """`hidden`, and before it the states after half of the layers, as they are."""
         states = self.tok_embeddings(ids)
@@ -64,7 +67,7 @@ class KyvoDecoder(TransformerDecoder):
             states = states + self.image_positions(places)
         halfway = states
         for number, layer in enumerate(self.layers, 1):
-            states = layer(states, mask=mask)
+            states = layer(states, mask=mask, input_pos=input_pos)
             if number == len(self.layers) // 2:
                 halfway = states
         return halfway, self.norm(states)
@@ -135,6 +138,7 @@ def decoder(
     *,
     size: str = "kyvo_mini",
     numbers: Numbers = "hybrid",
+    projector: Projector = "linear",
     image_grid: tuple[int, int] | None = None,
     image_positions: bool = False,
     smooth_numbers: bool = False,
@@ -150,6 +154,7 @@ def decoder(
         shape_codebook: [codes, width] of the shape tokenizer.
         size: a name in `kyvo.models.presets.SIZES`.
         numbers: how numbers are embedded.
+        projector: how codes are embedded: by one matrix, or by an MLP of two.
         image_grid: rows and columns of a picture's codes.
         image_positions: add a learned vector for its place in the picture to each image code.
         smooth_numbers: give the head's number rows a part that neighbouring numbers share.
@@ -165,6 +170,7 @@ def decoder(
         image_codebook=image_codebook,
         shape_codebook=shape_codebook,
         numbers=numbers,
+        projector=projector,
         freeze_text=freeze_text,
         scale=scale,
     )
@@ -225,34 +231,44 @@ def init_head(model: KyvoDecoder) -> None:
             nn.init.normal_(model.output.number_map.weight, std=0.06 / math.sqrt(embedding.dim))
 
 
-def attention_mask(seq_len: int, spans: list[tuple[tuple[int, int], ...]]) -> Bool[Tensor, "batch seq seq"] | None:
-    """True where row i may see column j: the past, and all of its own span. None, plain causal, without any span."""
-    if not any(spans):
+Ranges = Sequence[tuple[int, int]]  # [start, stop) of tokens
+
+
+def attention_mask(seq_len: int, rows: Sequence[tuple[Ranges, Ranges]]) -> Bool[Tensor, "batch seq seq"] | None:
+    """True where row i may see column j: the past, less the branches beside its own, and all of its two-way span.
+
+    `rows` are the spans and branches of each sequence (`tokenizers.sequence.Sequence`). None, plain causal, without any.
+    """
+    if not any(spans or branches for spans, branches in rows):
         return None
-    mask = torch.ones(seq_len, seq_len, dtype=torch.bool).tril().repeat(len(spans), 1, 1)
-    for row, row_spans in enumerate(spans):
-        for start, stop in row_spans:
+    mask = torch.ones(seq_len, seq_len, dtype=torch.bool).tril().repeat(len(rows), 1, 1)
+    for row, (spans, branches) in enumerate(rows):
+        for start, stop in spans:
             mask[row, start:stop, start:stop] = True
+        for start, stop in branches:
+            mask[row, start:stop, branches[0][0] : start] = False
     return mask
 
 
 def packed_mask(
-    documents: Int[Tensor, "batch seq"], spans: Int[Tensor, "batch seq"]
+    documents: Int[Tensor, "batch seq"], spans: Int[Tensor, "batch seq"], branches: Int[Tensor, "batch seq"]
 ) -> Bool[Tensor, "batch seq seq"] | BlockMask:
     """The mask of rows that hold several sequences: each sees its own past, and all of its own span.
 
     Args:
         documents: the number of each token's sequence in its row; -1 for padding, which sees itself.
         spans: the number of each token's two-way span in its row; -1 outside.
+        branches: the number of each token's branch in its row; -1 for what all branches of a sequence see.
 
     Returns:
         On CUDA, FlexAttention's block mask: blocks between sequences are skipped. Elsewhere a tensor.
     """
 
     def sees(row: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        span = spans[row, query]
+        span, branch = spans[row, query], branches[row, key]
         both_ways = (span >= 0) & (span == spans[row, key])
-        return (documents[row, query] == documents[row, key]) & ((key <= query) | both_ways)
+        same = (documents[row, query] == documents[row, key]) & ((branch < 0) | (branch == branches[row, query]))
+        return same & ((key <= query) | both_ways)
 
     num_rows, length = documents.shape
     if documents.is_cuda:

@@ -94,6 +94,11 @@ def _solve_codes(weights: dict[str, Tensor], model: KyvoDecoder) -> None:
     for name in ("image", "shape"):
         codes = getattr(model.tok_embeddings, name)
         if codes is not None:
+            if codes.second is not None:
+                raise CheckpointError(
+                    f"the {name} codes of a folded model cannot be solved for an MLP; set model.projector to linear, "
+                    "or start from a run with that MLP."
+                )
             part, rows = rows[: len(codes.codebook)], rows[len(codes.codebook) :]
             solution = torch.linalg.lstsq(codes.codebook.float(), part, driver="gelsd").solution
             if (codes.codebook.float() @ solution - part).norm() > 0.02 * part.norm():

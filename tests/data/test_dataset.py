@@ -184,6 +184,15 @@ def test_edits_are_rendered_before_and_after_and_execute_to_their_target(tmp_pat
         assert np.asarray(row["image"]).tobytes() != np.asarray(row["target_image"]).tobytes()
 
 
+def test_sets_without_pictures_hold_the_same_scenes_and_texts(tmp_path):
+    settings = dict(count=3, seed=3, width=32, height=24)
+    write_set(tmp_path / "with", EditSet(**settings))
+    write_set(tmp_path / "without", EditSet(**settings, pictures=False))
+    whole, bare = (open_set(tmp_path / name) for name in ("with", "without"))
+    assert set(whole.column_names) - set(bare.column_names) == {"image", "target_image"}
+    assert whole.remove_columns(["image", "target_image"])[:] == bare[:]
+
+
 def test_questions_come_with_answers_that_their_programs_give_and_with_what_guessing_scores(tmp_path):
     card = write_set(tmp_path / "set", QuestionSet(count=3, seed=3, width=32, height=24, questions=4))
     assert card["baselines"]["all"]["count"] == 12

@@ -113,7 +113,7 @@ def test_no_label_is_seen_by_what_predicts_it():
     item = SceneObject(shape_codes=(3,) * 512, location=(0.0, 0.0, 0.0), pose=(0.0, 0.0, 0.0))
     content = Segments(image=np.zeros(12, dtype=int), scene=Scene(objects=(item,)))
     sequence = builder.build(COPY, content, content)
-    seen = attention_mask(len(sequence.ids), [sequence.spans])[0]
+    seen = attention_mask(len(sequence.ids), [(sequence.spans, ())])[0]
     # What a place reaches through any number of layers.
     reached = seen
     for _ in range(8):

@@ -1,6 +1,7 @@
 import itertools
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from kyvo.testing import tiny_processor, write_tiny_codes
 from kyvo.tokenizers.tasks import TASKS
 from kyvo.train.batch import collate, pack
 from kyvo.train.data import WINDOW, BatchStream, CodedScenes, load_batches
+from kyvo.train.model import decoder
 
 COUNT, BATCH = 90, 2
 EMPTY = json.dumps(scene_to_json(Scene(objects=())))
@@ -233,3 +235,57 @@ def test_a_damaged_set_is_refused(processor, codes, tmp_path):
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(ConfigError, match="half is an empty or damaged set"):
         CodedScenes(processor.builder, folders=[str(tmp_path / "half")], tasks={"recognition": 1.0})
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    """Scenes with three questions each, and without pictures."""
+    folder = tmp_path_factory.mktemp("asked")
+    cube = SceneObject(shape="cube", size="small", color="red", material="metal", location=(0.5, -0.5, 0.35))
+    scenes = [json.dumps(scene_to_json(Scene(objects=(cube,) * count))) for count in (1, 2, 3, 4)]
+    questions = [{"question": f" {letter} a", "answer": letter} for letter in "bcd"]
+    Dataset.from_dict({"scene": scenes, "questions": [questions] * 4}).save_to_disk(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("pack_tokens", [None, 192])
+def test_questions_that_share_a_scene_have_the_losses_that_they_have_alone(processor, asked, pack_tokens):
+    task = {"scene_question_answering": 1.0}
+    together = CodedScenes(processor.builder, folders=[asked], tasks=task, questions=3)
+    shared = together.sequences(range(4), np.random.default_rng(0))
+    alone = []
+    for sequence in shared:
+        first = sequence.branches[0][0]
+        for start, stop in sequence.branches:
+            parts = np.concatenate([sequence.ids[:first], sequence.ids[start:stop]])
+            given, wanted = processor.builder.parse(TASKS["scene_question_answering"], parts)
+            alone.append(processor.builder.build(TASKS["scene_question_answering"], given, wanted))
+    assert len(alone) == 12
+    assert sum(len(one.ids) for one in shared) < 0.6 * sum(len(one.ids) for one in alone)
+
+    torch.manual_seed(0)
+    model = decoder(processor.vocabulary, processor.image.codebook, size="kyvo_tiny", scale=0.5).eval()
+
+    def losses(sequences, **settings):
+        batch = collate(sequences, pad_id=0, **settings)
+        with torch.no_grad():
+            states = model.hidden(batch.ids, mask=batch.attention(), input_pos=batch.input_pos)
+            logits = model.output(states).flatten(0, 1)[batch.positions]
+        return torch.nn.functional.cross_entropy(logits, batch.targets, reduction="none").sort().values
+
+    torch.testing.assert_close(losses(shared, pack_tokens=pack_tokens), losses(alone))
+    blind = [replace(sequence, branches=()) for sequence in shared]
+    assert not torch.allclose(losses(blind), losses(alone), atol=1e-3)
+
+
+def test_folders_give_the_shares_that_are_asked_of_them(processor, codes, asked):
+    tasks = {"recognition": 1.0, "scene_question_answering": 1.0}
+    samples = CodedScenes(
+        processor.builder, folders=[codes, asked], tasks=tasks, shares=[3, 1], weights={"recognition": 2.0}
+    )
+    assert len(samples) == COUNT + COUNT // 3
+    sequences = samples.sequences(range(len(samples)), np.random.default_rng(0))
+    assert len({tuple(sequence.ids[:40]) for sequence in sequences[COUNT:]}) <= 12  # four scenes, over and over
+    assert sequences[0].weights.max() == 2.0 and sequences[-1].weights.max() == 1.0
+    with pytest.raises(ConfigError, match=r"data\.shares is \[1\.0\]; it has a number above 0 for each of the 2"):
+        CodedScenes(processor.builder, folders=[codes, asked], tasks=tasks, shares=[1.0])

@@ -45,7 +45,7 @@ def test_without_a_span_the_future_is_unseen_and_with_one_it_is_seen_inside_only
     model, ids = tiny(), torch.randint(len(SMALL), (1, 12))
     changed = ids.clone()
     changed[0, 7] = (ids[0, 7] + 1) % len(SMALL)
-    mask = attention_mask(12, [((4, 8),)])
+    mask = attention_mask(12, [(((4, 8),), ())])
 
     def reached(mask):
         with torch.no_grad():
@@ -57,8 +57,8 @@ def test_without_a_span_the_future_is_unseen_and_with_one_it_is_seen_inside_only
 
 
 def test_no_mask_is_made_where_nothing_attends_both_ways():
-    assert attention_mask(12, [(), ()]) is None
-    mask = attention_mask(12, [(), ((2, 5),)])
+    assert attention_mask(12, [((), ())] * 2) is None
+    mask = attention_mask(12, [((), ()), (((2, 5),), ())])
     assert torch.equal(mask[0], torch.ones(12, 12).tril().bool())
     assert mask[1].sum() == mask[0].sum() + 3
 
@@ -70,9 +70,9 @@ def test_sequences_that_share_a_row_see_their_own_past_and_spans_only():
     documents = torch.tensor([[0] * 9 + [1] * 7 + [-1] * 4])
     spans = torch.full((1, 20), -1)
     spans[0, 2:5], spans[0, 11:14] = 0, 1
-    mask = packed_mask(documents, spans)
-    alone = [model.hidden(first, mask=attention_mask(9, [((2, 5),)]))]
-    alone.append(model.hidden(second, mask=attention_mask(7, [((2, 5),)])))
+    mask = packed_mask(documents, spans, torch.full((1, 20), -1))
+    alone = [model.hidden(first, mask=attention_mask(9, [(((2, 5),), ())]))]
+    alone.append(model.hidden(second, mask=attention_mask(7, [(((2, 5),), ())])))
     torch.testing.assert_close(model.hidden(shared, mask=mask)[:, :16], torch.cat(alone, dim=1))
 
 

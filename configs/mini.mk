@@ -1,0 +1,51 @@
+# The bundled model from nothing: `make model`. Every step is skipped when what it makes is there, and a step that was stopped is
+# gone on with, so it can be killed and started again. About three hours on two cores with AMX.
+BIN := .venv/bin
+DATA := data/mini
+RUNS := runs
+SIZE := --size 120x80
+MAKE_SET = $(BIN)/kyvo data $(1) --out $(@D) --workers 2
+ENCODE = rm -rf $(@D); $(BIN)/python tokenizers/encode.py --image-tokenizer $(RUNS)/image_mini --bf16 --out $(@D) --data
+OMP_NUM_THREADS ?= 2
+export OMP_NUM_THREADS
+
+CODED := $(foreach set,clevr easy edits questions,$(DATA)/$(set)_codes/card.json)
+PLAIN := $(DATA)/edits/card.json $(DATA)/questions/card.json
+
+model: $(RUNS)/mini/done
+	@echo "The newest model: $(RUNS)/mini/$$(cat $(RUNS)/mini/latest)/model"
+
+$(DATA)/clevr/card.json:
+	$(call MAKE_SET,clevr --count 36000 --seed 1 $(SIZE))
+$(DATA)/easy/card.json:
+	$(call MAKE_SET,clevr --count 6000 --seed 4100001 $(SIZE) --min-objects 1 --max-objects 3)
+$(DATA)/edits_pictures/card.json:
+	$(call MAKE_SET,edits --count 3000 --seed 5100001 $(SIZE))
+$(DATA)/questions_pictures/card.json:
+	$(call MAKE_SET,questions --count 2500 --seed 6100001 $(SIZE))
+$(DATA)/edits/card.json:
+	$(call MAKE_SET,edits --no-pictures --count 40000 --seed 7100001 $(SIZE))
+$(DATA)/questions/card.json:
+	$(call MAKE_SET,questions --no-pictures --count 12000 --seed 8100001 $(SIZE))
+
+$(RUNS)/image_mini/image_tokenizer.json: $(DATA)/clevr/card.json configs/tokenizers/image_mini.yaml
+	$(BIN)/python tokenizers/train_image.py --config configs/tokenizers/image_mini.yaml --data $(DATA)/clevr \
+	  --out $(@D) --minutes 60 $(if $(wildcard $(RUNS)/image_mini/training.pt),--resume)
+
+$(DATA)/clevr_codes/card.json: $(DATA)/clevr/card.json $(RUNS)/image_mini/image_tokenizer.json
+	$(ENCODE) $(<D)
+$(DATA)/easy_codes/card.json: $(DATA)/easy/card.json $(RUNS)/image_mini/image_tokenizer.json
+	$(ENCODE) $(<D)
+$(DATA)/edits_codes/card.json: $(DATA)/edits_pictures/card.json $(RUNS)/image_mini/image_tokenizer.json
+	$(ENCODE) $(<D)
+$(DATA)/questions_codes/card.json: $(DATA)/questions_pictures/card.json $(RUNS)/image_mini/image_tokenizer.json
+	$(ENCODE) $(<D)
+
+$(RUNS)/mini_processor/sequence.json: $(RUNS)/image_mini/image_tokenizer.json
+	$(BIN)/python tokenizers/build_processor.py --schema clevr --text kyvo/assets/mini/tokenizer.model \
+	  --image-tokenizer $(RUNS)/image_mini --vocabulary mini --two-way image --out $(@D)
+
+$(RUNS)/mini/done: $(RUNS)/mini_processor/sequence.json $(CODED) $(PLAIN)
+	$(BIN)/python recipes/finetune.py --config configs/train/mini.yaml \
+	  train.resume=$(if $(wildcard $(RUNS)/mini/latest),true,false)
+	touch $@
