@@ -179,9 +179,9 @@ class Kyvo:
     ) -> Completion:
         """The scene and picture after an instruction.
 
-        By default the scene is edited from scene and text alone, and then rendered. `end_to_end` has both come out of one
-        sequence, picture first, as in the paper's table; without an `image` of the scene, one is rendered first. `grammar`
-        takes the place of the own one of the task that edits.
+        By default the scene is edited from scene and text alone, and then rendered. `end_to_end` has both come out of
+        one sequence, picture first, as in the paper's table; without an `image` of the scene, one is rendered first.
+        `grammar` takes the place of the own one of the task that edits.
         """
         if end_to_end:
             given = Segments(image=self._picture_codes(scene, image), scene=scene, text=instruction)

@@ -3,8 +3,8 @@
 Reconstruction alone makes codes of mean colours: an object's shape and material are a few pixels in it. So a tokenizer
 may be trained, beside it, to let its codes be *read*: one linear map of a code has to say whether an object's centre
 lies in its cell, the object's words (shape, colour, ...), and where in the cell the centre lies; and one of 3x3 codes,
-where in the scene it stands. The last needs the camera, which only the whole picture tells: the encoder, which sees it at once,
-then writes into the codes how far an object stands from where its cell would have it.
+where in the scene it stands. The last needs the camera, which only the whole picture tells: the encoder sees it whole,
+and writes into the codes how far an object stands from where its cell would have it.
 What a linear map reads, a language model learns to read soon. The map is thrown away after the training; the idea, with
 text in the place of objects, is that of https://arxiv.org/abs/2409.04429.
 """

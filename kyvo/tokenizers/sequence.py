@@ -211,8 +211,8 @@ class SequenceBuilder:
 def share_beginning(sequences: SequenceOf[Sequence]) -> Sequence:
     """Several samples on one picture and scene as one: what their prompts have in common, then the rest of each.
 
-    Each rest is a branch: it sees the beginning and itself, at the positions that it would have alone, so the losses are those
-    of the samples one by one.
+    Each rest is a branch: it sees the beginning and itself, at the positions that it would have alone, so the losses
+    are those of the samples one by one.
     """
     first = sequences[0]
     shortest = min(int(np.flatnonzero(one.labels != IGNORE)[0]) for one in sequences)  # of the prompts

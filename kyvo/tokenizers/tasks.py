@@ -1,7 +1,7 @@
 """The tasks: which segments go in and which come out. Rows of one table; a user can add another.
 
-The first four are the paper's. The last two do without the picture: a scene tells all that an instruction or a question is
-about, in a third of the tokens.
+The first four are the paper's. The last two do without the picture: a scene tells all that an instruction or a
+question is about, in a third of the tokens.
 
 From https://arxiv.org/abs/2506.08002, section 3: image before scene before text in the input (editing .8666
 against .8350 the other way round), and the picture before the scene in the output.

@@ -18,6 +18,7 @@ from datasets import load_from_disk
 from pyarrow import ArrowInvalid
 from torch.utils.data import DataLoader, IterableDataset
 
+from kyvo.data.dataset import open_set
 from kyvo.errors import ConfigError, KyvoError, TokenError
 from kyvo.scene.files import scene_from_json
 from kyvo.tokenizers.sequence import Sequence as TokenSequence
@@ -80,8 +81,8 @@ class CodedScenes:
             folders: Arrow sets, joined.
             tasks: task name -> share of the samples, among those its set serves; need not add up to 1.
             weights: task name -> what its labels' loss weights are multiplied by; 1 where it is not named.
-            shares: of the samples, that each folder gives; without them as many as it has. The largest folder for its share
-                is seen once an epoch, of the others as many rows as make up theirs, over and over if they are few.
+            shares: of the samples, that each folder gives; without them as many as it has. The largest folder for its
+                share is seen once an epoch, rows of the others over and over.
             questions: of a row, that share one sample (`share_beginning`); at most as many as it has.
             objects: say of each sequence with a picture where its objects stand; scenes without a camera do not.
         """
@@ -228,10 +229,11 @@ def _content(segment: str, value: Any) -> Any:
 
 def _open(folder: str) -> Any:
     try:
-        rows = load_from_disk(folder)
+        rows = open_set(Path(folder)) if (Path(folder) / "settings.json").is_file() else load_from_disk(folder)
     except FileNotFoundError as error:
         raise ConfigError(
-            f"data.folders has {folder}, which is no Arrow set. tokenizers/encode.py makes one."
+            f"data.folders has {folder}, which is no Arrow set. tokenizers/encode.py makes one of pictures, `kyvo data` "
+            "one of scenes and texts alone."
         ) from error
     except (
         IndexError,

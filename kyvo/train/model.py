@@ -237,7 +237,7 @@ Ranges = Sequence[tuple[int, int]]  # [start, stop) of tokens
 def attention_mask(seq_len: int, rows: Sequence[tuple[Ranges, Ranges]]) -> Bool[Tensor, "batch seq seq"] | None:
     """True where row i may see column j: the past, less the branches beside its own, and all of its two-way span.
 
-    `rows` are the spans and branches of each sequence (`tokenizers.sequence.Sequence`). None, plain causal, without any.
+    `rows` are the spans and branches of each sequence (`tokenizers.sequence.Sequence`). None, plain causal, without.
     """
     if not any(spans or branches for spans, branches in rows):
         return None
