@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -44,6 +43,7 @@ from kyvo.data.clevr import render_scenes, sample_scenes
 from kyvo.data.dataset import open_set, scene_cell
 from kyvo.data.sets import PICTURE
 from kyvo.errors import KyvoError
+from kyvo.evaluation.timing import alternate, rate_ratio
 from kyvo.generation.engine import Engine, decode
 from kyvo.generation.grammar import Grammar
 from kyvo.generation.logits import GrammarLogits
@@ -81,8 +81,6 @@ IMAGES = {
         embed_dim=4, n_embed=16,
     ),
 }  # fmt: skip
-
-Seconds = dict[str, list[float]]  # variant -> seconds of each round
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
@@ -124,26 +122,6 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     results = {"benchmark": args.command, **results, "settings": vars(args), "machine": _machine()}
     print(json.dumps(results, indent=1) if args.json else "\n".join(_lines(results)))
     return results
-
-
-def alternate(variants: Mapping[str, Callable[[], object]], *, repeats: int, device: str = "cpu") -> Seconds:
-    """Seconds of each variant in each round; a first round, not counted, warms up."""
-    seconds: Seconds = {name: [] for name in variants}
-    for round_number in range(repeats + 1):
-        for name, variant in variants.items():
-            start = time.perf_counter()
-            variant()
-            if device == "cuda":
-                torch.cuda.synchronize()
-            if round_number:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
-
-
-def rate_ratio(seconds: Seconds, fast: str, slow: str, *, work: tuple[float, float] = (1.0, 1.0)) -> float:
-    """How many times the rate of `slow` the variant `fast` reaches, where they do this much work a round."""
-    pairs = zip(seconds[fast], seconds[slow], strict=True)
-    return median((work[0] / ours) / (work[1] / theirs) for ours, theirs in pairs)
 
 
 # Training

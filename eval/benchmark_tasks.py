@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmark import alternate  # the program beside this one
 from PIL import Image
 
 from kyvo.api import Kyvo
 from kyvo.data.clevr import render_scenes, sample_scenes
 from kyvo.data.questions import sample_questions
 from kyvo.evaluation.provenance import machine
+from kyvo.evaluation.timing import alternate
 from kyvo.scene.scene import Scene
 
 PICTURES = 32  # recognised together; the levels are for as many

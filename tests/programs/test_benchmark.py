@@ -90,12 +90,6 @@ def test_without_json_each_figure_is_a_line(program):
     ]
 
 
-def test_a_ratio_is_the_median_of_the_rounds_ratios(program):
-    seconds = {"ours": [1.0, 1.0, 10.0], "naive": [2.0, 3.0, 40.0]}
-    assert program.rate_ratio(seconds, "ours", "naive") == 3.0
-    assert program.rate_ratio(seconds, "ours", "naive", work=(2.0, 1.0)) == 6.0
-
-
 def test_counts_below_one_are_wrong_usage(program, capsys):
     with pytest.raises(SystemExit, match="2"):
         program.main(["train", "--repeats", "0"])
