@@ -4,13 +4,16 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint
+.PHONY: help demo model test test-slow lint
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
-demo: $(STAMP)  ## recognise the bundled sample pictures; scene JSON and a contact sheet in out/demo; a mesh to tokens and back
+demo: $(STAMP)  ## the four tasks on the bundled pictures; scene JSON and one sheet in out/demo; a mesh to tokens and back
 	$(BIN)/kyvo demo --out out/demo
+
+model: $(STAMP)  ## the bundled model from nothing, in runs/mini: about three hours on two cores; goes on where it was stopped
+	$(MAKE) --file configs/mini.mk model
 
 test: $(STAMP)  ## the default tests: offline, on the CPU
 	$(BIN)/python -m pytest

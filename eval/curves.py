@@ -71,11 +71,10 @@ def draw(curves: Curves, path: Path) -> None:
         known = curves[training]
         if name in known:
             steps, values = known["step"], known[name]
-            if name.endswith("loss"):
+            if name.endswith("loss") and len(values) >= SMOOTH:
                 axis.plot(steps, values, color="0.8", linewidth=0.7)
                 steps, values = steps[SMOOTH - 1 :], np.convolve(values, np.full(SMOOTH, 1 / SMOOTH), mode="valid")
-                if len(values):
-                    axis.set_ylim(0.9 * min(values), 1.1 * float(np.quantile(values, 0.9)))
+                axis.set_ylim(0.9 * min(values), 1.1 * float(np.quantile(values, 0.9)))
             axis.plot(steps, values, color="C0")
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("step")

@@ -1,7 +1,7 @@
 """Training of the language model: full, LoRA or QLoRA, on one device or on several.
 
-    tune run kyvo/recipes/finetune --config configs/train/mini_recognition.yaml [train.max_steps=1000 ...]
-    tune run --nproc_per_node 2 kyvo/recipes/finetune --config configs/train/mini_recognition.yaml
+    tune run kyvo/recipes/finetune --config configs/train/mini.yaml [train.max_steps=1000 ...]
+    tune run --nproc_per_node 2 kyvo/recipes/finetune --config configs/train/mini.yaml
 
 Reads coded sets (tokenizers/encode.py) and a processor folder; writes checkpoints, each with a folded model that
 `Kyvo.from_pretrained` and transformers load. `train.resume=true` goes on where the newest checkpoint stands, with the
