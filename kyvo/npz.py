@@ -1,13 +1,14 @@
 """Arrays of `.npz` files by their headers: what one claims to be is known before any of it is read."""
 
 from typing import IO
+from zipfile import ZipExtFile
 
 import numpy as np
 
 from kyvo.errors import KyvoError
 
 
-def read_header(file: IO[bytes], *, what: str, error: type[KyvoError]) -> tuple[tuple[int, ...], np.dtype]:
+def read_header(file: IO[bytes] | ZipExtFile, *, what: str, error: type[KyvoError]) -> tuple[tuple[int, ...], np.dtype]:
     """Shape and type of an array; leaves `file`, a member of the archive, at its data.
 
     Raises:

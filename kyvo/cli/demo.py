@@ -43,7 +43,13 @@ ASKED = {  # of each bundled picture: an instruction, a question and its true an
         "cube",
     ),
 }
-TITLES = ("picture", "recognised objects", "the recognised scene, rendered by the model", "after an instruction")
+TITLES = (
+    "picture",
+    "recognised objects",
+    "the recognised scene, ray-traced",
+    "the same, rendered by the model",
+    "after an instruction, ray-traced",
+)
 
 
 def demo(
@@ -60,6 +66,7 @@ def demo(
 
     from kyvo.batch import recognize_files
     from kyvo.cli.model import load_model
+    from kyvo.data.clevr import render_scenes
     from kyvo.data.edit_phrases import parse
     from kyvo.data.edits import execute
     from kyvo.export.sheet import contact_sheet, draw_scene, enlarge
@@ -83,19 +90,20 @@ def demo(
     changed = zip(ask("scene_editing", instructions), scenes, strict=True)
     edited = [scene if done.scene is None else done.scene for done, scene in changed]  # None: cut, nothing changed
     said = [(done.text or "").strip() for done in ask("scene_question_answering", questions)]
-    drawn = loaded.render([*scenes, *edited])
+    width, height = loaded.processor.image.config.width, loaded.processor.image.config.height
+    drawn = [render_scenes([scene], width=width, height=height)[0] for scene in (*scenes, *edited)]
+    columns = zip(drawn[: len(scenes)], loaded.render(scenes), drawn[len(scenes) :], strict=True)
 
     console = Console()
-    width, height = loaded.processor.image.config.width, loaded.processor.image.config.height
     rows = []
-    for index, (path, scene) in enumerate(zip(samples, scenes, strict=True)):
+    for index, (path, scene, pictures) in enumerate(zip(samples, scenes, columns, strict=True)):
         picture = fit(read_picture(path), width, height)
-        again, after = (enlarge(drawn[place], 3) for place in (index, len(scenes) + index))
-        rows.append([enlarge(picture, 3), draw_scene(picture, scene, clevr_camera(width, height)), again, after])
+        boxes = draw_scene(picture, scene, clevr_camera(width, height))
+        rows.append([enlarge(picture, 3), boxes, *(enlarge(one, 3) for one in pictures)])
         show(scene, path.name, console)
         console.print(f"{instructions[index]}\n{questions[index]} {said[index]}", markup=False, soft_wrap=True)
     captions = [
-        ["", f"{question} {answer}", "", instruction]
+        ["", f"{question} {answer}", "", "", instruction]
         for question, answer, instruction in zip(questions, said, instructions, strict=True)
     ]
     contact_sheet(rows, TITLES, captions=captions).save(out / "sheet.png")

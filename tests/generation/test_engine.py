@@ -9,9 +9,10 @@ from kyvo.generation.engine import ImagePlaces, decode
 from kyvo.generation.grammar import Grammar
 from kyvo.models.embedding import ImagePositions
 from kyvo.testing import tiny_builder, tiny_llama
-from kyvo.tokenizers.tasks import TASKS, Segments
+from kyvo.tokenizers.tasks import TASKS, Segment, Segments
 
 BUILDER = tiny_builder()
+WITH_PICTURES = [name for name, task in TASKS.items() if Segment.IMAGE in (*task.inputs, *task.outputs)]
 
 
 def random_prompts(task_name: str, count: int, *, seed: int = 0) -> list[list[int]]:
@@ -77,7 +78,7 @@ def test_a_batch_decodes_as_each_row_alone_without_a_cache(task):
     assert together == [slow_twin(model, prompt, grammar) for prompt in prompts]
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", WITH_PICTURES)
 def test_image_positions_reach_codes_of_prompts_and_of_outputs(task):
     model = tiny_llama(len(BUILDER.vocabulary))
     torch.manual_seed(0)
@@ -104,7 +105,7 @@ def test_two_way_spans_of_prompts_of_different_lengths_are_seen_whole(task):
         slow_twin(model, prompt, grammar, spans=own) for prompt, own in zip(prompts, spans, strict=True)
     ]
     causal = [row.ids for row in decode(model, prompts, [grammar] * 4)]
-    assert (together == causal) == (task == "rendering")  # where no picture goes in
+    assert (together == causal) == (Segment.IMAGE not in TASKS[task].inputs)
 
 
 def test_rows_of_different_tasks_decode_together():
@@ -125,7 +126,7 @@ def test_every_output_of_random_weights_parses_in_a_thousand_decodes():
             for row in decode(model, random_prompts(name, 25, seed=seed), [grammar] * 25):
                 assert BUILDER.parse_output(task, row.ids).kinds == set(task.outputs)
                 count += 1
-    assert count == 1000
+    assert count == 250 * len(TASKS) >= 1000
 
 
 def test_an_output_that_reaches_its_limit_is_called_truncated():

@@ -36,6 +36,7 @@ def test_a_config_is_valid_and_takes_a_step_at_toy_size(name, tmp_path, tiny_inp
     for section in ("data", "easy_data", "eval_data"):
         if section in cfg:
             cfg[section].folders = [codes]
+            cfg[section].pop("shares", None)
     cfg.merge_with_dotlist([f"output_dir={tmp_path}", tiny_inputs[0], "model.size=kyvo_tiny"])
     if "bitsandbytes" in cfg.optimizer._component_:  # 8-bit states need a GPU
         cfg.optimizer._component_ = "torch.optim.AdamW"
