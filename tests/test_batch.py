@@ -170,7 +170,8 @@ def test_the_manifest_tells_confidences_and_unsure_objects_are_left_out_and_coun
     limit = (min(sure) + max(sure)) / 2
     (some,) = recognize_files(model, [line.input], tmp_path / "some", min_confidence=limit)
     kept = load_scene(tmp_path / "some" / line.output).objects
-    assert [item.confidence for item in kept] == [value for value in sure if value >= limit]
+    expected = [value for value in sure if value >= limit]
+    assert [item.confidence for item in kept] == pytest.approx(expected, abs=1e-5)  # another batch, other roundings
     assert some.dropped == len(sure) - len(kept) > 0 and some.lowest_confidence >= limit
     (none,) = recognize_files(model, [line.input], tmp_path / "none", min_confidence=1.0)
     assert (none.status, none.objects, none.confidence) == ("done", 0, None)
