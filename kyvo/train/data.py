@@ -232,8 +232,8 @@ def _open(folder: str) -> Any:
         rows = open_set(Path(folder)) if (Path(folder) / "settings.json").is_file() else load_from_disk(folder)
     except FileNotFoundError as error:
         raise ConfigError(
-            f"data.folders has {folder}, which is no Arrow set. tokenizers/encode.py makes one of pictures, `kyvo data` "
-            "one of scenes and texts alone."
+            f"data.folders has {folder}, which is no Arrow set. tokenizers/encode.py makes one of pictures, "
+            "`kyvo data` one of scenes and texts alone."
         ) from error
     except (
         IndexError,
