@@ -70,7 +70,9 @@ def draw(curves: Curves, path: Path) -> None:
     for axis, (training, name, title) in zip(axes.flat, PANELS, strict=True):
         known = curves[training]
         if name in known:
-            steps, values = known["step"], known[name]
+            # The loss of reading is 0 where a batch has no picture.
+            shown = [place for place, value in enumerate(known[name]) if value or name != "reading_loss"]
+            steps, values = ([known[column][place] for place in shown] for column in ("step", name))
             if name.endswith("loss") and len(values) >= SMOOTH:
                 axis.plot(steps, values, color="0.8", linewidth=0.7)
                 steps, values = steps[SMOOTH - 1 :], np.convolve(values, np.full(SMOOTH, 1 / SMOOTH), mode="valid")
