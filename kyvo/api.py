@@ -180,7 +180,8 @@ class Kyvo:
         """The scene and picture after an instruction.
 
         By default the scene is edited from scene and text alone, and then rendered. `end_to_end` has both come out of
-        one sequence, picture first, as in the paper's table; without an `image` of the scene, one is rendered first.
+        one sequence, picture first, as in the paper's table; only there an `image` of the scene counts, and without
+        one it is rendered first.
         `grammar` takes the place of the own one of the task that edits.
         """
         if end_to_end:

@@ -138,8 +138,8 @@ class Trainer(TokenizerTraining):
         self.has_codes = self.args.continuous == 0
         if self.has_codes:
             self.start_averages()
-        if self.has_codes and self.head is not None:
-            self.fit_head()
+            if self.head is not None:
+                self.fit_head()
 
     @torch.no_grad()
     def fit_head(self, *, num_pictures: int = 1920, steps: int = 300) -> None:
@@ -217,9 +217,7 @@ class Trainer(TokenizerTraining):
         self.has_codes = True
 
     def start_averages(self) -> None:
-        """As if each code had been chosen as often as in a step on average: it keeps its place at first."""
-        config = self.model.config
-        self.averages.counts.fill_(self.args.batch_size * config.rows * config.columns / config.n_embed)
+        self.averages.start(self.args.batch_size * self.model.config.num_codes)
 
     def even_scales(self, latents: Tensor) -> Tensor:
         """Evens out the scales of the latents' [N, D] axes; returns the matrix [D, D] that does so.

@@ -174,8 +174,7 @@ class Trainer(TokenizerTraining):
         codes = self.model.quantizer.embedding.weight
         centres = cluster_centres(rows, count=len(codes), rounds=rounds, generator=self.generator)
         codes[: len(centres)] = centres
-        # As if each code had been chosen as often as in a step on average: it keeps its place at first.
-        self.averages.counts.fill_(self.args.batch_size * self.model.config.num_codes / len(codes))
+        self.averages.start(self.args.batch_size * self.model.config.num_codes)
         self.has_codes = True
 
     @torch.no_grad()

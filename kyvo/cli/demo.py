@@ -91,7 +91,7 @@ def demo(
     edited = [scene if done.scene is None else done.scene for done, scene in changed]  # None: cut, nothing changed
     said = [(done.text or "").strip() for done in ask("scene_question_answering", questions)]
     width, height = loaded.processor.image.config.width, loaded.processor.image.config.height
-    drawn = [render_scenes([scene], width=width, height=height)[0] for scene in (*scenes, *edited)]
+    drawn = render_scenes([*scenes, *edited], width=width, height=height)
     columns = zip(drawn[: len(scenes)], loaded.render(scenes), drawn[len(scenes) :], strict=True)
 
     console = Console()

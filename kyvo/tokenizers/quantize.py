@@ -126,6 +126,10 @@ class MovingAverage:
         self.decay = decay
         self.counts = torch.zeros_like(quantizer.embedding.weight[:, 0])  # [n_embed]
 
+    def start(self, num_latents: int) -> None:
+        """As if each code had been chosen as often as in a step of so many latents on average: it keeps its place."""
+        self.counts.fill_(num_latents / len(self.counts))
+
     @torch.no_grad()
     def after(
         self, latents: Float[Tensor, "batch dim height width"], indices: Int[Tensor, "batch height width"]

@@ -123,9 +123,8 @@ class CodedScenes:
 
     def segments(self, index: int, which_task: float, which_question: float) -> tuple[str, Segments, Segments]:
         """A sample as its task, what goes in and what is to come out. The two draws are in [0, 1)."""
-        task, row = self._row(index, which_task)
-        rows = _asked(row, which_question, 1) if _asks(task) else [row]
-        return task, *_sides(task, rows[0])
+        task, samples = self._samples(index, which_task, which_question, questions=1)
+        return task, *samples[0]
 
     def only(self, task: str) -> "CodedScenes":
         """The sets that serve a task, for that task alone."""
@@ -142,16 +141,19 @@ class CodedScenes:
         start = self.ends[number - 1] if number else 0
         return number, int(index - start) % len(self.sets[number])
 
-    def _row(self, index: int, which_task: float) -> tuple[str, dict[str, Any]]:
+    def _samples(
+        self, index: int, which_task: float, which_question: float, *, questions: int
+    ) -> tuple[str, list[tuple[Segments, Segments]]]:
+        """The task of a row, and both sides of it; of a task that asks, those of so many of the row's questions."""
         number, place = self._find(index)
         task = self.tasks[number][int(np.searchsorted(self.limits[number], which_task, side="right"))]
-        return task, self.sets[number][place]
+        row = self.sets[number][place]
+        rows = _asked(row, which_question, questions) if _asks(task) else [row]
+        return task, [_sides(task, one) for one in rows]
 
     def _sequence(self, index: int, which_task: float, which_question: float) -> TokenSequence:
         try:
-            task, row = self._row(index, which_task)
-            rows = _asked(row, which_question, self.questions) if _asks(task) else [row]
-            samples = [_sides(task, one) for one in rows]
+            task, samples = self._samples(index, which_task, which_question, questions=self.questions)
             given, wanted = samples[0]
             # Ground truth may lie a rounding outside the outermost bins.
             built = [self.builder.build(TASKS[task], *sides, clamp=True) for sides in samples]
