@@ -19,7 +19,7 @@ from transformers import LlamaForCausalLM
 from kyvo.errors import CheckpointError, ConfigError, TokenError
 from kyvo.generation.calibration import Calibration
 from kyvo.generation.confidence import object_confidences
-from kyvo.generation.engine import Engine, ImagePlaces
+from kyvo.generation.engine import Engine, Places
 from kyvo.generation.grammar import MAX_OBJECTS, Grammar
 from kyvo.generation.requests import Decoded, Handle, Reason, Request
 from kyvo.generation.sampling import Sampling
@@ -27,7 +27,7 @@ from kyvo.models.fold import load_positions
 from kyvo.processor import Processor
 from kyvo.scene.scene import Scene
 from kyvo.tokenizers.pictures import read_picture
-from kyvo.tokenizers.sequence import MARKERS
+from kyvo.tokenizers.sequence import MARKERS, MAX_NUMBER
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments, Task
 
 Part = TypeVar("Part")
@@ -107,12 +107,12 @@ class Kyvo:
         *,
         model: LlamaForCausalLM,
         processor: Processor,
-        image_positions: torch.Tensor | None = None,
+        positions: torch.Tensor | None = None,
         calibration: Calibration | None = None,
     ) -> None:
         """
         Args:
-            image_positions: those [rows * columns, dim] the model was trained with, if it was.
+            positions: those [rows * columns + MAX_NUMBER, dim] the model was trained with, if it was.
             calibration: of the objects' confidences; by default they stay as the model's probabilities make them.
         """
         if model.config.vocab_size != len(processor.vocabulary):
@@ -122,20 +122,19 @@ class Kyvo:
             )
         self._builder = processor.builder  # made anew each time it is asked for
         rows, columns = self._builder.image_grid
-        if image_positions is not None and len(image_positions) != rows * columns:
+        if positions is not None and len(positions) != rows * columns + MAX_NUMBER:
             raise CheckpointError(
-                f"the model has positions for {len(image_positions)} image codes, a picture has {rows} x {columns}; "
-                "the folder mixes two models."
+                f"the model has {len(positions)} positions, {rows} x {columns} image codes and {MAX_NUMBER} objects need "
+                f"{rows * columns + MAX_NUMBER}; the folder mixes two models."
             )
         self.model = model.eval()
-        self.image_places = None
-        if image_positions is not None:
-            vectors = image_positions.to(model.device, model.dtype)
-            codes = processor.vocabulary.ranges["image"]
-            self.image_places = ImagePlaces(vectors=vectors, places=self._builder.places, codes=codes)
+        self.places = None
+        if positions is not None:
+            vectors = positions.to(model.device, model.dtype)
+            self.places = Places(vectors=vectors, find=self._builder.places)
         self.processor = processor
         self.calibration = calibration or Calibration()
-        self.engine = Engine(self.model, image_places=self.image_places)  # all that is asked for decodes in one batch
+        self.engine = Engine(self.model, places=self.places)  # all that is asked for decodes in one batch
         self._grammars: dict[tuple[Task, int], Grammar] = {}
 
     @classmethod
@@ -154,7 +153,7 @@ class Kyvo:
         return cls(
             model=model,
             processor=processor,
-            image_positions=load_positions(folder),
+            positions=load_positions(folder),
             calibration=Calibration.from_pretrained(folder),
         )
 

@@ -44,13 +44,13 @@ def ran(tmp_path_factory):
 
 def likeliest(model, processor, positions=None):
     """The scene our engine reads from the picture when numbers are taken as transformers takes them."""
-    kyvo = Kyvo(model=model, processor=processor, image_positions=positions)
+    kyvo = Kyvo(model=model, processor=processor, positions=positions)
     builder, task = processor.builder, TASKS["recognition"]
     codes = kyvo.encode_images([read_picture(ROOT / "kyvo" / "assets" / "samples" / "clevr_0.png")])[0]
     prompt = builder.prompt(task, Segments(image=codes))
     grammar = Grammar.for_task(task, builder)
     row = decode(
-        kyvo.model, [prompt], [grammar], spans=[builder.spans(prompt)], image_places=kyvo.image_places, near=0
+        kyvo.model, [prompt], [grammar], spans=[builder.spans(prompt)], places=kyvo.places, near=0
     )[0]
     return builder.parse_output(task, row.ids).scene
 

@@ -4,7 +4,8 @@
 
 Reads what `kyvo data` writes, or a folder of pictures with scene JSONs of the same stem; each picture's column, `image`
 or `target_image`, becomes one of its image codes, row-major: `codes` or `target_codes`. Other columns stay. With
-`--shape-tokenizer` each object of an ObjaWorld scene gets the codes of its asset's mesh.
+`--augment` a picture's codes are there once more, `seen_codes`, as another camera would have taken it
+(`kyvo.data.augment`): those go in, and the plain ones come out. With `--shape-tokenizer` each object of an ObjaWorld scene gets the codes of its asset's mesh.
 Workers are processes; on a CPU several of them with OMP_NUM_THREADS=1 are fastest.
 """
 
@@ -13,10 +14,12 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 from datasets import Dataset, Features, Image, List, Value
 
 from kyvo.data.assets import load_library
+from kyvo.data.augment import SEEN, augment
 from kyvo.data.dataset import open_set, scene_cell
 from kyvo.data.imports import FolderSet
 from kyvo.data.procedural import procedural_library
@@ -39,6 +42,9 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--limit", type=int, help="only the first LIMIT rows of a set")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument(
+        "--augment", type=int, metavar="SEED", help="code pictures also as other cameras would have taken them"
+    )
+    parser.add_argument(
         "--bf16", action="store_true", help="faster where the CPU multiplies in bf16; codes near a tie may differ"
     )
     args = parser.parse_args(argv)
@@ -55,15 +61,26 @@ def main(argv: list[str] | None = None) -> Path:
     pictures = [name for name, feature in source.features.items() if isinstance(feature, Image)]
     codes = {name: name.replace("image", "codes") for name in pictures}
 
-    def encode(batch: dict[str, list]) -> dict[str, list]:
+    augmented = "image" in pictures and args.augment is not None
+
+    def encode(batch: dict[str, list], rows: list[int]) -> dict[str, list]:
+        images = {codes[name]: batch[name] for name in pictures}
+        if augmented:
+            chances = (np.random.default_rng([args.augment, row]) for row in rows)
+            images[SEEN] = [
+                augment(np.asarray(image.convert("RGB")), rng)
+                for image, rng in zip(batch["image"], chances, strict=True)
+            ]
         with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
-            return {codes[name]: tokenizer.encode(batch[name]).tolist() for name in pictures}
+            return {name: tokenizer.encode(of_column).tolist() for name, of_column in images.items()}
 
     kept = {name: feature for name, feature in source.features.items() if name not in pictures}
-    features = Features({**kept, **{name: List(Value("int16")) for name in codes.values()}})
+    written = [*codes.values(), *([SEEN] if augmented else [])]
+    features = Features({**kept, **{name: List(Value("int16")) for name in written}})
     coded = source.map(
         encode,
         batched=True,
+        with_indices=True,
         batch_size=args.batch_size,
         num_proc=args.workers if args.workers > 1 else None,
         remove_columns=pictures,
@@ -75,6 +92,7 @@ def main(argv: list[str] | None = None) -> Path:
     card = {
         "made_by": "tokenizers/encode.py",
         "count": len(coded),
+        "augment": args.augment,
         "image_tokenizer": json.loads((args.image_tokenizer / CONFIG_NAME).read_text()),
         "data": _card(args.data),
     }

@@ -45,7 +45,7 @@ class RowCache:
         rows = slice(start, start + len(positions))
         self._aim = rows, int(place.max()) + 1, row.to(device), place.to(device), column.to(device)
 
-    def update(self, keys: Tensor, values: Tensor, layer: int, *_: object) -> tuple[Tensor, Tensor]:
+    def update(self, keys: Tensor, values: Tensor, layer: int, *_: object, **__: object) -> tuple[Tensor, Tensor]:
         """Called by each attention layer: stores what is new [rows, heads, width of the batch, width]; returns all."""
         assert self._aim is not None
         rows, length, row, place, column = self._aim

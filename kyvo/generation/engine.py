@@ -35,12 +35,11 @@ MAX_SHARED = 8192  # ids; 8 kB each in the bundled model
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ImagePlaces:
-    """What a model that was trained with image positions adds to the embedding of image codes."""
+class Places:
+    """What a model that was trained with positions adds to the embedding of image codes and objects."""
 
     vectors: Float[Tensor, "places dim"]
-    places: Callable[[Sequence[int]], np.ndarray]  # `SequenceBuilder.places`
-    codes: range  # the vocabulary's image ids
+    find: Callable[[Sequence[int]], np.ndarray]  # `SequenceBuilder.places`
 
 
 class Engine:
@@ -54,7 +53,7 @@ class Engine:
         self,
         model: LlamaForCausalLM,
         *,
-        image_places: ImagePlaces | None = None,
+        places: Places | None = None,
         max_rows: int = MAX_ROWS,
         max_shared: int = MAX_SHARED,
         near: int = NEAR,
@@ -62,13 +61,13 @@ class Engine:
         """
         Args:
             model: a folded model; its weights decide, the grammar only removes what cannot come.
-            image_places: of a model that was trained with image positions.
+            places: of a model that was trained with positions.
             max_rows: requests that decode together; more wait.
             max_shared: ids of prompts whose states are kept for prompts that begin alike; 0 for none.
             near: how far a number's neighbours reach, in bins; 0 takes the likeliest number alone.
         """
         self.model = model
-        self.image_places = image_places
+        self.places = places
         self.max_rows = max_rows
         self.num_forwards = 0  # since the start
         self._cache = RowCache(model.config, max_rows=max_rows, dtype=model.dtype, device=model.device)
@@ -238,7 +237,7 @@ class Engine:
         device = self.model.device
         ids = ids.to(device)
         embedded = self.model.get_input_embeddings()(ids)
-        if self.image_places is not None:
+        if self.places is not None:
             embedded = self._place(embedded, rows)
         hidden = self.model.model(
             inputs_embeds=embedded,
@@ -254,13 +253,12 @@ class Engine:
             row.choose(token, probability)
 
     def _place(self, embedded: Float[Tensor, "rows width dim"], rows: list[Row]) -> Float[Tensor, "rows width dim"]:
-        """Adds the image positions of pending image codes."""
-        added = self.image_places
+        """Adds the vectors of the places of what is pending."""
+        added = self.places
         assert added is not None
         places = np.full(embedded.shape[:2], -1, dtype=np.int64)
         for index, row in enumerate(rows):
-            if any(token in added.codes for token in row.ids[row.num_seen :]):
-                places[index, : row.num_pending] = added.places(row.ids)[row.num_seen :]
+            places[index, : row.num_pending] = added.find(row.ids)[row.num_seen :]
         if places.max() < 0:
             return embedded
         return embedded + place_vectors(added.vectors, torch.from_numpy(places).to(embedded.device))
@@ -277,7 +275,7 @@ def decode(
     grammars: Sequence[Grammar],
     *,
     spans: Sequence[Spans] | None = None,
-    image_places: ImagePlaces | None = None,
+    places: Places | None = None,
     near: int = NEAR,
     max_rows: int = MAX_ROWS,
 ) -> list[Decoded]:
@@ -287,9 +285,9 @@ def decode(
         prompts: ids of each row, without padding; lengths may differ.
         grammars: one a row; rows may share one.
         spans: of each prompt, what attends both ways (`SequenceBuilder.spans`); without them all is causal.
-        image_places, near, max_rows: as of `Engine`.
+        places, near, max_rows: as of `Engine`.
     """
-    engine = Engine(model, image_places=image_places, near=near, max_rows=max_rows)
+    engine = Engine(model, places=places, near=near, max_rows=max_rows)
     handles = [
         engine.submit(Request(prompt=prompt, grammar=grammar, spans=own))
         for prompt, grammar, own in zip(prompts, grammars, spans or [()] * len(prompts), strict=True)

@@ -52,7 +52,8 @@ def draw(
     """
     every = logits.shape[1]
     num_kept = torch.tensor([min(own.top_k or every, every) for own in settings], device=logits.device)[:, None]
-    heat = torch.tensor([own.temperature for own in settings], device=logits.device)[:, None]
+    # float32 would round a temperature below 1e-45 to 0, and divide by it.
+    heat = torch.tensor([own.temperature for own in settings], dtype=torch.float64, device=logits.device)[:, None]
     mass = torch.tensor([own.top_p for own in settings], dtype=torch.float64, device=logits.device)[:, None]
     chance = torch.tensor(chances, dtype=torch.float64, device=logits.device)[:, None]
 

@@ -137,30 +137,33 @@ class CodeEmbedding(nn.Module):
         return projected if self.second is None else self.second(F.gelu(projected))
 
 
-class ImagePositions(nn.Module):
-    """What is added to an image code for its place in the picture: a learned vector a row and one a column.
+class Positions(nn.Module):
+    """What is added to a token for where it stands, beyond what rotary attention tells: how far apart tokens are.
 
-    Rotary attention tells how far apart tokens are, not where a code stands in its picture; learning that from
-    attention alone takes thousands of steps before an object's location is read at all.
+    An image code gets a learned vector for its row and one for its column; from attention alone it takes thousands of
+    steps before an object's location is read at all. Every token of an object gets the vector of the object's number in
+    its scene, so that an object of one scene finds the same one of another: an edit is mostly copying.
     """
 
-    def __init__(self, rows: int, columns: int, dim: int, *, scale: float = 0.02) -> None:
+    def __init__(self, rows: int, columns: int, dim: int, *, num_objects: int, scale: float = 0.02) -> None:
         super().__init__()
         self.rows = nn.Embedding(rows, dim)
         self.columns = nn.Embedding(columns, dim)
+        self.objects = nn.Embedding(num_objects, dim)
         self.scale = scale
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        for table in (self.rows, self.columns):
+        for table in (self.rows, self.columns, self.objects):
             nn.init.normal_(table.weight, std=self.scale)
 
     def table(self) -> Float[Tensor, "places dim"]:
-        """Row-major: place r * columns + c."""
-        return (self.rows.weight[:, None] + self.columns.weight).flatten(0, 1)
+        """Row-major: place r * columns + c; then the objects' numbers."""
+        codes = (self.rows.weight[:, None] + self.columns.weight).flatten(0, 1)
+        return torch.cat([codes, self.objects.weight])
 
     def forward(self, places: Int[Tensor, "*batch seq"]) -> Float[Tensor, "*batch seq dim"]:
-        """Zero where the place is -1: no image code stands there."""
+        """Zero where the place is -1: what stands there has none."""
         return place_vectors(self.table(), places)
 
 

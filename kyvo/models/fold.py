@@ -19,7 +19,7 @@ from torch import Tensor
 from kyvo.errors import CheckpointError
 from kyvo.models.presets import DecoderSize
 
-POSITIONS_NAME = "image_positions.safetensors"
+POSITIONS_NAME = "positions.safetensors"
 
 _NAMES = {
     "attn.q_proj": "self_attn.q_proj",
@@ -67,7 +67,7 @@ def fold_layers(state: Mapping[str, Tensor], *, size: DecoderSize) -> dict[str, 
     """
     folded = {}
     for name, tensor in state.items():
-        if name.startswith(("tok_embeddings.", "output.", "image_positions.")):
+        if name.startswith(("tok_embeddings.", "output.", "positions.")):
             continue
         tensor = tensor.detach()
         if name == "norm.scale":
@@ -182,6 +182,6 @@ def save_llama(
 
 
 def load_positions(folder: Path) -> Float[Tensor, "places dim"] | None:
-    """The image positions that `save_llama` wrote; None for a model without them."""
+    """The positions that `save_llama` wrote; None for a model without them."""
     path = folder / POSITIONS_NAME
     return load_file(path)["positions"] if path.is_file() else None

@@ -26,6 +26,8 @@ from kyvo.tokenizers.text import TextTokenizer
 from kyvo.tokenizers.vocabulary import (
     IMAGE_END,
     IMAGE_START,
+    OBJECT_END,
+    OBJECT_START,
     OUTPUT,
     SCENE_END,
     SCENE_START,
@@ -36,6 +38,7 @@ from kyvo.tokenizers.vocabulary import (
 
 Ids = SequenceOf[int] | np.ndarray  # int64 [seq]
 IGNORE = -100  # a label that is not learnt
+MAX_NUMBER = 16  # objects that are told apart by their number in the scene; later ones count as the last
 
 MARKERS = {
     Segment.IMAGE: (IMAGE_START, IMAGE_END),
@@ -52,7 +55,7 @@ class Sequence:
     labels: np.ndarray  # int64 [seq]
     weights: np.ndarray  # float32 [seq], loss weight of each label; 0 where there is none
     spans: tuple[tuple[int, int], ...]  # [start, stop) of tokens that attend both ways
-    places: np.ndarray  # int64 [seq], of each image code in its picture, row-major; -1 elsewhere
+    places: np.ndarray  # int64 [seq], of image codes in their pictures and of objects in their scenes; -1 elsewhere
     objects: np.ndarray | None = None  # int64 [codes, values], of the picture that goes in: `train.reading`
     branches: tuple[tuple[int, int], ...] = ()  # [start, stop) of what goes on from one beginning: `share_beginning`
 
@@ -113,7 +116,8 @@ class SequenceBuilder:
         )
 
     def places(self, ids: Ids) -> np.ndarray:
-        """int64 [seq]: where each image code stands in its picture, row-major; -1 for all other ids.
+        """int64 [seq]: where each image code stands in its picture, row-major; after those places, the number of the
+        object in its scene, for all ids of the object; -1 for all other ids.
 
         `ids` is a sequence from its beginning, or a part of one that is not yet complete.
         """
@@ -127,7 +131,18 @@ class SequenceBuilder:
         if self.center_first:
             after_output = np.cumsum(ids == self.vocabulary.marker_id(OUTPUT)) > 0
             number = np.where(after_output, reorder(np.arange(rows * columns), rows, columns)[number], number)
-        return np.where(inside, number, -1)
+        return np.where(inside, number, self._objects(ids))
+
+    def _objects(self, ids: np.ndarray) -> np.ndarray:
+        """int64 [seq]: the place of the object that each id belongs to; -1 for ids of none."""
+        starts, ends, scenes = (
+            ids == self.vocabulary.marker_id(marker) for marker in (OBJECT_START, OBJECT_END, SCENE_START)
+        )
+        count = np.cumsum(starts)
+        inside = count > np.cumsum(ends) - ends
+        before = np.maximum.accumulate(np.where(scenes, count, 0))  # objects of earlier scenes
+        rows, columns = self.image_grid
+        return np.where(inside, rows * columns + np.minimum(count - before - 1, MAX_NUMBER - 1), -1)
 
     def spans(self, ids: Ids) -> tuple[tuple[int, int], ...]:
         """[start, stop) of each picture and shape in the inputs whose codes attend both ways."""

@@ -88,7 +88,7 @@ def model(
     size: str = "kyvo_mini",
     freeze_text: bool = False,
     freeze_head_text: bool = False,
-    image_positions: bool = False,
+    positions: bool = False,
     lora_rank: int = 0,
     lora_alpha: float = 16.0,
     lora_attn_modules: Sequence[str] = (),
@@ -100,7 +100,7 @@ def model(
         "size": size,
         "freeze_text": freeze_text,
         "freeze_head_text": freeze_head_text,
-        "image_positions": image_positions,
+        "positions": positions,
     }
     made = _decoder(Processor.from_pretrained(processor), settings)
     if lora_rank:

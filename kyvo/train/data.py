@@ -18,6 +18,7 @@ from datasets import load_from_disk
 from pyarrow import ArrowInvalid
 from torch.utils.data import DataLoader, IterableDataset
 
+from kyvo.data.augment import SEEN
 from kyvo.data.dataset import open_set
 from kyvo.errors import ConfigError, KyvoError, TokenError
 from kyvo.scene.files import scene_from_json
@@ -30,7 +31,9 @@ from kyvo.train.reading import object_rows
 WINDOW = 16  # batches built and sorted together
 
 
-COLUMNS = {  # task -> the column of each input, and of each output; in `questions` some of a row's questions are taken
+# task -> the column of each input, and of each output; in `questions` some of a row's questions are taken. Where a row has
+# its picture as another camera took it, that one goes in.
+COLUMNS = {
     "rendering": ({"scene": "scene"}, {"image": "codes"}),
     "recognition": ({"image": "codes"}, {"scene": "scene"}),
     "editing": (
@@ -204,9 +207,10 @@ def _asked(row: dict[str, Any], which: float, count: int) -> list[dict[str, Any]
 
 def _sides(task: str, row: Mapping[str, Any]) -> tuple[Segments, Segments]:
     """What goes in, and what is to come out."""
+    seen = {**row, "codes": row[SEEN]} if SEEN in row else row
     given, wanted = (
-        Segments(**{segment: _content(segment, row[column]) for segment, column in side.items()})
-        for side in COLUMNS[task]
+        Segments(**{segment: _content(segment, of_side[column]) for segment, column in side.items()})
+        for of_side, side in zip((seen, row), COLUMNS[task], strict=True)
     )
     return given, wanted
 
@@ -244,7 +248,7 @@ def _open(folder: str) -> Any:
         raise ConfigError(
             f"{folder} is an empty or damaged set. Leave it out of data.folders, or make it anew."
         ) from error
-    known = set.union(*map(_needed, COLUMNS))
+    known = set.union({SEEN}, *map(_needed, COLUMNS))
     return rows.select_columns([name for name in rows.column_names if name in known])
 
 

@@ -82,7 +82,7 @@ def load_folded(
         model = LlamaForCausalLM(config)
     model.load_state_dict(fold(state, table=table, head=head, size=size), assign=True)
     model.model.rotary_emb = type(model.model.rotary_emb)(config=config)  # its buffers are in no state
-    return Kyvo(model=model.to(device), processor=processor, image_positions=positions)  # type: ignore[arg-type]
+    return Kyvo(model=model.to(device), processor=processor, positions=positions)  # type: ignore[arg-type]
 
 
 def decoded_score(kyvo: Kyvo, task: str, examples: Sequence[tuple[Segments, Segments]]) -> dict[str, float]:

@@ -26,7 +26,7 @@ def tables(state: Mapping[str, Tensor], build: Callable[[], KyvoDecoder]) -> dic
     model.load_state_dict(outside, assign=True, strict=False)
     for module in (model.tok_embeddings, model.output):
         module.rope_init()
-    positions = model.image_positions
+    positions = model.positions
     with torch.no_grad():
         return {
             "table": model.tok_embeddings.table(),

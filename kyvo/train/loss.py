@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-CHUNK_LOGITS = 1 << 25  # entries of the largest logits tensor: 128 MB in fp32
+# Entries of the largest logits tensor. On a CPU 8 MB in fp32, which stay in its cache: a chunk is passed over eight times.
+CHUNK_LOGITS = {"cpu": 1 << 21, "cuda": 1 << 25}
 
 
 def labelled_loss(
@@ -21,7 +22,7 @@ def labelled_loss(
     weights: Float[Tensor, " labels"],
     *,
     frozen: Float[Tensor, "first dim"] | None = None,
-    chunk_logits: int = CHUNK_LOGITS,
+    chunk_logits: int | None = None,
 ) -> Float[Tensor, ""]:
     """sum(w CE) over the labelled tokens, in fp32; divide by the step's sum(w).
 
@@ -32,11 +33,11 @@ def labelled_loss(
         targets: the labels.
         weights: of each label; 0 for padding.
         frozen: the head's first rows, where these get no gradient.
-        chunk_logits: most logits that exist at a time.
+        chunk_logits: most logits that exist at a time; None: what suits the device.
     """
     picked = hidden.flatten(0, 1).index_select(0, positions)
     num_rows = len(head) + (0 if frozen is None else len(frozen))
-    chunk = max(1, chunk_logits // num_rows)
+    chunk = max(1, (chunk_logits or CHUNK_LOGITS[hidden.device.type]) // num_rows)
     # What autocast would multiply in; backward runs outside it, so the choice is made here.
     dtype = (
         torch.get_autocast_dtype(hidden.device.type) if torch.is_autocast_enabled(hidden.device.type) else picked.dtype

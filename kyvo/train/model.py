@@ -23,8 +23,9 @@ from torchtune.modules import (
 )
 
 from kyvo.errors import ConfigError
-from kyvo.models.embedding import CompositeEmbedding, ImagePositions, Numbers, Projector, cosines
+from kyvo.models.embedding import CompositeEmbedding, Numbers, Positions, Projector, cosines
 from kyvo.models.presets import SIZES, DecoderSize
+from kyvo.tokenizers.sequence import MAX_NUMBER
 from kyvo.tokenizers.vocabulary import Vocabulary
 
 AttentionMask = Bool[Tensor, "batch seq seq"] | BlockMask | None
@@ -36,7 +37,7 @@ class KyvoDecoder(TransformerDecoder):
     tok_embeddings: CompositeEmbedding
     output: "OutputHead"
     size: DecoderSize
-    image_positions: ImagePositions | None
+    positions: Positions | None
 
     def hidden(
         self,
@@ -48,7 +49,7 @@ class KyvoDecoder(TransformerDecoder):
     ) -> Float[Tensor, "batch seq dim"]:
         """Normalised states before the head. Attention is causal without a mask, positions count from 0 without them.
 
-        `places` (`SequenceBuilder.places`) are needed where the model has image positions.
+        `places` (`SequenceBuilder.places`) are needed where the model has positions.
         """
         return self.halfway_and_last(ids, places=places, mask=mask, input_pos=input_pos)[1]
 
@@ -62,9 +63,9 @@ class KyvoDecoder(TransformerDecoder):
     ) -> tuple[Float[Tensor, "batch seq dim"], Float[Tensor, "batch seq dim"]]:
         """`hidden`, and before it the states after half of the layers, as they are."""
         states = self.tok_embeddings(ids)
-        if self.image_positions is not None:
+        if self.positions is not None:
             assert places is not None
-            states = states + self.image_positions(places)
+            states = states + self.positions(places)
         halfway = states
         for number, layer in enumerate(self.layers, 1):
             states = layer(states, mask=mask, input_pos=input_pos)
@@ -140,7 +141,7 @@ def decoder(
     numbers: Numbers = "hybrid",
     projector: Projector = "linear",
     image_grid: tuple[int, int] | None = None,
-    image_positions: bool = False,
+    positions: bool = False,
     smooth_numbers: bool = False,
     freeze_text: bool = False,
     freeze_head_text: bool = False,
@@ -156,7 +157,8 @@ def decoder(
         numbers: how numbers are embedded.
         projector: how codes are embedded: by one matrix, or by an MLP of two.
         image_grid: rows and columns of a picture's codes.
-        image_positions: add a learned vector for its place in the picture to each image code.
+        positions: add a learned vector for its place in the picture to each image code, and for the object's number in
+            the scene to each token of an object.
         smooth_numbers: give the head's number rows a part that neighbouring numbers share.
         freeze_text: keep the text table as it is; for pretrained tables.
         freeze_head_text: the same for the head's text rows.
@@ -174,14 +176,14 @@ def decoder(
         freeze_text=freeze_text,
         scale=scale,
     )
-    if image_positions and image_grid is None:
+    if positions and image_grid is None:
         raise ConfigError(
-            "model.image_positions is true, but no image_grid was given; its rows and columns are needed."
+            "model.positions is true, but no image_grid was given; its rows and columns are needed."
         )
     return build_decoder(
         SIZES[size](),
         embedding,
-        image_grid=image_grid if image_positions else None,
+        image_grid=image_grid if positions else None,
         smooth_numbers=smooth_numbers,
         freeze_head_text=freeze_head_text,
     )
@@ -195,7 +197,7 @@ def build_decoder(
     smooth_numbers: bool = False,
     freeze_head_text: bool = False,
 ) -> KyvoDecoder:
-    """Layers of `size` between `embedding` and a new head; with image positions where a grid is given."""
+    """Layers of `size` between `embedding` and a new head; with positions where a grid is given."""
     rope = _rope(size)
     head = OutputHead(
         size.dim,
@@ -214,7 +216,11 @@ def build_decoder(
         output=head,
     )
     model.size = size
-    model.image_positions = None if image_grid is None else ImagePositions(*image_grid, size.dim, scale=embedding.scale)
+    model.positions = (
+        None
+        if image_grid is None
+        else Positions(*image_grid, size.dim, num_objects=MAX_NUMBER, scale=embedding.scale)
+    )
     _init_layers(model, size)
     init_head(model)
     return model

@@ -19,9 +19,8 @@ from kyvo.models.embedding import cosines
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.objects import shown_objects
+from kyvo.tokenizers.sequence import MAX_NUMBER
 from kyvo.train.model import NUM_WAVES
-
-MAX_NUMBER = 16  # places in the scene that are told apart; later ones count as the last
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +67,14 @@ def object_targets(
     """Targets of a batch from the `object_rows` of each sequence; None where none has any.
 
     Args:
-        places: for each sequence, of codes of pictures that go in; -1 elsewhere.
+        places: for each sequence, of what goes in (`SequenceBuilder.places`); -1 elsewhere.
         objects: None for a sequence whose picture is not read.
         starts: where each sequence begins in batch x seq.
     """
     codes, values = [], []
     for of_sequence, found, start in zip(places, objects, starts, strict=True):
         if found is not None:
-            inside = np.flatnonzero(of_sequence >= 0)
+            inside = np.flatnonzero((of_sequence >= 0) & (of_sequence < len(found)))
             codes.append(start + inside)
             values.append(found[of_sequence[inside]])
     if not codes:

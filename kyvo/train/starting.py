@@ -112,10 +112,13 @@ def _solve_codes(weights: dict[str, Tensor], model: KyvoDecoder) -> None:
 
 
 def _solve_positions(weights: dict[str, Tensor], model: KyvoDecoder) -> None:
-    """Row and column vectors whose sums are the places' vectors."""
-    if POSITIONS not in weights or model.image_positions is None:
+    """Row and column vectors whose sums are the vectors of image codes' places; those of the objects follow."""
+    if POSITIONS not in weights or model.positions is None:
         return
-    positions = model.image_positions
-    grid = weights.pop(POSITIONS).float().view(positions.rows.num_embeddings, positions.columns.num_embeddings, -1)
-    weights["image_positions.rows.weight"] = grid.mean(1)
-    weights["image_positions.columns.weight"] = grid.mean(0) - grid.mean((0, 1))
+    positions = model.positions
+    rows, columns = positions.rows.num_embeddings, positions.columns.num_embeddings
+    codes, objects = weights.pop(POSITIONS).float().split([rows * columns, positions.objects.num_embeddings])
+    grid = codes.view(rows, columns, -1)
+    weights["positions.rows.weight"] = grid.mean(1)
+    weights["positions.columns.weight"] = grid.mean(0) - grid.mean((0, 1))
+    weights["positions.objects.weight"] = objects

@@ -134,6 +134,8 @@ def test_draws_follow_the_probabilities_that_are_left():
     assert shares(temperature=1.0, top_p=0.7) == pytest.approx([2 / 3, 1 / 3, 0, 0], abs=2e-3)  # the first two have it
     squares = np.array([0.5, 0.25, 0.15, 0.1]) ** 2
     assert shares(temperature=0.5) == pytest.approx((squares / squares.sum()).tolist(), abs=2e-3)
+    for almost_greedy in (1e-60, 5e-324):  # less than float32 can hold
+        assert shares(temperature=almost_greedy) == [1, 0, 0, 0]
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,14 @@ from transformers import LlamaForCausalLM
 
 from kyvo.generation.choice import NEAR, likeliest_numbers
 from kyvo.generation.confidence import object_confidences
-from kyvo.generation.engine import ImagePlaces, decode
+from kyvo.generation.engine import Places, decode
 from kyvo.generation.grammar import Grammar
-from kyvo.models.embedding import ImagePositions
+from kyvo.models.embedding import Positions
 from kyvo.testing import tiny_builder, tiny_llama
+from kyvo.tokenizers.sequence import MAX_NUMBER
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments
 
 BUILDER = tiny_builder()
-WITH_PICTURES = [name for name, task in TASKS.items() if Segment.IMAGE in (*task.inputs, *task.outputs)]
 
 
 def random_prompts(task_name: str, count: int, *, seed: int = 0) -> list[list[int]]:
@@ -39,7 +39,7 @@ def slow_twin(
     model: LlamaForCausalLM,
     prompt: list[int],
     grammar: Grammar,
-    positions: ImagePositions | None = None,
+    positions: Positions | None = None,
     spans: tuple[tuple[int, int], ...] = (),
 ) -> list[int]:
     """Greedy decoding without a cache, without a batch, and without skipping forced ids."""
@@ -78,17 +78,15 @@ def test_a_batch_decodes_as_each_row_alone_without_a_cache(task):
     assert together == [slow_twin(model, prompt, grammar) for prompt in prompts]
 
 
-@pytest.mark.parametrize("task", WITH_PICTURES)
-def test_image_positions_reach_codes_of_prompts_and_of_outputs(task):
+@pytest.mark.parametrize("task", TASKS)
+def test_positions_reach_codes_and_objects_of_prompts_and_of_outputs(task):
     model = tiny_llama(len(BUILDER.vocabulary))
     torch.manual_seed(0)
-    positions = ImagePositions(*BUILDER.image_grid, 32, scale=2.0)
+    positions = Positions(*BUILDER.image_grid, 32, num_objects=MAX_NUMBER, scale=2.0)
     grammar = Grammar.for_task(TASKS[task], BUILDER, max_objects=3, max_text=6)
     prompts = random_prompts(task, 4)
-    added = ImagePlaces(
-        vectors=positions.table().detach(), places=BUILDER.places, codes=BUILDER.vocabulary.ranges["image"]
-    )
-    together = [row.ids for row in decode(model, prompts, [grammar] * 4, image_places=added)]
+    added = Places(vectors=positions.table().detach(), find=BUILDER.places)
+    together = [row.ids for row in decode(model, prompts, [grammar] * 4, places=added)]
     assert together == [slow_twin(model, prompt, grammar, positions) for prompt in prompts]
     assert together != [row.ids for row in decode(model, prompts, [grammar] * 4)]
 

@@ -103,13 +103,13 @@ def test_head_and_embedding_stay_apart(tmp_path):
     assert torch.equal(loaded.model.embed_tokens.weight, model.tok_embeddings.table())
 
 
-def test_image_positions_go_into_a_file_of_their_own(tmp_path):
+def test_positions_go_into_a_file_of_their_own(tmp_path):
     torch.manual_seed(0)
     embedding = CompositeEmbedding(vocabulary=VOCABULARY, dim=32, image_codebook=torch.randn(32, 8), scale=0.5)
     model = build_decoder(kyvo_tiny(), embedding, image_grid=(2, 3)).eval()
-    write(tmp_path, model, positions=model.image_positions.table())
+    write(tmp_path, model, positions=model.positions.table())
     ids = torch.tensor([[1, 3, *VOCABULARY.ranges["image"][:6], 3]])
-    places = torch.tensor([[-1, -1, 0, 1, 2, 3, 4, 5, -1]])
+    places = torch.tensor([[-1, 6, 0, 1, 2, 3, 4, 5, -1]])  # 6 is the first object
     loaded = LlamaForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()
     with torch.no_grad():
         ours = model.output(model.hidden(ids, places=places))

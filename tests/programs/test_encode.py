@@ -51,6 +51,24 @@ def test_a_set_of_pictures_becomes_sequences(folder, tmp_path):
     assert len(samples.sequences([0, 5], np.random.default_rng(0))) == 2
 
 
+def test_a_picture_seen_by_another_camera_goes_in_and_the_plain_one_comes_out(folder, tmp_path):
+    with loading.program("tokenizers/encode.py") as encode:
+        arguments = ["--data", str(folder / "set"), "--image-tokenizer", str(folder / "image"), "--augment", "3"]
+        out, again = (encode.main([*arguments, "--out", str(tmp_path / name)]) for name in ("codes", "again"))
+    coded = load_from_disk(out)
+    plain = tiny_image().encode([np.asarray(picture) for picture in open_set(folder / "set")["image"]])
+    assert np.array_equal(np.array(coded["codes"][:]), plain)
+    assert coded["seen_codes"][:] == load_from_disk(again)["seen_codes"][:] != coded["codes"][:]
+
+    processor = Processor.from_pretrained(build_processor(folder, tmp_path / "processor"))
+    sides = {
+        task: CodedScenes(processor.builder, folders=[str(out)], tasks={task: 1.0}).segments(0, 0.0, 0.0)
+        for task in ("recognition", "rendering")
+    }
+    assert sides["recognition"][1].image.tolist() == coded["seen_codes"][0]
+    assert sides["rendering"][2].image.tolist() == coded["codes"][0]
+
+
 def test_the_same_sentences_give_the_same_text_tokenizer(folder, tmp_path):
     corpus = tmp_path / "corpus.txt"
     corpus.write_text("a red cube\nthe blue sphere is left of the red cube\n" * 20)

@@ -7,8 +7,9 @@ from kyvo.errors import ConfigError, TokenError
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import SCHEMAS, clevr_schema
 from kyvo.testing import scenes, tiny_builder
-from kyvo.tokenizers.sequence import IGNORE
+from kyvo.tokenizers.sequence import IGNORE, MAX_NUMBER
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments, Task
+from kyvo.tokenizers.vocabulary import OBJECT_END, OBJECT_START, SCENE_START
 from kyvo.train.model import attention_mask
 
 BUILDER = tiny_builder()
@@ -42,14 +43,31 @@ def test_places_say_where_each_code_stands_in_its_picture(data, task):
     given_, wanted = data.draw(segments(task.inputs)), data.draw(segments(task.outputs))
     sequence = BUILDER.build(task, given_, wanted)
     pictures = [picture for picture in (given_.image, wanted.image) if picture is not None]
-    inside = np.flatnonzero(sequence.places >= 0)
-    assert len(inside) == sum(map(len, pictures))
-    first = BUILDER.vocabulary.ranges["image"].start
+    codes = BUILDER.vocabulary.ranges["image"]
+    inside = np.flatnonzero((sequence.places >= 0) & (sequence.places < np.prod(BUILDER.image_grid)))
+    assert inside.tolist() == [at for at, token in enumerate(sequence.ids) if token in codes]
+    first = codes.start
     for picture, part in zip(pictures, np.split(inside, len(pictures)) if pictures else [], strict=True):
         assert sorted(sequence.places[part]) == list(range(len(picture)))
         assert (sequence.ids[part] - first == picture[sequence.places[part]]).all()
     cut = data.draw(st.integers(1, len(sequence.ids)))
     assert (BUILDER.places(sequence.ids[:cut]) == sequence.places[:cut]).all()
+
+
+@given(data=st.data(), task=st.sampled_from(list(TASKS.values())))
+def test_places_say_which_object_of_its_scene_each_id_belongs_to(data, task):
+    sequence = BUILDER.build(task, data.draw(segments(task.inputs)), data.draw(segments(task.outputs)))
+    marker, after_codes = BUILDER.vocabulary.marker_id, int(np.prod(BUILDER.image_grid))
+    number, inside, expected = -1, False, []
+    for token in sequence.ids:
+        if token == marker(SCENE_START):
+            number = -1
+        if token == marker(OBJECT_START):
+            number, inside = number + 1, True
+        expected.append(min(number, MAX_NUMBER - 1) if inside else None)
+        inside &= token != marker(OBJECT_END)
+    found = [place - after_codes if place >= after_codes else None for place in sequence.places]
+    assert found == expected
 
 
 @given(data=st.data(), task=st.sampled_from(list(TASKS.values())))

@@ -1,0 +1,30 @@
+import numpy as np
+
+from kyvo.data.augment import augment
+
+
+def pictures(count=40):
+    ramp = np.linspace(40, 200, 30).astype(np.uint8)
+    picture = np.broadcast_to(ramp[None, :, None], (20, 30, 3)).copy()
+    return picture, [augment(picture, np.random.default_rng([0, number])) for number in range(count)]
+
+
+def test_what_is_seen_stays_where_it_is():
+    """A ramp stays the same ramp: exposure, tint, gamma, blur and noise change values and move nothing."""
+    picture, seen = pictures()
+    for other in seen:
+        assert other.shape == picture.shape and other.dtype == np.uint8
+        assert np.corrcoef(picture.reshape(-1), other.reshape(-1))[0, 1] > 0.97
+
+
+def test_cameras_differ_in_brightness_colour_and_noise():
+    _, seen = pictures()
+    means = np.array([other.mean((0, 1)) for other in seen])
+    assert means.mean(1).std() > 4  # of 255
+    assert (means - means.mean(1, keepdims=True)).std() > 1.5
+    rough = [np.abs(np.diff(other.astype(float), axis=0)).mean() for other in seen]  # rows of the ramp are alike
+    assert min(rough) < 1 < 3 < max(rough)
+
+
+def test_the_same_chances_give_the_same_picture():
+    assert all(np.array_equal(one, other) for one, other in zip(pictures(5)[1], pictures(5)[1], strict=True))
