@@ -124,8 +124,8 @@ class Kyvo:
         rows, columns = self._builder.image_grid
         if positions is not None and len(positions) != rows * columns + MAX_NUMBER:
             raise CheckpointError(
-                f"the model has {len(positions)} positions, {rows} x {columns} image codes and {MAX_NUMBER} objects need "
-                f"{rows * columns + MAX_NUMBER}; the folder mixes two models."
+                f"the model has {len(positions)} positions; {rows} x {columns} image codes and {MAX_NUMBER} objects "
+                f"need {rows * columns + MAX_NUMBER}. The folder mixes two models."
             )
         self.model = model.eval()
         self.places = None
@@ -134,7 +134,9 @@ class Kyvo:
             self.places = Places(vectors=vectors, find=self._builder.places)
         self.processor = processor
         self.calibration = calibration or Calibration()
-        self.engine = Engine(self.model, places=self.places)  # all that is asked for decodes in one batch
+        codebook = processor.image.codebook.to(model.device)
+        # All that is asked for decodes in one batch.
+        self.engine = Engine(self.model, places=self.places, codebook=codebook)
         self._grammars: dict[tuple[Task, int], Grammar] = {}
 
     @classmethod

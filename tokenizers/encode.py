@@ -5,7 +5,8 @@
 Reads what `kyvo data` writes, or a folder of pictures with scene JSONs of the same stem; each picture's column, `image`
 or `target_image`, becomes one of its image codes, row-major: `codes` or `target_codes`. Other columns stay. With
 `--augment` a picture's codes are there once more, `seen_codes`, as another camera would have taken it
-(`kyvo.data.augment`): those go in, and the plain ones come out. With `--shape-tokenizer` each object of an ObjaWorld scene gets the codes of its asset's mesh.
+(`kyvo.data.augment`): those go in, and the plain ones come out. With `--shape-tokenizer` each object
+of an ObjaWorld scene gets the codes of its asset's mesh.
 Workers are processes; on a CPU several of them with OMP_NUM_THREADS=1 are fastest.
 """
 

@@ -1,8 +1,15 @@
-"""`Choice`: logits -> the id each row takes among those its grammar allows, and how probable it was."""
+"""`Choice`: logits -> the id each row takes among those its grammar allows, and how probable it was.
+
+Greedy is not the likeliest id where ids have distances: a scene and a picture are scored by how near they come, and the
+likeliest of many alike ids may be one of a few outsiders. Among numbers the one with most probability near it is taken,
+among image codes the one nearest to the mean of their vectors, which has the least squared error to be expected
+(minimum Bayes risk, https://aclanthology.org/N04-1022).
+"""
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -20,10 +27,16 @@ MAX_SETS = 256  # of allowed ids that are kept; a schema has some twenty
 
 
 class Choice:
-    """Greedy, or drawn as the row's `Sampling` says. A greedy number is the one with most probability near it."""
+    """Greedy, or drawn as the row's `Sampling` says."""
 
-    def __init__(self, *, near: int) -> None:
+    def __init__(self, *, near: int, codebook: Float[Tensor, "codes width"] | None = None) -> None:
+        """
+        Args:
+            near: how far a number's neighbours reach, in bins; 0 takes the likeliest number alone.
+            codebook: the image codes' vectors; without it the likeliest code is taken.
+        """
         self.near = near
+        self.codebook = codebook
         self._by_state: WeakKeyDictionary[Grammar, dict[int, _Allowed]] = WeakKeyDictionary()
         self._by_ids: OrderedDict[bytes, _Allowed] = OrderedDict()
 
@@ -41,15 +54,26 @@ class Choice:
             for index, token, probability in zip(drawn, found.tolist(), likely, strict=True):
                 tokens[index], best[index] = token, probability
 
-        numbers: defaultdict[_Allowed, list[int]] = defaultdict(list)  # rows by the numbers that may come
-        for index, row in enumerate(rows):
-            if row.state in row.grammar.numbers and row.sampling.greedy:
-                numbers[allowed[index]].append(index)
-        for own, indices in numbers.items():
-            places, mass = likeliest_numbers(probabilities[indices][:, own.ids], near=self.near)
-            for index, token, probability in zip(indices, own.ids[places].tolist(), mass.tolist(), strict=True):
+        for indices, ids, find in self._with_distances(rows, allowed):
+            places, mass = find(probabilities[indices][:, ids])
+            for index, token, probability in zip(indices, ids[places].tolist(), mass.tolist(), strict=True):
                 tokens[index], best[index] = token, probability
         return list(zip(tokens, best, strict=True))
+
+    def _with_distances(
+        self, rows: Sequence[Row], allowed: Sequence["_Allowed"]
+    ) -> Iterator[tuple[list[int], Int[Tensor, " allowed"], Callable[[Tensor], tuple[Tensor, Tensor]]]]:
+        """Greedy rows that choose among the same numbers or codes, what these are, and how one of them is chosen."""
+        alike: defaultdict[tuple[_Allowed, bool], list[int]] = defaultdict(list)
+        for index, row in enumerate(rows):
+            is_code = self.codebook is not None and row.state in row.grammar.codes
+            if row.sampling.greedy and (is_code or row.state in row.grammar.numbers):
+                alike[allowed[index], is_code].append(index)
+        for (own, is_code), indices in alike.items():
+            find = partial(likeliest_numbers, near=self.near)
+            if is_code:
+                find = partial(expected_codes, codebook=self.codebook)
+            yield indices, own.ids, find
 
     def _allowed(self, grammar: Grammar, state: int, logits: Tensor) -> "_Allowed":
         """States share what they allow where it is the same: a shape has 512 alike."""
@@ -89,3 +113,15 @@ def likeliest_numbers(
     hump = torch.hann_window(2 * near + 3, periodic=False, device=probabilities.device)[1:-1]
     mass, places = F.conv1d(probabilities[:, None].float(), hump[None, None], padding=near)[:, 0].max(dim=1)
     return places, mass
+
+
+def expected_codes(
+    probabilities: Float[Tensor, "rows codes"], *, codebook: Float[Tensor, "codes width"]
+) -> tuple[Int[Tensor, " rows"], Float[Tensor, " rows"]]:
+    """The code of each row nearest to the mean of all codes' vectors, and its own probability.
+
+    A floor has many codes that look alike. None of them is likely, but their mean looks like each of them.
+    """
+    mean = probabilities.to(codebook.dtype) @ codebook
+    codes = torch.cdist(mean, codebook).argmin(dim=1)
+    return codes, probabilities.gather(1, codes[:, None])[:, 0]

@@ -13,13 +13,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import signature
 from itertools import chain, groupby
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from transformers import LlamaForCausalLM
+from transformers import LlamaForCausalLM, LlamaModel
 
 from kyvo.errors import KyvoError, TokenError
 from kyvo.generation.cache import RowCache
@@ -32,6 +33,8 @@ from kyvo.models.embedding import place_vectors
 
 MAX_ROWS = 32
 MAX_SHARED = 8192  # ids; 8 kB each in the bundled model
+# What a model calls its cache: transformers 5.24 has a new name, and warns of the old one at every forward.
+CACHE = "cache" if "cache" in signature(LlamaModel.forward).parameters else "past_key_values"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,6 +60,7 @@ class Engine:
         max_rows: int = MAX_ROWS,
         max_shared: int = MAX_SHARED,
         near: int = NEAR,
+        codebook: Float[Tensor, "codes width"] | None = None,
     ) -> None:
         """
         Args:
@@ -64,7 +68,7 @@ class Engine:
             places: of a model that was trained with positions.
             max_rows: requests that decode together; more wait.
             max_shared: ids of prompts whose states are kept for prompts that begin alike; 0 for none.
-            near: how far a number's neighbours reach, in bins; 0 takes the likeliest number alone.
+            near, codebook: how numbers and image codes are chosen (`Choice`).
         """
         self.model = model
         self.places = places
@@ -72,7 +76,7 @@ class Engine:
         self.num_forwards = 0  # since the start
         self._cache = RowCache(model.config, max_rows=max_rows, dtype=model.dtype, device=model.device)
         self._prefixes = PrefixCache(max_shared)
-        self._choice = Choice(near=near)
+        self._choice = Choice(near=near, codebook=codebook)
         self._rows: list[Row] = []  # row i of the cache is the i-th
         self._waiting: deque[Row] = deque()
         self._turn = threading.Lock()  # who holds it makes a step
@@ -243,8 +247,8 @@ class Engine:
             inputs_embeds=embedded,
             attention_mask=_additive(_visible(rows, positions).to(device), embedded.dtype),
             position_ids=positions.to(device),
-            past_key_values=self._cache,
             use_cache=True,
+            **{CACHE: self._cache},
         ).last_hidden_state
         last = hidden[torch.arange(len(rows), device=device), (counts - 1).to(device)]
         self.num_forwards += 1
@@ -277,6 +281,7 @@ def decode(
     spans: Sequence[Spans] | None = None,
     places: Places | None = None,
     near: int = NEAR,
+    codebook: Float[Tensor, "codes width"] | None = None,
     max_rows: int = MAX_ROWS,
 ) -> list[Decoded]:
     """Completes every prompt greedily within its grammar, by an engine of its own.
@@ -285,9 +290,9 @@ def decode(
         prompts: ids of each row, without padding; lengths may differ.
         grammars: one a row; rows may share one.
         spans: of each prompt, what attends both ways (`SequenceBuilder.spans`); without them all is causal.
-        places, near, max_rows: as of `Engine`.
+        places, near, codebook, max_rows: as of `Engine`.
     """
-    engine = Engine(model, places=places, near=near, max_rows=max_rows)
+    engine = Engine(model, places=places, near=near, codebook=codebook, max_rows=max_rows)
     handles = [
         engine.submit(Request(prompt=prompt, grammar=grammar, spans=own))
         for prompt, grammar, own in zip(prompts, grammars, spans or [()] * len(prompts), strict=True)

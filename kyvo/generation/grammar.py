@@ -27,6 +27,7 @@ class Grammar:
         self._edges: list[list[tuple[Sequence[int], int]]] = [[]]  # state -> (ids, next state)
         self.limits: set[int] = set()  # states where something is closed because it reached its limit
         self.numbers: set[int] = set()  # states where a number comes next; `allowed` has them in rising order
+        self.codes: set[int] = set()  # states where an image code comes next; `allowed` has all of them, in order
         self.end = self.START
         self._closers: set[int] = set()  # ids that end a scene or a text
         self._segment: Segment | None = None  # of the states being made
@@ -115,6 +116,7 @@ class Grammar:
         rows, columns = builder.image_grid
         state = self._add(state, [start])
         for _ in range(rows * columns):
+            self.codes.add(state)
             state = self._add(state, builder.vocabulary.ranges["image"])
         return self._add(state, [end])
 

@@ -123,6 +123,8 @@ class PinnedGrammar(Grammar):
             # Where a copy may go on, its number is told from its neighbours: that of a new object is as good as they.
             if key <= self._plain.numbers:
                 self.numbers.add(self._states[key])
+            if key <= self._plain.codes:
+                self.codes.add(self._states[key])
         return self._states[key]
 
     def _add_kept(

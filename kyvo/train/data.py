@@ -31,8 +31,8 @@ from kyvo.train.reading import object_rows
 WINDOW = 16  # batches built and sorted together
 
 
-# task -> the column of each input, and of each output; in `questions` some of a row's questions are taken. Where a row has
-# its picture as another camera took it, that one goes in.
+# task -> the column of each input, and of each output; in `questions` some of a row's questions are taken. Where a row
+# has its picture as another camera took it, that one goes in.
 COLUMNS = {
     "rendering": ({"scene": "scene"}, {"image": "codes"}),
     "recognition": ({"image": "codes"}, {"scene": "scene"}),

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-# Entries of the largest logits tensor. On a CPU 8 MB in fp32, which stay in its cache: a chunk is passed over eight times.
+# Entries of the largest logits. On a CPU 8 MB in fp32, to stay in its cache: a chunk is passed over eight times.
 CHUNK_LOGITS = {"cpu": 1 << 21, "cuda": 1 << 25}
 
 

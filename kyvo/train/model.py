@@ -177,9 +177,7 @@ def decoder(
         scale=scale,
     )
     if positions and image_grid is None:
-        raise ConfigError(
-            "model.positions is true, but no image_grid was given; its rows and columns are needed."
-        )
+        raise ConfigError("model.positions is true, but no image_grid was given; its rows and columns are needed.")
     return build_decoder(
         SIZES[size](),
         embedding,
@@ -217,9 +215,7 @@ def build_decoder(
     )
     model.size = size
     model.positions = (
-        None
-        if image_grid is None
-        else Positions(*image_grid, size.dim, num_objects=MAX_NUMBER, scale=embedding.scale)
+        None if image_grid is None else Positions(*image_grid, size.dim, num_objects=MAX_NUMBER, scale=embedding.scale)
     )
     _init_layers(model, size)
     init_head(model)

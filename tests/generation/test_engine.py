@@ -3,7 +3,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from kyvo.generation.choice import NEAR, likeliest_numbers
+from kyvo.generation.choice import NEAR, expected_codes, likeliest_numbers
 from kyvo.generation.confidence import object_confidences
 from kyvo.generation.engine import Places, decode
 from kyvo.generation.grammar import Grammar
@@ -67,6 +67,27 @@ def test_of_numbers_the_one_with_most_probability_near_it_is_taken():
         places, mass = likeliest_numbers(likely, near=near)
         assert places.tolist() == [place for place, _ in expected]
         assert mass.tolist() == pytest.approx([value for _, value in expected])
+
+
+def test_of_image_codes_the_one_nearest_to_what_is_expected_is_taken():
+    codebook = torch.tensor([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [9.0, 9.0]])
+    likely = torch.tensor([[0.3, 0.05, 0.25, 0.4], [0.45, 0.1, 0.45, 0.0], [0.05, 0.0, 0.0, 0.95]])
+    codes, own = expected_codes(likely, codebook=codebook)
+    error = likely @ torch.cdist(codebook, codebook) ** 2  # expected, of each code
+    assert codes.tolist() == error.argmin(1).tolist() != likely.argmax(1).tolist()
+    assert own.tolist() == likely.gather(1, codes[:, None])[:, 0].tolist()
+
+
+def test_pictures_are_written_with_expected_codes_and_all_else_as_without():
+    model = tiny_llama(len(BUILDER.vocabulary))
+    codebook = torch.randn(len(BUILDER.vocabulary.ranges["image"]), 4, generator=torch.Generator().manual_seed(0))
+    for task in TASKS:
+        grammar = Grammar.for_task(TASKS[task], BUILDER, max_objects=3, max_text=6)
+        prompts = random_prompts(task, 4)
+        plain, near = (
+            [row.ids for row in decode(model, prompts, [grammar] * 4, codebook=book)] for book in (None, codebook)
+        )
+        assert (plain == near) == (Segment.IMAGE not in TASKS[task].outputs)
 
 
 @pytest.mark.parametrize("task", TASKS)
