@@ -5,41 +5,42 @@ DATA := data/mini
 RUNS := runs
 SIZE := --size 120x80
 MAKE_SET = $(BIN)/kyvo data $(1) --out $(@D) --workers 2
-ENCODE = rm -rf $(@D); $(BIN)/python tokenizers/encode.py --image-tokenizer $(RUNS)/image_mini --bf16 --out $(@D) --data
+ENCODE = rm -rf $(@D); $(BIN)/python tokenizers/encode.py --image-tokenizer $(RUNS)/image_mini --bf16 --out $(@D)
 OMP_NUM_THREADS ?= 2
 export OMP_NUM_THREADS
 
-CODED := $(foreach set,clevr easy edits questions,$(DATA)/$(set)_codes/card.json)
+CODED := $(foreach set,clevr clevr_augmented easy edits questions,$(DATA)/$(set)_codes/card.json)
 PLAIN := $(DATA)/edits/card.json $(DATA)/questions/card.json
 
 model: $(RUNS)/mini/done
 	@echo "The newest model: $(RUNS)/mini/$$(cat $(RUNS)/mini/latest)/model"
 
 $(DATA)/clevr/card.json:
-	$(call MAKE_SET,clevr --count 36000 --seed 1 $(SIZE))
+	$(call MAKE_SET,clevr --count 28000 --seed 11000001 $(SIZE))
+$(DATA)/clevr_augmented/card.json:
+	$(call MAKE_SET,clevr --count 14000 --seed 12000001 $(SIZE))
 $(DATA)/easy/card.json:
-	$(call MAKE_SET,clevr --count 6000 --seed 4100001 $(SIZE) --min-objects 1 --max-objects 3)
+	$(call MAKE_SET,clevr --count 5000 --seed 14100001 $(SIZE) --min-objects 1 --max-objects 3)
 $(DATA)/edits_pictures/card.json:
-	$(call MAKE_SET,edits --count 3000 --seed 5100001 $(SIZE))
+	$(call MAKE_SET,edits --count 1500 --seed 15100001 $(SIZE))
 $(DATA)/questions_pictures/card.json:
-	$(call MAKE_SET,questions --count 2500 --seed 6100001 $(SIZE))
+	$(call MAKE_SET,questions --count 2500 --seed 16100001 $(SIZE))
 $(DATA)/edits/card.json:
-	$(call MAKE_SET,edits --no-pictures --count 40000 --seed 7100001 $(SIZE))
+	$(call MAKE_SET,edits --no-pictures --count 40000 --seed 17100001 $(SIZE))
 $(DATA)/questions/card.json:
-	$(call MAKE_SET,questions --no-pictures --count 12000 --seed 8100001 $(SIZE))
+	$(call MAKE_SET,questions --no-pictures --count 12000 --seed 18100001 $(SIZE))
 
 $(RUNS)/image_mini/image_tokenizer.json: $(DATA)/clevr/card.json configs/tokenizers/image_mini.yaml
 	$(BIN)/python tokenizers/train_image.py --config configs/tokenizers/image_mini.yaml --data $(DATA)/clevr \
 	  --out $(@D) --minutes 60 $(if $(wildcard $(RUNS)/image_mini/training.pt),--resume)
 
-$(DATA)/clevr_codes/card.json: $(DATA)/clevr/card.json $(RUNS)/image_mini/image_tokenizer.json
-	$(ENCODE) $(<D)
-$(DATA)/easy_codes/card.json: $(DATA)/easy/card.json $(RUNS)/image_mini/image_tokenizer.json
-	$(ENCODE) $(<D)
-$(DATA)/edits_codes/card.json: $(DATA)/edits_pictures/card.json $(RUNS)/image_mini/image_tokenizer.json
-	$(ENCODE) $(<D)
-$(DATA)/questions_codes/card.json: $(DATA)/questions_pictures/card.json $(RUNS)/image_mini/image_tokenizer.json
-	$(ENCODE) $(<D)
+TOKENIZER := $(RUNS)/image_mini/image_tokenizer.json
+$(DATA)/clevr_codes/card.json $(DATA)/easy_codes/card.json: $(DATA)/%_codes/card.json: $(DATA)/%/card.json $(TOKENIZER)
+	$(ENCODE) --data $(<D)
+$(DATA)/edits_codes/card.json $(DATA)/questions_codes/card.json: $(DATA)/%_codes/card.json: $(DATA)/%_pictures/card.json $(TOKENIZER)
+	$(ENCODE) --data $(<D)
+$(DATA)/clevr_augmented_codes/card.json: $(DATA)/clevr_augmented/card.json $(TOKENIZER)
+	$(ENCODE) --data $(<D) --augment 0
 
 $(RUNS)/mini_processor/sequence.json: $(RUNS)/image_mini/image_tokenizer.json
 	$(BIN)/python tokenizers/build_processor.py --schema clevr --text kyvo/assets/mini/tokenizer.model \
