@@ -77,6 +77,7 @@ def clevr(
 def edits(
     count: Count,
     out: Out,
+    each: Annotated[int, typer.Option(min=1, help="Edits of each scene, in rows beside one another.")] = 1,
     seed: Seed = 0,
     size: Size = "128",
     min_objects: MinObjects = 3,
@@ -96,7 +97,7 @@ def edits(
         from kyvo.data.sets import EditSet
 
         ray_traced = _ray_traced(size, min_objects, max_objects, renderer)
-        return EditSet(count=count, seed=seed, pictures=pictures, **ray_traced)
+        return EditSet(count=count, each=each, seed=seed, pictures=pictures, **ray_traced)
 
     _make(settings, out, workers, engine, command)
 

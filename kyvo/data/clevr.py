@@ -65,7 +65,7 @@ def sample_scenes(
     num_objects = {i: int(rng.integers(rules.min_objects, rules.max_objects + 1)) for i, rng in chance.items()}
     done: dict[int, Scene] = {}
     for _ in range(MAX_SCENES):
-        waiting = [index for index in indices if index not in done]
+        waiting = [index for index in chance if index not in done]
         if not waiting:
             break
         drawn = {index: _draw(chance[index], num_objects[index], width, height, rules) for index in waiting}

@@ -89,6 +89,8 @@ class ClevrSet(RayTraced):
 class EditSet(RayTraced):
     """Pictures with their scenes, before and after an instruction."""
 
+    each: int = 1  # rows in a row that edit the same scene, where it allows as many
+
     kind: ClassVar[str] = "edits"
     what: ClassVar[str] = "Instructions that edit ray-traced CLEVR scenes"
     columns: ClassVar[dict[str, str]] = PICTURE_COLUMNS | {
@@ -127,7 +129,7 @@ class EditSet(RayTraced):
             waiting = [index for index in indices if index not in done]
             if not waiting:
                 break
-            scenes = self.draw(waiting, attempt=attempt)
+            scenes = self.draw([index // self.each for index in waiting], attempt=attempt)
             chances = [np.random.default_rng([self.seed, index, attempt]) for index in waiting]
             edits = sample_edits(scenes, chances, rules=self.rules)
             done |= {index: edit for index, edit in zip(waiting, edits, strict=True) if edit is not None}

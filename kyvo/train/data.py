@@ -75,6 +75,7 @@ class CodedScenes:
         weights: Mapping[str, float] | None = None,
         shares: list[float] | None = None,
         questions: int = 1,
+        edits: int = 1,
         objects: bool = False,
     ) -> None:
         """Raises ConfigError for an unknown task, a folder that is no such set, and one that serves no task.
@@ -87,12 +88,16 @@ class CodedScenes:
             shares: of the samples, that each folder gives; without them as many as it has. The largest folder for its
                 share is seen once an epoch, rows of the others over and over.
             questions: of a row, that share one sample (`share_beginning`); at most as many as it has.
+            edits: rows beside one another that share one sample where they edit the same scene
+                (`kyvo data edits --each`).
             objects: say of each sequence with a picture where its objects stand; scenes without a camera do not.
         """
-        if questions < 1:
-            raise ConfigError(f"data.questions is {questions}; a sample has at least 1.")
+        for setting, number in (("questions", questions), ("edits", edits)):
+            if number < 1:
+                raise ConfigError(f"data.{setting} is {number}; a sample has at least 1.")
         self.builder = builder
         self.questions = questions
+        self.edits = edits
         self.objects = objects
         self.weights = dict(weights or {})
         for setting, names in (("tasks", tasks), ("weights", self.weights)):
@@ -126,7 +131,7 @@ class CodedScenes:
 
     def segments(self, index: int, which_task: float, which_question: float) -> tuple[str, Segments, Segments]:
         """A sample as its task, what goes in and what is to come out. The two draws are in [0, 1)."""
-        task, samples = self._samples(index, which_task, which_question, questions=1)
+        task, samples = self._samples(index, which_task, which_question, questions=1, edits=1)
         return task, *samples[0]
 
     def only(self, task: str) -> "CodedScenes":
@@ -145,18 +150,26 @@ class CodedScenes:
         return number, int(index - start) % len(self.sets[number])
 
     def _samples(
-        self, index: int, which_task: float, which_question: float, *, questions: int
+        self, index: int, which_task: float, which_question: float, *, questions: int, edits: int
     ) -> tuple[str, list[tuple[Segments, Segments]]]:
-        """The task of a row, and both sides of it; of a task that asks, those of so many of the row's questions."""
+        """The task of a row, and both sides of it: of a task that asks, those of so many of the row's questions, of one
+        that edits, those of so many rows on the same scene."""
         number, place = self._find(index)
         task = self.tasks[number][int(np.searchsorted(self.limits[number], which_task, side="right"))]
-        row = self.sets[number][place]
-        rows = _asked(row, which_question, questions) if _asks(task) else [row]
-        return task, [_sides(task, one) for one in rows]
+        rows = [self.sets[number][place]]
+        if _reads(task, "questions."):
+            rows = _asked(rows[0], which_question, questions)
+        elif _reads(task, "instruction"):
+            first = place - place % edits
+            beside = self.sets[number].select(range(first, min(first + edits, len(self.sets[number]))))
+            rows = [row for row in beside if row["scene"] == rows[0]["scene"]]
+        return task, [_sides(task, row) for row in rows]
 
     def _sequence(self, index: int, which_task: float, which_question: float) -> TokenSequence:
         try:
-            task, samples = self._samples(index, which_task, which_question, questions=self.questions)
+            task, samples = self._samples(
+                index, which_task, which_question, questions=self.questions, edits=self.edits
+            )
             given, wanted = samples[0]
             # Ground truth may lie a rounding outside the outermost bins.
             built = [self.builder.build(TASKS[task], *sides, clamp=True) for sides in samples]
@@ -193,8 +206,9 @@ def _needed(task: str) -> set[str]:
     return {column.split(".")[0] for side in COLUMNS[task] for column in side.values()}
 
 
-def _asks(task: str) -> bool:
-    return any(column.startswith("questions.") for side in COLUMNS[task] for column in side.values())
+def _reads(task: str, prefix: str) -> bool:
+    """Whether a task has a column of that beginning."""
+    return any(column.startswith(prefix) for side in COLUMNS[task] for column in side.values())
 
 
 def _asked(row: dict[str, Any], which: float, count: int) -> list[dict[str, Any]]:

@@ -184,6 +184,16 @@ def test_edits_are_rendered_before_and_after_and_execute_to_their_target(tmp_pat
         assert np.asarray(row["image"]).tobytes() != np.asarray(row["target_image"]).tobytes()
 
 
+def test_edits_of_one_scene_stand_beside_one_another(tmp_path):
+    write_set(tmp_path / "set", EditSet(count=9, seed=3, width=32, height=24, pictures=False, each=3))
+    rows = open_set(tmp_path / "set")
+    assert [rows["scene"][index] == rows["scene"][index - index % 3] for index in range(9)].count(True) >= 8
+    assert len(set(rows["scene"])) >= 3 and len(set(rows["instruction"])) == 9
+    alone = tmp_path / "alone"
+    write_set(alone, EditSet(count=3, seed=3, width=32, height=24, pictures=False))
+    assert open_set(alone)["scene"][:] == rows["scene"][::3]
+
+
 def test_sets_without_pictures_hold_the_same_scenes_and_texts(tmp_path):
     settings = dict(count=3, seed=3, width=32, height=24)
     write_set(tmp_path / "with", EditSet(**settings))

@@ -248,20 +248,38 @@ def asked(tmp_path_factory):
     return str(folder)
 
 
-@pytest.mark.parametrize("pack_tokens", [None, 192])
-def test_questions_that_share_a_scene_have_the_losses_that_they_have_alone(processor, asked, pack_tokens):
-    task = {"scene_question_answering": 1.0}
-    together = CodedScenes(processor.builder, folders=[asked], tasks=task, questions=3)
-    shared = together.sequences(range(4), np.random.default_rng(0))
+@pytest.fixture(scope="module")
+def edited(tmp_path_factory):
+    """Four scenes, each in three rows beside one another with three instructions."""
+    folder = tmp_path_factory.mktemp("edited")
+    cube = SceneObject(shape="cube", size="small", color="red", material="metal", location=(0.5, -0.5, 0.35))
+    scenes = [json.dumps(scene_to_json(Scene(objects=(cube,) * count))) for count in (1, 2, 3, 4) for _ in "bcd"]
+    targets = [json.dumps(scene_to_json(Scene(objects=(cube,) * count))) for count in (2, 1, 3) * 4]
+    columns = {"scene": scenes, "instruction": [f" {letter} a" for letter in "bcd"] * 4, "target_scene": targets}
+    Dataset.from_dict(columns).save_to_disk(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("pack_tokens", [None, 256])
+@pytest.mark.parametrize(
+    ("task", "fixture", "setting", "rows"),
+    [("scene_question_answering", "asked", "questions", range(4)), ("scene_editing", "edited", "edits", (0, 4, 8, 9))],
+)
+def test_what_shares_a_scene_has_the_losses_that_it_has_alone(
+    processor, request, task, fixture, setting, rows, pack_tokens
+):
+    folder = request.getfixturevalue(fixture)
+    together = CodedScenes(processor.builder, folders=[folder], tasks={task: 1.0}, **{setting: 3})
+    shared = together.sequences(rows, np.random.default_rng(0))
     alone = []
     for sequence in shared:
         first = sequence.branches[0][0]
         for start, stop in sequence.branches:
             parts = np.concatenate([sequence.ids[:first], sequence.ids[start:stop]])
-            given, wanted = processor.builder.parse(TASKS["scene_question_answering"], parts)
-            alone.append(processor.builder.build(TASKS["scene_question_answering"], given, wanted))
-    assert len(alone) == 12
-    assert sum(len(one.ids) for one in shared) < 0.6 * sum(len(one.ids) for one in alone)
+            given, wanted = processor.builder.parse(TASKS[task], parts)
+            alone.append(processor.builder.build(TASKS[task], given, wanted))
+    assert len(alone) == 12 and len({tuple(one.ids) for one in alone}) == 12
+    assert sum(len(one.ids) for one in shared) < 0.75 * sum(len(one.ids) for one in alone)
 
     torch.manual_seed(0)
     model = decoder(processor.vocabulary, processor.image.codebook, size="kyvo_tiny", scale=0.5).eval()
