@@ -1,11 +1,11 @@
 # The bundled model from nothing: `make model`. Every step is skipped when what it makes is there, and a step that was stopped is
-# gone on with, so it can be killed and started again. About three and a half hours on two cores with AMX.
+# gone on with, so it can be killed and started again. About three hours on two cores.
 BIN := .venv/bin
 DATA := data/mini
 RUNS := runs
 SIZE := --size 120x80
 MAKE_SET = $(BIN)/kyvo data $(1) --out $(@D) --workers 2
-ENCODE = rm -rf $(@D); $(BIN)/python tokenizers/encode.py --image-tokenizer $(RUNS)/image_mini --bf16 --out $(@D)
+ENCODE = rm -rf $(@D); $(BIN)/python tokenizers/encode.py --image-tokenizer $(RUNS)/image_mini_decoder --bf16 --out $(@D)
 OMP_NUM_THREADS ?= 2
 export OMP_NUM_THREADS
 
@@ -19,6 +19,8 @@ $(DATA)/clevr/card.json:
 	$(call MAKE_SET,clevr --count 28000 --seed 11000001 $(SIZE))
 $(DATA)/clevr_augmented/card.json:
 	$(call MAKE_SET,clevr --count 14000 --seed 12000001 $(SIZE))
+$(DATA)/any/card.json:
+	$(call MAKE_SET,clevr --count 6000 --seed 13000001 $(SIZE) --min-objects 0)
 $(DATA)/easy/card.json:
 	$(call MAKE_SET,clevr --count 5000 --seed 14100001 $(SIZE) --min-objects 1 --max-objects 3)
 $(DATA)/edits_pictures/card.json:
@@ -30,11 +32,14 @@ $(DATA)/edits/card.json:
 $(DATA)/questions/card.json:
 	$(call MAKE_SET,questions --no-pictures --count 12000 --seed 18100001 $(SIZE))
 
+# Trained on scenes of three objects and more, then its decoder alone on any number.
+TRAIN_IMAGE = $(BIN)/python tokenizers/train_image.py --out $(@D) $(if $(wildcard $(@D)/training.pt),--resume)
 $(RUNS)/image_mini/image_tokenizer.json: $(DATA)/clevr/card.json configs/tokenizers/image_mini.yaml
-	$(BIN)/python tokenizers/train_image.py --config configs/tokenizers/image_mini.yaml --data $(DATA)/clevr \
-	  --out $(@D) --minutes 60 $(if $(wildcard $(RUNS)/image_mini/training.pt),--resume)
+	$(TRAIN_IMAGE) --config configs/tokenizers/image_mini.yaml --data $(DATA)/clevr --minutes 60
+TOKENIZER := $(RUNS)/image_mini_decoder/image_tokenizer.json
+$(TOKENIZER): $(RUNS)/image_mini/image_tokenizer.json $(DATA)/any/card.json configs/tokenizers/image_mini_decoder.yaml
+	$(TRAIN_IMAGE) --config configs/tokenizers/image_mini_decoder.yaml --data $(DATA)/any --init $(RUNS)/image_mini
 
-TOKENIZER := $(RUNS)/image_mini/image_tokenizer.json
 $(DATA)/clevr_codes/card.json $(DATA)/easy_codes/card.json: $(DATA)/%_codes/card.json: $(DATA)/%/card.json $(TOKENIZER)
 	$(ENCODE) --data $(<D)
 $(DATA)/edits_codes/card.json $(DATA)/questions_codes/card.json: $(DATA)/%_codes/card.json: $(DATA)/%_pictures/card.json $(TOKENIZER)
@@ -42,9 +47,9 @@ $(DATA)/edits_codes/card.json $(DATA)/questions_codes/card.json: $(DATA)/%_codes
 $(DATA)/clevr_augmented_codes/card.json: $(DATA)/clevr_augmented/card.json $(TOKENIZER)
 	$(ENCODE) --data $(<D) --augment 0
 
-$(RUNS)/mini_processor/sequence.json: $(RUNS)/image_mini/image_tokenizer.json
+$(RUNS)/mini_processor/sequence.json: $(TOKENIZER)
 	$(BIN)/python tokenizers/build_processor.py --schema clevr --text kyvo/assets/mini/tokenizer.model \
-	  --image-tokenizer $(RUNS)/image_mini --vocabulary mini --two-way image --out $(@D)
+	  --image-tokenizer $(<D) --vocabulary mini --two-way image --out $(@D)
 
 $(RUNS)/mini/done: $(RUNS)/mini_processor/sequence.json $(CODED) $(PLAIN)
 	$(BIN)/python recipes/finetune.py --config configs/train/mini.yaml \

@@ -290,7 +290,12 @@ class Kyvo:
             objects = [replace(item, confidence=value) for item, value in zip(scene.objects, sure, strict=True)]
             scene = replace(scene, objects=tuple(objects), extra={"truncated": True} if row.truncated else {})
         if Segment.IMAGE in task.outputs:
-            image = self.processor.image.decode(np.asarray(out.image)[None])[0]
+            codes = np.asarray(out.image)[None]
+            if len(row.vectors) == codes.size:
+                means = self._builder.raster(torch.stack(row.vectors).cpu().numpy())
+                image = self.processor.image.decode_vectors(means[None])[0]
+            else:  # drawn at random
+                image = self.processor.image.decode(codes)[0]
         return Completion(
             image=image,
             scene=scene,

@@ -56,6 +56,8 @@ def main(argv: list[str] | None = None) -> Path:
             objects = load_objects(options.data, model_config, limit=options.limit)
         except ConfigError as error:
             raise ConfigError(f"train.object_weight: {error} Give a set that has them, or set it to 0.") from error
+    if args.decoder_only and not (options.init or options.resume):
+        raise ConfigError("train.decoder_only trains the decoder of another tokenizer; name that with --init.")
     trainer = Trainer(model_config, args, pictures, objects=objects, minutes=options.minutes)
     options.out.mkdir(parents=True, exist_ok=True)
     if options.init:
@@ -96,6 +98,9 @@ class Trainer(TokenizerTraining):
             self.perceptual = perceptual_loss(args.lpips_files).to(args.device)
             print(f"perceptual loss: {self.perceptual.about}", file=sys.stderr)
         self.model.quantize.requires_grad_(False)  # codes follow the latents' averages
+        if args.decoder_only:
+            self.model.encoder.requires_grad_(False)
+            self.model.quant_conv.requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             [
                 *(entry for entry in self.model.parameters() if entry.requires_grad),
@@ -172,7 +177,7 @@ class Trainer(TokenizerTraining):
         # bf16 convolutions in plain NCHW layout are the fastest on CPUs that have them; channels_last is not.
         with torch.autocast(args.device, torch.bfloat16):
             latents = self.model.latents(pixels)
-            if quantizes and self.progress < args.restart_until:
+            if quantizes and self.progress < args.restart_until and not args.decoder_only:
                 self.restart.before(latents)
             quantized = self.model.quantize(latents) if quantizes else None
             values = latents if quantized is None else quantized.values
@@ -189,7 +194,7 @@ class Trainer(TokenizerTraining):
         if self.head is not None:
             maps = self.maps[chosen].to(args.device)
             loss = loss + args.object_weight * self.head.loss(values.float(), maps)
-        if quantized is not None:
+        if quantized is not None and not args.decoder_only:
             self.averages.after(latents.detach(), quantized.indices)
             self.restart.after(quantized.indices)
             loss = loss + args.commitment * quantized.loss

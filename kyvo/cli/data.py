@@ -53,7 +53,7 @@ def clevr(
     out: Out,
     seed: Seed = 0,
     size: Size = "128",
-    min_objects: MinObjects = 3,
+    min_objects: Annotated[int, typer.Option(min=0, help="Fewest objects in a scene; 0 for bare floors too.")] = 3,
     max_objects: MaxObjects = 10,
     renderer: Renderer = "raytracer",
     workers: Workers = 1,

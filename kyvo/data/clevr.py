@@ -42,7 +42,7 @@ class ClevrRules:
     min_visible: float = 200 / (480 * 320)  # least part of the picture that shows an object
 
     def __post_init__(self) -> None:
-        if not 1 <= self.min_objects <= self.max_objects:
+        if not 0 <= self.min_objects <= self.max_objects:
             raise ConfigError(
                 f"{self.min_objects} to {self.max_objects} objects a scene are no range; "
                 "give at least 1, and no more at the least than at the most."

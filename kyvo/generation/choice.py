@@ -1,15 +1,15 @@
 """`Choice`: logits -> the id each row takes among those its grammar allows, and how probable it was.
 
-Greedy is not the likeliest id where ids have distances: a scene and a picture are scored by how near they come, and the
-likeliest of many alike ids may be one of a few outsiders. Among numbers the one with most probability near it is taken,
-among image codes the one nearest to the mean of their vectors, which has the least squared error to be expected
-(minimum Bayes risk, https://aclanthology.org/N04-1022).
+Greedy is not the likeliest id where ids have distances: scenes and pictures are scored by how near they come, and the
+likeliest of many alike ids may be one of a few outsiders. Among numbers the one with most probability near it is
+taken, among image codes the one nearest to the mean of their vectors, which has the least squared error to be
+expected (minimum Bayes risk, https://aclanthology.org/N04-1022). The picture is then decoded from the means
+themselves: what is not known comes out as a blur, and not as another thing at each place.
 """
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kyvo.generation.grammar import Grammar
-from kyvo.generation.rows import Row
+from kyvo.generation.rows import Chosen, Row
 from kyvo.generation.sampling import draw
 
 NEAR = 3  # bins: 0.15 of CLEVR's units, the middle of the distances that are scored
@@ -40,11 +40,12 @@ class Choice:
         self._by_state: WeakKeyDictionary[Grammar, dict[int, _Allowed]] = WeakKeyDictionary()
         self._by_ids: OrderedDict[bytes, _Allowed] = OrderedDict()
 
-    def __call__(self, logits: Float[Tensor, "rows vocab"], rows: Sequence[Row]) -> list[tuple[int, float]]:
+    def __call__(self, logits: Float[Tensor, "rows vocab"], rows: Sequence[Row]) -> list[Chosen]:
         allowed = [self._allowed(row.grammar, row.state, logits) for row in rows]
         logits = logits.masked_fill(~torch.stack([own.mask for own in allowed]), -torch.inf)
         probabilities = logits.softmax(dim=-1)
         best, tokens = (found.tolist() for found in probabilities.max(dim=-1))
+        chosen = [Chosen(token, probability) for token, probability in zip(tokens, best, strict=True)]
 
         drawn = [index for index, row in enumerate(rows) if not row.sampling.greedy]
         if drawn:
@@ -52,28 +53,27 @@ class Choice:
             found = draw(logits[drawn], settings, chances)
             likely = probabilities[drawn].gather(1, found[:, None])[:, 0].tolist()
             for index, token, probability in zip(drawn, found.tolist(), likely, strict=True):
-                tokens[index], best[index] = token, probability
+                chosen[index] = Chosen(token, probability)
 
-        for indices, ids, find in self._with_distances(rows, allowed):
-            places, mass = find(probabilities[indices][:, ids])
-            for index, token, probability in zip(indices, ids[places].tolist(), mass.tolist(), strict=True):
-                tokens[index], best[index] = token, probability
-        return list(zip(tokens, best, strict=True))
-
-    def _with_distances(
-        self, rows: Sequence[Row], allowed: Sequence["_Allowed"]
-    ) -> Iterator[tuple[list[int], Int[Tensor, " allowed"], Callable[[Tensor], tuple[Tensor, Tensor]]]]:
-        """Greedy rows that choose among the same numbers or codes, what these are, and how one of them is chosen."""
-        alike: defaultdict[tuple[_Allowed, bool], list[int]] = defaultdict(list)
+        numbers: defaultdict[_Allowed, list[int]] = defaultdict(list)  # rows by the numbers that may come
+        codes: list[int] = []  # rows where any image code may come
         for index, row in enumerate(rows):
-            is_code = self.codebook is not None and row.state in row.grammar.codes
-            if row.sampling.greedy and (is_code or row.state in row.grammar.numbers):
-                alike[allowed[index], is_code].append(index)
-        for (own, is_code), indices in alike.items():
-            find = partial(likeliest_numbers, near=self.near)
-            if is_code:
-                find = partial(expected_codes, codebook=self.codebook)
-            yield indices, own.ids, find
+            if row.state in row.grammar.numbers and row.sampling.greedy:
+                numbers[allowed[index]].append(index)
+            elif row.state in row.grammar.codes and row.sampling.greedy and self.codebook is not None:
+                codes.append(index)
+        for own, indices in numbers.items():
+            places, mass = likeliest_numbers(probabilities[indices][:, own.ids], near=self.near)
+            for index, token, probability in zip(indices, own.ids[places].tolist(), mass.tolist(), strict=True):
+                chosen[index] = Chosen(token, probability)
+        if codes:
+            assert self.codebook is not None
+            ids = allowed[codes[0]].ids
+            places, vectors = expected_codes(probabilities[codes][:, ids], codebook=self.codebook)
+            for index, place, vector in zip(codes, places.tolist(), vectors, strict=True):
+                token = int(ids[place])
+                chosen[index] = Chosen(token, probabilities[index, token].item(), vector)
+        return chosen
 
     def _allowed(self, grammar: Grammar, state: int, logits: Tensor) -> "_Allowed":
         """States share what they allow where it is the same: a shape has 512 alike."""
@@ -117,11 +117,10 @@ def likeliest_numbers(
 
 def expected_codes(
     probabilities: Float[Tensor, "rows codes"], *, codebook: Float[Tensor, "codes width"]
-) -> tuple[Int[Tensor, " rows"], Float[Tensor, " rows"]]:
-    """The code of each row nearest to the mean of all codes' vectors, and its own probability.
+) -> tuple[Int[Tensor, " rows"], Float[Tensor, "rows width"]]:
+    """The code of each row nearest to the mean of all codes' vectors, and that mean.
 
     A floor has many codes that look alike. None of them is likely, but their mean looks like each of them.
     """
     mean = probabilities.to(codebook.dtype) @ codebook
-    codes = torch.cdist(mean, codebook).argmin(dim=1)
-    return codes, probabilities.gather(1, codes[:, None])[:, 0]
+    return torch.cdist(mean, codebook).argmin(dim=1), mean

@@ -253,8 +253,8 @@ class Engine:
         last = hidden[torch.arange(len(rows), device=device), (counts - 1).to(device)]
         self.num_forwards += 1
         chosen = self._choice(self.model.lm_head(last).float(), rows)
-        for row, (token, probability) in zip(rows, chosen, strict=True):
-            row.choose(token, probability)
+        for row, own in zip(rows, chosen, strict=True):
+            row.choose(own)
 
     def _place(self, embedded: Float[Tensor, "rows width dim"], rows: list[Row]) -> Float[Tensor, "rows width dim"]:
         """Adds the vectors of the places of what is pending."""

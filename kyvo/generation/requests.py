@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Literal
 
+from torch import Tensor
+
 from kyvo.errors import ConfigError
 from kyvo.generation.grammar import Grammar
 from kyvo.generation.prefix import Spans
@@ -47,6 +49,8 @@ class Decoded:
 
     ids: list[int] = field(default_factory=list)  # from the id after the prompt to EOS
     probabilities: list[float] = field(default_factory=list)  # among the ids allowed, of a number with its neighbours
+    # Of each greedy image code [width], as it was written: the mean that it is nearest to (`Choice`).
+    vectors: list[Tensor] = field(default_factory=list)
     reason: Reason | None = None  # why it is shorter than the model would have it
     num_prompt: int = 0  # ids of the prompt
     num_shared: int = 0  # of which the states were taken over from an earlier prompt

@@ -2,14 +2,24 @@
 
 import time
 from random import Random
+from typing import NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from kyvo.generation.cache import States
 from kyvo.generation.prefix import Prompt
 from kyvo.generation.requests import Decoded, Handle, Reason, Request
 from kyvo.generation.sampling import GREEDY, Sampling
 from kyvo.tokenizers.tasks import Segment
+
+
+class Chosen(NamedTuple):
+    """What the model's logits became for one row."""
+
+    token: int
+    probability: float
+    vector: Tensor | None = None  # [width], of an image code: the mean that it is nearest to
 
 
 class Row:
@@ -51,11 +61,13 @@ class Row:
         assert kind is not None
         return self._dice.setdefault(kind, Random(self.sampling.seed)).random()
 
-    def choose(self, token: int, probability: float) -> None:
+    def choose(self, chosen: Chosen) -> None:
         """Takes the model's choice after it has seen all that was pending."""
         self.num_seen = len(self.ids)
         self.out.num_asked += 1
-        self._append(token, probability)
+        if chosen.vector is not None:
+            self.out.vectors.append(chosen.vector)
+        self._append(chosen.token, chosen.probability)
         self._append_forced()
         self._tell()
 

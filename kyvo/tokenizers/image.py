@@ -7,12 +7,13 @@ very codes).
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
 from PIL import Image
 from safetensors.torch import load_file
 from safetensors.torch import save as serialize
@@ -94,10 +95,20 @@ class ImageTokenizer:
             )
         if codes.size and not 0 <= codes.min() <= codes.max() < config.n_embed:
             raise ImageError(f"Codes run from {codes.min()} to {codes.max()}; there are 0 to {config.n_embed - 1}.")
-        pictures = [np.empty((0, config.height, config.width, 3), np.uint8)]
-        for start in range(0, len(codes), BATCH_SIZE):
-            chunk = torch.from_numpy(codes[start : start + BATCH_SIZE]).to(self._device)
-            pictures.append(from_pixels(self.model.decode_codes(chunk)))
+        return self._pictures(codes, self.model.decode_codes)
+
+    @torch.inference_mode()
+    def decode_vectors(
+        self, vectors: Float[np.ndarray, "batch codes width"]
+    ) -> UInt8[np.ndarray, "batch height columns 3"]:
+        """Pictures of vectors in the place of codes, row-major: the codes' own, or what lies between them."""
+        grid = (self.config.rows, self.config.columns)
+        return self._pictures(vectors, lambda chunk: self.model.decode(chunk.unflatten(1, grid).movedim(-1, 1)))
+
+    def _pictures(self, inputs: np.ndarray, decode: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
+        pictures = [np.empty((0, self.config.height, self.config.width, 3), np.uint8)]
+        for start in range(0, len(inputs), BATCH_SIZE):
+            pictures.append(from_pixels(decode(torch.from_numpy(inputs[start : start + BATCH_SIZE]).to(self._device))))
         return np.concatenate(pictures)
 
     @property

@@ -220,7 +220,11 @@ class SequenceBuilder:
         if len(inner) != rows * columns or any(token not in allowed for token in inner):
             raise TokenError(f"a picture has {rows * columns} image codes; {len(inner)} ids stand between its markers.")
         codes = np.array(inner) - allowed.start
-        return restore(codes, rows, columns) if output and self.center_first else codes
+        return self.raster(codes) if output else codes
+
+    def raster(self, written: np.ndarray) -> np.ndarray:
+        """An output picture's codes, or what belongs to them [codes, ...], row-major."""
+        return restore(written, *self.image_grid) if self.center_first else written
 
 
 def share_beginning(sequences: SequenceOf[Sequence]) -> Sequence:

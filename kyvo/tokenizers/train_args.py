@@ -32,6 +32,7 @@ class TrainArgs:
     commitment: float = 1.0  # weight of the quantizer's loss
     ema_decay: float = 0.99  # of the codes' running averages
     object_weight: float = 0.0  # of reading the scene's objects from the codes; needs a set with scenes
+    decoder_only: bool = False  # with --init: codes keep their meaning, and are drawn better
     patience: int = 100  # steps after which an unused code is restarted
     restart_until: float = 0.8  # share; codes move no more after it
     held_out: int = 64  # pictures that measure PSNR and are never trained on
@@ -45,6 +46,11 @@ class TrainArgs:
             object.__setattr__(self, "lpips", (self.lpips,))
         if self.lpips and not self.perceptual_weight:
             raise ConfigError("train.lpips names weights and train.perceptual_weight is 0; set it, to 1 as in taming.")
+
+        if self.decoder_only and (self.continuous or self.object_weight):
+            raise ConfigError(
+                "train.decoder_only leaves the codes as they are: set train.continuous and train.object_weight to 0."
+            )
 
     @property
     def lpips_files(self) -> list[Path]:

@@ -167,9 +167,7 @@ class CodedScenes:
 
     def _sequence(self, index: int, which_task: float, which_question: float) -> TokenSequence:
         try:
-            task, samples = self._samples(
-                index, which_task, which_question, questions=self.questions, edits=self.edits
-            )
+            task, samples = self._samples(index, which_task, which_question, questions=self.questions, edits=self.edits)
             given, wanted = samples[0]
             # Ground truth may lie a rounding outside the outermost bins.
             built = [self.builder.build(TASKS[task], *sides, clamp=True) for sides in samples]

@@ -184,6 +184,13 @@ def test_edits_are_rendered_before_and_after_and_execute_to_their_target(tmp_pat
         assert np.asarray(row["image"]).tobytes() != np.asarray(row["target_image"]).tobytes()
 
 
+def test_a_floor_may_be_bare(tmp_path):
+    arguments = ["--count", "6", "--min-objects", "0", "--max-objects", "1", "--size", "24x16"]
+    assert CliRunner().invoke(app, [*RUN, "--out", str(tmp_path / "set"), *arguments]).exit_code == 0
+    counts = {len(scene_from_json(json.loads(text)).objects) for text in open_set(tmp_path / "set")["scene"]}
+    assert counts == {0, 1}
+
+
 def test_edits_of_one_scene_stand_beside_one_another(tmp_path):
     write_set(tmp_path / "set", EditSet(count=9, seed=3, width=32, height=24, pictures=False, each=3))
     rows = open_set(tmp_path / "set")

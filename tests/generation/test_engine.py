@@ -3,12 +3,15 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
+from kyvo.api import Kyvo
+from kyvo.data.clevr import sample_scenes
 from kyvo.generation.choice import NEAR, expected_codes, likeliest_numbers
 from kyvo.generation.confidence import object_confidences
 from kyvo.generation.engine import Places, decode
 from kyvo.generation.grammar import Grammar
+from kyvo.generation.sampling import Sampling
 from kyvo.models.embedding import Positions
-from kyvo.testing import tiny_builder, tiny_llama
+from kyvo.testing import tiny_builder, tiny_llama, tiny_processor
 from kyvo.tokenizers.sequence import MAX_NUMBER
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments
 
@@ -72,10 +75,26 @@ def test_of_numbers_the_one_with_most_probability_near_it_is_taken():
 def test_of_image_codes_the_one_nearest_to_what_is_expected_is_taken():
     codebook = torch.tensor([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [9.0, 9.0]])
     likely = torch.tensor([[0.3, 0.05, 0.25, 0.4], [0.45, 0.1, 0.45, 0.0], [0.05, 0.0, 0.0, 0.95]])
-    codes, own = expected_codes(likely, codebook=codebook)
+    codes, means = expected_codes(likely, codebook=codebook)
     error = likely @ torch.cdist(codebook, codebook) ** 2  # expected, of each code
     assert codes.tolist() == error.argmin(1).tolist() != likely.argmax(1).tolist()
-    assert own.tolist() == likely.gather(1, codes[:, None])[:, 0].tolist()
+    torch.testing.assert_close(means[1], torch.tensor([1.0, 0.0]))
+
+
+def test_a_picture_is_decoded_from_the_means_that_its_codes_are_nearest_to():
+    processor = tiny_processor()
+    kyvo = Kyvo(model=tiny_llama(len(processor.vocabulary)), processor=processor)
+    given = Segments(scene=sample_scenes([0], seed=0, width=24, height=16)[0])
+    row = kyvo.submit("rendering", given).handle.result()
+    means = processor.builder.raster(torch.stack(row.vectors).numpy())
+    codes = processor.builder.parse_output(TASKS["rendering"], row.ids).image
+    assert torch.cdist(torch.from_numpy(means), processor.image.codebook).argmin(1).tolist() == codes.tolist()
+    image = kyvo.render([given.scene])[0]
+    assert np.array_equal(image, processor.image.decode_vectors(means[None])[0])
+    own = processor.image.codebook.numpy()[codes]
+    assert np.array_equal(processor.image.decode_vectors(own[None]), processor.image.decode(codes[None]))
+    drawn = kyvo.complete("rendering", [given], sampling={"image": Sampling(temperature=1.0)})[0]
+    assert not np.array_equal(drawn.image, image)
 
 
 def test_pictures_are_written_with_expected_codes_and_all_else_as_without():

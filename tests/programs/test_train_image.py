@@ -117,6 +117,23 @@ def test_training_can_start_from_another_tokenizer(program, pictures, tmp_path, 
     assert losses(second)[0] < losses(first)[0]
 
 
+def test_a_decoder_alone_is_trained_and_codes_stay_what_they_are(program, pictures, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    arguments = ["--data", str(pictures), "--config"]
+    program.main([*arguments, str(write_config(tmp_path / "a.yaml")), "--out", str(first)])
+    config = str(write_config(tmp_path / "b.yaml", decoder_only=True, steps=6))
+    program.main([*arguments, config, "--init", str(first), "--out", str(second)])
+    before, after = (ImageTokenizer.from_pretrained(out).model.state_dict() for out in (first, second))
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"decoder", "post_quant_conv"}
+    with pytest.raises(ConfigError, match="name that with --init"):
+        program.main([*arguments, config, "--out", str(tmp_path / "third")])
+    with pytest.raises(ConfigError, match=r"set train\.continuous and train\.object_weight to 0"):
+        program.main(
+            [*arguments, str(write_config(tmp_path / "c.yaml", decoder_only=True, continuous=0.5)), "--out", "x"]
+        )
+
+
 def write_adversarial(path: Path, **train) -> Path:
     """Pictures just large enough for a discriminator."""
     config = write_config(path, **({"perceptual_weight": 1.0, "discriminator_weight": 0.5} | train))
@@ -238,7 +255,10 @@ def test_resuming_what_was_never_started_is_refused(program, pictures, tmp_path)
         program.main(arguments)
 
 
-@pytest.mark.parametrize(("name", "expected"), [("image_mini", image_mini()), ("image_paper", image_paper())])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("image_mini", image_mini()), ("image_mini_decoder", image_mini()), ("image_paper", image_paper())],
+)
 def test_every_shipped_config_builds(program, name, expected):
     config = yaml.safe_load((ROOT / "configs" / "tokenizers" / f"{name}.yaml").read_text())
     assert program.build_model_config(config["model"]) == expected
