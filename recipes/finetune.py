@@ -13,7 +13,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -233,15 +233,16 @@ class FinetuneRecipe(FTRecipeInterface):
         loss, reading_loss = torch.zeros(2, device=self.device)
         try:
             for batch in micro_batches:
-                part, read = self._losses(batch)
-                part = part / total_weight
-                # Ranks' gradients are averaged, but the loss is a sum over them.
-                whole = part * ranks.count
-                if read is not None:
-                    read = read / len(micro_batches)
-                    whole = whole + args.reading_weight * read
-                    reading_loss += read.detach() / ranks.count
-                whole.backward()
+                with self._attention():
+                    part, read = self._losses(batch)
+                    part = part / total_weight
+                    # Ranks' gradients are averaged, but the loss is a sum over them.
+                    whole = part * ranks.count
+                    if read is not None:
+                        read = read / len(micro_batches)
+                        whole = whole + args.reading_weight * read
+                        reading_loss += read.detach() / ranks.count
+                    whole.backward()
                 loss += part.detach()
         except torch.OutOfMemoryError as error:
             peak = torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else 0
@@ -257,7 +258,7 @@ class FinetuneRecipe(FTRecipeInterface):
 
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """sum(w CE) of a batch on its device, and the loss of reading its objects."""
-        with self._arithmetic():
+        with self._autocast():
             halfway, hidden = self.model.halfway_and_last(
                 batch.ids, places=batch.places, mask=batch.attention(), input_pos=batch.input_pos
             )
@@ -464,15 +465,15 @@ class FinetuneRecipe(FTRecipeInterface):
             "pack_tokens": args.pack_tokens,
         }
 
-    @contextmanager
-    def _arithmetic(self) -> Iterator[None]:
-        """In what precision, and by which attention, a forward is computed."""
-        with ExitStack() as stack:
-            if self.args.precision == "bf16_mixed":
-                stack.enter_context(torch.autocast(self.device.type, torch.bfloat16))
-            if self.device.type == "cpu":  # its flash attention takes three times as long as plain products in bf16
-                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-            yield
+    def _autocast(self) -> Any:
+        if self.args.precision == "bf16_mixed":
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()
+
+    def _attention(self) -> Any:
+        """Of forward and backward, which may compute a forward again. A CPU's flash attention takes three times as long
+        as plain products in bf16."""
+        return sdpa_kernel(SDPBackend.MATH) if self.device.type == "cpu" else nullcontext()
 
     def _elapsed(self) -> float:
         """Seconds since the first run of this output folder began."""

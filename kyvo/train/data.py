@@ -159,7 +159,7 @@ class CodedScenes:
         rows = [self.sets[number][place]]
         if _reads(task, "questions."):
             rows = _asked(rows[0], which_question, questions)
-        elif _reads(task, "instruction"):
+        elif edits > 1 and _reads(task, "instruction"):
             first = place - place % edits
             beside = self.sets[number].select(range(first, min(first + edits, len(self.sets[number]))))
             rows = [row for row in beside if row["scene"] == rows[0]["scene"]]
