@@ -260,13 +260,16 @@ def edited(tmp_path_factory):
     return str(folder)
 
 
-@pytest.mark.parametrize("pack_tokens", [None, 256])
+@pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize(
-    ("task", "fixture", "setting", "rows"),
-    [("scene_question_answering", "asked", "questions", range(4)), ("scene_editing", "edited", "edits", (0, 4, 8, 9))],
+    ("task", "fixture", "setting", "rows", "share", "row_length"),
+    [
+        ("scene_question_answering", "asked", "questions", range(4), 0.6, 192),
+        ("scene_editing", "edited", "edits", (0, 4, 8, 9), 0.75, 256),
+    ],
 )
 def test_what_shares_a_scene_has_the_losses_that_it_has_alone(
-    processor, request, task, fixture, setting, rows, pack_tokens
+    processor, request, task, fixture, setting, rows, share, row_length, packed
 ):
     folder = request.getfixturevalue(fixture)
     together = CodedScenes(processor.builder, folders=[folder], tasks={task: 1.0}, **{setting: 3})
@@ -279,7 +282,7 @@ def test_what_shares_a_scene_has_the_losses_that_it_has_alone(
             given, wanted = processor.builder.parse(TASKS[task], parts)
             alone.append(processor.builder.build(TASKS[task], given, wanted))
     assert len(alone) == 12 and len({tuple(one.ids) for one in alone}) == 12
-    assert sum(len(one.ids) for one in shared) < 0.75 * sum(len(one.ids) for one in alone)
+    assert sum(len(one.ids) for one in shared) < share * sum(len(one.ids) for one in alone)
 
     torch.manual_seed(0)
     model = decoder(processor.vocabulary, processor.image.codebook, size="kyvo_tiny", scale=0.5).eval()
@@ -291,7 +294,7 @@ def test_what_shares_a_scene_has_the_losses_that_it_has_alone(
             logits = model.output(states).flatten(0, 1)[batch.positions]
         return torch.nn.functional.cross_entropy(logits, batch.targets, reduction="none").sort().values
 
-    torch.testing.assert_close(losses(shared, pack_tokens=pack_tokens), losses(alone))
+    torch.testing.assert_close(losses(shared, pack_tokens=row_length if packed else None), losses(alone))
     blind = [replace(sequence, branches=()) for sequence in shared]
     assert not torch.allclose(losses(blind), losses(alone), atol=1e-3)
 
