@@ -112,7 +112,7 @@ class Kyvo:
     ) -> None:
         """
         Args:
-            positions: those [rows * columns + MAX_NUMBER, dim] the model was trained with, if it was.
+            positions: those [places, dim] the model was trained with, if it was (`SequenceBuilder.places`).
             calibration: of the objects' confidences; by default they stay as the model's probabilities make them.
         """
         if model.config.vocab_size != len(processor.vocabulary):
@@ -121,11 +121,12 @@ class Kyvo:
                 f"{len(processor.vocabulary):,}; the folder mixes two models."
             )
         self._builder = processor.builder  # made anew each time it is asked for
-        rows, columns = self._builder.image_grid
-        if positions is not None and len(positions) != rows * columns + MAX_NUMBER:
+        needed = self._builder.num_places
+        if positions is not None and len(positions) != needed:
+            rows, columns = self._builder.image_grid
             raise CheckpointError(
-                f"the model has {len(positions)} positions; {rows} x {columns} image codes and {MAX_NUMBER} objects "
-                f"need {rows * columns + MAX_NUMBER}. The folder mixes two models."
+                f"the model has {len(positions)} positions; {rows} x {columns} image codes that go in, as many that "
+                f"come out, and {MAX_NUMBER} objects need {needed}. The folder mixes two models, or is an older one."
             )
         self.model = model.eval()
         self.places = None

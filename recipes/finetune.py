@@ -54,7 +54,7 @@ from kyvo.train.lora import (
 )
 from kyvo.train.loss import labelled_loss
 from kyvo.train.pace import Pace
-from kyvo.train.reading import ObjectReading
+from kyvo.train.reading import Reading
 from kyvo.train.start_files import read_start
 from kyvo.train.starting import apply_start
 
@@ -123,6 +123,7 @@ class FinetuneRecipe(FTRecipeInterface):
             self.processor.image.codebook,
             None if shape is None else shape.codebook,
             image_grid=builder.image_grid,
+            image_order=builder.order,
         )
 
     def _setup_model(self, state: dict[str, Any] | None) -> None:
@@ -130,9 +131,10 @@ class FinetuneRecipe(FTRecipeInterface):
         args = self.args
         self.model = self._build_model()
         self.model.to(dtype=torch.bfloat16 if args.precision == "bf16" else torch.float32)
+        start = None
         if args.start is not None and (state is None or self.peft.adapts):
-            start = Path(args.start)
-            apply_start(self.model, read_start(start, size=self.model.size), where=str(start))
+            start = read_start(Path(args.start), size=self.model.size)
+            apply_start(self.model, start, where=args.start)
         self.base = None
         if self.peft.adapts:
             self.base = fingerprint(self.model)
@@ -141,7 +143,9 @@ class FinetuneRecipe(FTRecipeInterface):
                 self._save_folded(self.output_dir / "base", base_state(self.model.state_dict()))
         self.reading = None
         if args.reading_weight:
-            self.reading = ObjectReading(self.processor.schema, self.model.size.dim)
+            self.reading = Reading(self.processor.schema, self.model.size.dim)
+            if start is not None and start.reading is not None:
+                self.reading.load_state_dict(start.reading)
         if state is not None:
             self._load_weights(state)
         self.model.to(self.device)
@@ -266,9 +270,9 @@ class FinetuneRecipe(FTRecipeInterface):
             part = labelled_loss(
                 hidden, head.trained_rows(), batch.positions, batch.targets, batch.weights, frozen=head.frozen
             )
-            if self.reading is None or batch.objects is None:
+            if self.reading is None or not batch.objects:
                 return part, None
-            return part, self.reading(halfway, batch.objects)
+            return part, self.reading(halfway, hidden, batch.objects)
 
     def _meet_not_finite(self, micro_batches: list[Batch], *, in_a_row: int) -> None:
         """Says which samples did it, and stops unless such steps are to be skipped."""

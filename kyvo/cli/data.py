@@ -108,6 +108,7 @@ def questions(
     out: Out,
     each: Annotated[int, typer.Option(min=1, help="Questions about each picture.")] = 10,
     templates: Annotated[Path | None, typer.Option(help="Folder of CLEVR's template files; our wordings else.")] = None,
+    families: Annotated[str | None, typer.Option(help="Such as zero_hop,one_hop; all of them else.")] = None,
     seed: Seed = 0,
     size: Size = "128",
     min_objects: MinObjects = 3,
@@ -132,6 +133,7 @@ def questions(
             questions=each,
             pictures=pictures,
             templates=None if templates is None else str(templates),
+            families=None if families is None else tuple(families.split(",")),
             **_ray_traced(size, min_objects, max_objects, renderer),
         )
 

@@ -165,8 +165,8 @@ def _claim(out: Path, settings: SetSettings) -> None:
     asked = json.loads(json.dumps(settings.to_dict()))
     if record.exists() and any(out.glob("data-*.arrow")):
         found = json.loads(record.read_text())
-        if found != asked:
-            other = ", ".join(f"{key} {found.get(key)}" for key in asked if found.get(key) != asked[key])
+        if differing := [key for key in asked | found if found.get(key) != asked.get(key)]:  # older sets lack some
+            other = ", ".join(f"{key} {found.get(key)}" for key in differing)
             raise ConfigError(f"{out} holds a set with other settings ({other}); use those, or choose another --out.")
         return
     if out.exists() and not (out.is_dir() and all(path.suffix in (".part", ".json") for path in out.iterdir())):

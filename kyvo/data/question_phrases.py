@@ -6,7 +6,7 @@ So do the files of CLEVR's own templates, which kyvo/data/clevr_templates.py rea
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from kyvo.data.question_programs import FUNCTIONS
 from kyvo.data.referents import ATTRIBUTES, RELATION_WORDS
+from kyvo.errors import ConfigError
 
 FAMILIES = (
     "zero_hop",  # exist, count or query without a relation
@@ -74,6 +75,12 @@ class TemplateSet:
         for template in self.templates:
             found.setdefault(template.family, {}).setdefault(template.kind, []).append(template)
         return found
+
+    def only(self, families: Collection[str]) -> "TemplateSet":
+        """The templates of some families. Raises ConfigError for one that is not there."""
+        if unknown := [family for family in families if family not in self.kinds]:
+            raise ConfigError(f"{unknown[0]!r} is no family of these questions; known are {', '.join(self.kinds)}.")
+        return replace(self, templates=tuple(one for one in self.templates if one.family in families))
 
     def write(self, template: Template, values: Mapping[str, str], rng: np.random.Generator) -> str:
         """One of the template's texts with its slots filled; slots without a value are left out."""

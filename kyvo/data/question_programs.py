@@ -6,7 +6,8 @@ A program is JSON in the form of CLEVR's question files (https://arxiv.org/abs/1
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 from typing import Any
 
 from kyvo.data.referents import ATTRIBUTES
@@ -148,6 +149,19 @@ def run_step(row: Step, outputs: Sequence[Any], index: SceneIndex, place: int) -
         return FUNCTIONS[row["function"]].apply(index, *inputs, *row["value_inputs"])
     except SceneError as error:
         raise SceneError(f"program[{place}] ({row['function']}): {error}") from error
+
+
+def asked_about(program: Sequence[Step], index: SceneIndex) -> int:
+    """The set of objects that the last step decides on: those counted, the one whose color is told, both compared."""
+    outputs = run(program, index)
+
+    def about(place: int) -> int:
+        kind = FUNCTIONS[program[place]["function"]].output
+        if kind in ("set", "object"):
+            return outputs[place] if kind == "set" else 1 << outputs[place]
+        return reduce(or_, map(about, program[place]["inputs"]), 0)
+
+    return about(len(program) - 1)
 
 
 def to_word(value: bool | int | str) -> str:

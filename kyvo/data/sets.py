@@ -22,6 +22,7 @@ from datasets import Dataset, Features, Image, List, Value
 from kyvo.data.clevr import ClevrRules, render_scenes, sample_scenes
 from kyvo.data.dataset import SetSettings, picture_cell, scene_cell
 from kyvo.data.edits import Edit, sample_edits
+from kyvo.data.question_phrases import TemplateSet, own_templates
 from kyvo.data.questions import Balance, Question, baselines, sample_questions
 from kyvo.errors import ConfigError, SceneError
 from kyvo.scene.scene import Scene
@@ -148,6 +149,7 @@ class QuestionSet(RayTraced):
 
     questions: int = 10  # a scene
     templates: str | None = None  # folder of CLEVR's template files, in place of our wordings
+    families: tuple[str, ...] | None = None  # of questions; all of them without it
 
     kind: ClassVar[str] = "questions"
     what: ClassVar[str] = "Questions about ray-traced CLEVR scenes"
@@ -157,6 +159,10 @@ class QuestionSet(RayTraced):
     features: ClassVar[Features] = Features(
         PICTURE | {"questions": List({name: Value("string") for name in ("question", "answer", "family", "program")})}
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _templates(self.templates, self.families)  # fails here rather than in each worker
 
     def figures(self, rows: Dataset) -> dict[str, Any]:
         """How often guessing is right: `kyvo.data.questions.baselines`."""
@@ -178,7 +184,7 @@ class QuestionSet(RayTraced):
         for index, scene, picture in zip(indices, scenes, self.render(scenes), strict=True):
             rng = np.random.default_rng([self.seed, index, 2])
             drawn = sample_questions(
-                scene, rng, count=self.questions, balance=balance, templates=_templates(self.templates)
+                scene, rng, count=self.questions, balance=balance, templates=_templates(self.templates, self.families)
             )
             name = self.name(index)
             yield {
@@ -198,12 +204,14 @@ class QuestionSet(RayTraced):
 
 
 @cache
-def _templates(folder: str | None) -> Any:
+def _templates(folder: str | None, families: tuple[str, ...] | None) -> TemplateSet:
     if folder is None:
-        return None
-    from kyvo.data.clevr_templates import read_clevr_templates  # needed by few
+        found = own_templates()
+    else:
+        from kyvo.data.clevr_templates import read_clevr_templates  # needed by few
 
-    return read_clevr_templates(Path(folder))
+        found = read_clevr_templates(Path(folder))
+    return found if families is None else found.only(families)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ https://arxiv.org/abs/2506.08002, section 3. `table()` is the same as one plain 
 """
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -141,30 +142,50 @@ class Positions(nn.Module):
     """What is added to a token for where it stands, beyond what rotary attention tells: how far apart tokens are.
 
     An image code gets a learned vector for its row and one for its column; from attention alone it takes thousands of
-    steps before an object's location is read at all. Every token of an object gets the vector of the object's number in
-    its scene, so that an object of one scene finds the same one of another: an edit is mostly copying.
+    steps before an object's location is read at all. A code that is written also gets those of where the next one
+    goes: what stands there is asked before it is known. Every token of an object gets the vector of the object's
+    number in its scene, so that an object of one scene finds the same one of another: an edit is mostly copying.
     """
 
-    def __init__(self, rows: int, columns: int, dim: int, *, num_objects: int, scale: float = 0.02) -> None:
+    def __init__(
+        self,
+        rows: int,
+        columns: int,
+        dim: int,
+        *,
+        num_objects: int,
+        order: Sequence[int] | None = None,
+        scale: float = 0.02,
+    ) -> None:
+        """`order` are the row-major places in the order in which a picture is written; row-major itself without it."""
         super().__init__()
         self.rows = nn.Embedding(rows, dim)
         self.columns = nn.Embedding(columns, dim)
         self.objects = nn.Embedding(num_objects, dim)
+        self.next_rows = nn.Embedding(rows, dim)
+        self.next_columns = nn.Embedding(columns, dim)
+        order = list(range(rows * columns)) if order is None else list(order)
+        self.following = [place for _, place in sorted(zip(order, [*order[1:], order[0]], strict=True))]
         self.scale = scale
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        for table in (self.rows, self.columns, self.objects):
+        for table in self.children():
             nn.init.normal_(table.weight, std=self.scale)
 
     def table(self) -> Float[Tensor, "places dim"]:
-        """Row-major: place r * columns + c; then the objects' numbers."""
-        codes = (self.rows.weight[:, None] + self.columns.weight).flatten(0, 1)
-        return torch.cat([codes, self.objects.weight])
+        """Of the codes that go in, place r * columns + c; of the objects' numbers; of the codes that come out."""
+        codes = _grid(self.rows, self.columns)
+        following = _grid(self.next_rows, self.next_columns)[self.following]
+        return torch.cat([codes, self.objects.weight, codes + following])
 
     def forward(self, places: Int[Tensor, "*batch seq"]) -> Float[Tensor, "*batch seq dim"]:
         """Zero where the place is -1: what stands there has none."""
         return place_vectors(self.table(), places)
+
+
+def _grid(rows: nn.Embedding, columns: nn.Embedding) -> Float[Tensor, "codes dim"]:
+    return (rows.weight[:, None] + columns.weight).flatten(0, 1)
 
 
 def place_vectors(

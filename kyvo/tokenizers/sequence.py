@@ -57,6 +57,8 @@ class Sequence:
     spans: tuple[tuple[int, int], ...]  # [start, stop) of tokens that attend both ways
     places: np.ndarray  # int64 [seq], of image codes in their pictures and of objects in their scenes; -1 elsewhere
     objects: np.ndarray | None = None  # int64 [codes, values], of the picture that goes in: `train.reading`
+    drawn: np.ndarray | None = None  # the same of the picture that comes out
+    asked: np.ndarray | None = None  # float32 [questions, objects], what each is about: `train.reading`
     branches: tuple[tuple[int, int], ...] = ()  # [start, stop) of what goes on from one beginning: `share_beginning`
 
 
@@ -85,6 +87,8 @@ class SequenceBuilder:
         self.two_way = two_way
         self.num_heavy = num_heavy
         self.heavy_weight = heavy_weight
+        raster = np.arange(image_grid[0] * image_grid[1])
+        self.order = reorder(raster, *image_grid) if center_first else raster  # of an output picture's places
 
     def prompt(self, task: Task, given: Segments, *, clamp: bool = False) -> list[int]:
         """Ids up to and with [OUTPUT-START]: what a model completes."""
@@ -116,8 +120,9 @@ class SequenceBuilder:
         )
 
     def places(self, ids: Ids) -> np.ndarray:
-        """int64 [seq]: where each image code stands in its picture, row-major; after those places, the number of the
-        object in its scene, for all ids of the object; -1 for all other ids.
+        """int64 [seq]: where each image code that goes in stands in its picture, row-major; after those places, the
+        number of the object in its scene, for all ids of the object; after those (`written_places`), where a code that
+        comes out stands; -1 for all other ids.
 
         `ids` is a sequence from its beginning, or a part of one that is not yet complete.
         """
@@ -128,10 +133,20 @@ class SequenceBuilder:
         before = np.maximum.accumulate(np.where(inside, 0, count))  # codes of earlier pictures
         rows, columns = self.image_grid
         number = np.clip(count - before - 1, 0, rows * columns - 1)
-        if self.center_first:
-            after_output = np.cumsum(ids == self.vocabulary.marker_id(OUTPUT)) > 0
-            number = np.where(after_output, reorder(np.arange(rows * columns), rows, columns)[number], number)
+        after_output = np.cumsum(ids == self.vocabulary.marker_id(OUTPUT)) > 0
+        number = np.where(after_output, self.written_places.start + self.order[number], number)
         return np.where(inside, number, self._objects(ids))
+
+    @property
+    def num_places(self) -> int:
+        """How many different `places` there are."""
+        return self.written_places.stop
+
+    @property
+    def written_places(self) -> range:
+        """The `places` of codes that come out, row-major."""
+        start = self.image_grid[0] * self.image_grid[1] + MAX_NUMBER
+        return range(start, 2 * start - MAX_NUMBER)
 
     def _objects(self, ids: np.ndarray) -> np.ndarray:
         """int64 [seq]: the place of the object that each id belongs to; -1 for ids of none."""

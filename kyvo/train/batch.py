@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TypeVar
 
@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kyvo.tokenizers.sequence import IGNORE
+from kyvo.tokenizers.sequence import IGNORE, MAX_NUMBER
 from kyvo.tokenizers.sequence import Sequence as TokenSequence
 from kyvo.train.model import AttentionMask, attention_mask, packed_mask
-from kyvo.train.reading import ObjectTargets, object_targets
+from kyvo.train.reading import AskedTargets, Targets, object_targets
 
 MULTIPLE = 32  # lengths are padded to it: few shapes, so few compilations
 
@@ -29,7 +29,7 @@ class Batch:
     places: Tensor  # [B, S] int64, of image codes in their pictures; -1 elsewhere
     mask: Tensor | None  # [B, S, S] bool, only where each sequence has a row, and has spans or branches
     num_tokens: int  # without padding
-    objects: ObjectTargets | None = None  # where the samples say what their pictures hold
+    objects: Targets = field(default_factory=Targets)  # to be read in the states, as far as the samples say it
     documents: Tensor | None = None  # [B, S] int64, where rows are shared: the number of a token's sequence; -1 padding
     spans: Tensor | None = None  # [B, S] int64, likewise: the number of a token's two-way span; -1 outside
     branches: Tensor | None = None  # [B, S] int64, likewise: the number of a token's branch; -1 before all
@@ -38,9 +38,7 @@ class Batch:
     skipped: tuple[str, ...] = ()  # likewise, of those too long for the model in the window this batch begins
 
     def to(self, device: torch.device) -> "Batch":
-        moved = {
-            name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor | ObjectTargets)
-        }
+        moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor | Targets)}
         return replace(self, **moved)
 
     def attention(self) -> AttentionMask:
@@ -79,6 +77,42 @@ def pack(sequences: Sequence[TokenSequence], *, tokens: int) -> list[list[TokenS
         if max(sum(len(sequence.ids) for sequence in row) for row in rows) <= tokens:
             return rows
         count += 1
+
+
+def coming_places(sequence: TokenSequence) -> np.ndarray:
+    """int64 [seq]: before each code that comes out, its row-major place; -1 elsewhere, and without `drawn`."""
+    if sequence.drawn is None:
+        return np.full(len(sequence.ids), -1)
+    return np.append(np.maximum(sequence.places[1:] - len(sequence.drawn) - MAX_NUMBER, -1), -1)
+
+
+def _targets(sequences: Sequence[TokenSequence], starts: Sequence[int]) -> Targets:
+    """What is to be read in sequences that begin at `starts` in batch x seq."""
+    asked = [(one, start) for one, start in zip(sequences, starts, strict=True) if one.asked is not None]
+    return Targets(
+        seen=object_targets(
+            [np.where(sequence.labels == IGNORE, sequence.places, -1) for sequence in sequences],
+            [sequence.objects for sequence in sequences],
+            starts,
+        ),
+        drawn=object_targets(
+            [coming_places(sequence) for sequence in sequences],
+            [sequence.drawn for sequence in sequences],
+            starts,
+        ),
+        asked=AskedTargets(
+            positions=torch.from_numpy(np.concatenate([start + _answer_starts(one) for one, start in asked])),
+            about=torch.from_numpy(np.concatenate([one.asked for one, _ in asked])),
+        )
+        if asked
+        else None,
+    )
+
+
+def _answer_starts(sequence: TokenSequence) -> np.ndarray:
+    """int64 [questions]: of each answer the marker before its first word, which predicts that word."""
+    branches = sequence.branches or ((0, len(sequence.ids)),)
+    return np.array([start + np.argmax(sequence.labels[start:stop] != IGNORE) for start, stop in branches])
 
 
 def collate(
@@ -134,11 +168,7 @@ def collate(
         places=torch.from_numpy(places),
         mask=None if packed else attention_mask(length, [(one.spans, one.branches) for one in sequences]),
         num_tokens=sum(len(sequence.ids) for sequence in sequences),
-        objects=object_targets(
-            [np.where(sequence.labels == IGNORE, sequence.places, -1) for sequence in ordered],
-            [sequence.objects for sequence in ordered],
-            starts,
-        ),
+        objects=_targets(ordered, starts),
         documents=torch.from_numpy(documents) if packed else None,
         spans=torch.from_numpy(spans) if packed else None,
         branches=torch.from_numpy(branches) if packed else None,

@@ -78,6 +78,7 @@ def _decoder(processor: Processor, settings: Mapping[str, Any]) -> KyvoDecoder:
         processor.image.codebook,
         None if shape is None else shape.codebook,
         image_grid=builder.image_grid,
+        image_order=builder.order,
         **settings,
     )
 

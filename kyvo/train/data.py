@@ -22,13 +22,15 @@ from kyvo.data.augment import SEEN
 from kyvo.data.dataset import open_set
 from kyvo.errors import ConfigError, KyvoError, TokenError
 from kyvo.scene.files import scene_from_json
+from kyvo.scene.scene import Scene
 from kyvo.tokenizers.sequence import Sequence as TokenSequence
 from kyvo.tokenizers.sequence import SequenceBuilder, share_beginning
 from kyvo.tokenizers.tasks import TASKS, Segments
-from kyvo.train.batch import MULTIPLE, Batch, collate, even_groups, padded
-from kyvo.train.reading import object_rows
+from kyvo.train.batch import MULTIPLE, Batch, collate, coming_places, even_groups, padded
+from kyvo.train.reading import asked_objects, object_rows
 
 WINDOW = 16  # batches built and sorted together
+REACH = 1.25  # cells from an object's centre that count as showing it
 
 
 # task -> the column of each input, and of each output; in `questions` some of a row's questions are taken. Where a row
@@ -76,6 +78,7 @@ class CodedScenes:
         shares: list[float] | None = None,
         questions: int = 1,
         edits: int = 1,
+        object_weight: float = 1.0,
         objects: bool = False,
     ) -> None:
         """Raises ConfigError for an unknown task, a folder that is no such set, and one that serves no task.
@@ -90,6 +93,7 @@ class CodedScenes:
             questions: of a row, that share one sample (`share_beginning`); at most as many as it has.
             edits: rows beside one another that share one sample where they edit the same scene
                 (`kyvo data edits --each`).
+            object_weight: what the loss weights of an output picture's codes that show an object are multiplied by.
             objects: say of each sequence with a picture where its objects stand; scenes without a camera do not.
         """
         for setting, number in (("questions", questions), ("edits", edits)):
@@ -98,6 +102,7 @@ class CodedScenes:
         self.builder = builder
         self.questions = questions
         self.edits = edits
+        self.object_weight = object_weight
         self.objects = objects
         self.weights = dict(weights or {})
         for setting, names in (("tasks", tasks), ("weights", self.weights)):
@@ -131,8 +136,8 @@ class CodedScenes:
 
     def segments(self, index: int, which_task: float, which_question: float) -> tuple[str, Segments, Segments]:
         """A sample as its task, what goes in and what is to come out. The two draws are in [0, 1)."""
-        task, samples = self._samples(index, which_task, which_question, questions=1, edits=1)
-        return task, *samples[0]
+        task, rows = self._rows(index, which_task, which_question, questions=1, edits=1)
+        return task, *_sides(task, rows[0])
 
     def only(self, task: str) -> "CodedScenes":
         """The sets that serve a task, for that task alone."""
@@ -149,11 +154,11 @@ class CodedScenes:
         start = self.ends[number - 1] if number else 0
         return number, int(index - start) % len(self.sets[number])
 
-    def _samples(
+    def _rows(
         self, index: int, which_task: float, which_question: float, *, questions: int, edits: int
-    ) -> tuple[str, list[tuple[Segments, Segments]]]:
-        """The task of a row, and both sides of it: of a task that asks, those of so many of the row's questions, of one
-        that edits, those of so many rows on the same scene."""
+    ) -> tuple[str, list[dict[str, Any]]]:
+        """The task of a row, and the row: of a task that asks, once for each of so many of its questions, of one that
+        edits, with so many beside it on the same scene."""
         number, place = self._find(index)
         task = self.tasks[number][int(np.searchsorted(self.limits[number], which_task, side="right"))]
         rows = [self.sets[number][place]]
@@ -163,26 +168,45 @@ class CodedScenes:
             first = place - place % edits
             beside = self.sets[number].select(range(first, min(first + edits, len(self.sets[number]))))
             rows = [row for row in beside if row["scene"] == rows[0]["scene"]]
-        return task, [_sides(task, row) for row in rows]
+        return task, rows
 
     def _sequence(self, index: int, which_task: float, which_question: float) -> TokenSequence:
         try:
-            task, samples = self._samples(index, which_task, which_question, questions=self.questions, edits=self.edits)
-            given, wanted = samples[0]
-            # Ground truth may lie a rounding outside the outermost bins.
-            built = [self.builder.build(TASKS[task], *sides, clamp=True) for sides in samples]
+            task, rows = self._rows(index, which_task, which_question, questions=self.questions, edits=self.edits)
+            built = [self._built(task, *_sides(task, row)) for row in rows]
             sequence = share_beginning(built) if len(built) > 1 else built[0]
-            sequence = replace(sequence, weights=sequence.weights * np.float32(self.weights.get(task, 1.0)))
+            if self.objects and "questions.program" in rows[0]:
+                sequence = replace(sequence, asked=self._asked_objects(rows))
+            return replace(sequence, weights=sequence.weights * np.float32(self.weights.get(task, 1.0)))
         except KyvoError as error:
             raise TokenError(f"{self.describe(index)}: {error}") from error
-        scene = given.scene or wanted.scene
-        if not self.objects or given.image is None or scene is None or scene.camera is None:
-            return sequence
+
+    def _asked_objects(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        scene = scene_from_json(json.loads(rows[0]["scene"]))
+        programs = [json.loads(row["questions.program"]) for row in rows]
+        return asked_objects(scene, self.builder.scenes.schema, programs)
+
+    def _built(self, task: str, given: Segments, wanted: Segments) -> TokenSequence:
+        """The sequence, with what its pictures show as far as that is asked for and known."""
+        # Ground truth may lie a rounding outside the outermost bins.
+        sequence = self.builder.build(TASKS[task], given, wanted, clamp=True)
+        seen = drawn = None
+        if self.objects and given.image is not None:
+            seen = self._object_rows(given.scene or wanted.scene, reach=0.0)
+        if (self.objects or self.object_weight != 1.0) and wanted.image is not None:
+            drawn = self._object_rows(wanted.scene or given.scene, reach=REACH)
+        if drawn is None:
+            return replace(sequence, objects=seen)
+        cells = np.append(drawn[:, 0] >= 0, False)[coming_places(replace(sequence, drawn=drawn))]  # -1: none
+        weights = sequence.weights.copy()
+        weights[np.flatnonzero(cells) + 1] *= self.object_weight
+        return replace(sequence, objects=seen, drawn=drawn if self.objects else None, weights=weights)
+
+    def _object_rows(self, scene: Scene | None, *, reach: float) -> np.ndarray | None:
+        if scene is None or scene.camera is None:
+            return None
         rows, columns = self.builder.image_grid
-        return replace(
-            sequence,
-            objects=object_rows(scene, self.builder.scenes.schema, rows=rows, columns=columns),
-        )
+        return object_rows(scene, self.builder.scenes.schema, rows=rows, columns=columns, reach=reach)
 
 
 def check_codes(folders: Sequence[str], *, image_sha256: str, shape_sha256: str | None = None) -> None:

@@ -141,6 +141,7 @@ def decoder(
     numbers: Numbers = "hybrid",
     projector: Projector = "linear",
     image_grid: tuple[int, int] | None = None,
+    image_order: Sequence[int] | None = None,
     positions: bool = False,
     smooth_numbers: bool = False,
     freeze_text: bool = False,
@@ -157,6 +158,7 @@ def decoder(
         numbers: how numbers are embedded.
         projector: how codes are embedded: by one matrix, or by an MLP of two.
         image_grid: rows and columns of a picture's codes.
+        image_order: their row-major places in the order in which they are written (`SequenceBuilder.order`).
         positions: add a learned vector for its place in the picture to each image code, and for the object's number in
             the scene to each token of an object.
         smooth_numbers: give the head's number rows a part that neighbouring numbers share.
@@ -182,6 +184,7 @@ def decoder(
         SIZES[size](),
         embedding,
         image_grid=image_grid if positions else None,
+        image_order=image_order,
         smooth_numbers=smooth_numbers,
         freeze_head_text=freeze_head_text,
     )
@@ -192,6 +195,7 @@ def build_decoder(
     embedding: CompositeEmbedding,
     *,
     image_grid: tuple[int, int] | None = None,
+    image_order: Sequence[int] | None = None,
     smooth_numbers: bool = False,
     freeze_head_text: bool = False,
 ) -> KyvoDecoder:
@@ -214,9 +218,11 @@ def build_decoder(
         output=head,
     )
     model.size = size
-    model.positions = (
-        None if image_grid is None else Positions(*image_grid, size.dim, num_objects=MAX_NUMBER, scale=embedding.scale)
-    )
+    model.positions = None
+    if image_grid is not None:
+        model.positions = Positions(
+            *image_grid, size.dim, num_objects=MAX_NUMBER, order=image_order, scale=embedding.scale
+        )
     _init_layers(model, size)
     init_head(model)
     return model

@@ -1,9 +1,13 @@
-"""A second task for the model's lower half while it is trained: each object is read where its code stands.
+"""Further tasks for the model while it is trained: objects are read from its states by linear maps.
 
 A scene's tokens tell late and in one place what the picture holds: the first location comes after four words, and says
 nothing of where to look. So half of the layers have to say it themselves: at every code of a picture that goes in,
 whether an object's centre lies there, and if so its number in the scene, its words and its numbers, by one linear map.
-What stands so in the states, the upper half has only to look up. The map is thrown away after the training.
+What stands so in the states, the upper half has only to look up. A picture that comes out is the same task turned
+round: before each code is written, the lower half has to say which object, if any, will be shown there.
+
+An answer is one word, which tells little of how to find it. So where it is predicted, the last states have to say which
+objects it is about. The maps are thrown away after the training.
 """
 
 from collections.abc import Sequence
@@ -15,6 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from kyvo.data.question_programs import SceneIndex, Step, asked_about
 from kyvo.models.embedding import cosines
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
@@ -27,17 +32,46 @@ from kyvo.train.model import NUM_WAVES
 class ObjectTargets:
     """What is to be read in a batch. Positions are flat, into batch x seq."""
 
-    codes: Int[Tensor, " codes"]  # of all codes of pictures that go in
-    present: Bool[Tensor, " codes"]  # whether an object's centre lies there
+    codes: Int[Tensor, " codes"]  # of all codes of pictures that go in, or of the ids before each code that comes out
+    present: Bool[Tensor, " codes"]  # whether an object is there
     values: Int[Tensor, "objects values"]  # its number in the scene, then of each field the word's or the bins' places
 
     def to(self, device: torch.device) -> "ObjectTargets":
         return ObjectTargets(**{name: value.to(device) for name, value in vars(self).items()})
 
 
-def object_rows(scene: Scene, schema: SceneSchema, *, rows: int, columns: int) -> Int[np.ndarray, "codes values"]:
+@dataclass(frozen=True, kw_only=True)
+class AskedTargets:
+    """What the questions of a batch are about. Positions are flat, into batch x seq."""
+
+    positions: Int[Tensor, " questions"]  # where each answer's first word is predicted
+    about: Float[Tensor, "questions objects"]  # 1 for the objects it is about, 0 for others of the scene, -1 for none
+
+    def to(self, device: torch.device) -> "AskedTargets":
+        return AskedTargets(**{name: value.to(device) for name, value in vars(self).items()})
+
+
+def asked_objects(
+    scene: Scene, schema: SceneSchema, programs: Sequence[Sequence[Step]]
+) -> Float[np.ndarray, "questions objects"]:
+    """`AskedTargets.about` of questions about one scene, given as programs; objects by their number in the tokens."""
+    index = SceneIndex(scene)
+    snapped = schema.snap(scene, clamp=True).objects
+    alone = (schema.snap(replace(scene, objects=(item,)), clamp=True).objects[0] for item in scene.objects)
+    numbers = [min(snapped.index(item), MAX_NUMBER - 1) for item in alone]
+    about = np.full((len(programs), MAX_NUMBER), -1, dtype=np.float32)
+    for row, program in zip(about, programs, strict=True):
+        found = asked_about(program, index)
+        row[numbers] = [found >> place & 1 for place in range(len(numbers))]
+    return about
+
+
+def object_rows(
+    scene: Scene, schema: SceneSchema, *, rows: int, columns: int, reach: float = 0.0
+) -> Int[np.ndarray, "codes values"]:
     """For each code of a picture, row-major, the values of `ObjectTargets` of the object whose centre it holds, or -1.
 
+    With `reach`, in cells, a code that holds none has the object of the nearest centre, if it is so near to its middle.
     Raises SceneError for a scene without a camera.
     """
     snapped = schema.snap(scene, clamp=True)  # in token order
@@ -51,6 +85,13 @@ def object_rows(scene: Scene, schema: SceneSchema, *, rows: int, columns: int) -
                 values.append(field.words.index(value))
             values += [axis.values.index(entry) for axis, entry in zip(field.axes, value, strict=False)]
         found[row * columns + column] = values
+    if reach and shown:
+        centers = np.array([(row + y, column + x) for (row, column), (_, x, y) in shown.items()])
+        cells = np.stack(np.divmod(np.arange(rows * columns), columns), axis=1)
+        distance = np.linalg.norm(cells[:, None] - centers, axis=-1)
+        near = (distance.min(axis=1) <= reach) & (found[:, 0] < 0)
+        owners = np.array([row * columns + column for row, column in shown])[distance.argmin(axis=1)]
+        found[near] = found[owners[near]]
     return found
 
 
@@ -67,7 +108,7 @@ def object_targets(
     """Targets of a batch from the `object_rows` of each sequence; None where none has any.
 
     Args:
-        places: for each sequence, of what goes in (`SequenceBuilder.places`); -1 elsewhere.
+        places: for each sequence, the row-major places of the codes to be read; anything else elsewhere.
         objects: None for a sequence whose picture is not read.
         starts: where each sequence begins in batch x seq.
     """
@@ -85,8 +126,47 @@ def object_targets(
     return ObjectTargets(codes=codes, present=present, values=values)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """All that is to be read in a batch; None for what it has not."""
+
+    seen: ObjectTargets | None = None  # in pictures that go in
+    drawn: ObjectTargets | None = None  # in pictures that come out
+    asked: AskedTargets | None = None
+
+    def __bool__(self) -> bool:
+        return any(value is not None for value in vars(self).values())
+
+    def to(self, device: torch.device) -> "Targets":
+        return Targets(**{name: value and value.to(device) for name, value in vars(self).items()})
+
+
+class Reading(nn.Module):
+    """All the maps."""
+
+    def __init__(self, schema: SceneSchema, dim: int) -> None:
+        super().__init__()
+        self.seen = ObjectReading(schema, dim)
+        self.drawn = ObjectReading(schema, dim)
+        self.asked = nn.Linear(dim, MAX_NUMBER)
+
+    def forward(
+        self, halfway: Float[Tensor, "batch seq dim"], last: Float[Tensor, "batch seq dim"], targets: Targets
+    ) -> Float[Tensor, ""]:
+        """Sum of the losses of what a batch has, in nats: of a mean object, and of all objects for a mean question."""
+        loss = halfway.new_zeros((), dtype=torch.float32)
+        for reading, wanted in ((self.seen, targets.seen), (self.drawn, targets.drawn)):
+            if wanted is not None:
+                loss = loss + reading(halfway, wanted)
+        if targets.asked is not None:
+            told, about = self.asked(last.flatten(0, 1)[targets.asked.positions]).float(), targets.asked.about
+            part = F.binary_cross_entropy_with_logits(told, about.clamp(min=0), reduction="none")
+            loss = loss + (part * (about >= 0)).sum() / len(about)
+        return loss
+
+
 class ObjectReading(nn.Module):
-    """The linear map, and its loss."""
+    """A linear map, and its loss."""
 
     def __init__(self, schema: SceneSchema, dim: int) -> None:
         super().__init__()

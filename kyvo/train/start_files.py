@@ -65,6 +65,7 @@ class Start:
     form: str
     weights: dict[str, Tensor]
     sources: dict[str, str]  # ours -> theirs
+    reading: dict[str, Tensor] | None = None  # of a run that was trained with it: `kyvo.train.reading`
     ignored: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
@@ -279,7 +280,9 @@ def _run(state: Mapping[str, Any], path: Path) -> Start:
             f"{path} is a training of adapters, which has no layers of its own. Start from the merged model beside its "
             "checkpoint, step_<step>/model."
         )
-    return Start(form="run", weights=dict(weights), sources={name: name for name in weights})
+    return Start(
+        form="run", weights=dict(weights), sources={name: name for name in weights}, reading=state.get("reading")
+    )
 
 
 def _converted(folder: Path) -> Start:

@@ -112,13 +112,21 @@ def _solve_codes(weights: dict[str, Tensor], model: KyvoDecoder) -> None:
 
 
 def _solve_positions(weights: dict[str, Tensor], model: KyvoDecoder) -> None:
-    """Row and column vectors whose sums are the vectors of image codes' places; those of the objects follow."""
+    """Row and column vectors whose sums are the vectors of image codes' places; between those of the two ways, the
+    objects'."""
     if POSITIONS not in weights or model.positions is None:
         return
     positions = model.positions
     rows, columns = positions.rows.num_embeddings, positions.columns.num_embeddings
-    codes, objects = weights.pop(POSITIONS).float().split([rows * columns, positions.objects.num_embeddings])
-    grid = codes.view(rows, columns, -1)
-    weights["positions.rows.weight"] = grid.mean(1)
-    weights["positions.columns.weight"] = grid.mean(0) - grid.mean((0, 1))
-    weights["positions.objects.weight"] = objects
+    num_codes, num_objects = rows * columns, positions.objects.num_embeddings
+    table = weights.pop(POSITIONS).float()
+    if len(table) != 2 * num_codes + num_objects:
+        weights["positions"] = table  # refused by name
+        return
+    codes, weights["positions.objects.weight"], written = table.split([num_codes, num_objects, num_codes])
+    following = torch.empty_like(codes)
+    following[positions.following] = written - codes
+    for name, vectors in (("", codes), ("next_", following)):
+        grid = vectors.view(rows, columns, -1)
+        weights[f"positions.{name}rows.weight"] = grid.mean(1)
+        weights[f"positions.{name}columns.weight"] = grid.mean(0) - grid.mean((0, 1))

@@ -122,7 +122,7 @@ def test_a_batch_decodes_as_each_row_alone_without_a_cache(task):
 def test_positions_reach_codes_and_objects_of_prompts_and_of_outputs(task):
     model = tiny_llama(len(BUILDER.vocabulary))
     torch.manual_seed(0)
-    positions = Positions(*BUILDER.image_grid, 32, num_objects=MAX_NUMBER, scale=2.0)
+    positions = Positions(*BUILDER.image_grid, 32, num_objects=MAX_NUMBER, order=BUILDER.order, scale=2.0)
     grammar = Grammar.for_task(TASKS[task], BUILDER, max_objects=3, max_text=6)
     prompts = random_prompts(task, 4)
     added = Places(vectors=positions.table().detach(), find=BUILDER.places)

@@ -1,10 +1,11 @@
 import math
+from itertools import pairwise
 
 import pytest
 import torch
 
 from kyvo.errors import ConfigError
-from kyvo.models.embedding import CompositeEmbedding, sine_cosine
+from kyvo.models.embedding import CompositeEmbedding, Positions, place_vectors, sine_cosine
 from kyvo.scene.schema import grid
 from kyvo.tokenizers.vocabulary import Vocabulary, release_objectron_vocabulary
 
@@ -102,6 +103,20 @@ def test_waves_are_no_state_and_come_back_after_the_meta_device():
             module.rope_init()
     empty.load_state_dict(embedding.state_dict())
     assert torch.equal(empty.table(), embedding.table())
+
+
+def test_a_written_code_says_where_it_stands_and_where_the_next_one_goes():
+    torch.manual_seed(0)
+    order = [4, 3, 5, 2, 1, 0]
+    positions = Positions(2, 3, 8, num_objects=4, order=order)
+    codes, objects, written = positions.table().detach().split([6, 4, 6])
+    assert torch.equal(objects, positions.objects.weight)
+    following = written - codes
+    for place, then in pairwise([*order, order[0]]):
+        row, column = divmod(then, 3)
+        expected = positions.next_rows.weight[row] + positions.next_columns.weight[column]
+        torch.testing.assert_close(following[place], expected)
+    assert place_vectors(positions.table(), torch.tensor([-1])).eq(0).all()
 
 
 def test_a_codebook_of_another_size_is_refused():

@@ -7,8 +7,17 @@ import pytest
 import torch
 
 from kyvo.data.clevr import sample_scenes
+from kyvo.data.questions import sample_questions
 from kyvo.scene.schema import clevr_schema
-from kyvo.train.reading import ObjectReading, object_rows, object_targets
+from kyvo.train.reading import (
+    AskedTargets,
+    ObjectReading,
+    Reading,
+    Targets,
+    asked_objects,
+    object_rows,
+    object_targets,
+)
 
 ROWS, COLUMNS = 10, 15
 SCHEMA = clevr_schema()
@@ -35,6 +44,45 @@ def test_each_object_stands_in_the_cell_that_shows_it_with_the_places_of_its_val
             assert told == [item.size, item.color, item.material, item.shape]
             axes = zip(SCHEMA.fields[-1].axes, bins, strict=True)
             assert [axis.values[place] for axis, place in axes] == list(item.location)
+
+
+def test_within_reach_a_cell_has_the_object_of_the_nearest_centre():
+    for scene in scenes():
+        alone = object_rows(scene, SCHEMA, rows=ROWS, columns=COLUMNS)
+        around = object_rows(scene, SCHEMA, rows=ROWS, columns=COLUMNS, reach=1.25)
+        centers = {}
+        for cell in np.flatnonzero(alone[:, 0] >= 0):
+            assert (around[cell] == alone[cell]).all()
+            item = SCHEMA.snap(scene, clamp=True).objects[alone[cell, 0]]
+            centers[cell] = scene.camera.project(np.array([item.location]))[0, :2] / 8
+        for cell in np.flatnonzero(alone[:, 0] < 0):
+            middle = np.array([cell % COLUMNS, cell // COLUMNS]) + 0.5
+            distances = {owner: np.linalg.norm(middle - center) for owner, center in centers.items()}
+            owner = min(distances, key=distances.get)
+            expected = alone[owner] if distances[owner] <= 1.25 else np.full(alone.shape[1], -1)
+            assert (around[cell] == expected).all()
+        assert (around[:, 0] >= 0).sum() > 3 * len(centers)
+
+
+def test_an_answer_is_about_the_objects_that_its_program_ends_in():
+    for scene in scenes():
+        rng = np.random.default_rng(0)
+        questions = sample_questions(scene, rng, count=30)
+        about = asked_objects(scene, SCHEMA, [question.program for question in questions])
+        objects = SCHEMA.snap(scene, clamp=True).objects
+        assert (about[:, len(objects) :] == -1).all() and (about[:, : len(objects)] >= 0).all()
+        for question, row in zip(questions, about, strict=True):
+            found = [item for item, told in zip(objects, row, strict=False) if told]
+            last = question.program[-1]["function"]
+            if last == "count":
+                assert str(len(found)) == question.answer
+            elif last == "exist":
+                assert ("yes" if found else "no") == question.answer
+            elif last.startswith("query_"):
+                assert [item.get(last.removeprefix("query_")) for item in found] == [question.answer]
+            elif last.startswith("equal_") and last != "equal_integer":
+                values = {item.get(last.removeprefix("equal_")) for item in found}
+                assert len(found) == 2 and ("yes" if len(values) == 1 else "no") == question.answer
 
 
 def test_targets_point_at_the_codes_of_their_own_sequence():
@@ -68,6 +116,25 @@ def test_states_that_hold_the_objects_are_soon_read_and_others_are_not():
     with torch.no_grad():
         told, shuffled = reading(states, targets), reading(states.flip(0), targets)
     assert told < 5.0 and shuffled > 20.0  # nats; guessing costs 22
+
+
+def test_what_is_asked_about_is_soon_read_from_states_that_tell_it():
+    torch.manual_seed(0)
+    about = torch.tensor([[1.0, 0, 0, 1, *[-1] * 12], [0, 1, -1, -1, *[-1] * 12]])
+    targets = Targets(asked=AskedTargets(positions=torch.tensor([2, 9]), about=about))
+    reading, states = Reading(SCHEMA, 32), torch.randn(2, 6, 32)
+    optimizer = torch.optim.Adam(reading.parameters(), lr=0.05)
+    for _ in range(60):
+        loss = reading(states, states, targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        assert reading(states, states, targets) < 0.1 < 1.0 < reading(states, states.flip(0), targets)
+        other = states.clone()
+        other.flatten(0, 1)[[0, 1, 3, 4]] = 0.0  # only where the answers are predicted
+        assert reading(other, other, targets) == reading(states, states, targets)
+    assert not Targets() and Targets().to(torch.device("cpu")) == Targets()
 
 
 def test_a_scene_without_a_camera_has_nowhere_to_be_read():

@@ -128,7 +128,8 @@ def test_a_released_checkpoint_embeds_every_id_as_it_did(tmp_path):
 
 
 def test_a_folded_model_of_ours_starts_as_it_was(tmp_path):
-    first = model(positions=True, image_grid=(2, 4), smooth_numbers=True)
+    form = {"positions": True, "image_grid": (2, 4), "image_order": (5, 4, 6, 3, 7, 2, 1, 0), "smooth_numbers": True}
+    first = model(**form)
     tables = {"table": first.tok_embeddings.table(), "head": first.output.table()}
     save_llama(
         tmp_path, first.state_dict(), **tables, positions=first.positions.table(), size=SIZE,
@@ -137,13 +138,17 @@ def test_a_folded_model_of_ours_starts_as_it_was(tmp_path):
     (tmp_path / "vocabulary.json").write_text(json.dumps(SMALL.to_dict()))
     torch.manual_seed(9)
     codebook = first.tok_embeddings.image.codebook
-    second = decoder(SMALL, codebook, size="kyvo_tiny", positions=True, image_grid=(2, 4), smooth_numbers=True)
+    second = decoder(SMALL, codebook, size="kyvo_tiny", **form)
     apply_start(second, read_start(tmp_path, size=SIZE), where="here")
     torch.testing.assert_close(second.tok_embeddings.table(), tables["table"], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(second.output.table(), tables["head"], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(second.positions.table(), first.positions.table(), rtol=1e-4, atol=1e-5)
     name = "layers.1.attn.k_proj.weight"
     assert torch.equal(second.state_dict()[name], first.state_dict()[name])
+    (tmp_path / "positions.safetensors").unlink()
+    save_file({"positions": first.positions.table()[:24].detach()}, tmp_path / "positions.safetensors")
+    with pytest.raises(CheckpointError, match=r"positions \[24, 32\] is unknown"):
+        apply_start(second, read_start(tmp_path, size=SIZE), where="here")
 
 
 def without(state, *names):

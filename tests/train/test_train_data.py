@@ -8,11 +8,14 @@ import pytest
 import torch
 from datasets import Dataset
 
+from kyvo.data.clevr import ClevrRules, sample_scenes
+from kyvo.data.questions import sample_questions
 from kyvo.errors import ConfigError, TokenError
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.testing import tiny_processor, write_tiny_codes
 from kyvo.tokenizers.tasks import TASKS
+from kyvo.tokenizers.vocabulary import OUTPUT, TEXT_START
 from kyvo.train.batch import collate, pack
 from kyvo.train.data import WINDOW, BatchStream, CodedScenes, load_batches
 from kyvo.train.model import decoder
@@ -297,6 +300,62 @@ def test_what_shares_a_scene_has_the_losses_that_it_has_alone(
     torch.testing.assert_close(losses(shared, pack_tokens=row_length if packed else None), losses(alone))
     blind = [replace(sequence, branches=()) for sequence in shared]
     assert not torch.allclose(losses(blind), losses(alone), atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """Coded pictures of scenes with a camera, and questions with their programs."""
+    folder = tmp_path_factory.mktemp("shown")
+    scenes = sample_scenes(range(3), seed=5, width=32, height=24, rules=ClevrRules(min_objects=3, max_objects=4))
+    questions = [sample_questions(scene, np.random.default_rng(0), count=4) for scene in scenes]
+    columns = {
+        "codes": [list(range(6))] * 3,
+        "scene": [json.dumps(scene_to_json(scene)) for scene in scenes],
+        "questions": [
+            [{"question": one.text, "answer": one.answer, "program": json.dumps(one.program)} for one in of_scene]
+            for of_scene in questions
+        ],
+    }
+    Dataset.from_dict(columns).save_to_disk(folder)
+    return str(folder)
+
+
+def test_codes_that_show_an_object_weigh_more_and_are_read_before_they_are_written(processor, shown):
+    def rendered(**settings):
+        samples = CodedScenes(processor.builder, folders=[shown], tasks={"rendering": 1.0}, **settings)
+        return samples.sequences([0, 1, 2], np.random.default_rng(0))
+
+    builder = processor.builder
+    for plain, heavy, read in zip(rendered(), rendered(object_weight=3.0), rendered(objects=True), strict=True):
+        assert plain.drawn is None and heavy.drawn is None and (read.weights == plain.weights).all()
+        on_objects = [
+            place in builder.written_places and read.drawn[place - builder.written_places.start, 0] >= 0
+            for place in plain.places
+        ]
+        assert 0 < sum(on_objects) <= 6
+        assert (heavy.weights == np.where(on_objects, 3 * plain.weights, plain.weights)).all()
+        targets = collate([read], pad_id=0).objects
+        assert targets.seen is None and targets.asked is None
+        assert (read.ids[targets.drawn.codes + 1] - builder.vocabulary.ranges["image"].start).tolist() == [
+            place - builder.written_places.start for place in plain.places if place in builder.written_places
+        ]
+        assert (targets.drawn.codes[targets.drawn.present] + 1).tolist() == np.flatnonzero(on_objects).tolist()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("questions", [1, 4])
+def test_what_questions_are_about_is_read_where_their_answers_are_predicted(processor, shown, questions, packed):
+    tasks = {"scene_question_answering": 1.0}
+    samples = CodedScenes(processor.builder, folders=[shown], tasks=tasks, questions=questions, objects=True)
+    sequences = samples.sequences([0, 1, 2], np.random.default_rng(0))
+    batch = collate(sequences, pad_id=0, pack_tokens=1024 if packed else None)
+    asked = batch.objects.asked
+    assert len(asked.positions) == len(asked.about) == 3 * questions
+    markers = batch.ids.flatten()[asked.positions]
+    assert (markers == processor.vocabulary.marker_id(TEXT_START)).all()
+    assert (batch.ids.flatten()[asked.positions - 1] == processor.vocabulary.marker_id(OUTPUT)).all()
+    plain = CodedScenes(processor.builder, folders=[shown], tasks=tasks)
+    assert plain.sequences([0], np.random.default_rng(0))[0].asked is None
 
 
 def test_folders_give_the_shares_that_are_asked_of_them(processor, codes, asked):
