@@ -55,6 +55,7 @@ from kyvo.tokenizers.image import fit
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments
 
 SEED = 0  # of the bootstrap, and of the swaps
+ABOUT = ("*.md", "*.png", "*.log", "*.jsonl", "curves.json", "calibration.json")  # a model, and no part of it
 SWAP_TRIES = 8  # edits drawn of a scene, of which the attribute that is still rarest is taken
 
 Row = Mapping[str, Any]  # of a set
@@ -122,7 +123,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     model = Kyvo.from_pretrained(args.model, device=args.device)
     path = args.out / "levels.json"
-    weights = sha256_of(Path(model.model.name_or_path))
+    weights = sha256_of(Path(model.model.name_or_path), without=ABOUT)
     sets = {getattr(args, PARTS[name].data) for name in chosen}
     hashes = {folder: sha256_of(folder) for folder in sets}
     parts: dict[str, Any] = json.loads(path.read_text())["parts"] if path.is_file() else {}

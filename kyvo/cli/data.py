@@ -133,7 +133,7 @@ def questions(
             questions=each,
             pictures=pictures,
             templates=None if templates is None else str(templates),
-            families=None if families is None else tuple(families.split(",")),
+            families=families,
             **_ray_traced(size, min_objects, max_objects, renderer),
         )
 

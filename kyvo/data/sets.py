@@ -149,7 +149,7 @@ class QuestionSet(RayTraced):
 
     questions: int = 10  # a scene
     templates: str | None = None  # folder of CLEVR's template files, in place of our wordings
-    families: tuple[str, ...] | None = None  # of questions; all of them without it
+    families: str | None = None  # of questions, with commas between; all of them without it
 
     kind: ClassVar[str] = "questions"
     what: ClassVar[str] = "Questions about ray-traced CLEVR scenes"
@@ -204,14 +204,14 @@ class QuestionSet(RayTraced):
 
 
 @cache
-def _templates(folder: str | None, families: tuple[str, ...] | None) -> TemplateSet:
+def _templates(folder: str | None, families: str | None) -> TemplateSet:
     if folder is None:
         found = own_templates()
     else:
         from kyvo.data.clevr_templates import read_clevr_templates  # needed by few
 
         found = read_clevr_templates(Path(folder))
-    return found if families is None else found.only(families)
+    return found if families is None else found.only(families.split(","))
 
 
 @dataclass(frozen=True, kw_only=True)

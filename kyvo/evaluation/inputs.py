@@ -14,7 +14,7 @@ another frame, unit or schema than the truth's, are errors: no figure would mean
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Generic, TypeVar
@@ -61,10 +61,13 @@ class Pairs:
     excluded: tuple[dict[str, str], ...]
 
 
-def sha256_of(path: Path) -> str:
-    """Of a file; of a folder, the hash of the list that `sha256sum` makes of the files in it, by their names."""
+def sha256_of(path: Path, *, without: Collection[str] = ()) -> str:
+    """Of a file; of a folder, the hash of the list that `sha256sum` makes of the files in it, by their names, leaving
+    out those that a pattern of `without` matches."""
     if path.is_dir():
-        lines = [f"{sha256_of(part)}  {part.relative_to(path)}\n" for part in sorted(path.rglob("*")) if part.is_file()]
+        parts = [part for part in sorted(path.rglob("*")) if part.is_file()]
+        kept = [part for part in parts if not any(part.match(pattern) for pattern in without)]
+        lines = [f"{sha256_of(part)}  {part.relative_to(path)}\n" for part in kept]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -221,6 +221,15 @@ def test_questions_come_with_answers_that_their_programs_give_and_with_what_gues
             assert answer(json.loads(question["program"]), scene) == question["answer"]
 
 
+def test_questions_can_be_of_some_families_alone(tmp_path):
+    settings = dict(count=2, seed=3, width=32, height=24, pictures=False)
+    write_set(tmp_path / "set", QuestionSet(**settings, questions=6, families="zero_hop,one_hop"))
+    rows = open_set(tmp_path / "set")["questions"]
+    assert {question["family"] for row in rows for question in row} == {"zero_hop", "one_hop"}
+    with pytest.raises(ConfigError, match="'zero_hops' is no family of these questions; known are zero_hop, one_hop"):
+        QuestionSet(**settings, families="zero_hops")
+
+
 @pytest.mark.parametrize("kind", [EditSet, QuestionSet])
 def test_every_kind_is_the_same_from_any_number_of_workers(tmp_path, kind):
     settings = kind(count=4, seed=3, width=32, height=24, block=2)

@@ -79,6 +79,13 @@ def test_a_part_is_measured_again_only_where_its_settings_changed(program, folde
     assert "swaps: taken from" in capsys.readouterr().err
     assert again["parts"]["swaps"] == once["parts"]["swaps"]
     assert figures_of(again, "recognition")["jaccard"]["count"] == 2
+    (folder / "model" / "README.md").write_text("about the model")
+    program.main(arguments(folder, tmp_path, "--only", "swaps"))
+    assert "swaps: taken from" in capsys.readouterr().err
+    with (folder / "model" / "vocabulary.json").open("a") as file:
+        file.write("\n")
+    program.main(arguments(folder, tmp_path, "--only", "swaps"))
+    assert "swaps: taken from" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
