@@ -11,7 +11,8 @@ is not named is left out.
 | rendering   | clevr     | scenes -> pictures: SSIM, L2, and Jaccard of what the model recognises in them      |
 | swaps       | clevr     | the same of scenes in which one attribute of one object is another                  |
 | chain       | clevr     | pictures -> scenes -> pictures -> scenes: Jaccard against the first pictures' scenes |
-| editing     | edits     | scenes and instructions -> scenes: Jaccard, and whether all else stays as it was    |
+| editing     | edits     | scenes and instructions -> scenes: Jaccard, beside that of the scene as it was, and  |
+|             |           | whether all else stays                                                              |
 | questions   | questions | scenes and questions -> answers: exact match, beside what guessing scores           |
 
 Jaccard is the paper's (`kyvo.metrics.scenes`), against truths as they are, not rounded to the model's numbers. Decoding
@@ -45,6 +46,8 @@ from kyvo.data.referents import ATTRIBUTES
 from kyvo.evaluation.inputs import clean_key, sha256_of
 from kyvo.evaluation.provenance import checkout_commit, machine
 from kyvo.evaluation.results import Figure, mean_figure
+from kyvo.generation.grammar import Grammar
+from kyvo.generation.pinned import PinnedGrammar
 from kyvo.metrics.answers import TrueAnswer, exact_matches
 from kyvo.metrics.images import l2, ssim
 from kyvo.metrics.scenes import CLEVR_TAUS, match_scene
@@ -56,6 +59,7 @@ from kyvo.tokenizers.tasks import TASKS, Segment, Segments
 
 SEED = 0  # of the bootstrap, and of the swaps
 ABOUT = ("*.md", "*.png", "*.log", "*.jsonl", "curves.json", "calibration.json")  # a model, and no part of it
+HELD = "others held: "  # figures of edits by a `PinnedGrammar`
 SWAP_TRIES = 8  # edits drawn of a scene, of which the attribute that is still rarest is taken
 
 Row = Mapping[str, Any]  # of a set
@@ -202,28 +206,41 @@ def measure_chain(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:
 
 
 def measure_editing(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:
-    """The scene alone is edited, and what comes out is rendered; with `--end-to-end` also both in one sequence."""
+    """The scene alone is edited, and what comes out is rendered. Then the first scenes again with all objects but any
+    one held by the grammar (`PinnedGrammar`); with `--end-to-end` also scene and picture in one sequence."""
     items, figures = [], []
-    for prefix, task in {"": "scene_editing", "end to end: ": "editing"}.items():
-        if task == "editing" and not args.end_to_end:
-            continue
-        done: list[Item] = []
-        for batch in in_batches(first(rows, args.limit), args.batch_size, f"{prefix}editing"):
-            found = complete(model, task, batch, [row["instruction"] for row in batch])
+    ways = [("", "scene_editing", args.limit), (HELD, "scene_editing", args.subset)]
+    if args.end_to_end:
+        ways.append(("end to end: ", "editing", args.limit))
+    for prefix, task, limit in ways:
+        done: list[Item] = []  # of this way
+        for batch in in_batches(first(rows, limit), args.batch_size, f"{prefix}editing"):
+            grammars = [pinned(model, row) for row in batch] if prefix == HELD else None
+            found = complete(model, task, batch, [row["instruction"] for row in batch], grammars=grammars)
             # what was cut before its first object is an empty scene
             scenes = [one.scene or replace(scene_of(row), objects=()) for one, row in zip(found, batch, strict=True)]
             room = max(0, args.subset - len(done))
-            pictures = [one.image for one in found[:room]] if task == "editing" else model.render(scenes[:room])
+            pictures = [one.image for one in found[:room]] if task == "editing" else []
+            if not prefix:
+                pictures = model.render(scenes[:room])
             for row, scene, picture in zip_longest(batch, scenes, pictures):
-                done.append({"task": task, **edited(row, scene, picture, model.processor.schema)})
+                done.append({"task": prefix + task, **edited(row, scene, picture, model.processor.schema)})
         items += done
         figures.append(mean(f"{prefix}jaccard", done, "jaccard"))
+        if not prefix:
+            figures.append(mean("nothing done: jaccard", done))
         for kind in KINDS:
             own = [item for item in done if item["edit"] == kind]
             figures.append(mean(f"{prefix}jaccard, {kind}", own, "jaccard"))
         for name in ("untouched as they were", "ssim", "l2"):
-            figures.append(mean(prefix + name, done, name))
+            if any(name in item for item in done):
+                figures.append(mean(prefix + name, done, name))
     return items, figures
+
+
+def pinned(model: Kyvo, row: Row) -> Grammar:
+    """Lets one object of a scene go, and one come."""
+    return PinnedGrammar(TASKS["scene_editing"], model.processor.builder, scene_of(row))
 
 
 def measure_questions(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:
@@ -285,18 +302,23 @@ def picture_of(row: Row, column: str = "image") -> np.ndarray:
     return np.asarray(row[column].convert("RGB"))
 
 
-def complete(model: Kyvo, task: str, rows: Sequence[Row], texts: Sequence[str]) -> list[Completion]:
-    """The task on each row's scene and a text, with its picture where the task takes one."""
+def complete(
+    model: Kyvo, task: str, rows: Sequence[Row], texts: Sequence[str], *, grammars: Sequence[Grammar] | None = None
+) -> list[Completion]:
+    """The task on each row's scene and a text, with its picture where the task takes one, each in a grammar of its own
+    where such are given."""
     pictures: Sequence[Any] = [None] * len(rows)
     if Segment.IMAGE in TASKS[task].inputs:
         pictures = model.encode_images([picture_of(row) for row in rows])
-    return model.complete(
-        task,
-        [
-            Segments(image=codes, scene=scene_of(row), text=text)
-            for codes, row, text in zip(pictures, rows, texts, strict=True)
-        ],
-    )
+    given = [
+        Segments(image=codes, scene=scene_of(row), text=text)
+        for codes, row, text in zip(pictures, rows, texts, strict=True)
+    ]
+    pending = [
+        model.submit(task, segments, grammar=grammar)
+        for segments, grammar in zip(given, grammars or [None] * len(given), strict=True)
+    ]
+    return [one.result() for one in pending]
 
 
 def draw_swaps(rows: Any, count: int) -> list[tuple[str, Edit]]:
@@ -363,6 +385,7 @@ def edited(row: Row, scene: Scene, picture: np.ndarray | None, schema: SceneSche
     return {
         **compared(row["name"], scene, target),
         "edit": row["edit"],
+        "nothing done: jaccard": compared(row["name"], source, target)["jaccard"],
         "instruction": row["instruction"],
         "untouched as they were": float(untouched <= on_grid(scene, schema)),
         **({} if picture is None else likeness(picture, picture_of(row, "target_image"))),

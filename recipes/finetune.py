@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torchtune import config, training
 from torchtune.modules import TransformerSelfAttentionLayer
 from torchtune.recipe_interfaces import FTRecipeInterface
@@ -53,6 +52,7 @@ from kyvo.train.lora import (
     trained_state,
 )
 from kyvo.train.loss import labelled_loss
+from kyvo.train.model import attention_kernel
 from kyvo.train.pace import Pace
 from kyvo.train.reading import Reading
 from kyvo.train.start_files import read_start
@@ -86,8 +86,6 @@ class FinetuneRecipe(FTRecipeInterface):
         self.device = self.ranks.device
         if args.num_threads is not None:
             torch.set_num_threads(args.num_threads)
-        if self.device.type == "cpu":  # softmax of bf16 scores in bf16, as flash attention's products are
-            torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)  # of all devices, whatever its name says
         torch.manual_seed(args.seed)  # torchtune's set_seed would give each rank other weights
         self.processor = Processor.from_pretrained(cfg.processor)
         state = load_checkpoint(self.output_dir) if args.resume else None
@@ -237,7 +235,7 @@ class FinetuneRecipe(FTRecipeInterface):
         loss, reading_loss = torch.zeros(2, device=self.device)
         try:
             for batch in micro_batches:
-                with self._attention():
+                with attention_kernel(self.device):
                     part, read = self._losses(batch)
                     part = part / total_weight
                     # Ranks' gradients are averaged, but the loss is a sum over them.
@@ -473,11 +471,6 @@ class FinetuneRecipe(FTRecipeInterface):
         if self.args.precision == "bf16_mixed":
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
-
-    def _attention(self) -> Any:
-        """Of forward and backward, which may compute a forward again. A CPU's flash attention takes three times as long
-        as plain products in bf16."""
-        return sdpa_kernel(SDPBackend.MATH) if self.device.type == "cpu" else nullcontext()
 
     def _elapsed(self) -> float:
         """Seconds since the first run of this output folder began."""

@@ -118,6 +118,17 @@ def sample_edits(
 # Executing
 
 
+def concerned(program: Mapping[str, Any], scene: Scene) -> int:
+    """The index of the object that an edit changes, moves or removes, or beside which it puts a new one.
+
+    Raises SceneError for a program without one, and as `kyvo.data.referents.resolve` does.
+    """
+    role = "of" if program.get("operation") == "add" else "target"
+    if role not in program:
+        raise SceneError(f"the program of an edit has no {role!r}: {dict(program)}.")
+    return _resolve(program, role, scene)
+
+
 def _changed(program: Mapping[str, Any], scene: Scene, item: SceneObject) -> SceneObject:
     name, value = program["attribute"], program["value"]
     if name not in WORDS or value not in WORDS[name]:

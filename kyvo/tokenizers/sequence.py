@@ -58,7 +58,7 @@ class Sequence:
     places: np.ndarray  # int64 [seq], of image codes in their pictures and of objects in their scenes; -1 elsewhere
     objects: np.ndarray | None = None  # int64 [codes, values], of the picture that goes in: `train.reading`
     drawn: np.ndarray | None = None  # the same of the picture that comes out
-    asked: np.ndarray | None = None  # float32 [questions, objects], what each is about: `train.reading`
+    asked: np.ndarray | None = None  # float32 [texts, objects], what each is about: `train.reading`
     branches: tuple[tuple[int, int], ...] = ()  # [start, stop) of what goes on from one beginning: `share_beginning`
 
 
@@ -170,6 +170,28 @@ class SequenceBuilder:
             edges = np.flatnonzero(np.diff(inside))
             spans += [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
         return tuple(spans)
+
+    def changed(self, ids: Ids) -> np.ndarray:
+        """bool [seq]: the ids of an output scene's objects that do not go on as the scene of the input does: of objects
+        that are new or changed, of the next one after any that is gone, and of [SCENE-END] where the last is gone.
+
+        `ids` is the whole sequence of a task with a scene on both sides.
+        """
+        ids = np.asarray(ids)
+        start, end, scene, close = (
+            np.flatnonzero(ids == self.vocabulary.marker_id(marker))
+            for marker in (OBJECT_START, OBJECT_END, SCENE_START, SCENE_END)
+        )
+        objects = [(int(first), int(last) + 1) for first, last in zip(start, end, strict=True)]
+        before = [tuple(ids[slice(*span)]) for span in objects if span[0] < scene[-1]]
+        found = np.zeros(len(ids), dtype=bool)
+        place = 0  # in `before`: what should come next
+        for span in (span for span in objects if span[0] > scene[-1]):
+            item = tuple(ids[slice(*span)])
+            found[slice(*span)] = item != (before[place] if place < len(before) else None)
+            place = before.index(item, place) + 1 if item in before[place:] else place
+        found[close[-1]] = place < len(before)
+        return found
 
     def parse(self, task: Task, ids: Ids) -> tuple[Segments, Segments]:
         """Inverse of `build`: what was given and what came out. Raises TokenError for ids that are no such sequence."""

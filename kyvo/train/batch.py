@@ -101,7 +101,7 @@ def _targets(sequences: Sequence[TokenSequence], starts: Sequence[int]) -> Targe
             starts,
         ),
         asked=AskedTargets(
-            positions=torch.from_numpy(np.concatenate([start + _answer_starts(one) for one, start in asked])),
+            positions=torch.from_numpy(np.concatenate([start + _output_starts(one) for one, start in asked])),
             about=torch.from_numpy(np.concatenate([one.asked for one, _ in asked])),
         )
         if asked
@@ -109,8 +109,8 @@ def _targets(sequences: Sequence[TokenSequence], starts: Sequence[int]) -> Targe
     )
 
 
-def _answer_starts(sequence: TokenSequence) -> np.ndarray:
-    """int64 [questions]: of each answer the marker before its first word, which predicts that word."""
+def _output_starts(sequence: TokenSequence) -> np.ndarray:
+    """int64 [texts]: where each branch's output begins."""
     branches = sequence.branches or ((0, len(sequence.ids)),)
     return np.array([start + np.argmax(sequence.labels[start:stop] != IGNORE) for start, stop in branches])
 

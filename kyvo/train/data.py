@@ -20,6 +20,8 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from kyvo.data.augment import SEEN
 from kyvo.data.dataset import open_set
+from kyvo.data.edits import concerned
+from kyvo.data.question_programs import SceneIndex, asked_about
 from kyvo.errors import ConfigError, KyvoError, TokenError
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.scene import Scene
@@ -30,6 +32,7 @@ from kyvo.train.batch import MULTIPLE, Batch, collate, coming_places, even_group
 from kyvo.train.reading import asked_objects, object_rows
 
 WINDOW = 16  # batches built and sorted together
+PROGRAMS = {"program": "instruction", "questions.program": "questions."}  # column -> that of the text it stands for
 REACH = 1.25  # cells from an object's centre that count as showing it
 
 
@@ -79,6 +82,7 @@ class CodedScenes:
         questions: int = 1,
         edits: int = 1,
         object_weight: float = 1.0,
+        change_weight: float = 1.0,
         objects: bool = False,
     ) -> None:
         """Raises ConfigError for an unknown task, a folder that is no such set, and one that serves no task.
@@ -94,7 +98,9 @@ class CodedScenes:
             edits: rows beside one another that share one sample where they edit the same scene
                 (`kyvo data edits --each`).
             object_weight: what the loss weights of an output picture's codes that show an object are multiplied by.
-            objects: say of each sequence with a picture where its objects stand; scenes without a camera do not.
+            change_weight: the same of an edited scene's ids that do not go on as the scene before does.
+            objects: say of each sequence with a picture where its objects stand, as far as the scene has a camera, and
+                of one with a question or an instruction which objects it is about, as far as the set has programs.
         """
         for setting, number in (("questions", questions), ("edits", edits)):
             if number < 1:
@@ -103,6 +109,7 @@ class CodedScenes:
         self.questions = questions
         self.edits = edits
         self.object_weight = object_weight
+        self.change_weight = change_weight
         self.objects = objects
         self.weights = dict(weights or {})
         for setting, names in (("tasks", tasks), ("weights", self.weights)):
@@ -175,21 +182,34 @@ class CodedScenes:
             task, rows = self._rows(index, which_task, which_question, questions=self.questions, edits=self.edits)
             built = [self._built(task, *_sides(task, row)) for row in rows]
             sequence = share_beginning(built) if len(built) > 1 else built[0]
-            if self.objects and "questions.program" in rows[0]:
-                sequence = replace(sequence, asked=self._asked_objects(rows))
+            if self.objects:
+                sequence = replace(sequence, asked=self._asked_objects(task, rows))
             return replace(sequence, weights=sequence.weights * np.float32(self.weights.get(task, 1.0)))
         except KyvoError as error:
             raise TokenError(f"{self.describe(index)}: {error}") from error
 
-    def _asked_objects(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    def _asked_objects(self, task: str, rows: Sequence[Mapping[str, Any]]) -> np.ndarray | None:
+        """What the rows' texts are about; None where they do not say it as programs."""
+        column = next((name for name in PROGRAMS if name in rows[0] and _reads(task, PROGRAMS[name])), None)
+        if column is None:
+            return None
         scene = scene_from_json(json.loads(rows[0]["scene"]))
-        programs = [json.loads(row["questions.program"]) for row in rows]
-        return asked_objects(scene, self.builder.scenes.schema, programs)
+        programs = [json.loads(row[column]) for row in rows]
+        if column == "program":
+            sets = [1 << concerned(program, scene) for program in programs]
+        else:
+            index = SceneIndex(scene)
+            sets = [asked_about(program, index) for program in programs]
+        return asked_objects(scene, self.builder.scenes.schema, sets)
 
     def _built(self, task: str, given: Segments, wanted: Segments) -> TokenSequence:
         """The sequence, with what its pictures show as far as that is asked for and known."""
         # Ground truth may lie a rounding outside the outermost bins.
         sequence = self.builder.build(TASKS[task], given, wanted, clamp=True)
+        if self.change_weight != 1.0 and given.scene is not None and wanted.scene is not None:
+            changed = self.builder.changed(sequence.ids)
+            factor = np.where(changed, self.change_weight, 1.0).astype(np.float32)
+            sequence = replace(sequence, weights=factor * sequence.weights)
         seen = drawn = None
         if self.objects and given.image is not None:
             seen = self._object_rows(given.scene or wanted.scene, reach=0.0)
@@ -284,7 +304,7 @@ def _open(folder: str) -> Any:
         raise ConfigError(
             f"{folder} is an empty or damaged set. Leave it out of data.folders, or make it anew."
         ) from error
-    known = set.union({SEEN}, *map(_needed, COLUMNS))
+    known = set.union({SEEN, *PROGRAMS}, *map(_needed, COLUMNS))
     return rows.select_columns([name for name in rows.column_names if name in known])
 
 

@@ -6,8 +6,9 @@ whether an object's centre lies there, and if so its number in the scene, its wo
 What stands so in the states, the upper half has only to look up. A picture that comes out is the same task turned
 round: before each code is written, the lower half has to say which object, if any, will be shown there.
 
-An answer is one word, which tells little of how to find it. So where it is predicted, the last states have to say which
-objects it is about. The maps are thrown away after the training.
+An answer is one word, which tells little of how to find it, and an edited scene is mostly a copy. So where an output
+begins, the states at half of the layers and the last ones have to say which objects the text is about. The maps are
+thrown away after the training.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,6 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from kyvo.data.question_programs import SceneIndex, Step, asked_about
 from kyvo.models.embedding import cosines
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
@@ -42,26 +42,23 @@ class ObjectTargets:
 
 @dataclass(frozen=True, kw_only=True)
 class AskedTargets:
-    """What the questions of a batch are about. Positions are flat, into batch x seq."""
+    """What the questions and instructions of a batch are about. Positions are flat, into batch x seq."""
 
-    positions: Int[Tensor, " questions"]  # where each answer's first word is predicted
-    about: Float[Tensor, "questions objects"]  # 1 for the objects it is about, 0 for others of the scene, -1 for none
+    positions: Int[Tensor, " texts"]  # of each output's first id: of an answer, the marker before its first word
+    about: Float[Tensor, "texts objects"]  # 1 for the objects it is about, 0 for others of the scene, -1 for none
 
     def to(self, device: torch.device) -> "AskedTargets":
         return AskedTargets(**{name: value.to(device) for name, value in vars(self).items()})
 
 
-def asked_objects(
-    scene: Scene, schema: SceneSchema, programs: Sequence[Sequence[Step]]
-) -> Float[np.ndarray, "questions objects"]:
-    """`AskedTargets.about` of questions about one scene, given as programs; objects by their number in the tokens."""
-    index = SceneIndex(scene)
+def asked_objects(scene: Scene, schema: SceneSchema, sets: Sequence[int]) -> Float[np.ndarray, "texts objects"]:
+    """`AskedTargets.about` of texts about one scene, each given as a set: an int with a bit for each object. There they
+    are in the scene's order, here by their number in the tokens."""
     snapped = schema.snap(scene, clamp=True).objects
     alone = (schema.snap(replace(scene, objects=(item,)), clamp=True).objects[0] for item in scene.objects)
     numbers = [min(snapped.index(item), MAX_NUMBER - 1) for item in alone]
-    about = np.full((len(programs), MAX_NUMBER), -1, dtype=np.float32)
-    for row, program in zip(about, programs, strict=True):
-        found = asked_about(program, index)
+    about = np.full((len(sets), MAX_NUMBER), -1, dtype=np.float32)
+    for row, found in zip(about, sets, strict=True):
         row[numbers] = [found >> place & 1 for place in range(len(numbers))]
     return about
 
@@ -148,20 +145,23 @@ class Reading(nn.Module):
         super().__init__()
         self.seen = ObjectReading(schema, dim)
         self.drawn = ObjectReading(schema, dim)
-        self.asked = nn.Linear(dim, MAX_NUMBER)
+        self.asked = nn.ModuleDict({name: nn.Linear(dim, MAX_NUMBER) for name in ("halfway", "last")})
+        self.norm = nn.RMSNorm(dim)
 
     def forward(
         self, halfway: Float[Tensor, "batch seq dim"], last: Float[Tensor, "batch seq dim"], targets: Targets
     ) -> Float[Tensor, ""]:
-        """Sum of the losses of what a batch has, in nats: of a mean object, and of all objects for a mean question."""
+        """Sum of the losses of what a batch has, in nats: of a mean object, and of all objects for a mean text."""
         loss = halfway.new_zeros((), dtype=torch.float32)
         for reading, wanted in ((self.seen, targets.seen), (self.drawn, targets.drawn)):
             if wanted is not None:
                 loss = loss + reading(halfway, wanted)
         if targets.asked is not None:
-            told, about = self.asked(last.flatten(0, 1)[targets.asked.positions]).float(), targets.asked.about
-            part = F.binary_cross_entropy_with_logits(told, about.clamp(min=0), reduction="none")
-            loss = loss + (part * (about >= 0)).sum() / len(about)
+            about = targets.asked.about
+            for states, asked in ((self.norm(halfway), self.asked["halfway"]), (last, self.asked["last"])):
+                told = asked(states.flatten(0, 1)[targets.asked.positions]).float()
+                part = F.binary_cross_entropy_with_logits(told, about.clamp(min=0), reduction="none")
+                loss = loss + (part * (about >= 0)).sum() / len(about)
         return loss
 
 

@@ -9,7 +9,7 @@ from kyvo.testing import tiny_kyvo
 
 @pytest.fixture(scope="module")
 def program():
-    with loading.program("eval/benchmark.py"), loading.program("eval/benchmark_tasks.py") as module:
+    with loading.program("eval/benchmark_tasks.py") as module:
         yield module
 
 

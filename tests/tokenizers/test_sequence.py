@@ -9,7 +9,7 @@ from kyvo.scene.schema import SCHEMAS, clevr_schema
 from kyvo.testing import scenes, tiny_builder
 from kyvo.tokenizers.sequence import IGNORE, MAX_NUMBER
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments, Task
-from kyvo.tokenizers.vocabulary import OBJECT_END, OBJECT_START, OUTPUT, SCENE_START
+from kyvo.tokenizers.vocabulary import OBJECT_END, OBJECT_START, OUTPUT, SCENE_END, SCENE_START
 from kyvo.train.model import attention_mask
 
 BUILDER = tiny_builder()
@@ -74,6 +74,33 @@ def test_places_say_which_object_of_its_scene_each_id_belongs_to(data, task):
     objects = range(after_codes, after_codes + MAX_NUMBER)
     found = [place - after_codes if place in objects else None for place in sequence.places]
     assert found == expected
+
+
+def test_of_an_edited_scene_what_does_not_go_on_as_before_is_told():
+    task, end = TASKS["scene_editing"], BUILDER.vocabulary.marker_id(SCENE_END)
+    row = tuple(
+        SceneObject(shape="cube", size="small", color="red", material="metal", location=(0.0, place - 2.0, 0.35))
+        for place in range(5)
+    )
+    a, new, b, c, last = BUILDER.scenes.snap(Scene(objects=row)).objects  # in the order of their tokens
+    for target, expected in (
+        ((a, b, c), ()),
+        ((a, new, b, c), (1,)),
+        ((a, c), (1,)),
+        ((a, new, c), (1, 2)),
+        ((a, b), ("end",)),
+        ((a, b, last), (2, "end")),
+        ((), ("end",)),
+    ):
+        given_ = Segments(scene=Scene(objects=(a, b, c)), text="Do it.")
+        sequence = BUILDER.build(task, given_, Segments(scene=Scene(objects=target)))
+        found = BUILDER.changed(sequence.ids)
+        output = np.flatnonzero(sequence.labels != IGNORE)
+        assert not found[: output[0]].any()
+        length = (len(output) - 3) // max(1, len(target))  # of an object; markers and EOS beside
+        parts = {place: output[1 + place * length : 1 + (place + 1) * length] for place in range(len(target))}
+        parts["end"] = output[sequence.ids[output] == end]
+        assert np.flatnonzero(found).tolist() == [int(at) for place in expected for at in parts[place]]
 
 
 @given(data=st.data(), task=st.sampled_from(list(TASKS.values())))

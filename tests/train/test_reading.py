@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from kyvo.data.clevr import sample_scenes
+from kyvo.data.question_programs import SceneIndex, asked_about
 from kyvo.data.questions import sample_questions
 from kyvo.scene.schema import clevr_schema
 from kyvo.train.reading import (
@@ -68,7 +69,8 @@ def test_an_answer_is_about_the_objects_that_its_program_ends_in():
     for scene in scenes():
         rng = np.random.default_rng(0)
         questions = sample_questions(scene, rng, count=30)
-        about = asked_objects(scene, SCHEMA, [question.program for question in questions])
+        index = SceneIndex(scene)
+        about = asked_objects(scene, SCHEMA, [asked_about(question.program, index) for question in questions])
         objects = SCHEMA.snap(scene, clamp=True).objects
         assert (about[:, len(objects) :] == -1).all() and (about[:, : len(objects)] >= 0).all()
         for question, row in zip(questions, about, strict=True):
@@ -132,7 +134,7 @@ def test_what_is_asked_about_is_soon_read_from_states_that_tell_it():
     with torch.no_grad():
         assert reading(states, states, targets) < 0.1 < 1.0 < reading(states, states.flip(0), targets)
         other = states.clone()
-        other.flatten(0, 1)[[0, 1, 3, 4]] = 0.0  # only where the answers are predicted
+        other.flatten(0, 1)[[0, 1, 3, 4]] = 0.0  # only where the outputs begin
         assert reading(other, other, targets) == reading(states, states, targets)
     assert not Targets() and Targets().to(torch.device("cpu")) == Targets()
 

@@ -9,6 +9,7 @@ import torch
 from datasets import Dataset
 
 from kyvo.data.clevr import ClevrRules, sample_scenes
+from kyvo.data.edits import concerned, sample_edits
 from kyvo.data.questions import sample_questions
 from kyvo.errors import ConfigError, TokenError
 from kyvo.scene.files import scene_to_json
@@ -356,6 +357,37 @@ def test_what_questions_are_about_is_read_where_their_answers_are_predicted(proc
     assert (batch.ids.flatten()[asked.positions - 1] == processor.vocabulary.marker_id(OUTPUT)).all()
     plain = CodedScenes(processor.builder, folders=[shown], tasks=tasks)
     assert plain.sequences([0], np.random.default_rng(0))[0].asked is None
+
+
+def test_an_instruction_says_which_object_it_is_about_and_what_changes_weighs_more(processor, tmp_path):
+    scene = sample_scenes(range(1), seed=5, width=32, height=24, rules=ClevrRules(min_objects=3, max_objects=4))[0]
+    edits = sample_edits([scene] * 6, [np.random.default_rng(seed) for seed in range(6)])
+    columns = {
+        "scene": [json.dumps(scene_to_json(scene))] * 6,
+        "instruction": [edit.instruction for edit in edits],
+        "program": [json.dumps(edit.program) for edit in edits],
+        "target_scene": [json.dumps(scene_to_json(edit.target)) for edit in edits],
+    }
+    Dataset.from_dict(columns).save_to_disk(tmp_path)
+    settings = {"folders": [str(tmp_path)], "tasks": {"scene_editing": 1.0}, "edits": 3}
+
+    def made(**further):
+        samples = CodedScenes(processor.builder, **settings, **further)
+        return samples.sequences([0, 3], np.random.default_rng(0))
+
+    snap = processor.builder.scenes.snap
+    asked = collate(made(objects=True), pad_id=0).objects.asked
+    for edit, row in zip(edits, asked.about, strict=True):
+        alone = replace(scene, objects=(scene.objects[concerned(edit.program, scene)],))
+        assert row.tolist().count(1) == 1
+        assert snap(scene).objects[int(row.argmax())] == snap(alone).objects[0]
+    for plain, heavy in zip(made(), made(change_weight=5.0), strict=True):
+        changed = np.zeros(len(plain.ids), dtype=bool)
+        for start, stop in plain.branches:
+            alone = np.concatenate([plain.ids[: plain.branches[0][0]], plain.ids[start:stop]])
+            changed[start:stop] = processor.builder.changed(alone)[plain.branches[0][0] :]
+        assert changed.any() and plain.asked is None
+        assert (heavy.weights == np.where(changed, 5 * plain.weights, plain.weights)).all()
 
 
 def test_folders_give_the_shares_that_are_asked_of_them(processor, codes, asked):
