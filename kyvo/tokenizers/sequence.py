@@ -59,6 +59,7 @@ class Sequence:
     objects: np.ndarray | None = None  # int64 [codes, values], of the picture that goes in: `train.reading`
     drawn: np.ndarray | None = None  # the same of the picture that comes out
     asked: np.ndarray | None = None  # float32 [texts, objects], what each is about: `train.reading`
+    named: np.ndarray | None = None  # float32 [seq, objects], of `SequenceBuilder.named`
     branches: tuple[tuple[int, int], ...] = ()  # [start, stop) of what goes on from one beginning: `share_beginning`
 
 
@@ -193,6 +194,26 @@ class SequenceBuilder:
         found[close[-1]] = place < len(before)
         return found
 
+    def named(self, ids: Ids) -> np.ndarray:
+        """float32 [seq, MAX_NUMBER]: at each word of the input's text that a field of the schema can have, 1 for the
+        objects of the input's scene that have it, 0 for its others, and -1 for numbers beyond; -1 at all other ids.
+
+        `ids` is the whole sequence of a task with a scene and, after it, a text in its input.
+        """
+        ids = np.asarray(ids)
+        marker = {name: self.vocabulary.marker_id(name) for name in (OBJECT_START, OBJECT_END, TEXT_START, OUTPUT)}
+        inputs = ids[: int(np.argmax(ids == marker[OUTPUT]))]
+        start, end = (np.flatnonzero(inputs == marker[name]) for name in (OBJECT_START, OBJECT_END))
+        objects = [set(inputs[first:last]) for first, last in zip(start, end, strict=True)]
+        words = {
+            spelt[0] for of_field in self.scenes.word_ids.values() for spelt in of_field.values() if len(spelt) == 1
+        }
+        found = np.full((len(ids), MAX_NUMBER), -1, dtype=np.float32)
+        for place in range(int(np.argmax(inputs == marker[TEXT_START])), len(inputs)):
+            if inputs[place] in words:
+                found[place, : len(objects)] = [inputs[place] in item for item in objects[:MAX_NUMBER]]
+        return found
+
     def parse(self, task: Task, ids: Ids) -> tuple[Segments, Segments]:
         """Inverse of `build`: what was given and what came out. Raises TokenError for ids that are no such sequence."""
         ids = [int(token) for token in ids]
@@ -279,7 +300,7 @@ def share_beginning(sequences: SequenceOf[Sequence]) -> Sequence:
     ends = shared + np.cumsum([len(one.ids) - shared for one in sequences])
     joined = {
         name: np.concatenate([getattr(first, name)[:shared], *(getattr(one, name)[shared:] for one in sequences)])
-        for name in ("ids", "labels", "weights", "places")
+        for name in ("ids", "labels", "weights", "places", *(() if first.named is None else ("named",)))
     }
     assert all(stop <= shared for one in sequences for _, stop in one.spans), "what attends both ways is not shared"
     branches = tuple((int(start), int(stop)) for start, stop in zip([shared, *ends[:-1]], ends, strict=True))

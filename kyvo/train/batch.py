@@ -106,6 +106,20 @@ def _targets(sequences: Sequence[TokenSequence], starts: Sequence[int]) -> Targe
         )
         if asked
         else None,
+        named=_named(
+            [(one.named, start) for one, start in zip(sequences, starts, strict=True) if one.named is not None]
+        ),
+    )
+
+
+def _named(found: Sequence[tuple[np.ndarray, int]]) -> AskedTargets | None:
+    """Of the `Sequence.named` of sequences, and where they begin."""
+    places = [np.flatnonzero(named.max(axis=1) >= 0) for named, _ in found]
+    if not sum(map(len, places)):
+        return None
+    return AskedTargets(
+        positions=torch.from_numpy(np.concatenate([start + of for (_, start), of in zip(found, places, strict=True)])),
+        about=torch.from_numpy(np.concatenate([named[of] for (named, _), of in zip(found, places, strict=True)])),
     )
 
 

@@ -210,6 +210,8 @@ class CodedScenes:
             changed = self.builder.changed(sequence.ids)
             factor = np.where(changed, self.change_weight, 1.0).astype(np.float32)
             sequence = replace(sequence, weights=factor * sequence.weights)
+        if self.objects and given.scene is not None and given.text is not None:
+            sequence = replace(sequence, named=self.builder.named(sequence.ids))
         seen = drawn = None
         if self.objects and given.image is not None:
             seen = self._object_rows(given.scene or wanted.scene, reach=0.0)

@@ -7,8 +7,9 @@ What stands so in the states, the upper half has only to look up. A picture that
 round: before each code is written, the lower half has to say which object, if any, will be shown there.
 
 An answer is one word, which tells little of how to find it, and an edited scene is mostly a copy. So where an output
-begins, the states at half of the layers and the last ones have to say which objects the text is about. The maps are
-thrown away after the training.
+begins, the states at half of the layers and the last ones have to say which objects the text is about, and at each of
+the text's words that a scene can have, those at half of the layers which objects have it. The maps are thrown away
+after the training.
 """
 
 from collections.abc import Sequence
@@ -42,9 +43,9 @@ class ObjectTargets:
 
 @dataclass(frozen=True, kw_only=True)
 class AskedTargets:
-    """What the questions and instructions of a batch are about. Positions are flat, into batch x seq."""
+    """What a batch's questions and instructions, or their words, are about. Positions are flat, into batch x seq."""
 
-    positions: Int[Tensor, " texts"]  # of each output's first id: of an answer, the marker before its first word
+    positions: Int[Tensor, " texts"]  # of each output's first id, or of each word
     about: Float[Tensor, "texts objects"]  # 1 for the objects it is about, 0 for others of the scene, -1 for none
 
     def to(self, device: torch.device) -> "AskedTargets":
@@ -129,7 +130,8 @@ class Targets:
 
     seen: ObjectTargets | None = None  # in pictures that go in
     drawn: ObjectTargets | None = None  # in pictures that come out
-    asked: AskedTargets | None = None
+    asked: AskedTargets | None = None  # of whole texts
+    named: AskedTargets | None = None  # of single words
 
     def __bool__(self) -> bool:
         return any(value is not None for value in vars(self).values())
@@ -145,7 +147,7 @@ class Reading(nn.Module):
         super().__init__()
         self.seen = ObjectReading(schema, dim)
         self.drawn = ObjectReading(schema, dim)
-        self.asked = nn.ModuleDict({name: nn.Linear(dim, MAX_NUMBER) for name in ("halfway", "last")})
+        self.asked = nn.ModuleDict({name: nn.Linear(dim, MAX_NUMBER) for name in ("halfway", "last", "named")})
         self.norm = nn.RMSNorm(dim)
 
     def forward(
@@ -156,12 +158,16 @@ class Reading(nn.Module):
         for reading, wanted in ((self.seen, targets.seen), (self.drawn, targets.drawn)):
             if wanted is not None:
                 loss = loss + reading(halfway, wanted)
-        if targets.asked is not None:
-            about = targets.asked.about
-            for states, asked in ((self.norm(halfway), self.asked["halfway"]), (last, self.asked["last"])):
-                told = asked(states.flatten(0, 1)[targets.asked.positions]).float()
-                part = F.binary_cross_entropy_with_logits(told, about.clamp(min=0), reduction="none")
-                loss = loss + (part * (about >= 0)).sum() / len(about)
+        of_texts = (
+            ("halfway", halfway, targets.asked),
+            ("last", last, targets.asked),
+            ("named", halfway, targets.named),
+        )
+        for name, states, wanted in of_texts:
+            if wanted is not None:
+                told = self.asked[name](self.norm(states.flatten(0, 1)[wanted.positions])).float()
+                part = F.binary_cross_entropy_with_logits(told, wanted.about.clamp(min=0), reduction="none")
+                loss = loss + (part * (wanted.about >= 0)).sum() / len(wanted.about)
         return loss
 
 

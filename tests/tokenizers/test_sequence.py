@@ -76,6 +76,23 @@ def test_places_say_which_object_of_its_scene_each_id_belongs_to(data, task):
     assert found == expected
 
 
+def test_words_of_a_text_name_the_objects_that_have_them():
+    cube = SceneObject(shape="cube", size="small", color="red", material="metal", location=(0.0, -2.0, 0.35))
+    ball = SceneObject(shape="sphere", size="small", color="blue", material="rubber", location=(0.0, 2.0, 0.7))
+    scene = BUILDER.scenes.snap(Scene(objects=(cube, ball)))
+    given_ = Segments(scene=scene, text="Is the small red green sphere so")
+    ids = BUILDER.build(TASKS["scene_question_answering"], given_, Segments(text="red")).ids
+    found = BUILDER.named(ids)
+    has = {
+        word: [float(word in (item.size, item.color, item.shape)) for item in scene.objects]
+        for word in ("small", "red", "green", "sphere")
+    }
+    at = np.flatnonzero(found.max(axis=1) >= 0)
+    assert [BUILDER.text.decode([int(token)]).strip() for token in ids[at]] == list(has)
+    assert found[at, :2].tolist() == list(has.values())
+    assert (found[at, 2:] == -1).all() and (np.delete(found, at, axis=0) == -1).all()
+
+
 def test_of_an_edited_scene_what_does_not_go_on_as_before_is_told():
     task, end = TASKS["scene_editing"], BUILDER.vocabulary.marker_id(SCENE_END)
     row = tuple(

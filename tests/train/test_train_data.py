@@ -355,6 +355,12 @@ def test_what_questions_are_about_is_read_where_their_answers_are_predicted(proc
     markers = batch.ids.flatten()[asked.positions]
     assert (markers == processor.vocabulary.marker_id(TEXT_START)).all()
     assert (batch.ids.flatten()[asked.positions - 1] == processor.vocabulary.marker_id(OUTPUT)).all()
+    named = batch.objects.named
+    words = sum((sequence.named.max(axis=1) >= 0).sum() for sequence in sequences)
+    assert len(named.positions) == len(named.about) == words > 3 * questions
+    ids = [processor.builder.scenes.word_ids[field][word][0] for field, word in (("color", "red"), ("shape", "cube"))]
+    known = {spelt[0] for of_field in processor.builder.scenes.word_ids.values() for spelt in of_field.values()}
+    assert set(ids) <= known and {int(token) for token in batch.ids.flatten()[named.positions]} <= known
     plain = CodedScenes(processor.builder, folders=[shown], tasks=tasks)
     assert plain.sequences([0], np.random.default_rng(0))[0].asked is None
 
