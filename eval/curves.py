@@ -22,7 +22,7 @@ Curves = dict[str, dict[str, list[float]]]  # training -> quantity -> values; "s
 
 PANELS = (  # training, quantity, title
     ("language_model", "loss", "language model: loss, nats a label"),
-    ("language_model", "reading_loss", "objects read at half depth: loss, nats"),
+    ("language_model", "reading_loss", "objects read in the states: loss, nats"),
     ("language_model", "lr", "language model: learning rate of the matrices"),
     ("image_tokenizer", "psnr", "image tokenizer: PSNR on held-out pictures, dB"),
     ("image_tokenizer", "perplexity", "image tokenizer: perplexity of the codes"),

@@ -261,16 +261,16 @@ class FinetuneRecipe(FTRecipeInterface):
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """sum(w CE) of a batch on its device, and the loss of reading its objects."""
         with self._autocast():
-            halfway, hidden = self.model.halfway_and_last(
+            states = self.model.depths(
                 batch.ids, places=batch.places, mask=batch.attention(), input_pos=batch.input_pos
             )
             head = self.model.output
             part = labelled_loss(
-                hidden, head.trained_rows(), batch.positions, batch.targets, batch.weights, frozen=head.frozen
+                states.last, head.trained_rows(), batch.positions, batch.targets, batch.weights, frozen=head.frozen
             )
             if self.reading is None or not batch.objects:
                 return part, None
-            return part, self.reading(halfway, hidden, batch.objects)
+            return part, self.reading(states, batch.objects)
 
     def _meet_not_finite(self, micro_batches: list[Batch], *, in_a_row: int) -> None:
         """Says which samples did it, and stops unless such steps are to be skipped."""

@@ -40,13 +40,13 @@ def kyvo_cookbook() -> DecoderSize:
 
 
 def kyvo_mini() -> DecoderSize:
-    """The bundled model: 5.1 million parameters besides embedding and head.
+    """The bundled model: 6.8 million parameters besides embedding and head.
 
     A young model lacks steps more than width: what a layer costs less is steps in the same time. The rope base
     is low because sequences are short; at 10,000 half the waves would not turn once in them.
     """
     return DecoderSize(
-        dim=256, num_layers=6, num_heads=4, num_kv_heads=4, ffn_dim=768, max_seq_len=1024, rope_base=500.0
+        dim=256, num_layers=8, num_heads=4, num_kv_heads=4, ffn_dim=768, max_seq_len=1024, rope_base=500.0
     )
 
 

@@ -34,7 +34,7 @@ class TrainArgs:
     decay_steps: int = 0
     decay: str = "linear"  # or cosine: from the warm-up's end to the last step, as the paper has it
     easy_steps: int = 0  # first steps, taken on the section `easy_data`
-    reading_weight: float = 0.0  # of reading the objects at half of the layers (kyvo.train.reading)
+    reading_weight: float = 0.0  # of reading the objects in the states (kyvo.train.reading)
     clip_grad_norm: float = 1.0
     precision: str = "fp32"  # bf16_mixed: fp32 weights, bf16 products; bf16: weights too, which lose small updates
     device: str = "cpu"

@@ -87,7 +87,7 @@ def shard(model: KyvoDecoder, reading: nn.Module | None, *, precision: str) -> N
     for layer in model.layers:
         fully_shard(layer, mp_policy=policy)
     fully_shard(model, mp_policy=policy, reshard_after_forward=False)
-    register_fsdp_forward_method(model, "halfway_and_last")
+    register_fsdp_forward_method(model, "depths")
     if reading is not None:
         fully_shard(reading)
 

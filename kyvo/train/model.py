@@ -7,6 +7,7 @@ others at the same scale, so that no kind of token is favoured before the first 
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +34,14 @@ from kyvo.tokenizers.vocabulary import Vocabulary
 AttentionMask = Bool[Tensor, "batch seq seq"] | BlockMask | None
 
 
+class Depths(NamedTuple):
+    """States on the way through the layers."""
+
+    early: Float[Tensor, "batch seq dim"]  # after a quarter of the layers, but two at least
+    middle: Float[Tensor, "batch seq dim"]  # after three fifths
+    last: Float[Tensor, "batch seq dim"]  # normalised, before the head
+
+
 class KyvoDecoder(TransformerDecoder):
     """torchtune's decoder, which also stops short of the head: the loss needs it at few positions only."""
 
@@ -53,27 +62,26 @@ class KyvoDecoder(TransformerDecoder):
 
         `places` (`SequenceBuilder.places`) are needed where the model has positions.
         """
-        return self.halfway_and_last(ids, places=places, mask=mask, input_pos=input_pos)[1]
+        return self.depths(ids, places=places, mask=mask, input_pos=input_pos).last
 
-    def halfway_and_last(
+    def depths(
         self,
         ids: Int[Tensor, "batch seq"],
         *,
         places: Int[Tensor, "batch seq"] | None = None,
         mask: AttentionMask = None,
         input_pos: Int[Tensor, "batch seq"] | None = None,
-    ) -> tuple[Float[Tensor, "batch seq dim"], Float[Tensor, "batch seq dim"]]:
-        """`hidden`, and before it the states after half of the layers, as they are."""
+    ) -> Depths:
+        """`hidden`, and on the way to it the states after some of the layers, as they are."""
         states = self.tok_embeddings(ids)
         if self.positions is not None:
             assert places is not None
             states = states + self.positions(places)
-        halfway = states
-        for number, layer in enumerate(self.layers, 1):
-            states = layer(states, mask=mask, input_pos=input_pos)
-            if number == len(self.layers) // 2:
-                halfway = states
-        return halfway, self.norm(states)
+        count = len(self.layers)
+        after = [states]
+        for layer in self.layers:
+            after.append(layer(after[-1], mask=mask, input_pos=input_pos))
+        return Depths(early=after[max(2, count // 4)], middle=after[round(0.6 * count)], last=self.norm(after[-1]))
 
 
 NUM_WAVES = 32  # of the smooth part: humps as narrow as a sixteenth of the range

@@ -1,15 +1,14 @@
 """Further tasks for the model while it is trained: objects are read from its states by linear maps.
 
 A scene's tokens tell late and in one place what the picture holds: the first location comes after four words, and says
-nothing of where to look. So half of the layers have to say it themselves: at every code of a picture that goes in,
+nothing of where to look. So the middle layers have to say it themselves: at every code of a picture that goes in,
 whether an object's centre lies there, and if so its number in the scene, its words and its numbers, by one linear map.
-What stands so in the states, the upper half has only to look up. A picture that comes out is the same task turned
-round: before each code is written, the lower half has to say which object, if any, will be shown there.
+What stands so in the states, the later layers have only to look up. A picture that comes out is the same task turned
+round: before each code is written, the middle layers have to say which object, if any, will be shown there.
 
-An answer is one word, which tells little of how to find it, and an edited scene is mostly a copy. So where an output
-begins, the states at half of the layers and the last ones have to say which objects the text is about, and at each of
-the text's words that a scene can have, those at half of the layers which objects have it. The maps are thrown away
-after the training.
+An answer is one word, which tells little of how to find it, and an edited scene is mostly a copy. So at each word of a
+text that an object can have, the early layers have to say which objects have it; and where the output begins, they
+and the last ones have to say which objects the text is about. The maps are thrown away after the training.
 """
 
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.objects import shown_objects
 from kyvo.tokenizers.sequence import MAX_NUMBER
-from kyvo.train.model import NUM_WAVES
+from kyvo.train.model import NUM_WAVES, Depths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,25 +146,23 @@ class Reading(nn.Module):
         super().__init__()
         self.seen = ObjectReading(schema, dim)
         self.drawn = ObjectReading(schema, dim)
-        self.asked = nn.ModuleDict({name: nn.Linear(dim, MAX_NUMBER) for name in ("halfway", "last", "named")})
+        self.asked = nn.ModuleDict({name: nn.Linear(dim, MAX_NUMBER) for name in ("early", "last", "named")})
         self.norm = nn.RMSNorm(dim)
 
-    def forward(
-        self, halfway: Float[Tensor, "batch seq dim"], last: Float[Tensor, "batch seq dim"], targets: Targets
-    ) -> Float[Tensor, ""]:
+    def forward(self, states: Depths, targets: Targets) -> Float[Tensor, ""]:
         """Sum of the losses of what a batch has, in nats: of a mean object, and of all objects for a mean text."""
-        loss = halfway.new_zeros((), dtype=torch.float32)
+        loss = states.last.new_zeros((), dtype=torch.float32)
         for reading, wanted in ((self.seen, targets.seen), (self.drawn, targets.drawn)):
             if wanted is not None:
-                loss = loss + reading(halfway, wanted)
+                loss = loss + reading(states.middle, wanted)
         of_texts = (
-            ("halfway", halfway, targets.asked),
-            ("last", last, targets.asked),
-            ("named", halfway, targets.named),
+            ("named", states.early, targets.named),
+            ("early", states.early, targets.asked),
+            ("last", states.last, targets.asked),
         )
-        for name, states, wanted in of_texts:
+        for name, told_by, wanted in of_texts:
             if wanted is not None:
-                told = self.asked[name](self.norm(states.flatten(0, 1)[wanted.positions])).float()
+                told = self.asked[name](self.norm(told_by.flatten(0, 1)[wanted.positions])).float()
                 part = F.binary_cross_entropy_with_logits(told, wanted.about.clamp(min=0), reduction="none")
                 loss = loss + (part * (wanted.about >= 0)).sum() / len(wanted.about)
         return loss

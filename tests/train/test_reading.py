@@ -1,4 +1,4 @@
-"""Objects read at half of the layers: what the targets are, and that the reading learns them."""
+"""Objects read in a model's states: what the targets are, and that the reading learns them."""
 
 from dataclasses import replace
 
@@ -10,6 +10,7 @@ from kyvo.data.clevr import sample_scenes
 from kyvo.data.question_programs import SceneIndex, asked_about
 from kyvo.data.questions import sample_questions
 from kyvo.scene.schema import clevr_schema
+from kyvo.train.model import Depths
 from kyvo.train.reading import (
     AskedTargets,
     ObjectReading,
@@ -123,19 +124,25 @@ def test_states_that_hold_the_objects_are_soon_read_and_others_are_not():
 def test_what_is_asked_about_is_soon_read_from_states_that_tell_it():
     torch.manual_seed(0)
     about = torch.tensor([[1.0, 0, 0, 1, *[-1] * 12], [0, 1, -1, -1, *[-1] * 12]])
-    targets = Targets(asked=AskedTargets(positions=torch.tensor([2, 9]), about=about))
+    asked = AskedTargets(positions=torch.tensor([2, 9]), about=about)
+    targets = Targets(asked=asked, named=replace(asked, positions=torch.tensor([1, 7])))
     reading, states = Reading(SCHEMA, 32), torch.randn(2, 6, 32)
+
+    def loss_of(early, last):
+        return reading(Depths(early=early, middle=torch.full_like(early, torch.nan), last=last), targets)
+
     optimizer = torch.optim.Adam(reading.parameters(), lr=0.05)
     for _ in range(60):
-        loss = reading(states, states, targets)
+        loss = loss_of(states, states)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     with torch.no_grad():
-        assert reading(states, states, targets) < 0.1 < 1.0 < reading(states, states.flip(0), targets)
+        assert loss_of(states, states) < 0.1
+        assert loss_of(states, states.flip(0)) > 0.5 < loss_of(states.flip(0), states)
         other = states.clone()
-        other.flatten(0, 1)[[0, 1, 3, 4]] = 0.0  # only where the outputs begin
-        assert reading(other, other, targets) == reading(states, states, targets)
+        other.flatten(0, 1)[[0, 3, 4, 6]] = 0.0  # neither words nor beginnings of outputs
+        assert loss_of(other, other) == loss_of(states, states)
     assert not Targets() and Targets().to(torch.device("cpu")) == Targets()
 
 

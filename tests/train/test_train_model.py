@@ -1,11 +1,14 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from kyvo.errors import ConfigError
+from kyvo.models.embedding import CompositeEmbedding
 from kyvo.models.presets import SIZES, kyvo_tiny
 from kyvo.scene.schema import grid
 from kyvo.tokenizers.vocabulary import Vocabulary, kyvo_vocabulary
-from kyvo.train.model import attention_mask, decoder, packed_mask
+from kyvo.train.model import attention_mask, build_decoder, decoder, packed_mask
 
 SMALL = Vocabulary(name="small", num_text=40, numbers=grid(-1, 1, 0.1), markers=("[A]",), num_image_codes=8)
 
@@ -18,6 +21,21 @@ def tiny():
 def test_hidden_states_through_the_head_are_the_decoders_logits():
     model, ids = tiny(), torch.randint(len(SMALL), (2, 30))
     torch.testing.assert_close(model.output(model.hidden(ids)), model(ids))
+
+
+def test_states_on_the_way_are_those_after_that_many_layers():
+    torch.manual_seed(0)
+    size = replace(kyvo_tiny(), num_layers=8)
+    embedding = CompositeEmbedding(vocabulary=SMALL, dim=size.dim, image_codebook=torch.randn(8, 4))
+    model = build_decoder(size, embedding).eval()
+    ids = torch.randint(0, len(SMALL), (2, 9))
+    with torch.no_grad():
+        found = model.depths(ids)
+        states = [model.tok_embeddings(ids)]
+        for layer in model.layers:
+            states.append(layer(states[-1]))
+    assert torch.equal(found.early, states[2]) and torch.equal(found.middle, states[5])
+    assert torch.equal(found.last, model.norm(states[8])) and torch.equal(found.last, model.hidden(ids))
 
 
 def test_the_head_starts_as_the_text_and_at_its_scale():
