@@ -46,8 +46,6 @@ from kyvo.data.referents import ATTRIBUTES
 from kyvo.evaluation.inputs import clean_key, sha256_of
 from kyvo.evaluation.provenance import checkout_commit, machine
 from kyvo.evaluation.results import Figure, mean_figure
-from kyvo.generation.grammar import Grammar
-from kyvo.generation.pinned import PinnedGrammar
 from kyvo.metrics.answers import TrueAnswer, exact_matches
 from kyvo.metrics.images import l2, ssim
 from kyvo.metrics.scenes import CLEVR_TAUS, match_scene
@@ -59,7 +57,7 @@ from kyvo.tokenizers.tasks import TASKS, Segment, Segments
 
 SEED = 0  # of the bootstrap, and of the swaps
 ABOUT = ("*.md", "*.png", "*.log", "*.jsonl", "curves.json", "calibration.json")  # a model, and no part of it
-HELD = "others held: "  # figures of edits by a `PinnedGrammar`
+HELD = "others held: "  # figures of `Kyvo.change_one`
 SWAP_TRIES = 8  # edits drawn of a scene, of which the attribute that is still rarest is taken
 
 Row = Mapping[str, Any]  # of a set
@@ -206,8 +204,8 @@ def measure_chain(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:
 
 
 def measure_editing(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:
-    """The scene alone is edited, and what comes out is rendered. Then the first scenes again with all objects but any
-    one held by the grammar (`PinnedGrammar`); with `--end-to-end` also scene and picture in one sequence."""
+    """The scene alone is edited, and what comes out is rendered. Then the first scenes again with all objects held but
+    the likeliest one (`Kyvo.change_one`); with `--end-to-end` also scene and picture in one sequence."""
     items, figures = [], []
     ways = [("", "scene_editing", args.limit), (HELD, "scene_editing", args.subset)]
     if args.end_to_end:
@@ -215,8 +213,10 @@ def measure_editing(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measure
     for prefix, task, limit in ways:
         done: list[Item] = []  # of this way
         for batch in in_batches(first(rows, limit), args.batch_size, f"{prefix}editing"):
-            grammars = [pinned(model, row) for row in batch] if prefix == HELD else None
-            found = complete(model, task, batch, [row["instruction"] for row in batch], grammars=grammars)
+            if prefix == HELD:
+                found = [model.change_one(scene_of(row), row["instruction"]) for row in batch]
+            else:
+                found = complete(model, task, batch, [row["instruction"] for row in batch])
             # what was cut before its first object is an empty scene
             scenes = [one.scene or replace(scene_of(row), objects=()) for one, row in zip(found, batch, strict=True)]
             room = max(0, args.subset - len(done))
@@ -236,11 +236,6 @@ def measure_editing(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measure
             if any(name in item for item in done):
                 figures.append(mean(prefix + name, done, name))
     return items, figures
-
-
-def pinned(model: Kyvo, row: Row) -> Grammar:
-    """Lets one object of a scene go, and one come."""
-    return PinnedGrammar(TASKS["scene_editing"], model.processor.builder, scene_of(row))
 
 
 def measure_questions(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:
@@ -302,23 +297,18 @@ def picture_of(row: Row, column: str = "image") -> np.ndarray:
     return np.asarray(row[column].convert("RGB"))
 
 
-def complete(
-    model: Kyvo, task: str, rows: Sequence[Row], texts: Sequence[str], *, grammars: Sequence[Grammar] | None = None
-) -> list[Completion]:
-    """The task on each row's scene and a text, with its picture where the task takes one, each in a grammar of its own
-    where such are given."""
+def complete(model: Kyvo, task: str, rows: Sequence[Row], texts: Sequence[str]) -> list[Completion]:
+    """The task on each row's scene and a text, with its picture where the task takes one."""
     pictures: Sequence[Any] = [None] * len(rows)
     if Segment.IMAGE in TASKS[task].inputs:
         pictures = model.encode_images([picture_of(row) for row in rows])
-    given = [
-        Segments(image=codes, scene=scene_of(row), text=text)
-        for codes, row, text in zip(pictures, rows, texts, strict=True)
-    ]
-    pending = [
-        model.submit(task, segments, grammar=grammar)
-        for segments, grammar in zip(given, grammars or [None] * len(given), strict=True)
-    ]
-    return [one.result() for one in pending]
+    return model.complete(
+        task,
+        [
+            Segments(image=codes, scene=scene_of(row), text=text)
+            for codes, row, text in zip(pictures, rows, texts, strict=True)
+        ],
+    )
 
 
 def draw_swaps(rows: Any, count: int) -> list[tuple[str, Edit]]:

@@ -21,6 +21,7 @@ from kyvo.generation.calibration import Calibration
 from kyvo.generation.confidence import object_confidences
 from kyvo.generation.engine import Engine, Places
 from kyvo.generation.grammar import MAX_OBJECTS, Grammar
+from kyvo.generation.one_change import one_change
 from kyvo.generation.requests import Decoded, Handle, Reason, Request
 from kyvo.generation.sampling import Sampling
 from kyvo.models.fold import load_positions
@@ -177,6 +178,7 @@ class Kyvo:
         *,
         image: Picture | None = None,
         end_to_end: bool = False,
+        keep_others: bool = False,
         grammar: Grammar | None = None,
     ) -> Completion:
         """The scene and picture after an instruction.
@@ -184,15 +186,31 @@ class Kyvo:
         By default the scene is edited from scene and text alone, and then rendered. `end_to_end` has both come out of
         one sequence, picture first, as in the paper's table; only there an `image` of the scene counts, and without
         one it is rendered first.
+        `keep_others` lets one object change, go or come, and holds all others (`change_one`).
         `grammar` takes the place of the own one of the task that edits.
+
+        Raises ConfigError for `keep_others` with `end_to_end` or a grammar.
         """
+        if keep_others and (end_to_end or grammar is not None):
+            raise ConfigError(
+                "keep_others edits the scene alone, in grammars of its own; leave out end_to_end and grammar."
+            )
         if end_to_end:
             given = Segments(image=self._picture_codes(scene, image), scene=scene, text=instruction)
             return self.complete("editing", [given], grammar=grammar)[0]
-        edited = self.complete("scene_editing", [Segments(scene=scene, text=instruction)], grammar=grammar)[0]
+        if keep_others:
+            edited = self.change_one(scene, instruction)
+        else:
+            edited = self.complete("scene_editing", [Segments(scene=scene, text=instruction)], grammar=grammar)[0]
         if edited.scene is None:
             return edited
         return edited.with_picture(self.complete("rendering", [Segments(scene=edited.scene)])[0])
+
+    def change_one(self, scene: Scene, instruction: str) -> Completion:
+        """The scene after an instruction, without a picture: the likeliest in which at most one object is another
+        (`kyvo.generation.one_change`)."""
+        row = one_change(self.engine, self._builder, scene, instruction)
+        return self._completion(TASKS["scene_editing"], row)
 
     def ask(self, scene: Scene, question: str, *, image: Picture | None = None) -> str:
         """The answer to a question about a scene; with a picture of it, the model sees that too."""

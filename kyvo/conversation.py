@@ -109,7 +109,7 @@ class Conversation:
         Args:
             image: a picture of the scene; without one the model renders it when it is needed.
             keep_others: objects that an instruction does not concern are forced to stay as they are. Where the wording
-                does not say which one it concerns, one object may change, and one go or come.
+                does not say which one it concerns, that is the one with which the scene is likeliest.
         """
         model.processor.schema.snap(scene)
         self.model = model
@@ -281,13 +281,20 @@ def find_concern(scene: Scene, instruction: str) -> Concern | None:
 
 
 def edit_keeping(model: Kyvo, scene: Scene, instruction: str, *, concern: Concern | None) -> Completion:
-    """`Kyvo.edit` with a grammar that forces all objects but the one concerned; without a concern, all but any one."""
+    """`Kyvo.edit` with a grammar that forces all objects but the one concerned; without a concern, `keep_others`."""
+    if concern is None:
+        return model.edit(scene, instruction, keep_others=True)
     schema, builder = model.processor.schema, model.processor.builder
-    changes: dict[str, Any] = {}
-    if concern is not None:
-        free = () if concern.target is None else (_order(scene, schema).index(concern.target),)
-        changes = {"num_removed": concern.num_removed, "num_added": concern.num_added, "free": free}
-    return model.edit(scene, instruction, grammar=PinnedGrammar(TASKS["scene_editing"], builder, scene, **changes))
+    free = () if concern.target is None else (_order(scene, schema).index(concern.target),)
+    grammar = PinnedGrammar(
+        TASKS["scene_editing"],
+        builder,
+        scene,
+        num_removed=concern.num_removed,
+        num_added=concern.num_added,
+        free=free,
+    )
+    return model.edit(scene, instruction, grammar=grammar)
 
 
 def merge(before: Scene, written: Scene, schema: SceneSchema) -> Scene:

@@ -53,7 +53,7 @@ class PinnedGrammar(Grammar):
         super().__init__()
         self._plain = Grammar()  # places and edges over ids; `_passes` are its edges over nothing
         self._passes: dict[int, list[int]] = {}
-        objects = _object_ids(builder, scene)
+        objects = object_ids(builder, scene)
         chosen = range(len(objects)) if free is None else free
         place = Grammar.START
         for segment in task.outputs:
@@ -169,7 +169,7 @@ class PinnedGrammar(Grammar):
         return self._plain._add(place, [marker(OBJECT_END)])
 
 
-def _object_ids(builder: SequenceBuilder, scene: Scene) -> list[list[int]]:
+def object_ids(builder: SequenceBuilder, scene: Scene) -> list[list[int]]:
     """The ids of each object, in the schema's order."""
     end = builder.vocabulary.marker_id(OBJECT_END)
     objects: list[list[int]] = [[]]

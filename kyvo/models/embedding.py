@@ -11,9 +11,9 @@ https://arxiv.org/abs/2506.08002, section 3. `table()` is the same as one plain 
 """
 
 import math
-from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -154,7 +154,7 @@ class Positions(nn.Module):
         dim: int,
         *,
         num_objects: int,
-        order: Sequence[int] | None = None,
+        order: Int[np.ndarray, " codes"] | None = None,
         scale: float = 0.02,
     ) -> None:
         """`order` are the row-major places in the order in which a picture is written; row-major itself without it."""
@@ -164,7 +164,7 @@ class Positions(nn.Module):
         self.objects = nn.Embedding(num_objects, dim)
         self.next_rows = nn.Embedding(rows, dim)
         self.next_columns = nn.Embedding(columns, dim)
-        order = list(range(rows * columns)) if order is None else list(order)
+        order = (np.arange(rows * columns) if order is None else order).tolist()
         self.following = [place for _, place in sorted(zip(order, [*order[1:], order[0]], strict=True))]
         self.scale = scale
         self.reset_parameters()

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
@@ -151,7 +152,7 @@ def decoder(
     numbers: Numbers = "hybrid",
     projector: Projector = "linear",
     image_grid: tuple[int, int] | None = None,
-    image_order: Sequence[int] | None = None,
+    image_order: Int[np.ndarray, " codes"] | None = None,
     positions: bool = False,
     smooth_numbers: bool = False,
     freeze_text: bool = False,
@@ -205,7 +206,7 @@ def build_decoder(
     embedding: CompositeEmbedding,
     *,
     image_grid: tuple[int, int] | None = None,
-    image_order: Sequence[int] | None = None,
+    image_order: Int[np.ndarray, " codes"] | None = None,
     smooth_numbers: bool = False,
     freeze_head_text: bool = False,
 ) -> KyvoDecoder:

@@ -1,6 +1,7 @@
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 
@@ -108,7 +109,7 @@ def test_waves_are_no_state_and_come_back_after_the_meta_device():
 def test_a_written_code_says_where_it_stands_and_where_the_next_one_goes():
     torch.manual_seed(0)
     order = [4, 3, 5, 2, 1, 0]
-    positions = Positions(2, 3, 8, num_objects=4, order=order)
+    positions = Positions(2, 3, 8, num_objects=4, order=np.array(order))
     codes, objects, written = positions.table().detach().split([6, 4, 6])
     assert torch.equal(objects, positions.objects.weight)
     following = written - codes

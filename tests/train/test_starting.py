@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -128,7 +129,12 @@ def test_a_released_checkpoint_embeds_every_id_as_it_did(tmp_path):
 
 
 def test_a_folded_model_of_ours_starts_as_it_was(tmp_path):
-    form = {"positions": True, "image_grid": (2, 4), "image_order": (5, 4, 6, 3, 7, 2, 1, 0), "smooth_numbers": True}
+    form = {
+        "positions": True,
+        "image_grid": (2, 4),
+        "image_order": np.array([5, 4, 6, 3, 7, 2, 1, 0]),
+        "smooth_numbers": True,
+    }
     first = model(**form)
     tables = {"table": first.tok_embeddings.table(), "head": first.output.table()}
     save_llama(
