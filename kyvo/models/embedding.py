@@ -164,13 +164,15 @@ class Positions(nn.Module):
         self.objects = nn.Embedding(num_objects, dim)
         self.next_rows = nn.Embedding(rows, dim)
         self.next_columns = nn.Embedding(columns, dim)
-        order = (np.arange(rows * columns) if order is None else order).tolist()
-        self.following = [place for _, place in sorted(zip(order, [*order[1:], order[0]], strict=True))]
+        written = np.arange(rows * columns) if order is None else order
+        following = np.empty_like(written)
+        following[written] = np.roll(written, -1)
+        self.following: list[int] = following.tolist()
         self.scale = scale
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        for table in self.children():
+        for table in (self.rows, self.columns, self.objects, self.next_rows, self.next_columns):
             nn.init.normal_(table.weight, std=self.scale)
 
     def table(self) -> Float[Tensor, "places dim"]:

@@ -88,7 +88,10 @@ def coming_places(sequence: TokenSequence) -> np.ndarray:
 
 def _targets(sequences: Sequence[TokenSequence], starts: Sequence[int]) -> Targets:
     """What is to be read in sequences that begin at `starts` in batch x seq."""
-    asked = [(one, start) for one, start in zip(sequences, starts, strict=True) if one.asked is not None]
+    pairs = list(zip(sequences, starts, strict=True))
+    asked = [(one.asked, start + _output_starts(one)) for one, start in pairs if one.asked is not None]
+    named = [(one.named, start) for one, start in pairs if one.named is not None]
+    words = [(found[at], start + at) for found, start in named for at in [np.flatnonzero(found.max(axis=1) >= 0)]]
     return Targets(
         seen=object_targets(
             [np.where(sequence.labels == IGNORE, sequence.places, -1) for sequence in sequences],
@@ -100,27 +103,17 @@ def _targets(sequences: Sequence[TokenSequence], starts: Sequence[int]) -> Targe
             [sequence.drawn for sequence in sequences],
             starts,
         ),
-        asked=AskedTargets(
-            positions=torch.from_numpy(np.concatenate([start + _output_starts(one) for one, start in asked])),
-            about=torch.from_numpy(np.concatenate([one.asked for one, _ in asked])),
-        )
-        if asked
-        else None,
-        named=_named(
-            [(one.named, start) for one, start in zip(sequences, starts, strict=True) if one.named is not None]
-        ),
+        asked=_joined(asked),
+        named=_joined(words),
     )
 
 
-def _named(found: Sequence[tuple[np.ndarray, int]]) -> AskedTargets | None:
-    """Of the `Sequence.named` of sequences, and where they begin."""
-    places = [np.flatnonzero(named.max(axis=1) >= 0) for named, _ in found]
-    if not sum(map(len, places)):
+def _joined(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> AskedTargets | None:
+    """Of what texts or words are about, and where they stand in batch x seq; None of none."""
+    if not any(len(places) for _, places in parts):
         return None
-    return AskedTargets(
-        positions=torch.from_numpy(np.concatenate([start + of for (_, start), of in zip(found, places, strict=True)])),
-        about=torch.from_numpy(np.concatenate([named[of] for (named, _), of in zip(found, places, strict=True)])),
-    )
+    about, positions = (torch.from_numpy(np.concatenate(part)) for part in zip(*parts, strict=True))
+    return AskedTargets(positions=positions, about=about)
 
 
 def _output_starts(sequence: TokenSequence) -> np.ndarray:
