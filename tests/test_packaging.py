@@ -119,7 +119,8 @@ def test_every_import_is_declared_in_pyproject():
     shipped = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     provided_by = importlib.metadata.packages_distributions()
 
-    tests_own = {path.stem for path in (ROOT / "tests").glob("*.py")}  # what tests share
+    own = {path.stem for path in (ROOT / "tests").glob("*.py")}  # what tests share
+    own |= {path.parent.name for path in (ROOT / "eval").glob("*/__init__.py")}  # what stands beside a program
     companions = {"bmesh": "bpy", "mathutils": "bpy", "pxr": "usd-core"}  # modules that come inside another
 
     def undeclared(paths: set[Path], requirements: list[str]) -> set[str]:
@@ -129,7 +130,7 @@ def test_every_import_is_declared_in_pyproject():
         # An extra that is not installed has no entry: its distribution begins with the name of its package.
         return {
             top
-            for top in tops - sys.stdlib_module_names - {"kyvo", *tests_own}
+            for top in tops - sys.stdlib_module_names - {"kyvo", *own}
             if not declared & {name.lower().replace("_", "-") for name in provided_by.get(top, [])}
             and not any(name.startswith(top) for name in declared)
         }
