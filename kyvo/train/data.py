@@ -185,7 +185,7 @@ class CodedScenes:
             if self.objects:
                 sequence = replace(sequence, asked=self._asked_objects(task, rows))
             return replace(sequence, weights=sequence.weights * np.float32(self.weights.get(task, 1.0)))
-        except KyvoError as error:
+        except (KyvoError, json.JSONDecodeError) as error:
             raise TokenError(f"{self.describe(index)}: {error}") from error
 
     def _asked_objects(self, task: str, rows: Sequence[Mapping[str, Any]]) -> np.ndarray | None:
