@@ -285,7 +285,7 @@ def edit_keeping(model: Kyvo, scene: Scene, instruction: str, *, concern: Concer
     if concern is None:
         return model.edit(scene, instruction, keep_others=True)
     schema, builder = model.processor.schema, model.processor.builder
-    free = () if concern.target is None else (_order(scene, schema).index(concern.target),)
+    free = () if concern.target is None else (schema.token_order(scene).index(concern.target),)
     grammar = PinnedGrammar(
         TASKS["scene_editing"],
         builder,
@@ -302,7 +302,7 @@ def merge(before: Scene, written: Scene, schema: SceneSchema) -> Scene:
 
     The picture's name and the relationships, which hold for the scene before, go where anything changed.
     """
-    order = _order(before, schema)
+    order = schema.token_order(before)
     old = schema.snap(before)
     found = diff(old, written)
     names = [field.name for field in schema.fields]
@@ -366,17 +366,6 @@ def _changed(exact: SceneObject, values: Mapping[str, Any], confidence: float | 
     """The object with new values; its place in the picture, which was the old one's, goes."""
     extra = {key: value for key, value in exact.extra.items() if key != "pixel_coords"}
     return replace(exact, confidence=confidence, extra=extra).with_values(**values)
-
-
-def _order(scene: Scene, schema: SceneSchema) -> list[int]:
-    """Indices of the objects in the order of `schema.snap(scene)`, which is that of the tokens."""
-    alone = [schema.snap(replace(scene, objects=(item,))).objects[0] for item in scene.objects]
-    left = list(range(len(alone)))
-    order = []
-    for item in schema.snap(scene).objects:
-        order.append(next(index for index in left if alone[index] == item))
-        left.remove(order[-1])
-    return order
 
 
 def _turn_to_json(turn: Turn) -> dict[str, Any]:

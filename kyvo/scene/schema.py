@@ -176,6 +176,16 @@ class SceneSchema:
             objects = _as_seen(objects, scene.camera or clevr_camera(480, 320))
         return Scene(objects=tuple(objects), schema=self.name, frame=self.frame, up_axis=self.up_axis, units=self.units)
 
+    def token_order(self, scene: Scene, *, clamp: bool = False) -> list[int]:
+        """Indices of the objects in the order of `snap(scene)`, which is that of the tokens."""
+        alone = [self.snap(replace(scene, objects=(item,)), clamp=clamp).objects[0] for item in scene.objects]
+        left = list(range(len(alone)))
+        order = []
+        for item in self.snap(scene, clamp=clamp).objects:
+            order.append(next(index for index in left if alone[index] == item))
+            left.remove(order[-1])
+        return order
+
     def _snap_object(self, item: SceneObject, where: str, clamp: bool) -> SceneObject:
         values = {}
         for field in self.fields:

@@ -54,12 +54,11 @@ class AskedTargets:
 def asked_objects(scene: Scene, schema: SceneSchema, sets: Sequence[int]) -> Float[np.ndarray, "texts objects"]:
     """`AskedTargets.about` of texts about one scene, each given as a set: an int with a bit for each object. There they
     are in the scene's order, here by their number in the tokens."""
-    snapped = schema.snap(scene, clamp=True).objects
-    alone = (schema.snap(replace(scene, objects=(item,)), clamp=True).objects[0] for item in scene.objects)
-    numbers = [min(snapped.index(item), MAX_NUMBER - 1) for item in alone]
+    order = schema.token_order(scene, clamp=True)
+    numbers = [min(number, MAX_NUMBER - 1) for number in range(len(order))]
     about = np.full((len(sets), MAX_NUMBER), -1, dtype=np.float32)
     for row, found in zip(about, sets, strict=True):
-        row[numbers] = [found >> place & 1 for place in range(len(numbers))]
+        row[numbers] = [found >> place & 1 for place in order]
     return about
 
 
