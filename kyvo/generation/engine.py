@@ -44,6 +44,17 @@ class Places:
     vectors: Float[Tensor, "places dim"]
     find: Callable[[Sequence[int]], np.ndarray]  # `SequenceBuilder.places`
 
+    def add(
+        self, embedded: Float[Tensor, "rows width dim"], rows: Sequence[Sequence[int]], *, seen: Sequence[int]
+    ) -> Float[Tensor, "rows width dim"]:
+        """Embeddings of the ids of each row after the `seen` first ones, with the vectors of their places."""
+        places = np.full(embedded.shape[:2], -1, dtype=np.int64)
+        for index, (ids, start) in enumerate(zip(rows, seen, strict=True)):
+            places[index, : len(ids) - start] = self.find(ids)[start:]
+        if places.max() < 0:
+            return embedded
+        return embedded + place_vectors(self.vectors, torch.from_numpy(places).to(embedded.device))
+
 
 class Engine:
     """One batch of a model that is always running. All methods may be called from any thread.
@@ -242,7 +253,7 @@ class Engine:
         ids = ids.to(device)
         embedded = self.model.get_input_embeddings()(ids)
         if self.places is not None:
-            embedded = self._place(embedded, rows)
+            embedded = self.places.add(embedded, [row.ids for row in rows], seen=[row.num_seen for row in rows])
         hidden = self.model.model(
             inputs_embeds=embedded,
             attention_mask=_additive(_visible(rows, positions).to(device), embedded.dtype),
@@ -255,17 +266,6 @@ class Engine:
         chosen = self._choice(self.model.lm_head(last).float(), rows)
         for row, own in zip(rows, chosen, strict=True):
             row.choose(own)
-
-    def _place(self, embedded: Float[Tensor, "rows width dim"], rows: list[Row]) -> Float[Tensor, "rows width dim"]:
-        """Adds the vectors of the places of what is pending."""
-        added = self.places
-        assert added is not None
-        places = np.full(embedded.shape[:2], -1, dtype=np.int64)
-        for index, row in enumerate(rows):
-            places[index, : row.num_pending] = added.find(row.ids)[row.num_seen :]
-        if places.max() < 0:
-            return embedded
-        return embedded + place_vectors(added.vectors, torch.from_numpy(places).to(embedded.device))
 
     def _fail(self, error: BaseException) -> None:
         rows, self._rows = self._rows, []

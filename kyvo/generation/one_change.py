@@ -8,15 +8,14 @@ every candidate, and the likeliest is taken. The scene as it was is among them.
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from kyvo.generation.engine import Engine
 from kyvo.generation.pinned import PinnedGrammar, object_ids
 from kyvo.generation.requests import Decoded, Request
-from kyvo.models.embedding import place_vectors
 from kyvo.scene.scene import Scene
 from kyvo.tokenizers.sequence import MARKERS, SequenceBuilder
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments
@@ -62,17 +61,11 @@ def log_likelihoods(
 ) -> list[Float[Tensor, " ids"]]:
     """Of each id of each output, after a prompt without pictures, in nats; among all ids, whatever a grammar allows."""
     device = engine.model.device
-    length = len(prompt) + max(map(len, outputs))
-    ids = torch.zeros(len(outputs), length, dtype=torch.long)
-    places = np.full(ids.shape, -1)
-    for row, output in enumerate(outputs):
-        whole = [*prompt, *output]
-        ids[row, : len(whole)] = torch.tensor(whole)
-        if engine.places is not None:
-            places[row, : len(whole)] = engine.places.find(whole)
+    rows = [[*prompt, *output] for output in outputs]
+    ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
     embedded = engine.model.get_input_embeddings()(ids.to(device))
     if engine.places is not None:
-        embedded = embedded + place_vectors(engine.places.vectors, torch.from_numpy(places).to(device))
+        embedded = engine.places.add(embedded, rows, seen=[0] * len(rows))
     hidden = engine.model.model(inputs_embeds=embedded, use_cache=False).last_hidden_state
     told = engine.model.lm_head(hidden[:, len(prompt) - 1 : -1]).float().log_softmax(-1)
     following = ids[:, len(prompt) :].to(device)
