@@ -88,7 +88,7 @@ def test_arms_change_what_they_name(program, folder):
     arms = [arm for ablation in program.ABLATIONS.values() for arm in ablation.arms]
     assert len(set(arms)) == 22 and arms.count(program.Arm()) == 4  # shared by four tables
     cookbook = program.Cookbook(folder / "work", folder / "image", _config(program))
-    keys = {cookbook.key(arm, seed) for arm in {*arms, program.START} for seed in (0, 1)}
+    keys = {cookbook.key(arm, seed) for arm in {*arms, program.Arm(data="single")} for seed in (0, 1)}
     assert len(keys) == 46
     processors = {
         (step, center): Processor.from_pretrained(

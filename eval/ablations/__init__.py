@@ -1,0 +1,1 @@
+"""What eval/cookbook.py consists of: what is compared, its runs, their figures and tables."""
