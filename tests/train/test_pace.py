@@ -1,0 +1,18 @@
+"""How long a step takes is told by mean, not by the commonest kind of batch, and not by those that compile."""
+
+import pytest
+
+from kyvo.train.pace import WINDOW, Pace
+
+
+def test_steps_of_several_lengths_and_some_that_compile(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    pace = Pace()
+    for step in range(WINDOW):
+        assert pace.seconds_per_step == 0
+        tokens = 9_000 if step % 4 == 0 else 1_000
+        now += tokens / 2_000 + (60 if step % 10 == 1 else 0)  # at 2,000 tokens a second; some compile for a minute
+        pace.count(tokens)
+    assert pace.tokens_per_second == pytest.approx(2_000)
+    assert pace.seconds_per_step == pytest.approx(1.5)
