@@ -11,8 +11,8 @@ def test_steps_of_several_lengths_and_some_that_compile(monkeypatch):
     pace = Pace()
     for step in range(WINDOW):
         assert pace.seconds_per_step == 0
-        tokens = 9_000 if step % 4 == 0 else 1_000
-        now += tokens / 2_000 + (60 if step % 10 == 1 else 0)  # at 2,000 tokens a second; some compile for a minute
+        tokens, rate = (9_000, 1_500) if step % 4 == 0 else (1_000, 2_000)
+        now += tokens / rate + (60 if step % 20 in (4, 5) else 0)  # some compile for a minute
         pace.count(tokens)
     assert pace.tokens_per_second == pytest.approx(2_000)
-    assert pace.seconds_per_step == pytest.approx(1.5)
+    assert pace.seconds_per_step == pytest.approx((20 * 6 + 70 * 0.5) / 90)
