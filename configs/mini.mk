@@ -1,5 +1,5 @@
 # The bundled model from nothing: `make model`. Every step is skipped when what it makes is there, and a step that was stopped is
-# gone on with, so it can be killed and started again. About four hours on two cores.
+# gone on with, so it can be killed and started again. About six hours on two cores.
 BIN := .venv/bin
 DATA := data/mini
 RUNS := runs
