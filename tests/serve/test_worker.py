@@ -72,7 +72,9 @@ def test_an_edit_without_a_picture_has_it_rendered_first(working, model, scene):
     worker, _ = working()
     given = scene_from_json(scene)
     done = worker.run(Job(task="editing", scene=given, text="Remove it."))
-    np.testing.assert_array_equal(done.completion.image, model.edit(given, "Remove it.").image)
+    alone = model.edit(given, "Remove it.").image
+    # Pictures come from mean codes, which another batch may round otherwise.
+    np.testing.assert_allclose(done.completion.image.astype(int), alone.astype(int), atol=1)
 
 
 def test_tokens_of_all_runs_are_counted(working, model):
