@@ -76,7 +76,7 @@ def plot(ablation: Ablation, found: Found, path: Path) -> None:
             if values:
                 axes.plot([x] * len(values), values, "o", color=f"C{x}", markersize=4, alpha=0.7)
                 axes.plot([x - 0.25, x + 0.25], [mean(values)] * 2, color=f"C{x}", linewidth=2)
-        axes.set_xticks(range(len(ablation.rows)), [row.replace(", ", ",\n") for row in ablation.rows], fontsize=7)
+        axes.set_xticks(range(len(ablation.rows)), [row.replace(" ", "\n") for row in ablation.rows], fontsize=6)
         axes.set_xlim(-0.6, len(ablation.rows) - 0.4)
         axes.tick_params(axis="y", labelsize=7)
         axes.set_title(FIGURES[name].heading if down == 1 else f"{column}: {FIGURES[name].heading}", fontsize=8)
