@@ -73,8 +73,9 @@ def test_an_edit_without_a_picture_has_it_rendered_first(working, model, scene):
     given = scene_from_json(scene)
     done = worker.run(Job(task="editing", scene=given, text="Remove it."))
     alone = model.edit(given, "Remove it.").image
-    # Pictures come from mean codes, which another batch may round otherwise.
-    np.testing.assert_allclose(done.completion.image.astype(int), alone.astype(int), atol=1)
+    # The second run takes over states of the first, so a value of the decoded means may be rounded the other way.
+    difference = np.abs(done.completion.image.astype(int) - alone)
+    assert difference.max() <= 1 and difference.sum() <= 5  # of 1,152 values
 
 
 def test_tokens_of_all_runs_are_counted(working, model):
