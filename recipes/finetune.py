@@ -143,7 +143,7 @@ class FinetuneRecipe(FTRecipeInterface):
         if args.reading_weight:
             self.reading = Reading(self.processor.schema, self.model.size.dim)
             if start is not None and start.reading is not None:
-                self.reading.load_state_dict(start.reading)
+                self.reading.load_state_dict(start.reading, strict=False)  # maps that it lacks begin anew
         if state is not None:
             self._load_weights(state)
         self.model.to(self.device)

@@ -60,6 +60,7 @@ class Sequence:
     drawn: np.ndarray | None = None  # the same of the picture that comes out
     asked: np.ndarray | None = None  # float32 [texts, objects], what each is about: `train.reading`
     named: np.ndarray | None = None  # float32 [seq, objects], of `SequenceBuilder.named`
+    changed: np.ndarray | None = None  # bool [seq], of `SequenceBuilder.changed`
     branches: tuple[tuple[int, int], ...] = ()  # [start, stop) of what goes on from one beginning: `share_beginning`
 
 
@@ -300,7 +301,8 @@ def share_beginning(sequences: SequenceOf[Sequence]) -> Sequence:
     ends = shared + np.cumsum([len(one.ids) - shared for one in sequences])
     joined = {
         name: np.concatenate([getattr(first, name)[:shared], *(getattr(one, name)[shared:] for one in sequences)])
-        for name in ("ids", "labels", "weights", "places", *(() if first.named is None else ("named",)))
+        for name in ("ids", "labels", "weights", "places", "named", "changed")
+        if getattr(first, name) is not None
     }
     assert all(stop <= shared for one in sequences for _, stop in one.spans), "what attends both ways is not shared"
     branches = tuple((int(start), int(stop)) for start, stop in zip([shared, *ends[:-1]], ends, strict=True))

@@ -13,7 +13,7 @@ from torch import Tensor
 from kyvo.tokenizers.sequence import IGNORE, MAX_NUMBER
 from kyvo.tokenizers.sequence import Sequence as TokenSequence
 from kyvo.train.model import AttentionMask, attention_mask, packed_mask
-from kyvo.train.reading import AskedTargets, Targets, object_targets
+from kyvo.train.reading import AskedTargets, ChangeTargets, Targets, object_targets
 
 MULTIPLE = 32  # lengths are padded to it: few shapes, so few compilations
 
@@ -105,7 +105,23 @@ def _targets(sequences: Sequence[TokenSequence], starts: Sequence[int]) -> Targe
         ),
         asked=_joined(asked),
         named=_joined(words),
+        changed=_changed(sequences, starts),
     )
+
+
+def _changed(sequences: Sequence[TokenSequence], starts: Sequence[int]) -> ChangeTargets | None:
+    """Of all ids that come out of an edit; None of none."""
+    edits = [(one.labels, one.changed, start) for one, start in zip(sequences, starts, strict=True)]
+    told = [
+        (at + start - 1, changed[at])
+        for labels, changed, start in edits
+        if changed is not None
+        for at in [np.flatnonzero(labels != IGNORE)]
+    ]
+    if not told:
+        return None
+    positions, changed = (torch.from_numpy(np.concatenate(part)) for part in zip(*told, strict=True))
+    return ChangeTargets(positions=positions, changed=changed)
 
 
 def _joined(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> AskedTargets | None:

@@ -8,7 +8,8 @@ round: before each code is written, the middle layers have to say which object, 
 
 An answer is one word, which tells little of how to find it, and an edited scene is mostly a copy. So at each word of a
 text that an object can have, the early layers have to say which objects have it; and where the output begins, they
-and the last ones have to say which objects the text is about. The maps are thrown away after the training.
+and the last ones have to say which objects the text is about. Before each id of an edited scene the middle ones have
+to say whether it is still copied. The maps are thrown away after the training.
 """
 
 from collections.abc import Sequence
@@ -49,6 +50,17 @@ class AskedTargets:
 
     def to(self, device: torch.device) -> "AskedTargets":
         return AskedTargets(**{name: value.to(device) for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeTargets:
+    """Whether the ids of edited scenes are copied. Positions are flat, into batch x seq."""
+
+    positions: Int[Tensor, " ids"]  # before each id that comes out
+    changed: Bool[Tensor, " ids"]  # `SequenceBuilder.changed`
+
+    def to(self, device: torch.device) -> "ChangeTargets":
+        return ChangeTargets(**{name: value.to(device) for name, value in vars(self).items()})
 
 
 def asked_objects(scene: Scene, schema: SceneSchema, sets: Sequence[int]) -> Float[np.ndarray, "texts objects"]:
@@ -130,6 +142,7 @@ class Targets:
     drawn: ObjectTargets | None = None  # in pictures that come out
     asked: AskedTargets | None = None  # of whole texts
     named: AskedTargets | None = None  # of single words
+    changed: ChangeTargets | None = None  # of edited scenes
 
     def __bool__(self) -> bool:
         return any(value is not None for value in vars(self).values())
@@ -146,10 +159,12 @@ class Reading(nn.Module):
         self.seen = ObjectReading(schema, dim)
         self.drawn = ObjectReading(schema, dim)
         self.asked = nn.ModuleDict({name: nn.Linear(dim, MAX_NUMBER) for name in ("early", "last", "named")})
+        self.changed = nn.Linear(dim, 1)
         self.norm = nn.RMSNorm(dim)
 
     def forward(self, states: Depths, targets: Targets) -> Float[Tensor, ""]:
-        """Sum of the losses of what a batch has, in nats: of a mean object, and of all objects for a mean text."""
+        """Sum of the losses of what a batch has, in nats: of a mean object, of all objects for a mean text, and of
+        all ids for a mean one that is changed."""
         loss = states.last.new_zeros((), dtype=torch.float32)
         for reading, wanted in ((self.seen, targets.seen), (self.drawn, targets.drawn)):
             if wanted is not None:
@@ -164,6 +179,11 @@ class Reading(nn.Module):
                 told = self.asked[name](self.norm(told_by.flatten(0, 1)[wanted.positions])).float()
                 part = F.binary_cross_entropy_with_logits(told, wanted.about.clamp(min=0), reduction="none")
                 loss = loss + (part * (wanted.about >= 0)).sum() / len(wanted.about)
+        if targets.changed is not None:
+            changed = targets.changed.changed.float()
+            told = self.changed(self.norm(states.middle.flatten(0, 1)[targets.changed.positions]))[:, 0].float()
+            part = F.binary_cross_entropy_with_logits(told, changed, reduction="sum")
+            loss = loss + part / changed.sum().clamp(min=1)
         return loss
 
 

@@ -13,6 +13,7 @@ from kyvo.scene.schema import clevr_schema
 from kyvo.train.model import Depths
 from kyvo.train.reading import (
     AskedTargets,
+    ChangeTargets,
     ObjectReading,
     Reading,
     Targets,
@@ -144,6 +145,26 @@ def test_what_is_asked_about_is_soon_read_from_states_that_tell_it():
         other.flatten(0, 1)[[0, 3, 4, 6]] = 0.0  # neither words nor beginnings of outputs
         assert loss_of(other, other) == loss_of(states, states)
     assert not Targets() and Targets().to(torch.device("cpu")) == Targets()
+
+
+def test_whether_an_id_is_copied_is_soon_read_from_middle_states_that_tell_it():
+    torch.manual_seed(0)
+    changed = torch.tensor([False, True, False, False, True, False])
+    targets = Targets(changed=ChangeTargets(positions=torch.tensor([0, 2, 4, 6, 7, 8]), changed=changed))
+    reading, states = Reading(SCHEMA, 32), torch.randn(2, 6, 32)
+
+    def loss_of(middle):
+        nowhere = torch.full_like(middle, torch.nan)
+        return reading(Depths(early=nowhere, middle=middle, last=nowhere), targets)
+
+    optimizer = torch.optim.Adam(reading.parameters(), lr=0.05)
+    for _ in range(60):
+        loss = loss_of(states)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        assert loss_of(states) < 0.1 and loss_of(states.flip(0)) > 0.5
 
 
 def test_a_scene_without_a_camera_has_nowhere_to_be_read():

@@ -15,6 +15,7 @@ from kyvo.errors import ConfigError, TokenError
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.testing import tiny_processor, write_tiny_codes
+from kyvo.tokenizers.sequence import IGNORE
 from kyvo.tokenizers.tasks import TASKS
 from kyvo.tokenizers.vocabulary import OUTPUT, TEXT_START
 from kyvo.train.batch import collate, pack
@@ -382,7 +383,11 @@ def test_an_instruction_says_which_object_it_is_about_and_what_changes_weighs_mo
         return samples.sequences([0, 3], np.random.default_rng(0))
 
     snap = processor.builder.scenes.snap
-    asked = collate(made(objects=True), pad_id=0).objects.asked
+    batch = collate(made(objects=True), pad_id=0)
+    asked, told = batch.objects.asked, batch.objects.changed
+    assert (told.positions == batch.positions).all()  # before every label, of which all are the scene's
+    flags = np.concatenate([one.changed[one.labels != IGNORE] for one in made(objects=True)])
+    assert flags.any() and (told.changed.numpy() == flags).all()
     for edit, row in zip(edits, asked.about, strict=True):
         alone = replace(scene, objects=(scene.objects[concerned(edit.program, scene)],))
         assert row.tolist().count(1) == 1
@@ -392,8 +397,10 @@ def test_an_instruction_says_which_object_it_is_about_and_what_changes_weighs_mo
         for start, stop in plain.branches:
             alone = np.concatenate([plain.ids[: plain.branches[0][0]], plain.ids[start:stop]])
             changed[start:stop] = processor.builder.changed(alone)[plain.branches[0][0] :]
-        assert changed.any() and plain.asked is None
+        assert changed.any() and plain.asked is None and plain.changed is None
         assert (heavy.weights == np.where(changed, 5 * plain.weights, plain.weights)).all()
+        told = next(one for one in made(objects=True) if np.array_equal(one.ids, plain.ids))
+        assert (told.changed == changed).all()
 
 
 def test_folders_give_the_shares_that_are_asked_of_them(processor, codes, asked):
