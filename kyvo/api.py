@@ -6,7 +6,7 @@ scene = model.recognize(["photo.png"])[0]
 ```
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -25,6 +25,7 @@ from kyvo.generation.one_change import one_change
 from kyvo.generation.requests import Decoded, Handle, Reason, Request
 from kyvo.generation.sampling import Sampling
 from kyvo.models.fold import load_positions
+from kyvo.models.pointer import Pointer, load_pointer
 from kyvo.processor import Processor
 from kyvo.scene.scene import Scene
 from kyvo.tokenizers.pictures import read_picture
@@ -109,11 +110,13 @@ class Kyvo:
         model: LlamaForCausalLM,
         processor: Processor,
         positions: torch.Tensor | None = None,
+        pointer: Pointer | None = None,
         calibration: Calibration | None = None,
     ) -> None:
         """
         Args:
             positions: those [places, dim] the model was trained with, if it was (`SequenceBuilder.places`).
+            pointer: the model's, if it was trained with one: which object an instruction is about.
             calibration: of the objects' confidences; by default they stay as the model's probabilities make them.
         """
         if model.config.vocab_size != len(processor.vocabulary):
@@ -134,6 +137,7 @@ class Kyvo:
         if positions is not None:
             vectors = positions.to(model.device, model.dtype)
             self.places = Places(vectors=vectors, find=self._builder.places)
+        self.pointer = None if pointer is None else pointer.to(model.device)
         self.processor = processor
         self.calibration = calibration or Calibration()
         codebook = processor.image.codebook.to(model.device)
@@ -158,6 +162,7 @@ class Kyvo:
             model=model,
             processor=processor,
             positions=load_positions(folder),
+            pointer=load_pointer(folder),
             calibration=Calibration.from_pretrained(folder),
         )
 
@@ -178,7 +183,8 @@ class Kyvo:
         *,
         image: Picture | None = None,
         end_to_end: bool = False,
-        keep_others: bool = False,
+        keep_others: bool = True,
+        about: Collection[int] | None = None,
         grammar: Grammar | None = None,
     ) -> Completion:
         """The scene and picture after an instruction.
@@ -186,30 +192,45 @@ class Kyvo:
         By default the scene is edited from scene and text alone, and then rendered. `end_to_end` has both come out of
         one sequence, picture first, as in the paper's table; only there an `image` of the scene counts, and without
         one it is rendered first.
-        `keep_others` lets one object change, go or come, and holds all others (`change_one`).
-        `grammar` takes the place of the own one of the task that edits.
-
-        Raises ConfigError for `keep_others` with `end_to_end` or a grammar.
+        One object changes, goes or comes, and all others are held (`change_one`, which takes `about`). Without
+        `keep_others` any may change, as also end to end, and where a `grammar` takes the place of the task's own.
         """
-        if keep_others and (end_to_end or grammar is not None):
-            raise ConfigError(
-                "keep_others edits the scene alone, in grammars of its own; leave out end_to_end and grammar."
-            )
         if end_to_end:
             given = Segments(image=self._picture_codes(scene, image), scene=scene, text=instruction)
             return self.complete("editing", [given], grammar=grammar)[0]
-        if keep_others:
-            edited = self.change_one(scene, instruction)
+        if keep_others and grammar is None:
+            edited = self.change_one(scene, instruction, about=about)
         else:
             edited = self.complete("scene_editing", [Segments(scene=scene, text=instruction)], grammar=grammar)[0]
         if edited.scene is None:
             return edited
         return edited.with_picture(self.complete("rendering", [Segments(scene=edited.scene)])[0])
 
-    def change_one(self, scene: Scene, instruction: str) -> Completion:
-        """The scene after an instruction, without a picture: the likeliest in which at most one object is another
-        (`kyvo.generation.one_change`)."""
-        row = one_change(self.engine, self._builder, scene, instruction)
+    def change_one(
+        self,
+        scene: Scene,
+        instruction: str,
+        *,
+        about: Collection[int] | None = None,
+        max_tokens: int | None = None,
+        deadline: float | None = None,
+    ) -> Completion:
+        """The scene after an instruction, without a picture: one object is new, another or gone
+        (`kyvo.generation.one_change`).
+
+        `about` are indices of objects, for who knows which one is meant; where it is empty, one is new.
+        `max_tokens` and `deadline` are as of `submit`; TokenError says that they left nothing whole.
+        """
+        row = one_change(
+            self.engine,
+            self._builder,
+            scene,
+            instruction,
+            pointer=self.pointer,
+            about=about,
+            max_tokens=max_tokens,
+            deadline=deadline,
+        )
         return self._completion(TASKS["scene_editing"], row)
 
     def ask(self, scene: Scene, question: str, *, image: Picture | None = None) -> str:

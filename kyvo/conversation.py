@@ -1,7 +1,7 @@
 """`Conversation`: a scene and its picture, changed and asked about turn by turn.
 
 ```python
-talk = Conversation(Kyvo.from_pretrained("mini"), load_scene("room.json"), keep_others=True)
+talk = Conversation(Kyvo.from_pretrained("mini"), load_scene("room.json"))
 turn = talk.say("Make the red cube blue.")
 print(turn.describe())
 ```
@@ -22,18 +22,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from kyvo.api import Completion, Kyvo, Picture
+from kyvo.api import Kyvo, Picture
 from kyvo.data.edit_phrases import parse
 from kyvo.data.referents import resolve
 from kyvo.errors import ImageError, KyvoError, SceneError
 from kyvo.export.formats import export_scene
-from kyvo.generation.pinned import PinnedGrammar
 from kyvo.scene.diff import SceneDiff, diff
 from kyvo.scene.files import read_json, scene_from_json, scene_to_json, write_json
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.pictures import read_picture
-from kyvo.tokenizers.tasks import TASKS
 
 FORMAT = "kyvo-chat"
 VERSION = 1
@@ -103,13 +101,13 @@ class Turn:
 class Conversation:
     """Turns on one scene, which can be taken back and saved."""
 
-    def __init__(self, model: Kyvo, scene: Scene, *, image: Picture | None = None, keep_others: bool = False) -> None:
+    def __init__(self, model: Kyvo, scene: Scene, *, image: Picture | None = None, keep_others: bool = True) -> None:
         """Raises SceneError for a scene that the model's schema cannot hold, ImageError for a picture unread.
 
         Args:
             image: a picture of the scene; without one the model renders it when it is needed.
-            keep_others: objects that an instruction does not concern are forced to stay as they are. Where the wording
-                does not say which one it concerns, that is the one with which the scene is likeliest.
+            keep_others: one object changes, goes or comes, and all others stay as they are. Where the wording does not
+                say which one, the model does.
         """
         model.processor.schema.snap(scene)
         self.model = model
@@ -159,10 +157,8 @@ class Conversation:
         """An instruction: the model writes the new scene, and its picture."""
         before = self.scene
         concern = find_concern(before, instruction)
-        if self.keep_others:
-            done = edit_keeping(self.model, before, instruction, concern=concern)
-        else:
-            done = self.model.edit(before, instruction)
+        known = None if concern is None else [] if concern.target is None else [concern.target]
+        done = self.model.edit(before, instruction, keep_others=self.keep_others, about=known)
         if done.scene is None:
             raise SceneError(f"the model came to no scene for {instruction!r}; the scene stays as it was.")
         after = merge(before, done.scene, self.model.processor.schema)
@@ -278,23 +274,6 @@ def find_concern(scene: Scene, instruction: str) -> Concern | None:
     except SceneError:
         return None
     return Concern(target=target, num_removed=1, num_added=0 if program["operation"] == "remove" else 1)
-
-
-def edit_keeping(model: Kyvo, scene: Scene, instruction: str, *, concern: Concern | None) -> Completion:
-    """`Kyvo.edit` with a grammar that forces all objects but the one concerned; without a concern, `keep_others`."""
-    if concern is None:
-        return model.edit(scene, instruction, keep_others=True)
-    schema, builder = model.processor.schema, model.processor.builder
-    free = () if concern.target is None else (schema.token_order(scene).index(concern.target),)
-    grammar = PinnedGrammar(
-        TASKS["scene_editing"],
-        builder,
-        scene,
-        num_removed=concern.num_removed,
-        num_added=concern.num_added,
-        free=free,
-    )
-    return model.edit(scene, instruction, grammar=grammar)
 
 
 def merge(before: Scene, written: Scene, schema: SceneSchema) -> Scene:

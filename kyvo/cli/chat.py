@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 HELP = """Say what to change, or ask. Commands:
   /undo         take back the last change      /redo         bring it back
   /diff         what all turns changed         /scene        list the objects
-  /pin on|off   force what a change does not concern to stay
+  /pin on|off   hold what a change does not concern; on at first
   /save FILE    the whole conversation         /export FILE  .glb, .html, .png, ... by the ending
   /ask TEXT, /edit TEXT   a question, an instruction, however it is put
   /help         this                           /quit         leave (or Ctrl-D)"""
@@ -29,8 +29,9 @@ def chat(
     model: Annotated[str, typer.Option(help="A bundled model's name, or a model folder.")] = "mini",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     keep_others: Annotated[
-        bool, typer.Option("--keep-others", help="Force objects that a change does not concern to stay as they are.")
-    ] = False,
+        bool | None,
+        typer.Option(help="Let one object change, go or come, and hold all others; this is the default."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the scene and picture of each turn: turn_001.json, turn_001.png.")
     ] = None,
@@ -39,7 +40,7 @@ def chat(
 
     Lines may come through a pipe; then exit code 1 says that a line failed, and stderr which.
 
-    Example: kyvo chat scene.json --image picture.png --keep-others --out turns
+    Example: kyvo chat scene.json --image picture.png --out turns
     """
     from rich.console import Console
 
@@ -50,7 +51,7 @@ def chat(
     from kyvo.scene.files import read_json
 
     saved = is_conversation(read_json(file))
-    if saved and (image is not None or keep_others):
+    if saved and (image is not None or keep_others is not None):
         raise ConfigError(f"{file} is a saved conversation, which has its picture and its pins; leave out the options.")
     scene = None if saved else read_one(file)
     if out is not None:
@@ -59,7 +60,7 @@ def chat(
     if scene is None:
         talk = Conversation.load(loaded, file)
     else:
-        talk = Conversation(loaded, scene, image=image, keep_others=keep_others)
+        talk = Conversation(loaded, scene, image=image, keep_others=keep_others is not False)
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
     if sys.stdin.isatty():
         console.print(f"{len(talk.scene)} objects. /help lists the commands.", style="dim")

@@ -8,7 +8,6 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from kyvo.api import Completion
     from kyvo.scene.scene import Scene
 
 ASKED = {  # of each bundled picture: an instruction, a question and its true answer
@@ -83,13 +82,10 @@ def demo(
     recognize_files(loaded, samples, out, overwrite=True)
     scenes = [load_scene(out / f"{path.stem}.json") for path in samples]
 
-    def ask(task: str, texts: tuple[str, ...]) -> "list[Completion]":
-        given = [Segments(scene=scene, text=text) for scene, text in zip(scenes, texts, strict=True)]
-        return loaded.complete(task, given)
-
-    changed = zip(ask("scene_editing", instructions), scenes, strict=True)
-    edited = [scene if done.scene is None else done.scene for done, scene in changed]  # None: cut, nothing changed
-    said = [(done.text or "").strip() for done in ask("scene_question_answering", questions)]
+    changed = [loaded.change_one(scene, text).scene for scene, text in zip(scenes, instructions, strict=True)]
+    edited = [scene if after is None else after for after, scene in zip(changed, scenes, strict=True)]
+    asked = [Segments(scene=scene, text=text) for scene, text in zip(scenes, questions, strict=True)]
+    said = [(done.text or "").strip() for done in loaded.complete("scene_question_answering", asked)]
     width, height = loaded.processor.image.config.width, loaded.processor.image.config.height
     drawn = render_scenes([*scenes, *edited], width=width, height=height)
     columns = zip(drawn[: len(scenes)], loaded.render(scenes), drawn[len(scenes) :], strict=True)

@@ -1,73 +1,191 @@
-"""An edit that concerns one object, found by the likelihood of the whole scene.
+"""An edit of one object: which object is meant, then what has become of it, then the scene.
 
-Greedy decoding settles which object is another at the first id that differs, long before the rest of it is written.
-Here the candidates are whole scenes that are as before but for one object: one more, or one of those that the model
-would least copy, changed or gone. Changed and new objects are written greedily (`PinnedGrammar`); then the model reads
-every candidate, and the likeliest is taken. The scene as it was is among them.
+Greedy decoding settles all of this at the first id that differs from the scene as it was, and most ids are copies: it
+copies on where it should not, or begins to change another object. Here the object is asked for first (`Pointer`). Then
+every plain thing that can have become of it is a grammar of its own, which holds all other objects (`PinnedGrammar`):
+it is gone, one of its words is another, one of its numbers is another, or there is a new object beside it. Each
+is written greedily, and the one is taken within which the model finds itself most: the probability of all that the
+grammar allows, id by id. A new place is likely then if any place is, however many there are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from copy import deepcopy
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
+from transformers import DynamicCache
 
-from kyvo.generation.engine import Engine
-from kyvo.generation.pinned import PinnedGrammar, object_ids
+from kyvo.errors import TokenError
+from kyvo.generation.choice import NEAR
+from kyvo.generation.engine import CACHE, Engine
+from kyvo.generation.grammar import Grammar
+from kyvo.generation.pinned import Form, PinnedGrammar, object_ids
 from kyvo.generation.requests import Decoded, Request
-from kyvo.scene.scene import Scene
+from kyvo.models.pointer import Pointer, early_depth
+from kyvo.scene.scene import Scene, SceneObject
 from kyvo.tokenizers.sequence import MARKERS, SequenceBuilder
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments
+from kyvo.tokenizers.vocabulary import OBJECT_END, OBJECT_START
 
 TASK = TASKS["scene_editing"]
-TRIED = 3  # objects of which it is tried that they are changed, or gone
+TRIED = 3  # objects that a model without a pointer would least copy
 
 
-def one_change(engine: Engine, builder: SequenceBuilder, scene: Scene, instruction: str) -> Decoded:
-    """The likeliest scene after an instruction in which at most one object is new, changed or gone.
+def one_change(
+    engine: Engine,
+    builder: SequenceBuilder,
+    scene: Scene,
+    instruction: str,
+    *,
+    pointer: Pointer | None = None,
+    about: Collection[int] | None = None,
+    max_tokens: int | None = None,
+    deadline: float | None = None,
+) -> Decoded:
+    """The scene after an instruction in which one object is new, another, or gone.
 
-    Raises SceneError for a scene that the schema cannot hold, TokenError for one that is too long for the model.
+    Args:
+        pointer: the model's; without one the objects are tried that it would least copy.
+        about: indices of the scene's objects that may be another or gone, for who knows them; of none, one is new.
+        max_tokens, deadline: as of `Request`.
+
+    Raises:
+        SceneError: a scene that the schema cannot hold.
+        TokenError: one that is too long for the model, or whose edit was cut short before anything was whole.
     """
     prompt = builder.prompt(TASK, Segments(scene=scene, text=instruction))
-    start, end = (builder.vocabulary.marker_id(marker) for marker in MARKERS[Segment.SCENE])
-    objects = object_ids(builder, scene)
-
-    def written(kept: Sequence[Sequence[int]]) -> tuple[int, ...]:
-        return (start, *(token for item in kept for token in item), end, builder.text.eos_id)
-
-    same = written(objects)
-    sure = log_likelihoods(engine, prompt, [same])[0][1:-2].split([len(item) for item in objects])
-    tried = sorted(range(len(objects)), key=lambda index: float(sure[index].sum()))[:TRIED]
-    grammars = [PinnedGrammar(TASK, builder, scene, num_removed=0)]
-    grammars += [PinnedGrammar(TASK, builder, scene, free=[index]) for index in tried]
-    handles = [engine.submit(Request(prompt=prompt, grammar=grammar)) for grammar in grammars]
+    read = Prompt(engine, builder, prompt)
+    snapped = builder.scenes.snap(scene)
+    if about is not None:
+        order = builder.scenes.schema.token_order(scene)
+        tried = [order.index(index) for index in about]
+    elif pointer is not None and snapped.objects:
+        tried = [int(pointer(read.early)[: len(snapped.objects)].argmax())]
+    else:
+        tried = read.least_copied(snapped, count=TRIED)
+    grammars = list(hypotheses(builder, snapped, tried))
+    if not about:
+        grammars.append(PinnedGrammar(TASK, builder, snapped, num_added=1))
+    handles = [
+        engine.submit(Request(prompt=prompt, grammar=grammar, max_tokens=max_tokens, deadline=deadline))
+        for grammar in grammars
+    ]
     rows = [handle.result() for handle in handles]
-    found = {same} | {written([*objects[:index], *objects[index + 1 :]]) for index in tried}
-    candidates = sorted(found | {tuple(row.ids) for row in rows})
-    told = log_likelihoods(engine, prompt, candidates)
-    best = max(range(len(candidates)), key=lambda number: float(told[number].sum()))
+    whole = [(row, grammar) for row, grammar in zip(rows, grammars, strict=True) if not row.truncated]
+    if not whole:
+        raise TokenError(
+            f"the scene after the edit was cut ({rows[0].reason}) before it was whole; prompt and output may have "
+            f"{engine.model.config.max_position_embeddings} ids. Give a scene of fewer objects, or allow more."
+        )
+    told = read.log_masses([row.ids for row, _ in whole], [grammar for _, grammar in whole])
+    best = max(range(len(whole)), key=lambda number: float(told[number].sum()))
+    row, _ = whole[best]
+    chances = zip(told[best].exp().tolist(), row.probabilities, strict=True)
     return Decoded(
-        ids=list(candidates[best]),
-        probabilities=told[best].exp().tolist(),
+        ids=row.ids,
+        probabilities=[allowed * chosen for allowed, chosen in chances],
         num_prompt=len(prompt),
         num_asked=sum(row.num_asked for row in rows),
     )
 
 
-@torch.inference_mode()
-def log_likelihoods(
-    engine: Engine, prompt: Sequence[int], outputs: Sequence[Sequence[int]]
-) -> list[Float[Tensor, " ids"]]:
-    """Of each id of each output, after a prompt without pictures, in nats; among all ids, whatever a grammar allows."""
-    device = engine.model.device
-    rows = [[*prompt, *output] for output in outputs]
-    ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
-    embedded = engine.model.get_input_embeddings()(ids.to(device))
-    if engine.places is not None:
-        embedded = engine.places.add(embedded, rows, seen=[0] * len(rows))
-    hidden = engine.model.model(inputs_embeds=embedded, use_cache=False).last_hidden_state
-    told = engine.model.lm_head(hidden[:, len(prompt) - 1 : -1]).float().log_softmax(-1)
-    following = ids[:, len(prompt) :].to(device)
-    told = told.gather(-1, following[..., None])[..., 0].cpu()
-    return [row[: len(output)] for row, output in zip(told, outputs, strict=True)]
+def hypotheses(builder: SequenceBuilder, scene: Scene, tried: Sequence[int]) -> Iterator[Grammar]:
+    """Of each object of `tried`, by its place in a snapped scene, all that can have become of it: one grammar each."""
+    for index in tried:
+        items = scene.objects
+        rest = replace(scene, objects=(*items[:index], *items[index + 1 :]))
+        yield PinnedGrammar(TASK, builder, rest)
+        for form in changes(builder, items[index]):
+            yield PinnedGrammar(TASK, builder, rest, num_added=1, written=form)
+
+
+def changes(builder: SequenceBuilder, item: SceneObject) -> Iterator[Form]:
+    """The forms of an object of which one word is another, and any number may be; or one number, and no word."""
+    scenes, vocabulary = builder.scenes, builder.vocabulary
+    fields = scenes.schema.fields
+    own = {field.name: [[token] for token in scenes.encode_value(field, item.get(field.name))] for field in fields}
+    numbers = {
+        field.name: [[vocabulary.number_id(value) for value in axis.values] for axis in field.axes]
+        for field in fields
+        if field.axes
+    }
+
+    def written(values: dict[str, list[list[int]]]) -> Form:
+        form = [[vocabulary.marker_id(OBJECT_START)]]
+        for field in fields:
+            form += [[vocabulary.marker_id(field.marker)], *values[field.name]]
+        return [*form, [vocabulary.marker_id(OBJECT_END)]]
+
+    for field in fields:
+        for word, ids in scenes.word_ids[field.name].items():
+            if word != item.get(field.name):
+                yield written(own | numbers | {field.name: [[token] for token in ids]})
+        for place, others in enumerate(numbers.get(field.name, ())):
+            was = others.index(own[field.name][place][0])
+            others = [*others[: max(0, was - NEAR)], *others[was + NEAR + 1 :]]
+            if others:
+                free = numbers[field.name]
+                yield written(own | {field.name: [*free[:place], others, *free[place + 1 :]]})
+
+
+class Prompt:
+    """A prompt without pictures that the model has read once, for many outputs after it."""
+
+    @torch.inference_mode()
+    def __init__(self, engine: Engine, builder: SequenceBuilder, ids: Sequence[int]) -> None:
+        self.engine = engine
+        self.builder = builder
+        self.ids = list(ids)
+        start, _ = MARKERS[Segment.SCENE]
+        self._cache = DynamicCache()
+        states = self._states([[*ids, builder.vocabulary.marker_id(start)]], self._cache)
+        self._cache.crop(-1)
+        self.early: Float[Tensor, " dim"] = states[early_depth(len(states) - 1)][0, -1]  # where the output begins
+
+    @torch.inference_mode()
+    def log_masses(self, outputs: Sequence[Sequence[int]], grammars: Sequence[Grammar]) -> list[Float[Tensor, " ids"]]:
+        """Of each id of each output, in nats, how probable all are that its grammar allows in its place.
+
+        The first id is the same in all outputs, and told as sure.
+        """
+        cache = deepcopy(self._cache)
+        cache.batch_repeat_interleave(len(outputs))
+        hidden = self._states([[*self.ids, *output[:-1]] for output in outputs], cache)[-1]
+        told = self.engine.model.lm_head(hidden).float().log_softmax(-1).cpu()
+        return [
+            torch.stack([told.new_zeros(()), *_masses(logs, output, grammar)])
+            for logs, output, grammar in zip(told, outputs, grammars, strict=True)
+        ]
+
+    def least_copied(self, scene: Scene, *, count: int) -> list[int]:
+        """The objects of a snapped scene that the model would least write again as they are."""
+        objects = object_ids(self.builder, scene)
+        start, end = (self.builder.vocabulary.marker_id(marker) for marker in MARKERS[Segment.SCENE])
+        same = [start, *(token for item in objects for token in item), end, self.builder.text.eos_id]
+        grammar = PinnedGrammar(TASK, self.builder, scene)
+        sure = self.log_masses([same], [grammar])[0][1:-2].split([len(item) for item in objects])
+        return sorted(range(len(objects)), key=lambda index: float(sure[index].sum()))[:count]
+
+    def _states(
+        self, rows: Sequence[Sequence[int]], cache: DynamicCache
+    ) -> tuple[Float[Tensor, "rows width dim"], ...]:
+        """The states of all ids that are not in the cache yet, after no layer, one, ..., all and the norm."""
+        model, seen = self.engine.model, cache.get_seq_length()
+        ids = pad_sequence([torch.tensor(row[seen:]) for row in rows], batch_first=True)
+        embedded = model.get_input_embeddings()(ids.to(model.device))
+        if self.engine.places is not None:
+            embedded = self.engine.places.add(embedded, rows, seen=[seen] * len(rows))
+        return model.model(
+            inputs_embeds=embedded, use_cache=True, output_hidden_states=True, **{CACHE: cache}
+        ).hidden_states
+
+
+def _masses(logs: Float[Tensor, "width vocab"], output: Sequence[int], grammar: Grammar) -> Iterator[Tensor]:
+    """Of each id after the first: what the grammar allows there, by the logs in the place before it."""
+    state = grammar.step(grammar.START, output[0])
+    for place, token in enumerate(output[1:]):
+        yield logs[place, torch.from_numpy(grammar.allowed(state))].logsumexp(0)
+        state = grammar.step(state, token)

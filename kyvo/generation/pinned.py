@@ -1,20 +1,18 @@
-"""`PinnedGrammar`: the outputs of a task whose scene keeps the objects of a given one, but for a few.
+"""`PinnedGrammar`: the outputs of a task whose scene has all objects of a given one, and so many others.
 
 The scene written is a walk over the given objects p1 ... pn, in their order. At the boundary before p(i+1), with
-`removed` and `added` counted so far, four things may come:
+`added` counted so far, three things may come:
 
     copy    p(i+1), id by id                       -> i+1
-    pass    p(i+1) is left out (no id is written)  -> i+1, removed+1   where it is free and removed < num_removed
-    write   any object of the schema               -> i,   added+1     where added < num_added
-    close   [SCENE-END]                            when i = n
+    write   any object of the schema, or of a form -> i,   added+1     where added < num_added
+    close   [SCENE-END]                            when i = n and added = num_added
 
-So an object that changes or moves is one left out and one written, wherever the schema's order puts it. Copy and write
-begin with the same ids, so which of them a walk is on shows only later: states are sets of places in this automaton
-(the subset construction of Rabin and Scott, 1959), made as they are reached. Every walk ends, and
-gives a scene whose other objects are unchanged.
+An object that changes is so one left out of the given scene and one written, wherever the schema's order puts it. Copy
+and write begin with the same ids, so which of them a walk is on shows only later: states are sets of places in this
+automaton (the subset construction of Rabin and Scott, 1959), made as they are reached. Every walk ends.
 """
 
-from collections.abc import Collection
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -26,40 +24,32 @@ from kyvo.tokenizers.tasks import Segment, Task
 from kyvo.tokenizers.vocabulary import OBJECT_END, OBJECT_START, SCENE_END
 
 Places = frozenset[int]  # of the automaton that is not deterministic
+Form = Sequence[Sequence[int]]  # of an object: the ids that may stand at each of its places
 
 
 class PinnedGrammar(Grammar):
-    """Which ids may come next where most objects of a scene stay as they are."""
+    """Which ids may come next where all objects of a scene stay as they are."""
 
     def __init__(
-        self,
-        task: Task,
-        builder: SequenceBuilder,
-        scene: Scene,
-        *,
-        num_removed: int = 1,
-        num_added: int = 1,
-        free: Collection[int] | None = None,
+        self, task: Task, builder: SequenceBuilder, scene: Scene, *, num_added: int = 0, written: Form | None = None
     ) -> None:
         """Raises SceneError for a scene that the schema cannot hold.
 
         Args:
             task: one that gives a scene and, if anything else, a picture.
             scene: the given one.
-            num_removed: how many of its objects may be missing, as one that is changed is.
-            num_added: how many others there may be, as one that is changed is.
-            free: indices, in `builder.scenes.snap(scene)`, of the objects that may be missing; by default all.
+            num_added: how many others there are.
+            written: the form of these; by default they may be any of the schema.
         """
         super().__init__()
         self._plain = Grammar()  # places and edges over ids; `_passes` are its edges over nothing
         self._passes: dict[int, list[int]] = {}
         objects = object_ids(builder, scene)
-        chosen = range(len(objects)) if free is None else free
         place = Grammar.START
         for segment in task.outputs:
             self._plain._segment = segment
             if segment is Segment.SCENE:
-                place = self._add_kept(place, builder, objects, chosen, num_removed, num_added)
+                place = self._add_kept(place, builder, objects, num_added, written)
             else:
                 assert segment is Segment.IMAGE, "no task gives a scene with a text"
                 place = self._plain._add_image(place, builder)
@@ -128,37 +118,26 @@ class PinnedGrammar(Grammar):
         return self._states[key]
 
     def _add_kept(
-        self,
-        place: int,
-        builder: SequenceBuilder,
-        objects: list[list[int]],
-        free: Collection[int],
-        num_removed: int,
-        num_added: int,
+        self, place: int, builder: SequenceBuilder, objects: list[list[int]], num_added: int, written: Form | None
     ) -> int:
         plain, passes = self._plain, self._passes
         start, end = (builder.vocabulary.marker_id(marker) for marker in MARKERS[Segment.SCENE])
         place = plain._add(place, [start])
-        counts = [(removed, added) for removed in range(num_removed + 1) for added in range(num_added + 1)]
         before = {
-            (index, *count): plain._new() for index in range(len(objects) + 1) for count in counts
+            (index, added): plain._new() for index in range(len(objects) + 1) for added in range(num_added + 1)
         }  # the boundary before object `index`
-        passes[place] = [before[0, 0, 0]]
-        closed = plain._new()
-        for (index, removed, added), here in before.items():
+        passes[place] = [before[0, 0]]
+        for (index, added), here in before.items():
             if added < num_added:
-                passes.setdefault(self._add_any(here, builder), []).append(before[index, removed, added + 1])
-            if index == len(objects):
-                plain._add(here, [end], closed)
-                continue
-            if index in free and removed < num_removed:
-                passes.setdefault(here, []).append(before[index + 1, removed + 1, added])
-            *first, last = objects[index]
-            step = here
-            for token in first:
-                step = plain._add(step, [token])
-            plain._add(step, [last], before[index + 1, removed, added])
-        return closed
+                last = self._add_any(here, builder) if written is None else self._add_form(here, builder, written)
+                passes[last] = [before[index, added + 1]]
+            if index < len(objects):
+                *first, last = objects[index]
+                step = here
+                for token in first:
+                    step = plain._add(step, [token])
+                plain._add(step, [last], before[index + 1, added])
+        return plain._add(before[len(objects), num_added], [end])
 
     def _add_any(self, place: int, builder: SequenceBuilder) -> int:
         marker = builder.vocabulary.marker_id
@@ -167,6 +146,13 @@ class PinnedGrammar(Grammar):
             place = self._plain._add(place, [marker(field.marker)])
             place = self._plain._add_value(place, field, builder)
         return self._plain._add(place, [marker(OBJECT_END)])
+
+    def _add_form(self, place: int, builder: SequenceBuilder, form: Form) -> int:
+        for ids in form:
+            if len(ids) > 1 and ids[0] in builder.vocabulary.ranges["number"]:
+                self._plain.numbers.add(place)
+            place = self._plain._add(place, ids)
+        return place
 
 
 def object_ids(builder: SequenceBuilder, scene: Scene) -> list[list[int]]:

@@ -211,10 +211,16 @@ class Worker:
 
     def _edit(self, ticket: Ticket, scene: Scene) -> Completion:
         """As `Kyvo.edit`; what the instruction left alone keeps its exact numbers and its unknown keys."""
-        given = Segments(scene=scene, text=ticket.job.text)
-        written = self._complete(ticket, "scene_editing", given, last=True)
-        if written.scene is None:
-            return written
+        ticket.check()
+        try:
+            written = self.model.change_one(
+                scene, ticket.job.text or "", max_tokens=ticket.job.max_tokens, deadline=ticket.seconds_left
+            )
+        finally:
+            ticket.check()  # who is late is told so, whatever was cut
+        ticket.num_prompt += written.num_prompt
+        ticket.num_output += written.num_output
+        assert written.scene is not None
         written = replace(written, scene=merge(scene, written.scene, self.model.processor.schema))
         return written.with_picture(self._complete(ticket, "rendering", Segments(scene=written.scene)))
 

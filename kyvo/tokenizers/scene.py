@@ -45,11 +45,12 @@ class SceneTokenizer:
             ids.append(marker(OBJECT_START))
             for field in self.schema.fields:
                 ids.append(marker(field.marker))
-                ids.extend(self._encode_value(field, item.get(field.name)))
+                ids.extend(self.encode_value(field, item.get(field.name)))
             ids.append(marker(OBJECT_END))
         return [*ids, marker(SCENE_END)]
 
-    def _encode_value(self, field: Field, value: Any) -> Sequence[int]:
+    def encode_value(self, field: Field, value: Any) -> Sequence[int]:
+        """The ids that follow a field's marker; of a value that is snapped."""
         if field.words:
             return self.word_ids[field.name][value]
         convert = self.vocabulary.shape_id if field.num_codes else self.vocabulary.number_id

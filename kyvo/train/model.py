@@ -28,6 +28,7 @@ from torchtune.modules import (
 
 from kyvo.errors import ConfigError
 from kyvo.models.embedding import CompositeEmbedding, Numbers, Positions, Projector, cosines
+from kyvo.models.pointer import early_depth
 from kyvo.models.presets import SIZES, DecoderSize
 from kyvo.tokenizers.sequence import MAX_NUMBER
 from kyvo.tokenizers.vocabulary import Vocabulary
@@ -38,7 +39,7 @@ AttentionMask = Bool[Tensor, "batch seq seq"] | BlockMask | None
 class Depths(NamedTuple):
     """States on the way through the layers."""
 
-    early: Float[Tensor, "batch seq dim"]  # after a quarter of the layers, but two at least
+    early: Float[Tensor, "batch seq dim"]  # `early_depth`
     middle: Float[Tensor, "batch seq dim"]  # after three fifths
     last: Float[Tensor, "batch seq dim"]  # normalised, before the head
 
@@ -82,7 +83,7 @@ class KyvoDecoder(TransformerDecoder):
         after = [states]
         for layer in self.layers:
             after.append(layer(after[-1], mask=mask, input_pos=input_pos))
-        return Depths(early=after[max(2, count // 4)], middle=after[round(0.6 * count)], last=self.norm(after[-1]))
+        return Depths(early=after[early_depth(count)], middle=after[round(0.6 * count)], last=self.norm(after[-1]))
 
 
 NUM_WAVES = 32  # of the smooth part: humps as narrow as a sixteenth of the range

@@ -9,10 +9,11 @@ round: before each code is written, the middle layers have to say which object, 
 An answer is one word, which tells little of how to find it, and an edited scene is mostly a copy. So at each word of a
 text that an object can have, the early layers have to say which objects have it; and where the output begins, they
 and the last ones have to say which objects the text is about. Before each id of an edited scene the middle ones have
-to say whether it is still copied. The maps are thrown away after the training.
+to say whether it is still copied. The maps are thrown away after the training, but for the one that the early layers
+are asked by what a text is about: it stays with the model as its `Pointer`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +23,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from kyvo.models.embedding import cosines
+from kyvo.models.pointer import Pointer
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.objects import shown_objects
@@ -158,9 +160,10 @@ class Reading(nn.Module):
         super().__init__()
         self.seen = ObjectReading(schema, dim)
         self.drawn = ObjectReading(schema, dim)
-        self.asked = nn.ModuleDict({name: nn.Linear(dim, MAX_NUMBER) for name in ("early", "last", "named")})
-        self.changed = nn.Linear(dim, 1)
-        self.norm = nn.RMSNorm(dim)
+        self.named = Pointer(dim, MAX_NUMBER)
+        self.about = Pointer(dim, MAX_NUMBER)
+        self.about_last = Pointer(dim, MAX_NUMBER)
+        self.changed = nn.Sequential(nn.RMSNorm(dim), nn.Linear(dim, 1))
 
     def forward(self, states: Depths, targets: Targets) -> Float[Tensor, ""]:
         """Sum of the losses of what a batch has, in nats: of a mean object, of all objects for a mean text, and of
@@ -170,21 +173,31 @@ class Reading(nn.Module):
             if wanted is not None:
                 loss = loss + reading(states.middle, wanted)
         of_texts = (
-            ("named", states.early, targets.named),
-            ("early", states.early, targets.asked),
-            ("last", states.last, targets.asked),
+            (self.named, states.early, targets.named),
+            (self.about, states.early, targets.asked),
+            (self.about_last, states.last, targets.asked),
         )
-        for name, told_by, wanted in of_texts:
+        for pointer, told_by, wanted in of_texts:
             if wanted is not None:
-                told = self.asked[name](self.norm(told_by.flatten(0, 1)[wanted.positions])).float()
+                told = pointer(told_by.flatten(0, 1)[wanted.positions])
                 part = F.binary_cross_entropy_with_logits(told, wanted.about.clamp(min=0), reduction="none")
                 loss = loss + (part * (wanted.about >= 0)).sum() / len(wanted.about)
         if targets.changed is not None:
             changed = targets.changed.changed.float()
-            told = self.changed(self.norm(states.middle.flatten(0, 1)[targets.changed.positions]))[:, 0].float()
+            told = self.changed(states.middle.flatten(0, 1)[targets.changed.positions])[:, 0].float()
             part = F.binary_cross_entropy_with_logits(told, changed, reduction="sum")
             loss = loss + part / changed.sum().clamp(min=1)
         return loss
+
+
+def pointer_weights(reading: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What of a `Reading`'s weights stays with the model."""
+    return {name.removeprefix("about."): tensor for name, tensor in reading.items() if name.startswith("about.")}
+
+
+def reading_weights(pointer: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Inverse of `pointer_weights`."""
+    return {f"about.{name}": tensor for name, tensor in pointer.items()}
 
 
 class ObjectReading(nn.Module):
