@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def main(argv: list[str] | None = None) -> Results:
     source.add_argument("--clevr", type=Path, help="a file of scenes in CLEVR's format")
     parser.add_argument("--images", type=Path, help="the folder of CLEVR's pictures")
     parser.add_argument("--limit", type=int, help="take the first N pictures only")
+    parser.add_argument("--views", type=int, default=1, help="of each picture: 1, 3 or 5")
     parser.add_argument("--batch-size", type=int, default=32, help="pictures decoded together")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--out", type=Path, required=True, help="a folder for predictions and results")
@@ -69,7 +71,7 @@ def main(argv: list[str] | None = None) -> Results:
     bar = tqdm(
         _batches(samples, count, args.batch_size), total=-(-count // args.batch_size), unit="batch", disable=None
     )
-    first, predictions, truths, seconds = predict(model.recognize, bar)
+    first, predictions, truths, seconds = predict(partial(model.recognize, views=args.views), bar)
     found = args.out / "predictions.jsonl"
     args.out.mkdir(parents=True, exist_ok=True)
     found.write_text(

@@ -48,6 +48,7 @@ def recognize_files(
     out: Path,
     *,
     batch_size: int = 32,
+    views: int = 1,
     format: str = "kyvo",
     min_confidence: float = 0.0,
     resume: bool = False,
@@ -58,6 +59,7 @@ def recognize_files(
 
     Args:
         batch_size: pictures decoded together.
+        views: as of `Kyvo.recognize`.
         format: one of `kyvo.batch.outputs.FORMAT_NAMES`.
         min_confidence: objects below it are left out and counted.
         resume: pass over what the manifest has as done, unchanged and under these settings.
@@ -70,9 +72,10 @@ def recognize_files(
     check_format(format, model.processor.schema)
     return write_scenes(
         find_pictures(inputs),
-        partial(recognize_batches, model, batch_size=batch_size),
+        partial(recognize_batches, model, batch_size=batch_size, views=views),
         out,
         model=model_name(model),
+        views=views,
         format=format,
         min_confidence=min_confidence,
         resume=resume,
@@ -103,6 +106,7 @@ def write_scenes(
     out: Path,
     *,
     model: str,
+    views: int = 1,
     format: str = "kyvo",
     min_confidence: float = 0.0,
     resume: bool = False,
@@ -121,6 +125,8 @@ def write_scenes(
     out.mkdir(parents=True, exist_ok=True)
     manifest, in_flight = Manifest(out), InFlight(out)
     settings = {"model": model, "format": format, "min_confidence": min_confidence}
+    if views > 1:  # a manifest of one view does not name it
+        settings["views"] = views
     ours = {(line.input, line.output) for line in manifest.done.values()}
     lines: list[ManifestLine] = []
 
@@ -154,7 +160,7 @@ def write_scenes(
     return lines
 
 
-def recognize_batches(model: Kyvo, items: Iterable[Item], *, batch_size: int) -> Iterator[list[Found]]:
+def recognize_batches(model: Kyvo, items: Iterable[Item], *, batch_size: int, views: int = 1) -> Iterator[list[Found]]:
     """What became of the items, a full batch of readable pictures at a time, with those that are not among them."""
     config = model.processor.image.config
     read = partial(_read, width=config.width, height=config.height)
@@ -165,15 +171,15 @@ def recognize_batches(model: Kyvo, items: Iterable[Item], *, batch_size: int) ->
         if picture is not None:
             pictures.append(picture)
         if len(pictures) == batch_size:
-            yield _recognize(model, batch, pictures)
+            yield _recognize(model, batch, pictures, views)
             batch, pictures = [], []
     if batch:
-        yield _recognize(model, batch, pictures)
+        yield _recognize(model, batch, pictures, views)
 
 
-def _recognize(model: Kyvo, batch: list[Found], pictures: list[np.ndarray]) -> list[Found]:
+def _recognize(model: Kyvo, batch: list[Found], pictures: list[np.ndarray], views: int) -> list[Found]:
     start = time.perf_counter()
-    scenes = iter(model.recognize(pictures) if pictures else [])
+    scenes = iter(model.recognize(pictures, views=views) if pictures else [])
     seconds = round((time.perf_counter() - start) / max(len(pictures), 1), 4)
     return [found if found.error else replace(found, scene=next(scenes), seconds=seconds) for found in batch]
 

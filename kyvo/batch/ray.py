@@ -31,7 +31,13 @@ def import_ray() -> Any:
 
 
 def recognize_by_ray(
-    items: Sequence[Item], *, model: str, device: str = "auto", batch_size: int = 32, workers: int = 1
+    items: Sequence[Item],
+    *,
+    model: str,
+    device: str = "auto",
+    batch_size: int = 32,
+    views: int = 1,
+    workers: int = 1,
 ) -> Iterator[list[Found]]:
     """As `kyvo.batch.recognize_batches`, batches in the order in which they are done.
 
@@ -62,6 +68,7 @@ def recognize_by_ray(
                 "model": str(folder.absolute()) if folder.is_dir() else model,  # a worker has its own working folder
                 "device": device,
                 "batch_size": batch_size,
+                "views": views,
             },
             batch_size=None,  # a block, which is a batch
             compute=ray.data.ActorPoolStrategy(size=workers),
@@ -79,11 +86,11 @@ def recognize_by_ray(
 class _Worker:
     """A model, once loaded, for block after block."""
 
-    def __init__(self, *, model: str, device: str, batch_size: int) -> None:
+    def __init__(self, *, model: str, device: str, batch_size: int, views: int) -> None:
         from kyvo.api import Kyvo
 
         loaded = Kyvo.from_pretrained(model, device=device)
-        self.recognize = partial(recognize_batches, loaded, batch_size=batch_size)
+        self.recognize = partial(recognize_batches, loaded, batch_size=batch_size, views=views)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
         items = [Item(path=Path(path), key=str(index)) for index, path in enumerate(batch["path"].tolist())]

@@ -48,6 +48,9 @@ def recognize(
     ] = Format.KYVO,
     min_confidence: Annotated[float, typer.Option(min=0, max=1, help="Leave out objects below it.")] = 0.0,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures decoded together.")] = 32,
+    views: Annotated[
+        int, typer.Option(help="1, 3 or 5: places averaged over shifted pictures; nearer, and as many times slower.")
+    ] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     engine: Annotated[Engine, typer.Option(help="This machine alone, or a Ray cluster.")] = Engine.LOCAL,
     workers: Annotated[int, typer.Option(min=1, help="Models at a time, with Ray.")] = 1,
@@ -91,16 +94,18 @@ def recognize(
 
     from kyvo.batch import check_format, model_name, recognize_batches, write_scenes
     from kyvo.cli.model import load_model
+    from kyvo.generation.views import shifts
 
     # With Ray the workers load it; here it is loaded to know that it is there, and what its scenes are.
+    shifts(views)  # what does not fit is told before the work
     loaded = load_model(model, device if engine is Engine.LOCAL else "cpu")
     check_format(format.value, loaded.processor.schema)
     if engine is Engine.RAY:
         from kyvo.batch.ray import recognize_by_ray
 
-        run = partial(recognize_by_ray, model=model, device=device, batch_size=batch_size, workers=workers)
+        run = partial(recognize_by_ray, model=model, device=device, batch_size=batch_size, views=views, workers=workers)
     else:
-        run = partial(recognize_batches, loaded, batch_size=batch_size)
+        run = partial(recognize_batches, loaded, batch_size=batch_size, views=views)
 
     started = time.perf_counter()
     items = find_pictures(inputs)
@@ -124,6 +129,7 @@ def recognize(
             run,
             out,
             model=model_name(loaded),
+            views=views,
             format=format.value,
             min_confidence=min_confidence,
             resume=resume,
