@@ -103,7 +103,10 @@ def hypotheses(builder: SequenceBuilder, scene: Scene, tried: Sequence[int]) -> 
 
 
 def changes(builder: SequenceBuilder, item: SceneObject) -> Iterator[Form]:
-    """The forms of an object of which one word is another, and any number may be; or one number, and no word."""
+    """The forms of an object of which one word is another, and any number may be; or one number, and no word.
+
+    Another number is more than `NEAR` bins away: next to the old one it would mostly be a copy that missed.
+    """
     scenes, vocabulary = builder.scenes, builder.vocabulary
     fields = scenes.schema.fields
     own = {field.name: [[token] for token in scenes.encode_value(field, item.get(field.name))] for field in fields}
