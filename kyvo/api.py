@@ -178,7 +178,7 @@ class Kyvo:
         sides = shifts(views)
         pictures = [fit(picture, config.width, config.height) for picture in _read(images)]
         seen = [*pictures, *(shifted(picture, *side) for side in sides for picture in pictures)]
-        given = [Segments(image=codes) for codes in self.processor.image.encode(seen)]
+        given = [Segments(image=codes) for codes in self.encode_images(seen)]
         found: list[Scene] = [done.scene for done in self.complete("recognition", given)]  # type: ignore[misc]
         scenes, count = found[: len(images)], len(images)
         if not sides:

@@ -144,7 +144,12 @@ class FinetuneRecipe(FTRecipeInterface):
         if args.reading_weight:
             self.reading = Reading(self.processor.schema, self.model.size.dim)
             if start is not None and start.reading is not None:
-                self.reading.load_state_dict(start.reading, strict=False)  # maps that it lacks begin anew
+                found = self.reading.load_state_dict(start.reading, strict=False)  # what it lacks begins anew
+                if found.unexpected_keys:
+                    raise CheckpointError(
+                        f"{args.start} reads by other maps: {found.unexpected_keys[:4]}. Start from its model's folder, "
+                        "step_<step>/model."
+                    )
         if state is not None:
             self._load_weights(state)
         self.model.to(self.device)

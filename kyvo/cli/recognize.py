@@ -96,8 +96,8 @@ def recognize(
     from kyvo.cli.model import load_model
     from kyvo.generation.views import shifts
 
-    # With Ray the workers load it; here it is loaded to know that it is there, and what its scenes are.
     shifts(views)  # what does not fit is told before the work
+    # With Ray the workers load it; here it is loaded to know that it is there, and what its scenes are.
     loaded = load_model(model, device if engine is Engine.LOCAL else "cpu")
     check_format(format.value, loaded.processor.schema)
     if engine is Engine.RAY:

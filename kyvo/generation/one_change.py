@@ -166,8 +166,7 @@ class Prompt:
     def least_copied(self, scene: Scene, *, count: int) -> list[int]:
         """The objects of a snapped scene that the model would least write again as they are."""
         objects = object_ids(self.builder, scene)
-        start, end = (self.builder.vocabulary.marker_id(marker) for marker in MARKERS[Segment.SCENE])
-        same = [start, *(token for item in objects for token in item), end, self.builder.text.eos_id]
+        same = [*self.builder.scenes.encode(scene), self.builder.text.eos_id]
         grammar = PinnedGrammar(TASK, self.builder, scene)
         sure = self.log_masses([same], [grammar])[0][1:-2].split([len(item) for item in objects])
         return sorted(range(len(objects)), key=lambda index: float(sure[index].sum()))[:count]

@@ -111,17 +111,17 @@ def _targets(sequences: Sequence[TokenSequence], starts: Sequence[int]) -> Targe
 
 def _changed(sequences: Sequence[TokenSequence], starts: Sequence[int]) -> ChangeTargets | None:
     """Of all ids that come out of an edit; None of none."""
-    edits = [(one.labels, one.changed, start) for one, start in zip(sequences, starts, strict=True)]
-    told = [
-        (at + start - 1, changed[at])
-        for labels, changed, start in edits
-        if changed is not None
-        for at in [np.flatnonzero(labels != IGNORE)]
-    ]
-    if not told:
+    positions, changed = [], []
+    for one, start in zip(sequences, starts, strict=True):
+        if one.changed is not None:
+            written = np.flatnonzero(one.labels != IGNORE)
+            positions.append(start + written - 1)
+            changed.append(one.changed[written])
+    if not positions:
         return None
-    positions, changed = (torch.from_numpy(np.concatenate(part)) for part in zip(*told, strict=True))
-    return ChangeTargets(positions=positions, changed=changed)
+    return ChangeTargets(
+        positions=torch.from_numpy(np.concatenate(positions)), changed=torch.from_numpy(np.concatenate(changed))
+    )
 
 
 def _joined(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> AskedTargets | None:

@@ -206,7 +206,7 @@ class CodedScenes:
         """The sequence, with what its pictures show as far as that is asked for and known."""
         # Ground truth may lie a rounding outside the outermost bins.
         sequence = self.builder.build(TASKS[task], given, wanted, clamp=True)
-        if given.scene is not None and wanted.scene is not None:
+        if (self.objects or self.change_weight != 1.0) and given.scene is not None and wanted.scene is not None:
             changed = self.builder.changed(sequence.ids)
             factor = np.where(changed, self.change_weight, 1.0).astype(np.float32)
             sequence = replace(sequence, weights=factor * sequence.weights, changed=changed if self.objects else None)

@@ -67,9 +67,7 @@ class Start:
     form: str
     weights: dict[str, Tensor]
     sources: dict[str, str]  # ours -> theirs
-    reading: dict[str, Tensor] | None = (
-        None  # of a run that was trained with it, or a model's pointer: `kyvo.train.reading`
-    )
+    reading: dict[str, Tensor] | None = None  # of a run that reads, or a model's pointer: `kyvo.train.reading`
     ignored: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
