@@ -147,7 +147,7 @@ class FinetuneRecipe(FTRecipeInterface):
                 found = self.reading.load_state_dict(start.reading, strict=False)  # what it lacks begins anew
                 if found.unexpected_keys:
                     raise CheckpointError(
-                        f"{args.start} reads by other maps: {found.unexpected_keys[:4]}. Start from its model's folder, "
+                        f"{args.start} reads by other maps: {found.unexpected_keys[:4]}. Start from its model, "
                         "step_<step>/model."
                     )
         if state is not None:
