@@ -30,7 +30,7 @@ from kyvo.errors import CheckpointError, ConfigError
 from kyvo.models.pointer import save_pointer
 from kyvo.processor import Processor
 from kyvo.train.args import TrainArgs, check_names, rate_factor
-from kyvo.train.batch import Batch
+from kyvo.train.batch import MULTIPLE, MULTIPLE_CUDA, Batch
 from kyvo.train.checkpoint import load_checkpoint, save_checkpoint
 from kyvo.train.data import BatchStream, CodedScenes, check_codes, load_batches
 from kyvo.train.distributed import Ranks, clip_gradients, gathered, num_ranks, placed_optimizer_state, shard
@@ -327,6 +327,7 @@ class FinetuneRecipe(FTRecipeInterface):
                 num_ranks=ranks.count,
                 pack_tokens=args.pack_tokens,
                 skip_too_long=args.too_long == "skip",
+                multiple=MULTIPLE if self.device.type == "cpu" else MULTIPLE_CUDA,
             )
             return load_batches(batches, prefetch=args.prefetch)
 

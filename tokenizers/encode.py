@@ -48,6 +48,7 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument(
         "--bf16", action="store_true", help="faster where the CPU multiplies in bf16; codes near a tie may differ"
     )
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda")
     args = parser.parse_args(argv)
     if args.out.exists():
         parser.error(f"{args.out} exists already; name another folder or remove it.")
@@ -72,7 +73,8 @@ def main(argv: list[str] | None = None) -> Path:
                 augment(np.asarray(image.convert("RGB")), rng)
                 for image, rng in zip(batch["image"], chances, strict=True)
             ]
-        with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
+        tokenizer.model.to(args.device)  # in the worker: a process that has begun with CUDA cannot be forked
+        with torch.autocast(args.device, torch.bfloat16, enabled=args.bf16):
             return {name: tokenizer.encode(of_column).tolist() for name, of_column in images.items()}
 
     kept = {name: feature for name, feature in source.features.items() if name not in pictures}

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-import yaml
+from omegaconf import OmegaConf
 from torch import Tensor
 
+from kyvo.data.augment import augment_pixels
 from kyvo.data.picture_sets import load_objects, load_pictures
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.scene.schema import SceneSchema
@@ -42,18 +43,27 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--limit", type=int, help="use only the first LIMIT pictures")
     parser.add_argument("--init", type=Path, help="an ImageTokenizer folder to start from")
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("settings", nargs="*", help="in the place of the config's, as train.batch_size=64")
     options = parser.parse_args(argv)
 
-    config = yaml.safe_load(options.config.read_text(encoding="utf-8"))
-    model_config = build_model_config(config["model"])
-    args = TrainArgs.from_config(config["train"])
-    pictures = load_pictures(options.data, width=model_config.width, height=model_config.height, limit=options.limit)
+    config = OmegaConf.merge(OmegaConf.load(options.config), OmegaConf.from_dotlist(options.settings))
+    sections = OmegaConf.to_container(config)
+    assert isinstance(sections, dict)
+    model_config = build_model_config(sections["model"])
+    args = TrainArgs.from_config(sections["train"])
+    pictures = load_pictures(
+        options.data,
+        width=model_config.width,
+        height=model_config.height,
+        limit=options.limit,
+        workers=args.workers,
+    )
     if len(pictures) <= args.held_out:
         raise ConfigError(f"{options.data} has {len(pictures)} pictures and train.held_out is {args.held_out}.")
     objects = None
     if args.object_weight:
         try:
-            objects = load_objects(options.data, model_config, limit=options.limit)
+            objects = load_objects(options.data, model_config, limit=options.limit, workers=args.workers)
         except ConfigError as error:
             raise ConfigError(f"train.object_weight: {error} Give a set that has them, or set it to 0.") from error
     if args.decoder_only and not (options.init or options.resume):
@@ -86,6 +96,11 @@ class Trainer(TokenizerTraining):
         self.args = args
         self.held_out, self.pictures = pictures[: args.held_out], pictures[args.held_out :]
         self.model = VQGAN(config).to(args.device)
+        if args.device != "cpu":  # on CPUs plain NCHW convolutions in bf16 are the fastest
+            self.model.to(memory_format=torch.channels_last)
+        if args.compile:
+            self.model.encoder.compile()
+            self.model.decoder.compile()
         self.head = None
         if objects is not None:
             schema, maps = objects
@@ -121,6 +136,7 @@ class Trainer(TokenizerTraining):
                 device=args.device,
             )
         self.generator = torch.Generator().manual_seed(args.seed)
+        self.cameras = torch.Generator(args.device).manual_seed(args.seed)
         self.averages = MovingAverage(self.model.quantize, decay=args.ema_decay)
         self.restart = DeadCodeRestart(self.model.quantize, patience=args.patience, generator=self.generator)
         self.has_codes = False
@@ -174,9 +190,13 @@ class Trainer(TokenizerTraining):
         rate = schedule(self.progress, warmup=args.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = args.learning_rate * rate
-        # bf16 convolutions in plain NCHW layout are the fastest on CPUs that have them; channels_last is not.
+        seen = pixels
+        if args.augment:
+            other = torch.rand(args.batch_size, generator=self.generator) < args.augment
+            taken = 2 * augment_pixels((pixels + 1) / 2, self.cameras) - 1
+            seen = torch.where(other[:, None, None, None].to(args.device), taken, pixels)
         with torch.autocast(args.device, torch.bfloat16):
-            latents = self.model.latents(pixels)
+            latents = self.model.latents(seen)
             if quantizes and self.progress < args.restart_until and not args.decoder_only:
                 self.restart.before(latents)
             quantized = self.model.quantize(latents) if quantizes else None
@@ -235,7 +255,7 @@ class Trainer(TokenizerTraining):
         before.bias.copy_(matrix @ before.bias)
         after.weight.copy_((after.weight.flatten(1) @ inverse)[..., None, None])
         if self.head is not None:
-            for conv in (self.head.conv, self.head.location):
+            for conv in (self.head.conv, self.head.location[0]):
                 conv.weight.copy_(torch.einsum("oihw,ij->ojhw", conv.weight, inverse))
         return matrix
 
@@ -274,6 +294,7 @@ class Trainer(TokenizerTraining):
             "adversary": self.adversary.state_dict() if self.adversary else None,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
+            "cameras": self.cameras.get_state(),
             "counts": self.averages.counts,
             "idle_steps": self.restart.idle_steps,
             "has_codes": self.has_codes,
@@ -300,8 +321,9 @@ class Trainer(TokenizerTraining):
             self.adversary.load_state_dict(adversary)
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
+        self.cameras.set_state(state["cameras"])
         self.averages.counts = state["counts"].to(self.args.device)
-        self.restart.idle_steps = state["idle_steps"]
+        self.restart.idle_steps = state["idle_steps"].to(self.args.device)
         self.has_codes = state["has_codes"]
         self.step, self.seconds = state["step"], state["seconds"]
 

@@ -30,6 +30,7 @@ MinObjects = Annotated[int, typer.Option(min=1, help="Fewest objects in a scene.
 MaxObjects = Annotated[int, typer.Option(min=1, help="Most objects in a scene; about 10 fit.")]
 Schema = Annotated[str, typer.Option(help="A name, or a YAML file of your own.")]
 Renderer = Annotated[str, typer.Option(help="raytracer, or blender with the extra of that name.")]
+Device = Annotated[str, typer.Option(help="That the ray tracer runs on: cpu, or cuda.")]
 Pictures = Annotated[bool, typer.Option(help="Render the scenes; without, rows have scenes and text alone.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes, one core each.")]
 
@@ -56,6 +57,7 @@ def clevr(
     min_objects: Annotated[int, typer.Option(min=0, help="Fewest objects in a scene; 0 for bare floors too.")] = 3,
     max_objects: MaxObjects = 10,
     renderer: Renderer = "raytracer",
+    device: Device = "cpu",
     workers: Workers = 1,
     engine: Engines = Engine.processes,
 ) -> None:
@@ -68,7 +70,7 @@ def clevr(
     def settings() -> "SetSettings":
         from kyvo.data.sets import ClevrSet  # torch loads in seconds: not for --help
 
-        return ClevrSet(count=count, seed=seed, **_ray_traced(size, min_objects, max_objects, renderer))
+        return ClevrSet(count=count, seed=seed, **_ray_traced(size, min_objects, max_objects, renderer, device))
 
     _make(settings, out, workers, engine, command)
 
@@ -83,6 +85,7 @@ def edits(
     min_objects: MinObjects = 3,
     max_objects: MaxObjects = 10,
     renderer: Renderer = "raytracer",
+    device: Device = "cpu",
     pictures: Pictures = True,
     workers: Workers = 1,
     engine: Engines = Engine.processes,
@@ -96,7 +99,7 @@ def edits(
     def settings() -> "SetSettings":
         from kyvo.data.sets import EditSet
 
-        ray_traced = _ray_traced(size, min_objects, max_objects, renderer)
+        ray_traced = _ray_traced(size, min_objects, max_objects, renderer, device)
         return EditSet(count=count, each=each, seed=seed, pictures=pictures, **ray_traced)
 
     _make(settings, out, workers, engine, command)
@@ -114,6 +117,7 @@ def questions(
     min_objects: MinObjects = 3,
     max_objects: MaxObjects = 10,
     renderer: Renderer = "raytracer",
+    device: Device = "cpu",
     pictures: Pictures = True,
     workers: Workers = 1,
     engine: Engines = Engine.processes,
@@ -134,7 +138,7 @@ def questions(
             pictures=pictures,
             templates=None if templates is None else str(templates),
             families=families,
-            **_ray_traced(size, min_objects, max_objects, renderer),
+            **_ray_traced(size, min_objects, max_objects, renderer, device),
         )
 
     _make(settings, out, workers, engine, command)
@@ -334,12 +338,12 @@ def _parse_size(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2] or found[1])
 
 
-def _ray_traced(size: str, min_objects: int, max_objects: int, renderer: str) -> dict[str, Any]:
+def _ray_traced(size: str, min_objects: int, max_objects: int, renderer: str, device: str) -> dict[str, Any]:
     from kyvo.data.clevr import ClevrRules
 
     width, height = _parse_size(size)
     rules = ClevrRules(min_objects=min_objects, max_objects=max_objects)
-    return {"width": width, "height": height, "renderer": renderer, "rules": rules}
+    return {"width": width, "height": height, "renderer": renderer, "device": device, "rules": rules}
 
 
 def _make(settings_of: Callable[[], "SetSettings"], out: Path, workers: int, engine: Engine, command: str) -> None:

@@ -256,13 +256,20 @@ def _solid(item: SceneObject, where: str) -> dict[str, Any]:
 
 
 def render_scenes(
-    scenes: Sequence[Scene], *, width: int, height: int, samples: int | None = None, renderer: str = "raytracer"
+    scenes: Sequence[Scene],
+    *,
+    width: int,
+    height: int,
+    samples: int | None = None,
+    renderer: str = "raytracer",
+    device: str = "cpu",
 ) -> UInt8[np.ndarray, "batch height width 3"]:
     """Pictures of CLEVR scenes, one RGB picture each; for other sizes the width keeps the view.
 
     Args:
         samples: rays a pixel along each axis for the ray tracer (2 unless told), paths a pixel for Blender (16).
         renderer: one of RENDERERS; "blender" needs the extra `[blender]`.
+        device: that the ray tracer runs on; its pictures differ by roundings between devices.
 
     Raises SceneError as `scene_batch` does, ConfigError for an unknown renderer, and MissingDependency where Blender
     does not import.
@@ -272,7 +279,7 @@ def render_scenes(
     settings = {"width": width, "height": height} | ({} if samples is None else {"samples": samples})
     if renderer == "blender":
         return blender.render(scene_batch(scenes), **settings)
-    return raytracer.render(scene_batch(scenes), **settings).numpy()
+    return raytracer.render(scene_batch(scenes).to(device), **settings).cpu().numpy()
 
 
 def _vector(values: np.ndarray) -> tuple[float, float, float]:

@@ -1,12 +1,16 @@
 """What an image tokenizer is trained and measured on: the pictures of a set or folder, and its scenes' objects."""
 
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from datasets import Dataset
 from jaxtyping import UInt8
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from kyvo.data.dataset import open_set
 from kyvo.errors import ConfigError, ImageError
@@ -21,46 +25,94 @@ PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 
 
 def load_pictures(
-    folder: Path, *, width: int, height: int, limit: int | None
+    folder: Path, *, width: int, height: int, limit: int | None, workers: int = 0
 ) -> UInt8[Tensor, "pictures height width 3"]:
-    """All pictures of an Arrow set (column "image") or a folder of files, fitted and decoded once into memory."""
+    """All pictures of an Arrow set (column "image") or a folder of files, fitted and decoded once into memory.
+
+    Args:
+        workers: processes that read a set's; 0: this one.
+    """
     if is_set(folder):
-        data = open_set(folder)
-        column = data.select(range(min(limit or len(data), len(data))))["image"]
-        found = (np.asarray(image.convert("RGB")) for image in column)
-        count = len(column)
+        rows = _column(folder, "image", limit)
+        count = len(rows)
+
+        def fitted(part: Dataset) -> Tensor:
+            pictures = (fit(np.asarray(image.convert("RGB")), width, height) for image in part["image"])
+            return torch.from_numpy(np.stack(list(pictures)))
+
+        found: Iterable[Tensor] = _parts(rows, fitted, workers=workers)
     else:
         files = sorted(folder.iterdir()) if folder.is_dir() else []
         paths = [path for path in files if path.suffix.lower() in PICTURE_SUFFIXES][:limit]
-        found = (read_picture(path) for path in paths)
         count = len(paths)
+        found = (torch.from_numpy(fit(read_picture(path), width, height).copy())[None] for path in paths)
     if count == 0:
         raise ImageError(f"{folder} has no pictures; expected an Arrow set or files of {sorted(PICTURE_SUFFIXES)}.")
     pictures = torch.empty((count, height, width, 3), dtype=torch.uint8)
-    for i, picture in enumerate(found):
-        pictures[i] = torch.from_numpy(fit(picture, width, height).copy())
+    start = 0
+    for part in found:
+        pictures[start : start + len(part)] = part
+        start += len(part)
     return pictures
 
 
-def load_objects(folder: Path, config: VQGANConfig, *, limit: int | None) -> tuple[SceneSchema, ObjectMaps]:
+def load_objects(
+    folder: Path, config: VQGANConfig, *, limit: int | None, workers: int = 0
+) -> tuple[SceneSchema, ObjectMaps]:
     """The schema of a set's scenes, and where their objects stand on the grid of codes.
 
     Raises ConfigError where there are no scenes, or their schema is not one that comes with Kyvo.
     """
     if not is_set(folder):
         raise ConfigError(f"objects are read from scenes, and {folder} is no Arrow set.")
-    data = open_set(folder)
-    if "scene" not in data.column_names:
+    rows = _column(folder, "scene", limit)
+    if "scene" not in rows.column_names:
         raise ConfigError(f"objects are read from scenes, and {folder} has none.")
-    rows = data.select(range(min(limit or len(data), len(data))))["scene"]
-    scenes = [scene_from_json(json.loads(row)) for row in rows]
-    if scenes[0].schema not in SCHEMAS:
+    name = scene_from_json(json.loads(rows[0]["scene"])).schema
+    if name not in SCHEMAS:
         raise ConfigError(
             f"objects are read by a schema that comes with Kyvo ({', '.join(SCHEMAS)}), and the scenes of {folder} "
-            f"have {scenes[0].schema!r}."
+            f"have {name!r}."
         )
-    schema = SCHEMAS[scenes[0].schema]()
-    return schema, object_maps(scenes, schema, rows=config.rows, columns=config.columns)
+    schema = SCHEMAS[name]()
+
+    def drawn(part: Dataset) -> dict[str, Tensor]:
+        scenes = [scene_from_json(json.loads(row)) for row in part["scene"]]
+        return vars(object_maps(scenes, schema, rows=config.rows, columns=config.columns))
+
+    parts = list(_parts(rows, drawn, workers=workers))
+    return schema, ObjectMaps(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]})
+
+
+def _column(folder: Path, name: str, limit: int | None) -> Dataset:
+    """A set's rows with this column alone, where it has it."""
+    rows = open_set(folder)
+    rows = rows.select(range(min(limit or len(rows), len(rows))))
+    return rows.select_columns([name]) if name in rows.column_names else rows
+
+
+class _Parts(torch.utils.data.Dataset):
+    """Rows beside one another, as something is made of them."""
+
+    size = 500
+
+    def __init__(self, rows: Dataset, make: Callable[[Dataset], Any]) -> None:
+        self.rows = rows
+        self.make = make
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.size)
+
+    def __getitem__(self, number: int) -> Any:
+        stop = min((number + 1) * self.size, len(self.rows))
+        return self.make(self.rows.select(range(number * self.size, stop)))
+
+
+def _parts(rows: Dataset, make: Callable[[Dataset], Any], *, workers: int) -> DataLoader:
+    """What is made of the rows' parts, in order."""
+    # Forked, as `make` is no function of a module; nothing has begun with CUDA yet.
+    context = "fork" if workers else None
+    return DataLoader(_Parts(rows, make), batch_size=None, num_workers=workers, multiprocessing_context=context)
 
 
 def is_set(folder: Path) -> bool:

@@ -17,6 +17,7 @@ from torch import Tensor
 from kyvo.data.solids import NOTHING, SceneBatch, length, nearest, normals, pairs_from_point, pairs_from_surfaces
 from kyvo.scene.schema import CLEVR_COLORS
 
+CHUNK = {"cpu": 4, "cuda": 50}  # scenes traced at a time: on a CPU few, so that they stay in its cache
 FARTHEST = 60.0  # where rays at or above the horizon end
 
 LAMPS = ((6.44671, -2.90517, 4.2584), (-4.67112, -4.0136, 3.01122), (-1.1685, 2.64602, 5.81574))  # key, fill, back
@@ -34,14 +35,9 @@ ALBEDO = tuple(tuple(value / 255 for value in color) for color in CLEVR_COLORS.v
 
 
 @torch.inference_mode()
-def render(
-    scenes: SceneBatch, *, width: int, height: int, samples: int = 2, chunk: int = 4
-) -> UInt8[Tensor, "batch height width 3"]:
-    """Pictures of the scenes, with `samples` x `samples` rays a pixel.
-
-    `chunk` scenes are traced at a time: on a CPU few, so that they stay in its cache; on a GPU many.
-    """
-    parts = [_render_chunk(part, width, height, samples) for part in scenes.split(chunk)]
+def render(scenes: SceneBatch, *, width: int, height: int, samples: int = 2) -> UInt8[Tensor, "batch height width 3"]:
+    """Pictures of the scenes, with `samples` x `samples` rays a pixel."""
+    parts = [_render_chunk(part, width, height, samples) for part in scenes.split(CHUNK[scenes.camera.device.type])]
     return torch.cat(parts) if parts else torch.zeros(0, height, width, 3, dtype=torch.uint8)
 
 

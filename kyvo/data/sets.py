@@ -39,6 +39,7 @@ class RayTraced(SetSettings):
     width: int  # px
     height: int
     renderer: str = "raytracer"  # of RENDERERS
+    device: str = "cpu"  # that the ray tracer runs on
     samples: int | None = None  # rays or paths a pixel, as in `render_scenes`
     pictures: bool = True  # False: scenes alone, for what needs no picture; making them takes no time beside rendering
     rules: ClevrRules = field(default_factory=ClevrRules)
@@ -56,7 +57,14 @@ class RayTraced(SetSettings):
     def render(self, scenes: Sequence[Scene]) -> np.ndarray:
         if not self.pictures:
             return np.zeros((len(scenes), 1, 1, 3), dtype=np.uint8)  # left out of the rows
-        return render_scenes(scenes, width=self.width, height=self.height, samples=self.samples, renderer=self.renderer)
+        return render_scenes(
+            scenes,
+            width=self.width,
+            height=self.height,
+            samples=self.samples,
+            renderer=self.renderer,
+            device=self.device,
+        )
 
     def name(self, index: int, part: str = "") -> str:
         return f"clevr_{self.seed}_{index:06d}{part}.png"

@@ -1,11 +1,11 @@
-"""What codes are to tell of a scene's objects: targets on the grid of codes, and a linear reading of them.
+"""What codes are to tell of a scene's objects: targets on the grid of codes, and a reading of them.
 
 Reconstruction alone makes codes of mean colours: an object's shape and material are a few pixels in it. So a tokenizer
 may be trained, beside it, to let its codes be *read*: one linear map of a code has to say whether an object's centre
-lies in its cell, the object's words (shape, colour, ...), and where in the cell the centre lies; and one of 3x3 codes,
-where in the scene it stands. The last needs the camera, which only the whole picture tells: the encoder sees it whole,
-and writes into the codes how far an object stands from where its cell would have it.
-What a linear map reads, a language model learns to read soon. The map is thrown away after the training; the idea, with
+lies in its cell, the object's words (shape, colour, ...), and where in the cell the centre lies; and two layers over
+3x3 codes, where in the scene it stands. The last needs the camera, which only the whole picture tells: the encoder sees
+it whole, and writes into the codes how far an object stands from where its cell would have it.
+What such maps read, a language model learns to read soon. They are thrown away after the training; the idea, with
 text in the place of objects, is that of https://arxiv.org/abs/2409.04429.
 """
 
@@ -91,7 +91,8 @@ def shown_objects(scene: Scene, *, rows: int, columns: int) -> dict[tuple[int, i
 
 
 class ObjectHead(nn.Module):
-    """Linear maps: of one code -> presence, the words of each field, and the offset; of 3x3 codes -> the location.
+    """A linear map of one code -> presence, the words of each field, and the offset; two layers over 3x3 codes -> the
+    location.
 
     Locations are told from those that the objects of a cell have on average, `expect` sets them.
     """
@@ -101,7 +102,7 @@ class ObjectHead(nn.Module):
         self.fields = {field.name: len(field.words) for field in schema.fields if field.words}
         self.sizes = [1, *self.fields.values(), 2]
         self.conv = nn.Conv2d(embed_dim, sum(self.sizes), 1)
-        self.location = nn.Conv2d(embed_dim, 3, 3, padding=1)
+        self.location = nn.Sequential(nn.Conv2d(embed_dim, 128, 3, padding=1), nn.GELU(), nn.Conv2d(128, 3, 1))
         self.expected: Tensor
         self.register_buffer("expected", torch.zeros(3, rows, columns))
 
@@ -124,8 +125,8 @@ class ObjectHead(nn.Module):
         loss = F.binary_cross_entropy_with_logits(presence[:, 0], maps.present.float(), reduction="sum") / count
         for logits, target in zip(words, maps.words.unbind(1), strict=True):
             loss = loss + F.cross_entropy(logits.movedim(1, -1)[maps.present], target[maps.present])
-        for output, target in ((offsets, maps.offsets), (locations, maps.locations)):
-            loss = loss + 4.0 * (output - target).movedim(1, -1)[maps.present].abs().mean()
+        for output, target, weight in ((offsets, maps.offsets, 4.0), (locations, maps.locations, 8.0)):
+            loss = loss + weight * (output - target).movedim(1, -1)[maps.present].abs().mean()
         return loss
 
     @torch.no_grad()

@@ -93,7 +93,7 @@ class DeadCodeRestart:
         self.quantizer = quantizer
         self.patience = patience
         self.generator = generator
-        self.idle_steps = torch.zeros(quantizer.embedding.num_embeddings, dtype=torch.long)  # [n_embed]
+        self.idle_steps = torch.zeros_like(quantizer.embedding.weight[:, 0], dtype=torch.long)  # [n_embed]
 
     @torch.no_grad()
     def before(self, latents: Float[Tensor, "batch dim height width"]) -> int:

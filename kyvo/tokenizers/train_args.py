@@ -32,6 +32,7 @@ class TrainArgs:
     commitment: float = 1.0  # weight of the quantizer's loss
     ema_decay: float = 0.99  # of the codes' running averages
     object_weight: float = 0.0  # of reading the scene's objects from the codes; needs a set with scenes
+    augment: float = 0.0  # share that goes in as another camera would have taken it; the plain picture is to come out
     decoder_only: bool = False  # with --init: codes keep their meaning, and are drawn better
     patience: int = 100  # steps after which an unused code is restarted
     restart_until: float = 0.8  # share; codes move no more after it
@@ -40,6 +41,8 @@ class TrainArgs:
     checkpoint_minutes: float = 3.0
     seed: int = 0
     device: str = "cpu"
+    compile: bool = False  # encoder and decoder; on a GPU, where it takes a minute and halves a step
+    workers: int = 0  # processes that read the set; 0: this one
 
     def __post_init__(self) -> None:
         if isinstance(self.lpips, str):  # one file in the YAML

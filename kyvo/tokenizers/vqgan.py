@@ -80,7 +80,7 @@ def image_mini() -> VQGANConfig:
         height=80,
         ch=32,
         ch_mult=(1, 1, 2, 4),
-        num_res_blocks=1,
+        num_res_blocks=2,
         attn_resolutions=(),
         z_channels=32,
         embed_dim=32,

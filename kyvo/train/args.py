@@ -40,7 +40,7 @@ class TrainArgs:
     device: str = "cpu"
     compile: bool = False  # each layer; pays off after a minute or so
     num_threads: int | None = None  # of torch on a CPU; None keeps its own choice
-    prefetch: bool = False  # build batches in a second process
+    prefetch: int = 0  # processes that build batches ahead of time; 0: this one builds them
     seed: int = 0
     log_every: int = 1
     save_every: int = 500

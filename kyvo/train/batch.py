@@ -12,10 +12,11 @@ from torch import Tensor
 
 from kyvo.tokenizers.sequence import IGNORE, MAX_NUMBER
 from kyvo.tokenizers.sequence import Sequence as TokenSequence
-from kyvo.train.model import AttentionMask, attention_mask, packed_mask
+from kyvo.train.model import AttentionMask, attention_mask
 from kyvo.train.reading import AskedTargets, ChangeTargets, Targets, object_targets
 
 MULTIPLE = 32  # lengths are padded to it: few shapes, so few compilations
+MULTIPLE_CUDA = 128  # a compilation costs as much as a CPU's, and a step a fiftieth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +28,11 @@ class Batch:
     targets: Tensor  # [N] int64
     weights: Tensor  # [N] float32
     places: Tensor  # [B, S] int64, of image codes in their pictures; -1 elsewhere
-    mask: Tensor | None  # [B, S, S] bool, only where each sequence has a row, and has spans or branches
     num_tokens: int  # without padding
     objects: Targets = field(default_factory=Targets)  # to be read in the states, as far as the samples say it
-    documents: Tensor | None = None  # [B, S] int64, where rows are shared: the number of a token's sequence; -1 padding
-    spans: Tensor | None = None  # [B, S] int64, likewise: the number of a token's two-way span; -1 outside
-    branches: Tensor | None = None  # [B, S] int64, likewise: the number of a token's branch; -1 before all
+    documents: Tensor | None = None  # [B, S] int16, where rows are shared: the number of a token's sequence; -1 padding
+    spans: Tensor | None = None  # [B, S] int16, where there are any, or branches: the number of a token's two-way span
+    branches: Tensor | None = None  # [B, S] int16, likewise: the number of a token's branch; -1 before all
     input_pos: Tensor | None = None  # [B, S] int64, only where there are branches: each token's position in its sample
     samples: tuple[str, ...] = ()  # where they stand, `CodedScenes.describe`
     skipped: tuple[str, ...] = ()  # likewise, of those too long for the model in the window this batch begins
@@ -42,11 +42,10 @@ class Batch:
         return replace(self, **moved)
 
     def attention(self) -> AttentionMask:
-        """What each token sees; None is plain causal."""
-        if self.documents is None:
-            return self.mask
-        assert self.spans is not None and self.branches is not None
-        return packed_mask(self.documents, self.spans, self.branches)
+        """What each token sees; None is plain causal. It is made where the batch is: it is far larger than that."""
+        if self.spans is None or self.branches is None:
+            return None
+        return attention_mask(self.spans, self.branches, self.documents)
 
 
 def padded(length: int, multiple: int = MULTIPLE) -> int:
@@ -155,9 +154,7 @@ def collate(
     labels = np.full((len(rows), length), IGNORE, dtype=np.int64)
     weights = np.zeros((len(rows), length), dtype=np.float32)
     places = np.full((len(rows), length), -1, dtype=np.int64)
-    documents = np.full((len(rows), length), -1, dtype=np.int64)
-    spans = np.full((len(rows), length), -1, dtype=np.int64)
-    branches = np.full((len(rows), length), -1, dtype=np.int64)
+    documents, spans, branches = np.full((3, len(rows), length), -1, dtype=np.int16)
     input_pos = np.tile(np.arange(length), (len(rows), 1))
     starts = []
     for number, row in enumerate(rows):
@@ -183,17 +180,17 @@ def collate(
     labelled = np.flatnonzero(labels.reshape(-1) != IGNORE)
     ordered = list(chain.from_iterable(rows))
     packed = pack_tokens is not None
+    masked = packed or any(one.spans or one.branches for one in sequences)
     return Batch(
         ids=torch.from_numpy(ids),
         positions=torch.from_numpy(labelled - 1),
         targets=torch.from_numpy(labels.reshape(-1)[labelled]),
         weights=torch.from_numpy(weights.reshape(-1)[labelled]),
         places=torch.from_numpy(places),
-        mask=None if packed else attention_mask(length, [(one.spans, one.branches) for one in sequences]),
         num_tokens=sum(len(sequence.ids) for sequence in sequences),
         objects=_targets(ordered, starts),
         documents=torch.from_numpy(documents) if packed else None,
-        spans=torch.from_numpy(spans) if packed else None,
-        branches=torch.from_numpy(branches) if packed else None,
+        spans=torch.from_numpy(spans) if masked else None,
+        branches=torch.from_numpy(branches) if masked else None,
         input_pos=torch.from_numpy(input_pos) if any(one.branches for one in sequences) else None,
     )

@@ -150,7 +150,8 @@ def collate_scenes(sequences: list[TokenSequence], *, padding_idx: int, ignore_i
     labels = torch.full_like(batch.ids, ignore_idx)
     labels[:, 1:] = targets[:, :-1]
     found = {"tokens": batch.ids, "labels": labels, "targets": targets, "weights": weights, "places": batch.places}
-    return found if batch.mask is None else {**found, "mask": batch.mask}
+    mask = batch.attention()
+    return found if mask is None else {**found, "mask": mask}
 
 
 class SumLoss(nn.Module):

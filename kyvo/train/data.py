@@ -5,9 +5,12 @@ known only after building, so a window of batches is built together and parted: 
 or, where sequences share rows (packing), as many tokens each. Windows stay small beside the set.
 """
 
+import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import pickle
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -16,7 +19,7 @@ import numpy as np
 import torch
 from datasets import load_from_disk
 from pyarrow import ArrowInvalid
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from kyvo.data.augment import SEEN
 from kyvo.data.dataset import open_set
@@ -331,6 +334,7 @@ class BatchStream(IterableDataset):
         num_ranks: int = 1,
         pack_tokens: int | None = None,
         skip_too_long: bool = False,
+        multiple: int = MULTIPLE,
     ) -> None:
         """Raises ConfigError where the set cannot fill a step, or a packed row would not fit the model.
 
@@ -346,6 +350,7 @@ class BatchStream(IterableDataset):
             num_ranks: that share the slots.
             pack_tokens: sequences share rows of at most so many tokens; None: a row each.
             skip_too_long: leave out what the model does not take, instead of an error.
+            multiple: that lengths are padded to.
         """
         if len(samples) < batch_size * slots:
             raise ConfigError(
@@ -366,8 +371,14 @@ class BatchStream(IterableDataset):
         self.mine = range(rank, slots, num_ranks)
         self.packs = pack_tokens is not None
         self.skip_too_long = skip_too_long
+        self.multiple = multiple
 
     def __iter__(self) -> Iterator[Batch]:
+        for window in self.windows():
+            yield from window()
+
+    def windows(self) -> Iterator[Callable[[], list[Batch]]]:
+        """The stream in parts that are built by themselves: each a function that builds its batches."""
         per_epoch = len(self.samples) // (self.batch_size * self.slots)  # steps
         epoch, place = divmod(self.start, per_epoch)
         while True:
@@ -375,13 +386,19 @@ class BatchStream(IterableDataset):
             while place < per_epoch:
                 first = place - place % WINDOW
                 count = min(WINDOW, per_epoch - first)
-                windows = [self._window(order, first, count, slot, epoch) for slot in self.mine]
-                for step in range(place - first, count):
-                    for parts, skipped in windows:
-                        # Those left out are said once, with the window's first batch.
-                        yield self._collate(parts[step], skipped if step == 0 else ())
+                yield partial(self._batches, order, first, count, epoch, place - first)
                 place = first + count
             epoch, place = epoch + 1, 0
+
+    def _batches(self, order: np.ndarray, first: int, count: int, epoch: int, begin: int) -> list[Batch]:
+        """The batches of `count` steps from `first` on, without those before the step `begin` of them."""
+        windows = [self._window(order, first, count, slot, epoch) for slot in self.mine]
+        return [
+            # Those left out are said once, with the window's first batch.
+            self._collate(parts[step], skipped if step == 0 else ())
+            for step in range(begin, count)
+            for parts, skipped in windows
+        ]
 
     def _window(
         self, order: np.ndarray, first: int, count: int, slot: int, epoch: int
@@ -391,14 +408,14 @@ class BatchStream(IterableDataset):
         rng = np.random.default_rng([self.seed, epoch, number])
         indices = order[number * self.batch_size : (number + count) * self.batch_size].tolist()
         built = list(zip(indices, self.samples.sequences(indices, rng), strict=True))
-        fits = [pair for pair in built if padded(len(pair[1].ids)) <= self.limit]
-        skipped = tuple(index for index, sequence in built if padded(len(sequence.ids)) > self.limit)
+        fits = [pair for pair in built if padded(len(pair[1].ids), self.multiple) <= self.limit]
+        skipped = tuple(index for index, sequence in built if padded(len(sequence.ids), self.multiple) > self.limit)
         if (skipped and not self.skip_too_long) or len(fits) < count:
             longest = max(len(sequence.ids) for _, sequence in built)
             raise ConfigError(
                 f"{len(skipped)} of {len(built)} samples are too long, among them {self.samples.describe(skipped[0])}: "
-                f"the longest has {padded(longest)} tokens after padding, the model takes {self.limit}. Choose a "
-                "larger model.size or train.pack_tokens, or set train.too_long=skip."
+                f"the longest has {padded(longest, self.multiple)} tokens after padding, the model takes {self.limit}. "
+                "Choose a larger model.size or train.pack_tokens, or set train.too_long=skip."
             )
         lengths = [len(sequence.ids) for _, sequence in fits]
         if self.packs:
@@ -411,18 +428,36 @@ class BatchStream(IterableDataset):
 
     def _collate(self, part: list[tuple[int, TokenSequence]], skipped: tuple[int, ...]) -> Batch:
         limit = self.limit if self.packs else None
-        batch = collate([sequence for _, sequence in part], pad_id=self.pad_id, pack_tokens=limit)
+        sequences = [sequence for _, sequence in part]
+        batch = collate(sequences, pad_id=self.pad_id, multiple=self.multiple, pack_tokens=limit)
         described = map(self.samples.describe, (index for index, _ in part))
         return replace(batch, samples=tuple(described), skipped=tuple(map(self.samples.describe, skipped)))
 
 
-def load_batches(stream: BatchStream, *, prefetch: bool) -> Iterator[Batch]:
-    """The stream, built in this process or ahead of time in one other; the order is the same."""
+class _Windows(IterableDataset):
+    """A stream's windows as bytes, those of this worker's turn. Tensors themselves would each hold a file open."""
+
+    def __init__(self, stream: BatchStream) -> None:
+        self.stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        worker = get_worker_info()
+        assert worker is not None
+        for build in itertools.islice(self.stream.windows(), worker.id, None, worker.num_workers):
+            yield pickle.dumps(build())
+
+
+def load_batches(stream: BatchStream, *, prefetch: int) -> Iterator[Batch]:
+    """The stream, built in this process or ahead of time in so many others; the order is the same."""
+    if not prefetch:
+        yield from stream
+        return
     loader = DataLoader(
-        stream,
+        _Windows(stream),
         batch_size=None,
-        num_workers=int(prefetch),
-        prefetch_factor=32 if prefetch else None,
+        num_workers=prefetch,
+        prefetch_factor=2,
         generator=torch.Generator(),  # else it draws from the global one, and dropout differs after a resume
     )
-    return iter(loader)
+    for window in loader:
+        yield from pickle.loads(window)

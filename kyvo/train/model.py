@@ -5,7 +5,7 @@ others at the same scale, so that no kind of token is favoured before the first 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -269,49 +269,36 @@ def attention_kernel(device: torch.device) -> Iterator[None]:
         torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(before)
 
 
-Ranges = Sequence[tuple[int, int]]  # [start, stop) of tokens
-
-
-def attention_mask(seq_len: int, rows: Sequence[tuple[Ranges, Ranges]]) -> Bool[Tensor, "batch seq seq"] | None:
-    """True where row i may see column j: the past, less the branches beside its own, and all of its two-way span.
-
-    `rows` are the spans and branches of each sequence (`tokenizers.sequence.Sequence`). None, plain causal, without.
-    """
-    if not any(spans or branches for spans, branches in rows):
-        return None
-    mask = torch.ones(seq_len, seq_len, dtype=torch.bool).tril().repeat(len(rows), 1, 1)
-    for row, (spans, branches) in enumerate(rows):
-        for start, stop in spans:
-            mask[row, start:stop, start:stop] = True
-        for start, stop in branches:
-            mask[row, start:stop, branches[0][0] : start] = False
-    return mask
-
-
-def packed_mask(
-    documents: Int[Tensor, "batch seq"], spans: Int[Tensor, "batch seq"], branches: Int[Tensor, "batch seq"]
+def attention_mask(
+    spans: Int[Tensor, "batch seq"],
+    branches: Int[Tensor, "batch seq"],
+    documents: Int[Tensor, "batch seq"] | None = None,
 ) -> Bool[Tensor, "batch seq seq"] | BlockMask:
-    """The mask of rows that hold several sequences: each sees its own past, and all of its own span.
+    """True where row i may see column j: its past, less the branches beside its own, and all of its two-way span.
 
     Args:
-        documents: the number of each token's sequence in its row; -1 for padding, which sees itself.
         spans: the number of each token's two-way span in its row; -1 outside.
         branches: the number of each token's branch in its row; -1 for what all branches of a sequence see.
+        documents: where rows hold several sequences, the number of each token's sequence in its row; each sees itself
+            alone. -1 for padding.
 
     Returns:
-        On CUDA, FlexAttention's block mask: blocks between sequences are skipped. Elsewhere a tensor.
+        With documents on CUDA, FlexAttention's block mask: blocks between sequences are skipped. Else a tensor.
     """
 
     def sees(row: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         span, branch = spans[row, query], branches[row, key]
         both_ways = (span >= 0) & (span == spans[row, key])
-        same = (documents[row, query] == documents[row, key]) & ((branch < 0) | (branch == branches[row, query]))
+        same = (branch < 0) | (branch == branches[row, query])
+        if documents is not None:
+            same = same & (documents[row, query] == documents[row, key])
         return same & ((key <= query) | both_ways)
 
-    num_rows, length = documents.shape
-    if documents.is_cuda:
-        return create_block_mask(sees, num_rows, None, length, length, device=documents.device)
-    rows, places = torch.arange(num_rows)[:, None, None], torch.arange(length)
+    num_rows, length = spans.shape
+    if documents is not None and spans.is_cuda:
+        return create_block_mask(sees, num_rows, None, length, length, device=spans.device)
+    rows = torch.arange(num_rows, device=spans.device)[:, None, None]
+    places = torch.arange(length, device=spans.device)
     return sees(rows, rows, places[:, None], places)
 
 

@@ -61,7 +61,7 @@ def test_codes_that_tell_all_are_learnt_to_be_read():
         told.append(torch.nn.functional.one_hot(maps.words[:, number], len(field.words)).movedim(-1, 1).float())
     codes = torch.cat(told, dim=1) * maps.present[:, None]
     torch.manual_seed(0)
-    for conv in (head.conv, head.location):
+    for conv in (head.conv, head.location[0], head.location[2]):
         conv.reset_parameters()
     optimizer = torch.optim.Adam(head.parameters(), lr=0.05)
     for _ in range(150):

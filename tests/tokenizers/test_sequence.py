@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -181,7 +182,10 @@ def test_no_label_is_seen_by_what_predicts_it():
     item = SceneObject(shape_codes=(3,) * 512, location=(0.0, 0.0, 0.0), pose=(0.0, 0.0, 0.0))
     content = Segments(image=np.zeros(12, dtype=int), scene=Scene(objects=(item,)))
     sequence = builder.build(COPY, content, content)
-    seen = attention_mask(len(sequence.ids), [(sequence.spans, ())])[0]
+    spans, branches = torch.full((2, 1, len(sequence.ids)), -1)
+    for number, span in enumerate(sequence.spans):
+        spans[0, slice(*span)] = number
+    seen = attention_mask(spans, branches)[0]
     # What a place reaches through any number of layers.
     reached = seen
     for _ in range(8):

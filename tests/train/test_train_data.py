@@ -138,9 +138,11 @@ def test_an_epoch_holds_every_sample_once(processor, codes):
     assert first == second and len(set(first)) == COUNT
 
 
-def test_a_second_process_gives_the_same_batches(processor, codes):
-    here = take(load_batches(stream(processor, codes), prefetch=False), 6)
-    there = take(load_batches(stream(processor, codes), prefetch=True), 6)
+@pytest.mark.parametrize("number", [1, 2])
+def test_other_processes_give_the_same_batches(processor, codes, number):
+    count = 2 * WINDOW + 5  # of three windows
+    here = take(load_batches(stream(processor, codes), prefetch=0), count)
+    there = take(load_batches(stream(processor, codes), prefetch=number), count)
     assert all(same(left, right) for left, right in zip(here, there, strict=True))
 
 
@@ -155,7 +157,7 @@ def test_positions_point_at_the_token_before_each_label(processor, codes):
     samples = CodedScenes(processor.builder, folders=[codes], tasks={"rendering": 1.0})
     sequences = samples.sequences([3, 4, 5], np.random.default_rng(0))
     batch = collate(sequences, pad_id=0, multiple=16)
-    assert batch.ids.shape[1] % 16 == 0 and batch.mask is None
+    assert batch.ids.shape[1] % 16 == 0 and batch.attention() is None
     following = batch.ids.flatten()[batch.positions + 1]
     assert torch.equal(following, batch.targets)
     assert len(batch.targets) == sum((sequence.labels != -100).sum() for sequence in sequences)

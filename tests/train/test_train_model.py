@@ -8,7 +8,7 @@ from kyvo.models.embedding import CompositeEmbedding
 from kyvo.models.presets import SIZES, kyvo_tiny
 from kyvo.scene.schema import grid
 from kyvo.tokenizers.vocabulary import Vocabulary, kyvo_vocabulary
-from kyvo.train.model import attention_mask, build_decoder, decoder, packed_mask
+from kyvo.train.model import attention_mask, build_decoder, decoder
 
 SMALL = Vocabulary(name="small", num_text=40, numbers=grid(-1, 1, 0.1), markers=("[A]",), num_image_codes=8)
 
@@ -59,11 +59,18 @@ def test_smooth_numbers_share_what_they_learn_with_their_neighbours_only():
     assert gain[:40].abs().max() == 0  # text has rows of its own
 
 
+def spanned(length, span):
+    """A row's spans and branches: one span, no branch."""
+    spans = torch.full((1, length), -1)
+    spans[0, slice(*span)] = 0
+    return spans, torch.full((1, length), -1)
+
+
 def test_without_a_span_the_future_is_unseen_and_with_one_it_is_seen_inside_only():
     model, ids = tiny(), torch.randint(len(SMALL), (1, 12))
     changed = ids.clone()
     changed[0, 7] = (ids[0, 7] + 1) % len(SMALL)
-    mask = attention_mask(12, [(((4, 8),), ())])
+    mask = attention_mask(*spanned(12, (4, 8)))
 
     def reached(mask):
         with torch.no_grad():
@@ -74,11 +81,10 @@ def test_without_a_span_the_future_is_unseen_and_with_one_it_is_seen_inside_only
     assert reached(mask) == [4, 5, 6, 7, 8, 9, 10, 11]
 
 
-def test_no_mask_is_made_where_nothing_attends_both_ways():
-    assert attention_mask(12, [((), ())] * 2) is None
-    mask = attention_mask(12, [((), ()), (((2, 5),), ())])
-    assert torch.equal(mask[0], torch.ones(12, 12).tril().bool())
-    assert mask[1].sum() == mask[0].sum() + 3
+def test_a_mask_without_spans_and_branches_is_causal_and_a_span_adds_its_future():
+    none, one = (attention_mask(*spanned(12, span))[0] for span in ((0, 0), (2, 5)))
+    assert torch.equal(none, torch.ones(12, 12).tril().bool())
+    assert one.sum() == none.sum() + 3
 
 
 def test_sequences_that_share_a_row_see_their_own_past_and_spans_only():
@@ -88,9 +94,9 @@ def test_sequences_that_share_a_row_see_their_own_past_and_spans_only():
     documents = torch.tensor([[0] * 9 + [1] * 7 + [-1] * 4])
     spans = torch.full((1, 20), -1)
     spans[0, 2:5], spans[0, 11:14] = 0, 1
-    mask = packed_mask(documents, spans, torch.full((1, 20), -1))
-    alone = [model.hidden(first, mask=attention_mask(9, [(((2, 5),), ())]))]
-    alone.append(model.hidden(second, mask=attention_mask(7, [(((2, 5),), ())])))
+    mask = attention_mask(spans, torch.full((1, 20), -1), documents)
+    alone = [model.hidden(first, mask=attention_mask(*spanned(9, (2, 5))))]
+    alone.append(model.hidden(second, mask=attention_mask(*spanned(7, (2, 5)))))
     torch.testing.assert_close(model.hidden(shared, mask=mask)[:, :16], torch.cat(alone, dim=1))
 
 
