@@ -1,61 +1,82 @@
 # The bundled model from nothing: `make model`. Every step is skipped when what it makes is there, and a step that was stopped is
-# gone on with, so it can be killed and started again. About six hours on two cores.
-BIN := .venv/bin
+# gone on with, so it can be killed and started again. With DEVICE=cuda pictures are traced, coded and trained on there: half an
+# hour on one H100 with sixteen cores, by `make -j3 model DEVICE=cuda`. On two cores it takes days to see as many samples.
+DEVICE ?= cpu
+BIN ?= .venv/bin
 DATA := data/mini
 RUNS := runs
 SIZE := --size 120x80
 COMMA := ,
-MAKE_SET = $(BIN)/kyvo data $(1) --out $(@D) --workers 2
-ENCODE = rm -rf $(@D); $(BIN)/python tokenizers/encode.py --image-tokenizer $(RUNS)/image_mini_decoder --bf16 --out $(@D)
 OMP_NUM_THREADS ?= 2
 export OMP_NUM_THREADS
 
-SEEN := clevr clevr_more clevr_augmented clevr_augmented_more easy edits questions
-CODED := $(foreach set,$(SEEN),$(DATA)/$(set)_codes/card.json)
+# What a device changes of the configs: how much at a time, and by how many processes.
+ifeq ($(DEVICE),cuda)
+  WORKERS ?= 7
+  ALL_WORKERS ?= 16
+  IMAGE_MINUTES ?= 5.5
+  MODEL_MINUTES ?= 14
+  IMAGE_ON := train.device=cuda train.compile=true train.batch_size=64 train.workers=$(ALL_WORKERS) train.report_every=400
+  MODEL_ON := train.device=cuda train.batch_size=128 train.gradient_accumulation=3 train.prefetch=14 train.easy_steps=100 \
+    train.warmup_steps=200 train.max_minutes=$(MODEL_MINUTES)
+  ENCODE_ON := --device cuda --workers $(WORKERS)
+else
+  WORKERS ?= 2
+  ALL_WORKERS ?= 2
+  IMAGE_MINUTES ?= 180
+  IMAGE_ON :=
+  MODEL_ON :=
+  ENCODE_ON := --bf16
+endif
+
+# Rows of each set.
+ANY ?= 120000
+CLEVR ?= 150000
+EASY ?= 10000
+EDITS ?= 320000
+EDITS_PICTURES ?= 10000
+QUESTIONS ?= 60000
+QUESTIONS_SIMPLE ?= 20000
+QUESTIONS_PICTURES ?= 10000
+
+MAKE_SET = $(BIN)/kyvo data $(1) --out $(@D) --workers $(or $(2),$(WORKERS))
+TRACED := $(SIZE) --device $(DEVICE)
+ENCODE = rm -rf $(@D); $(BIN)/python tokenizers/encode.py --image-tokenizer $(RUNS)/image_mini $(ENCODE_ON) --out $(@D)
+CODED := $(foreach set,any clevr easy edits questions,$(DATA)/$(set)_codes/card.json)
 PLAIN := $(foreach set,edits_shared questions questions_simple,$(DATA)/$(set)/card.json)
 
 model: $(RUNS)/mini/done
 	@echo "The newest model: $(RUNS)/mini/$$(cat $(RUNS)/mini/latest)/model"
 
-$(DATA)/clevr/card.json:
-	$(call MAKE_SET,clevr --count 28000 --seed 11000001 $(SIZE))
-$(DATA)/clevr_more/card.json:
-	$(call MAKE_SET,clevr --count 28000 --seed 21000001 $(SIZE))
-$(DATA)/clevr_augmented/card.json:
-	$(call MAKE_SET,clevr --count 14000 --seed 12000001 $(SIZE))
-$(DATA)/clevr_augmented_more/card.json:
-	$(call MAKE_SET,clevr --count 14000 --seed 22000001 $(SIZE))
+# The image tokenizer waits for this one, so all else waits for it too.
 $(DATA)/any/card.json:
-	$(call MAKE_SET,clevr --count 6000 --seed 13000001 $(SIZE) --min-objects 0)
-$(DATA)/easy/card.json:
-	$(call MAKE_SET,clevr --count 5000 --seed 14100001 $(SIZE) --min-objects 1 --max-objects 3)
-$(DATA)/edits_pictures/card.json:
-	$(call MAKE_SET,edits --count 1500 --seed 15100001 $(SIZE))
-$(DATA)/questions_pictures/card.json:
-	$(call MAKE_SET,questions --count 2500 --seed 16100001 $(SIZE))
-$(DATA)/edits_shared/card.json:
-	$(call MAKE_SET,edits --no-pictures --each 4 --count 80000 --seed 19100001 $(SIZE))
-$(DATA)/questions/card.json:
-	$(call MAKE_SET,questions --no-pictures --count 12000 --seed 18100001 $(SIZE))
-$(DATA)/questions_simple/card.json:
-	$(call MAKE_SET,questions --no-pictures --families zero_hop$(COMMA)one_hop --count 12000 --seed 23000001 $(SIZE))
+	$(call MAKE_SET,clevr --count $(ANY) --seed 31000001 $(TRACED) --min-objects 0,$(ALL_WORKERS))
+$(DATA)/clevr/card.json: | $(DATA)/any/card.json
+	$(call MAKE_SET,clevr --count $(CLEVR) --seed 32000001 $(TRACED))
+$(DATA)/easy/card.json: | $(DATA)/any/card.json
+	$(call MAKE_SET,clevr --count $(EASY) --seed 33000001 $(TRACED) --min-objects 1 --max-objects 3)
+$(DATA)/edits_pictures/card.json: | $(DATA)/any/card.json
+	$(call MAKE_SET,edits --count $(EDITS_PICTURES) --seed 34000001 $(TRACED))
+$(DATA)/questions_pictures/card.json: | $(DATA)/any/card.json
+	$(call MAKE_SET,questions --count $(QUESTIONS_PICTURES) --seed 35000001 $(TRACED))
+$(DATA)/edits_shared/card.json: | $(DATA)/any/card.json
+	$(call MAKE_SET,edits --no-pictures --each 4 --count $(EDITS) --seed 36000001 $(SIZE))
+$(DATA)/questions/card.json: | $(DATA)/any/card.json
+	$(call MAKE_SET,questions --no-pictures --count $(QUESTIONS) --seed 37000001 $(SIZE))
+$(DATA)/questions_simple/card.json: | $(DATA)/any/card.json
+	$(call MAKE_SET,questions --no-pictures --families zero_hop$(COMMA)one_hop --count $(QUESTIONS_SIMPLE) --seed 38000001 $(SIZE))
 
-# Trained on scenes of three objects and more, then its decoder alone on any number.
-TRAIN_IMAGE = $(BIN)/python tokenizers/train_image.py --out $(@D) $(if $(wildcard $(@D)/training.pt),--resume)
-$(RUNS)/image_mini/image_tokenizer.json: $(DATA)/clevr/card.json configs/tokenizers/image_mini.yaml
-	$(TRAIN_IMAGE) --config configs/tokenizers/image_mini.yaml --data $(DATA)/clevr --minutes 60
-TOKENIZER := $(RUNS)/image_mini_decoder/image_tokenizer.json
-$(TOKENIZER): $(RUNS)/image_mini/image_tokenizer.json $(DATA)/any/card.json configs/tokenizers/image_mini_decoder.yaml
-	$(TRAIN_IMAGE) --config configs/tokenizers/image_mini_decoder.yaml --data $(DATA)/any --init $(RUNS)/image_mini
+TOKENIZER := $(RUNS)/image_mini/image_tokenizer.json
+$(TOKENIZER): $(DATA)/any/card.json configs/tokenizers/image_mini.yaml
+	$(BIN)/python tokenizers/train_image.py --config configs/tokenizers/image_mini.yaml --data $(DATA)/any --out $(@D) \
+	  --minutes $(IMAGE_MINUTES) $(if $(wildcard $(@D)/training.pt),--resume) $(IMAGE_ON)
 
-$(foreach set,clevr clevr_more easy,$(DATA)/$(set)_codes/card.json): $(DATA)/%_codes/card.json: $(DATA)/%/card.json $(TOKENIZER)
+$(DATA)/clevr_codes/card.json $(DATA)/easy_codes/card.json: $(DATA)/%_codes/card.json: $(DATA)/%/card.json $(TOKENIZER)
 	$(ENCODE) --data $(<D)
+$(DATA)/any_codes/card.json: $(DATA)/any/card.json $(TOKENIZER)
+	$(ENCODE) --data $(<D) --augment 0
 $(DATA)/edits_codes/card.json $(DATA)/questions_codes/card.json: $(DATA)/%_codes/card.json: $(DATA)/%_pictures/card.json $(TOKENIZER)
 	$(ENCODE) --data $(<D)
-$(DATA)/clevr_augmented_codes/card.json: $(DATA)/clevr_augmented/card.json $(TOKENIZER)
-	$(ENCODE) --data $(<D) --augment 0
-$(DATA)/clevr_augmented_more_codes/card.json: $(DATA)/clevr_augmented_more/card.json $(TOKENIZER)
-	$(ENCODE) --data $(<D) --augment 1
 
 $(RUNS)/mini_processor/sequence.json: $(TOKENIZER)
 	$(BIN)/python tokenizers/build_processor.py --schema clevr --text kyvo/assets/mini/tokenizer.model \
@@ -63,5 +84,5 @@ $(RUNS)/mini_processor/sequence.json: $(TOKENIZER)
 
 $(RUNS)/mini/done: $(RUNS)/mini_processor/sequence.json $(CODED) $(PLAIN)
 	$(BIN)/python recipes/finetune.py --config configs/train/mini.yaml output_dir=$(@D) \
-	  train.resume=$(if $(wildcard $(@D)/latest),true,false)
+	  train.resume=$(if $(wildcard $(@D)/latest),true,false) $(MODEL_ON)
 	touch $@
