@@ -17,9 +17,9 @@ ifeq ($(DEVICE),cuda)
   IMAGE_MINUTES ?= 5.5
   MODEL_MINUTES ?= 14
   IMAGE_ON := train.device=cuda train.compile=true train.batch_size=64 train.workers=$(ALL_WORKERS) train.report_every=400
-  MODEL_ON := train.device=cuda train.batch_size=128 train.gradient_accumulation=3 train.prefetch=14 train.easy_steps=100 \
+  MODEL_ON := train.device=cuda train.batch_size=128 train.gradient_accumulation=3 train.prefetch=14 \
     train.warmup_steps=200 train.max_minutes=$(MODEL_MINUTES)
-  ENCODE_ON := --device cuda --workers $(WORKERS)
+  ENCODE_ON := --device cuda --workers $(WORKERS) --batch-size 512
 else
   WORKERS ?= 2
   ALL_WORKERS ?= 2
@@ -30,35 +30,31 @@ else
 endif
 
 # Rows of each set.
-ANY ?= 120000
-CLEVR ?= 150000
-EASY ?= 10000
+ANY ?= 80000
+CLEVR ?= 120000
 EDITS ?= 320000
-EDITS_PICTURES ?= 10000
+EDITS_PICTURES ?= 8000
 QUESTIONS ?= 60000
 QUESTIONS_SIMPLE ?= 20000
-QUESTIONS_PICTURES ?= 10000
+QUESTIONS_PICTURES ?= 8000
 
 MAKE_SET = $(BIN)/kyvo data $(1) --out $(@D) --workers $(or $(2),$(WORKERS))
-TRACED := $(SIZE) --device $(DEVICE)
 ENCODE = rm -rf $(@D); $(BIN)/python tokenizers/encode.py --image-tokenizer $(RUNS)/image_mini $(ENCODE_ON) --out $(@D)
-CODED := $(foreach set,any clevr easy edits questions,$(DATA)/$(set)_codes/card.json)
+CODED := $(foreach set,any clevr edits questions,$(DATA)/$(set)_codes/card.json)
 PLAIN := $(foreach set,edits_shared questions questions_simple,$(DATA)/$(set)/card.json)
 
 model: $(RUNS)/mini/done
 	@echo "The newest model: $(RUNS)/mini/$$(cat $(RUNS)/mini/latest)/model"
 
-# The image tokenizer waits for this one, so all else waits for it too.
+# The image tokenizer waits for this one, so all else waits for it too. Only this one is traced on a GPU, which trains afterwards.
 $(DATA)/any/card.json:
-	$(call MAKE_SET,clevr --count $(ANY) --seed 31000001 $(TRACED) --min-objects 0,$(ALL_WORKERS))
+	$(call MAKE_SET,clevr --count $(ANY) --seed 31000001 $(SIZE) --device $(DEVICE) --min-objects 0,$(ALL_WORKERS))
 $(DATA)/clevr/card.json: | $(DATA)/any/card.json
-	$(call MAKE_SET,clevr --count $(CLEVR) --seed 32000001 $(TRACED))
-$(DATA)/easy/card.json: | $(DATA)/any/card.json
-	$(call MAKE_SET,clevr --count $(EASY) --seed 33000001 $(TRACED) --min-objects 1 --max-objects 3)
+	$(call MAKE_SET,clevr --count $(CLEVR) --seed 32000001 $(SIZE))
 $(DATA)/edits_pictures/card.json: | $(DATA)/any/card.json
-	$(call MAKE_SET,edits --count $(EDITS_PICTURES) --seed 34000001 $(TRACED))
+	$(call MAKE_SET,edits --count $(EDITS_PICTURES) --seed 34000001 $(SIZE))
 $(DATA)/questions_pictures/card.json: | $(DATA)/any/card.json
-	$(call MAKE_SET,questions --count $(QUESTIONS_PICTURES) --seed 35000001 $(TRACED))
+	$(call MAKE_SET,questions --count $(QUESTIONS_PICTURES) --seed 35000001 $(SIZE))
 $(DATA)/edits_shared/card.json: | $(DATA)/any/card.json
 	$(call MAKE_SET,edits --no-pictures --each 4 --count $(EDITS) --seed 36000001 $(SIZE))
 $(DATA)/questions/card.json: | $(DATA)/any/card.json
@@ -71,7 +67,7 @@ $(TOKENIZER): $(DATA)/any/card.json configs/tokenizers/image_mini.yaml
 	$(BIN)/python tokenizers/train_image.py --config configs/tokenizers/image_mini.yaml --data $(DATA)/any --out $(@D) \
 	  --minutes $(IMAGE_MINUTES) $(if $(wildcard $(@D)/training.pt),--resume) $(IMAGE_ON)
 
-$(DATA)/clevr_codes/card.json $(DATA)/easy_codes/card.json: $(DATA)/%_codes/card.json: $(DATA)/%/card.json $(TOKENIZER)
+$(DATA)/clevr_codes/card.json: $(DATA)/clevr/card.json $(TOKENIZER)
 	$(ENCODE) --data $(<D)
 $(DATA)/any_codes/card.json: $(DATA)/any/card.json $(TOKENIZER)
 	$(ENCODE) --data $(<D) --augment 0
@@ -81,6 +77,9 @@ $(DATA)/edits_codes/card.json $(DATA)/questions_codes/card.json: $(DATA)/%_codes
 $(RUNS)/mini_processor/sequence.json: $(TOKENIZER)
 	$(BIN)/python tokenizers/build_processor.py --schema clevr --text kyvo/assets/mini/tokenizer.model \
 	  --image-tokenizer $(<D) --vocabulary mini --two-way image --out $(@D)
+
+.PHONY: model data
+data: $(RUNS)/mini_processor/sequence.json $(CODED) $(PLAIN)
 
 $(RUNS)/mini/done: $(RUNS)/mini_processor/sequence.json $(CODED) $(PLAIN)
 	$(BIN)/python recipes/finetune.py --config configs/train/mini.yaml output_dir=$(@D) \

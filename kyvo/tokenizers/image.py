@@ -24,7 +24,7 @@ from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
 
 WEIGHTS_NAME = "image_tokenizer.safetensors"
 CONFIG_NAME = "image_tokenizer.json"
-BATCH_SIZE = 32  # pictures that go through the network together
+BATCH_SIZE = {"cpu": 32, "cuda": 512}  # pictures that go through the network together
 
 
 def fit(picture: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -77,8 +77,9 @@ class ImageTokenizer:
         """Codes of the pictures, int64 [B, rows * columns], row-major; each picture is fitted first."""
         config = self.config
         codes = [np.empty((0, config.num_codes), np.int64)]
-        for start in range(0, len(pictures), BATCH_SIZE):
-            chunk = [_as_array(picture) for picture in pictures[start : start + BATCH_SIZE]]
+        size = BATCH_SIZE[self._device.type]
+        for start in range(0, len(pictures), size):
+            chunk = [_as_array(picture) for picture in pictures[start : start + size]]
             pixels = to_pixels(np.stack([fit(picture, config.width, config.height) for picture in chunk]))
             codes.append(self.model.encode_codes(pixels.to(self._device)).cpu().numpy())
         return np.concatenate(codes)
@@ -107,8 +108,9 @@ class ImageTokenizer:
 
     def _pictures(self, inputs: np.ndarray, decode: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
         pictures = [np.empty((0, self.config.height, self.config.width, 3), np.uint8)]
-        for start in range(0, len(inputs), BATCH_SIZE):
-            pictures.append(from_pixels(decode(torch.from_numpy(inputs[start : start + BATCH_SIZE]).to(self._device))))
+        size = BATCH_SIZE[self._device.type]
+        for start in range(0, len(inputs), size):
+            pictures.append(from_pixels(decode(torch.from_numpy(inputs[start : start + size]).to(self._device))))
         return np.concatenate(pictures)
 
     @property

@@ -9,8 +9,9 @@ import itertools
 import json
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -196,7 +197,7 @@ class CodedScenes:
         column = next((name for name in PROGRAMS if name in rows[0] and _reads(task, PROGRAMS[name])), None)
         if column is None:
             return None
-        scene = scene_from_json(json.loads(rows[0]["scene"]))
+        scene = _scene(rows[0]["scene"])
         programs = [json.loads(row[column]) for row in rows]
         if column == "program":
             sets = [1 << concerned(program, scene) for program in programs]
@@ -291,7 +292,13 @@ def _numbers(lengths: Sequence[int], shares: Sequence[float] | None) -> list[int
 def _content(segment: str, value: Any) -> Any:
     if segment == "image":
         return np.asarray(value)
-    return scene_from_json(json.loads(value)) if segment == "scene" else value
+    return _scene(value) if segment == "scene" else value
+
+
+@lru_cache(maxsize=8)
+def _scene(text: str) -> Scene:
+    """Of scene JSON. Samples that share a scene have it read once."""
+    return scene_from_json(json.loads(text))
 
 
 def _open(folder: str) -> Any:
@@ -459,5 +466,12 @@ def load_batches(stream: BatchStream, *, prefetch: int) -> Iterator[Batch]:
         prefetch_factor=2,
         generator=torch.Generator(),  # else it draws from the global one, and dropout differs after a resume
     )
-    for window in loader:
-        yield from pickle.loads(window)
+    windows = map(pickle.loads, loader)
+    with ThreadPoolExecutor(
+        1
+    ) as reader:  # a window has a hundred megabytes: it is taken in while others are trained on
+        coming = reader.submit(next, windows)
+        while True:
+            window = coming.result()
+            coming = reader.submit(next, windows)
+            yield from window
