@@ -18,7 +18,7 @@ ifeq ($(DEVICE),cuda)
   MODEL_MINUTES ?= 14
   IMAGE_ON := train.device=cuda train.compile=true train.batch_size=64 train.workers=$(ALL_WORKERS) train.report_every=400
   MODEL_ON := train.device=cuda train.batch_size=128 train.gradient_accumulation=3 train.prefetch=14 \
-    train.warmup_steps=200 train.max_minutes=$(MODEL_MINUTES)
+    train.warmup_steps=200 train.save_every=1500 train.on_nan=skip train.max_minutes=$(MODEL_MINUTES)
   ENCODE_ON := --device cuda --workers $(WORKERS) --batch-size 512
 else
   WORKERS ?= 2

@@ -98,6 +98,7 @@ class Trainer(TokenizerTraining):
         self.model = VQGAN(config).to(args.device)
         if args.device != "cpu":  # on CPUs plain NCHW convolutions in bf16 are the fastest
             self.model.to(memory_format=torch.channels_last)
+            torch.backends.cudnn.benchmark = True  # all batches are of one shape
         if args.compile:
             self.model.encoder.compile()
             self.model.decoder.compile()
