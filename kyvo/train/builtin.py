@@ -151,7 +151,7 @@ def collate_scenes(sequences: list[TokenSequence], *, padding_idx: int, ignore_i
     labels[:, 1:] = targets[:, :-1]
     found = {"tokens": batch.ids, "labels": labels, "targets": targets, "weights": weights, "places": batch.places}
     mask = batch.attention()
-    return found if mask is None else {**found, "mask": mask}
+    return {**found, "mask": mask} if isinstance(mask, Tensor) else found
 
 
 class SumLoss(nn.Module):

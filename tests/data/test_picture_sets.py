@@ -31,6 +31,15 @@ def test_a_sets_pictures_and_objects_belong_together(tmp_path):
     assert np.all(maps.present.flatten(1).any(1).numpy())
 
 
+def test_other_processes_read_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr("kyvo.data.picture_sets._Parts.size", 2)
+    write_set(tmp_path, ClevrSet(count=5, seed=0, width=24, height=16, samples=1))
+    here, there = (load_pictures(tmp_path, width=24, height=16, limit=None, workers=workers) for workers in (0, 2))
+    assert here.shape == (5, 16, 24, 3) and here.equal(there)
+    here, there = (load_objects(tmp_path, tiny_image().config, limit=None, workers=workers)[1] for workers in (0, 2))
+    assert all(value.equal(vars(there)[name]) for name, value in vars(here).items())
+
+
 def test_a_place_without_pictures_is_refused(tmp_path):
     with pytest.raises(ImageError, match="none has no pictures; expected an Arrow set"):
         load_pictures(tmp_path / "none", width=24, height=16, limit=None)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from kyvo.data.clevr import render_scenes, scene_batch
+from kyvo.data.clevr import render_scenes, sample_scenes, scene_batch
 from kyvo.data.raytracer import LAMPS, render, visible_fraction
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import CLEVR_CAMERA, clevr_camera
@@ -103,6 +103,13 @@ def test_pictures_do_not_depend_on_the_batch_they_are_in():
     alone = np.concatenate([render_scenes([one], width=32, height=24) for one in scenes])
     assert together.shape == (3, 24, 32, 3)
     assert np.array_equal(together, alone)
+
+
+@pytest.mark.gpu
+def test_pictures_on_a_gpu_differ_by_roundings():
+    scenes = sample_scenes(range(60), seed=0, width=48, height=32)
+    here, there = (render_scenes(scenes, width=48, height=32, device=device).astype(int) for device in ("cpu", "cuda"))
+    assert np.mean(np.abs(here - there) > 1) < 0.002  # an edge may fall to the other side of a ray
 
 
 def test_no_scenes_and_empty_scenes_render():

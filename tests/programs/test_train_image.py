@@ -59,9 +59,12 @@ def losses(out: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in (out / "log.jsonl").read_text().splitlines()]
 
 
-def test_a_resumed_run_has_the_losses_and_weights_of_an_uninterrupted_one(program, pictures, tmp_path, monkeypatch):
+@pytest.mark.parametrize("augment", [0.0, 0.5])
+def test_a_resumed_run_has_the_losses_and_weights_of_an_uninterrupted_one(
+    program, pictures, tmp_path, monkeypatch, augment
+):
     whole, halves = tmp_path / "whole", tmp_path / "halves"
-    config = write_config(tmp_path / "a.yaml")
+    config = write_config(tmp_path / "a.yaml", augment=augment)
     arguments = ["--config", str(config), "--data", str(pictures)]
     program.main([*arguments, "--out", str(whole)])
 
@@ -75,6 +78,20 @@ def test_a_resumed_run_has_the_losses_and_weights_of_an_uninterrupted_one(progra
     one, other = (ImageTokenizer.from_pretrained(out) for out in (whole, halves))
     for name, tensor in one.model.state_dict().items():
         assert torch.equal(tensor, other.model.state_dict()[name]), name
+
+
+def test_other_cameras_pictures_go_in_and_settings_can_be_given_in_the_place_of_the_configs(
+    program, pictures, tmp_path
+):
+    config = write_config(tmp_path / "a.yaml")
+    arguments = ["--config", str(config), "--data", str(pictures), "--out"]
+    plain, seen = (
+        losses(program.main([*arguments, str(tmp_path / name), f"train.augment={share}", "train.steps=2"]))
+        for name, share in (("plain", 0), ("seen", 1))
+    )
+    assert len(plain) == len(seen) == 2 and plain[0] != seen[0]
+    with pytest.raises(ConfigError, match=r"train\.augmant is not a setting; did you mean train\.augment"):
+        program.main([*arguments, str(tmp_path / "none"), "train.augmant=1"])
 
 
 def test_training_makes_held_out_pictures_better(program, pictures, tmp_path):
