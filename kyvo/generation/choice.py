@@ -4,9 +4,7 @@ Greedy is not the likeliest id where ids have distances: scenes and pictures are
 likeliest of many alike ids may be one of a few outsiders. Among numbers the one with most probability near it is
 taken, among image codes the one nearest to the mean of their vectors, which has the least squared error to be
 expected (minimum Bayes risk, https://aclanthology.org/N04-1022). The picture is then decoded from the means
-themselves: what is not known comes out as a blur, and not as another thing at each place. An object whose colour is
-unsure should still get one colour, and the codes that follow should see which; so likely codes count for more in the
-mean than they are probable (`SHARPNESS`).
+themselves: what is not known comes out as a blur, and not as another thing at each place.
 """
 
 from collections import OrderedDict, defaultdict
@@ -24,8 +22,7 @@ from kyvo.generation.grammar import Grammar
 from kyvo.generation.rows import Chosen, Row
 from kyvo.generation.sampling import draw
 
-NEAR = 3  # bins: 0.15 of CLEVR's units, the middle of the distances that are scored
-SHARPNESS = 2.0  # power of the codes' probabilities in their mean; 1 mixes colours, the likeliest code alone is noise
+NEAR = 5  # bins: 0.25 of CLEVR's units, the largest of the distances that are scored
 MAX_SETS = 256  # of allowed ids that are kept; a schema has some twenty
 
 
@@ -121,10 +118,9 @@ def likeliest_numbers(
 def expected_codes(
     probabilities: Float[Tensor, "rows codes"], *, codebook: Float[Tensor, "codes width"]
 ) -> tuple[Int[Tensor, " rows"], Float[Tensor, "rows width"]]:
-    """The code of each row nearest to the mean of all codes' vectors, and that mean, of sharpened probabilities.
+    """The code of each row nearest to the mean of all codes' vectors, and that mean.
 
     A floor has many codes that look alike. None of them is likely, but their mean looks like each of them.
     """
-    shares = (SHARPNESS * probabilities.log()).softmax(dim=1)
-    mean = shares.to(codebook.dtype) @ codebook
+    mean = probabilities.to(codebook.dtype) @ codebook
     return torch.cdist(mean, codebook).argmin(dim=1), mean

@@ -1,13 +1,14 @@
-"""An edit of one object: which object is meant, then what has become of it, then the scene.
+"""An edit of one object: as the model writes it; or which object is meant, what has become of it, and then the scene.
 
-Greedy decoding settles all of this at the first id that differs from the scene as it was, and most ids are copies: it
-copies on where it should not, or begins to change another object. Here the object is asked for first (`Pointer`). Then
-every plain thing that can have become of it is a grammar of its own, which holds all other objects (`PinnedGrammar`):
+A scene that is written freely and in which one object is new, another or gone is taken as it is. But most ids are
+copies, and a model may copy on where it should not, or change more than was asked for. Then the object is asked for
+first (`Pointer`), and every plain thing that can have become of it is a grammar of its own, which holds all other objects (`PinnedGrammar`):
 it is gone, one of its words is another, one of its numbers is another, or there is a new object beside it. Each
 is written greedily, and the one is taken within which the model finds itself most: the probability of all that the
 grammar allows, id by id. A new place is likely then if any place is, however many there are.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -50,6 +51,7 @@ def one_change(
     Args:
         pointer: the model's; without one the objects are tried that it would least copy.
         about: indices of the scene's objects that may be another or gone, for who knows them; of none, one is new.
+            With them nothing is written freely.
         max_tokens, deadline: as of `Request`.
 
     Raises:
@@ -57,8 +59,13 @@ def one_change(
         TokenError: one that is too long for the model, or whose edit was cut short before anything was whole.
     """
     prompt = builder.prompt(TASK, Segments(scene=scene, text=instruction))
-    read = Prompt(engine, builder, prompt)
     snapped = builder.scenes.snap(scene)
+    if about is None:
+        grammar = Grammar.for_task(TASK, builder, max_objects=len(snapped) + 1)
+        free = engine.submit(Request(prompt=prompt, grammar=grammar, max_tokens=max_tokens, deadline=deadline)).result()
+        if not free.truncated and changes_one(builder, snapped, free.ids):
+            return free
+    read = Prompt(engine, builder, prompt)
     if about is not None:
         order = builder.scenes.schema.token_order(scene)
         tried = [order.index(index) for index in about]
@@ -90,6 +97,14 @@ def one_change(
         num_prompt=len(prompt),
         num_asked=sum(row.num_asked for row in rows),
     )
+
+
+def changes_one(builder: SequenceBuilder, scene: Scene, output: Sequence[int]) -> bool:
+    """Whether one object of a snapped scene is another or gone in the output, or one is new, and all others are there."""
+    after = builder.parse_output(TASK, output).scene
+    assert after is not None
+    was, now = (Counter(map(tuple, object_ids(builder, of_scene))) for of_scene in (scene, after))
+    return max((was - now).total(), (now - was).total()) == 1
 
 
 def hypotheses(builder: SequenceBuilder, scene: Scene, tried: Sequence[int]) -> Iterator[Grammar]:
