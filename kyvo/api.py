@@ -207,7 +207,7 @@ class Kyvo:
         By default the scene is edited from scene and text alone, and then rendered. `end_to_end` has both come out of
         one sequence, picture first, as in the paper's table; only there an `image` of the scene counts, and without
         one it is rendered first.
-        One object changes, goes or comes, and all others are held (`change_one`, which takes `about`). Without
+        One object changes, goes or comes, and all others stay (`change_one`, which takes `about`). Without
         `keep_others` any may change, as also end to end, and where a `grammar` takes the place of the task's own.
         """
         if end_to_end:

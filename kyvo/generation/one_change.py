@@ -2,10 +2,11 @@
 
 A scene that is written freely and in which one object is new, another or gone is taken as it is. But most ids are
 copies, and a model may copy on where it should not, or change more than was asked for. Then the object is asked for
-first (`Pointer`), and every plain thing that can have become of it is a grammar of its own, which holds all other objects (`PinnedGrammar`):
-it is gone, one of its words is another, one of its numbers is another, or there is a new object beside it. Each
-is written greedily, and the one is taken within which the model finds itself most: the probability of all that the
-grammar allows, id by id. A new place is likely then if any place is, however many there are.
+first (`Pointer`), and every plain thing that can have become of it is a grammar of its own, which holds all other
+objects (`PinnedGrammar`): it is gone, one of its words is another, one of its numbers is another, or there is a new
+object beside it. Each is written greedily, and the one is taken within which the model finds itself most: the
+probability of all that the grammar allows, id by id. A new place is likely then if any place is, however many there
+are.
 """
 
 from collections import Counter
@@ -100,7 +101,8 @@ def one_change(
 
 
 def changes_one(builder: SequenceBuilder, scene: Scene, output: Sequence[int]) -> bool:
-    """Whether one object of a snapped scene is another or gone in the output, or one is new, and all others are there."""
+    """Whether in the output one object of a snapped scene is another or gone, or one is new, and all others are as they
+    were."""
     after = builder.parse_output(TASK, output).scene
     assert after is not None
     was, now = (Counter(map(tuple, object_ids(builder, of_scene))) for of_scene in (scene, after))

@@ -41,7 +41,7 @@ class TrainArgs:
     checkpoint_minutes: float = 3.0
     seed: int = 0
     device: str = "cpu"
-    compile: bool = False  # encoder and decoder; on a GPU, where it takes a minute and halves a step
+    compile: bool = False  # encoder and decoder, which takes a minute or so; for a GPU
     workers: int = 0  # processes that read the set; 0: this one
 
     def __post_init__(self) -> None:

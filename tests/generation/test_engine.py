@@ -5,7 +5,7 @@ from transformers import LlamaForCausalLM
 
 from kyvo.api import Kyvo
 from kyvo.data.clevr import sample_scenes
-from kyvo.generation.choice import NEAR, SHARPNESS, expected_codes, likeliest_numbers
+from kyvo.generation.choice import NEAR, expected_codes, likeliest_numbers
 from kyvo.generation.confidence import object_confidences
 from kyvo.generation.engine import Places, decode
 from kyvo.generation.grammar import Grammar
@@ -76,8 +76,7 @@ def test_of_image_codes_the_one_nearest_to_what_is_expected_is_taken():
     codebook = torch.tensor([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [9.0, 9.0]])
     likely = torch.tensor([[0.3, 0.05, 0.25, 0.4], [0.45, 0.1, 0.45, 0.0], [0.05, 0.0, 0.0, 0.95]])
     codes, means = expected_codes(likely, codebook=codebook)
-    sharp = likely**SHARPNESS
-    error = sharp / sharp.sum(1, keepdim=True) @ torch.cdist(codebook, codebook) ** 2  # expected, of each code
+    error = likely @ torch.cdist(codebook, codebook) ** 2  # expected, of each code
     assert codes.tolist() == error.argmin(1).tolist() != likely.argmax(1).tolist()
     torch.testing.assert_close(means[1], torch.tensor([1.0, 0.0]))
 

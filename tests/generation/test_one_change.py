@@ -9,8 +9,9 @@ from kyvo.data.clevr import ClevrRules, sample_scenes
 from kyvo.errors import TokenError
 from kyvo.generation.engine import Engine, Places
 from kyvo.generation.grammar import Grammar
-from kyvo.generation.one_change import Prompt, changes, one_change
+from kyvo.generation.one_change import Prompt, changes, changes_one, one_change
 from kyvo.generation.pinned import PinnedGrammar
+from kyvo.generation.requests import Request
 from kyvo.models.embedding import Positions
 from kyvo.models.pointer import Pointer
 from kyvo.scene.scene import Scene
@@ -90,6 +91,27 @@ def test_without_a_pointer_the_objects_that_it_would_least_copy_are_tried():
     assert likely[tried].max() <= np.delete(likely, tried).min()
     after = BUILDER.parse_output(TASK, one_change(own, BUILDER, scene, TEXT).ids).scene
     assert sum((counted(after.objects) - counted(scene.objects)).values()) <= 1 and after != scene
+
+
+def test_what_is_written_freely_counts_where_one_object_is_new_another_or_gone():
+    scene = drawn(1)[0]
+    first, second, *rest = scene.objects
+    other = [replace(item, color="red" if item.color != "red" else "blue") for item in (first, second)]
+    after = {
+        True: [(second, *rest), (other[0], second, *rest), (first, other[1], *rest), (*scene.objects, other[0])],
+        False: [scene.objects, tuple(rest), (*other, *rest), (), (*scene.objects, *other), (other[0], *rest)],
+    }
+    for expected, cases in after.items():
+        for (output,) in (outputs(Scene(objects=case)) for case in cases):
+            assert changes_one(BUILDER, scene, output) is expected
+
+
+def test_an_edit_is_what_the_model_writes_freely_where_that_is_one_change():
+    own, empty = engine(seed=1), Scene(objects=())
+    prompt = BUILDER.prompt(TASK, Segments(scene=empty, text=TEXT))
+    free = own.submit(Request(prompt=prompt, grammar=Grammar.for_task(TASK, BUILDER, max_objects=1))).result()
+    assert len(BUILDER.parse_output(TASK, free.ids).scene) == 1
+    assert one_change(own, BUILDER, empty, TEXT).ids == free.ids
 
 
 def test_who_knows_what_is_meant_may_say_so():
