@@ -22,9 +22,9 @@ def program():
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Pictures of one object or two, which the bundled model often gets right."""
+    """Crowded pictures, of whose objects the bundled model gets many right, and not all."""
     folder = tmp_path_factory.mktemp("data") / "set"
-    rules = ClevrRules(min_objects=1, max_objects=2)
+    rules = ClevrRules(min_objects=8, max_objects=10)
     write_set(folder, ClevrSet(count=16, seed=0, width=120, height=80, samples=4, rules=rules))
     return folder
 
