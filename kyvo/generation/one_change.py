@@ -1,12 +1,12 @@
-"""An edit of one object: as the model writes it; or which object is meant, what has become of it, and then the scene.
+"""An edit of one object: which object is meant, and the scene as the model writes it, or as it can have become.
 
-A scene that is written freely and in which one object is new, another or gone is taken as it is. But most ids are
-copies, and a model may copy on where it should not, or change more than was asked for. Then the object is asked for
-first (`Pointer`), and every plain thing that can have become of it is a grammar of its own, which holds all other
-objects (`PinnedGrammar`): it is gone, one of its words is another, one of its numbers is another, or there is a new
-object beside it. Each is written greedily, and the one is taken within which the model finds itself most: the
-probability of all that the grammar allows, id by id. A new place is likely then if any place is, however many there
-are.
+The object is asked for first (`Pointer`). A scene that is then written freely is taken as it is where this object and
+no other is another or gone, or one is new. But most ids are copies, and a model may copy on where it should not, or
+change another object, or more than one. Then every plain thing that can have become of the one is a grammar of its own,
+which holds all other objects (`PinnedGrammar`): it is gone, one of its words is another, one of its numbers is another,
+or there is a new object beside it. Each is written greedily, and the one is taken within which the model finds itself
+most: the probability of all that the grammar allows, id by id. A new place is likely then if any place is, however many
+there are.
 """
 
 from collections import Counter
@@ -60,13 +60,8 @@ def one_change(
         TokenError: one that is too long for the model, or whose edit was cut short before anything was whole.
     """
     prompt = builder.prompt(TASK, Segments(scene=scene, text=instruction))
-    snapped = builder.scenes.snap(scene)
-    if about is None:
-        grammar = Grammar.for_task(TASK, builder, max_objects=len(snapped) + 1)
-        free = engine.submit(Request(prompt=prompt, grammar=grammar, max_tokens=max_tokens, deadline=deadline)).result()
-        if not free.truncated and changes_one(builder, snapped, free.ids):
-            return free
     read = Prompt(engine, builder, prompt)
+    snapped = builder.scenes.snap(scene)
     if about is not None:
         order = builder.scenes.schema.token_order(scene)
         tried = [order.index(index) for index in about]
@@ -74,6 +69,12 @@ def one_change(
         tried = [int(pointer(read.early)[: len(snapped.objects)].argmax())]
     else:
         tried = read.least_copied(snapped, count=TRIED)
+    if about is None:
+        grammar = Grammar.for_task(TASK, builder, max_objects=len(snapped) + 1)
+        request = Request(prompt=prompt, grammar=grammar, max_tokens=max_tokens, deadline=deadline)
+        free = engine.submit(request).result()
+        if not free.truncated and changes_one(builder, snapped, free.ids, among=tried):
+            return free
     grammars = list(hypotheses(builder, snapped, tried))
     if not about:
         grammars.append(PinnedGrammar(TASK, builder, snapped, num_added=1))
@@ -100,13 +101,16 @@ def one_change(
     )
 
 
-def changes_one(builder: SequenceBuilder, scene: Scene, output: Sequence[int]) -> bool:
-    """Whether in the output one object of a snapped scene is another or gone, or one is new, and all others are as they
-    were."""
+def changes_one(builder: SequenceBuilder, scene: Scene, output: Sequence[int], *, among: Collection[int]) -> bool:
+    """Whether in the output one of a snapped scene's objects at the places `among` is another or gone, or one is new,
+    and all others are as they were."""
     after = builder.parse_output(TASK, output).scene
     assert after is not None
-    was, now = (Counter(map(tuple, object_ids(builder, of_scene))) for of_scene in (scene, after))
-    return max((was - now).total(), (now - was).total()) == 1
+    was, now = ([tuple(ids) for ids in object_ids(builder, of_scene)] for of_scene in (scene, after))
+    gone, new = Counter(was) - Counter(now), (Counter(now) - Counter(was)).total()
+    if not gone:
+        return new == 1
+    return gone.total() == 1 and new <= 1 and any(was[place] in gone for place in among)
 
 
 def hypotheses(builder: SequenceBuilder, scene: Scene, tried: Sequence[int]) -> Iterator[Grammar]:

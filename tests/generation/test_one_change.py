@@ -103,7 +103,13 @@ def test_what_is_written_freely_counts_where_one_object_is_new_another_or_gone()
     }
     for expected, cases in after.items():
         for (output,) in (outputs(Scene(objects=case)) for case in cases):
-            assert changes_one(BUILDER, scene, output) is expected
+            assert changes_one(BUILDER, scene, output, among=range(len(scene))) is expected
+    (changed,) = outputs(Scene(objects=(other[0], second, *rest)))
+    first_place = BUILDER.scenes.schema.token_order(scene).index(0)
+    assert changes_one(BUILDER, scene, changed, among=[first_place])
+    assert not changes_one(
+        BUILDER, scene, changed, among=[place for place in range(len(scene)) if place != first_place]
+    )
 
 
 def test_an_edit_is_what_the_model_writes_freely_where_that_is_one_change():
