@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -69,19 +70,18 @@ def one_change(
         tried = [int(pointer(read.early)[: len(snapped.objects)].argmax())]
     else:
         tried = read.least_copied(snapped, count=TRIED)
+    request = partial(Request, prompt=prompt, max_tokens=max_tokens, deadline=deadline)
+    num_asked = 0
     if about is None:
         grammar = Grammar.for_task(TASK, builder, max_objects=len(snapped) + 1)
-        request = Request(prompt=prompt, grammar=grammar, max_tokens=max_tokens, deadline=deadline)
-        free = engine.submit(request).result()
+        free = engine.submit(request(grammar=grammar)).result()
+        num_asked += free.num_asked
         if not free.truncated and changes_one(builder, snapped, free.ids, among=tried):
             return free
     grammars = list(hypotheses(builder, snapped, tried))
     if not about:
         grammars.append(PinnedGrammar(TASK, builder, snapped, num_added=1))
-    handles = [
-        engine.submit(Request(prompt=prompt, grammar=grammar, max_tokens=max_tokens, deadline=deadline))
-        for grammar in grammars
-    ]
+    handles = [engine.submit(request(grammar=grammar)) for grammar in grammars]
     rows = [handle.result() for handle in handles]
     whole = [(row, grammar) for row, grammar in zip(rows, grammars, strict=True) if not row.truncated]
     if not whole:
@@ -97,7 +97,7 @@ def one_change(
         ids=row.ids,
         probabilities=[allowed * chosen for allowed, chosen in chances],
         num_prompt=len(prompt),
-        num_asked=sum(row.num_asked for row in rows),
+        num_asked=num_asked + sum(row.num_asked for row in rows),
     )
 
 

@@ -467,9 +467,8 @@ def load_batches(stream: BatchStream, *, prefetch: int) -> Iterator[Batch]:
         generator=torch.Generator(),  # else it draws from the global one, and dropout differs after a resume
     )
     windows = map(pickle.loads, loader)
-    with ThreadPoolExecutor(
-        1
-    ) as reader:  # a window has a hundred megabytes: it is taken in while others are trained on
+    # A window has a hundred megabytes: it is taken in while the one before is trained on.
+    with ThreadPoolExecutor(1) as reader:
         coming = reader.submit(next, windows)
         while True:
             window = coming.result()
