@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from transformers import LlamaForCausalLM
 
+from kyvo.devices import choose_device
 from kyvo.errors import CheckpointError, ConfigError, TokenError
 from kyvo.generation.calibration import Calibration
 from kyvo.generation.confidence import object_confidences
@@ -357,19 +358,6 @@ class Kyvo:
             num_prompt=row.num_prompt,
             num_output=len(row.ids),
         )
-
-
-def choose_device(device: str) -> str:
-    """ "auto" -> "cuda" where there is one, else "cpu". Raises ConfigError for a device that is not there."""
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device not in ("cpu", "cuda"):
-        raise ConfigError(f"device is {device!r}; known are auto, cpu and cuda.")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            "device is 'cuda', but this torch sees no CUDA GPU. Use --device cpu, or install a CUDA torch."
-        )
-    return device
 
 
 def _by_segment(sampling: Mapping[str, Sampling]) -> dict[Segment, Sampling]:

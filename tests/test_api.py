@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from kyvo.api import Kyvo, choose_device
+from kyvo.api import Kyvo
+from kyvo.devices import choose_device
 from kyvo.errors import CheckpointError, ConfigError, TokenError
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.testing import tiny_kyvo

@@ -24,6 +24,7 @@ from kyvo.data.augment import SEEN, augment
 from kyvo.data.dataset import open_set, scene_cell
 from kyvo.data.imports import FolderSet
 from kyvo.data.procedural import procedural_library
+from kyvo.devices import choose_device
 from kyvo.errors import ConfigError
 from kyvo.scene.files import scene_from_json
 from kyvo.shapes.scene_codes import library_codes, with_shapes
@@ -53,6 +54,7 @@ def main(argv: list[str] | None = None) -> Path:
     if args.out.exists():
         parser.error(f"{args.out} exists already; name another folder or remove it.")
 
+    device = choose_device(args.device)
     tokenizer = ImageTokenizer.from_pretrained(args.image_tokenizer)
 
     source = open_set(args.data) if any(args.data.glob("*.arrow")) else _read_folder(args.data, args.schema)
@@ -73,8 +75,8 @@ def main(argv: list[str] | None = None) -> Path:
                 augment(np.asarray(image.convert("RGB")), rng)
                 for image, rng in zip(batch["image"], chances, strict=True)
             ]
-        tokenizer.model.to(args.device)  # in the worker: a process that has begun with CUDA cannot be forked
-        with torch.autocast(args.device, torch.bfloat16, enabled=args.bf16):
+        tokenizer.model.to(device)  # in the worker: a process that has begun with CUDA cannot be forked
+        with torch.autocast(device, torch.bfloat16, enabled=args.bf16):
             return {name: tokenizer.encode(of_column).tolist() for name, of_column in images.items()}
 
     kept = {name: feature for name, feature in source.features.items() if name not in pictures}

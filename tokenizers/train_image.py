@@ -10,7 +10,7 @@ sets the CPU threads.
 import argparse
 import math
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from kyvo.data.augment import augment_pixels
 from kyvo.data.picture_sets import load_objects, load_pictures
+from kyvo.devices import choose_device
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.adversarial import Adversary
@@ -51,6 +52,7 @@ def main(argv: list[str] | None = None) -> Path:
     assert isinstance(sections, dict)
     model_config = build_model_config(sections["model"])
     args = TrainArgs.from_config(sections["train"])
+    args = replace(args, device=choose_device(args.device))
     pictures = load_pictures(
         options.data,
         width=model_config.width,

@@ -11,8 +11,9 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessorList
 
 from benchmarks.inputs import builder_of
-from kyvo.api import Kyvo, choose_device
+from kyvo.api import Kyvo
 from kyvo.data.clevr import render_scenes, sample_scenes
+from kyvo.devices import choose_device
 from kyvo.errors import KyvoError
 from kyvo.evaluation.timing import alternate, rate_ratio
 from kyvo.generation.engine import Engine, decode

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.inputs import builder_of
-from kyvo.api import choose_device
 from kyvo.data.clevr import sample_scenes
+from kyvo.devices import choose_device
 from kyvo.errors import KyvoError
 from kyvo.evaluation.timing import alternate, rate_ratio
 from kyvo.tokenizers.sequence import Sequence as TokenSequence

@@ -24,6 +24,7 @@ from kyvo.data.dataset import SetSettings, picture_cell, scene_cell
 from kyvo.data.edits import Edit, sample_edits
 from kyvo.data.question_phrases import TemplateSet, own_templates
 from kyvo.data.questions import Balance, Question, baselines, sample_questions
+from kyvo.devices import choose_device
 from kyvo.errors import ConfigError, SceneError
 from kyvo.scene.scene import Scene
 
@@ -43,6 +44,10 @@ class RayTraced(SetSettings):
     samples: int | None = None  # rays or paths a pixel, as in `render_scenes`
     pictures: bool = True  # False: scenes alone, for what needs no picture; making them takes no time beside rendering
     rules: ClevrRules = field(default_factory=ClevrRules)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "device", choose_device(self.device))
 
     @property
     def left_out(self) -> frozenset[str]:

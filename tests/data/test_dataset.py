@@ -250,3 +250,9 @@ def test_clevr_scenes_carry_what_clevrs_own_tools_read(tmp_path):
     assert data["relationships"] == relationships(scene)
     assert set(data["directions"]) == {"left", "right", "front", "behind", "above", "below"}
     assert {"3d_coords", "rotation", "pixel_coords"} <= data["objects"][0].keys()
+
+
+def test_a_device_that_is_not_there_is_refused_before_the_work():
+    with pytest.raises(ConfigError, match="device is 'tpu'; known are auto, cpu and cuda"):
+        ClevrSet(count=1, seed=0, width=8, height=8, device="tpu")
+    assert ClevrSet(count=1, seed=0, width=8, height=8, device="auto").device in ("cpu", "cuda")
