@@ -23,11 +23,13 @@ from kyvo.generation.confidence import object_confidences
 from kyvo.generation.engine import Engine, Places
 from kyvo.generation.grammar import MAX_OBJECTS, Grammar
 from kyvo.generation.one_change import one_change
+from kyvo.generation.refine import check_fits, refine_scenes
 from kyvo.generation.requests import Decoded, Handle, Reason, Request
 from kyvo.generation.sampling import Sampling
 from kyvo.generation.views import averaged, shifted, shifts
 from kyvo.models.fold import load_positions
 from kyvo.models.pointer import Pointer, load_pointer
+from kyvo.models.refiner import Refiner, load_refiner
 from kyvo.processor import Processor
 from kyvo.scene.scene import Scene
 from kyvo.tokenizers.image import fit
@@ -114,12 +116,14 @@ class Kyvo:
         processor: Processor,
         positions: torch.Tensor | None = None,
         pointer: Pointer | None = None,
+        refiner: Refiner | None = None,
         calibration: Calibration | None = None,
     ) -> None:
         """
         Args:
             positions: those [places, dim] the model was trained with, if it was (`SequenceBuilder.places`).
             pointer: the model's, if it was trained with one: which object an instruction is about.
+            refiner: of the same schema and picture size: recognised objects are read once more from the pixels.
             calibration: of the objects' confidences; by default they stay as the model's probabilities make them.
         """
         if model.config.vocab_size != len(processor.vocabulary):
@@ -141,6 +145,10 @@ class Kyvo:
             vectors = positions.to(model.device, model.dtype)
             self.places = Places(vectors=vectors, find=self._builder.places)
         self.pointer = None if pointer is None else pointer.to(model.device)
+        self.refiner = None if refiner is None else refiner.to(model.device)
+        if refiner is not None:
+            config = processor.image.config
+            check_fits(refiner, processor.schema, width=config.width, height=config.height)
         self.processor = processor
         self.calibration = calibration or Calibration()
         codebook = processor.image.codebook.to(model.device)
@@ -166,14 +174,17 @@ class Kyvo:
             processor=processor,
             positions=load_positions(folder),
             pointer=load_pointer(folder),
+            refiner=load_refiner(folder),
             calibration=Calibration.from_pretrained(folder),
         )
 
-    def recognize(self, images: Sequence[Picture], *, views: int = 1) -> list[Scene]:
+    def recognize(self, images: Sequence[Picture], *, views: int = 1, refine: bool = True) -> list[Scene]:
         """The scene in each picture; pictures of any size, fitted by `kyvo.tokenizers.image.fit`.
 
         With 3 or 5 `views` each is also recognised shifted to its sides, and places are averaged: nearer to the truth,
         in as many times the time (`kyvo.generation.views`). Raises ConfigError for another number of them.
+        A model with a refiner reads the objects once more from the pixels (`refined`); without `refine` scenes are as
+        the language model wrote them.
         """
         config = self.processor.image.config
         sides = shifts(views)
@@ -182,10 +193,19 @@ class Kyvo:
         given = [Segments(image=codes) for codes in self.encode_images(seen)]
         found: list[Scene] = [done.scene for done in self.complete("recognition", given)]  # type: ignore[misc]
         scenes, count = found[: len(images)], len(images)
-        if not sides:
-            return scenes
-        schema = self.processor.schema
-        return [averaged(scene, found[count + index :: count], schema) for index, scene in enumerate(scenes)]
+        if sides:
+            schema = self.processor.schema
+            scenes = [averaged(scene, found[count + index :: count], schema) for index, scene in enumerate(scenes)]
+        return self.refined(scenes, pictures) if refine else scenes
+
+    def refined(self, scenes: Sequence[Scene], images: Sequence[Picture]) -> list[Scene]:
+        """Recognised scenes, their objects' places and words read once more from the pixels of their pictures
+        (`kyvo.generation.refine`); as they are where the model has no refiner."""
+        if self.refiner is None:
+            return list(scenes)
+        config = self.processor.image.config
+        pictures = [fit(picture, config.width, config.height) for picture in _read(images)]
+        return refine_scenes(self.refiner, scenes, pictures, self.processor.schema)
 
     def render(self, scenes: Sequence[Scene]) -> list[np.ndarray]:
         """A picture of each scene: uint8 [height, width, 3]. Raises SceneError for what the schema cannot hold."""

@@ -1,0 +1,91 @@
+"""Scenes that were recognised, read once more from the pixels of their pictures (`kyvo.models.refiner`).
+
+The language model says which objects there are; this says of each of them, more exactly, where it stands, and corrects
+words that the pixels speak against. Objects are never added or left out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+from kyvo.errors import CheckpointError
+from kyvo.models.refiner import Refiner
+from kyvo.scene.scene import Scene
+from kyvo.scene.schema import Field, SceneSchema
+
+CHUNK = 32  # pictures at a time
+DIGITS = 4  # of a refined number
+
+
+def word_fields(schema: SceneSchema) -> tuple[Field, ...]:
+    """The schema's fields of words, in the refiner's order."""
+    return tuple(field for field in schema.fields if field.words)
+
+
+def as_tensors(
+    scenes: Sequence[Scene], schema: SceneSchema
+) -> tuple[Int[Tensor, "batch objects fields"], Float[Tensor, "batch objects 3"], Bool[Tensor, "batch objects"]]:
+    """Words by their places among their fields', locations, and which rows are objects; at least one row a scene."""
+    fields, most = word_fields(schema), max([1, *map(len, scenes)])
+    words = torch.zeros(len(scenes), most, len(fields), dtype=torch.long)
+    locations = torch.zeros(len(scenes), most, 3)
+    valid = torch.zeros(len(scenes), most, dtype=torch.bool)
+    for number, scene in enumerate(scenes):
+        for index, item in enumerate(scene.objects):
+            words[number, index] = torch.tensor([field.words.index(item.get(field.name)) for field in fields])
+            locations[number, index] = torch.tensor(item.location)
+            valid[number, index] = True
+    return words, locations, valid
+
+
+def check_fits(refiner: Refiner, schema: SceneSchema, *, width: int, height: int) -> None:
+    """Raises CheckpointError for a refiner of other words, another picture size (px), or a schema of another frame."""
+    config, words = refiner.config, tuple(len(field.words) for field in word_fields(schema))
+    if config.words != words or (config.width, config.height) != (width, height) or schema.frame != "world":
+        raise CheckpointError(
+            f"the refiner reads {config.width}x{config.height} px and {config.words} words a field of a world frame; "
+            f"the model has {width}x{height} px, {words} words and the {schema.frame} frame. The folder mixes two "
+            "models."
+        )
+
+
+@torch.inference_mode()
+def refine_scenes(
+    refiner: Refiner, scenes: Sequence[Scene], pictures: Sequence[UInt8[np.ndarray, "h w 3"]], schema: SceneSchema
+) -> list[Scene]:
+    """The scenes with refined locations and words, their locations inside the schema's numbers.
+
+    Args:
+        pictures: that each was recognised in, at the refiner's size.
+    """
+    done: list[Scene] = []
+    for start in range(0, len(scenes), CHUNK):
+        done += _refine(refiner, scenes[start : start + CHUNK], pictures[start : start + CHUNK], schema)
+    return done
+
+
+def _refine(
+    refiner: Refiner, scenes: Sequence[Scene], pictures: Sequence[np.ndarray], schema: SceneSchema
+) -> list[Scene]:
+    device = refiner.camera.weight.device
+    words, locations, valid = as_tensors(scenes, schema)
+    pixels = torch.from_numpy(np.stack(pictures)).to(device).permute(0, 3, 1, 2).float() / 255
+    found = refiner(pixels, words.to(device), locations.to(device), valid.to(device))
+    places = found.locations.cpu().numpy()
+    chosen = torch.stack([logits.argmax(-1) for logits in found.words], dim=-1).tolist()
+    fields = word_fields(schema)
+    (axes,) = [field.axes for field in schema.fields if field.name == "location"]
+    lowest, highest = zip(*((axis.values[0], axis.values[-1]) for axis in axes), strict=True)
+    places = np.clip(places, lowest, highest).round(DIGITS)
+    refined = []
+    for number, scene in enumerate(scenes):
+        objects = []
+        for index, item in enumerate(scene.objects):
+            named = {field.name: field.words[word] for field, word in zip(fields, chosen[number][index], strict=True)}
+            objects.append(item.with_values(**named, location=tuple(map(float, places[number, index]))))
+        refined.append(replace(scene, objects=tuple(objects)))
+    return refined

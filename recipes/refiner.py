@@ -1,0 +1,290 @@
+"""python recipes/refiner.py --config configs/refiner.yaml --data DIR [DIR ...] --out DIR
+
+Trains a refiner (`kyvo.models.refiner`), which reads recognised objects once more from the pixels. `--data` are Arrow
+sets of pictures and scenes with cameras. Its objects are the true ones, moved and renamed at random as a model would
+mistake them, so it needs no model and serves any of the same schema: copy `OUT/refiner.safetensors` into the model's
+folder.
+`--minutes M` bounds the time instead of the steps. `--resume` goes on from `OUT/training.pt`. One JSON line per report
+goes to stdout and to `OUT/log.jsonl`. OMP_NUM_THREADS sets the CPU threads.
+"""
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from kyvo.data.augment import augment_pixels
+from kyvo.data.configs import from_section
+from kyvo.data.dataset import open_set
+from kyvo.data.picture_sets import load_pictures
+from kyvo.devices import choose_device
+from kyvo.errors import CheckpointError, ConfigError
+from kyvo.generation.refine import as_tensors, word_fields
+from kyvo.models.refiner import Refined, Refiner, RefinerConfig, project, save_refiner
+from kyvo.scene.files import scene_from_json
+from kyvo.scene.schema import SceneSchema, load_schema
+from kyvo.tokenizers.train_args import schedule
+from kyvo.tokenizers.training import STATE_NAME, TokenizerTraining, log, read_state, write_state
+
+WARMUP = 0.02  # share of the training
+LOOK = 0.01  # widths of the picture that a camera may miss the origin by, in the sets
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefinerArgs:
+    """The `train` section."""
+
+    steps: int
+    batch_size: int = 48  # pictures
+    learning_rate: float = 1e-3  # its peak; cosine down to 2 % of it
+    clip_grad_norm: float = 1.0
+    augment: float = 0.5  # share of pictures as another camera would have taken them
+    held_out: int = 480  # pictures that are measured and never trained on
+    report_every: int = 200  # steps
+    checkpoint_minutes: float = 3.0
+    seed: int = 0
+    device: str = "cpu"
+    workers: int = 0  # processes that read the sets; 0: this one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistakes:
+    """How a recognised scene differs from the true one, as far as the refiner's inputs are concerned."""
+
+    spread: tuple[float, float] = (0.04, 0.25)  # units: standard deviation of a scene's places, drawn between
+    shared: float = 0.7  # of it again, by which all of a scene's objects are off together
+    far: tuple[float, float] = (0.04, 0.4)  # share of objects, and how much farther off they are
+    height: tuple[float, float] = (0.06, 0.2)  # likewise, of heights
+    word: float = 0.12  # share of words that are drawn anew
+    missing: float = 0.03  # share of objects
+
+
+MISTAKES = Mistakes()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """Pictures and what is true of them."""
+
+    pictures: Tensor  # uint8 [pictures, height, width, 3]
+    words: Tensor  # [pictures, objects, fields]
+    locations: Tensor  # [pictures, objects, 3]
+    valid: Tensor  # bool [pictures, objects]
+    cameras: Tensor  # [pictures, 3]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, chosen: Tensor | slice) -> "Samples":
+        return Samples(**{name: value[chosen] for name, value in vars(self).items()})
+
+    def to(self, device: str) -> "Samples":
+        return Samples(**{name: value.to(device) for name, value in vars(self).items()})
+
+
+def main(argv: list[str] | None = None) -> Path:
+    """Trains and returns the folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True, nargs="+")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, help="train for this long instead of train.steps")
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--set", nargs="*", default=[], metavar="SETTING", help="as train.batch_size=64")
+    options = parser.parse_args(argv)
+
+    sections = OmegaConf.to_container(
+        OmegaConf.merge(OmegaConf.load(options.config), OmegaConf.from_dotlist(options.set))
+    )
+    assert isinstance(sections, dict)
+    schema = load_schema(sections["schema"])
+    words = tuple(len(field.words) for field in word_fields(schema))
+    config = from_section(RefinerConfig, sections["model"], prefix="model.", words=words)
+    args = from_section(RefinerArgs, sections["train"], prefix="train.")
+    args = replace(args, device=choose_device(args.device))
+    samples = read_samples(options.data, schema, config, workers=args.workers)
+    if len(samples) <= args.held_out:
+        raise ConfigError(f"--data has {len(samples)} pictures with objects and train.held_out is {args.held_out}.")
+    trainer = Trainer(config, args, samples, minutes=options.minutes)
+    options.out.mkdir(parents=True, exist_ok=True)
+    if options.resume:
+        trainer.load(options.out / STATE_NAME)
+    trainer.run(options.out)
+    save_refiner(options.out, trainer.model.cpu())
+    return options.out
+
+
+def read_samples(folders: Sequence[Path], schema: SceneSchema, config: RefinerConfig, *, workers: int) -> Samples:
+    """All pictures of the sets that show an object. Raises ConfigError for scenes without a camera, or whose camera
+    looks elsewhere than at the origin."""
+    pictures, scenes = [], []
+    for folder in folders:
+        pictures.append(load_pictures(folder, width=config.width, height=config.height, limit=None, workers=workers))
+        scenes += [scene_from_json(json.loads(row), str(folder)) for row in open_set(folder)["scene"]]
+    shown = torch.tensor([len(scene) > 0 for scene in scenes])
+    words, locations, valid = as_tensors(scenes, schema)
+    cameras = torch.zeros(len(scenes), 3)
+    for number, scene in enumerate(scenes):
+        camera = scene.camera
+        if camera is None:
+            raise ConfigError(f"scene {number} of --data has no camera, which says where its objects are seen.")
+        column, row = camera.project([[0.0, 0.0, 0.0]])[0, :2]
+        if math.hypot(column - camera.width / 2, row - camera.height / 2) > LOOK * camera.width:
+            raise ConfigError(f"the camera of scene {number} of --data does not look at the origin.")
+        cameras[number] = torch.tensor(camera.location)
+    samples = Samples(pictures=torch.cat(pictures), words=words, locations=locations, valid=valid, cameras=cameras)
+    return samples[shown]
+
+
+def mistaken(
+    truth: Samples, config: RefinerConfig, generator: torch.Generator, mistakes: Mistakes = MISTAKES
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Words, locations and valid rows as a model could have recognised them; at least one object is left."""
+    batch, objects, fields = truth.words.shape
+    device = truth.words.device
+
+    def drawn(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=generator, device=device)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, device=device)
+
+    low, high = map(math.log, mistakes.spread)
+    spread = torch.exp(low + (high - low) * drawn(batch, 1, 1))
+    share, distance = mistakes.far
+    far = (drawn(batch, objects, 1) < share) * distance * normal(batch, objects, 2)
+    floor = spread * (normal(batch, objects, 2) + mistakes.shared * normal(batch, 1, 2)) + far
+    share, distance = mistakes.height
+    height = (drawn(batch, objects, 1) < share) * distance * normal(batch, objects, 1)
+    others = [torch.randint(count, (batch, objects), generator=generator, device=device) for count in config.words]
+    renamed = drawn(batch, objects, fields) < mistakes.word
+    left = truth.valid & (drawn(batch, objects) >= mistakes.missing)
+    return (
+        torch.where(renamed, torch.stack(others, dim=-1), truth.words),
+        truth.locations + torch.cat([floor, height], dim=-1),
+        torch.where(left.any(1, keepdim=True), left, truth.valid),
+    )
+
+
+class Trainer(TokenizerTraining):
+    """Model, optimizer, random numbers and place in the training: all that a resumed run needs."""
+
+    def __init__(
+        self, config: RefinerConfig, args: RefinerArgs, samples: Samples, *, minutes: float | None = None
+    ) -> None:
+        super().__init__(args, minutes=minutes)
+        torch.manual_seed(args.seed)
+        self.args = args
+        self.held_out, self.samples = samples[: args.held_out], samples[args.held_out :]
+        self.model = Refiner(config).to(args.device)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=args.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
+        )
+        self.generator = torch.Generator().manual_seed(args.seed)
+        self.chance = torch.Generator(args.device).manual_seed(args.seed)
+
+    def train_step(self) -> dict[str, Tensor]:
+        """One step; returns its losses."""
+        args = self.args
+        for group in self.optimizer.param_groups:
+            group["lr"] = args.learning_rate * schedule(self.progress, warmup=WARMUP)
+        chosen = torch.randint(len(self.samples), (args.batch_size,), generator=self.generator)
+        truth = self.samples[chosen].to(args.device)
+        pixels = to_unit(truth.pictures)
+        other = torch.rand(args.batch_size, generator=self.chance, device=args.device) < args.augment
+        pixels[other] = augment_pixels(pixels[other], self.chance)
+        words, locations, valid = mistaken(truth, self.model.config, self.chance)
+        with torch.autocast(args.device, torch.bfloat16):
+            found = self.model(pixels, words, locations, valid)
+        losses = compare(found, truth, valid, self.model.config)
+        # A place is uncertain by which way the camera looks around; where it is seen is not, and is learnt sooner.
+        loss = 5 * losses["place"] + losses["pixels"] + 2 * losses["camera"] + losses["words"]
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), args.clip_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.step += 1
+        return {name: value.detach() for name, value in {"loss": loss, **losses}.items()}
+
+    @torch.no_grad()
+    def report(self, out: Path, losses: dict[str, Tensor], *, per_second: float) -> None:
+        """The last step's losses, and those of the held-out pictures under mistakes that are always the same."""
+        chance = torch.Generator(self.args.device).manual_seed(0)
+        found, masks = [], []
+        for part in range(0, len(self.held_out), self.args.batch_size):
+            truth = self.held_out[slice(part, part + self.args.batch_size)].to(self.args.device)
+            words, locations, valid = mistaken(truth, self.model.config, chance)
+            with torch.autocast(self.args.device, torch.bfloat16):
+                found.append(
+                    compare(
+                        self.model(to_unit(truth.pictures), words, locations, valid), truth, valid, self.model.config
+                    )
+                )
+            masks.append(valid.sum())
+        weights = torch.stack(masks) / sum(masks)
+        measured = {name: (torch.stack([part[name] for part in found]) * weights).sum() for name in found[0]}
+        log(
+            out,
+            {
+                "step": self.step,
+                "seconds": round(self.seconds, 1),
+                "pictures_per_second": round(per_second, 1),
+                "learning_rate": self.optimizer.param_groups[0]["lr"],
+                **{name: round(value.item(), 4) for name, value in losses.items()},
+                **{f"held_out_{name}": round(value.item(), 4) for name, value in measured.items()},
+            },
+        )
+
+    def save(self, path: Path) -> None:
+        state = {
+            "config": asdict(self.model.config),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "chance": self.chance.get_state(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        write_state(state, path)
+
+    def load(self, path: Path) -> None:
+        state = read_state(path)
+        if RefinerConfig(**state["config"]) != self.model.config:
+            raise CheckpointError(f"{path} was trained with another model section; use its config or a new --out.")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        self.chance.set_state(state["chance"])
+        self.step, self.seconds = state["step"], state["seconds"]
+
+
+def to_unit(pictures: Tensor) -> Tensor:
+    """uint8 [batch, height, width, 3] -> [batch, 3, height, width] in [0, 1]."""
+    return pictures.permute(0, 3, 1, 2).float() / 255
+
+
+def compare(found: Refined, truth: Samples, valid: Tensor, config: RefinerConfig) -> dict[str, Tensor]:
+    """Means over objects: distance on the floor and in height (units), of centres (px), of the camera's numbers
+    (units), and the cross-entropy of words (nats, summed over fields)."""
+    size = found.centers.new_tensor([config.width, config.height])
+    seen = project(truth.cameras, truth.locations, focal=config.focal)[..., :2] * config.width + size / 2
+    words = [F.cross_entropy(logits[valid], truth.words[..., field][valid]) for field, logits in enumerate(found.words)]
+    return {
+        "place": (found.locations - truth.locations)[valid].norm(dim=-1).mean(),
+        "pixels": (found.centers - seen)[valid].norm(dim=-1).mean(),
+        "camera": (found.cameras - truth.cameras).abs().mean(),
+        "words": torch.stack(words).sum(),
+    }
+
+
+if __name__ == "__main__":
+    print(main(), file=sys.stderr)
