@@ -111,6 +111,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--end-to-end", action="store_true", help="edits also from and to pictures, in one go")
     parser.add_argument("--swaps", type=int, default=24, help="of each attribute")
     parser.add_argument("--views", type=int, default=1, help="of each picture that is recognised: 1, 3 or 5")
+    parser.add_argument("--no-refine", dest="refine", action="store_false", help="as the language model alone wrote it")
     parser.add_argument("--batch-size", type=int, default=32, help="decoded together")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     args = parser.parse_args(argv)
@@ -162,7 +163,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 def measure_recognition(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:
     items = []
     for batch in in_batches(first(rows, args.limit), args.batch_size, "recognition"):
-        found = model.recognize([picture_of(row) for row in batch], views=args.views)
+        found = recognize(model, [picture_of(row) for row in batch], args)
         items += [compared(row["name"], scene, scene_of(row)) for row, scene in zip(batch, found, strict=True)]
     by_tau = zip(CLEVR_TAUS, zip(*(item["by_tau"] for item in items), strict=True), strict=True)
     return items, [
@@ -176,7 +177,7 @@ def measure_rendering(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measu
     for batch in in_batches(first(rows, args.limit), args.batch_size, "rendering"):
         scenes = [scene_of(row) for row in batch]
         pictures = model.render(scenes)
-        again = model.recognize(pictures, views=args.views)
+        again = recognize(model, pictures, args)
         for row, scene, ours, found in zip(batch, scenes, pictures, again, strict=True):
             items.append(compared(row["name"], found, scene) | likeness(ours, picture_of(row)))
     return items, [mean("ssim", items), mean("l2", items), mean("re-recognition", items, "jaccard")]
@@ -185,7 +186,7 @@ def measure_rendering(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measu
 def measure_swaps(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:
     items = []
     for batch in in_batches(draw_swaps(rows, args.swaps), args.batch_size, "swaps"):
-        found = model.recognize(model.render([swap.target for _, swap in batch]), views=args.views)
+        found = recognize(model, model.render([swap.target for _, swap in batch]), args)
         for (key, swap), scene in zip(batch, found, strict=True):
             about = {"attribute": swap.program["attribute"], "instruction": swap.instruction}
             items.append(compared(key, scene, swap.target) | about | {"read back": reads_back(scene, swap)})
@@ -199,8 +200,8 @@ def measure_swaps(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:
 def measure_chain(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:
     items = []
     for batch in in_batches(first(rows, args.limit), args.batch_size, "chain"):
-        recognised = model.recognize([picture_of(row) for row in batch], views=args.views)
-        again = model.recognize(model.render(recognised), views=args.views)
+        recognised = recognize(model, [picture_of(row) for row in batch], args)
+        again = recognize(model, model.render(recognised), args)
         items += [compared(row["name"], scene, scene_of(row)) for row, scene in zip(batch, again, strict=True)]
     return items, [mean("jaccard", items)]
 
@@ -276,7 +277,7 @@ def ask(model: Kyvo, rows: Any, asked: Sequence[tuple[str, int, Question]], task
 class Part:
     measure: Callable[[Kyvo, Any, argparse.Namespace], Measured]
     data: str  # the option that names its set
-    options: tuple[str, ...] = ("limit", "views")  # that set its figures
+    options: tuple[str, ...] = ("limit", "views", "refine")  # that set its figures
 
 
 PARTS = {
@@ -285,7 +286,7 @@ PARTS = {
     "questions": Part(measure=measure_questions, data="questions", options=("limit", "subset")),
     "rendering": Part(measure=measure_rendering, data="clevr"),
     "chain": Part(measure=measure_chain, data="clevr"),
-    "swaps": Part(measure=measure_swaps, data="clevr", options=("swaps", "views")),
+    "swaps": Part(measure=measure_swaps, data="clevr", options=("swaps", "views", "refine")),
 }
 
 
@@ -294,6 +295,10 @@ PARTS = {
 
 def scene_of(row: Row, column: str = "scene") -> Scene:
     return scene_from_json(json.loads(row[column]), f"{row['name']}: {column}")
+
+
+def recognize(model: Kyvo, pictures: Sequence[np.ndarray], args: argparse.Namespace) -> list[Scene]:
+    return model.recognize(pictures, views=args.views, refine=args.refine)
 
 
 def picture_of(row: Row, column: str = "image") -> np.ndarray:

@@ -23,13 +23,12 @@ from kyvo.generation.confidence import object_confidences
 from kyvo.generation.engine import Engine, Places
 from kyvo.generation.grammar import MAX_OBJECTS, Grammar
 from kyvo.generation.one_change import one_change
-from kyvo.generation.refine import check_fits, refine_scenes
 from kyvo.generation.requests import Decoded, Handle, Reason, Request
 from kyvo.generation.sampling import Sampling
 from kyvo.generation.views import averaged, shifted, shifts
 from kyvo.models.fold import load_positions
 from kyvo.models.pointer import Pointer, load_pointer
-from kyvo.models.refiner import Refiner, load_refiner
+from kyvo.models.refined_scenes import refine_scenes
 from kyvo.processor import Processor
 from kyvo.scene.scene import Scene
 from kyvo.tokenizers.image import fit
@@ -116,14 +115,12 @@ class Kyvo:
         processor: Processor,
         positions: torch.Tensor | None = None,
         pointer: Pointer | None = None,
-        refiner: Refiner | None = None,
         calibration: Calibration | None = None,
     ) -> None:
         """
         Args:
             positions: those [places, dim] the model was trained with, if it was (`SequenceBuilder.places`).
             pointer: the model's, if it was trained with one: which object an instruction is about.
-            refiner: of the same schema and picture size: recognised objects are read once more from the pixels.
             calibration: of the objects' confidences; by default they stay as the model's probabilities make them.
         """
         if model.config.vocab_size != len(processor.vocabulary):
@@ -145,10 +142,6 @@ class Kyvo:
             vectors = positions.to(model.device, model.dtype)
             self.places = Places(vectors=vectors, find=self._builder.places)
         self.pointer = None if pointer is None else pointer.to(model.device)
-        self.refiner = None if refiner is None else refiner.to(model.device)
-        if refiner is not None:
-            config = processor.image.config
-            check_fits(refiner, processor.schema, width=config.width, height=config.height)
         self.processor = processor
         self.calibration = calibration or Calibration()
         codebook = processor.image.codebook.to(model.device)
@@ -168,13 +161,14 @@ class Kyvo:
         model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
         device = choose_device(device)
         processor.image.model.to(device)
+        if processor.refiner is not None:
+            processor.refiner.to(device)
         model.to(device)  # type: ignore[arg-type]  # transformers' wrapper hides the signature
         return cls(
             model=model,
             processor=processor,
             positions=load_positions(folder),
             pointer=load_pointer(folder),
-            refiner=load_refiner(folder),
             calibration=Calibration.from_pretrained(folder),
         )
 
@@ -200,12 +194,12 @@ class Kyvo:
 
     def refined(self, scenes: Sequence[Scene], images: Sequence[Picture]) -> list[Scene]:
         """Recognised scenes, their objects' places and words read once more from the pixels of their pictures
-        (`kyvo.generation.refine`); as they are where the model has no refiner."""
-        if self.refiner is None:
+        (`kyvo.models.refined_scenes`); as they are where the model has no refiner."""
+        refiner, config = self.processor.refiner, self.processor.image.config
+        if refiner is None:
             return list(scenes)
-        config = self.processor.image.config
         pictures = [fit(picture, config.width, config.height) for picture in _read(images)]
-        return refine_scenes(self.refiner, scenes, pictures, self.processor.schema)
+        return refine_scenes(refiner, scenes, pictures, self.processor.schema)
 
     def render(self, scenes: Sequence[Scene]) -> list[np.ndarray]:
         """A picture of each scene: uint8 [height, width, 3]. Raises SceneError for what the schema cannot hold."""

@@ -3,6 +3,7 @@
 ```
 vocabulary.json  schema.json  sequence.json  tokenizer.model  image_tokenizer.json  image_tokenizer.safetensors
 shape_tokenizer.json  shape_tokenizer.safetensors      where the schema has shapes
+refiner.safetensors                                    where recognised objects are read once more from the pixels
 ```
 """
 
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from kyvo.errors import CheckpointError
+from kyvo.models.refined_scenes import check_fits
+from kyvo.models.refiner import Refiner, load_refiner, save_refiner
 from kyvo.scene.schema import SceneSchema
 from kyvo.shapes.tokenizer import CONFIG_NAME as SHAPE_CONFIG
 from kyvo.shapes.tokenizer import ShapeTokenizer
@@ -30,6 +33,7 @@ class Processor:
     text: TextTokenizer
     image: ImageTokenizer
     shape: ShapeTokenizer | None = None
+    refiner: Refiner | None = None
     center_first: bool = True
     two_way: tuple[str, ...] = ("shape",)
 
@@ -51,6 +55,8 @@ class Processor:
                     f"the shape tokenizer gives {self.shape.config.num_codes} codes an object, the field {field.name} "
                     f"of the schema {self.schema.name!r} has {field.num_codes}; they must be made for each other."
                 )
+        if self.refiner is not None:
+            check_fits(self.refiner, self.schema, width=self.image.config.width, height=self.image.config.height)
         assert self.builder  # refuses a schema, text tokenizer and vocabulary that do not fit
 
     @property
@@ -75,6 +81,8 @@ class Processor:
         self.image.save(folder)
         if self.shape is not None:
             self.shape.save(folder)
+        if self.refiner is not None:
+            save_refiner(folder, self.refiner)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "Processor":
@@ -87,6 +95,7 @@ class Processor:
             text=load_text(folder / "tokenizer.model"),
             image=ImageTokenizer.from_pretrained(folder),
             shape=ShapeTokenizer.from_pretrained(folder) if (folder / SHAPE_CONFIG).is_file() else None,
+            refiner=load_refiner(folder),
             center_first=sequence["center_first"],
             two_way=tuple(sequence.get("two_way", ("shape",))),  # folders of before it could be chosen
         )

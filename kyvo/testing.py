@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from kyvo.api import Kyvo
+from kyvo.models.refiner import Refiner, RefinerConfig
 from kyvo.processor import Processor
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
@@ -66,6 +67,16 @@ def tiny_image() -> ImageTokenizer:
     model = VQGAN(config)
     torch.nn.init.normal_(model.quantize.embedding.weight)  # so that pictures differ in their codes
     return ImageTokenizer(model)
+
+
+def tiny_refiner() -> Refiner:
+    """A refiner of CLEVR's objects in 24x16 px with random weights, which moves and renames what it is given."""
+    torch.manual_seed(0)
+    config = RefinerConfig(words=(2, 8, 2, 3), width=24, height=16, side=8, channels=(8, 8), blocks=1, dim=16, layers=1)
+    refiner = Refiner(config)
+    for head in (refiner.camera, refiner.moved, refiner.height):
+        torch.nn.init.normal_(head.weight, std=0.02)
+    return refiner.eval()
 
 
 def tiny_processor() -> Processor:

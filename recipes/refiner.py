@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from omegaconf import OmegaConf
@@ -27,7 +28,7 @@ from kyvo.data.dataset import open_set
 from kyvo.data.picture_sets import load_pictures
 from kyvo.devices import choose_device
 from kyvo.errors import CheckpointError, ConfigError
-from kyvo.generation.refine import as_tensors, word_fields
+from kyvo.models.refined_scenes import as_tensors, is_refinable, word_fields
 from kyvo.models.refiner import Refined, Refiner, RefinerConfig, project, save_refiner
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.schema import SceneSchema, load_schema
@@ -106,6 +107,8 @@ def main(argv: list[str] | None = None) -> Path:
     )
     assert isinstance(sections, dict)
     schema = load_schema(sections["schema"])
+    if not is_refinable(schema):
+        raise ConfigError(f"the schema {schema.name!r} has no locations in a world frame; a refiner reads those.")
     words = tuple(len(field.words) for field in word_fields(schema))
     config = from_section(RefinerConfig, sections["model"], prefix="model.", words=words)
     args = from_section(RefinerArgs, sections["train"], prefix="train.")
@@ -136,7 +139,7 @@ def read_samples(folders: Sequence[Path], schema: SceneSchema, config: RefinerCo
         camera = scene.camera
         if camera is None:
             raise ConfigError(f"scene {number} of --data has no camera, which says where its objects are seen.")
-        column, row = camera.project([[0.0, 0.0, 0.0]])[0, :2]
+        column, row = camera.project(np.zeros((1, 3)))[0, :2]
         if math.hypot(column - camera.width / 2, row - camera.height / 2) > LOOK * camera.width:
             raise ConfigError(f"the camera of scene {number} of --data does not look at the origin.")
         cameras[number] = torch.tensor(camera.location)

@@ -28,7 +28,7 @@ REACH = {
     "data": {"scene", "tokenizers", "export"},
     "train": {"scene", "metrics", "tokenizers", "models", "data", "processor", "api"},
     "shapes": {"scene", "metrics", "export", "tokenizers", "models", "data"},
-    "processor": {"scene", "tokenizers", "shapes"},
+    "processor": {"scene", "tokenizers", "models", "shapes"},
     "auto": {"scene", "tokenizers", "processor"},
     "evaluation": {"scene", "metrics", "export", "tokenizers", "data"},
     "generation": {"scene", "tokenizers", "models", "data", "processor"},

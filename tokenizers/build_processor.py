@@ -10,6 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from kyvo.models.refiner import load_refiner
 from kyvo.processor import Processor
 from kyvo.scene.schema import SCHEMAS, load_schema
 from kyvo.shapes.tokenizer import ShapeTokenizer
@@ -26,6 +27,7 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument(
         "--shape-tokenizer", help="for a schema with shapes: mini, the bundled one, or a folder of train_shape.py"
     )
+    parser.add_argument("--refiner", type=Path, help="a folder of recipes/refiner.py, for a second look at pictures")
     parser.add_argument("--vocabulary", choices=sorted(VOCABULARIES), help="a fixed layout")
     parser.add_argument(
         "--two-way",
@@ -51,7 +53,13 @@ def main(argv: list[str] | None = None) -> Path:
         )
     )
     processor = Processor(
-        vocabulary=vocabulary, schema=schema, text=text, image=image, shape=shape, two_way=tuple(args.two_way)
+        vocabulary=vocabulary,
+        schema=schema,
+        text=text,
+        image=image,
+        shape=shape,
+        refiner=None if args.refiner is None else load_refiner(args.refiner),
+        two_way=tuple(args.two_way),
     )
     processor.save(args.out)
     print(f"{args.out}: {len(vocabulary):,} ids for {schema.name}")

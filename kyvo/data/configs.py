@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 import yaml
 
@@ -91,7 +91,9 @@ def from_section(owner: type[Section], section: Mapping[str, Any], *, prefix: st
 def _value(entry: Field, value: Any, name: str) -> Any:
     if is_dataclass(entry.type) and isinstance(value, dict):
         return from_section(entry.type, value, prefix=f"{name}.")  # type: ignore[arg-type]
-    kind: Any = entry.type
+    kind: Any = tuple if get_origin(entry.type) is tuple else entry.type
+    if kind is tuple and isinstance(value, list):  # YAML has no other
+        value = tuple(value)
     # YAML's `1e3` is a string and `true` an int's subclass: both would only fail, or pass, much later.
     fits = isinstance(value, kind) or (isinstance(value, int) and kind is float)
     if not fits or (isinstance(value, bool) and kind is not bool):

@@ -58,7 +58,7 @@ class Refined:
     centers: Float[Tensor, "batch objects 2"]  # px, in the picture
     cameras: Float[Tensor, "batch 3"]
     locations: Float[Tensor, "batch objects 3"]
-    words: tuple[Float[Tensor, "batch objects words"], ...]  # logits, field by field
+    words: tuple[Float[Tensor, "batch objects _"], ...]  # logits, field by field
 
 
 class Refiner(nn.Module):
@@ -105,7 +105,7 @@ class Refiner(nn.Module):
             pixels: in [0, 1].
             words: each a place among its field's words.
             locations: where objects are expected, in the scene's units.
-            valid: which rows are objects; the others' results mean nothing.
+            valid: which rows are objects, one at least; the others' results mean nothing.
         """
         config = self.config
         size = pixels.new_tensor([config.width, config.height])

@@ -195,9 +195,11 @@ class Worker:
     def _run(self, ticket: Ticket) -> Done:
         job, scene = ticket.job, ticket.job.scene
         if Segment.SCENE in TASKS[job.task].inputs and scene is None:
-            scene = self._complete(ticket, "recognition", Segments(image=self._codes(job.picture))).scene
+            scene = self._recognize(ticket).scene
         if job.task == "editing" and scene is not None:
             completion = self._edit(ticket, scene)
+        elif job.task == "recognition":
+            completion = self._recognize(ticket, last=True)
         else:
             task = SCENE_ALONE.get(job.task, job.task) if job.picture is None else job.task
             needed = TASKS[task].inputs
@@ -208,6 +210,13 @@ class Worker:
             )
             completion = self._complete(ticket, task, given, last=True)
         return Done(completion=completion, given=scene, num_prompt=ticket.num_prompt, num_output=ticket.num_output)
+
+    def _recognize(self, ticket: Ticket, *, last: bool = False) -> Completion:
+        picture = ticket.job.picture
+        written = self._complete(ticket, "recognition", Segments(image=self._codes(picture)), last=last)
+        assert written.scene is not None and picture is not None
+        with self._encoding:
+            return replace(written, scene=self.model.refined([written.scene], [picture])[0])
 
     def _edit(self, ticket: Ticket, scene: Scene) -> Completion:
         """As `Kyvo.edit`; what the instruction left alone keeps its exact numbers and its unknown keys."""

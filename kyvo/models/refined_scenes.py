@@ -43,14 +43,20 @@ def as_tensors(
 
 
 def check_fits(refiner: Refiner, schema: SceneSchema, *, width: int, height: int) -> None:
-    """Raises CheckpointError for a refiner of other words, another picture size (px), or a schema of another frame."""
+    """Raises CheckpointError for a refiner of other words, another picture size (px), or another frame."""
     config, words = refiner.config, tuple(len(field.words) for field in word_fields(schema))
-    if config.words != words or (config.width, config.height) != (width, height) or schema.frame != "world":
+    if not is_refinable(schema):
+        raise CheckpointError(f"the schema {schema.name!r} has no locations in a world frame, which a refiner reads.")
+    if config.words != words or (config.width, config.height) != (width, height):
         raise CheckpointError(
-            f"the refiner reads {config.width}x{config.height} px and {config.words} words a field of a world frame; "
-            f"the model has {width}x{height} px, {words} words and the {schema.frame} frame. The folder mixes two "
-            "models."
+            f"the refiner reads {config.width}x{config.height} px and fields of {config.words} words; the model has "
+            f"{width}x{height} px and {words} words. The folder mixes two models."
         )
+
+
+def is_refinable(schema: SceneSchema) -> bool:
+    """Whether its objects have places that a camera which looks at the world's origin sees."""
+    return schema.frame == "world" and any(field.name == "location" for field in schema.fields)
 
 
 @torch.inference_mode()
@@ -62,9 +68,13 @@ def refine_scenes(
     Args:
         pictures: that each was recognised in, at the refiner's size.
     """
-    done: list[Scene] = []
-    for start in range(0, len(scenes), CHUNK):
-        done += _refine(refiner, scenes[start : start + CHUNK], pictures[start : start + CHUNK], schema)
+    done = list(scenes)
+    shown = [index for index, scene in enumerate(scenes) if scene.objects]
+    for start in range(0, len(shown), CHUNK):
+        chunk = shown[start : start + CHUNK]
+        refined = _refine(refiner, [scenes[index] for index in chunk], [pictures[index] for index in chunk], schema)
+        for index, scene in zip(chunk, refined, strict=True):
+            done[index] = scene
     return done
 
 

@@ -1,0 +1,86 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+
+from kyvo.api import Kyvo
+from kyvo.errors import CheckpointError
+from kyvo.models.refined_scenes import as_tensors, check_fits, refine_scenes, word_fields
+from kyvo.scene.scene import Scene, SceneObject
+from kyvo.scene.schema import clevr_schema, objaworld_schema, objectron_schema
+from kyvo.testing import scenes, tiny_kyvo, tiny_llama, tiny_processor, tiny_refiner
+
+SCHEMA = clevr_schema()
+REFINER = tiny_refiner()
+PICTURES = list(np.random.default_rng(0).integers(256, size=(3, 16, 24, 3), dtype=np.uint8))
+
+
+@given(scene=scenes(SCHEMA))
+def test_tensors_hold_what_the_scene_does(scene):
+    words, locations, valid = as_tensors([scene, Scene(objects=())], SCHEMA)
+    assert valid.sum(1).tolist() == [len(scene), 0]
+    for index, item in enumerate(scene.objects):
+        fields = zip(word_fields(SCHEMA), words[0, index], strict=True)
+        assert all(field.words[word] == item.get(field.name) for field, word in fields)
+        np.testing.assert_allclose(locations[0, index].numpy(), item.location, rtol=1e-6, atol=1e-6)
+
+
+@given(scene=scenes(SCHEMA))
+def test_objects_stay_as_many_and_inside_the_schemas_numbers(scene):
+    sure = replace(scene, objects=tuple(replace(item, confidence=0.5) for item in scene.objects), extra={"a": 1})
+    [refined] = refine_scenes(REFINER, [sure], PICTURES[:1], SCHEMA)
+    assert len(refined) == len(scene) and refined.extra == {"a": 1}
+    assert all(item.confidence == 0.5 for item in refined.objects)
+    assert len(SCHEMA.snap(refined)) == len(scene)  # which refuses what is outside
+
+
+def test_scenes_of_a_batch_do_not_touch_one_another(monkeypatch):
+    monkeypatch.setattr("kyvo.models.refined_scenes.CHUNK", 2)
+    cube = SceneObject(size="large", color="red", material="metal", shape="cube", location=(0.0, 0.0, 0.7))
+    row = [replace(cube, location=(index / 2 - 1, 0.3 * index, 0.7)) for index in range(5)]
+    found = [Scene(objects=tuple(row[:count])) for count in (3, 0, 5)]
+    together = refine_scenes(REFINER, found, PICTURES, SCHEMA)
+    for scene, picture, refined in zip(found, PICTURES, together, strict=True):
+        [alone] = refine_scenes(REFINER, [scene], [picture], SCHEMA)
+        for ours, theirs in zip(refined.objects, alone.objects, strict=True):
+            np.testing.assert_allclose(ours.location, theirs.location, atol=2e-4)
+            assert replace(ours, location=None) == replace(theirs, location=None)
+
+
+def test_recognised_scenes_are_refined_unless_that_is_not_wanted():
+    plain = tiny_kyvo()
+    model = with_refiner()
+    pictures = list(np.random.default_rng(0).integers(0, 255, (8, 16, 24, 3), dtype=np.uint8))
+    written = plain.recognize(pictures)
+    assert any(len(scene) for scene in written)
+    assert model.recognize(pictures, refine=False) == written
+    refined = model.recognize(pictures)
+    assert refined == model.refined(written, pictures) != written
+    assert plain.refined(written, pictures) == written
+
+
+def with_refiner() -> Kyvo:
+    processor = replace(tiny_processor(), refiner=tiny_refiner())
+    return Kyvo(model=tiny_llama(len(processor.vocabulary)), processor=processor)
+
+
+def test_a_folder_keeps_its_refiner(tmp_path):
+    model = with_refiner()
+    model.model.save_pretrained(tmp_path)
+    model.processor.save(tmp_path)
+    again = Kyvo.from_pretrained(tmp_path, device="cpu")
+    for name, weight in again.processor.refiner.state_dict().items():
+        torch.testing.assert_close(weight, model.processor.refiner.state_dict()[name].bfloat16().float())
+
+
+def test_one_of_another_model_is_refused():
+    with pytest.raises(
+        CheckpointError, match=r"reads 24x16 px and fields of \(2, 8, 2, 3\) words.*the model has 48x32"
+    ):
+        check_fits(REFINER, SCHEMA, width=48, height=32)
+    with pytest.raises(CheckpointError, match=r"px and \(6,\) words"):
+        check_fits(REFINER, objaworld_schema(), width=24, height=16)
+    with pytest.raises(CheckpointError, match="'objectron' has no locations in a world frame"):
+        check_fits(REFINER, objectron_schema(), width=24, height=16)

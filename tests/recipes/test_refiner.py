@@ -1,0 +1,142 @@
+"""The refiner's training: it learns where things are seen, goes on as if never stopped, and says what it cannot use."""
+
+import json
+from pathlib import Path
+
+import loading
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from kyvo.data.dataset import open_set, write_set
+from kyvo.data.sets import ClevrSet
+from kyvo.errors import CheckpointError, ConfigError
+from kyvo.models.refiner import load_refiner
+from kyvo.processor import Processor
+from kyvo.scene.schema import clevr_schema
+
+SIZE = {"width": 48, "height": 32}
+MODEL = SIZE | {"side": 16, "channels": [32, 48], "blocks": 1, "dim": 32, "layers": 1}
+
+
+@pytest.fixture(scope="module")
+def program():
+    with loading.program("recipes/refiner.py") as module:
+        yield module
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """24 pictures with scenes."""
+    folder = tmp_path_factory.mktemp("refiner") / "set"
+    write_set(folder, ClevrSet(count=24, seed=5, **SIZE))
+    return folder
+
+
+def write_config(path: Path, *, schema: str = "clevr", model: dict | None = None, **train) -> Path:
+    train = {"steps": 4, "batch_size": 4, "held_out": 6, "report_every": 2} | train
+    path.write_text(yaml.safe_dump({"schema": schema, "model": MODEL if model is None else model, "train": train}))
+    return path
+
+
+def lines(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def run(program, config: Path, data: Path, out: Path, *options: str) -> Path:
+    return program.main(["--config", str(config), "--data", str(data), "--out", str(out), *options])
+
+
+def test_it_learns_where_objects_are_seen(program, data, tmp_path):
+    config = write_config(tmp_path / "c.yaml", steps=300, batch_size=16, learning_rate=3e-3, report_every=10)
+    out = run(program, config, data, tmp_path / "out")
+    log = lines(out)
+    first, last = ({name: sum(line[name] for line in part) for name in log[0]} for part in (log[:4], log[-4:]))
+    assert log[-1]["step"] == 300 and last["pixels"] < 0.8 * first["pixels"] and last["words"] < 0.8 * first["words"]
+    assert {"held_out_place", "held_out_pixels", "held_out_camera", "held_out_words"} <= log[-1].keys()
+    assert load_refiner(out).config.width == 48
+
+
+def test_a_resumed_training_ends_as_one_that_was_never_stopped(program, data, tmp_path, monkeypatch):
+    config = write_config(tmp_path / "c.yaml")
+    whole = run(program, config, data, tmp_path / "whole")
+
+    class Killed(Exception):
+        pass
+
+    def until_the_second(trainer, out, losses, *, per_second):
+        trainer.save(out / "training.pt")
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(program.Trainer, "report", until_the_second)
+        with pytest.raises(Killed):
+            run(program, config, data, tmp_path / "halves")
+    halves = run(program, config, data, tmp_path / "halves", "--resume")
+    assert torch.load(halves / "training.pt", weights_only=True)["step"] == 4
+    for name, weight in load_refiner(whole).state_dict().items():
+        torch.testing.assert_close(load_refiner(halves).state_dict()[name], weight, rtol=0, atol=0)
+
+
+def test_a_state_of_another_model_or_none_is_refused(program, data, tmp_path):
+    config = write_config(tmp_path / "c.yaml")
+    with pytest.raises(CheckpointError, match="There is no"):
+        run(program, config, data, tmp_path / "nothing", "--resume")
+    out = run(program, config, data, tmp_path / "out")
+    other = write_config(tmp_path / "other.yaml", model=MODEL | {"dim": 16})
+    with pytest.raises(CheckpointError, match="trained with another model section"):
+        run(program, other, data, out, "--resume")
+
+
+def test_mistakes_are_those_of_a_recognised_scene(program):
+    truth = program.Samples(
+        pictures=torch.zeros(400, 1, 1, 3, dtype=torch.uint8),
+        words=torch.zeros(400, 5, 4, dtype=torch.long),
+        locations=torch.zeros(400, 5, 3),
+        valid=torch.tensor([True] * 3 + [False] * 2).expand(400, 5),
+        cameras=torch.zeros(400, 3),
+    )
+    config = program.RefinerConfig(words=(2, 8, 2, 3))
+    words, locations, valid = program.mistaken(truth, config, torch.Generator().manual_seed(0))
+    assert valid.any(1).all() and not valid[:, 3:].any() and 0.93 < valid[:, :3].float().mean() < 0.99
+    assert 0.05 < locations[..., :2].abs().mean() < 0.25 and (locations[..., 2] == 0).float().mean() > 0.9
+    for field, count in enumerate(config.words):
+        assert words[..., field].max() == count - 1 and 0 < (words[..., field] != 0).float().mean() < 0.13
+
+
+def test_sets_without_the_camera_it_needs_are_refused(program, data, tmp_path):
+    config = program.RefinerConfig(words=(2, 8, 2, 3), **SIZE)
+    rows = [json.loads(row) for row in open_set(data)["scene"]]
+    beside = [row | {"camera": row["camera"] | {"rotation": np.eye(3).tolist()}} for row in rows]
+    without = [{name: value for name, value in row.items() if name != "camera"} for row in rows]
+    for changed, message in ((beside, "does not look at the origin"), (without, "has no camera")):
+        folder = tmp_path / message.split()[0]
+        scenes = open_set(data).remove_columns("scene").add_column("scene", [json.dumps(row) for row in changed])
+        folder.mkdir()
+        scenes.save_to_disk(folder)
+        with pytest.raises(ConfigError, match=message):
+            program.read_samples([folder], clevr_schema(), config, workers=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema": "objectron"}, "'objectron' has no locations in a world frame"),
+        ({"model": {"sides": 3}}, "model.sides is not a setting; did you mean model.side?"),
+        ({"model": {"channels": "wide"}}, "model.channels is .wide.; it must be of type tuple"),
+        ({"rate": 1}, "train.rate is not a setting"),
+        ({"held_out": 24}, "--data has 24 pictures with objects and train.held_out is 24"),
+    ],
+)
+def test_bad_settings_are_named(program, data, tmp_path, change, message):
+    with pytest.raises(ConfigError, match=message):
+        run(program, write_config(tmp_path / "c.yaml", **change), data, tmp_path / "out")
+
+
+def test_the_bundled_config_is_of_the_bundled_model(program):
+    sections = yaml.safe_load((loading.ROOT / "configs" / "refiner.yaml").read_text())
+    processor = Processor.from_pretrained(loading.ROOT / "kyvo" / "assets" / "mini")
+    assert sections["schema"] == processor.schema.name
+    assert sections["model"] == {name: getattr(processor.image.config, name) for name in ("width", "height")}
+    assert processor.refiner is not None
