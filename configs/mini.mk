@@ -20,6 +20,8 @@ ifeq ($(DEVICE),cuda)
     train.warmup_steps=200 train.decay_steps=1500 train.save_every=1000 train.on_nan=skip \
     train.max_minutes=$(MODEL_MINUTES)
   ENCODE_ON := --device cuda --workers $(WORKERS) --batch-size 512
+  REFINER_MINUTES ?= 5
+  REFINER_ON := train.device=cuda train.batch_size=192 train.workers=$(ALL_WORKERS)
 else
   WORKERS ?= 2
   ALL_WORKERS ?= 2
@@ -27,6 +29,8 @@ else
   IMAGE_ON :=
   MODEL_ON :=
   ENCODE_ON := --bf16
+  REFINER_MINUTES ?= 72
+  REFINER_ON := train.workers=1
 endif
 
 # Rows of each set.
@@ -42,7 +46,8 @@ ENCODE = rm -rf $(@D); $(BIN)/python tokenizers/encode.py --image-tokenizer $(RU
 CODED := $(foreach set,any clevr edits questions,$(DATA)/$(set)_codes/card.json)
 PLAIN := $(foreach set,edits_shared questions,$(DATA)/$(set)/card.json)
 
-model: $(RUNS)/mini/done
+model: $(RUNS)/mini/done $(RUNS)/refiner/refiner.safetensors
+	cp $(RUNS)/refiner/refiner.safetensors $(RUNS)/mini/$$(cat $(RUNS)/mini/latest)/model
 	@echo "The newest model: $(RUNS)/mini/$$(cat $(RUNS)/mini/latest)/model"
 
 # The image tokenizer waits for this one, so all else waits for it too. Only this one is traced on a GPU, which trains afterwards.
@@ -74,6 +79,11 @@ $(DATA)/edits_codes/card.json $(DATA)/questions_codes/card.json: $(DATA)/%_codes
 $(RUNS)/mini_processor/sequence.json: $(TOKENIZER)
 	$(BIN)/python tokenizers/build_processor.py --schema clevr --text kyvo/assets/mini/tokenizer.model \
 	  --image-tokenizer $(<D) --vocabulary mini --two-way image --out $(@D)
+
+# After the language model's training, which wants the whole device.
+$(RUNS)/refiner/refiner.safetensors: configs/refiner.yaml $(DATA)/any/card.json $(DATA)/clevr/card.json | $(RUNS)/mini/done
+	$(BIN)/python recipes/refiner.py --config $< --data $(DATA)/any $(DATA)/clevr --out $(@D) \
+	  --minutes $(REFINER_MINUTES) $(if $(wildcard $(@D)/training.pt),--resume) --set train.report_every=400 $(REFINER_ON)
 
 .PHONY: model data
 data: $(RUNS)/mini_processor/sequence.json $(CODED) $(PLAIN)

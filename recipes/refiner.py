@@ -29,7 +29,7 @@ from kyvo.data.picture_sets import load_pictures
 from kyvo.devices import choose_device
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.models.refined_scenes import as_tensors, is_refinable, word_fields
-from kyvo.models.refiner import Refined, Refiner, RefinerConfig, project, save_refiner
+from kyvo.models.refiner import Refined, Refiner, RefinerConfig, meet, project, save_refiner
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.schema import SceneSchema, load_schema
 from kyvo.tokenizers.train_args import schedule
@@ -61,7 +61,6 @@ class Mistakes:
     """How a recognised scene differs from the true one, as far as the refiner's inputs are concerned."""
 
     spread: tuple[float, float] = (0.04, 0.25)  # units: standard deviation of a scene's places, drawn between
-    shared: float = 0.7  # of it again, by which all of a scene's objects are off together
     far: tuple[float, float] = (0.04, 0.4)  # share of objects, and how much farther off they are
     height: tuple[float, float] = (0.06, 0.2)  # likewise, of heights
     word: float = 0.12  # share of words that are drawn anew
@@ -150,7 +149,11 @@ def read_samples(folders: Sequence[Path], schema: SceneSchema, config: RefinerCo
 def mistaken(
     truth: Samples, config: RefinerConfig, generator: torch.Generator, mistakes: Mistakes = MISTAKES
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Words, locations and valid rows as a model could have recognised them; at least one object is left."""
+    """Words, locations and valid rows as a model could have recognised them; at least one object is left.
+
+    Objects stand where another picture's camera would have to see them for this picture: whoever recognises a scene
+    knows it as little where its camera stood, and true places would give it away.
+    """
     batch, objects, fields = truth.words.shape
     device = truth.words.device
 
@@ -164,15 +167,18 @@ def mistaken(
     spread = torch.exp(low + (high - low) * drawn(batch, 1, 1))
     share, distance = mistakes.far
     far = (drawn(batch, objects, 1) < share) * distance * normal(batch, objects, 2)
-    floor = spread * (normal(batch, objects, 2) + mistakes.shared * normal(batch, 1, 2)) + far
+    floor = spread * normal(batch, objects, 2) + far
     share, distance = mistakes.height
     height = (drawn(batch, objects, 1) < share) * distance * normal(batch, objects, 1)
     others = [torch.randint(count, (batch, objects), generator=generator, device=device) for count in config.words]
     renamed = drawn(batch, objects, fields) < mistakes.word
+    seen = project(truth.cameras, truth.locations, focal=config.focal)[..., :2]
+    others_cameras = truth.cameras[torch.randperm(batch, generator=generator, device=device)]
+    places = meet(others_cameras, seen, truth.locations[..., 2], focal=config.focal)
     left = truth.valid & (drawn(batch, objects) >= mistakes.missing)
     return (
         torch.where(renamed, torch.stack(others, dim=-1), truth.words),
-        truth.locations + torch.cat([floor, height], dim=-1),
+        places + torch.cat([floor, height], dim=-1),
         torch.where(left.any(1, keepdim=True), left, truth.valid),
     )
 
