@@ -1,6 +1,7 @@
 """The refiner's training: it learns where things are seen, goes on as if never stopped, and says what it cannot use."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import loading
@@ -14,7 +15,7 @@ from kyvo.data.sets import ClevrSet
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.models.refiner import load_refiner
 from kyvo.processor import Processor
-from kyvo.scene.schema import clevr_schema
+from kyvo.scene.schema import CLEVR_CAMERA, clevr_schema
 
 SIZE = {"width": 48, "height": 32}
 MODEL = SIZE | {"side": 16, "channels": [32, 48], "blocks": 1, "dim": 32, "layers": 1}
@@ -89,20 +90,40 @@ def test_a_state_of_another_model_or_none_is_refused(program, data, tmp_path):
         run(program, other, data, out, "--resume")
 
 
-def test_mistakes_are_those_of_a_recognised_scene(program):
-    truth = program.Samples(
+def true_samples(program, cameras: torch.Tensor) -> object:
+    """Three objects in each of 400 pictures, at the origin."""
+    return program.Samples(
         pictures=torch.zeros(400, 1, 1, 3, dtype=torch.uint8),
         words=torch.zeros(400, 5, 4, dtype=torch.long),
         locations=torch.zeros(400, 5, 3),
         valid=torch.tensor([True] * 3 + [False] * 2).expand(400, 5),
-        cameras=torch.zeros(400, 3),
+        cameras=cameras,
     )
+
+
+def test_mistakes_are_those_of_a_recognised_scene(program):
+    truth = true_samples(program, torch.tensor(CLEVR_CAMERA).expand(400, 3))
     config = program.RefinerConfig(words=(2, 8, 2, 3))
     words, locations, valid = program.mistaken(truth, config, torch.Generator().manual_seed(0))
     assert valid.any(1).all() and not valid[:, 3:].any() and 0.93 < valid[:, :3].float().mean() < 0.99
     assert 0.05 < locations[..., :2].abs().mean() < 0.25 and (locations[..., 2] == 0).float().mean() > 0.9
     for field, count in enumerate(config.words):
         assert words[..., field].max() == count - 1 and 0 < (words[..., field] != 0).float().mean() < 0.13
+
+
+def test_mistaken_places_do_not_tell_where_the_camera_stood(program):
+    around = torch.linspace(-0.1, 0.1, 400)  # rad
+    x, y, z = CLEVR_CAMERA
+    cameras = torch.stack(
+        [x * around.cos() - y * around.sin(), x * around.sin() + y * around.cos(), torch.full_like(around, z)], dim=1
+    )
+    truth = replace(true_samples(program, cameras), locations=torch.tensor([2.0, 1.0, 0.7]).expand(400, 5, 3))
+    nowhere = program.Mistakes(spread=(1e-9, 1e-8), far=(0.0, 0.0), height=(0.0, 0.0))
+    config = program.RefinerConfig(words=(2, 8, 2, 3))
+    locations = program.mistaken(truth, config, torch.Generator().manual_seed(0), nowhere)[1]
+    turned = torch.atan2(locations[:, 0, 1], locations[:, 0, 0]) - torch.atan2(torch.tensor(1.0), torch.tensor(2.0))
+    assert turned.std() > 0.05  # seen alike, it is turned by another camera less its own
+    assert abs(torch.corrcoef(torch.stack([turned + around, around]))[0, 1]) < 0.2
 
 
 def test_sets_without_the_camera_it_needs_are_refused(program, data, tmp_path):
