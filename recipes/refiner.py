@@ -23,8 +23,10 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from kyvo.data.augment import augment_pixels
+from kyvo.data.clevr import scene_batch
 from kyvo.data.configs import from_section
 from kyvo.data.dataset import open_set
+from kyvo.data.occlusion import with_contact_shadows
 from kyvo.data.picture_sets import load_pictures
 from kyvo.devices import choose_device
 from kyvo.errors import CheckpointError, ConfigError
@@ -36,6 +38,7 @@ from kyvo.tokenizers.train_args import schedule
 from kyvo.tokenizers.training import STATE_NAME, TokenizerTraining, log, read_state, write_state
 
 WARMUP = 0.02  # share of the training
+SHADED = 16  # pictures that get their shadows at a time
 LOOK = 0.01  # widths of the picture that a camera may miss the origin by, in the sets
 
 
@@ -48,6 +51,7 @@ class RefinerArgs:
     learning_rate: float = 1e-3  # its peak; cosine down to 2 % of it
     clip_grad_norm: float = 1.0
     augment: float = 0.5  # share of pictures as another camera would have taken them
+    contact_shadows: float = 0.0  # share of pictures that get them: `kyvo.data.occlusion`, for ray-traced CLEVR scenes
     held_out: int = 480  # pictures that are measured and never trained on
     report_every: int = 200  # steps
     checkpoint_minutes: float = 3.0
@@ -112,7 +116,7 @@ def main(argv: list[str] | None = None) -> Path:
     config = from_section(RefinerConfig, sections["model"], prefix="model.", words=words)
     args = from_section(RefinerArgs, sections["train"], prefix="train.")
     args = replace(args, device=choose_device(args.device))
-    samples = read_samples(options.data, schema, config, workers=args.workers)
+    samples = read_samples(options.data, schema, config, args)
     if len(samples) <= args.held_out:
         raise ConfigError(f"--data has {len(samples)} pictures with objects and train.held_out is {args.held_out}.")
     trainer = Trainer(config, args, samples, minutes=options.minutes)
@@ -124,12 +128,14 @@ def main(argv: list[str] | None = None) -> Path:
     return options.out
 
 
-def read_samples(folders: Sequence[Path], schema: SceneSchema, config: RefinerConfig, *, workers: int) -> Samples:
+def read_samples(folders: Sequence[Path], schema: SceneSchema, config: RefinerConfig, args: RefinerArgs) -> Samples:
     """All pictures of the sets that show an object. Raises ConfigError for scenes without a camera, or whose camera
     looks elsewhere than at the origin."""
     pictures, scenes = [], []
     for folder in folders:
-        pictures.append(load_pictures(folder, width=config.width, height=config.height, limit=None, workers=workers))
+        pictures.append(
+            load_pictures(folder, width=config.width, height=config.height, limit=None, workers=args.workers)
+        )
         scenes += [scene_from_json(json.loads(row), str(folder)) for row in open_set(folder)["scene"]]
     shown = torch.tensor([len(scene) > 0 for scene in scenes])
     words, locations, valid = as_tensors(scenes, schema)
@@ -142,7 +148,11 @@ def read_samples(folders: Sequence[Path], schema: SceneSchema, config: RefinerCo
         if math.hypot(column - camera.width / 2, row - camera.height / 2) > LOOK * camera.width:
             raise ConfigError(f"the camera of scene {number} of --data does not look at the origin.")
         cameras[number] = torch.tensor(camera.location)
-    samples = Samples(pictures=torch.cat(pictures), words=words, locations=locations, valid=valid, cameras=cameras)
+    taken = torch.cat(pictures)
+    darkened = torch.rand(len(scenes), generator=torch.Generator().manual_seed(args.seed)) < args.contact_shadows
+    for part in (darkened & shown).nonzero()[:, 0].split(SHADED):
+        taken[part] = with_contact_shadows(taken[part], scene_batch([scenes[index] for index in part.tolist()]))
+    samples = Samples(pictures=taken, words=words, locations=locations, valid=valid, cameras=cameras)
     return samples[shown]
 
 

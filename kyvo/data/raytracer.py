@@ -11,7 +11,7 @@ brightness constants below were fitted to pictures of CLEVR v1.0.
 """
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from kyvo.data.solids import NOTHING, SceneBatch, length, nearest, normals, pairs_from_point, pairs_from_surfaces
@@ -50,6 +50,18 @@ def visible_fraction(scenes: SceneBatch, *, width: int, height: int, chunk: int 
         counts = torch.bincount(solid[solid != NOTHING], minlength=part.valid.numel())
         fractions.append(counts.view_as(part.valid) / (width * height))
     return torch.cat(fractions)
+
+
+@torch.inference_mode()
+def floor_points(
+    scenes: SceneBatch, *, width: int, height: int, samples: int = 2
+) -> tuple[Float[Tensor, "batch samples 2 pixels"], Bool[Tensor, "batch samples pixels"]]:
+    """Where the `samples` x `samples` rays of each pixel come to the floor, and whether nothing stands before it."""
+    rows, rays = scenes.repeat(samples**2), _camera_rays(scenes, width, height, samples)
+    distance, solid = _first_hits(rows, rows.camera, rays)
+    points = rows.camera[:, :2, None] + rays[:, :2] * distance[:, None]
+    bare = (solid == NOTHING) & (distance < FARTHEST)
+    return points.unflatten(0, (len(scenes), -1)), bare.unflatten(0, (len(scenes), -1))
 
 
 def _render_chunk(scenes: SceneBatch, width: int, height: int, samples: int) -> Tensor:
