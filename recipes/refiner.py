@@ -150,7 +150,8 @@ def read_samples(folders: Sequence[Path], schema: SceneSchema, config: RefinerCo
         cameras[number] = torch.tensor(camera.location)
     taken = torch.cat(pictures)
     darkened = torch.rand(len(scenes), generator=torch.Generator().manual_seed(args.seed)) < args.contact_shadows
-    for part in (darkened & shown).nonzero()[:, 0].split(SHADED):
+    chosen = (darkened & shown).nonzero()[:, 0]
+    for part in chosen.split(SHADED) if len(chosen) else ():
         taken[part] = with_contact_shadows(taken[part], scene_batch([scenes[index] for index in part.tolist()]))
     samples = Samples(pictures=taken, words=words, locations=locations, valid=valid, cameras=cameras)
     return samples[shown]
