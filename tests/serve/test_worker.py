@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import wait
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from kyvo.scene.files import scene_from_json
 from kyvo.serve.limits import Limits
 from kyvo.serve.metrics import Metrics
 from kyvo.serve.worker import Busy, GivenUp, Job, Late, Worker
-from kyvo.testing import tiny_kyvo
+from kyvo.testing import tiny_kyvo, tiny_refiner
 
 PIXELS = np.random.default_rng(0).integers(256, size=(16, 24, 3), dtype=np.uint8)
 
@@ -58,6 +59,18 @@ def held(worker, scene):
 
 def counted(metrics, task, outcome):
     return metrics.registry.get_sample_value("kyvo_jobs_total", {"task": task, "outcome": outcome})
+
+
+@pytest.mark.parametrize("task", ["recognition", "question_answering"])
+def test_a_recognised_scene_is_the_one_that_the_model_recognises(model, working, monkeypatch, task):
+    monkeypatch.setattr(model, "processor", replace(model.processor, refiner=tiny_refiner()))
+    worker, _ = working()
+    pictures = np.random.default_rng(1).integers(256, size=(8, 16, 24, 3), dtype=np.uint8)
+    expected = [model.recognize([picture])[0] for picture in pictures]
+    assert expected != [model.recognize([picture], refine=False)[0] for picture in pictures]
+    for picture, scene in zip(pictures, expected, strict=True):
+        done = worker.run(Job(task=task, picture=picture, text="How many?"))
+        assert (done.completion.scene if task == "recognition" else done.given) == scene
 
 
 def test_a_question_about_a_picture_alone_has_its_scene_recognised_first(working, model):
