@@ -63,7 +63,7 @@ def is_refinable(schema: SceneSchema) -> bool:
 def refine_scenes(
     refiner: Refiner, scenes: Sequence[Scene], pictures: Sequence[UInt8[np.ndarray, "h w 3"]], schema: SceneSchema
 ) -> list[Scene]:
-    """The scenes with refined locations and words, their locations inside the schema's numbers.
+    """The scenes with refined locations and words; locations are inside the schema's numbers, heights among them.
 
     Args:
         pictures: that each was recognised in, at the refiner's size.
@@ -91,6 +91,7 @@ def _refine(
     (axes,) = [field.axes for field in schema.fields if field.name == "location"]
     lowest, highest = zip(*((axis.values[0], axis.values[-1]) for axis in axes), strict=True)
     places = np.clip(places, lowest, highest).round(DIGITS)
+    places[..., 2] = np.vectorize(axes[2].snap)(places[..., 2])  # things stand at few heights, which bins tell exactly
     refined = []
     for number, scene in enumerate(scenes):
         objects = []
