@@ -12,7 +12,7 @@ help:  ## show this list
 demo: $(STAMP)  ## the four tasks on the bundled pictures; scene JSON and one sheet in out/demo; a mesh to tokens and back
 	$(BIN)/kyvo demo --out out/demo
 
-model: $(STAMP)  ## the bundled model from nothing, in runs/mini; twenty minutes with -j3 and DEVICE=cuda; goes on where it was stopped
+model: $(STAMP)  ## the bundled model from nothing, in runs/mini; half an hour with -j3 and DEVICE=cuda; goes on where it was stopped
 	$(MAKE) --file configs/mini.mk model
 
 test: $(STAMP)  ## the default tests: offline, on the CPU

@@ -1,6 +1,7 @@
 # The bundled model from nothing: `make model`. Every step is skipped when what it makes is there, and a step that was stopped is
 # gone on with, so it can be killed and started again. `make -j3 model DEVICE=cuda` traces, codes and trains on a GPU: some
-# twenty minutes with sixteen cores beside an H200. Two cores alone see as many samples in a week.
+# twenty minutes with sixteen cores beside an H200, and five for the refiner, which has not been trained on one yet. Two cores
+# alone see as many samples in a week.
 DEVICE ?= cpu
 BIN ?= .venv/bin
 DATA := data/mini
@@ -29,7 +30,7 @@ else
   IMAGE_ON :=
   MODEL_ON :=
   ENCODE_ON := --bf16
-  REFINER_MINUTES ?= 72
+  REFINER_MINUTES ?= 80
   REFINER_ON := train.workers=1
 endif
 
