@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from kyvo.models.refiner import load_refiner
+from kyvo.models.refiner import REFINER_NAME, load_refiner
 from kyvo.processor import Processor
 from kyvo.scene.schema import SCHEMAS, load_schema
 from kyvo.shapes.tokenizer import ShapeTokenizer
@@ -42,6 +42,9 @@ def main(argv: list[str] | None = None) -> Path:
     schema = load_schema(args.schema)
     text, image = load_text(args.text), ImageTokenizer.from_pretrained(args.image_tokenizer)
     shape = None if args.shape_tokenizer is None else ShapeTokenizer.from_pretrained(args.shape_tokenizer)
+    refiner = None if args.refiner is None else load_refiner(args.refiner)
+    if args.refiner is not None and refiner is None:
+        parser.error(f"--refiner {args.refiner} has no {REFINER_NAME}; recipes/refiner.py writes one.")
     vocabulary = (
         VOCABULARIES[args.vocabulary]()
         if args.vocabulary
@@ -58,7 +61,7 @@ def main(argv: list[str] | None = None) -> Path:
         text=text,
         image=image,
         shape=shape,
-        refiner=None if args.refiner is None else load_refiner(args.refiner),
+        refiner=refiner,
         two_way=tuple(args.two_way),
     )
     processor.save(args.out)

@@ -10,8 +10,9 @@ from datasets import load_from_disk
 from kyvo.data.dataset import open_set, write_set
 from kyvo.data.sets import ClevrSet
 from kyvo.errors import CheckpointError, TokenError
+from kyvo.models.refiner import save_refiner
 from kyvo.processor import Processor
-from kyvo.testing import tiny_image
+from kyvo.testing import tiny_image, tiny_refiner
 from kyvo.tokenizers.text import load_text
 from kyvo.train.data import CodedScenes
 
@@ -31,6 +32,16 @@ def build_processor(folder, out, *options):
     with loading.program("tokenizers/build_processor.py") as program:
         arguments = ["--text", str(folder / "tokenizer.model"), "--image-tokenizer", str(folder / "image")]
         return program.main([*arguments, "--schema", "clevr", "--out", str(out), *options])
+
+
+def test_a_refiner_goes_into_the_processor_and_one_that_is_not_there_is_refused(folder, tmp_path, capsys):
+    save_refiner(tmp_path, tiny_refiner())
+    out = build_processor(folder, tmp_path / "processor", "--refiner", str(tmp_path))
+    processor = Processor.from_pretrained(out)
+    assert processor.refiner.config == tiny_refiner().config
+    with pytest.raises(SystemExit):
+        build_processor(folder, tmp_path / "none", "--refiner", str(folder))
+    assert "has no refiner.safetensors" in capsys.readouterr().err
 
 
 def test_a_set_of_pictures_becomes_sequences(folder, tmp_path):
