@@ -13,7 +13,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +29,13 @@ from kyvo.data.dataset import open_set
 from kyvo.data.occlusion import with_contact_shadows
 from kyvo.data.picture_sets import load_pictures
 from kyvo.devices import choose_device
-from kyvo.errors import CheckpointError, ConfigError
-from kyvo.models.refined_scenes import as_tensors, is_refinable, word_fields
+from kyvo.errors import ConfigError
+from kyvo.models.refined_scenes import as_tensors, is_refinable, to_unit, word_fields
 from kyvo.models.refiner import Refined, Refiner, RefinerConfig, meet, project, save_refiner
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.schema import SceneSchema, load_schema
 from kyvo.tokenizers.train_args import schedule
-from kyvo.tokenizers.training import STATE_NAME, TokenizerTraining, log, read_state, write_state
+from kyvo.tokenizers.training import STATE_NAME, TokenizerTraining, log, write_state
 
 WARMUP = 0.02  # share of the training
 SHADED = 16  # pictures that get their shadows at a time
@@ -265,31 +265,12 @@ class Trainer(TokenizerTraining):
         )
 
     def save(self, path: Path) -> None:
-        state = {
-            "config": asdict(self.model.config),
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
-            "chance": self.chance.get_state(),
-            "step": self.step,
-            "seconds": self.seconds,
-        }
-        write_state(state, path)
+        write_state({**self.state(), "chance": self.chance.get_state()}, path)
 
     def load(self, path: Path) -> None:
-        state = read_state(path)
-        if RefinerConfig(**state["config"]) != self.model.config:
-            raise CheckpointError(f"{path} was trained with another model section; use its config or a new --out.")
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"])
+        state = self.read(path)
+        self.restore(state)
         self.chance.set_state(state["chance"])
-        self.step, self.seconds = state["step"], state["seconds"]
-
-
-def to_unit(pictures: Tensor) -> Tensor:
-    """uint8 [batch, height, width, 3] -> [batch, 3, height, width] in [0, 1]."""
-    return pictures.permute(0, 3, 1, 2).float() / 255
 
 
 def compare(found: Refined, truth: Samples, valid: Tensor, config: RefinerConfig) -> dict[str, Tensor]:

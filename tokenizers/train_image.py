@@ -10,7 +10,7 @@ sets the CPU threads.
 import argparse
 import math
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -30,7 +30,7 @@ from kyvo.tokenizers.objects import ObjectHead, ObjectMaps, fit_head
 from kyvo.tokenizers.quantize import DeadCodeRestart, MovingAverage
 from kyvo.tokenizers.reconstruction import perceptual_loss, reconstruction_loss
 from kyvo.tokenizers.train_args import TrainArgs, build_model_config, schedule
-from kyvo.tokenizers.training import STATE_NAME, TokenizerTraining, log, read_state, write_state
+from kyvo.tokenizers.training import STATE_NAME, TokenizerTraining, log, write_state
 from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
 
 
@@ -291,25 +291,18 @@ class Trainer(TokenizerTraining):
 
     def save(self, path: Path) -> None:
         state = {
-            "config": asdict(self.model.config),
-            "model": self.model.state_dict(),
+            **self.state(),
             "head": self.head.state_dict() if self.head else None,
             "adversary": self.adversary.state_dict() if self.adversary else None,
-            "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
             "cameras": self.cameras.get_state(),
             "counts": self.averages.counts,
             "idle_steps": self.restart.idle_steps,
             "has_codes": self.has_codes,
-            "step": self.step,
-            "seconds": self.seconds,
         }
         write_state(state, path)
 
     def load(self, path: Path) -> None:
-        state = read_state(path)
-        if VQGANConfig(**state["config"]) != self.model.config:
-            raise CheckpointError(f"{path} was trained with another model section; use its config or a new --out.")
+        state = self.read(path)
         if (state["head"] is None) != (self.head is None):
             raise CheckpointError(f"{path} was trained {'with' if state['head'] else 'without'} train.object_weight.")
         adversary = state.get("adversary")  # older states have none
@@ -317,18 +310,15 @@ class Trainer(TokenizerTraining):
             raise CheckpointError(
                 f"{path} was trained {'with' if adversary else 'without'} train.discriminator_weight."
             )
-        self.model.load_state_dict(state["model"])
+        self.restore(state)
         if self.head is not None:
             self.head.load_state_dict(state["head"])
         if self.adversary is not None:
             self.adversary.load_state_dict(adversary)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"])
         self.cameras.set_state(state["cameras"])
         self.averages.counts = state["counts"].to(self.args.device)
         self.restart.idle_steps = state["idle_steps"].to(self.args.device)
         self.has_codes = state["has_codes"]
-        self.step, self.seconds = state["step"], state["seconds"]
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ import torch
 import yaml
 
 from kyvo.data.configs import from_section
-from kyvo.errors import CheckpointError, ConfigError
+from kyvo.errors import ConfigError
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.models.slat.load import load_network
 from kyvo.shapes.contour import SurfaceSplats
@@ -36,7 +35,7 @@ from kyvo.tokenizers.codebook import cluster_centres, code_use
 from kyvo.tokenizers.quantize import DeadCodeRestart, MovingAverage
 from kyvo.tokenizers.reconstruction import Lpips, perceptual_loss
 from kyvo.tokenizers.train_args import schedule
-from kyvo.tokenizers.training import STATE_NAME, TokenizerTraining, log, read_state, write_state
+from kyvo.tokenizers.training import STATE_NAME, TokenizerTraining, log, write_state
 
 WARMUP = 0.02  # share of the training, where the rate decays
 
@@ -209,31 +208,21 @@ class Trainer(TokenizerTraining):
 
     def save(self, path: Path) -> None:
         state = {
-            "config": asdict(self.model.config),
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
+            **self.state(),
             "norms": list(self.clip.norms),
             "counts": self.averages.counts,
             "idle_steps": self.restart.idle_steps,
             "has_codes": self.has_codes,
-            "step": self.step,
-            "seconds": self.seconds,
         }
         write_state(state, path)
 
     def load(self, path: Path) -> None:
-        state = read_state(path)
-        if ShapeVQVAEConfig(**state["config"]) != self.model.config:
-            raise CheckpointError(f"{path} was trained with another model section; use its config or a new --out.")
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"])
+        state = self.read(path)
+        self.restore(state)
         self.clip.norms = deque(state["norms"], maxlen=AdaptiveClip.WINDOW)
         self.averages.counts = state["counts"].to(self.args.device)
         self.restart.idle_steps = state["idle_steps"]
         self.has_codes = state["has_codes"]
-        self.step, self.seconds = state["step"], state["seconds"]
 
 
 def build_rendering(config: ShapeVQVAEConfig, args: ShapeTrainArgs) -> RenderLoss | None:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from kyvo.data.raytracer import AMBIENT, FLOOR_ALBEDO, floor_points
+from kyvo.data.raytracer import AMBIENT, FLOOR_ALBEDO, floor_points, linear, srgb
 from kyvo.data.solids import SPHERE, SceneBatch
 
 
@@ -23,11 +23,8 @@ def with_contact_shadows(
     points, bare = floor_points(scenes, width=width, height=height)
     lost = (sky_hidden(points, scenes).clamp(max=1) * bare).mean(1)  # of a pixel's rays
     ambient = FLOOR_ALBEDO * torch.tensor(AMBIENT, device=pictures.device)
-    coded = pictures.flatten(1, 2).float() / 255
-    light = torch.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
-    light = (light - lost[..., None] * ambient).clamp(min=0)
-    coded = torch.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return (coded * 255).round().to(torch.uint8).view_as(pictures)
+    light = linear(pictures.flatten(1, 2).float() / 255) - lost[..., None] * ambient
+    return (srgb(light.clamp(min=0)) * 255).round().to(torch.uint8).view_as(pictures)
 
 
 def sky_hidden(

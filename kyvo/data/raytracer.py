@@ -64,13 +64,29 @@ def floor_points(
     return points.unflatten(0, (len(scenes), -1)), bare.unflatten(0, (len(scenes), -1))
 
 
+def srgb(light: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """Linear light as sRGB codes it."""
+    return torch.where(light <= 0.0031308, 12.92 * light, 1.055 * light.clamp_min(1e-8) ** (1 / 2.4) - 0.055)
+
+
+def linear(coded: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """Inverse of `srgb`."""
+    return torch.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+
+
 def _render_chunk(scenes: SceneBatch, width: int, height: int, samples: int) -> Tensor:
     rays = _camera_rays(scenes, width, height, samples)
     rows = scenes.repeat(samples**2)
     light = _shade(rows, rays, samples)
     light = light.view(len(scenes), samples**2, 3, -1).mean(1)
-    coded = torch.where(light <= 0.0031308, 12.92 * light, 1.055 * light.clamp_min(1e-8) ** (1 / 2.4) - 0.055)
-    return (coded * 255 + 0.5).clamp(0, 255).to(torch.uint8).view(-1, 3, height, width).permute(0, 2, 3, 1).contiguous()
+    return (
+        (srgb(light) * 255 + 0.5)
+        .clamp(0, 255)
+        .to(torch.uint8)
+        .view(-1, 3, height, width)
+        .permute(0, 2, 3, 1)
+        .contiguous()
+    )
 
 
 def _camera_rays(scenes: SceneBatch, width: int, height: int, samples: int) -> Float[Tensor, "rows 3 rays"]:

@@ -59,6 +59,11 @@ def is_refinable(schema: SceneSchema) -> bool:
     return schema.frame == "world" and any(field.name == "location" for field in schema.fields)
 
 
+def to_unit(pictures: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch 3 height width"]:
+    """Pictures as the refiner takes them: in [0, 1]."""
+    return pictures.permute(0, 3, 1, 2).float() / 255
+
+
 @torch.inference_mode()
 def refine_scenes(
     refiner: Refiner, scenes: Sequence[Scene], pictures: Sequence[UInt8[np.ndarray, "h w 3"]], schema: SceneSchema
@@ -83,7 +88,7 @@ def _refine(
 ) -> list[Scene]:
     device = refiner.camera.weight.device
     words, locations, valid = as_tensors(scenes, schema)
-    pixels = torch.from_numpy(np.stack(pictures)).to(device).permute(0, 3, 1, 2).float() / 255
+    pixels = to_unit(torch.from_numpy(np.stack(pictures)).to(device))
     found = refiner(pixels, words.to(device), locations.to(device), valid.to(device))
     places = found.locations.cpu().numpy()
     chosen = torch.stack([logits.argmax(-1) for logits in found.words], dim=-1).tolist()

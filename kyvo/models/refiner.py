@@ -116,7 +116,7 @@ class Refiner(nn.Module):
 
         middle = seen[..., :2] * config.width / size
         known = torch.cat([locations / 3, 4 * middle, 4 * (10 / seen[..., 2:].clamp(min=1) - 1)], dim=-1)
-        states = self.place(known) + sum(table(word) for table, word in zip(self.words, words.unbind(-1), strict=True))
+        states = self.place(known) + _vectors(self.words, words)
         states = states.masked_scatter(valid[..., None], (states[valid] + patch).to(states.dtype))
         states = torch.cat([self.picture(pixels)[:, None].to(states.dtype), states], dim=1)
         states = self.layers(states, src_key_padding_mask=F.pad(~valid, (1, 0), value=False))
@@ -146,12 +146,17 @@ class Refiner(nn.Module):
         self, patches: Float[Tensor, "n 3 side side"], words: Int[Tensor, "n fields"]
     ) -> Float[Tensor, "n dim"]:
         """What is in the patches, as states; the words say which of the objects in them is meant."""
-        asked = sum(table(word) for table, word in zip(self.asked, words.unbind(-1), strict=True))
-        asked_fine, asked_coarse = asked[..., None, None].split(self.config.channels, dim=1)  # type: ignore[index]
+        asked = _vectors(self.asked, words)[..., None, None]
+        asked_fine, asked_coarse = asked.split(self.config.channels, dim=1)
         pixels = F.pixel_unshuffle(patches, 2).to(memory_format=torch.channels_last)
         fine = self.fine(self.stem(pixels) + asked_fine)
         coarse = self.coarse(self.down(F.relu(fine)) + asked_coarse)
         return self.patch(F.relu(self.squeeze(F.relu(coarse))).flatten(1))
+
+
+def _vectors(tables: nn.ModuleList, words: Int[Tensor, "*objects fields"]) -> Float[Tensor, "*objects width"]:
+    """The sum of the words' vectors, each field's from its own table."""
+    return sum(table(word) for table, word in zip(tables, words.unbind(-1), strict=True))  # type: ignore[return-value]
 
 
 class Block(nn.Module):

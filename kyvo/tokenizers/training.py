@@ -1,9 +1,11 @@
-"""What trainings of tokenizers share: how far one is, when it reports and saves, its log and its state on disk."""
+"""What trainings of tokenizers, and of the refiner, share: how far one is, when it reports and saves, its log and its
+state on disk."""
 
 import json
 import os
 import time
 from abc import ABC, abstractmethod
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -31,6 +33,10 @@ class RunArgs(Protocol):
 class TokenizerTraining(ABC):
     """A training bounded by `args.steps`, or by `minutes` where they are given; resumed runs count together."""
 
+    model: Any  # a module with its `config`, a dataclass
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator  # of the batches
+
     def __init__(self, args: RunArgs, *, minutes: float | None) -> None:
         self.run_args = args
         self.minutes = minutes
@@ -48,6 +54,31 @@ class TokenizerTraining(ABC):
     @abstractmethod
     def save(self, path: Path) -> None:
         """Everything that a resumed run needs, by `write_state`."""
+
+    def state(self) -> dict[str, Any]:
+        """What every training's state has."""
+        return {
+            "config": asdict(self.model.config),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """The state that was written there. Raises CheckpointError for none, and for that of another model."""
+        state = read_state(path)
+        if type(self.model.config)(**state["config"]) != self.model.config:
+            raise CheckpointError(f"{path} was trained with another model section; use its config or a new --out.")
+        return state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Inverse of `state`."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        self.step, self.seconds = state["step"], state["seconds"]
 
     @property
     def progress(self) -> float:
