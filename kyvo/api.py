@@ -23,10 +23,12 @@ from kyvo.generation.confidence import object_confidences
 from kyvo.generation.engine import Engine, Places
 from kyvo.generation.grammar import MAX_OBJECTS, Grammar
 from kyvo.generation.one_change import one_change
+from kyvo.generation.plans import check_planner
 from kyvo.generation.requests import Decoded, Handle, Reason, Request
 from kyvo.generation.sampling import Sampling
 from kyvo.generation.views import averaged, shifted, shifts
 from kyvo.models.fold import load_positions
+from kyvo.models.planner import Planner, load_planner
 from kyvo.models.pointer import Pointer, load_pointer
 from kyvo.models.refined_scenes import refine_scenes
 from kyvo.processor import Processor
@@ -115,12 +117,14 @@ class Kyvo:
         processor: Processor,
         positions: torch.Tensor | None = None,
         pointer: Pointer | None = None,
+        planner: Planner | None = None,
         calibration: Calibration | None = None,
     ) -> None:
         """
         Args:
             positions: those [places, dim] the model was trained with, if it was (`SequenceBuilder.places`).
             pointer: the model's, if it was trained with one: which object an instruction is about.
+            planner: one that was trained on the model's states (`recipes/planner.py`): all that an instruction asks.
             calibration: of the objects' confidences; by default they stay as the model's probabilities make them.
         """
         if model.config.vocab_size != len(processor.vocabulary):
@@ -142,6 +146,9 @@ class Kyvo:
             vectors = positions.to(model.device, model.dtype)
             self.places = Places(vectors=vectors, find=self._builder.places)
         self.pointer = None if pointer is None else pointer.to(model.device)
+        if planner is not None:
+            check_planner(planner, processor.schema, dim=model.config.hidden_size)
+        self.planner = None if planner is None else planner.to(model.device)
         self.processor = processor
         self.calibration = calibration or Calibration()
         codebook = processor.image.codebook.to(model.device)
@@ -169,6 +176,7 @@ class Kyvo:
             processor=processor,
             positions=load_positions(folder),
             pointer=load_pointer(folder),
+            planner=load_planner(folder),
             calibration=Calibration.from_pretrained(folder),
         )
 
@@ -257,6 +265,7 @@ class Kyvo:
             scene,
             instruction,
             pointer=self.pointer,
+            planner=self.planner,
             about=about,
             max_tokens=max_tokens,
             deadline=deadline,

@@ -30,7 +30,7 @@ from kyvo.data.occlusion import with_contact_shadows
 from kyvo.data.picture_sets import load_pictures
 from kyvo.devices import choose_device
 from kyvo.errors import ConfigError
-from kyvo.models.refined_scenes import as_tensors, is_refinable, to_unit, word_fields
+from kyvo.models.refined_scenes import as_tensors, to_unit
 from kyvo.models.refiner import Refined, Refiner, RefinerConfig, meet, project, save_refiner
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.schema import SceneSchema, load_schema
@@ -110,9 +110,9 @@ def main(argv: list[str] | None = None) -> Path:
     )
     assert isinstance(sections, dict)
     schema = load_schema(sections["schema"])
-    if not is_refinable(schema):
+    if not schema.has_places:
         raise ConfigError(f"the schema {schema.name!r} has no locations in a world frame; a refiner reads those.")
-    words = tuple(len(field.words) for field in word_fields(schema))
+    words = tuple(len(field.words) for field in schema.word_fields)
     config = from_section(RefinerConfig, sections["model"], prefix="model.", words=words)
     args = from_section(RefinerArgs, sections["train"], prefix="train.")
     args = replace(args, device=choose_device(args.device))

@@ -126,7 +126,7 @@ def vectors_of(tokenizer: ImageTokenizer, codes: np.ndarray) -> torch.Tensor:
 def only_of_size(schema: SceneSchema, maps: ObjectMaps) -> dict[str, ObjectMaps]:
     """All objects, and those of each size apart, where the schema has sizes: small ones are lost first."""
     parts = {"all": maps}
-    fields = [field for field in schema.fields if field.words]
+    fields = schema.word_fields
     for index, field in enumerate(fields):
         for place, word in enumerate(field.words if field.name == "size" else ()):
             parts[word] = replace(maps, present=maps.present & (maps.words[:, index] == place))

@@ -129,6 +129,14 @@ def concerned(program: Mapping[str, Any], scene: Scene) -> int:
     return _resolve(program, role, scene)
 
 
+def origin(program: Mapping[str, Any], scene: Scene) -> int:
+    """The index of the object from whose place a new or moved one is placed; a moved one's own, where it names none.
+
+    Raises SceneError as `concerned` does.
+    """
+    return _resolve(program, "of", scene) if "of" in program else concerned(program, scene)
+
+
 def _changed(program: Mapping[str, Any], scene: Scene, item: SceneObject) -> SceneObject:
     name, value = program["attribute"], program["value"]
     if name not in WORDS or value not in WORDS[name]:
@@ -141,10 +149,10 @@ def _changed(program: Mapping[str, Any], scene: Scene, item: SceneObject) -> Sce
 
 
 def _moved(program: Mapping[str, Any], scene: Scene, item: SceneObject) -> SceneObject:
-    origin = scene.objects[_resolve(program, "of", scene)] if "of" in program else item
-    if item.location is None or origin.location is None:
+    start = scene.objects[origin(program, scene)].location
+    if item.location is None or start is None:
         raise SceneError("move: an object without a location can not be moved, nor others to it.")
-    return _at((*_place(program, scene, origin.location), item.location[2]), item, scene)
+    return _at((*_place(program, scene, start), item.location[2]), item, scene)
 
 
 def _added(program: Mapping[str, Any], scene: Scene) -> SceneObject:
@@ -152,10 +160,10 @@ def _added(program: Mapping[str, Any], scene: Scene) -> SceneObject:
     for name, value in values.items():
         if value not in WORDS[name]:
             raise SceneError(f"object.{name} is {value!r}; known are {', '.join(WORDS[name])}.")
-    origin = scene.objects[_resolve(program, "of", scene)]
-    if origin.location is None:
+    start = scene.objects[_resolve(program, "of", scene)].location
+    if start is None:
         raise SceneError("add: the object beside which another shall stand has no location.")
-    place = _place(program, scene, origin.location)
+    place = _place(program, scene, start)
     item = SceneObject().with_values(**values, rotation=0.0, pixel_coords=None)
     return _at((*place, CLEVR_RADIUS[values["size"]]), item, scene)
 

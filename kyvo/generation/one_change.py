@@ -1,12 +1,14 @@
-"""An edit of one object: which object is meant, and the scene as the model writes it, or as it can have become.
+"""An edit of one object: what is meant, and the scene as the model writes it, or as it can have become.
 
-The object is asked for first (`Pointer`). A scene that is then written freely is taken as it is where this object and
-no other is another or gone, or one is new. But most ids are copies, and a model may copy on where it should not, or
-change another object, or more than one. Then every plain thing that can have become of the one is a grammar of its own,
-which holds all other objects (`PinnedGrammar`): it is gone, one of its words is another, one of its numbers is another,
-or there is a new object beside it. Each is written greedily, and the one is taken within which the model finds itself
-most: the probability of all that the grammar allows, id by id. A new place is likely then if any place is, however many
-there are.
+A model with a `Planner` is asked for the whole plan, and writes what the plan leaves open; all else is held by the
+grammar.
+Where there is no planner, or none that is sure, the model is asked which object is meant (`Pointer`). A scene that is
+then written freely is taken as it is where this object and no other is another or gone, or one is new. But most ids
+are copies, and a model may copy on where it should not, or change another object, or more than one. Then every plain
+thing that can have become of the one is a grammar of its own, which holds all other objects (`PinnedGrammar`): it is
+gone, one of its words is another, one of its numbers is another, or there is a new object beside it. Each is written
+greedily, and the one is taken within which the model finds itself most: the probability of all that the grammar
+allows, id by id. A new place is likely then if any place is, however many there are.
 """
 
 from collections import Counter
@@ -22,19 +24,22 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 
 from kyvo.errors import TokenError
-from kyvo.generation.choice import NEAR
 from kyvo.generation.engine import CACHE, Engine
+from kyvo.generation.forms import changes
 from kyvo.generation.grammar import Grammar
-from kyvo.generation.pinned import Form, PinnedGrammar, object_ids
+from kyvo.generation.pinned import PinnedGrammar, object_ids
+from kyvo.generation.plans import planned, read_plan
 from kyvo.generation.requests import Decoded, Request
+from kyvo.models.planner import Planner
 from kyvo.models.pointer import Pointer, early_depth
-from kyvo.scene.scene import Scene, SceneObject
+from kyvo.scene.scene import Scene
 from kyvo.tokenizers.sequence import MARKERS, SequenceBuilder
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments
-from kyvo.tokenizers.vocabulary import OBJECT_END, OBJECT_START
+from kyvo.tokenizers.vocabulary import TEXT_START
 
 TASK = TASKS["scene_editing"]
 TRIED = 3  # objects that a model without a pointer would least copy
+SURE = 0.5  # chance of a plan from which on it is followed
 
 
 def one_change(
@@ -44,6 +49,7 @@ def one_change(
     instruction: str,
     *,
     pointer: Pointer | None = None,
+    planner: Planner | None = None,
     about: Collection[int] | None = None,
     max_tokens: int | None = None,
     deadline: float | None = None,
@@ -52,6 +58,7 @@ def one_change(
 
     Args:
         pointer: the model's; without one the objects are tried that it would least copy.
+        planner: the model's, if it has one.
         about: indices of the scene's objects that may be another or gone, for who knows them; of none, one is new.
             With them nothing is written freely.
         max_tokens, deadline: as of `Request`.
@@ -67,20 +74,27 @@ def one_change(
         order = builder.scenes.schema.token_order(scene)
         tried = [order.index(index) for index in about]
     elif pointer is not None and snapped.objects:
-        tried = [int(pointer(read.early)[: len(snapped.objects)].argmax())]
+        tried = [int(pointer(read.early[-1])[: len(snapped.objects)].argmax())]
     else:
         tried = read.least_copied(snapped, count=TRIED)
     request = partial(Request, prompt=prompt, max_tokens=max_tokens, deadline=deadline)
     num_asked = 0
-    if about is None:
-        grammar = Grammar.for_task(TASK, builder, max_objects=len(snapped) + 1)
-        free = engine.submit(request(grammar=grammar)).result()
-        num_asked += free.num_asked
-        if not free.truncated and changes_one(builder, snapped, free.ids, among=tried):
-            return free
-    grammars = list(hypotheses(builder, snapped, tried))
-    if not about:
-        grammars.append(PinnedGrammar(TASK, builder, snapped, num_added=1))
+    plan = None
+    if planner is not None:
+        among = None if about is None else tried
+        plan = read_plan(planner, read.text_states(), snapped, builder.scenes.schema, among=among)
+    if plan is not None and plan.chance >= SURE:
+        grammars = [planned(TASK, builder, snapped, plan)]
+    else:
+        if about is None:
+            grammar = Grammar.for_task(TASK, builder, max_objects=len(snapped) + 1)
+            free = engine.submit(request(grammar=grammar)).result()
+            num_asked += free.num_asked
+            if not free.truncated and changes_one(builder, snapped, free.ids, among=tried):
+                return free
+        grammars = list(hypotheses(builder, snapped, tried))
+        if not about:
+            grammars.append(PinnedGrammar(TASK, builder, snapped, num_added=1))
     handles = [engine.submit(request(grammar=grammar)) for grammar in grammars]
     rows = [handle.result() for handle in handles]
     whole = [(row, grammar) for row, grammar in zip(rows, grammars, strict=True) if not row.truncated]
@@ -123,38 +137,6 @@ def hypotheses(builder: SequenceBuilder, scene: Scene, tried: Sequence[int]) -> 
             yield PinnedGrammar(TASK, builder, rest, num_added=1, written=form)
 
 
-def changes(builder: SequenceBuilder, item: SceneObject) -> Iterator[Form]:
-    """The forms of an object of which one word is another, and any number may be; or one number, and no word.
-
-    Another number is more than `NEAR` bins away: next to the old one it would mostly be a copy that missed.
-    """
-    scenes, vocabulary = builder.scenes, builder.vocabulary
-    fields = scenes.schema.fields
-    own = {field.name: [[token] for token in scenes.encode_value(field, item.get(field.name))] for field in fields}
-    numbers = {
-        field.name: [[vocabulary.number_id(value) for value in axis.values] for axis in field.axes]
-        for field in fields
-        if field.axes
-    }
-
-    def written(values: dict[str, list[list[int]]]) -> Form:
-        form = [[vocabulary.marker_id(OBJECT_START)]]
-        for field in fields:
-            form += [[vocabulary.marker_id(field.marker)], *values[field.name]]
-        return [*form, [vocabulary.marker_id(OBJECT_END)]]
-
-    for field in fields:
-        for word, ids in scenes.word_ids[field.name].items():
-            if word != item.get(field.name):
-                yield written(own | numbers | {field.name: [[token] for token in ids]})
-        for place, others in enumerate(numbers.get(field.name, ())):
-            was = others.index(own[field.name][place][0])
-            others = [*others[: max(0, was - NEAR)], *others[was + NEAR + 1 :]]
-            if others:
-                free = numbers[field.name]
-                yield written(own | {field.name: [*free[:place], others, *free[place + 1 :]]})
-
-
 class Prompt:
     """A prompt without pictures that the model has read once, for many outputs after it."""
 
@@ -167,7 +149,11 @@ class Prompt:
         self._cache = DynamicCache()
         states = self._states([[*ids, builder.vocabulary.marker_id(start)]], self._cache)
         self._cache.crop(-1)
-        self.early: Float[Tensor, " dim"] = states[early_depth(len(states) - 1)][0, -1]  # where the output begins
+        self.early: Float[Tensor, "ids dim"] = states[early_depth(len(states) - 1)][0]  # to where the output begins
+
+    def text_states(self) -> Float[Tensor, "ids dim"]:
+        """The early states from the text's first id on."""
+        return self.early[self.ids.index(self.builder.vocabulary.marker_id(TEXT_START)) :]
 
     @torch.inference_mode()
     def log_masses(self, outputs: Sequence[Sequence[int]], grammars: Sequence[Grammar]) -> list[Float[Tensor, " ids"]]:

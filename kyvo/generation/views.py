@@ -38,7 +38,7 @@ def averaged(scene: Scene, others: Sequence[Scene], schema: SceneSchema) -> Scen
 
     Objects of the same words are told apart by the assignment that moves them least. Angles stay as they are.
     """
-    words = [field for field in schema.fields if field.words]
+    words = schema.word_fields
     numbers = [field for field in schema.fields if field.axes and all(axis.period is None for axis in field.axes)]
     found: list[list[SceneObject]] = [[item] for item in scene.objects]
     for other in others:

@@ -15,22 +15,17 @@ from torch import Tensor
 from kyvo.errors import CheckpointError
 from kyvo.models.refiner import Refiner
 from kyvo.scene.scene import Scene
-from kyvo.scene.schema import Field, SceneSchema
+from kyvo.scene.schema import SceneSchema
 
 CHUNK = 32  # pictures at a time
 DIGITS = 4  # of a refined number
-
-
-def word_fields(schema: SceneSchema) -> tuple[Field, ...]:
-    """The schema's fields of words, in the refiner's order."""
-    return tuple(field for field in schema.fields if field.words)
 
 
 def as_tensors(
     scenes: Sequence[Scene], schema: SceneSchema
 ) -> tuple[Int[Tensor, "batch objects fields"], Float[Tensor, "batch objects 3"], Bool[Tensor, "batch objects"]]:
     """Words by their places among their fields', locations, and which rows are objects; at least one row a scene."""
-    fields, most = word_fields(schema), max([1, *map(len, scenes)])
+    fields, most = schema.word_fields, max([1, *map(len, scenes)])
     words = torch.zeros(len(scenes), most, len(fields), dtype=torch.long)
     locations = torch.zeros(len(scenes), most, 3)
     valid = torch.zeros(len(scenes), most, dtype=torch.bool)
@@ -44,19 +39,14 @@ def as_tensors(
 
 def check_fits(refiner: Refiner, schema: SceneSchema, *, width: int, height: int) -> None:
     """Raises CheckpointError for a refiner of other words, another picture size (px), or another frame."""
-    config, words = refiner.config, tuple(len(field.words) for field in word_fields(schema))
-    if not is_refinable(schema):
+    config, words = refiner.config, tuple(len(field.words) for field in schema.word_fields)
+    if not schema.has_places:
         raise CheckpointError(f"the schema {schema.name!r} has no locations in a world frame, which a refiner reads.")
     if config.words != words or (config.width, config.height) != (width, height):
         raise CheckpointError(
             f"the refiner reads {config.width}x{config.height} px and fields of {config.words} words; the model has "
             f"{width}x{height} px and {words} words. The folder mixes two models."
         )
-
-
-def is_refinable(schema: SceneSchema) -> bool:
-    """Whether its objects have places that a camera which looks at the world's origin sees."""
-    return schema.frame == "world" and any(field.name == "location" for field in schema.fields)
 
 
 def to_unit(pictures: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch 3 height width"]:
@@ -92,7 +82,7 @@ def _refine(
     found = refiner(pixels, words.to(device), locations.to(device), valid.to(device))
     places = found.locations.cpu().numpy()
     chosen = torch.stack([logits.argmax(-1) for logits in found.words], dim=-1).tolist()
-    fields = word_fields(schema)
+    fields = schema.word_fields
     (axes,) = [field.axes for field in schema.fields if field.name == "location"]
     lowest, highest = zip(*((axis.values[0], axis.values[-1]) for axis in axes), strict=True)
     places = np.clip(places, lowest, highest).round(DIGITS)

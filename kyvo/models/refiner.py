@@ -9,21 +9,18 @@ The rest is geometry: the ray through a centre meets the plane of the object's h
 It is for scenes in a world frame whose camera looks at the origin, as CLEVR's and ObjaWorld's do.
 """
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import ParamSpec
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from kyvo.errors import CheckpointError
+from kyvo.models.network_files import load_network, save_network
 from kyvo.scene.scene import Vector
 from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_FOCAL
 
@@ -234,24 +231,10 @@ def meet(
 
 
 def save_refiner(folder: Path, refiner: Refiner) -> None:
-    """Writes it beside the model: weights in bfloat16, the config in the file's metadata."""
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: tensor.bfloat16().contiguous() for name, tensor in refiner.state_dict().items()}
-    save_file(weights, folder / REFINER_NAME, metadata={"config": json.dumps(asdict(refiner.config))})
+    """Writes it beside the model."""
+    save_network(folder / REFINER_NAME, refiner)
 
 
 def load_refiner(folder: Path) -> Refiner | None:
     """The refiner that `save_refiner` wrote; None for a model without one. Raises CheckpointError for another file."""
-    path = folder / REFINER_NAME
-    if not path.is_file():
-        return None
-    with safe_open(path, framework="pt") as file:
-        about: Mapping[str, Any] = json.loads((file.metadata() or {}).get("config", "{}"))
-        weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118  # no mapping
-    try:
-        config = {name: tuple(value) if isinstance(value, list) else value for name, value in about.items()}
-        refiner = Refiner(RefinerConfig(**config))  # type: ignore[arg-type]
-        refiner.load_state_dict(weights)
-    except (TypeError, RuntimeError) as error:
-        raise CheckpointError(f"{path} is no refiner: {error}. Train it again by recipes/refiner.py.") from error
-    return refiner.eval().requires_grad_(False)
+    return load_network(folder / REFINER_NAME, Refiner, RefinerConfig, recipe="recipes/refiner.py")

@@ -147,7 +147,7 @@ class SceneSchema:
         ):
             if value not in known:
                 raise SceneError(f"schema {self.name}: {what} is {value!r}; known are {', '.join(known)}.")
-        if self.order == "seen" and (self.frame != "world" or "location" not in {f.name for f in self.fields}):
+        if self.order == "seen" and not self.has_places:
             raise SceneError(
                 f"schema {self.name}: order is 'seen', which needs a field `location` in the world's frame; "
                 "take 'given' or 'sorted'."
@@ -156,6 +156,16 @@ class SceneSchema:
     @property
     def markers(self) -> tuple[str, ...]:
         return tuple(field.marker for field in self.fields)
+
+    @property
+    def word_fields(self) -> "tuple[Field, ...]":
+        """Those whose values are words."""
+        return tuple(field for field in self.fields if field.words)
+
+    @property
+    def has_places(self) -> bool:
+        """Whether its objects stand at locations of a world, and not of a camera."""
+        return self.frame == "world" and "location" in {field.name for field in self.fields}
 
     @property
     def numbers(self) -> tuple[float, ...]:

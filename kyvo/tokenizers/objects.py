@@ -47,7 +47,7 @@ def object_maps(scenes: Sequence[Scene], schema: SceneSchema, *, rows: int, colu
 
     Raises SceneError for a scene without a camera, an object without a location, and a word that the schema lacks.
     """
-    fields = [field for field in schema.fields if field.words]
+    fields = schema.word_fields
     present = np.zeros((len(scenes), rows, columns), dtype=bool)
     words = np.zeros((len(scenes), len(fields), rows, columns), dtype=np.int64)
     offsets = np.zeros((len(scenes), 2, rows, columns), dtype=np.float32)

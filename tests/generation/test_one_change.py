@@ -9,13 +9,14 @@ from kyvo.data.clevr import ClevrRules, sample_scenes
 from kyvo.errors import TokenError
 from kyvo.generation.engine import Engine, Places
 from kyvo.generation.grammar import Grammar
-from kyvo.generation.one_change import Prompt, changes, changes_one, one_change
+from kyvo.generation.one_change import Prompt, changes_one, one_change
 from kyvo.generation.pinned import PinnedGrammar
 from kyvo.generation.requests import Request
 from kyvo.models.embedding import Positions
+from kyvo.models.planner import OPERATIONS
 from kyvo.models.pointer import Pointer
 from kyvo.scene.scene import Scene
-from kyvo.testing import tiny_builder, tiny_kyvo, tiny_llama
+from kyvo.testing import tiny_builder, tiny_kyvo, tiny_llama, tiny_planner
 from kyvo.tokenizers.sequence import MAX_NUMBER
 from kyvo.tokenizers.tasks import TASKS, Segments
 
@@ -140,18 +141,6 @@ def test_who_knows_what_is_meant_may_say_so():
     assert len(first) == 1
 
 
-def test_an_object_can_get_each_other_word_and_other_numbers():
-    item = drawn(1)[0].objects[0]
-    forms = list(changes(BUILDER, item))
-    words = [field for field in BUILDER.scenes.schema.fields if field.words]
-    assert len(forms) == sum(len(field.words) - 1 for field in words) + 3  # and each axis
-    own = BUILDER.scenes.encode(Scene(objects=(item,)))[1:-1]
-    for form in forms:
-        assert len(form) == len(own) and any(token not in ids for token, ids in zip(own, form, strict=True))
-        fixed = sum(ids[0] != token for token, ids in zip(own, form, strict=True) if len(ids) == 1)
-        assert fixed == (1 if form in forms[:-3] else 0)
-
-
 def test_an_edit_cut_before_anything_is_whole_says_so():
     with pytest.raises(TokenError, match=r"cut \(max_tokens\) before it was whole"):
         one_change(engine(), BUILDER, drawn(1)[0], TEXT, max_tokens=3)
@@ -165,3 +154,21 @@ def test_an_edit_has_a_picture_and_holds_others_unless_told_otherwise():
         assert 0 <= item.confidence <= 1
     greedy = kyvo.complete("scene_editing", [Segments(scene=scene, text=TEXT)])[0].scene
     assert kyvo.edit(scene, TEXT, keep_others=False).scene.objects == greedy.objects
+
+
+def test_a_plan_is_followed_where_the_planner_is_sure():
+    own, scene = engine(), drawn(1)[0]
+    planner = tiny_planner(dim=own.model.config.hidden_size)
+    for chance, asked in ((1.0, "planned"), (0.3, "free")):
+        for head in (planner.operation, planner.about):
+            torch.nn.init.zeros_(head.weight)
+            torch.nn.init.zeros_(head.bias)
+        planner.operation.bias[OPERATIONS.index("remove")] = 1e3
+        planner.about.bias[1] = 1e3 if chance == 1.0 else 0.0
+        pointer = Pointer(own.model.config.hidden_size, MAX_NUMBER)
+        with torch.no_grad():
+            pointer.objects.bias[2] = 1e3
+        row = one_change(own, BUILDER, scene, TEXT, pointer=pointer, planner=planner)
+        gone = counted(scene.objects) - counted(BUILDER.parse_output(TASK, row.ids).scene.objects)
+        assert gone == counted([scene.objects[1]]) if asked == "planned" else gone <= counted([scene.objects[2]])
+        assert all(0 <= value <= 1 for value in row.probabilities) and len(row.ids) == len(row.probabilities)

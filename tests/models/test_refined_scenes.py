@@ -7,7 +7,7 @@ from hypothesis import given
 
 from kyvo.api import Kyvo
 from kyvo.errors import CheckpointError
-from kyvo.models.refined_scenes import as_tensors, check_fits, refine_scenes, word_fields
+from kyvo.models.refined_scenes import as_tensors, check_fits, refine_scenes
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import clevr_schema, objaworld_schema, objectron_schema
 from kyvo.testing import scenes, tiny_kyvo, tiny_llama, tiny_processor, tiny_refiner
@@ -22,7 +22,7 @@ def test_tensors_hold_what_the_scene_does(scene):
     words, locations, valid = as_tensors([scene, Scene(objects=())], SCHEMA)
     assert valid.sum(1).tolist() == [len(scene), 0]
     for index, item in enumerate(scene.objects):
-        fields = zip(word_fields(SCHEMA), words[0, index], strict=True)
+        fields = zip(SCHEMA.word_fields, words[0, index], strict=True)
         assert all(field.words[word] == item.get(field.name) for field, word in fields)
         np.testing.assert_allclose(locations[0, index].numpy(), item.location, rtol=1e-6, atol=1e-6)
 

@@ -91,5 +91,5 @@ def test_it_comes_back_as_it_was_saved(tmp_path):
 @pytest.mark.parametrize("metadata", [None, {"config": '{"words": [2, 8, 2, 3]}'}, {"config": '{"wide": 1}'}])
 def test_another_file_is_refused(tmp_path, metadata):
     save_file({"weight": torch.zeros(2)}, tmp_path / REFINER_NAME, metadata=metadata)
-    with pytest.raises(CheckpointError, match="is no refiner"):
+    with pytest.raises(CheckpointError, match=r"is not what recipes/refiner.py writes"):
         load_refiner(tmp_path)

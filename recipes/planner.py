@@ -1,0 +1,289 @@
+"""python recipes/planner.py --config configs/planner.yaml --model DIR --data DIR [DIR ...] --out DIR
+
+Trains a planner (`kyvo.models.planner`), which reads what an instruction asks of a scene from the states of a model
+that is trained already and stays as it is. `--data` are Arrow sets of edits (`kyvo data edits --no-pictures`). It
+serves this model alone: copy `OUT/planner.safetensors` into its folder.
+`--minutes M` bounds the time instead of the steps. `--resume` goes on from `OUT/training.pt`. One JSON line per report
+goes to stdout and to `OUT/log.jsonl`. OMP_NUM_THREADS sets the CPU threads.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from omegaconf import OmegaConf
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from kyvo.api import Kyvo
+from kyvo.data.configs import from_section
+from kyvo.data.dataset import open_set
+from kyvo.data.edits import concerned, origin
+from kyvo.devices import choose_device
+from kyvo.errors import ConfigError
+from kyvo.generation.one_change import TASK
+from kyvo.models.planner import OPERATIONS, PlanLogits, Planner, PlannerConfig, save_planner
+from kyvo.models.pointer import early_depth
+from kyvo.scene.files import scene_from_json
+from kyvo.scene.schema import SceneSchema
+from kyvo.tokenizers.sequence import MARKERS, MAX_NUMBER
+from kyvo.tokenizers.tasks import Segment, Segments
+from kyvo.tokenizers.train_args import schedule
+from kyvo.tokenizers.training import STATE_NAME, TokenizerTraining, log, write_state
+
+WARMUP = 0.02  # share of the training
+NONE = -1  # a target that an instruction has not
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannerArgs:
+    """The `train` section."""
+
+    steps: int
+    batch_size: int = 128  # instructions
+    learning_rate: float = 1e-3  # its peak; cosine down to 2 % of it
+    clip_grad_norm: float = 1.0
+    held_out: int = 1000  # instructions that are measured and never trained on
+    report_every: int = 250  # steps
+    checkpoint_minutes: float = 3.0
+    seed: int = 0
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """What each instruction asks; NONE where it asks nothing of the kind. Objects by their number in the tokens."""
+
+    operation: Tensor  # [texts]
+    about: Tensor  # [texts]
+    of: Tensor  # [texts]
+    way: Tensor  # [texts, 2], units
+    words: Tensor  # [texts, fields]: 0 for a field that stays, else its word's place from 1 on
+
+    def __getitem__(self, chosen: Tensor) -> "Targets":
+        return Targets(**{name: value[chosen] for name, value in vars(self).items()})
+
+    def to(self, device: str) -> "Targets":
+        return Targets(**{name: value.to(device) for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """The states of texts, one after the other, and what they ask."""
+
+    states: Tensor  # bfloat16 [ids, dim]
+    lengths: Tensor  # [texts]
+    targets: Targets
+
+    def batch(self, chosen: Tensor, device: str) -> tuple[Tensor, Tensor, Targets]:
+        """Padded states, which of them are texts', and targets."""
+        lengths, ends = self.lengths[chosen], self.lengths.cumsum(0)[chosen]
+        texts = [self.states[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+        states = pad_sequence(texts, batch_first=True)
+        valid = torch.arange(states.shape[1]) < lengths[:, None]
+        return states.to(device).float(), valid.to(device), self.targets[chosen].to(device)
+
+
+def main(argv: list[str] | None = None) -> Path:
+    """Trains and returns the folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--model", required=True, help="a model's folder, or the name of a bundled one")
+    parser.add_argument("--data", type=Path, required=True, nargs="+")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, help="train for this long instead of train.steps")
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--set", nargs="*", default=[], metavar="SETTING", help="as train.batch_size=64")
+    options = parser.parse_args(argv)
+
+    sections = OmegaConf.to_container(
+        OmegaConf.merge(OmegaConf.load(options.config), OmegaConf.from_dotlist(options.set))
+    )
+    assert isinstance(sections, dict)
+    args = from_section(PlannerArgs, sections["train"], prefix="train.")
+    args = replace(args, device=choose_device(args.device))
+    kyvo = Kyvo.from_pretrained(options.model, device=args.device)
+    schema = kyvo.processor.schema
+    if not schema.has_places:
+        raise ConfigError(f"the schema {schema.name!r} has no locations in a world frame; a planner gives those.")
+    words = tuple(len(field.words) for field in schema.word_fields)
+    known = {"dim": kyvo.model.config.hidden_size, "num_objects": MAX_NUMBER, "words": words}
+    config = from_section(PlannerConfig, sections["model"], prefix="model.", **known)
+    samples = read_samples(options.data, kyvo)
+    if len(samples.lengths) <= args.held_out:
+        raise ConfigError(f"--data has {len(samples.lengths)} instructions and train.held_out is {args.held_out}.")
+    trainer = Trainer(config, args, samples, minutes=options.minutes)
+    options.out.mkdir(parents=True, exist_ok=True)
+    if options.resume:
+        trainer.load(options.out / STATE_NAME)
+    trainer.run(options.out)
+    save_planner(options.out, trainer.model.cpu())
+    return options.out
+
+
+def read_samples(folders: Sequence[Path], kyvo: Kyvo, *, chunk: int = 64) -> Samples:
+    """The states of all instructions of the sets; of the model only the layers that make them are left.
+
+    Raises ConfigError for sets without instructions.
+    """
+    depth = early_depth(len(kyvo.model.model.layers))
+    kyvo.model.model.layers = kyvo.model.model.layers[: depth + 1]  # what comes after the last one is normed
+    builder = kyvo.processor.builder
+    schema = kyvo.processor.schema
+    start, text = (builder.vocabulary.marker_id(MARKERS[kind][0]) for kind in (Segment.SCENE, Segment.TEXT))
+    rows, targets = [], []
+    for folder in folders:
+        opened = open_set(folder)
+        if "program" not in opened.column_names:
+            raise ConfigError(f"{folder} is no set of edits; `kyvo data edits --no-pictures` makes one.")
+        for row in opened:
+            scene = scene_from_json(json.loads(row["scene"]), str(folder))
+            given = Segments(scene=scene, text=row["instruction"])
+            rows.append([*builder.prompt(TASK, given, clamp=True), start])
+            targets.append(target(row, schema))
+    states: list[Tensor] = [torch.empty(0)] * len(rows)
+    order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
+    for part in (order[first : first + chunk] for first in range(0, len(order), chunk)):
+        early = states_after(depth, kyvo, [rows[index] for index in part])
+        for index, found in zip(part, early, strict=True):
+            states[index] = found[rows[index].index(text) : len(rows[index])].bfloat16().cpu()
+    columns = {name: torch.tensor([row[name] for row in targets]) for name in targets[0]}
+    lengths = torch.tensor([len(found) for found in states])
+    return Samples(states=torch.cat(states), lengths=lengths, targets=Targets(**columns))
+
+
+def target(row: Mapping[str, Any], schema: SceneSchema) -> dict[str, Any]:
+    """One row of `Targets`, from an edit's program."""
+    program = json.loads(row["program"])
+    before, after = (scene_from_json(json.loads(row[name])) for name in ("scene", "target_scene"))
+    operation, numbers = program["operation"], schema.token_order(before, clamp=True)
+    about, of, way = NONE, NONE, (0.0, 0.0)
+    if operation != "add":
+        about = concerned(program, before)
+    if operation in ("add", "move"):
+        of = origin(program, before)
+        start = schema.snap(replace(before, objects=(before.objects[of],)), clamp=True).objects[0].location
+        there = after.objects[about].location  # the last one of all where one is new
+        assert start is not None and there is not None
+        way = (there[0] - start[0], there[1] - start[1])
+    gets = program["object"] if operation == "add" else {}
+    if operation == "change":
+        gets = {program["attribute"]: program["value"]}
+    words = [field.words.index(gets[field.name]) + 1 if field.name in gets else 0 for field in schema.word_fields]
+    return {
+        "operation": OPERATIONS.index(operation),
+        "about": NONE if about == NONE else numbers.index(about),
+        "of": NONE if of == NONE else numbers.index(of),
+        "way": way,
+        "words": words if gets else [NONE] * len(words),
+    }
+
+
+@torch.inference_mode()
+def states_after(depth: int, kyvo: Kyvo, rows: Sequence[Sequence[int]]) -> Iterator[Tensor]:
+    """The states [ids, dim] of prompts after so many layers, padded to the longest."""
+    ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
+    embedded = kyvo.model.get_input_embeddings()(ids.to(kyvo.model.device))
+    if kyvo.places is not None:
+        embedded = kyvo.places.add(embedded, rows, seen=[0] * len(rows))
+    found = kyvo.model.model(inputs_embeds=embedded, use_cache=False, output_hidden_states=True)
+    yield from found.hidden_states[depth]
+
+
+class Trainer(TokenizerTraining):
+    """Model, optimizer, random numbers and place in the training: all that a resumed run needs."""
+
+    def __init__(
+        self, config: PlannerConfig, args: PlannerArgs, samples: Samples, *, minutes: float | None = None
+    ) -> None:
+        super().__init__(args, minutes=minutes)
+        torch.manual_seed(args.seed)
+        self.args = args
+        self.samples = samples
+        self.model = Planner(config).to(args.device)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=args.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
+        )
+        self.generator = torch.Generator().manual_seed(args.seed)
+
+    def train_step(self) -> dict[str, Tensor]:
+        """One step; returns its losses."""
+        args = self.args
+        for group in self.optimizer.param_groups:
+            group["lr"] = args.learning_rate * schedule(self.progress, warmup=WARMUP)
+        chosen = torch.randint(args.held_out, len(self.samples.lengths), (args.batch_size,), generator=self.generator)
+        told, targets = self.told(chosen)
+        losses = compare(told, targets)
+        loss = sum(losses[name] for name in ("operation", "about", "of", "words")) + 2 * losses["way"]
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), args.clip_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.step += 1
+        return {name: value.detach() for name, value in {"loss": loss, **losses}.items()}
+
+    def told(self, chosen: Tensor) -> tuple[PlanLogits, Targets]:
+        """What the model says of these samples, and what is so."""
+        states, valid, targets = self.samples.batch(chosen, self.args.device)
+        with torch.autocast(self.args.device, torch.bfloat16):
+            return self.model(states, valid), targets
+
+    @torch.no_grad()
+    def report(self, out: Path, losses: dict[str, Tensor], *, per_second: float) -> None:
+        """The last step's losses, and of the held-out instructions the shares that are read rightly, and the way's
+        mean error."""
+        measured = right(*self.told(torch.arange(self.args.held_out)))
+        log(
+            out,
+            {
+                "step": self.step,
+                "seconds": round(self.seconds, 1),
+                "instructions_per_second": round(per_second, 1),
+                "learning_rate": self.optimizer.param_groups[0]["lr"],
+                **{name: round(value.item(), 4) for name, value in losses.items()},
+                **{f"held_out_{name}": round(value.item(), 4) for name, value in measured.items()},
+            },
+        )
+
+    def save(self, path: Path) -> None:
+        write_state(self.state(), path)
+
+    def load(self, path: Path) -> None:
+        self.restore(self.read(path))
+
+
+def compare(told: PlanLogits, targets: Targets) -> dict[str, Tensor]:
+    """Cross-entropies in nats, over what has a target; of the way the mean distance in units."""
+    words = [
+        F.cross_entropy(logits, targets.words[:, field], ignore_index=NONE) for field, logits in enumerate(told.words)
+    ]
+    return {
+        "operation": F.cross_entropy(told.operation, targets.operation),
+        "about": F.cross_entropy(told.about, targets.about, ignore_index=NONE),
+        "of": F.cross_entropy(told.of, targets.of, ignore_index=NONE),
+        "words": torch.stack(words).sum(),
+        "way": (told.way - targets.way)[targets.of != NONE].norm(dim=-1).mean(),
+    }
+
+
+def right(told: PlanLogits, targets: Targets) -> dict[str, Tensor]:
+    """Shares of what has a target that are right; of the way the mean distance in units."""
+    words = torch.stack([logits.argmax(-1) for logits in told.words], dim=1)
+    found = {"operation": told.operation, "about": told.about, "of": told.of}
+    shares = {}
+    for name, logits in found.items():
+        wanted = getattr(targets, name)
+        shares[name] = (logits.argmax(-1) == wanted)[wanted != NONE].float().mean()
+    shares["words"] = (words == targets.words).all(1)[targets.words[:, 0] != NONE].float().mean()
+    shares["way"] = compare(told, targets)["way"]
+    return shares
+
+
+if __name__ == "__main__":
+    print(main(), file=sys.stderr)
