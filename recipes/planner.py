@@ -7,7 +7,6 @@ serves this model alone: copy `OUT/planner.safetensors` into its folder.
 goes to stdout and to `OUT/log.jsonl`. OMP_NUM_THREADS sets the CPU threads.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from omegaconf import OmegaConf
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -34,10 +32,8 @@ from kyvo.scene.files import scene_from_json
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.sequence import MARKERS, MAX_NUMBER
 from kyvo.tokenizers.tasks import Segment, Segments
-from kyvo.tokenizers.train_args import schedule
-from kyvo.tokenizers.training import STATE_NAME, TokenizerTraining, log, write_state
+from kyvo.train.beside import BesideTraining, options_of, sections_of
 
-WARMUP = 0.02  # share of the training
 NONE = -1  # a target that an instruction has not
 
 
@@ -92,20 +88,11 @@ class Samples:
 
 def main(argv: list[str] | None = None) -> Path:
     """Trains and returns the folder."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, required=True)
+    parser = options_of(__doc__)
     parser.add_argument("--model", required=True, help="a model's folder, or the name of a bundled one")
-    parser.add_argument("--data", type=Path, required=True, nargs="+")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, help="train for this long instead of train.steps")
-    parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--set", nargs="*", default=[], metavar="SETTING", help="as train.batch_size=64")
     options = parser.parse_args(argv)
 
-    sections = OmegaConf.to_container(
-        OmegaConf.merge(OmegaConf.load(options.config), OmegaConf.from_dotlist(options.set))
-    )
-    assert isinstance(sections, dict)
+    sections = sections_of(options)
     args = from_section(PlannerArgs, sections["train"], prefix="train.")
     args = replace(args, device=choose_device(args.device))
     kyvo = Kyvo.from_pretrained(options.model, device=args.device)
@@ -119,10 +106,7 @@ def main(argv: list[str] | None = None) -> Path:
     if len(samples.lengths) <= args.held_out:
         raise ConfigError(f"--data has {len(samples.lengths)} instructions and train.held_out is {args.held_out}.")
     trainer = Trainer(config, args, samples, minutes=options.minutes)
-    options.out.mkdir(parents=True, exist_ok=True)
-    if options.resume:
-        trainer.load(options.out / STATE_NAME)
-    trainer.run(options.out)
+    trainer.run_from(options.out, resume=options.resume)
     save_planner(options.out, trainer.model.cpu())
     return options.out
 
@@ -196,66 +180,32 @@ def states_after(depth: int, kyvo: Kyvo, rows: Sequence[Sequence[int]]) -> Itera
     yield from found.hidden_states[depth]
 
 
-class Trainer(TokenizerTraining):
-    """Model, optimizer, random numbers and place in the training: all that a resumed run needs."""
+class Trainer(BesideTraining):
+    """A planner on its way."""
 
     def __init__(
         self, config: PlannerConfig, args: PlannerArgs, samples: Samples, *, minutes: float | None = None
     ) -> None:
-        super().__init__(args, minutes=minutes)
         torch.manual_seed(args.seed)
-        self.args = args
+        super().__init__(Planner(config).to(args.device), args, minutes=minutes)
+        self.settings = args
         self.samples = samples
-        self.model = Planner(config).to(args.device)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=args.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
-        )
-        self.generator = torch.Generator().manual_seed(args.seed)
 
-    def train_step(self) -> dict[str, Tensor]:
-        """One step; returns its losses."""
-        args = self.args
-        for group in self.optimizer.param_groups:
-            group["lr"] = args.learning_rate * schedule(self.progress, warmup=WARMUP)
-        chosen = torch.randint(args.held_out, len(self.samples.lengths), (args.batch_size,), generator=self.generator)
-        told, targets = self.told(chosen)
-        losses = compare(told, targets)
-        loss = sum(losses[name] for name in ("operation", "about", "of", "words")) + 2 * losses["way"]
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), args.clip_grad_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.step += 1
-        return {name: value.detach() for name, value in {"loss": loss, **losses}.items()}
+    def losses(self) -> dict[str, Tensor]:
+        args, count = self.settings, len(self.samples.lengths)
+        chosen = torch.randint(args.held_out, count, (args.batch_size,), generator=self.generator)
+        found = compare(*self.told(chosen))
+        # A way that is off by half a unit is as bad as a word that is not known.
+        return {"loss": sum(found.values()) + found["way"], **found}  # type: ignore[dict-item]
+
+    def measured(self) -> dict[str, Tensor]:
+        return right(*self.told(torch.arange(self.settings.held_out)))
 
     def told(self, chosen: Tensor) -> tuple[PlanLogits, Targets]:
         """What the model says of these samples, and what is so."""
-        states, valid, targets = self.samples.batch(chosen, self.args.device)
-        with torch.autocast(self.args.device, torch.bfloat16):
+        states, valid, targets = self.samples.batch(chosen, self.settings.device)
+        with torch.autocast(self.settings.device, torch.bfloat16):
             return self.model(states, valid), targets
-
-    @torch.no_grad()
-    def report(self, out: Path, losses: dict[str, Tensor], *, per_second: float) -> None:
-        """The last step's losses, and of the held-out instructions the shares that are read rightly, and the way's
-        mean error."""
-        measured = right(*self.told(torch.arange(self.args.held_out)))
-        log(
-            out,
-            {
-                "step": self.step,
-                "seconds": round(self.seconds, 1),
-                "instructions_per_second": round(per_second, 1),
-                "learning_rate": self.optimizer.param_groups[0]["lr"],
-                **{name: round(value.item(), 4) for name, value in losses.items()},
-                **{f"held_out_{name}": round(value.item(), 4) for name, value in measured.items()},
-            },
-        )
-
-    def save(self, path: Path) -> None:
-        write_state(self.state(), path)
-
-    def load(self, path: Path) -> None:
-        self.restore(self.read(path))
 
 
 def compare(told: PlanLogits, targets: Targets) -> dict[str, Tensor]:

@@ -8,18 +8,17 @@ folder.
 goes to stdout and to `OUT/log.jsonl`. OMP_NUM_THREADS sets the CPU threads.
 """
 
-import argparse
 import json
 import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from omegaconf import OmegaConf
 from torch import Tensor
 
 from kyvo.data.augment import augment_pixels
@@ -34,10 +33,8 @@ from kyvo.models.refined_scenes import as_tensors, to_unit
 from kyvo.models.refiner import Refined, Refiner, RefinerConfig, meet, project, save_refiner
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.schema import SceneSchema, load_schema
-from kyvo.tokenizers.train_args import schedule
-from kyvo.tokenizers.training import STATE_NAME, TokenizerTraining, log, write_state
+from kyvo.train.beside import BesideTraining, options_of, sections_of
 
-WARMUP = 0.02  # share of the training
 SHADED = 16  # pictures that get their shadows at a time
 LOOK = 0.01  # widths of the picture that a camera may miss the origin by, in the sets
 
@@ -96,19 +93,9 @@ class Samples:
 
 def main(argv: list[str] | None = None) -> Path:
     """Trains and returns the folder."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True, nargs="+")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, help="train for this long instead of train.steps")
-    parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--set", nargs="*", default=[], metavar="SETTING", help="as train.batch_size=64")
-    options = parser.parse_args(argv)
+    options = options_of(__doc__).parse_args(argv)
 
-    sections = OmegaConf.to_container(
-        OmegaConf.merge(OmegaConf.load(options.config), OmegaConf.from_dotlist(options.set))
-    )
-    assert isinstance(sections, dict)
+    sections = sections_of(options)
     schema = load_schema(sections["schema"])
     if not schema.has_places:
         raise ConfigError(f"the schema {schema.name!r} has no locations in a world frame; a refiner reads those.")
@@ -120,10 +107,7 @@ def main(argv: list[str] | None = None) -> Path:
     if len(samples) <= args.held_out:
         raise ConfigError(f"--data has {len(samples)} pictures with objects and train.held_out is {args.held_out}.")
     trainer = Trainer(config, args, samples, minutes=options.minutes)
-    options.out.mkdir(parents=True, exist_ok=True)
-    if options.resume:
-        trainer.load(options.out / STATE_NAME)
-    trainer.run(options.out)
+    trainer.run_from(options.out, resume=options.resume)
     save_refiner(options.out, trainer.model.cpu())
     return options.out
 
@@ -194,82 +178,56 @@ def mistaken(
     )
 
 
-class Trainer(TokenizerTraining):
-    """Model, optimizer, random numbers and place in the training: all that a resumed run needs."""
+class Trainer(BesideTraining):
+    """A refiner on its way."""
 
     def __init__(
         self, config: RefinerConfig, args: RefinerArgs, samples: Samples, *, minutes: float | None = None
     ) -> None:
-        super().__init__(args, minutes=minutes)
         torch.manual_seed(args.seed)
-        self.args = args
+        model = Refiner(config).to(args.device)
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        super().__init__(model, args, minutes=minutes)
+        self.settings = args
         self.held_out, self.samples = samples[: args.held_out], samples[args.held_out :]
-        self.model = Refiner(config).to(args.device)
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=args.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
-        )
-        self.generator = torch.Generator().manual_seed(args.seed)
         self.chance = torch.Generator(args.device).manual_seed(args.seed)
 
-    def train_step(self) -> dict[str, Tensor]:
-        """One step; returns its losses."""
-        args = self.args
-        for group in self.optimizer.param_groups:
-            group["lr"] = args.learning_rate * schedule(self.progress, warmup=WARMUP)
+    def losses(self) -> dict[str, Tensor]:
+        args = self.settings
         chosen = torch.randint(len(self.samples), (args.batch_size,), generator=self.generator)
         truth = self.samples[chosen].to(args.device)
         pixels = to_unit(truth.pictures)
         other = torch.rand(args.batch_size, generator=self.chance, device=args.device) < args.augment
         pixels[other] = augment_pixels(pixels[other], self.chance)
-        words, locations, valid = mistaken(truth, self.model.config, self.chance)
-        with torch.autocast(args.device, torch.bfloat16):
-            found = self.model(pixels, words, locations, valid)
-        losses = compare(found, truth, valid, self.model.config)
+        found, _ = self.compared(truth, pixels, self.chance)
         # A place is uncertain by which way the camera looks around; where it is seen is not, and is learnt sooner.
-        loss = 5 * losses["place"] + losses["pixels"] + 2 * losses["camera"] + losses["words"]
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), args.clip_grad_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.step += 1
-        return {name: value.detach() for name, value in {"loss": loss, **losses}.items()}
+        return {"loss": 5 * found["place"] + found["pixels"] + 2 * found["camera"] + found["words"], **found}
 
-    @torch.no_grad()
-    def report(self, out: Path, losses: dict[str, Tensor], *, per_second: float) -> None:
-        """The last step's losses, and those of the held-out pictures under mistakes that are always the same."""
-        chance = torch.Generator(self.args.device).manual_seed(0)
-        found, masks = [], []
-        for part in range(0, len(self.held_out), self.args.batch_size):
-            truth = self.held_out[slice(part, part + self.args.batch_size)].to(self.args.device)
-            words, locations, valid = mistaken(truth, self.model.config, chance)
-            with torch.autocast(self.args.device, torch.bfloat16):
-                found.append(
-                    compare(
-                        self.model(to_unit(truth.pictures), words, locations, valid), truth, valid, self.model.config
-                    )
-                )
-            masks.append(valid.sum())
-        weights = torch.stack(masks) / sum(masks)
-        measured = {name: (torch.stack([part[name] for part in found]) * weights).sum() for name in found[0]}
-        log(
-            out,
-            {
-                "step": self.step,
-                "seconds": round(self.seconds, 1),
-                "pictures_per_second": round(per_second, 1),
-                "learning_rate": self.optimizer.param_groups[0]["lr"],
-                **{name: round(value.item(), 4) for name, value in losses.items()},
-                **{f"held_out_{name}": round(value.item(), 4) for name, value in measured.items()},
-            },
-        )
+    def measured(self) -> dict[str, Tensor]:
+        """Of the held-out pictures, under mistakes that are always the same."""
+        args = self.settings
+        chance = torch.Generator(args.device).manual_seed(0)
+        found, counts = [], []
+        for part in range(0, len(self.held_out), args.batch_size):
+            truth = self.held_out[slice(part, part + args.batch_size)].to(args.device)
+            of_part, count = self.compared(truth, to_unit(truth.pictures), chance)
+            found.append(of_part)
+            counts.append(count)
+        weights = torch.stack(counts) / sum(counts)
+        return {name: (torch.stack([part[name] for part in found]) * weights).sum() for name in found[0]}
 
-    def save(self, path: Path) -> None:
-        write_state({**self.state(), "chance": self.chance.get_state()}, path)
+    def compared(self, truth: Samples, pixels: Tensor, chance: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
+        """What the model makes of mistaken scenes against the true ones, and of how many objects."""
+        words, locations, valid = mistaken(truth, self.model.config, chance)
+        with torch.autocast(self.settings.device, torch.bfloat16):
+            found = self.model(pixels, words, locations, valid)
+        return compare(found, truth, valid, self.model.config), valid.sum()
 
-    def load(self, path: Path) -> None:
-        state = self.read(path)
-        self.restore(state)
+    def state(self) -> dict[str, Any]:
+        return {**super().state(), "chance": self.chance.get_state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
         self.chance.set_state(state["chance"])
 
 

@@ -1,0 +1,111 @@
+"""What the trainings of the small networks beside a model share (`recipes/refiner.py`, `recipes/planner.py`): their
+options, a step, and the report."""
+
+import argparse
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+from kyvo.tokenizers.train_args import schedule
+from kyvo.tokenizers.training import STATE_NAME, RunArgs, TokenizerTraining, log, write_state
+
+WARMUP = 0.02  # share of the training
+
+
+class BesideArgs(RunArgs, Protocol):
+    """The settings that are read here."""
+
+    @property
+    def learning_rate(self) -> float: ...  # its peak; cosine down to 2 % of it
+    @property
+    def clip_grad_norm(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def device(self) -> str: ...
+
+
+def options_of(description: str | None) -> argparse.ArgumentParser:
+    """The options that all of these programs have."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True, nargs="+")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, help="train for this long instead of train.steps")
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--set", nargs="*", default=[], metavar="SETTING", help="as train.batch_size=64")
+    return parser
+
+
+def sections_of(options: argparse.Namespace) -> dict[str, Any]:
+    """The config's sections, with what `--set` says in the place of its own."""
+    config = OmegaConf.merge(OmegaConf.load(options.config), OmegaConf.from_dotlist(options.set))
+    sections = OmegaConf.to_container(config)
+    assert isinstance(sections, dict)
+    return sections  # type: ignore[return-value]  # keys of YAML mappings here are text
+
+
+class BesideTraining(TokenizerTraining):
+    """A network trained by AdamW under bfloat16."""
+
+    def __init__(self, model: nn.Module, args: BesideArgs, *, minutes: float | None) -> None:
+        super().__init__(args, minutes=minutes)
+        self.args = args
+        self.model = model
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=args.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
+        )
+        self.generator = torch.Generator().manual_seed(args.seed)
+
+    @abstractmethod
+    def losses(self) -> dict[str, Tensor]:
+        """Of a batch that is drawn; `loss` is the one to be minimised."""
+
+    @abstractmethod
+    def measured(self) -> dict[str, Tensor]:
+        """Figures of what is held out."""
+
+    def train_step(self) -> dict[str, Tensor]:
+        """One step; returns its losses."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.args.learning_rate * schedule(self.progress, warmup=WARMUP)
+        losses = self.losses()
+        losses["loss"].backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.args.clip_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.step += 1
+        return {name: value.detach() for name, value in losses.items()}
+
+    @torch.no_grad()
+    def report(self, out: Path, losses: dict[str, Tensor], *, per_second: float) -> None:
+        """The last step's losses, and the figures of what is held out."""
+        log(
+            out,
+            {
+                "step": self.step,
+                "seconds": round(self.seconds, 1),
+                "samples_per_second": round(per_second, 1),
+                "learning_rate": self.optimizer.param_groups[0]["lr"],
+                **{name: round(value.item(), 4) for name, value in losses.items()},
+                **{f"held_out_{name}": round(value.item(), 4) for name, value in self.measured().items()},
+            },
+        )
+
+    def run_from(self, out: Path, *, resume: bool) -> None:
+        """`run`, from the beginning or from the state in `out`."""
+        out.mkdir(parents=True, exist_ok=True)
+        if resume:
+            self.load(out / STATE_NAME)
+        self.run(out)
+
+    def save(self, path: Path) -> None:
+        write_state(self.state(), path)
+
+    def load(self, path: Path) -> None:
+        """Inverse of `save`. Raises CheckpointError as `read` does."""
+        self.restore(self.read(path))
