@@ -112,6 +112,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--swaps", type=int, default=24, help="of each attribute")
     parser.add_argument("--views", type=int, default=1, help="of each picture that is recognised: 1, 3 or 5")
     parser.add_argument("--no-refine", dest="refine", action="store_false", help="as the language model alone wrote it")
+    parser.add_argument("--no-look", dest="look", action="store_false", help="pictures as they were rendered first")
     parser.add_argument("--batch-size", type=int, default=32, help="decoded together")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     args = parser.parse_args(argv)
@@ -176,7 +177,7 @@ def measure_rendering(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measu
     items = []
     for batch in in_batches(first(rows, args.limit), args.batch_size, "rendering"):
         scenes = [scene_of(row) for row in batch]
-        pictures = model.render(scenes)
+        pictures = model.render(scenes, look=args.look)
         again = recognize(model, pictures, args)
         for row, scene, ours, found in zip(batch, scenes, pictures, again, strict=True):
             items.append(compared(row["name"], found, scene) | likeness(ours, picture_of(row)))
@@ -186,7 +187,7 @@ def measure_rendering(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measu
 def measure_swaps(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:
     items = []
     for batch in in_batches(draw_swaps(rows, args.swaps), args.batch_size, "swaps"):
-        found = recognize(model, model.render([swap.target for _, swap in batch]), args)
+        found = recognize(model, model.render([swap.target for _, swap in batch], look=args.look), args)
         for (key, swap), scene in zip(batch, found, strict=True):
             about = {"attribute": swap.program["attribute"], "instruction": swap.instruction}
             items.append(compared(key, scene, swap.target) | about | {"read back": reads_back(scene, swap)})
@@ -201,7 +202,7 @@ def measure_chain(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:
     items = []
     for batch in in_batches(first(rows, args.limit), args.batch_size, "chain"):
         recognised = recognize(model, [picture_of(row) for row in batch], args)
-        again = recognize(model, model.render(recognised), args)
+        again = recognize(model, model.render(recognised, look=args.look), args)
         items += [compared(row["name"], scene, scene_of(row)) for row, scene in zip(batch, again, strict=True)]
     return items, [mean("jaccard", items)]
 
@@ -226,7 +227,7 @@ def measure_editing(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measure
             room = max(0, args.subset - len(done))
             pictures = [one.image for one in found[:room]] if task == "editing" else []
             if not prefix:
-                pictures = model.render(scenes[:room])
+                pictures = model.render(scenes[:room], look=args.look)
             for row, scene, picture in zip_longest(batch, scenes, pictures):
                 done.append({"task": prefix + task, **edited(row, scene, picture, model.processor.schema)})
         items += done

@@ -209,6 +209,8 @@ class Worker:
                 text=job.text if Segment.TEXT in needed else None,
             )
             completion = self._complete(ticket, task, given, last=True)
+            if task == "rendering":
+                completion = self._looked_at(ticket, given.scene, completion)
         return Done(completion=completion, given=scene, num_prompt=ticket.num_prompt, num_output=ticket.num_output)
 
     def _recognize(self, ticket: Ticket, *, last: bool = False) -> Completion:
@@ -231,7 +233,16 @@ class Worker:
         ticket.num_output += written.num_output
         assert written.scene is not None
         written = replace(written, scene=merge(scene, written.scene, self.model.processor.schema))
-        return written.with_picture(self._complete(ticket, "rendering", Segments(scene=written.scene)))
+        drawn = self._complete(ticket, "rendering", Segments(scene=written.scene))
+        return written.with_picture(self._looked_at(ticket, written.scene, drawn))
+
+    def _looked_at(self, ticket: Ticket, scene: Scene | None, drawn: Completion) -> Completion:
+        """What was rendered, looked at as `Kyvo.render` does in the time that is left; one drawn at random stays."""
+        ticket.check()
+        if scene is None or drawn.image is None or drawn.truncated or ticket.job.sampling != GREEDY:
+            return drawn
+        (image,) = self.model.looked_at([scene], [drawn.image], deadline=ticket.seconds_left)
+        return replace(drawn, image=image)
 
     def _codes(self, picture: np.ndarray | None) -> np.ndarray:
         if picture is None:
