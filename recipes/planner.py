@@ -131,15 +131,16 @@ def read_samples(folders: Sequence[Path], kyvo: Kyvo, *, chunk: int = 64) -> Sam
             given = Segments(scene=scene, text=row["instruction"])
             rows.append([*builder.prompt(TASK, given, clamp=True), start])
             targets.append(target(row, schema))
-    states: list[Tensor] = [torch.empty(0)] * len(rows)
+    begins = [row.index(text) for row in rows]
+    lengths = torch.tensor([len(row) - begin for row, begin in zip(rows, begins, strict=True)])
+    ends = lengths.cumsum(0)
+    states = torch.empty(int(ends[-1]), kyvo.model.config.hidden_size, dtype=torch.bfloat16)
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
     for part in (order[first : first + chunk] for first in range(0, len(order), chunk)):
-        early = states_after(depth, kyvo, [rows[index] for index in part])
-        for index, found in zip(part, early, strict=True):
-            states[index] = found[rows[index].index(text) : len(rows[index])].bfloat16().cpu()
+        for index, found in zip(part, states_after(depth, kyvo, [rows[index] for index in part]), strict=True):
+            states[ends[index] - lengths[index] : ends[index]] = found[begins[index] : len(rows[index])]
     columns = {name: torch.tensor([row[name] for row in targets]) for name in targets[0]}
-    lengths = torch.tensor([len(found) for found in states])
-    return Samples(states=torch.cat(states), lengths=lengths, targets=Targets(**columns))
+    return Samples(states=states, lengths=lengths, targets=Targets(**columns))
 
 
 def target(row: Mapping[str, Any], schema: SceneSchema) -> dict[str, Any]:
@@ -176,7 +177,8 @@ def states_after(depth: int, kyvo: Kyvo, rows: Sequence[Sequence[int]]) -> Itera
     embedded = kyvo.model.get_input_embeddings()(ids.to(kyvo.model.device))
     if kyvo.places is not None:
         embedded = kyvo.places.add(embedded, rows, seen=[0] * len(rows))
-    found = kyvo.model.model(inputs_embeds=embedded, use_cache=False, output_hidden_states=True)
+    with torch.autocast(kyvo.model.device.type, torch.bfloat16):
+        found = kyvo.model.model(inputs_embeds=embedded, use_cache=False, output_hidden_states=True)
     yield from found.hidden_states[depth]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kyvo.errors import SceneError
+from kyvo.generation.sampling import Sampling
 from kyvo.scene.files import scene_from_json
 from kyvo.serve.limits import Limits
 from kyvo.serve.metrics import Metrics
@@ -71,6 +72,26 @@ def test_a_recognised_scene_is_the_one_that_the_model_recognises(model, working,
     for picture, scene in zip(pictures, expected, strict=True):
         done = worker.run(Job(task=task, picture=picture, text="How many?"))
         assert (done.completion.scene if task == "recognition" else done.given) == scene
+
+
+def test_what_is_rendered_is_looked_at_unless_it_is_drawn_at_random(working, model, scene, monkeypatch):
+    monkeypatch.setattr(model, "processor", replace(model.processor, refiner=tiny_refiner()))
+    worker, _ = working()
+    looked: list[int] = []
+    look = model.looked_at
+    monkeypatch.setattr(
+        model, "looked_at", lambda *args, **options: looked.append(options["deadline"]) or look(*args, **options)
+    )
+    given = scene_from_json(scene)
+    (alone,) = model.render([given], look=False)
+    for job, count in (
+        (Job(task="rendering", scene=given), 1),
+        (Job(task="editing", scene=given, text="Remove it."), 2),
+        (Job(task="rendering", scene=given, sampling=Sampling(temperature=1.0)), 2),
+    ):
+        image = worker.run(job).completion.image
+        assert image.shape == alone.shape and len(looked) == count
+    assert all(0 < deadline <= Limits().seconds for deadline in looked)
 
 
 def test_a_question_about_a_picture_alone_has_its_scene_recognised_first(working, model):
