@@ -1,7 +1,7 @@
 # The bundled model from nothing: `make model`. Every step is skipped when what it makes is there, and a step that was stopped is
 # gone on with, so it can be killed and started again. `make -j3 model DEVICE=cuda` traces, codes and trains on a GPU: some
-# twenty minutes with sixteen cores beside an H200, and five for the refiner, which has not been trained on one yet. Two cores
-# alone see as many samples in a week.
+# twenty minutes with sixteen cores beside an H200, and five for the refiner and three for the planner, which have not been
+# trained on one yet. Two cores alone see as many samples in a week.
 DEVICE ?= cpu
 BIN ?= .venv/bin
 DATA := data/mini
@@ -23,6 +23,8 @@ ifeq ($(DEVICE),cuda)
   ENCODE_ON := --device cuda --workers $(WORKERS) --batch-size 512
   REFINER_MINUTES ?= 5
   REFINER_ON := train.device=cuda train.batch_size=192 train.workers=$(ALL_WORKERS)
+  PLANNER_MINUTES ?= 3
+  PLANNER_ON := train.device=cuda train.batch_size=512
 else
   WORKERS ?= 2
   ALL_WORKERS ?= 2
@@ -32,6 +34,8 @@ else
   ENCODE_ON := --bf16
   REFINER_MINUTES ?= 80
   REFINER_ON := train.workers=1
+  PLANNER_MINUTES ?= 30
+  PLANNER_ON :=
 endif
 
 # Rows of each set.
@@ -47,9 +51,10 @@ ENCODE = rm -rf $(@D); $(BIN)/python tokenizers/encode.py --image-tokenizer $(RU
 CODED := $(foreach set,any clevr edits questions,$(DATA)/$(set)_codes/card.json)
 PLAIN := $(foreach set,edits_shared questions,$(DATA)/$(set)/card.json)
 
-model: $(RUNS)/mini/done $(RUNS)/refiner/refiner.safetensors
-	cp $(RUNS)/refiner/refiner.safetensors $(RUNS)/mini/$$(cat $(RUNS)/mini/latest)/model
-	@echo "The newest model: $(RUNS)/mini/$$(cat $(RUNS)/mini/latest)/model"
+NEWEST = $(RUNS)/mini/$$(cat $(RUNS)/mini/latest)/model
+model: $(RUNS)/mini/done $(RUNS)/refiner/refiner.safetensors $(RUNS)/planner/planner.safetensors
+	cp $(RUNS)/refiner/refiner.safetensors $(RUNS)/planner/planner.safetensors $(NEWEST)
+	@echo "The newest model: $(NEWEST)"
 
 # The image tokenizer waits for this one, so all else waits for it too. Only this one is traced on a GPU, which trains afterwards.
 $(DATA)/any/card.json:
@@ -85,6 +90,11 @@ $(RUNS)/mini_processor/sequence.json: $(TOKENIZER)
 $(RUNS)/refiner/refiner.safetensors: configs/refiner.yaml $(DATA)/any/card.json $(DATA)/clevr/card.json | $(RUNS)/mini/done
 	$(BIN)/python recipes/refiner.py --config $< --data $(DATA)/any $(DATA)/clevr --out $(@D) \
 	  --minutes $(REFINER_MINUTES) $(if $(wildcard $(@D)/training.pt),--resume) --set train.report_every=400 $(REFINER_ON)
+
+# Of the trained model's states, so it is trained anew with each model, and never gone on with.
+$(RUNS)/planner/planner.safetensors: configs/planner.yaml $(DATA)/edits_shared/card.json $(RUNS)/mini/done
+	$(BIN)/python recipes/planner.py --config $< --model $(NEWEST) --data $(DATA)/edits_shared --out $(@D) \
+	  --minutes $(PLANNER_MINUTES) --set train.report_every=400 $(PLANNER_ON)
 
 .PHONY: model data
 data: $(RUNS)/mini_processor/sequence.json $(CODED) $(PLAIN)

@@ -101,11 +101,20 @@ class Turn:
 class Conversation:
     """Turns on one scene, which can be taken back and saved."""
 
-    def __init__(self, model: Kyvo, scene: Scene, *, image: Picture | None = None, keep_others: bool = True) -> None:
+    def __init__(
+        self,
+        model: Kyvo,
+        scene: Scene,
+        *,
+        image: Picture | None = None,
+        drawn: bool = False,
+        keep_others: bool = True,
+    ) -> None:
         """Raises SceneError for a scene that the model's schema cannot hold, ImageError for a picture unread.
 
         Args:
             image: a picture of the scene; without one the model renders it when it is needed.
+            drawn: the image was rendered by the model.
             keep_others: one object changes, goes or comes, and all others stay as they are. Where the wording does not
                 say which one, the model does.
         """
@@ -114,6 +123,7 @@ class Conversation:
         self.keep_others = keep_others
         self._start = scene
         self._start_image = read_picture(image) if isinstance(image, str | Path) else image
+        self._start_drawn = drawn or image is None
         self._turns: list[Turn] = []
         self._undone: list[list[Turn]] = []  # each an edit and the questions after it, the last taken back last
 
@@ -138,6 +148,12 @@ class Conversation:
             else:
                 self._start_image = image
         return image
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the picture is one that the model rendered. Its camera is the one it was trained to draw for, and not
+        the scene's own."""
+        return self._start_drawn or any(turn.answer is None for turn in self._turns)
 
     @property
     def _last_image(self) -> np.ndarray | None:
@@ -211,7 +227,8 @@ class Conversation:
                 "format": FORMAT,
                 "version": VERSION,
                 "keep_others": self.keep_others,
-                "start": {"scene": scene_to_json(self._start), "image": _to_text(self._start_image)},
+                "start": {"scene": scene_to_json(self._start), "image": _to_text(self._start_image)}
+                | ({"drawn": True} if self._start_drawn else {}),
                 "turns": [_turn_to_json(turn) for turn in turns],
                 "standing": len(self._turns),  # of the turns; those after were undone
             },
@@ -226,7 +243,13 @@ class Conversation:
             raise SceneError(f'{path}: a conversation has "format": "{FORMAT}" and "version": {VERSION}; this has not.')
         try:
             start = scene_from_json(data["start"]["scene"], f"{path}: start")
-            talk = cls(model, start, image=_from_text(data["start"]["image"]), keep_others=bool(data["keep_others"]))
+            talk = cls(
+                model,
+                start,
+                image=_from_text(data["start"]["image"]),
+                drawn=bool(data["start"].get("drawn", False)),
+                keep_others=bool(data["keep_others"]),
+            )
             for number, row in enumerate(data["turns"]):
                 where = f"{path}: turns[{number}]"
                 talk._turns.append(_turn_from_json(row, talk.scene, talk._last_image, where))

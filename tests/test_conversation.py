@@ -177,6 +177,20 @@ def test_a_saved_conversation_comes_back_with_what_was_undone(model, tmp_path):
     assert len(again.turns) == len(talk.turns) == 4
 
 
+def test_a_picture_is_the_models_own_after_an_edit_or_where_none_was_given(model, tmp_path):
+    talk = Conversation(model, SCENE, image=PICTURE)
+    talk.say("How many cubes are there?")
+    assert not talk.is_drawn
+    talk.say("Remove the red cube.")
+    assert talk.is_drawn
+    talk.undo()
+    assert not talk.is_drawn
+    assert Conversation(model, SCENE).is_drawn and Conversation(model, SCENE, image=PICTURE, drawn=True).is_drawn
+    for drawn in (False, True):
+        Conversation(model, SCENE, image=PICTURE, drawn=drawn).save(tmp_path / "talk.json")
+        assert Conversation.load(model, tmp_path / "talk.json").is_drawn is drawn
+
+
 def test_a_damaged_conversation_is_refused_with_its_place(model, tmp_path):
     path = tmp_path / "talk.json"
     talk = Conversation(model, SCENE, image=PICTURE)

@@ -59,6 +59,7 @@ def demo(
 
     Writes the scenes and one sheet.
     """
+    from dataclasses import replace
     from importlib.resources import files
 
     from rich.console import Console
@@ -83,7 +84,7 @@ def demo(
     scenes = [load_scene(out / f"{path.stem}.json") for path in samples]
 
     changed = [loaded.change_one(scene, text).scene for scene, text in zip(scenes, instructions, strict=True)]
-    edited = [scene if after is None else after for after, scene in zip(changed, scenes, strict=True)]
+    edited = [replace(after or scene, camera=scene.camera) for after, scene in zip(changed, scenes, strict=True)]
     asked = [Segments(scene=scene, text=text) for scene, text in zip(scenes, questions, strict=True)]
     said = [(done.text or "").strip() for done in loaded.complete("scene_question_answering", asked)]
     width, height = loaded.processor.image.config.width, loaded.processor.image.config.height
@@ -94,7 +95,7 @@ def demo(
     rows = []
     for index, (path, scene, pictures) in enumerate(zip(samples, scenes, columns, strict=True)):
         picture = fit(read_picture(path), width, height)
-        boxes = draw_scene(picture, scene, clevr_camera(width, height))
+        boxes = draw_scene(picture, scene, scene.camera or clevr_camera(width, height))
         rows.append([enlarge(picture, 3), boxes, *(enlarge(one, 3) for one in pictures)])
         show(scene, path.name, console)
         console.print(f"{instructions[index]}\n{questions[index]} {said[index]}", markup=False, soft_wrap=True)

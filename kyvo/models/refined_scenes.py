@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kyvo.errors import CheckpointError
 from kyvo.models.refiner import Refiner
-from kyvo.scene.scene import Scene
+from kyvo.scene.scene import Camera, Scene
 from kyvo.scene.schema import SceneSchema
 
 CHUNK = 32  # pictures at a time
@@ -58,7 +58,8 @@ def to_unit(pictures: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "b
 def refine_scenes(
     refiner: Refiner, scenes: Sequence[Scene], pictures: Sequence[UInt8[np.ndarray, "h w 3"]], schema: SceneSchema
 ) -> list[Scene]:
-    """The scenes with refined locations and words; locations are inside the schema's numbers, heights among them.
+    """The scenes with refined locations and words, and the camera that sees them so; locations are inside the schema's
+    numbers, heights among them.
 
     Args:
         pictures: that each was recognised in, at the refiner's size.
@@ -80,7 +81,8 @@ def _refine(
     words, locations, valid = as_tensors(scenes, schema)
     pixels = to_unit(torch.from_numpy(np.stack(pictures)).to(device))
     found = refiner(pixels, words.to(device), locations.to(device), valid.to(device))
-    places = found.locations.cpu().numpy()
+    config, places = refiner.config, found.locations.cpu().numpy()
+    cameras = found.cameras.cpu().numpy().astype(float).round(DIGITS)
     chosen = torch.stack([logits.argmax(-1) for logits in found.words], dim=-1).tolist()
     fields = schema.word_fields
     (axes,) = [field.axes for field in schema.fields if field.name == "location"]
@@ -93,5 +95,11 @@ def _refine(
         for index, item in enumerate(scene.objects):
             named = {field.name: field.words[word] for field, word in zip(fields, chosen[number][index], strict=True)}
             objects.append(item.with_values(**named, location=tuple(map(float, places[number, index]))))
-        refined.append(replace(scene, objects=tuple(objects)))
+        camera = Camera.look_at(
+            location=tuple(cameras[number].tolist()),
+            focal=config.focal * config.width,
+            width=config.width,
+            height=config.height,
+        )
+        refined.append(replace(scene, objects=tuple(objects), camera=camera))
     return refined

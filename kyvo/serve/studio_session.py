@@ -107,7 +107,7 @@ class Session:
         talk = self._talked()
         image = self._worker.run(Job(task="rendering", scene=talk.scene)).completion.image
         self._before, self._changes = talk.image, "The same scene, drawn anew."
-        self._talk = Conversation(talk.model, talk.scene, image=image)
+        self._talk = Conversation(talk.model, talk.scene, image=image, drawn=True)
         return self._show("**Drawn** by the model from the scene alone.")
 
     def _begin(self, scene: Scene, picture: np.ndarray | None) -> None:
@@ -140,7 +140,7 @@ class Session:
         files = self._write_files(talk.scene, talk.image)
         large = self._large(talk.image)
         return Shown(
-            marked=_marked(large, talk.scene),
+            marked=_marked(large, talk.scene, drawn=talk.is_drawn),
             status=status,
             messages=list(self._messages),
             before=None if self._before is None else self._large(self._before),
@@ -159,10 +159,13 @@ class Session:
         return str(folder / "scene.json"), str(folder / "scene.glb"), str(folder / "picture.png")
 
 
-def _marked(picture: Image.Image, scene: Scene) -> Image.Image:
-    """The picture with boxes; without, where no camera says where objects are in it."""
+def _marked(picture: Image.Image, scene: Scene, *, drawn: bool) -> Image.Image:
+    """The picture with boxes; without, where no camera says where objects are in it.
+
+    CLEVR's scenes are drawn by the model as the unmoved camera sees them.
+    """
     camera = scene.camera
-    if camera is None and scene.units == "clevr" and scene.frame == "world":
+    if (camera is None or drawn) and scene.units == "clevr" and scene.frame == "world":
         camera = clevr_camera(*picture.size)
     if camera is None:
         return picture

@@ -7,9 +7,10 @@ from hypothesis import given
 
 from kyvo.api import Kyvo
 from kyvo.errors import CheckpointError
-from kyvo.models.refined_scenes import as_tensors, check_fits, refine_scenes
+from kyvo.models.refined_scenes import as_tensors, check_fits, refine_scenes, to_unit
+from kyvo.scene.files import scene_from_json, scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import clevr_schema, objaworld_schema, objectron_schema
+from kyvo.scene.schema import clevr_camera, clevr_schema, objaworld_schema, objectron_schema
 from kyvo.testing import scenes, tiny_kyvo, tiny_llama, tiny_processor, tiny_refiner
 
 SCHEMA = clevr_schema()
@@ -48,6 +49,21 @@ def test_scenes_of_a_batch_do_not_touch_one_another(monkeypatch):
         for ours, theirs in zip(refined.objects, alone.objects, strict=True):
             np.testing.assert_allclose(ours.location, theirs.location, atol=2e-4)
             assert replace(ours, location=None) == replace(theirs, location=None)
+
+
+def test_the_camera_sees_objects_where_the_refiner_does():
+    cube = SceneObject(size="large", color="red", material="metal", shape="cube", location=(0.0, 0.0, 0.7))
+    scene = Scene(objects=(cube, replace(cube, location=(1.0, -1.5, 0.35))))
+    [refined] = refine_scenes(REFINER, [scene], PICTURES[:1], SCHEMA)
+    words, locations, valid = as_tensors([scene], SCHEMA)
+    told = REFINER(to_unit(torch.from_numpy(PICTURES[0])[None]), words, locations, valid)
+    seen = refined.camera.project(np.array([item.location for item in refined.objects]))[:, :2]
+    np.testing.assert_allclose(
+        seen, told.centers[0].detach().numpy(), atol=0.1
+    )  # px; heights are rounded to their bins
+    np.testing.assert_allclose(refined.camera.location, told.cameras[0].detach().numpy(), atol=1e-3)
+    assert refined.camera.location != pytest.approx(clevr_camera(24, 16).location, abs=1e-3)
+    assert scene_from_json(scene_to_json(refined)).camera.focal == pytest.approx(refined.camera.focal)
 
 
 def test_recognised_scenes_are_refined_unless_that_is_not_wanted():
