@@ -34,7 +34,7 @@ def look_again(
         pictures: of the scenes, uint8 [height, width, 3].
         render: gives the pictures of moved scenes, or None for one that it did not come to.
     """
-    wanted = [schema.snap(scene, clamp=True) for scene in scenes]
+    wanted = [replace(schema.snap(scene, clamp=True), camera=scene.camera) for scene in scenes]
     read = refine_scenes(refiner, wanted, pictures, schema)
     pairs = list(zip(wanted, read, strict=True))
     again = render([moved(scene, found, share, schema) for scene, found in pairs for share in SHARES])

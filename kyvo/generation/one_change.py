@@ -69,7 +69,7 @@ def one_change(
     """
     prompt = builder.prompt(TASK, Segments(scene=scene, text=instruction))
     read = Prompt(engine, builder, prompt)
-    snapped = builder.scenes.snap(scene)
+    snapped = replace(builder.scenes.snap(scene), camera=scene.camera)  # which says the objects' order
     if about is not None:
         order = builder.scenes.schema.token_order(scene)
         tried = [order.index(index) for index in about]

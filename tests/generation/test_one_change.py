@@ -16,6 +16,7 @@ from kyvo.models.embedding import Positions
 from kyvo.models.planner import OPERATIONS
 from kyvo.models.pointer import Pointer
 from kyvo.scene.scene import Scene
+from kyvo.scene.schema import CLEVR_CAMERA, clevr_camera
 from kyvo.testing import tiny_builder, tiny_kyvo, tiny_llama, tiny_planner
 from kyvo.tokenizers.sequence import MAX_NUMBER
 from kyvo.tokenizers.tasks import TASKS, Segments
@@ -154,6 +155,21 @@ def test_an_edit_has_a_picture_and_holds_others_unless_told_otherwise():
         assert 0 <= item.confidence <= 1
     greedy = kyvo.complete("scene_editing", [Segments(scene=scene, text=TEXT)])[0].scene
     assert kyvo.edit(scene, TEXT, keep_others=False).scene.objects == greedy.objects
+
+
+def test_objects_are_numbered_as_the_scenes_own_camera_sees_them():
+    own, scene = engine(), drawn(1)[0]
+    x, y, z = CLEVR_CAMERA
+    behind = replace(scene, camera=clevr_camera(32, 24, (-x, -y, z)))  # from there the order is another
+    numbers = BUILDER.scenes.schema.token_order(behind)
+    assert numbers != BUILDER.scenes.schema.token_order(scene)
+    for number, index in enumerate(numbers):
+        pointer = Pointer(own.model.config.hidden_size, MAX_NUMBER)
+        with torch.no_grad():
+            pointer.objects.bias[number] = 1e3
+        row = one_change(own, BUILDER, behind, TEXT, pointer=pointer)
+        after = BUILDER.parse_output(TASK, row.ids).scene
+        assert counted(scene.objects) - counted(after.objects) in (counted([]), counted([scene.objects[index]]))
 
 
 def test_a_plan_is_followed_where_the_planner_is_sure():

@@ -58,9 +58,7 @@ def test_the_camera_sees_objects_where_the_refiner_does():
     words, locations, valid = as_tensors([scene], SCHEMA)
     told = REFINER(to_unit(torch.from_numpy(PICTURES[0])[None]), words, locations, valid)
     seen = refined.camera.project(np.array([item.location for item in refined.objects]))[:, :2]
-    np.testing.assert_allclose(
-        seen, told.centers[0].detach().numpy(), atol=0.1
-    )  # px; heights are rounded to their bins
+    np.testing.assert_allclose(seen, told.centers[0].detach().numpy(), atol=0.1)  # px; heights are rounded
     np.testing.assert_allclose(refined.camera.location, told.cameras[0].detach().numpy(), atol=1e-3)
     assert refined.camera.location != pytest.approx(clevr_camera(24, 16).location, abs=1e-3)
     assert scene_from_json(scene_to_json(refined)).camera.focal == pytest.approx(refined.camera.focal)
