@@ -174,7 +174,7 @@ def draw_sheet(
     """Pictures as the model sees them, each beside what it recognised; the truth's camera places the boxes."""
     cells = []
     for picture, scene, truth in zip(pictures, predictions.values(), truths.values(), strict=False):
-        camera = truth.camera.resized(width, height) if truth.camera else clevr_camera(width, height)
+        camera = (scene.camera or truth.camera or clevr_camera(width, height)).resized(width, height)
         picture = fit(picture, width, height)
         cells += [enlarge(picture, 3), draw_scene(picture, scene, camera, factor=3)]
     rows = [cells[start : start + 4] for start in range(0, len(cells), 4)]

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
+from tqdm import tqdm
 
 from kyvo.api import Kyvo
 from kyvo.data.configs import from_section
@@ -126,7 +127,7 @@ def read_samples(folders: Sequence[Path], kyvo: Kyvo, *, chunk: int = 64) -> Sam
         opened = open_set(folder)
         if "program" not in opened.column_names:
             raise ConfigError(f"{folder} is no set of edits; `kyvo data edits --no-pictures` makes one.")
-        for row in opened:
+        for row in tqdm(opened, desc=folder.name, unit="instruction", disable=None):
             scene = scene_from_json(json.loads(row["scene"]), str(folder))
             given = Segments(scene=scene, text=row["instruction"])
             rows.append([*builder.prompt(TASK, given, clamp=True), start])
@@ -136,7 +137,8 @@ def read_samples(folders: Sequence[Path], kyvo: Kyvo, *, chunk: int = 64) -> Sam
     ends = lengths.cumsum(0)
     states = torch.empty(int(ends[-1]), kyvo.model.config.hidden_size, dtype=torch.bfloat16)
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
-    for part in (order[first : first + chunk] for first in range(0, len(order), chunk)):
+    for first in tqdm(range(0, len(order), chunk), desc="states", unit="batch", disable=None):
+        part = order[first : first + chunk]
         for index, found in zip(part, states_after(depth, kyvo, [rows[index] for index in part]), strict=True):
             states[ends[index] - lengths[index] : ends[index]] = found[begins[index] : len(rows[index])]
     columns = {name: torch.tensor([row[name] for row in targets]) for name in targets[0]}
