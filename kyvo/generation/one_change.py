@@ -83,8 +83,9 @@ def one_change(
     if planner is not None:
         among = None if about is None else tried
         plan = read_plan(planner, read.text_states(), snapped, builder.scenes.schema, among=among)
-    if plan is not None and plan.chance >= SURE:
-        grammars = [planned(TASK, builder, snapped, plan)]
+    followed = plan if plan is not None and plan.chance >= SURE else None
+    if followed is not None:
+        grammars = [planned(TASK, builder, snapped, followed)]
     else:
         if about is None:
             grammar = Grammar.for_task(TASK, builder, max_objects=len(snapped) + 1)
@@ -103,13 +104,16 @@ def one_change(
             f"the scene after the edit was cut ({rows[0].reason}) before it was whole; prompt and output may have "
             f"{engine.model.config.max_position_embeddings} ids. Give a scene of fewer objects, or allow more."
         )
-    told = read.log_masses([row.ids for row, _ in whole], [grammar for _, grammar in whole])
-    best = max(range(len(whole)), key=lambda number: float(told[number].sum()))
-    row, _ = whole[best]
-    chances = zip(told[best].exp().tolist(), row.probabilities, strict=True)
+    if followed is not None:
+        row = whole[0][0]
+        allowed = [followed.chance] * len(row.ids)
+    else:
+        told = read.log_masses([row.ids for row, _ in whole], [grammar for _, grammar in whole])
+        best = max(range(len(whole)), key=lambda number: float(told[number].sum()))
+        row, allowed = whole[best][0], told[best].exp().tolist()
     return Decoded(
         ids=row.ids,
-        probabilities=[allowed * chosen for allowed, chosen in chances],
+        probabilities=[held * chosen for held, chosen in zip(allowed, row.probabilities, strict=True)],
         num_prompt=len(prompt),
         num_asked=num_asked + sum(row.num_asked for row in rows),
     )
