@@ -171,7 +171,8 @@ def draw_sheet(
     height: int,
     path: Path,
 ) -> None:
-    """Pictures as the model sees them, each beside what it recognised; the truth's camera places the boxes."""
+    """Pictures as the model sees them, each beside what it recognised; the camera that it read, else the truth's,
+    places the boxes."""
     cells = []
     for picture, scene, truth in zip(pictures, predictions.values(), truths.values(), strict=False):
         camera = (scene.camera or truth.camera or clevr_camera(width, height)).resized(width, height)

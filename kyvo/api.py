@@ -216,9 +216,7 @@ class Kyvo:
         A model with a refiner looks at what it has drawn, and draws it again with objects nearer to their places
         (`looked_at`); without `look` pictures are as they came out first, in a third of the time or less.
         """
-        completions = self.complete("rendering", [Segments(scene=scene) for scene in scenes])
-        pictures = [_present(completion.image, "picture") for completion in completions]
-        return self.looked_at(scenes, pictures) if look else pictures
+        return [_present(drawn.image, "picture") for drawn in self._rendered(scenes, look=look)]
 
     def looked_at(
         self, scenes: Sequence[Scene], pictures: Sequence[np.ndarray], *, deadline: float | None = None
@@ -266,10 +264,7 @@ class Kyvo:
             edited = self.complete("scene_editing", [Segments(scene=scene, text=instruction)], grammar=grammar)[0]
         if edited.scene is None:
             return edited
-        drawn = self.complete("rendering", [Segments(scene=edited.scene)])[0]
-        if drawn.image is not None:
-            drawn = replace(drawn, image=self.looked_at([edited.scene], [drawn.image])[0])
-        return edited.with_picture(drawn)
+        return edited.with_picture(self._rendered([edited.scene])[0])
 
     def change_one(
         self,
@@ -371,6 +366,17 @@ class Kyvo:
     def encode_images(self, images: Sequence[Picture]) -> np.ndarray:
         """Image codes [batch, rows * columns] of pictures of any size."""
         return self.processor.image.encode(_read(images))
+
+    def _rendered(self, scenes: Sequence[Scene], *, look: bool = True) -> list[Completion]:
+        """The scenes' pictures; with `look` those of them that came out are looked at."""
+        done = self.complete("rendering", [Segments(scene=scene) for scene in scenes])
+        if not look:
+            return done
+        shown = [index for index, drawn in enumerate(done) if drawn.image is not None]
+        images = self.looked_at([scenes[index] for index in shown], [done[index].image for index in shown])  # type: ignore[misc]
+        for index, image in zip(shown, images, strict=True):
+            done[index] = replace(done[index], image=image)
+        return done
 
     def _picture_codes(self, scene: Scene, image: Picture | None) -> np.ndarray:
         return self.encode_images([self.render([scene])[0] if image is None else image])[0]

@@ -227,8 +227,11 @@ class Conversation:
                 "format": FORMAT,
                 "version": VERSION,
                 "keep_others": self.keep_others,
-                "start": {"scene": scene_to_json(self._start), "image": _to_text(self._start_image)}
-                | ({"drawn": True} if self._start_drawn else {}),
+                "start": {
+                    "scene": scene_to_json(self._start),
+                    "image": _to_text(self._start_image),
+                    "drawn": self._start_drawn,
+                },
                 "turns": [_turn_to_json(turn) for turn in turns],
                 "standing": len(self._turns),  # of the turns; those after were undone
             },

@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,24 +34,18 @@ from kyvo.scene.files import scene_from_json
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.sequence import MARKERS, MAX_NUMBER
 from kyvo.tokenizers.tasks import Segment, Segments
-from kyvo.train.beside import BesideTraining, options_of, sections_of
+from kyvo.train.beside import BesideArgs, BesideTraining, options_of, sections_of
 
 NONE = -1  # a target that an instruction has not
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlannerArgs:
+class PlannerArgs(BesideArgs):
     """The `train` section."""
 
-    steps: int
     batch_size: int = 128  # instructions
-    learning_rate: float = 1e-3  # its peak; cosine down to 2 % of it
-    clip_grad_norm: float = 1.0
-    held_out: int = 1000  # instructions that are measured and never trained on
-    report_every: int = 250  # steps
-    checkpoint_minutes: float = 3.0
-    seed: int = 0
-    device: str = "cpu"
+    held_out: int = 1000
+    report_every: int = 250
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +73,14 @@ class Samples:
     lengths: Tensor  # [texts]
     targets: Targets
 
+    @cached_property
+    def ends(self) -> Tensor:
+        """Of each text in the states, [texts]."""
+        return self.lengths.cumsum(0)
+
     def batch(self, chosen: Tensor, device: str) -> tuple[Tensor, Tensor, Targets]:
         """Padded states, which of them are texts', and targets."""
-        lengths, ends = self.lengths[chosen], self.lengths.cumsum(0)[chosen]
+        lengths, ends = self.lengths[chosen], self.ends[chosen]
         texts = [self.states[end - length : end] for end, length in zip(ends, lengths, strict=True)]
         states = pad_sequence(texts, batch_first=True)
         valid = torch.arange(states.shape[1]) < lengths[:, None]
@@ -100,8 +100,7 @@ def main(argv: list[str] | None = None) -> Path:
     schema = kyvo.processor.schema
     if not schema.has_places:
         raise ConfigError(f"the schema {schema.name!r} has no locations in a world frame; a planner gives those.")
-    words = tuple(len(field.words) for field in schema.word_fields)
-    known = {"dim": kyvo.model.config.hidden_size, "num_objects": MAX_NUMBER, "words": words}
+    known = {"dim": kyvo.model.config.hidden_size, "num_objects": MAX_NUMBER, "words": schema.word_counts}
     config = from_section(PlannerConfig, sections["model"], prefix="model.", **known)
     samples = read_samples(options.data, kyvo)
     if len(samples.lengths) <= args.held_out:
@@ -134,15 +133,15 @@ def read_samples(folders: Sequence[Path], kyvo: Kyvo, *, chunk: int = 64) -> Sam
             targets.append(target(row, schema))
     begins = [row.index(text) for row in rows]
     lengths = torch.tensor([len(row) - begin for row, begin in zip(rows, begins, strict=True)])
-    ends = lengths.cumsum(0)
-    states = torch.empty(int(ends[-1]), kyvo.model.config.hidden_size, dtype=torch.bfloat16)
+    columns = {name: torch.tensor([row[name] for row in targets]) for name in targets[0]}
+    states = torch.empty(int(lengths.sum()), kyvo.model.config.hidden_size, dtype=torch.bfloat16)
+    samples = Samples(states=states, lengths=lengths, targets=Targets(**columns))
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
     for first in tqdm(range(0, len(order), chunk), desc="states", unit="batch", disable=None):
         part = order[first : first + chunk]
         for index, found in zip(part, states_after(depth, kyvo, [rows[index] for index in part]), strict=True):
-            states[ends[index] - lengths[index] : ends[index]] = found[begins[index] : len(rows[index])]
-    columns = {name: torch.tensor([row[name] for row in targets]) for name in targets[0]}
-    return Samples(states=states, lengths=lengths, targets=Targets(**columns))
+            states[samples.ends[index] - lengths[index] : samples.ends[index]] = found[begins[index] : len(rows[index])]
+    return samples
 
 
 def target(row: Mapping[str, Any], schema: SceneSchema) -> dict[str, Any]:
@@ -184,7 +183,7 @@ def states_after(depth: int, kyvo: Kyvo, rows: Sequence[Sequence[int]]) -> Itera
     yield from found.hidden_states[depth]
 
 
-class Trainer(BesideTraining):
+class Trainer(BesideTraining[PlannerArgs]):
     """A planner on its way."""
 
     def __init__(
@@ -192,23 +191,22 @@ class Trainer(BesideTraining):
     ) -> None:
         torch.manual_seed(args.seed)
         super().__init__(Planner(config).to(args.device), args, minutes=minutes)
-        self.settings = args
         self.samples = samples
 
     def losses(self) -> dict[str, Tensor]:
-        args, count = self.settings, len(self.samples.lengths)
+        args, count = self.args, len(self.samples.lengths)
         chosen = torch.randint(args.held_out, count, (args.batch_size,), generator=self.generator)
         found = compare(*self.told(chosen))
         # A way that is off by half a unit is as bad as a word that is not known.
         return {"loss": sum(found.values()) + found["way"], **found}  # type: ignore[dict-item]
 
     def measured(self) -> dict[str, Tensor]:
-        return right(*self.told(torch.arange(self.settings.held_out)))
+        return right(*self.told(torch.arange(self.args.held_out)))
 
     def told(self, chosen: Tensor) -> tuple[PlanLogits, Targets]:
         """What the model says of these samples, and what is so."""
-        states, valid, targets = self.samples.batch(chosen, self.settings.device)
-        with torch.autocast(self.settings.device, torch.bfloat16):
+        states, valid, targets = self.samples.batch(chosen, self.args.device)
+        with torch.autocast(self.args.device, torch.bfloat16):
             return self.model(states, valid), targets
 
 
@@ -222,7 +220,7 @@ def compare(told: PlanLogits, targets: Targets) -> dict[str, Tensor]:
         "about": F.cross_entropy(told.about, targets.about, ignore_index=NONE),
         "of": F.cross_entropy(told.of, targets.of, ignore_index=NONE),
         "words": torch.stack(words).sum(),
-        "way": (told.way - targets.way)[targets.of != NONE].norm(dim=-1).mean(),
+        "way": way_off(told, targets),
     }
 
 
@@ -235,8 +233,12 @@ def right(told: PlanLogits, targets: Targets) -> dict[str, Tensor]:
         wanted = getattr(targets, name)
         shares[name] = (logits.argmax(-1) == wanted)[wanted != NONE].float().mean()
     shares["words"] = (words == targets.words).all(1)[targets.words[:, 0] != NONE].float().mean()
-    shares["way"] = compare(told, targets)["way"]
-    return shares
+    return {**shares, "way": way_off(told, targets)}
+
+
+def way_off(told: PlanLogits, targets: Targets) -> Tensor:
+    """The mean distance between where the ways end, in units."""
+    return (told.way - targets.way)[targets.of != NONE].norm(dim=-1).mean()
 
 
 if __name__ == "__main__":

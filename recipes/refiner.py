@@ -33,27 +33,21 @@ from kyvo.models.refined_scenes import as_tensors, to_unit
 from kyvo.models.refiner import Refined, Refiner, RefinerConfig, meet, project, save_refiner
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.schema import SceneSchema, load_schema
-from kyvo.train.beside import BesideTraining, options_of, sections_of
+from kyvo.train.beside import BesideArgs, BesideTraining, options_of, sections_of
 
 SHADED = 16  # pictures that get their shadows at a time
 LOOK = 0.01  # widths of the picture that a camera may miss the origin by, in the sets
 
 
 @dataclass(frozen=True, kw_only=True)
-class RefinerArgs:
+class RefinerArgs(BesideArgs):
     """The `train` section."""
 
-    steps: int
     batch_size: int = 48  # pictures
-    learning_rate: float = 1e-3  # its peak; cosine down to 2 % of it
-    clip_grad_norm: float = 1.0
+    held_out: int = 480
+    report_every: int = 200
     augment: float = 0.5  # share of pictures as another camera would have taken them
     contact_shadows: float = 0.0  # share of pictures that get them: `kyvo.data.occlusion`, for ray-traced CLEVR scenes
-    held_out: int = 480  # pictures that are measured and never trained on
-    report_every: int = 200  # steps
-    checkpoint_minutes: float = 3.0
-    seed: int = 0
-    device: str = "cpu"
     workers: int = 0  # processes that read the sets; 0: this one
 
 
@@ -99,8 +93,7 @@ def main(argv: list[str] | None = None) -> Path:
     schema = load_schema(sections["schema"])
     if not schema.has_places:
         raise ConfigError(f"the schema {schema.name!r} has no locations in a world frame; a refiner reads those.")
-    words = tuple(len(field.words) for field in schema.word_fields)
-    config = from_section(RefinerConfig, sections["model"], prefix="model.", words=words)
+    config = from_section(RefinerConfig, sections["model"], prefix="model.", words=schema.word_counts)
     args = from_section(RefinerArgs, sections["train"], prefix="train.")
     args = replace(args, device=choose_device(args.device))
     samples = read_samples(options.data, schema, config, args)
@@ -178,7 +171,7 @@ def mistaken(
     )
 
 
-class Trainer(BesideTraining):
+class Trainer(BesideTraining[RefinerArgs]):
     """A refiner on its way."""
 
     def __init__(
@@ -188,12 +181,11 @@ class Trainer(BesideTraining):
         model = Refiner(config).to(args.device)
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         super().__init__(model, args, minutes=minutes)
-        self.settings = args
         self.held_out, self.samples = samples[: args.held_out], samples[args.held_out :]
         self.chance = torch.Generator(args.device).manual_seed(args.seed)
 
     def losses(self) -> dict[str, Tensor]:
-        args = self.settings
+        args = self.args
         chosen = torch.randint(len(self.samples), (args.batch_size,), generator=self.generator)
         truth = self.samples[chosen].to(args.device)
         pixels = to_unit(truth.pictures)
@@ -205,7 +197,7 @@ class Trainer(BesideTraining):
 
     def measured(self) -> dict[str, Tensor]:
         """Of the held-out pictures, under mistakes that are always the same."""
-        args = self.settings
+        args = self.args
         chance = torch.Generator(args.device).manual_seed(0)
         found, counts = [], []
         for part in range(0, len(self.held_out), args.batch_size):
@@ -219,7 +211,7 @@ class Trainer(BesideTraining):
     def compared(self, truth: Samples, pixels: Tensor, chance: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
         """What the model makes of mistaken scenes against the true ones, and of how many objects."""
         words, locations, valid = mistaken(truth, self.model.config, chance)
-        with torch.autocast(self.settings.device, torch.bfloat16):
+        with torch.autocast(self.args.device, torch.bfloat16):
             found = self.model(pixels, words, locations, valid)
         return compare(found, truth, valid, self.model.config), valid.sum()
 

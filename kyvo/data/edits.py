@@ -210,7 +210,7 @@ def _places(
 
 @cache
 def _floor() -> tuple[Axis, Axis]:
-    x, y, _ = next(field.axes for field in clevr_schema(STEP).fields if field.name == "location")
+    x, y, _ = clevr_schema(STEP).field("location").axes
     return x, y
 
 

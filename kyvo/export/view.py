@@ -21,7 +21,7 @@ from kyvo.export.sheet import INK, enlarge
 from kyvo.export.solids import TO_Y_UP, Meshes, linear_color, object_label, solid
 from kyvo.scene.diff import SceneDiff, diff
 from kyvo.scene.scene import Camera, Scene, SceneObject
-from kyvo.scene.schema import clevr_camera
+from kyvo.scene.schema import camera_of
 
 SIDE = 640  # px; of the plan, and the height of the picture
 DENSE = 2  # drawn this many times as large, then made smaller, which smooths edges
@@ -138,12 +138,9 @@ def _over_picture(
     truth_meshes: Meshes | None,
 ) -> Image.Image:
     height, width = picture.shape[:2]
-    camera = (truth.camera if truth else None) or scene.camera
-    if camera is None and scene.units == "clevr" and scene.frame == "world":
-        camera = clevr_camera(width, height)
+    camera = camera_of(truth if truth is not None and truth.camera else scene, width, height)
     if camera is None:
         raise SceneError("the scene has no camera, which says where its objects are in the picture. Leave out --image.")
-    camera = camera.resized(width, height)
     scale = SIDE * DENSE / height
     image = enlarge(picture, 1).resize((round(width * scale), SIDE * DENSE), Image.Resampling.BICUBIC)
     ours = _seen(scene, camera, scale, meshes)

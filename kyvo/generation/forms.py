@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from kyvo.generation.choice import NEAR
 from kyvo.generation.pinned import Form
 from kyvo.scene.scene import SceneObject
+from kyvo.scene.schema import Field
 from kyvo.tokenizers.sequence import SequenceBuilder
 from kyvo.tokenizers.vocabulary import OBJECT_END, OBJECT_START
 
@@ -22,12 +23,11 @@ def form(builder: SequenceBuilder, values: Values) -> Form:
 
 def as_it_is(builder: SequenceBuilder, item: SceneObject) -> dict[str, Form]:
     """The values of a snapped object, one id at each place."""
-    return {field.name: fixed(builder, field.name, item.get(field.name)) for field in builder.scenes.schema.fields}
+    return {field.name: fixed(builder, field, item.get(field.name)) for field in builder.scenes.schema.fields}
 
 
-def fixed(builder: SequenceBuilder, name: str, value: object) -> Form:
-    """One snapped value of the field of this name, and no other."""
-    (field,) = (field for field in builder.scenes.schema.fields if field.name == name)
+def fixed(builder: SequenceBuilder, field: Field, value: object) -> Form:
+    """One snapped value of the field, and no other."""
     return [[token] for token in builder.scenes.encode_value(field, value)]
 
 
@@ -50,7 +50,7 @@ def changes(builder: SequenceBuilder, item: SceneObject) -> Iterator[Form]:
     for field in builder.scenes.schema.fields:
         for word in field.words:
             if word != item.get(field.name):
-                yield form(builder, own | numbers | {field.name: fixed(builder, field.name, word)})
+                yield form(builder, own | numbers | {field.name: fixed(builder, field, word)})
         for place, others in enumerate(numbers.get(field.name, ())):
             was = others.index(own[field.name][place][0])
             others = [*others[: max(0, was - NEAR)], *others[was + NEAR + 1 :]]

@@ -52,7 +52,7 @@ def look_again(
 
 def moved(scene: Scene, read: Scene, share: float, schema: SceneSchema) -> Scene:
     """The scene with each object moved against `share` of what it is read off, inside the schema's numbers."""
-    (axes,) = [field.axes for field in schema.fields if field.name == "location"]
+    axes = schema.field("location").axes
     places = _floor(scene) - share * (_floor(read) - _floor(scene))
     objects = []
     for item, place in zip(scene.objects, places.tolist(), strict=True):

@@ -70,31 +70,27 @@ def one_change(
     prompt = builder.prompt(TASK, Segments(scene=scene, text=instruction))
     read = Prompt(engine, builder, prompt)
     snapped = replace(builder.scenes.snap(scene), camera=scene.camera)  # which says the objects' order
+    schema = builder.scenes.schema
+    among = None
     if about is not None:
-        order = builder.scenes.schema.token_order(scene)
-        tried = [order.index(index) for index in about]
-    elif pointer is not None and snapped.objects:
-        tried = [int(pointer(read.early[-1])[: len(snapped.objects)].argmax())]
-    else:
-        tried = read.least_copied(snapped, count=TRIED)
+        order = schema.token_order(scene)
+        among = [order.index(index) for index in about]
     request = partial(Request, prompt=prompt, max_tokens=max_tokens, deadline=deadline)
     num_asked = 0
-    plan = None
-    if planner is not None:
-        among = None if about is None else tried
-        plan = read_plan(planner, read.text_states(), snapped, builder.scenes.schema, among=among)
+    plan = None if planner is None else read_plan(planner, read.text_states(), snapped, schema, among=among)
     followed = plan if plan is not None and plan.chance >= SURE else None
     if followed is not None:
         grammars = [planned(TASK, builder, snapped, followed)]
     else:
-        if about is None:
+        tried = read.meant(snapped, pointer) if among is None else among
+        if among is None:
             grammar = Grammar.for_task(TASK, builder, max_objects=len(snapped) + 1)
             free = engine.submit(request(grammar=grammar)).result()
             num_asked += free.num_asked
             if not free.truncated and changes_one(builder, snapped, free.ids, among=tried):
                 return free
         grammars = list(hypotheses(builder, snapped, tried))
-        if not about:
+        if not among:
             grammars.append(PinnedGrammar(TASK, builder, snapped, num_added=1))
     handles = [engine.submit(request(grammar=grammar)) for grammar in grammars]
     rows = [handle.result() for handle in handles]
@@ -173,6 +169,12 @@ class Prompt:
             torch.stack([told.new_zeros(()), *_masses(logs, output, grammar)])
             for logs, output, grammar in zip(told, outputs, grammars, strict=True)
         ]
+
+    def meant(self, scene: Scene, pointer: Pointer | None) -> list[int]:
+        """The object of a snapped scene that is pointed at; without a pointer those that would least be copied."""
+        if pointer is None or not scene.objects:
+            return self.least_copied(scene, count=TRIED)
+        return [int(pointer(self.early[-1])[: len(scene)].argmax())]
 
     def least_copied(self, scene: Scene, *, count: int) -> list[int]:
         """The objects of a snapped scene that the model would least write again as they are."""

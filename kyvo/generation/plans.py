@@ -3,7 +3,7 @@
 A `Planner` reads it. What it leaves open, such as the height of a new object, the language model writes.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -15,7 +15,7 @@ from kyvo.generation.forms import any_numbers, as_it_is, fixed, form
 from kyvo.generation.grammar import Grammar
 from kyvo.generation.pinned import PinnedGrammar
 from kyvo.models.planner import OPERATIONS, PlanLogits, Planner
-from kyvo.scene.scene import Scene
+from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.sequence import SequenceBuilder
 from kyvo.tokenizers.tasks import Task
@@ -38,13 +38,12 @@ def check_planner(planner: Planner, schema: SceneSchema, *, dim: int) -> None:
     Args:
         dim: of the model's states.
     """
-    words = tuple(len(field.words) for field in schema.word_fields)
     if not schema.has_places:
         raise CheckpointError(f"the schema {schema.name!r} has no locations in a world frame, which a planner gives.")
-    if (planner.config.dim, planner.config.words) != (dim, words):
+    if (planner.config.dim, planner.config.words) != (dim, schema.word_counts):
         raise CheckpointError(
             f"the planner reads {planner.config.dim} numbers an id and fields of {planner.config.words} words; the "
-            f"model has {dim} and {words}. The folder mixes two models."
+            f"model has {dim} and {schema.word_counts}. The folder mixes two models."
         )
 
 
@@ -64,34 +63,23 @@ def read_plan(
         among: numbers of the objects that may be another or gone; of none, one is new. By default all is open.
     """
     count = len(scene)
-    if count > planner.config.num_objects:
+    if not 0 < count <= planner.config.num_objects:  # all that can be done begins at an object
         return None
     valid = torch.ones(1, len(states), dtype=torch.bool, device=states.device)
     with torch.inference_mode():
         told = planner(states[None], valid)
-    allowed = torch.ones(len(OPERATIONS), dtype=torch.bool)
-    if among is not None:
-        allowed = torch.tensor([(name == "add") is (not among) for name in OPERATIONS])
-    sure, best = _likeliest(told.operation[0], allowed)
-    if best is None:
-        return None
+    numbers = range(planner.config.num_objects)
+    sure, best = _likeliest(told.operation, [among is None or (name == "add") is (not among) for name in OPERATIONS])
     plan = Plan(operation=OPERATIONS[best], chance=sure)
     if plan.operation != "add":
-        open_to = torch.tensor([index < count and index in (among or range(count)) for index in _numbers(told)])
-        sure, about = _likeliest(told.about[0], open_to)
+        sure, about = _likeliest(told.about, [number < count and number in (among or numbers) for number in numbers])
         plan = replace(plan, about=about, chance=plan.chance * sure)
     if plan.operation in ("add", "change"):
-        plan = _with_words(plan, told, scene, schema)
+        plan = _with_words(plan, told, schema)
     if plan.operation in ("add", "move"):
-        sure, of = _likeliest(told.of[0], torch.tensor([index < count for index in _numbers(told)]))
-        if of is None:
-            return None
-        x, y, *_ = (axis for field in schema.fields if field.name == "location" for axis in field.axes)
-        start, way = scene.objects[of].location, told.way[0].tolist()
-        assert start is not None
-        place = (x.snap(start[0] + way[0], clamp=True), y.snap(start[1] + way[1], clamp=True))
-        plan = replace(plan, place=place, chance=plan.chance * sure)
-    return plan if _is_whole(plan, scene, schema) else None
+        sure, of = _likeliest(told.of, [number < count for number in numbers])
+        plan = replace(plan, place=_place(scene.objects[of], told, schema), chance=plan.chance * sure)
+    return plan if _does_something(plan, scene) else None
 
 
 def planned(task: Task, builder: SequenceBuilder, scene: Scene, plan: Plan) -> Grammar:
@@ -105,7 +93,7 @@ def planned(task: Task, builder: SequenceBuilder, scene: Scene, plan: Plan) -> G
         rest = replace(scene, objects=(*scene.objects[: plan.about], *scene.objects[plan.about + 1 :]))
     if plan.operation == "remove":
         return PinnedGrammar(task, builder, rest)
-    values |= {name: fixed(builder, name, word) for name, word in plan.words.items()}
+    values |= {name: fixed(builder, builder.scenes.schema.field(name), word) for name, word in plan.words.items()}
     x, y, *others = values["location"]
     if plan.operation == "change":  # another size may stand at another height
         others = any_numbers(builder)["location"][2:]
@@ -115,37 +103,35 @@ def planned(task: Task, builder: SequenceBuilder, scene: Scene, plan: Plan) -> G
     return PinnedGrammar(task, builder, rest, num_added=1, written=form(builder, values))
 
 
-def _numbers(told: PlanLogits) -> range:
-    return range(told.about.shape[1])
-
-
-def _likeliest(logits: Tensor, allowed: Tensor) -> tuple[float, int | None]:
-    """The likeliest of those that are allowed, with its share among them; None where none is."""
-    if not allowed.any():
-        return 0.0, None
-    shares = logits.cpu().masked_fill(~allowed, -torch.inf).softmax(-1)
+def _likeliest(logits: Float[Tensor, "1 choices"], allowed: Sequence[bool]) -> tuple[float, int]:
+    """The likeliest of those that are allowed, one at least, after its share among them."""
+    shares = logits[0].cpu().masked_fill(~torch.tensor(allowed), -torch.inf).softmax(-1)
     return float(shares.max()), int(shares.argmax())
 
 
-def _with_words(plan: Plan, told: PlanLogits, scene: Scene, schema: SceneSchema) -> Plan:
+def _with_words(plan: Plan, told: PlanLogits, schema: SceneSchema) -> Plan:
     """With the words that the object gets; a new one gets one of every field."""
     words, chance = {}, plan.chance
-    for field_, logits in zip(schema.word_fields, told.words, strict=True):
-        open_to = torch.ones(logits.shape[1], dtype=torch.bool)
-        open_to[0] = plan.operation == "change"
-        sure, word = _likeliest(logits[0], open_to)
-        assert word is not None
+    for of_field, logits in zip(schema.word_fields, told.words, strict=True):
+        sure, word = _likeliest(logits, [plan.operation == "change", *[True] * len(of_field.words)])
         if word > 0:
-            words[field_.name] = field_.words[word - 1]
+            words[of_field.name] = of_field.words[word - 1]
         chance *= sure
     return replace(plan, words=words, chance=chance)
 
 
-def _is_whole(plan: Plan, scene: Scene, schema: SceneSchema) -> bool:
-    """Whether it does something, to an object that is there."""
-    if plan.operation == "add":
+def _place(origin: SceneObject, told: PlanLogits, schema: SceneSchema) -> tuple[float, float]:
+    """Where the way from an object ends, among the schema's numbers."""
+    x, y, *_ = schema.field("location").axes
+    assert origin.location is not None
+    to_x, to_y = told.way[0].tolist()
+    return x.snap(origin.location[0] + to_x, clamp=True), y.snap(origin.location[1] + to_y, clamp=True)
+
+
+def _does_something(plan: Plan, scene: Scene) -> bool:
+    """Whether any word of an object that is to change becomes another."""
+    if plan.operation != "change":
         return True
-    if plan.about is None:
-        return False
+    assert plan.about is not None
     item = scene.objects[plan.about]
-    return plan.operation != "change" or any(item.get(name) != word for name, word in plan.words.items())
+    return any(item.get(name) != word for name, word in plan.words.items())

@@ -39,7 +39,7 @@ def as_tensors(
 
 def check_fits(refiner: Refiner, schema: SceneSchema, *, width: int, height: int) -> None:
     """Raises CheckpointError for a refiner of other words, another picture size (px), or another frame."""
-    config, words = refiner.config, tuple(len(field.words) for field in schema.word_fields)
+    config, words = refiner.config, schema.word_counts
     if not schema.has_places:
         raise CheckpointError(f"the schema {schema.name!r} has no locations in a world frame, which a refiner reads.")
     if config.words != words or (config.width, config.height) != (width, height):
@@ -85,7 +85,7 @@ def _refine(
     cameras = found.cameras.cpu().numpy().astype(float).round(DIGITS)
     chosen = torch.stack([logits.argmax(-1) for logits in found.words], dim=-1).tolist()
     fields = schema.word_fields
-    (axes,) = [field.axes for field in schema.fields if field.name == "location"]
+    axes = schema.field("location").axes
     lowest, highest = zip(*((axis.values[0], axis.values[-1]) for axis in axes), strict=True)
     places = np.clip(places, lowest, highest).round(DIGITS)
     places[..., 2] = np.vectorize(axes[2].snap)(places[..., 2])  # things stand at few heights, which bins tell exactly

@@ -31,6 +31,14 @@ def clevr_camera(width: int, height: int, location: Vector = CLEVR_CAMERA) -> Ca
     return Camera.look_at(location=location, focal=CLEVR_FOCAL * width, width=width, height=height)
 
 
+def camera_of(scene: Scene, width: int, height: int) -> Camera | None:
+    """The camera that sees a scene on a picture of this size (px): its own, or CLEVR's unmoved one for a scene in
+    CLEVR's units that has none; None where nothing says it."""
+    if scene.camera is None and scene.units == "clevr" and scene.frame == "world":
+        return clevr_camera(width, height)
+    return None if scene.camera is None else scene.camera.resized(width, height)
+
+
 ORDERS = (
     "given",  # as the scene has them
     "sorted",  # by their values, field by field
@@ -161,6 +169,15 @@ class SceneSchema:
     def word_fields(self) -> "tuple[Field, ...]":
         """Those whose values are words."""
         return tuple(field for field in self.fields if field.words)
+
+    @property
+    def word_counts(self) -> tuple[int, ...]:
+        """How many words each of these has."""
+        return tuple(len(field.words) for field in self.word_fields)
+
+    def field(self, name: str) -> "Field":
+        """The one of this name, which the schema has."""
+        return next(field for field in self.fields if field.name == name)
 
     @property
     def has_places(self) -> bool:

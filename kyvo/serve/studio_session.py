@@ -1,7 +1,7 @@
 """What the studio's page does: a `Session` of one visitor, and what is shown after each act."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from kyvo.export.formats import export_scene
 from kyvo.export.sheet import draw_scene
 from kyvo.scene.files import save_scene
 from kyvo.scene.scene import Scene
-from kyvo.scene.schema import clevr_camera
+from kyvo.scene.schema import camera_of
 from kyvo.serve.body import parse_json
 from kyvo.serve.inputs import Inputs, picture_of_bytes, png_bytes
 from kyvo.serve.refusals import Refusal
@@ -164,12 +164,11 @@ def _marked(picture: Image.Image, scene: Scene, *, drawn: bool) -> Image.Image:
 
     CLEVR's scenes are drawn by the model as the unmoved camera sees them.
     """
-    camera = scene.camera
-    if (camera is None or drawn) and scene.units == "clevr" and scene.frame == "world":
-        camera = clevr_camera(*picture.size)
+    unmoved = camera_of(replace(scene, camera=None), *picture.size) if drawn else None
+    camera = unmoved or camera_of(scene, *picture.size)
     if camera is None:
         return picture
-    return draw_scene(np.asarray(picture), scene, camera.resized(*picture.size), factor=1)
+    return draw_scene(np.asarray(picture), scene, camera, factor=1)
 
 
 def _count(scene: Scene) -> str:

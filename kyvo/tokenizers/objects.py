@@ -99,7 +99,7 @@ class ObjectHead(nn.Module):
 
     def __init__(self, schema: SceneSchema, *, embed_dim: int, rows: int, columns: int) -> None:
         super().__init__()
-        self.fields = {field.name: len(field.words) for field in schema.fields if field.words}
+        self.fields = {field.name: len(field.words) for field in schema.word_fields}
         self.sizes = [1, *self.fields.values(), 2]
         self.conv = nn.Conv2d(embed_dim, sum(self.sizes), 1)
         self.location = nn.Sequential(nn.Conv2d(embed_dim, 128, 3, padding=1), nn.GELU(), nn.Conv2d(128, 3, 1))

@@ -1,5 +1,5 @@
-"""What trainings of tokenizers, and of the refiner, share: how far one is, when it reports and saves, its log and its
-state on disk."""
+"""What trainings of tokenizers, and of the small networks beside a model, share: how far one is, when it reports and
+saves, its log and its state on disk."""
 
 import json
 import os

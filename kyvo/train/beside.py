@@ -3,30 +3,36 @@ options, a step, and the report."""
 
 import argparse
 from abc import abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, TypeVar
 
 import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from kyvo.tokenizers.train_args import schedule
-from kyvo.tokenizers.training import STATE_NAME, RunArgs, TokenizerTraining, log, write_state
+from kyvo.tokenizers.training import STATE_NAME, TokenizerTraining, log, write_state
 
 WARMUP = 0.02  # share of the training
 
 
-class BesideArgs(RunArgs, Protocol):
-    """The settings that are read here."""
+@dataclass(frozen=True, kw_only=True)
+class BesideArgs:
+    """The `train` section, as far as it is read here."""
 
-    @property
-    def learning_rate(self) -> float: ...  # its peak; cosine down to 2 % of it
-    @property
-    def clip_grad_norm(self) -> float: ...
-    @property
-    def seed(self) -> int: ...
-    @property
-    def device(self) -> str: ...
+    steps: int
+    batch_size: int
+    learning_rate: float = 1e-3  # its peak; cosine down to 2 % of it
+    clip_grad_norm: float = 1.0
+    held_out: int  # samples that are measured and never trained on
+    report_every: int  # steps
+    checkpoint_minutes: float = 3.0
+    seed: int = 0
+    device: str = "cpu"
+
+
+Args = TypeVar("Args", bound=BesideArgs)
 
 
 def options_of(description: str | None) -> argparse.ArgumentParser:
@@ -49,10 +55,10 @@ def sections_of(options: argparse.Namespace) -> dict[str, Any]:
     return sections  # type: ignore[return-value]  # keys of YAML mappings here are text
 
 
-class BesideTraining(TokenizerTraining):
+class BesideTraining(TokenizerTraining, Generic[Args]):
     """A network trained by AdamW under bfloat16."""
 
-    def __init__(self, model: nn.Module, args: BesideArgs, *, minutes: float | None) -> None:
+    def __init__(self, model: nn.Module, args: Args, *, minutes: float | None) -> None:
         super().__init__(args, minutes=minutes)
         self.args = args
         self.model = model

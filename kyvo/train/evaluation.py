@@ -93,7 +93,7 @@ def decoded_score(kyvo: Kyvo, task: str, examples: Sequence[tuple[Segments, Segm
     scenes = [(ours.scene, true.scene) for ours, true in zip(found, truths, strict=True) if ours.scene and true.scene]
     if scenes:
         schema = kyvo.processor.schema
-        words = tuple(field.name for field in schema.fields if field.words)
+        words = tuple(field.name for field in schema.word_fields)
         criterion = CRITERIA.get(schema.name, Criterion(attributes=words))
         ours, theirs = zip(*scenes, strict=True)
         scores["jaccard"] = mean_jaccard(ours, theirs, taus=criterion.taus, criterion=criterion).jaccard

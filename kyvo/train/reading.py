@@ -205,7 +205,7 @@ class ObjectReading(nn.Module):
 
     def __init__(self, schema: SceneSchema, dim: int) -> None:
         super().__init__()
-        self.words = [len(field.words) for field in schema.word_fields]
+        self.words = schema.word_counts
         self.bins = [len(axis.values) for field in schema.fields for axis in field.axes]
         kinds = [[True] if field.words else [False] * len(field.axes) for field in schema.fields]
         self.is_word = [True, *(kind for of_field in kinds for kind in of_field)]  # of each value; its number first

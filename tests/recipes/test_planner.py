@@ -1,6 +1,7 @@
 """The planner's training: it learns what programs say, goes on as if never stopped, and says what it cannot use."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import loading
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from trainings import lines, stopped_and_resumed
 
 from kyvo.api import Kyvo
 from kyvo.data.dataset import open_set, write_set
@@ -58,10 +60,6 @@ def run(program, config: Path, model: Path, data: Path, out: Path, *options: str
     return program.main(
         ["--config", str(config), "--model", str(model), "--data", str(data), "--out", str(out), *options]
     )
-
-
-def lines(out: Path) -> list[dict]:
-    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
 
 def test_it_learns_what_the_programs_say(program, folder, data, tmp_path):
@@ -126,19 +124,7 @@ def test_the_states_are_those_that_a_prompt_is_read_with(program, folder, data):
 def test_a_resumed_training_ends_as_one_that_was_never_stopped(program, folder, data, tmp_path, monkeypatch):
     config = write_config(tmp_path / "c.yaml")
     whole = run(program, config, folder, data, tmp_path / "whole")
-
-    class Killed(Exception):
-        pass
-
-    def until_the_second(trainer, out, losses, *, per_second):
-        trainer.save(out / "training.pt")
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(program.Trainer, "report", until_the_second)
-        with pytest.raises(Killed):
-            run(program, config, folder, data, tmp_path / "halves")
-    halves = run(program, config, folder, data, tmp_path / "halves", "--resume")
+    halves = stopped_and_resumed(program, monkeypatch, partial(run, program, config, folder, data, tmp_path / "halves"))
     for name, weight in load_planner(whole).state_dict().items():
         torch.testing.assert_close(load_planner(halves).state_dict()[name], weight, rtol=0, atol=0)
 

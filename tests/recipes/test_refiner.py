@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import loading
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from trainings import lines, stopped_and_resumed
 
 from kyvo.data.dataset import open_set, write_set
 from kyvo.data.sets import ClevrSet
@@ -41,10 +43,6 @@ def write_config(path: Path, *, schema: str = "clevr", model: dict | None = None
     return path
 
 
-def lines(out: Path) -> list[dict]:
-    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-
-
 def run(program, config: Path, data: Path, out: Path, *options: str) -> Path:
     return program.main(["--config", str(config), "--data", str(data), "--out", str(out), *options])
 
@@ -63,19 +61,7 @@ def test_it_learns_the_pictures_it_is_shown(program, data, tmp_path):
 def test_a_resumed_training_ends_as_one_that_was_never_stopped(program, data, tmp_path, monkeypatch):
     config = write_config(tmp_path / "c.yaml")
     whole = run(program, config, data, tmp_path / "whole")
-
-    class Killed(Exception):
-        pass
-
-    def until_the_second(trainer, out, losses, *, per_second):
-        trainer.save(out / "training.pt")
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(program.Trainer, "report", until_the_second)
-        with pytest.raises(Killed):
-            run(program, config, data, tmp_path / "halves")
-    halves = run(program, config, data, tmp_path / "halves", "--resume")
+    halves = stopped_and_resumed(program, monkeypatch, partial(run, program, config, data, tmp_path / "halves"))
     assert torch.load(halves / "training.pt", weights_only=True)["step"] == 4
     for name, weight in load_refiner(whole).state_dict().items():
         torch.testing.assert_close(load_refiner(halves).state_dict()[name], weight, rtol=0, atol=0)
