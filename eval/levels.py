@@ -113,6 +113,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--views", type=int, default=1, help="of each picture that is recognised: 1, 3 or 5")
     parser.add_argument("--no-refine", dest="refine", action="store_false", help="as the language model alone wrote it")
     parser.add_argument("--no-look", dest="look", action="store_false", help="pictures as they were rendered first")
+    parser.add_argument("--no-plan", dest="plan", action="store_false", help="answers as the language model alone says")
     parser.add_argument("--batch-size", type=int, default=32, help="decoded together")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     args = parser.parse_args(argv)
@@ -246,8 +247,8 @@ def measure_editing(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measure
 def measure_questions(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:
     """Asked of scenes alone; the first ones also with the picture."""
     asked = draw_questions(rows, args.limit)
-    alone = ask(model, rows, asked, "scene_question_answering", args.batch_size)
-    shown = ask(model, rows, asked[: args.subset], "question_answering", args.batch_size)
+    alone = ask(model, rows, asked, "scene_question_answering", args)
+    shown = ask(model, rows, asked[: args.subset], "question_answering", args)
     figures = [mean("exact match", alone, "right"), mean("exact match with the picture", shown, "right")]
     for group, guesses in baselines(question for *_, question in asked).items():
         suffix = "" if group == "all" else f", {group}"
@@ -260,12 +261,15 @@ def measure_questions(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measu
     return alone + shown, figures
 
 
-def ask(model: Kyvo, rows: Any, asked: Sequence[tuple[str, int, Question]], task: str, batch_size: int) -> list[Item]:
+def ask(
+    model: Kyvo, rows: Any, asked: Sequence[tuple[str, int, Question]], task: str, args: argparse.Namespace
+) -> list[Item]:
     """The items of questions, as `draw_questions` gives them."""
     items: list[Item] = []
-    for batch in in_batches(asked, batch_size, task.replace("_", " ")):
+    for batch in in_batches(asked, args.batch_size, task.replace("_", " ")):
         keys, places, questions = zip(*batch, strict=True)
-        found = complete(model, task, [rows[index] for index in places], [one.text for one in questions])
+        texts = [one.text for one in questions]
+        found = complete(model, task, [rows[index] for index in places], texts, plan=args.plan)
         truths = [TrueAnswer(text=one.answer, family=one.family, type=one.type) for one in questions]
         right = exact_matches([one.text for one in found], truths)
         for key, question, answer, hit in zip(keys, questions, found, right, strict=True):
@@ -278,16 +282,16 @@ def ask(model: Kyvo, rows: Any, asked: Sequence[tuple[str, int, Question]], task
 class Part:
     measure: Callable[[Kyvo, Any, argparse.Namespace], Measured]
     data: str  # the option that names its set
-    options: tuple[str, ...] = ("limit", "views", "refine")  # that set its figures
+    options: tuple[str, ...] = ("limit", "views", "refine", "look")  # that set its figures
 
 
 PARTS = {
-    "recognition": Part(measure=measure_recognition, data="clevr"),
-    "editing": Part(measure=measure_editing, data="edits", options=("limit", "subset", "end_to_end")),
-    "questions": Part(measure=measure_questions, data="questions", options=("limit", "subset")),
+    "recognition": Part(measure=measure_recognition, data="clevr", options=("limit", "views", "refine")),
+    "editing": Part(measure=measure_editing, data="edits", options=("limit", "subset", "end_to_end", "look")),
+    "questions": Part(measure=measure_questions, data="questions", options=("limit", "subset", "plan")),
     "rendering": Part(measure=measure_rendering, data="clevr"),
     "chain": Part(measure=measure_chain, data="clevr"),
-    "swaps": Part(measure=measure_swaps, data="clevr", options=("swaps", "views", "refine")),
+    "swaps": Part(measure=measure_swaps, data="clevr", options=("swaps", "views", "refine", "look")),
 }
 
 
@@ -306,18 +310,20 @@ def picture_of(row: Row, column: str = "image") -> np.ndarray:
     return np.asarray(row[column].convert("RGB"))
 
 
-def complete(model: Kyvo, task: str, rows: Sequence[Row], texts: Sequence[str]) -> list[Completion]:
-    """The task on each row's scene and a text, with its picture where the task takes one."""
+def complete(
+    model: Kyvo, task: str, rows: Sequence[Row], texts: Sequence[str], *, plan: bool = False
+) -> list[Completion]:
+    """The task on each row's scene and a text, with its picture where the task takes one; with `plan` as
+    `Kyvo.answers` has it."""
     pictures: Sequence[Any] = [None] * len(rows)
     if Segment.IMAGE in TASKS[task].inputs:
         pictures = model.encode_images([picture_of(row) for row in rows])
-    return model.complete(
-        task,
-        [
-            Segments(image=codes, scene=scene_of(row), text=text)
-            for codes, row, text in zip(pictures, rows, texts, strict=True)
-        ],
-    )
+    pending = []
+    for codes, row, text in zip(pictures, rows, texts, strict=True):
+        scene = scene_of(row)
+        grammar = model.answers(scene, text) if plan else None
+        pending.append(model.submit(task, Segments(image=codes, scene=scene, text=text), grammar=grammar))
+    return [one.result() for one in pending]
 
 
 def draw_swaps(rows: Any, count: int) -> list[tuple[str, Edit]]:

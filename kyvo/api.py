@@ -25,12 +25,14 @@ from kyvo.generation.grammar import MAX_OBJECTS, Grammar
 from kyvo.generation.looking import look_again
 from kyvo.generation.one_change import one_change
 from kyvo.generation.plans import check_planner
+from kyvo.generation.question_plans import check_question_planner, planned_answer
 from kyvo.generation.requests import Decoded, Handle, Reason, Request
 from kyvo.generation.sampling import Sampling
 from kyvo.generation.views import averaged, shifted, shifts
 from kyvo.models.fold import load_positions
 from kyvo.models.planner import Planner, load_planner
 from kyvo.models.pointer import Pointer, load_pointer
+from kyvo.models.question_planner import QuestionPlanner, load_question_planner
 from kyvo.models.refined_scenes import refine_scenes
 from kyvo.processor import Processor
 from kyvo.scene.scene import Scene
@@ -119,6 +121,7 @@ class Kyvo:
         positions: torch.Tensor | None = None,
         pointer: Pointer | None = None,
         planner: Planner | None = None,
+        question_planner: QuestionPlanner | None = None,
         calibration: Calibration | None = None,
     ) -> None:
         """
@@ -126,6 +129,7 @@ class Kyvo:
             positions: those [places, dim] the model was trained with, if it was (`SequenceBuilder.places`).
             pointer: the model's, if it was trained with one: which object an instruction is about.
             planner: one that was trained on the model's states (`recipes/planner.py`): all that an instruction asks.
+            question_planner: the same for questions (`recipes/question_planner.py`).
             calibration: of the objects' confidences; by default they stay as the model's probabilities make them.
         """
         if model.config.vocab_size != len(processor.vocabulary):
@@ -150,6 +154,10 @@ class Kyvo:
         if planner is not None:
             check_planner(planner, processor.schema, dim=model.config.hidden_size)
         self.planner = None if planner is None else planner.to(model.device)
+        if question_planner is not None:
+            check_question_planner(question_planner, processor.schema, dim=model.config.hidden_size)
+            question_planner = question_planner.to(model.device)
+        self.question_planner = question_planner
         self.processor = processor
         self.calibration = calibration or Calibration()
         codebook = processor.image.codebook.to(model.device)
@@ -178,6 +186,7 @@ class Kyvo:
             positions=load_positions(folder),
             pointer=load_pointer(folder),
             planner=load_planner(folder),
+            question_planner=load_question_planner(folder),
             calibration=Calibration.from_pretrained(folder),
         )
 
@@ -298,7 +307,18 @@ class Kyvo:
         """The answer to a question about a scene; with a picture of it, the model sees that too."""
         codes = None if image is None else self.encode_images([image])[0]
         task = "question_answering" if image is not None else "scene_question_answering"
-        return _present(self.complete(task, [Segments(image=codes, scene=scene, text=question)])[0].text, "answer")
+        given = Segments(image=codes, scene=scene, text=question)
+        return _present(self.complete(task, [given], grammar=self.answers(scene, question))[0].text, "answer")
+
+    def answers(self, scene: Scene, question: str) -> Grammar | None:
+        """What may be said to a question: the one answer that follows from what is asked, or None for any.
+
+        A model with a planner of questions knows what is asked, where it is sure (`kyvo.generation.question_plans`).
+        """
+        if self.question_planner is None:
+            return None
+        answer = planned_answer(self.engine, self._builder, self.question_planner, scene, question)
+        return None if answer is None else Grammar.for_text(self._builder, answer)
 
     def complete(
         self,

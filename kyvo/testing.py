@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from kyvo.api import Kyvo
+from kyvo.generation.question_plans import questions
 from kyvo.models.planner import Planner, PlannerConfig
+from kyvo.models.question_planner import QuestionPlanner, QuestionPlannerConfig
 from kyvo.models.refiner import Refiner, RefinerConfig
 from kyvo.processor import Processor
 from kyvo.scene.files import scene_to_json
@@ -85,6 +87,20 @@ def tiny_planner(*, dim: int) -> Planner:
     torch.manual_seed(0)
     config = PlannerConfig(dim=dim, num_objects=MAX_NUMBER, words=(2, 8, 2, 3), width=16, layers=1)
     return Planner(config).eval().requires_grad_(False)
+
+
+def tiny_question_planner(*, dim: int) -> QuestionPlanner:
+    """The same for questions."""
+    torch.manual_seed(0)
+    config = QuestionPlannerConfig(
+        dim=dim,
+        num_objects=MAX_NUMBER,
+        words=(2, 8, 2, 3),
+        num_questions=len(questions(clevr_schema())),
+        width=16,
+        layers=1,
+    )
+    return QuestionPlanner(config).eval().requires_grad_(False)
 
 
 def tiny_processor() -> Processor:

@@ -9,16 +9,14 @@ goes to stdout and to `OUT/log.jsonl`. OMP_NUM_THREADS sets the CPU threads.
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
 from kyvo.api import Kyvo
@@ -29,12 +27,11 @@ from kyvo.devices import choose_device
 from kyvo.errors import ConfigError
 from kyvo.generation.one_change import TASK
 from kyvo.models.planner import OPERATIONS, PlanLogits, Planner, PlannerConfig, save_planner
-from kyvo.models.pointer import early_depth
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.schema import SceneSchema
-from kyvo.tokenizers.sequence import MARKERS, MAX_NUMBER
-from kyvo.tokenizers.tasks import Segment, Segments
+from kyvo.tokenizers.sequence import MAX_NUMBER
 from kyvo.train.beside import BesideArgs, BesideTraining, options_of, sections_of
+from kyvo.train.text_states import TextStates, prompt_of, read_text_states
 
 NONE = -1  # a target that an instruction has not
 
@@ -67,24 +64,14 @@ class Targets:
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """The states of texts, one after the other, and what they ask."""
+    """The states of instructions, and what they ask."""
 
-    states: Tensor  # bfloat16 [ids, dim]
-    lengths: Tensor  # [texts]
+    texts: TextStates
     targets: Targets
-
-    @cached_property
-    def ends(self) -> Tensor:
-        """Of each text in the states, [texts]."""
-        return self.lengths.cumsum(0)
 
     def batch(self, chosen: Tensor, device: str) -> tuple[Tensor, Tensor, Targets]:
         """Padded states, which of them are texts', and targets."""
-        lengths, ends = self.lengths[chosen], self.ends[chosen]
-        texts = [self.states[end - length : end] for end, length in zip(ends, lengths, strict=True)]
-        states = pad_sequence(texts, batch_first=True)
-        valid = torch.arange(states.shape[1]) < lengths[:, None]
-        return states.to(device).float(), valid.to(device), self.targets[chosen].to(device)
+        return *self.texts.batch(chosen, device), self.targets[chosen].to(device)
 
 
 def main(argv: list[str] | None = None) -> Path:
@@ -103,45 +90,26 @@ def main(argv: list[str] | None = None) -> Path:
     known = {"dim": kyvo.model.config.hidden_size, "num_objects": MAX_NUMBER, "words": schema.word_counts}
     config = from_section(PlannerConfig, sections["model"], prefix="model.", **known)
     samples = read_samples(options.data, kyvo)
-    if len(samples.lengths) <= args.held_out:
-        raise ConfigError(f"--data has {len(samples.lengths)} instructions and train.held_out is {args.held_out}.")
+    if len(samples.texts) <= args.held_out:
+        raise ConfigError(f"--data has {len(samples.texts)} instructions and train.held_out is {args.held_out}.")
     trainer = Trainer(config, args, samples, minutes=options.minutes)
     trainer.run_from(options.out, resume=options.resume)
     save_planner(options.out, trainer.model.cpu())
     return options.out
 
 
-def read_samples(folders: Sequence[Path], kyvo: Kyvo, *, chunk: int = 64) -> Samples:
-    """The states of all instructions of the sets; of the model only the layers that make them are left.
-
-    Raises ConfigError for sets without instructions.
-    """
-    depth = early_depth(len(kyvo.model.model.layers))
-    kyvo.model.model.layers = kyvo.model.model.layers[: depth + 1]  # what comes after the last one is normed
-    builder = kyvo.processor.builder
-    schema = kyvo.processor.schema
-    start, text = (builder.vocabulary.marker_id(MARKERS[kind][0]) for kind in (Segment.SCENE, Segment.TEXT))
-    rows, targets = [], []
+def read_samples(folders: Sequence[Path], kyvo: Kyvo) -> Samples:
+    """All instructions of the sets. Raises ConfigError for sets without instructions."""
+    prompts, targets = [], []
     for folder in folders:
         opened = open_set(folder)
         if "program" not in opened.column_names:
             raise ConfigError(f"{folder} is no set of edits; `kyvo data edits --no-pictures` makes one.")
         for row in tqdm(opened, desc=folder.name, unit="instruction", disable=None):
-            scene = scene_from_json(json.loads(row["scene"]), str(folder))
-            given = Segments(scene=scene, text=row["instruction"])
-            rows.append([*builder.prompt(TASK, given, clamp=True), start])
-            targets.append(target(row, schema))
-    begins = [row.index(text) for row in rows]
-    lengths = torch.tensor([len(row) - begin for row, begin in zip(rows, begins, strict=True)])
+            prompts.append(prompt_of(kyvo, TASK, row, row["instruction"]))
+            targets.append(target(row, kyvo.processor.schema))
     columns = {name: torch.tensor([row[name] for row in targets]) for name in targets[0]}
-    states = torch.empty(int(lengths.sum()), kyvo.model.config.hidden_size, dtype=torch.bfloat16)
-    samples = Samples(states=states, lengths=lengths, targets=Targets(**columns))
-    order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
-    for first in tqdm(range(0, len(order), chunk), desc="states", unit="batch", disable=None):
-        part = order[first : first + chunk]
-        for index, found in zip(part, states_after(depth, kyvo, [rows[index] for index in part]), strict=True):
-            states[samples.ends[index] - lengths[index] : samples.ends[index]] = found[begins[index] : len(rows[index])]
-    return samples
+    return Samples(texts=read_text_states(kyvo, prompts), targets=Targets(**columns))
 
 
 def target(row: Mapping[str, Any], schema: SceneSchema) -> dict[str, Any]:
@@ -171,18 +139,6 @@ def target(row: Mapping[str, Any], schema: SceneSchema) -> dict[str, Any]:
     }
 
 
-@torch.inference_mode()
-def states_after(depth: int, kyvo: Kyvo, rows: Sequence[Sequence[int]]) -> Iterator[Tensor]:
-    """The states [ids, dim] of prompts after so many layers, padded to the longest."""
-    ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
-    embedded = kyvo.model.get_input_embeddings()(ids.to(kyvo.model.device))
-    if kyvo.places is not None:
-        embedded = kyvo.places.add(embedded, rows, seen=[0] * len(rows))
-    with torch.autocast(kyvo.model.device.type, torch.bfloat16):
-        found = kyvo.model.model(inputs_embeds=embedded, use_cache=False, output_hidden_states=True)
-    yield from found.hidden_states[depth]
-
-
 class Trainer(BesideTraining[PlannerArgs]):
     """A planner on its way."""
 
@@ -194,7 +150,7 @@ class Trainer(BesideTraining[PlannerArgs]):
         self.samples = samples
 
     def losses(self) -> dict[str, Tensor]:
-        args, count = self.args, len(self.samples.lengths)
+        args, count = self.args, len(self.samples.texts)
         chosen = torch.randint(args.held_out, count, (args.batch_size,), generator=self.generator)
         found = compare(*self.told(chosen))
         # A way that is off by half a unit is as bad as a word that is not known.

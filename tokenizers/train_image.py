@@ -5,6 +5,8 @@ Trains the image VQGAN. `--data` is an Arrow folder of this project (column "ima
 goes on from `OUT/training.pt`; `--init FOLDER` starts from another tokenizer, to fine-tune it on this data. One JSON
 line per report goes to stdout and to `OUT/log.jsonl`. OUT is at the end an ImageTokenizer folder. OMP_NUM_THREADS
 sets the CPU threads.
+`--written FOLDER` is what a model writes for scenes, and their pictures (tokenizers/encode_written.py): with
+`train.decoder_only` and `train.written` the decoder learns to draw from that as well.
 """
 
 import argparse
@@ -19,7 +21,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from kyvo.data.augment import augment_pixels
-from kyvo.data.picture_sets import load_objects, load_pictures
+from kyvo.data.picture_sets import load_objects, load_pictures, load_written
 from kyvo.devices import choose_device
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.scene.schema import SceneSchema
@@ -43,6 +45,7 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--minutes", type=float, help="train for this long instead of train.steps")
     parser.add_argument("--limit", type=int, help="use only the first LIMIT pictures")
     parser.add_argument("--init", type=Path, help="an ImageTokenizer folder to start from")
+    parser.add_argument("--written", type=Path, help="a set of tokenizers/encode_written.py, for train.written")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("settings", nargs="*", help="in the place of the config's, as train.batch_size=64")
     options = parser.parse_args(argv)
@@ -70,7 +73,10 @@ def main(argv: list[str] | None = None) -> Path:
             raise ConfigError(f"train.object_weight: {error} Give a set that has them, or set it to 0.") from error
     if args.decoder_only and not (options.init or options.resume):
         raise ConfigError("train.decoder_only trains the decoder of another tokenizer; name that with --init.")
-    trainer = Trainer(model_config, args, pictures, objects=objects, minutes=options.minutes)
+    if bool(args.written) != bool(options.written):
+        raise ConfigError("train.written is the share of --written in a batch: give both, or neither.")
+    written = load_written(options.written, model_config) if options.written else None
+    trainer = Trainer(model_config, args, pictures, objects=objects, written=written, minutes=options.minutes)
     options.out.mkdir(parents=True, exist_ok=True)
     if options.init:
         trainer.start_from(ImageTokenizer.from_pretrained(options.init).model)
@@ -91,12 +97,14 @@ class Trainer(TokenizerTraining):
         pictures: Tensor,
         *,
         objects: tuple[SceneSchema, ObjectMaps] | None,
+        written: tuple[Tensor, Tensor] | None = None,
         minutes: float | None,
     ) -> None:
         super().__init__(args, minutes=minutes)
         torch.manual_seed(args.seed)
         self.args = args
         self.held_out, self.pictures = pictures[: args.held_out], pictures[args.held_out :]
+        self.written = written
         self.model = VQGAN(config).to(args.device)
         if args.device != "cpu":  # on CPUs plain NCHW convolutions in bf16 are the fastest
             self.model.to(memory_format=torch.channels_last)
@@ -181,10 +189,13 @@ class Trainer(TokenizerTraining):
         """One step; returns its losses, "loss" the one the tokenizer was trained by."""
         args = self.args
         self.model.train()
-        chosen = torch.randint(len(self.pictures), (args.batch_size,), generator=self.generator)
+        num_written = round(args.written * args.batch_size)
+        count = args.batch_size - num_written
+        chosen = torch.randint(len(self.pictures), (count,), generator=self.generator)
         pixels = self.to_device(self.pictures[chosen])
-        if self.head is None:  # a mirrored picture is of no scene that the camera could see
-            mirrored = torch.rand(args.batch_size, generator=self.generator) < 0.5
+        # A mirrored picture is of no scene that the camera could see, and its codes may be none that are known.
+        if self.head is None and not args.decoder_only:
+            mirrored = torch.rand(count, generator=self.generator) < 0.5
             pixels = torch.where(mirrored[:, None, None, None].to(args.device), pixels.flip(3), pixels)
 
         quantizes = self.progress >= args.continuous
@@ -195,7 +206,7 @@ class Trainer(TokenizerTraining):
             group["lr"] = args.learning_rate * rate
         seen = pixels
         if args.augment:
-            other = torch.rand(args.batch_size, generator=self.generator) < args.augment
+            other = torch.rand(count, generator=self.generator) < args.augment
             taken = 2 * augment_pixels((pixels + 1) / 2, self.cameras) - 1
             seen = torch.where(other[:, None, None, None].to(args.device), taken, pixels)
         with torch.autocast(args.device, torch.bfloat16):
@@ -204,6 +215,9 @@ class Trainer(TokenizerTraining):
                 self.restart.before(latents)
             quantized = self.model.quantize(latents) if quantizes else None
             values = latents if quantized is None else quantized.values
+            if num_written:
+                vectors, drawn = self.draw_written(num_written)
+                values, pixels = torch.cat([values, vectors]), torch.cat([pixels, drawn])
             output = self.model.decode(values)
         output, losses = output.float(), {}
         loss = reconstruction_loss(output, pixels, contrast_weight=args.contrast_weight, edge_weight=args.edge_weight)
@@ -229,6 +243,13 @@ class Trainer(TokenizerTraining):
             losses["discriminator"] = adversary.learn(pixels, output, schedule=rate)
         self.step += 1
         return {name: value.detach() for name, value in {"loss": loss, **losses}.items()}
+
+    def draw_written(self, count: int) -> tuple[Tensor, Tensor]:
+        """What was written for some scenes [count, dim, rows, columns], and their pictures."""
+        assert self.written is not None
+        vectors, pictures = self.written
+        chosen = torch.randint(self.args.held_out, len(vectors), (count,), generator=self.generator)
+        return vectors[chosen].float().to(self.args.device), self.to_device(pictures[chosen])
 
     @torch.no_grad()
     def make_codebook(self, *, num_pictures: int = 960, rounds: int = 8) -> None:
@@ -271,7 +292,11 @@ class Trainer(TokenizerTraining):
             quantized = self.model.quantize(latents)
             values = quantized.values if self.has_codes else latents
             output = self.model.decode(values).float().clamp(-1, 1)
-        error = F.mse_loss(output, pixels).item()
+            measured = {"psnr": psnr(output, pixels)}
+            if self.written is not None:
+                vectors, pictures = (part[: self.args.held_out] for part in self.written)
+                drawn = self.model.decode(vectors.float().to(self.args.device)).float().clamp(-1, 1)
+                measured["written_psnr"] = psnr(drawn, self.to_device(pictures))
         use = code_use(quantized.indices.flatten(1).cpu().numpy(), self.model.config.n_embed)
         line = {
             "step": self.step,
@@ -279,7 +304,7 @@ class Trainer(TokenizerTraining):
             "pictures_per_second": round(per_second, 1),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             **{name: value.item() for name, value in losses.items()},
-            "psnr": round(10 * math.log10(4.0 / error), 2),  # dB; pixels span 2
+            **measured,
             "latent_dimensions": round(effective_dimensions(latents), 1),
             "codes_used_percent": round(100 * use.share_used, 1),
             "perplexity": round(use.perplexity, 1),
@@ -319,6 +344,11 @@ class Trainer(TokenizerTraining):
         self.averages.counts = state["counts"].to(self.args.device)
         self.restart.idle_steps = state["idle_steps"].to(self.args.device)
         self.has_codes = state["has_codes"]
+
+
+def psnr(output: Tensor, pixels: Tensor) -> float:
+    """Of a batch as a whole, in dB; pixels span 2."""
+    return round(10 * math.log10(4.0 / F.mse_loss(output, pixels).item()), 2)
 
 
 if __name__ == "__main__":

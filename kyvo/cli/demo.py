@@ -75,7 +75,6 @@ def demo(
     from kyvo.scene.schema import clevr_camera
     from kyvo.tokenizers.image import fit
     from kyvo.tokenizers.pictures import read_picture
-    from kyvo.tokenizers.tasks import Segments
 
     samples = sorted((Path(str(files("kyvo"))) / "assets" / "samples").glob("*.png"))
     instructions, questions, answers = zip(*(ASKED[path.stem] for path in samples), strict=True)
@@ -85,8 +84,7 @@ def demo(
 
     changed = [loaded.change_one(scene, text).scene for scene, text in zip(scenes, instructions, strict=True)]
     edited = [replace(after or scene, camera=scene.camera) for after, scene in zip(changed, scenes, strict=True)]
-    asked = [Segments(scene=scene, text=text) for scene, text in zip(scenes, questions, strict=True)]
-    said = [(done.text or "").strip() for done in loaded.complete("scene_question_answering", asked)]
+    said = [loaded.ask(scene, text).strip() for scene, text in zip(scenes, questions, strict=True)]
     width, height = loaded.processor.image.config.width, loaded.processor.image.config.height
     drawn = render_scenes([*scenes, *edited], width=width, height=height)
     columns = zip(drawn[: len(scenes)], loaded.render(scenes), drawn[len(scenes) :], strict=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset
-from jaxtyping import UInt8
+from datasets import Dataset, load_from_disk
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -82,6 +82,24 @@ def load_objects(
 
     parts = list(_parts(rows, drawn, workers=workers))
     return schema, ObjectMaps(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]})
+
+
+def load_written(folder: Path, config: VQGANConfig) -> tuple[Float[Tensor, "pictures dim rows columns"], Tensor]:
+    """What a model wrote for scenes, and their pictures (`tokenizers/encode_written.py`).
+
+    Raises ConfigError for another set, and for vectors of another tokenizer's size.
+    """
+    if not is_set(folder) or "vectors" not in (rows := load_from_disk(folder)).column_names:
+        raise ConfigError(f"{folder} does not hold what a model wrote; tokenizers/encode_written.py makes such a set.")
+    vectors = torch.from_numpy(np.asarray(rows.with_format("numpy")["vectors"][:], dtype=np.float16))
+    wanted = config.num_codes * config.embed_dim
+    if vectors.shape[1] != wanted:
+        raise ConfigError(
+            f"{folder} has {vectors.shape[1]} numbers a picture, the tokenizer {wanted}; it is another's."
+        )
+    pictures = np.stack([np.asarray(image.convert("RGB")) for image in rows["image"]])
+    grid = vectors.unflatten(1, (config.rows, config.columns, config.embed_dim))
+    return grid.movedim(-1, 1), torch.from_numpy(pictures)
 
 
 def _column(folder: Path, name: str, limit: int | None) -> Dataset:

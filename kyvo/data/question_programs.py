@@ -151,17 +151,23 @@ def run_step(row: Step, outputs: Sequence[Any], index: SceneIndex, place: int) -
         raise SceneError(f"program[{place}] ({row['function']}): {error}") from error
 
 
-def asked_about(program: Sequence[Step], index: SceneIndex) -> int:
-    """The set of objects that the last step decides on: those counted, the one whose color is told, both compared."""
+def operands(program: Sequence[Step], index: SceneIndex) -> list[int]:
+    """The sets of objects that the last step decides on: those counted, the one whose color is told, or, one by one,
+    those that are compared."""
     outputs = run(program, index)
 
-    def about(place: int) -> int:
+    def about(place: int) -> list[int]:
         kind = FUNCTIONS[program[place]["function"]].output
         if kind in ("set", "object"):
-            return outputs[place] if kind == "set" else 1 << outputs[place]
-        return reduce(or_, map(about, program[place]["inputs"]), 0)
+            return [outputs[place] if kind == "set" else 1 << outputs[place]]
+        return [found for place in program[place]["inputs"] for found in about(place)]
 
     return about(len(program) - 1)
+
+
+def asked_about(program: Sequence[Step], index: SceneIndex) -> int:
+    """All objects of its `operands`."""
+    return reduce(or_, operands(program, index), 0)
 
 
 def to_word(value: bool | int | str) -> str:

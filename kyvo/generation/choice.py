@@ -4,7 +4,8 @@ Greedy is not the likeliest id where ids have distances: scenes and pictures are
 likeliest of many alike ids may be one of a few outsiders. Among numbers the one with most probability near it is
 taken, among image codes the one nearest to the mean of their vectors, which has the least squared error to be
 expected (minimum Bayes risk, https://aclanthology.org/N04-1022). The picture is then decoded from the means
-themselves: what is not known comes out as a blur, and not as another thing at each place.
+themselves: what is not known comes out as a blur, and not as another thing at each place. And the model goes on from
+the mean of the codes' embeddings: told the code alone, it would draw the rest of an object where that code has it.
 """
 
 from collections import OrderedDict, defaultdict
@@ -29,14 +30,22 @@ MAX_SETS = 256  # of allowed ids that are kept; a schema has some twenty
 class Choice:
     """Greedy, or drawn as the row's `Sampling` says."""
 
-    def __init__(self, *, near: int, codebook: Float[Tensor, "codes width"] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        near: int,
+        codebook: Float[Tensor, "codes width"] | None = None,
+        table: Float[Tensor, "vocab dim"] | None = None,
+    ) -> None:
         """
         Args:
             near: how far a number's neighbours reach, in bins; 0 takes the likeliest number alone.
             codebook: the image codes' vectors; without it the likeliest code is taken.
+            table: the model's input embedding; without it the model goes on from the codes that are taken.
         """
         self.near = near
         self.codebook = codebook
+        self.table = table
         self._by_state: WeakKeyDictionary[Grammar, dict[int, _Allowed]] = WeakKeyDictionary()
         self._by_ids: OrderedDict[bytes, _Allowed] = OrderedDict()
 
@@ -69,10 +78,12 @@ class Choice:
         if codes:
             assert self.codebook is not None
             ids = allowed[codes[0]].ids
-            places, vectors = expected_codes(probabilities[codes][:, ids], codebook=self.codebook)
-            for index, place, vector in zip(codes, places.tolist(), vectors, strict=True):
+            shares = probabilities[codes]
+            places, vectors = expected_codes(shares[:, ids], codebook=self.codebook)
+            embedded = [None] * len(codes) if self.table is None else shares.to(self.table.dtype) @ self.table
+            for index, place, vector, mean in zip(codes, places.tolist(), vectors, embedded, strict=True):
                 token = int(ids[place])
-                chosen[index] = Chosen(token, probabilities[index, token].item(), vector)
+                chosen[index] = Chosen(token, probabilities[index, token].item(), vector, mean)
         return chosen
 
     def _allowed(self, grammar: Grammar, state: int, logits: Tensor) -> "_Allowed":

@@ -87,7 +87,8 @@ class Engine:
         self.num_forwards = 0  # since the start
         self._cache = RowCache(model.config, max_rows=max_rows, dtype=model.dtype, device=model.device)
         self._prefixes = PrefixCache(max_shared)
-        self._choice = Choice(near=near, codebook=codebook)
+        table = model.get_input_embeddings().weight
+        self._choice = Choice(near=near, codebook=codebook, table=table)
         self._rows: list[Row] = []  # row i of the cache is the i-th
         self._waiting: deque[Row] = deque()
         self._turn = threading.Lock()  # who holds it makes a step
@@ -252,6 +253,9 @@ class Engine:
         device = self.model.device
         ids = ids.to(device)
         embedded = self.model.get_input_embeddings()(ids)
+        for index, row in enumerate(rows):
+            if row.embedded is not None:
+                embedded[index, 0] = row.embedded
         if self.places is not None:
             embedded = self.places.add(embedded, [row.ids for row in rows], seen=[row.num_seen for row in rows])
         hidden = self.model.model(

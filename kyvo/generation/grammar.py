@@ -52,6 +52,18 @@ class Grammar:
         grammar.end = grammar._add(state, [builder.text.eos_id])
         return grammar
 
+    @classmethod
+    def for_text(cls, builder: SequenceBuilder, text: str) -> "Grammar":
+        """The output that is this text, and no other."""
+        grammar = cls()
+        grammar._segment = Segment.TEXT
+        start, end = (builder.vocabulary.marker_id(marker) for marker in MARKERS[Segment.TEXT])
+        state = cls.START
+        for token in (start, *builder.text.encode(text), end, builder.text.eos_id):
+            state = grammar._add(state, [token])
+        grammar.end = state
+        return grammar
+
     def allowed(self, state: int) -> np.ndarray:
         """The ids that may come next: int64, ascending within each alternative. Empty at the end."""
         return np.concatenate([np.zeros(0, dtype=np.int64), *(np.asarray(ids) for ids, _ in self._edges[state])])

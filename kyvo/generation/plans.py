@@ -20,6 +20,8 @@ from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.sequence import SequenceBuilder
 from kyvo.tokenizers.tasks import Task
 
+SURE = 0.5  # chance of a plan from which on it is followed
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:

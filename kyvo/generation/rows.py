@@ -20,6 +20,7 @@ class Chosen(NamedTuple):
     token: int
     probability: float
     vector: Tensor | None = None  # [width], of an image code: the mean that it is nearest to
+    embedded: Tensor | None = None  # [dim], the same of the codes' embeddings: what the model is told in its place
 
 
 class Row:
@@ -34,6 +35,7 @@ class Row:
         self.ids = [int(token) for token in request.prompt]  # prompt and output
         self.num_seen = 0  # ids whose states the cache holds, or will have taken over
         self.known: States | None = None  # states that will be taken over
+        self.embedded: Tensor | None = None  # [dim], of the first pending id, where it is not its row of the table
         self.out = Decoded(num_prompt=len(self.ids))
         self.finished = False
         self._num_told = 0  # ids the handle's reader has
@@ -44,6 +46,8 @@ class Row:
         if request.max_tokens is not None and request.max_tokens <= self._budget[0]:
             self._budget = (request.max_tokens, "max_tokens")
         self._append_forced()
+        if self.finished:  # its grammar knows one output: no step will tell of it
+            self._tell()
 
     @property
     def num_pending(self) -> int:
@@ -65,6 +69,7 @@ class Row:
         """Takes the model's choice after it has seen all that was pending."""
         self.num_seen = len(self.ids)
         self.out.num_asked += 1
+        self.embedded = chosen.embedded
         if chosen.vector is not None:
             self.out.vectors.append(chosen.vector)
         self._append(chosen.token, chosen.probability)

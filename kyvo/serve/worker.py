@@ -18,6 +18,7 @@ import numpy as np
 from kyvo.api import Completion, Kyvo, Pending
 from kyvo.conversation import merge
 from kyvo.errors import ConfigError, KyvoError
+from kyvo.generation.grammar import Grammar
 from kyvo.generation.sampling import GREEDY, Sampling
 from kyvo.scene.scene import Scene
 from kyvo.serve.limits import Limits
@@ -208,7 +209,10 @@ class Worker:
                 scene=scene if Segment.SCENE in needed else None,
                 text=job.text if Segment.TEXT in needed else None,
             )
-            completion = self._complete(ticket, task, given, last=True)
+            answers = None
+            if job.task == "question_answering" and scene is not None:
+                answers = self.model.answers(scene, job.text or "")
+            completion = self._complete(ticket, task, given, grammar=answers, last=True)
             if task == "rendering":
                 completion = self._looked_at(ticket, given.scene, completion)
         return Done(completion=completion, given=scene, num_prompt=ticket.num_prompt, num_output=ticket.num_output)
@@ -250,12 +254,15 @@ class Worker:
         with self._encoding:
             return self.model.encode_images([picture])[0]
 
-    def _complete(self, ticket: Ticket, task: str, given: Segments, *, last: bool = False) -> Completion:
+    def _complete(
+        self, ticket: Ticket, task: str, given: Segments, *, grammar: Grammar | None = None, last: bool = False
+    ) -> Completion:
         ticket.check()
         pending = self.model.submit(
             task,
             given,
             sampling={"image": ticket.job.sampling},
+            grammar=grammar,
             max_tokens=ticket.job.max_tokens if last else None,
             deadline=ticket.seconds_left,
         )

@@ -34,6 +34,7 @@ class TrainArgs:
     object_weight: float = 0.0  # of reading the scene's objects from the codes; needs a set with scenes
     augment: float = 0.0  # share that goes in as another camera would have taken it; the plain picture is to come out
     decoder_only: bool = False  # with --init: codes keep their meaning, and are drawn better
+    written: float = 0.0  # share of each batch that is drawn from what a model wrote, of --written
     patience: int = 100  # steps after which an unused code is restarted
     restart_until: float = 0.8  # share; codes move no more after it
     held_out: int = 64  # pictures that measure PSNR and are never trained on
@@ -49,7 +50,10 @@ class TrainArgs:
             object.__setattr__(self, "lpips", (self.lpips,))
         if self.lpips and not self.perceptual_weight:
             raise ConfigError("train.lpips names weights and train.perceptual_weight is 0; set it, to 1 as in taming.")
-
+        if self.written and not self.decoder_only:
+            raise ConfigError(
+                "train.written is for train.decoder_only, which leaves the codes as the model knows them."
+            )
         if self.decoder_only and (self.continuous or self.object_weight):
             raise ConfigError(
                 "train.decoder_only leaves the codes as they are: set train.continuous and train.object_weight to 0."

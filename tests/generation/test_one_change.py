@@ -9,8 +9,9 @@ from kyvo.data.clevr import ClevrRules, sample_scenes
 from kyvo.errors import TokenError
 from kyvo.generation.engine import Engine, Places
 from kyvo.generation.grammar import Grammar
-from kyvo.generation.one_change import Prompt, changes_one, one_change
+from kyvo.generation.one_change import changes_one, one_change
 from kyvo.generation.pinned import PinnedGrammar
+from kyvo.generation.read_prompt import ReadPrompt
 from kyvo.generation.requests import Request
 from kyvo.models.embedding import Positions
 from kyvo.models.planner import OPERATIONS
@@ -54,7 +55,9 @@ def test_masses_are_those_of_each_sequence_alone():
     prompt = BUILDER.prompt(TASK, Segments(scene=scene, text=TEXT))
     wanted = outputs(scene, replace(scene, objects=scene.objects[1:]), Scene(objects=()))
     grammar = Grammar.for_task(TASK, BUILDER)
-    for output, told in zip(wanted, Prompt(own, BUILDER, prompt).log_masses(wanted, [grammar] * 3), strict=True):
+    for output, told in zip(
+        wanted, ReadPrompt(own, BUILDER, TASK, prompt).log_masses(wanted, [grammar] * 3), strict=True
+    ):
         ids = torch.tensor([[*prompt, *output]])
         embedded = own.model.get_input_embeddings()(ids)
         at = torch.from_numpy(BUILDER.places(ids[0].numpy()))
@@ -86,7 +89,7 @@ def test_one_object_is_another_and_it_is_the_one_that_is_pointed_at(seed):
 
 def test_without_a_pointer_the_objects_that_it_would_least_copy_are_tried():
     own, scene = engine(), drawn(1)[0]
-    read = Prompt(own, BUILDER, BUILDER.prompt(TASK, Segments(scene=scene, text=TEXT)))
+    read = ReadPrompt(own, BUILDER, TASK, BUILDER.prompt(TASK, Segments(scene=scene, text=TEXT)))
     tried = read.least_copied(scene, count=2)
     sure = read.log_masses(outputs(scene), [PinnedGrammar(TASK, BUILDER, scene)])[0][1:-2]
     likely = sure.view(len(scene), -1).sum(1)

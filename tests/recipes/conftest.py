@@ -11,7 +11,7 @@ import torch
 from kyvo.recipes.finetune import FinetuneRecipe
 from omegaconf import OmegaConf
 
-from kyvo.testing import tiny_processor, write_tiny_codes
+from kyvo.testing import tiny_kyvo, tiny_processor, write_tiny_codes
 
 TINY = Path(__file__).resolve().parents[2] / "configs" / "train" / "tiny.yaml"
 
@@ -103,3 +103,13 @@ def tiny_inputs(tmp_path_factory):
 @pytest.fixture
 def runs(tmp_path, tiny_inputs):
     return Runs(tmp_path, tiny_inputs)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A tiny model's."""
+    folder = tmp_path_factory.mktemp("tiny") / "model"
+    kyvo = tiny_kyvo()
+    kyvo.model.save_pretrained(folder)
+    kyvo.processor.save(folder)
+    return folder

@@ -8,16 +8,15 @@ import loading
 import numpy as np
 import pytest
 import torch
-import yaml
-from trainings import lines, stopped_and_resumed
+from trainings import lines, run_beside, stopped_and_resumed, write_beside_config
 
 from kyvo.api import Kyvo
 from kyvo.data.dataset import open_set, write_set
 from kyvo.data.edits import execute
 from kyvo.data.sets import ClevrSet, EditSet
 from kyvo.errors import CheckpointError, ConfigError
-from kyvo.generation.one_change import Prompt
 from kyvo.generation.plans import read_plan
+from kyvo.generation.read_prompt import ReadPrompt
 from kyvo.models.planner import load_planner
 from kyvo.scene.files import scene_from_json
 from kyvo.testing import tiny_kyvo
@@ -33,16 +32,6 @@ def program():
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """A tiny model's."""
-    folder = tmp_path_factory.mktemp("planner") / "model"
-    kyvo = tiny_kyvo()
-    kyvo.model.save_pretrained(folder)
-    kyvo.processor.save(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
     """60 edits."""
     folder = tmp_path_factory.mktemp("planner") / "set"
@@ -50,21 +39,12 @@ def data(tmp_path_factory) -> Path:
     return folder
 
 
-def write_config(path: Path, *, model: dict | None = None, **train) -> Path:
-    train = {"steps": 4, "batch_size": 8, "held_out": 12, "report_every": 2} | train
-    path.write_text(yaml.safe_dump({"model": MODEL if model is None else model, "train": train}))
-    return path
-
-
-def run(program, config: Path, model: Path, data: Path, out: Path, *options: str) -> Path:
-    return program.main(
-        ["--config", str(config), "--model", str(model), "--data", str(data), "--out", str(out), *options]
-    )
+write_config = partial(write_beside_config, model=MODEL)
 
 
 def test_it_learns_what_the_programs_say(program, folder, data, tmp_path):
     config = write_config(tmp_path / "c.yaml", steps=250, batch_size=24, learning_rate=3e-3, report_every=10)
-    out = run(program, config, folder, data, tmp_path / "out")
+    out = run_beside(program, config, folder, data, tmp_path / "out")
     log = lines(out)
     first, last = ({name: sum(line[name] for line in part) for name in log[0]} for part in (log[:2], log[-2:]))
     assert log[-1]["step"] == 250
@@ -77,7 +57,9 @@ def test_it_learns_what_the_programs_say(program, folder, data, tmp_path):
     for row in open_set(data).select(range(12, 60)):
         scene = scene_from_json(json.loads(row["scene"]))
         given = Segments(scene=scene, text=row["instruction"])
-        read = Prompt(kyvo.engine, builder, builder.prompt(TASKS["scene_editing"], given, clamp=True))
+        read = ReadPrompt(
+            kyvo.engine, builder, TASKS["scene_editing"], builder.prompt(TASKS["scene_editing"], given, clamp=True)
+        )
         snapped = builder.scenes.snap(scene, clamp=True)
         plan = read_plan(planner, read.text_states(), snapped, builder.scenes.schema)
         seen += plan is not None and plan.operation == json.loads(row["program"])["operation"]
@@ -108,38 +90,27 @@ def test_targets_are_what_the_program_does(program, data):
                 assert edit["operation"] in ("remove", "move")
 
 
-def test_the_states_are_those_that_a_prompt_is_read_with(program, folder, data):
-    kyvo = Kyvo.from_pretrained(folder, device="cpu")
-    samples = program.read_samples([data], Kyvo.from_pretrained(folder, device="cpu"), chunk=2)
-    builder, end = kyvo.processor.builder, 0
-    for index, row in enumerate(open_set(data).select(range(5))):
-        given = Segments(scene=scene_from_json(json.loads(row["scene"])), text=row["instruction"])
-        read = Prompt(kyvo.engine, builder, builder.prompt(TASKS["scene_editing"], given, clamp=True))
-        start, end = end, end + int(samples.lengths[index])
-        states = samples.states[start:end].float()
-        told = read.text_states()
-        assert states.shape == told.shape and (states - told).norm() < 0.1 * told.norm()  # bfloat16
-
-
 def test_a_resumed_training_ends_as_one_that_was_never_stopped(program, folder, data, tmp_path, monkeypatch):
     config = write_config(tmp_path / "c.yaml")
-    whole = run(program, config, folder, data, tmp_path / "whole")
-    halves = stopped_and_resumed(program, monkeypatch, partial(run, program, config, folder, data, tmp_path / "halves"))
+    whole = run_beside(program, config, folder, data, tmp_path / "whole")
+    halves = stopped_and_resumed(
+        program, monkeypatch, partial(run_beside, program, config, folder, data, tmp_path / "halves")
+    )
     for name, weight in load_planner(whole).state_dict().items():
         torch.testing.assert_close(load_planner(halves).state_dict()[name], weight, rtol=0, atol=0)
 
 
 def test_a_state_of_another_model_is_refused(program, folder, data, tmp_path):
-    out = run(program, write_config(tmp_path / "c.yaml"), folder, data, tmp_path / "out")
+    out = run_beside(program, write_config(tmp_path / "c.yaml"), folder, data, tmp_path / "out")
     other = write_config(tmp_path / "other.yaml", model=MODEL | {"width": 16})
     with pytest.raises(CheckpointError, match="trained with another model section"):
-        run(program, other, folder, data, out, "--resume")
+        run_beside(program, other, folder, data, out, "--resume")
 
 
 def test_a_set_without_instructions_is_refused(program, folder, tmp_path):
     write_set(tmp_path / "set", ClevrSet(count=2, seed=5, width=48, height=32))
     with pytest.raises(ConfigError, match="is no set of edits; `kyvo data edits --no-pictures` makes one"):
-        run(program, write_config(tmp_path / "c.yaml"), folder, tmp_path / "set", tmp_path / "out")
+        run_beside(program, write_config(tmp_path / "c.yaml"), folder, tmp_path / "set", tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -152,4 +123,4 @@ def test_a_set_without_instructions_is_refused(program, folder, tmp_path):
 )
 def test_bad_settings_are_named(program, folder, data, tmp_path, change, message):
     with pytest.raises(ConfigError, match=message):
-        run(program, write_config(tmp_path / "c.yaml", **change), folder, data, tmp_path / "out")
+        run_beside(program, write_config(tmp_path / "c.yaml", **change), folder, data, tmp_path / "out")
