@@ -1,7 +1,7 @@
 # The bundled model from nothing: `make model`. Every step is skipped when what it makes is there, and a step that was stopped is
 # gone on with, so it can be killed and started again. `make -j3 model DEVICE=cuda` traces, codes and trains on a GPU: some
-# twenty minutes with sixteen cores beside an H200, and five for the refiner and three for the planner, which have not been
-# trained on one yet. Two cores alone see as many samples in a week.
+# twenty minutes with sixteen cores beside an H200, and some fifteen for refiner, planners and the decoder's practice, which
+# have not been trained on one yet. Two cores alone see as many samples in a week.
 DEVICE ?= cpu
 BIN ?= .venv/bin
 DATA := data/mini
@@ -25,6 +25,8 @@ ifeq ($(DEVICE),cuda)
   REFINER_ON := train.device=cuda train.batch_size=192 train.workers=$(ALL_WORKERS)
   PLANNER_MINUTES ?= 3
   PLANNER_ON := train.device=cuda train.batch_size=512
+  QUESTION_PLANNER_MINUTES ?= 4
+  DECODER_MINUTES ?= 2
 else
   WORKERS ?= 2
   ALL_WORKERS ?= 2
@@ -36,6 +38,8 @@ else
   REFINER_ON := train.workers=1
   PLANNER_MINUTES ?= 30
   PLANNER_ON :=
+  QUESTION_PLANNER_MINUTES ?= 45
+  DECODER_MINUTES ?= 75
 endif
 
 # Rows of each set.
@@ -45,6 +49,7 @@ EDITS ?= 320000
 EDITS_PICTURES ?= 8000
 QUESTIONS ?= 47000
 QUESTIONS_PICTURES ?= 8000
+WRITTEN ?= 4096
 
 MAKE_SET = $(BIN)/kyvo data $(1) --out $(@D) --workers $(or $(2),$(WORKERS))
 ENCODE = rm -rf $(@D); $(BIN)/python tokenizers/encode.py --image-tokenizer $(RUNS)/image_mini $(ENCODE_ON) --out $(@D)
@@ -52,8 +57,10 @@ CODED := $(foreach set,any clevr edits questions,$(DATA)/$(set)_codes/card.json)
 PLAIN := $(foreach set,edits_shared questions,$(DATA)/$(set)/card.json)
 
 NEWEST = $(RUNS)/mini/$$(cat $(RUNS)/mini/latest)/model
-model: $(RUNS)/mini/done $(RUNS)/refiner/refiner.safetensors $(RUNS)/planner/planner.safetensors
-	cp $(RUNS)/refiner/refiner.safetensors $(RUNS)/planner/planner.safetensors $(NEWEST)
+BESIDE := $(foreach network,refiner planner question_planner,$(RUNS)/$(network)/$(network).safetensors)
+DECODER := $(RUNS)/image_mini_decoder/image_tokenizer.json
+model: $(RUNS)/mini/done $(BESIDE) $(DECODER)
+	cp $(BESIDE) $(DECODER) $(DECODER:.json=.safetensors) $(NEWEST)
 	@echo "The newest model: $(NEWEST)"
 
 # The image tokenizer waits for this one, so all else waits for it too. Only this one is traced on a GPU, which trains afterwards.
@@ -95,6 +102,18 @@ $(RUNS)/refiner/refiner.safetensors: configs/refiner.yaml $(DATA)/any/card.json 
 $(RUNS)/planner/planner.safetensors: configs/planner.yaml $(DATA)/edits_shared/card.json $(RUNS)/mini/done
 	$(BIN)/python recipes/planner.py --config $< --model $(NEWEST) --data $(DATA)/edits_shared --out $(@D) \
 	  --minutes $(PLANNER_MINUTES) --set train.report_every=400 $(PLANNER_ON)
+
+$(RUNS)/question_planner/question_planner.safetensors: configs/question_planner.yaml $(DATA)/questions/card.json $(RUNS)/mini/done
+	$(BIN)/python recipes/question_planner.py --config $< --model $(NEWEST) --data $(DATA)/questions --out $(@D) \
+	  --minutes $(QUESTION_PLANNER_MINUTES) --set train.report_every=400 $(PLANNER_ON)
+
+# The decoder practises on what the model writes; codes keep their meaning.
+$(DATA)/written/state.json: $(DATA)/clevr/card.json $(RUNS)/mini/done
+	rm -rf $(@D); $(BIN)/python tokenizers/encode_written.py --model $(NEWEST) --data $(<D) --limit $(WRITTEN) --out $(@D) \
+	  --device $(DEVICE)
+$(DECODER): configs/tokenizers/image_mini_decoder.yaml $(DATA)/written/state.json $(DATA)/any/card.json
+	$(BIN)/python tokenizers/train_image.py --config $< --data $(DATA)/any --written $(DATA)/written --out $(@D) \
+	  --minutes $(DECODER_MINUTES) $(if $(wildcard $(@D)/training.pt),--resume,--init $(RUNS)/image_mini) $(IMAGE_ON)
 
 .PHONY: model data
 data: $(RUNS)/mini_processor/sequence.json $(CODED) $(PLAIN)

@@ -16,7 +16,9 @@ is not named is left out.
 | questions   | questions | scenes and questions -> answers: exact match, beside what guessing scores           |
 
 Jaccard is the paper's (`kyvo.metrics.scenes`), against truths as they are, not rounded to the model's numbers. Decoding
-is greedy. OUT/levels.json is written after each part, OUT/<part>.jsonl holds its items; a part that levels.json has of
+is greedy. Of cameras, which the paper's scenes do not have, nothing is said: pictures are read as if nobody knew what
+took them, and scenes are rendered without theirs. With `--told` readers know them, and renderings have them.
+OUT/levels.json is written after each part, OUT/<part>.jsonl holds its items; a part that levels.json has of
 the same model, set and settings is not measured again. Intervals are the bootstrap's, at 95 %.
 """
 
@@ -113,6 +115,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--views", type=int, default=1, help="of each picture that is recognised: 1, 3 or 5")
     parser.add_argument("--no-refine", dest="refine", action="store_false", help="as the language model alone wrote it")
     parser.add_argument("--no-look", dest="look", action="store_false", help="pictures as they were rendered first")
+    parser.add_argument("--told", action="store_true", help="cameras, to whoever reads or renders")
     parser.add_argument("--no-plan", dest="plan", action="store_false", help="answers as the language model alone says")
     parser.add_argument("--batch-size", type=int, default=32, help="decoded together")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
@@ -165,8 +168,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 def measure_recognition(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:
     items = []
     for batch in in_batches(first(rows, args.limit), args.batch_size, "recognition"):
-        found = recognize(model, [picture_of(row) for row in batch], args)
-        items += [compared(row["name"], scene, scene_of(row)) for row, scene in zip(batch, found, strict=True)]
+        scenes = [scene_of(row) for row in batch]
+        found = recognize(model, [picture_of(row) for row in batch], args, taken=scenes)
+        items += [compared(row["name"], *pair) for row, *pair in zip(batch, found, scenes, strict=True)]
     by_tau = zip(CLEVR_TAUS, zip(*(item["by_tau"] for item in items), strict=True), strict=True)
     return items, [
         mean("jaccard", items),
@@ -178,8 +182,8 @@ def measure_rendering(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measu
     items = []
     for batch in in_batches(first(rows, args.limit), args.batch_size, "rendering"):
         scenes = [scene_of(row) for row in batch]
-        pictures = model.render(scenes, look=args.look)
-        again = recognize(model, pictures, args)
+        pictures = render(model, scenes, args)
+        again = recognize(model, pictures, args, drawn=scenes)
         for row, scene, ours, found in zip(batch, scenes, pictures, again, strict=True):
             items.append(compared(row["name"], found, scene) | likeness(ours, picture_of(row)))
     return items, [mean("ssim", items), mean("l2", items), mean("re-recognition", items, "jaccard")]
@@ -188,7 +192,8 @@ def measure_rendering(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measu
 def measure_swaps(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:
     items = []
     for batch in in_batches(draw_swaps(rows, args.swaps), args.batch_size, "swaps"):
-        found = recognize(model, model.render([swap.target for _, swap in batch], look=args.look), args)
+        scenes = [swap.target for _, swap in batch]
+        found = recognize(model, render(model, scenes, args), args, drawn=scenes)
         for (key, swap), scene in zip(batch, found, strict=True):
             about = {"attribute": swap.program["attribute"], "instruction": swap.instruction}
             items.append(compared(key, scene, swap.target) | about | {"read back": reads_back(scene, swap)})
@@ -202,8 +207,9 @@ def measure_swaps(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:
 def measure_chain(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:
     items = []
     for batch in in_batches(first(rows, args.limit), args.batch_size, "chain"):
-        recognised = recognize(model, [picture_of(row) for row in batch], args)
-        again = recognize(model, model.render(recognised, look=args.look), args)
+        taken = [scene_of(row) for row in batch]
+        recognised = recognize(model, [picture_of(row) for row in batch], args, taken=taken)
+        again = recognize(model, render(model, recognised, args), args, drawn=recognised)
         items += [compared(row["name"], scene, scene_of(row)) for row, scene in zip(batch, again, strict=True)]
     return items, [mean("jaccard", items)]
 
@@ -228,7 +234,7 @@ def measure_editing(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measure
             room = max(0, args.subset - len(done))
             pictures = [one.image for one in found[:room]] if task == "editing" else []
             if not prefix:
-                pictures = model.render(scenes[:room], look=args.look)
+                pictures = render(model, scenes[:room], args)
             for row, scene, picture in zip_longest(batch, scenes, pictures):
                 done.append({"task": prefix + task, **edited(row, scene, picture, model.processor.schema)})
         items += done
@@ -282,16 +288,16 @@ def ask(
 class Part:
     measure: Callable[[Kyvo, Any, argparse.Namespace], Measured]
     data: str  # the option that names its set
-    options: tuple[str, ...] = ("limit", "views", "refine", "look")  # that set its figures
+    options: tuple[str, ...] = ("limit", "views", "refine", "look", "told")  # that set its figures
 
 
 PARTS = {
-    "recognition": Part(measure=measure_recognition, data="clevr", options=("limit", "views", "refine")),
-    "editing": Part(measure=measure_editing, data="edits", options=("limit", "subset", "end_to_end", "look")),
+    "recognition": Part(measure=measure_recognition, data="clevr", options=("limit", "views", "refine", "told")),
+    "editing": Part(measure=measure_editing, data="edits", options=("limit", "subset", "end_to_end", "look", "told")),
     "questions": Part(measure=measure_questions, data="questions", options=("limit", "subset", "plan")),
     "rendering": Part(measure=measure_rendering, data="clevr"),
     "chain": Part(measure=measure_chain, data="clevr"),
-    "swaps": Part(measure=measure_swaps, data="clevr", options=("swaps", "views", "refine", "look")),
+    "swaps": Part(measure=measure_swaps, data="clevr", options=("swaps", "views", "refine", "look", "told")),
 }
 
 
@@ -302,8 +308,23 @@ def scene_of(row: Row, column: str = "scene") -> Scene:
     return scene_from_json(json.loads(row[column]), f"{row['name']}: {column}")
 
 
-def recognize(model: Kyvo, pictures: Sequence[np.ndarray], args: argparse.Namespace) -> list[Scene]:
-    return model.recognize(pictures, views=args.views, refine=args.refine)
+def recognize(
+    model: Kyvo,
+    pictures: Sequence[np.ndarray],
+    args: argparse.Namespace,
+    *,
+    taken: Sequence[Scene] = (),
+    drawn: Sequence[Scene] = (),
+) -> list[Scene]:
+    """The scenes in pictures that are taken by the cameras of some scenes, or drawn of them, if cameras are told."""
+    cameras = [scene.camera for scene in taken] or [model.drawn_camera(scene) for scene in drawn]
+    return model.recognize(pictures, views=args.views, refine=args.refine, cameras=cameras if args.told else None)
+
+
+def render(model: Kyvo, scenes: Sequence[Scene], args: argparse.Namespace) -> list[np.ndarray]:
+    """Pictures of the scenes, without their cameras unless these are told."""
+    given = scenes if args.told else [replace(scene, camera=None) for scene in scenes]
+    return model.render(given, look=args.look)
 
 
 def picture_of(row: Row, column: str = "image") -> np.ndarray:

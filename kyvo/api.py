@@ -18,6 +18,7 @@ from transformers import LlamaForCausalLM
 
 from kyvo.devices import choose_device
 from kyvo.errors import CheckpointError, ConfigError, TokenError
+from kyvo.generation.as_seen import as_seen, drawn_camera
 from kyvo.generation.calibration import Calibration
 from kyvo.generation.confidence import object_confidences
 from kyvo.generation.engine import Engine, Places
@@ -33,9 +34,10 @@ from kyvo.models.fold import load_positions
 from kyvo.models.planner import Planner, load_planner
 from kyvo.models.pointer import Pointer, load_pointer
 from kyvo.models.question_planner import QuestionPlanner, load_question_planner
-from kyvo.models.refined_scenes import refine_scenes
+from kyvo.models.refined_scenes import mean_camera, refine_scenes
 from kyvo.processor import Processor
-from kyvo.scene.scene import Scene
+from kyvo.scene.scene import Camera, Scene
+from kyvo.scene.schema import camera_of
 from kyvo.tokenizers.image import fit
 from kyvo.tokenizers.pictures import read_picture
 from kyvo.tokenizers.sequence import MARKERS, MAX_NUMBER
@@ -190,14 +192,24 @@ class Kyvo:
             calibration=Calibration.from_pretrained(folder),
         )
 
-    def recognize(self, images: Sequence[Picture], *, views: int = 1, refine: bool = True) -> list[Scene]:
+    def recognize(
+        self,
+        images: Sequence[Picture],
+        *,
+        views: int = 1,
+        refine: bool = True,
+        cameras: Sequence[Camera | None] | None = None,
+    ) -> list[Scene]:
         """The scene in each picture; pictures of any size, fitted by `kyvo.tokenizers.image.fit`.
 
         With 3 or 5 `views` each is also recognised shifted to its sides, and places are averaged: nearer to the truth,
         in as many times the time (`kyvo.generation.views`). Raises ConfigError for another number of them.
-        A model with a refiner reads the objects once more from the pixels (`refined`); without `refine` scenes are as
-        the language model wrote them.
+        A model with a refiner reads the objects once more from the pixels (`refined`), and where it is told the
+        `cameras` that took the pictures, their places are exact; without `refine` scenes are as the language model
+        wrote them.
         """
+        if cameras is not None and not refine:
+            raise ConfigError("cameras place what the refiner reads; leave out refine=False, or the cameras.")
         config = self.processor.image.config
         sides = shifts(views)
         pictures = [fit(picture, config.width, config.height) for picture in _read(images)]
@@ -208,30 +220,54 @@ class Kyvo:
         if sides:
             schema = self.processor.schema
             scenes = [averaged(scene, found[count + index :: count], schema) for index, scene in enumerate(scenes)]
-        return self.refined(scenes, pictures) if refine else scenes
+        return self.refined(scenes, pictures, cameras=cameras) if refine else scenes
 
-    def refined(self, scenes: Sequence[Scene], images: Sequence[Picture]) -> list[Scene]:
+    def refined(
+        self, scenes: Sequence[Scene], images: Sequence[Picture], *, cameras: Sequence[Camera | None] | None = None
+    ) -> list[Scene]:
         """Recognised scenes, their objects' places and words read once more from the pixels of their pictures
-        (`kyvo.models.refined_scenes`); as they are where the model has no refiner."""
+        (`kyvo.models.refined_scenes`); as they are where the model has no refiner.
+
+        A picture tells little of which way its camera was turned, and so of where in the scene its objects stand.
+        `cameras` are those that took the pictures, where they are known. Raises ConfigError for them without a refiner.
+        """
         refiner, config = self.processor.refiner, self.processor.image.config
         if refiner is None:
+            if cameras is not None and any(cameras):
+                raise ConfigError("the model has no refiner, which places objects by cameras; leave them out.")
             return list(scenes)
         pictures = [fit(picture, config.width, config.height) for picture in _read(images)]
-        return refine_scenes(refiner, scenes, pictures, self.processor.schema)
+        return refine_scenes(refiner, scenes, pictures, self.processor.schema, cameras=cameras)
 
     def render(self, scenes: Sequence[Scene], *, look: bool = True) -> list[np.ndarray]:
         """A picture of each scene: uint8 [height, width, 3]. Raises SceneError for what the schema cannot hold.
 
         A model with a refiner looks at what it has drawn, and draws it again with objects nearer to their places
-        (`looked_at`); without `look` pictures are as they came out first, in a third of the time or less.
+        (`looked_at`); without `look` pictures are as they came out first, in a third of the time or less. It also
+        heeds a scene's camera (`as_seen`).
         """
         return [_present(drawn.image, "picture") for drawn in self._rendered(scenes, look=look)]
+
+    def as_seen(self, scene: Scene) -> Scene:
+        """The scene that has to be rendered for the picture that the scene's own camera has
+        (`kyvo.generation.as_seen`); the same where the model has no refiner, which knows the camera it draws for."""
+        refiner = self.processor.refiner
+        if refiner is None:
+            return scene
+        return as_seen(scene, mean_camera(refiner.config), self.processor.schema)
+
+    def drawn_camera(self, scene: Scene) -> Camera | None:
+        """The camera that a rendering of the scene has; None where nothing says it."""
+        refiner, config = self.processor.refiner, self.processor.image.config
+        if refiner is None:
+            return camera_of(replace(scene, camera=None), config.width, config.height)
+        return drawn_camera(scene, mean_camera(refiner.config))
 
     def looked_at(
         self, scenes: Sequence[Scene], pictures: Sequence[np.ndarray], *, deadline: float | None = None
     ) -> list[np.ndarray]:
-        """Pictures that were rendered, or others of the same scenes in which objects stand nearer to their places
-        (`kyvo.generation.looking`); as they are where the model has no refiner.
+        """Pictures of scenes as the model's camera sees them (`as_seen`), or others of the same scenes in which
+        objects stand nearer to their places (`kyvo.generation.looking`); as they are where the model has no refiner.
 
         With a `deadline`, in seconds, what is not drawn by then does not count.
         """
@@ -389,6 +425,7 @@ class Kyvo:
 
     def _rendered(self, scenes: Sequence[Scene], *, look: bool = True) -> list[Completion]:
         """The scenes' pictures; with `look` those of them that came out are looked at."""
+        scenes = [self.as_seen(scene) for scene in scenes]
         done = self.complete("rendering", [Segments(scene=scene) for scene in scenes])
         if not look:
             return done

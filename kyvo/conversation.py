@@ -29,7 +29,7 @@ from kyvo.errors import ImageError, KyvoError, SceneError
 from kyvo.export.formats import export_scene
 from kyvo.scene.diff import SceneDiff, diff
 from kyvo.scene.files import read_json, scene_from_json, scene_to_json, write_json
-from kyvo.scene.scene import Scene, SceneObject
+from kyvo.scene.scene import Camera, Scene, SceneObject
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.pictures import read_picture
 
@@ -151,9 +151,13 @@ class Conversation:
 
     @property
     def is_drawn(self) -> bool:
-        """Whether the picture is one that the model rendered. Its camera is the one it was trained to draw for, and not
-        the scene's own."""
+        """Whether the picture is one that the model rendered."""
         return self._start_drawn or any(turn.answer is None for turn in self._turns)
+
+    @property
+    def camera(self) -> Camera | None:
+        """The camera that the picture has; None where nothing says it."""
+        return (self.model.drawn_camera(self.scene) if self.is_drawn else None) or self.scene.camera
 
     @property
     def _last_image(self) -> np.ndarray | None:

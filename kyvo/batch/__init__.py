@@ -20,7 +20,8 @@ from kyvo.api import Kyvo
 from kyvo.batch.inputs import Item, find_pictures
 from kyvo.batch.outputs import InFlight, Manifest, ManifestLine, SceneFiles, SceneLines, open_outputs
 from kyvo.errors import ConfigError, KyvoError
-from kyvo.scene.scene import Scene
+from kyvo.scene.files import camera_to_json
+from kyvo.scene.scene import Camera, Scene
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.image import fit
 from kyvo.tokenizers.pictures import read_picture
@@ -49,6 +50,7 @@ def recognize_files(
     *,
     batch_size: int = 32,
     views: int = 1,
+    camera: Camera | None = None,
     format: str = "kyvo",
     min_confidence: float = 0.0,
     resume: bool = False,
@@ -60,6 +62,7 @@ def recognize_files(
     Args:
         batch_size: pictures decoded together.
         views: as of `Kyvo.recognize`.
+        camera: that took all of the pictures, where it is known; places are exact then.
         format: one of `kyvo.batch.outputs.FORMAT_NAMES`.
         min_confidence: objects below it are left out and counted.
         resume: pass over what the manifest has as done, unchanged and under these settings.
@@ -72,10 +75,11 @@ def recognize_files(
     check_format(format, model.processor.schema)
     return write_scenes(
         find_pictures(inputs),
-        partial(recognize_batches, model, batch_size=batch_size, views=views),
+        partial(recognize_batches, model, batch_size=batch_size, views=views, camera=camera),
         out,
         model=model_name(model),
         views=views,
+        camera=camera,
         format=format,
         min_confidence=min_confidence,
         resume=resume,
@@ -107,6 +111,7 @@ def write_scenes(
     *,
     model: str,
     views: int = 1,
+    camera: Camera | None = None,
     format: str = "kyvo",
     min_confidence: float = 0.0,
     resume: bool = False,
@@ -127,6 +132,8 @@ def write_scenes(
     settings = {"model": model, "format": format, "min_confidence": min_confidence}
     if views > 1:  # a manifest of one view does not name it
         settings["views"] = views
+    if camera is not None:
+        settings["camera"] = camera_to_json(camera)
     ours = {(line.input, line.output) for line in manifest.done.values()}
     lines: list[ManifestLine] = []
 
@@ -160,10 +167,13 @@ def write_scenes(
     return lines
 
 
-def recognize_batches(model: Kyvo, items: Iterable[Item], *, batch_size: int, views: int = 1) -> Iterator[list[Found]]:
+def recognize_batches(
+    model: Kyvo, items: Iterable[Item], *, batch_size: int, views: int = 1, camera: Camera | None = None
+) -> Iterator[list[Found]]:
     """What became of the items, a full batch of readable pictures at a time, with those that are not among them."""
     config = model.processor.image.config
     read = partial(_read, width=config.width, height=config.height)
+    recognize = partial(_recognize, model, views=views, camera=camera)
     batch: list[Found] = []
     pictures: list[np.ndarray] = []
     for found, picture in _ahead(read, items, count=2 * batch_size):
@@ -171,15 +181,18 @@ def recognize_batches(model: Kyvo, items: Iterable[Item], *, batch_size: int, vi
         if picture is not None:
             pictures.append(picture)
         if len(pictures) == batch_size:
-            yield _recognize(model, batch, pictures, views)
+            yield recognize(batch, pictures)
             batch, pictures = [], []
     if batch:
-        yield _recognize(model, batch, pictures, views)
+        yield recognize(batch, pictures)
 
 
-def _recognize(model: Kyvo, batch: list[Found], pictures: list[np.ndarray], views: int) -> list[Found]:
+def _recognize(
+    model: Kyvo, batch: list[Found], pictures: list[np.ndarray], *, views: int, camera: Camera | None
+) -> list[Found]:
     start = time.perf_counter()
-    scenes = iter(model.recognize(pictures, views=views) if pictures else [])
+    cameras = None if camera is None else [camera] * len(pictures)
+    scenes = iter(model.recognize(pictures, views=views, cameras=cameras) if pictures else [])
     seconds = round((time.perf_counter() - start) / max(len(pictures), 1), 4)
     return [found if found.error else replace(found, scene=next(scenes), seconds=seconds) for found in batch]
 

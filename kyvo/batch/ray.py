@@ -17,6 +17,7 @@ from kyvo.batch import Found, recognize_batches
 from kyvo.batch.inputs import Item
 from kyvo.extras import MissingDependency
 from kyvo.scene.files import scene_from_json, scene_to_json
+from kyvo.scene.scene import Camera
 
 
 def import_ray() -> Any:
@@ -37,6 +38,7 @@ def recognize_by_ray(
     device: str = "auto",
     batch_size: int = 32,
     views: int = 1,
+    camera: Camera | None = None,
     workers: int = 1,
 ) -> Iterator[list[Found]]:
     """As `kyvo.batch.recognize_batches`, batches in the order in which they are done.
@@ -69,6 +71,7 @@ def recognize_by_ray(
                 "device": device,
                 "batch_size": batch_size,
                 "views": views,
+                "camera": camera,
             },
             batch_size=None,  # a block, which is a batch
             compute=ray.data.ActorPoolStrategy(size=workers),
@@ -86,11 +89,11 @@ def recognize_by_ray(
 class _Worker:
     """A model, once loaded, for block after block."""
 
-    def __init__(self, *, model: str, device: str, batch_size: int, views: int) -> None:
+    def __init__(self, *, model: str, device: str, batch_size: int, views: int, camera: Camera | None) -> None:
         from kyvo.api import Kyvo
 
         loaded = Kyvo.from_pretrained(model, device=device)
-        self.recognize = partial(recognize_batches, loaded, batch_size=batch_size, views=views)
+        self.recognize = partial(recognize_batches, loaded, batch_size=batch_size, views=views, camera=camera)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
         items = [Item(path=Path(path), key=str(index)) for index, path in enumerate(batch["path"].tolist())]

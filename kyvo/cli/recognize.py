@@ -51,6 +51,10 @@ def recognize(
     views: Annotated[
         int, typer.Option(help="1, 3 or 5: places averaged over shifted pictures; nearer, and as many times slower.")
     ] = 1,
+    camera: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Scene JSON with the camera that took all pictures: places are exact then."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     engine: Annotated[Engine, typer.Option(help="This machine alone, or a Ray cluster.")] = Engine.LOCAL,
     workers: Annotated[int, typer.Option(min=1, help="Models at a time, with Ray.")] = 1,
@@ -95,17 +99,26 @@ def recognize(
     from kyvo.batch import check_format, model_name, recognize_batches, write_scenes
     from kyvo.cli.model import load_model
     from kyvo.generation.views import shifts
+    from kyvo.scene.files import load_scene
 
     shifts(views)  # what does not fit is told before the work
+    taken = None if camera is None else load_scene(camera).camera
+    if camera is not None and taken is None:
+        raise typer.BadParameter(f"{camera} is a scene without a camera; docs/scene-format.md has the entry.")
     # With Ray the workers load it; here it is loaded to know that it is there, and what its scenes are.
     loaded = load_model(model, device if engine is Engine.LOCAL else "cpu")
     check_format(format.value, loaded.processor.schema)
+    if taken is not None and loaded.processor.refiner is None:
+        raise typer.BadParameter(
+            f"the model {model} has no refiner, which places objects by it.", param_hint="--camera"
+        )
     if engine is Engine.RAY:
         from kyvo.batch.ray import recognize_by_ray
 
-        run = partial(recognize_by_ray, model=model, device=device, batch_size=batch_size, views=views, workers=workers)
+        run = partial(recognize_by_ray, model=model, device=device, workers=workers)
     else:
-        run = partial(recognize_batches, loaded, batch_size=batch_size, views=views)
+        run = partial(recognize_batches, loaded)
+    run = partial(run, batch_size=batch_size, views=views, camera=taken)
 
     started = time.perf_counter()
     items = find_pictures(inputs)
@@ -130,6 +143,7 @@ def recognize(
             out,
             model=model_name(loaded),
             views=views,
+            camera=taken,
             format=format.value,
             min_confidence=min_confidence,
             resume=resume,

@@ -97,7 +97,8 @@ def load_written(folder: Path, config: VQGANConfig) -> tuple[Float[Tensor, "pict
         raise ConfigError(
             f"{folder} has {vectors.shape[1]} numbers a picture, the tokenizer {wanted}; it is another's."
         )
-    pictures = np.stack([np.asarray(image.convert("RGB")) for image in rows["image"]])
+    pictures: Any = rows["image"]
+    pictures = np.stack([np.asarray(image.convert("RGB")) for image in pictures])
     grid = vectors.unflatten(1, (config.rows, config.columns, config.embed_dim))
     return grid.movedim(-1, 1), torch.from_numpy(pictures)
 

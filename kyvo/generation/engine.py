@@ -87,8 +87,9 @@ class Engine:
         self.num_forwards = 0  # since the start
         self._cache = RowCache(model.config, max_rows=max_rows, dtype=model.dtype, device=model.device)
         self._prefixes = PrefixCache(max_shared)
-        table = model.get_input_embeddings().weight
-        self._choice = Choice(near=near, codebook=codebook, table=table)
+        table = model.get_input_embeddings()
+        assert isinstance(table, torch.nn.Embedding)
+        self._choice = Choice(near=near, codebook=codebook, table=table.weight)
         self._rows: list[Row] = []  # row i of the cache is the i-th
         self._waiting: deque[Row] = deque()
         self._turn = threading.Lock()  # who holds it makes a step

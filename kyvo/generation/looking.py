@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from kyvo.models.refined_scenes import refine_scenes
+from kyvo.models.refined_scenes import mean_camera, refine_scenes
 from kyvo.models.refiner import Refiner
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
@@ -35,13 +35,14 @@ def look_again(
         render: gives the pictures of moved scenes, or None for one that it did not come to.
     """
     wanted = [replace(schema.snap(scene, clamp=True), camera=scene.camera) for scene in scenes]
-    read = refine_scenes(refiner, wanted, pictures, schema)
+    camera = mean_camera(refiner.config)  # that the model draws for
+    read = refine_scenes(refiner, wanted, pictures, schema, cameras=[camera] * len(wanted))
     pairs = list(zip(wanted, read, strict=True))
     again = render([moved(scene, found, share, schema) for scene, found in pairs for share in SHARES])
     owners = [index for index in range(len(wanted)) for _ in SHARES]
     drawn = [(index, picture) for index, picture in zip(owners, again, strict=True) if picture is not None]
     asked = [wanted[index] for index, _ in drawn]
-    read_again = refine_scenes(refiner, asked, [picture for _, picture in drawn], schema)
+    read_again = refine_scenes(refiner, asked, [picture for _, picture in drawn], schema, cameras=[camera] * len(asked))
     best, errors = list(pictures), [off(scene, found, schema) for scene, found in pairs]
     for (index, picture), found in zip(drawn, read_again, strict=True):
         error = off(wanted[index], found, schema)

@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from kyvo.errors import CheckpointError
-from kyvo.models.refiner import Refiner
-from kyvo.scene.scene import Camera, Scene
+from kyvo.models.refiner import Refiner, RefinerConfig
+from kyvo.scene.scene import Camera, Scene, Vector
 from kyvo.scene.schema import SceneSchema
 
 CHUNK = 32  # pictures at a time
@@ -54,35 +54,66 @@ def to_unit(pictures: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "b
     return pictures.permute(0, 3, 1, 2).float() / 255
 
 
+def mean_camera(config: RefinerConfig) -> Camera:
+    """The camera that the pictures of a refiner, and of its model, have on average."""
+    return _camera(config, config.camera)
+
+
 @torch.inference_mode()
 def refine_scenes(
-    refiner: Refiner, scenes: Sequence[Scene], pictures: Sequence[UInt8[np.ndarray, "h w 3"]], schema: SceneSchema
+    refiner: Refiner,
+    scenes: Sequence[Scene],
+    pictures: Sequence[UInt8[np.ndarray, "h w 3"]],
+    schema: SceneSchema,
+    *,
+    cameras: Sequence[Camera | None] | None = None,
 ) -> list[Scene]:
     """The scenes with refined locations and words, and the camera that sees them so; locations are inside the schema's
     numbers, heights among them.
 
     Args:
         pictures: that each was recognised in, at the refiner's size.
+        cameras: that took them, as far as they are known; others are read from the pictures.
     """
-    done = list(scenes)
+    config, known = refiner.config, cameras or [None] * len(scenes)
+    known = [camera and camera.resized(config.width, config.height) for camera in known]
+    done = [replace(scene, camera=camera or scene.camera) for scene, camera in zip(scenes, known, strict=True)]
     shown = [index for index, scene in enumerate(scenes) if scene.objects]
     for start in range(0, len(shown), CHUNK):
         chunk = shown[start : start + CHUNK]
-        refined = _refine(refiner, [scenes[index] for index in chunk], [pictures[index] for index in chunk], schema)
+        refined = _refine(
+            refiner,
+            [scenes[index] for index in chunk],
+            [pictures[index] for index in chunk],
+            schema,
+            [known[index] for index in chunk],
+        )
         for index, scene in zip(chunk, refined, strict=True):
             done[index] = scene
     return done
 
 
 def _refine(
-    refiner: Refiner, scenes: Sequence[Scene], pictures: Sequence[np.ndarray], schema: SceneSchema
+    refiner: Refiner,
+    scenes: Sequence[Scene],
+    pictures: Sequence[np.ndarray],
+    schema: SceneSchema,
+    known: Sequence[Camera | None],
 ) -> list[Scene]:
     device = refiner.camera.weight.device
     words, locations, valid = as_tensors(scenes, schema)
     pixels = to_unit(torch.from_numpy(np.stack(pictures)).to(device))
     found = refiner(pixels, words.to(device), locations.to(device), valid.to(device))
     config, places = refiner.config, found.locations.cpu().numpy()
-    cameras = found.cameras.cpu().numpy().astype(float).round(DIGITS)
+    centers = found.centers.cpu().numpy()
+    read = found.cameras.cpu().numpy().astype(float).round(DIGITS)
+    cameras = []
+    for number, camera in enumerate(known):
+        if camera is None:
+            camera = _camera(config, tuple(read[number].tolist()))  # type: ignore[arg-type]
+        else:
+            places[number] = camera.at_heights(centers[number], places[number, :, 2])
+        cameras.append(camera)
     chosen = torch.stack([logits.argmax(-1) for logits in found.words], dim=-1).tolist()
     fields = schema.word_fields
     axes = schema.field("location").axes
@@ -95,11 +126,11 @@ def _refine(
         for index, item in enumerate(scene.objects):
             named = {field.name: field.words[word] for field, word in zip(fields, chosen[number][index], strict=True)}
             objects.append(item.with_values(**named, location=tuple(map(float, places[number, index]))))
-        camera = Camera.look_at(
-            location=tuple(cameras[number].tolist()),
-            focal=config.focal * config.width,
-            width=config.width,
-            height=config.height,
-        )
-        refined.append(replace(scene, objects=tuple(objects), camera=camera))
+        refined.append(replace(scene, objects=tuple(objects), camera=cameras[number]))
     return refined
+
+
+def _camera(config: RefinerConfig, location: Vector) -> Camera:
+    return Camera.look_at(
+        location=location, focal=config.focal * config.width, width=config.width, height=config.height
+    )

@@ -91,6 +91,17 @@ class Camera:
         pixels = seen[:, :2] / seen[:, 2:] * self.focal + np.asarray(self.center)
         return np.concatenate([pixels, seen[:, 2:]], axis=1)
 
+    def at_heights(self, pixels: np.ndarray, heights: np.ndarray) -> np.ndarray:
+        """Inverse of `project` for points of known heights: where [N, 3] the rays through pixels [N, 2] come to them.
+
+        A ray that never does ends far off.
+        """
+        steps = (np.asarray(pixels, dtype=float).reshape(-1, 2) - np.asarray(self.center)) / self.focal
+        rays = np.concatenate([steps, np.ones((len(steps), 1))], axis=1) @ np.asarray(self.rotation)
+        way = np.asarray(heights, dtype=float) - self.location[2]
+        reach = np.abs(way) / np.maximum(rays[:, 2] * np.sign(way), 1e-6)
+        return np.column_stack([np.asarray(self.location)[:2] + rays[:, :2] * reach[:, None], way + self.location[2]])
+
     def resized(self, width: int, height: int) -> "Camera":
         """The same view on a picture `width` px wide: the width fixes the focal length, the height is cut or grown."""
         scale = width / self.width

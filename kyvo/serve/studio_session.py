@@ -140,7 +140,7 @@ class Session:
         files = self._write_files(talk.scene, talk.image)
         large = self._large(talk.image)
         return Shown(
-            marked=_marked(large, talk.scene, drawn=talk.is_drawn),
+            marked=_marked(large, replace(talk.scene, camera=talk.camera)),
             status=status,
             messages=list(self._messages),
             before=None if self._before is None else self._large(self._before),
@@ -159,13 +159,9 @@ class Session:
         return str(folder / "scene.json"), str(folder / "scene.glb"), str(folder / "picture.png")
 
 
-def _marked(picture: Image.Image, scene: Scene, *, drawn: bool) -> Image.Image:
-    """The picture with boxes; without, where no camera says where objects are in it.
-
-    CLEVR's scenes are drawn by the model as the unmoved camera sees them.
-    """
-    unmoved = camera_of(replace(scene, camera=None), *picture.size) if drawn else None
-    camera = unmoved or camera_of(scene, *picture.size)
+def _marked(picture: Image.Image, scene: Scene) -> Image.Image:
+    """The picture with boxes; without, where no camera says where objects are in it."""
+    camera = camera_of(scene, *picture.size)
     if camera is None:
         return picture
     return draw_scene(np.asarray(picture), scene, camera, factor=1)

@@ -204,9 +204,10 @@ class Worker:
         else:
             task = SCENE_ALONE.get(job.task, job.task) if job.picture is None else job.task
             needed = TASKS[task].inputs
+            shown = self.model.as_seen(scene) if scene is not None and task == "rendering" else scene
             given = Segments(
                 image=self._codes(job.picture) if Segment.IMAGE in needed else None,
-                scene=scene if Segment.SCENE in needed else None,
+                scene=shown if Segment.SCENE in needed else None,
                 text=job.text if Segment.TEXT in needed else None,
             )
             answers = None
@@ -236,9 +237,10 @@ class Worker:
         ticket.num_prompt += written.num_prompt
         ticket.num_output += written.num_output
         assert written.scene is not None
-        written = replace(written, scene=merge(scene, written.scene, self.model.processor.schema))
-        drawn = self._complete(ticket, "rendering", Segments(scene=written.scene))
-        return written.with_picture(self._looked_at(ticket, written.scene, drawn))
+        after = merge(scene, written.scene, self.model.processor.schema)
+        written, shown = replace(written, scene=after), self.model.as_seen(after)
+        drawn = self._complete(ticket, "rendering", Segments(scene=shown))
+        return written.with_picture(self._looked_at(ticket, shown, drawn))
 
     def _looked_at(self, ticket: Ticket, scene: Scene | None, drawn: Completion) -> Completion:
         """What was rendered, looked at as `Kyvo.render` does in the time that is left; one drawn at random stays."""

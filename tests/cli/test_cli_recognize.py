@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -9,8 +10,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from kyvo.cli.main import app
-from kyvo.scene.files import load_scene
-from kyvo.testing import tiny_kyvo
+from kyvo.models.refiner import save_refiner
+from kyvo.scene.files import load_scene, save_scene
+from kyvo.scene.scene import Scene
+from kyvo.scene.schema import clevr_camera
+from kyvo.testing import tiny_kyvo, tiny_refiner
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +75,30 @@ def test_folders_lists_and_patterns_are_inputs_and_the_summary_is_json(recognize
     assert summary["objects"] == sum(len(load_scene(tmp_path / "out" / name)) for name in found)
     again = recognize("--list", "-", "--resume", "--json", input=f"{tmp_path / 'photos'}\n{tmp_path / 'more'}\n")
     assert json.loads(again.stdout)["skipped"] == 4
+
+
+def test_a_known_camera_is_taken(folder, tmp_path):
+    camera = clevr_camera(480, 320, (7.4, -6.2, 5.2))
+    save_scene(Scene(objects=(), camera=camera), tmp_path / "camera.json")
+    save_scene(Scene(objects=()), tmp_path / "none.json")
+    picture(tmp_path / "photos" / "a.png")
+
+    def call(model, *more):
+        words = ["recognize", "photos", "--out", "out", "--model", model, "--device", "cpu", "--json", *more]
+        return CliRunner().invoke(app, [str(word if "photos" not in str(word) else tmp_path / word) for word in words])
+
+    refining = tmp_path / "refining"
+    copytree(folder, refining)
+    save_refiner(refining, tiny_refiner())
+    out = ("--out", tmp_path / "out")
+    done = call(refining, *out, "--camera", tmp_path / "camera.json")
+    assert done.exit_code == 0, done.output
+    assert load_scene(tmp_path / "out" / "a.json").camera == camera.resized(24, 16)
+    assert json.loads(call(refining, *out, "--camera", tmp_path / "camera.json", "--resume").stdout)["skipped"] == 1
+    assert json.loads(call(refining, *out, "--resume").stdout)["done"] == 1  # another camera is another result
+    for model, file, message in ((refining, "none.json", "without a camera"), (folder, "camera.json", "no refiner")):
+        wrong = call(model, *out, "--camera", tmp_path / file)
+        assert wrong.exit_code == 2 and message in wrong.output
 
 
 def test_without_ray_the_command_says_how_to_install_it(recognize, tmp_path, monkeypatch):

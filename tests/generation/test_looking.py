@@ -8,13 +8,14 @@ from alike import assert_alike
 
 from kyvo.data.clevr import ClevrRules, sample_scenes
 from kyvo.generation.looking import MISSED, SHARES, look_again, moved, off
-from kyvo.models.refined_scenes import refine_scenes
+from kyvo.models.refined_scenes import mean_camera, refine_scenes
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import clevr_schema
 from kyvo.testing import tiny_kyvo, tiny_refiner
 
 SCHEMA = clevr_schema()
 REFINER = tiny_refiner()
+CAMERA = mean_camera(REFINER.config)
 
 
 def drawn(count: int) -> list[Scene]:
@@ -69,12 +70,13 @@ def test_the_best_of_all_pictures_is_taken():
 
     best = look_again(REFINER, scenes, first, SCHEMA, render)
     assert len(asked) == 3 * len(SHARES)
-    read = refine_scenes(REFINER, scenes, first, SCHEMA)
+    read = refine_scenes(REFINER, scenes, first, SCHEMA, cameras=[CAMERA] * 3)
     for number, scene in enumerate(scenes):
         own = range(number * len(SHARES), (number + 1) * len(SHARES))
         assert [asked[index] for index in own] == [moved(scene, read[number], share, SCHEMA) for share in SHARES]
         candidates = [first[number], *(again[index] for index in own if index > 0)]
-        found = refine_scenes(REFINER, [scene] * len(candidates), candidates, SCHEMA)
+        cameras = [CAMERA] * len(candidates)
+        found = refine_scenes(REFINER, [scene] * len(candidates), candidates, SCHEMA, cameras=cameras)
         errors = [off(scene, one, SCHEMA) for one in found]
         np.testing.assert_array_equal(best[number], candidates[int(np.argmin(errors))])
 
@@ -97,8 +99,9 @@ def test_a_model_with_a_refiner_looks_unless_told_otherwise():
         kyvo.processor = replace(kyvo.processor, refiner=tiny_refiner())
         looked = kyvo.looked_at(scenes, plain)
         for scene, before, after in zip(scenes, plain, looked, strict=True):
-            read = refine_scenes(kyvo.processor.refiner, [scene] * 2, [before, after], SCHEMA)
-            assert off(scene, read[1], SCHEMA) <= off(scene, read[0], SCHEMA)
+            shown, cameras = kyvo.as_seen(scene), [mean_camera(kyvo.processor.refiner.config)] * 2
+            read = refine_scenes(kyvo.processor.refiner, [shown] * 2, [before, after], SCHEMA, cameras=cameras)
+            assert off(shown, read[1], SCHEMA) <= off(shown, read[0], SCHEMA)
         for one, other in zip(plain, kyvo.render(scenes, look=False), strict=True):
             assert_alike(one, other)
         for one, other in zip(looked, kyvo.render(scenes), strict=True):

@@ -34,6 +34,8 @@ def test_points_are_seen_where_the_scenes_camera_sees_them_and_met_again(moved, 
     np.testing.assert_allclose(seen[0, 0].numpy(), expected, rtol=1e-4, atol=1e-5)
     again = meet(camera, seen[..., :2], points[..., 2], focal=CLEVR_FOCAL)
     torch.testing.assert_close(again, points, rtol=0, atol=1e-4)
+    met = clevr_camera(120, 80, location).at_heights(np.array([[column, row]]), np.array([point[2]]))
+    np.testing.assert_allclose(met, [point], rtol=0, atol=1e-4)
 
 
 def test_geometry_is_exact_under_autocast():

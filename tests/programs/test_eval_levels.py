@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 
 import loading
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from kyvo.data.dataset import open_set, write_set
 from kyvo.data.edit_phrases import KINDS
 from kyvo.data.sets import ClevrSet, EditSet, QuestionSet
+from kyvo.models.refiner import save_refiner
 from kyvo.scene.schema import clevr_schema
-from kyvo.testing import tiny_kyvo
+from kyvo.testing import tiny_kyvo, tiny_refiner
 
 VIEW = {"seed": 0, "width": 24, "height": 16, "samples": 1}
 SETS = {
@@ -90,6 +92,19 @@ def test_a_part_is_measured_again_only_where_its_settings_changed(program, folde
         file.write("\n")
     program.main(arguments(folder, tmp_path, "--only", "swaps"))
     assert "swaps: taken from" not in capsys.readouterr().err
+
+
+def test_told_cameras_are_measured_apart(program, folder, tmp_path, capsys):
+    refining = tmp_path / "model"
+    copytree(folder / "model", refining)
+    save_refiner(refining, tiny_refiner())
+    only = ["--only", "recognition,rendering,chain,swaps", "--model", str(refining)]
+    items = []
+    for more in ([], ["--told"]):
+        levels = program.main([*arguments(folder, tmp_path / "out"), *only, *more])
+        assert "taken from" not in capsys.readouterr().err
+        items.append({part: (tmp_path / "out" / f"{part}.jsonl").read_text() for part in levels["parts"]})
+    assert len(items[0]) == 4 and all(items[0][part] != items[1][part] for part in items[0])
 
 
 @pytest.mark.parametrize(
