@@ -12,6 +12,9 @@ from typer.testing import CliRunner
 from kyvo.batch.outputs import FORMAT_NAMES, ManifestLine
 from kyvo.cli.chat import HELP
 from kyvo.cli.main import app
+from kyvo.scene.files import save_scene
+from kyvo.scene.scene import Scene
+from kyvo.scene.schema import clevr_camera
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "using.md").read_text(encoding="utf-8")
@@ -33,6 +36,7 @@ def folder(tmp_path, monkeypatch):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(samples / f"clevr_{index}.png", tmp_path / place)
     shutil.copy(samples / "clevr_2.json", tmp_path / "scene.json")
+    save_scene(Scene(objects=(), camera=clevr_camera(480, 320)), tmp_path / "camera.json")
     (tmp_path / "list.txt").write_text("photos/day1\npicture.png\n")
     (tmp_path / "lines.txt").write_text("Paint everything red.\n/undo\n")
     monkeypatch.chdir(tmp_path)
@@ -46,12 +50,19 @@ def run(line):
 
 
 def test_the_commands_on_folders_run_and_write_what_the_page_says(folder):
-    for line in block("Folders", "bash").splitlines():
+    blocks = re.findall(r"^```bash\n(.*?)^```$", section("Folders"), re.MULTILINE | re.DOTALL)
+    for line in "".join(blocks).splitlines():
         result = run(line)
         assert result.exit_code == 0, (line, result.output)
         if "--resume" in line:
             assert "0 of 2 pictures recognised, 2 done before" in result.stdout
-    for name in ("scenes/day1/a.json", "scenes/day2/a.json", "lines/scenes.jsonl", "listed/photos/day1/a.json"):
+    for name in (
+        "placed/day1/a.json",
+        "scenes/day1/a.json",
+        "scenes/day2/a.json",
+        "lines/scenes.jsonl",
+        "listed/photos/day1/a.json",
+    ):
         assert (folder / name).stat().st_size > 100
 
 

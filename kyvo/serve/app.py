@@ -21,7 +21,7 @@ import kyvo
 from kyvo.api import Kyvo
 from kyvo.errors import KyvoError
 from kyvo.scene.diff import diff
-from kyvo.scene.files import scene_to_json
+from kyvo.scene.files import camera_from_json, scene_to_json
 from kyvo.scene.scene import Scene
 from kyvo.scene.validate import json_schema
 from kyvo.serve.body import BodyRoute
@@ -119,7 +119,12 @@ _router = APIRouter(route_class=BodyRoute)
 @_router.post("/v1/scenes/recognize", responses=_FAULTS)
 async def recognize(body: RecognizeRequest, request: Request) -> Recognized:
     """The scene in a picture."""
-    done = await _run(request, lambda inputs: Job(task="recognition", picture=inputs.picture(body.image)))
+
+    def job(inputs: Inputs) -> Job:
+        camera = None if body.camera is None else camera_from_json(body.camera)
+        return Job(task="recognition", picture=inputs.picture(body.image), camera=camera)
+
+    done = await _run(request, job)
     assert done.completion.scene is not None
     return Recognized(scene=scene_to_json(done.completion.scene), **_about(done))
 

@@ -50,6 +50,9 @@ class Sampling(_Strict):
 
 class RecognizeRequest(_Strict):
     image: Picture
+    camera: dict[str, Any] | None = Field(
+        None, description="The camera that took it, as in scene JSON; without it the camera is read from the picture."
+    )
 
 
 class RenderRequest(Sampling):

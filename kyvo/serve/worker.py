@@ -20,7 +20,7 @@ from kyvo.conversation import merge
 from kyvo.errors import ConfigError, KyvoError
 from kyvo.generation.grammar import Grammar
 from kyvo.generation.sampling import GREEDY, Sampling
-from kyvo.scene.scene import Scene
+from kyvo.scene.scene import Camera, Scene
 from kyvo.serve.limits import Limits
 from kyvo.serve.metrics import Metrics
 from kyvo.tokenizers.tasks import SCENE_ALONE, TASKS, Segment, Segments
@@ -51,6 +51,7 @@ class Job:
 
     task: str
     picture: np.ndarray | None = None  # uint8 [height, width, 3]
+    camera: Camera | None = None  # that took the picture, where it is known
     scene: Scene | None = None
     text: str | None = None
     sampling: Sampling = GREEDY  # of pictures
@@ -223,7 +224,8 @@ class Worker:
         written = self._complete(ticket, "recognition", Segments(image=self._codes(picture)), last=last)
         assert written.scene is not None and picture is not None
         with self._encoding:
-            return replace(written, scene=self.model.refined([written.scene], [picture])[0])
+            cameras = None if ticket.job.camera is None else [ticket.job.camera]
+            return replace(written, scene=self.model.refined([written.scene], [picture], cameras=cameras)[0])
 
     def _edit(self, ticket: Ticket, scene: Scene) -> Completion:
         """As `Kyvo.edit`; what the instruction left alone keeps its exact numbers and its unknown keys."""

@@ -12,7 +12,8 @@ from alike import assert_alike
 from starlette.testclient import TestClient
 
 from kyvo.errors import ConfigError
-from kyvo.scene.files import scene_from_json
+from kyvo.scene.files import camera_to_json, scene_from_json
+from kyvo.scene.schema import clevr_camera
 from kyvo.scene.validate import json_schema
 from kyvo.serve.app import create_app
 from kyvo.serve.inputs import picture_of
@@ -44,6 +45,12 @@ def test_recognition_gives_what_the_model_gives(http, model, picture):
     expected = model.recognize([picture_of(picture, LIMITS)])[0]
     assert [item.location for item in scene.objects] == [item.location for item in expected.objects]
     jsonschema.validate(answer["scene"], json_schema())
+
+
+def test_a_camera_is_for_a_model_with_a_refiner(http, picture):
+    camera = camera_to_json(clevr_camera(48, 32))
+    answer = http.post("/v1/scenes/recognize", json={"image": picture, "camera": camera})
+    assert "no refiner" in refused(answer, 422)
 
 
 def test_usage_counts_the_tokens_of_the_prompt_and_the_output(http, model, scene):
@@ -106,6 +113,7 @@ def test_metrics_count_requests_jobs_and_tokens(http, scene):
         ("recognize", {"image": "AAAA", "sharpen": 1}, "sharpen: Extra inputs are not permitted"),
         ("recognize", {"image": "/etc/passwd"}, "not base64"),
         ("recognize", {"image": "http://127.0.0.1/a.png"}, "opens no URL"),
+        ("recognize", {"image": "AAAA", "camera": {"focal": 1}}, "camera has focal; exactly width, height, focal"),
         ("recognize", [1], "the body: Input should be a valid dictionary"),
         ("render", {"scene": {}}, "'format' is a required property"),
         ("render", {"scene": "x"}, "scene: Input should be a valid dictionary"),
