@@ -23,15 +23,13 @@ from kyvo.api import Kyvo
 from kyvo.data.configs import from_section
 from kyvo.data.dataset import open_set
 from kyvo.data.edits import concerned, origin
-from kyvo.devices import choose_device
 from kyvo.errors import ConfigError
 from kyvo.generation.one_change import TASK
 from kyvo.models.planner import OPERATIONS, PlanLogits, Planner, PlannerConfig, save_planner
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.schema import SceneSchema
-from kyvo.tokenizers.sequence import MAX_NUMBER
-from kyvo.train.beside import BesideArgs, BesideTraining, options_of, sections_of
-from kyvo.train.text_states import TextStates, prompt_of, read_text_states
+from kyvo.train.beside import BesideArgs, BesideTraining
+from kyvo.train.text_states import TextStates, prompt_of, read_given, read_text_states
 
 NONE = -1  # a target that an instruction has not
 
@@ -76,26 +74,14 @@ class Samples:
 
 def main(argv: list[str] | None = None) -> Path:
     """Trains and returns the folder."""
-    parser = options_of(__doc__)
-    parser.add_argument("--model", required=True, help="a model's folder, or the name of a bundled one")
-    options = parser.parse_args(argv)
-
-    sections = sections_of(options)
-    args = from_section(PlannerArgs, sections["train"], prefix="train.")
-    args = replace(args, device=choose_device(args.device))
-    kyvo = Kyvo.from_pretrained(options.model, device=args.device)
-    schema = kyvo.processor.schema
-    if not schema.has_places:
-        raise ConfigError(f"the schema {schema.name!r} has no locations in a world frame; a planner gives those.")
-    known = {"dim": kyvo.model.config.hidden_size, "num_objects": MAX_NUMBER, "words": schema.word_counts}
-    config = from_section(PlannerConfig, sections["model"], prefix="model.", **known)
-    samples = read_samples(options.data, kyvo)
-    if len(samples.texts) <= args.held_out:
-        raise ConfigError(f"--data has {len(samples.texts)} instructions and train.held_out is {args.held_out}.")
-    trainer = Trainer(config, args, samples, minutes=options.minutes)
-    trainer.run_from(options.out, resume=options.resume)
-    save_planner(options.out, trainer.model.cpu())
-    return options.out
+    given = read_given(__doc__, argv, PlannerArgs)
+    config = from_section(PlannerConfig, given.sections["model"], prefix="model.", **given.known)
+    samples = read_samples(given.options.data, given.kyvo)
+    given.check_enough(len(samples.texts), "instructions")
+    trainer = Trainer(config, given.args, samples, minutes=given.options.minutes)
+    trainer.run_from(given.options.out, resume=given.options.resume)
+    save_planner(given.options.out, trainer.model.cpu())
+    return given.options.out
 
 
 def read_samples(folders: Sequence[Path], kyvo: Kyvo) -> Samples:

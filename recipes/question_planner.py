@@ -11,7 +11,7 @@ goes to stdout and to `OUT/log.jsonl`. OMP_NUM_THREADS sets the CPU threads.
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,7 +23,6 @@ from kyvo.api import Kyvo
 from kyvo.data.configs import from_section
 from kyvo.data.dataset import open_set
 from kyvo.data.question_programs import SceneIndex, operands
-from kyvo.devices import choose_device
 from kyvo.errors import ConfigError
 from kyvo.generation.question_plans import questions
 from kyvo.models.question_planner import (
@@ -39,9 +38,9 @@ from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.sequence import MAX_NUMBER
 from kyvo.tokenizers.tasks import TASKS
-from kyvo.train.beside import BesideArgs, BesideTraining, options_of, sections_of
+from kyvo.train.beside import BesideArgs, BesideTraining
 from kyvo.train.reading import asked_objects
-from kyvo.train.text_states import TextStates, prompt_of, read_text_states
+from kyvo.train.text_states import TextStates, prompt_of, read_given, read_text_states
 
 TASK = TASKS["scene_question_answering"]
 
@@ -74,31 +73,15 @@ class Samples:
 
 def main(argv: list[str] | None = None) -> Path:
     """Trains and returns the folder."""
-    parser = options_of(__doc__)
-    parser.add_argument("--model", required=True, help="a model's folder, or the name of a bundled one")
-    options = parser.parse_args(argv)
-
-    sections = sections_of(options)
-    args = from_section(QuestionPlannerArgs, sections["train"], prefix="train.")
-    args = replace(args, device=choose_device(args.device))
-    kyvo = Kyvo.from_pretrained(options.model, device=args.device)
-    schema = kyvo.processor.schema
-    if not schema.has_places:
-        raise ConfigError(f"the schema {schema.name!r} has no locations in a world frame; questions are of those.")
-    known = {
-        "dim": kyvo.model.config.hidden_size,
-        "num_objects": MAX_NUMBER,
-        "words": schema.word_counts,
-        "num_questions": len(questions(schema)),
-    }
-    config = from_section(QuestionPlannerConfig, sections["model"], prefix="model.", **known)
-    samples = read_samples(options.data, kyvo)
-    if len(samples.texts) <= args.held_out:
-        raise ConfigError(f"--data has {len(samples.texts)} questions and train.held_out is {args.held_out}.")
-    trainer = Trainer(config, args, samples, minutes=options.minutes)
-    trainer.run_from(options.out, resume=options.resume)
-    save_question_planner(options.out, trainer.model.cpu())
-    return options.out
+    given = read_given(__doc__, argv, QuestionPlannerArgs)
+    known = given.known | {"num_questions": len(questions(given.kyvo.processor.schema))}
+    config = from_section(QuestionPlannerConfig, given.sections["model"], prefix="model.", **known)
+    samples = read_samples(given.options.data, given.kyvo)
+    given.check_enough(len(samples.texts), "questions")
+    trainer = Trainer(config, given.args, samples, minutes=given.options.minutes)
+    trainer.run_from(given.options.out, resume=given.options.resume)
+    save_question_planner(given.options.out, trainer.model.cpu())
+    return given.options.out
 
 
 def read_samples(folders: Sequence[Path], kyvo: Kyvo) -> Samples:

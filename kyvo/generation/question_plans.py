@@ -14,7 +14,6 @@ from torch import Tensor
 
 from kyvo.errors import CheckpointError
 from kyvo.generation.engine import Engine
-from kyvo.generation.plans import SURE
 from kyvo.generation.read_prompt import ReadPrompt
 from kyvo.models.question_planner import OPERANDS, QuestionPlanner
 from kyvo.models.refined_scenes import as_tensors
@@ -26,6 +25,7 @@ from kyvo.tokenizers.tasks import TASKS, Segments
 TASK = TASKS["scene_question_answering"]
 COUNTED = ("exist", "count")  # of one set
 COMPARED: dict[str, Callable[[int, int], bool]] = {"equal_integer": eq, "less_than": lt, "greater_than": gt}
+SURE = 0.8  # chance of a plan from which on it is followed; below it the language model answers more rightly
 NAMED, MATCHED = "query_", "equal_"  # before a field's name: its word of one object, whether that of two is the same
 
 

@@ -44,21 +44,51 @@ class PlanLogits:
     words: tuple[Float[Tensor, "texts _"], ...]  # field by field: first that it stays, then its words
 
 
-class Planner(nn.Module):
-    """The states of texts -> `PlanLogits`."""
+class TextReader(nn.Module):
+    """A transformer over the states of texts, and over what belongs to each of them besides."""
 
-    def __init__(self, config: PlannerConfig) -> None:
+    def __init__(self, *, dim: int, width: int, layers: int) -> None:
+        """`dim` is of the model's states."""
         super().__init__()
-        self.config = config
-        width = config.width
-        self.norm = nn.RMSNorm(config.dim)
-        self.states = nn.Linear(config.dim, width)
+        self.norm = nn.RMSNorm(dim)
+        self.states = nn.Linear(dim, width)
         self.places = nn.Parameter(torch.randn(MAX_IDS, width) * 0.1)
         layer = nn.TransformerEncoderLayer(
             width, HEADS, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
         )
-        self.layers = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
+        self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
         self.told = nn.LayerNorm(width)
+
+    def read(
+        self,
+        states: Float[Tensor, "texts ids dim"],
+        valid: Bool[Tensor, "texts ids"],
+        beside: Float[Tensor, "texts items width"],
+        present: Bool[Tensor, "texts items"],
+    ) -> tuple[Float[Tensor, "texts width"], Float[Tensor, "texts items width"]]:
+        """What is told at the end of each text, and at each item beside it.
+
+        Args:
+            states: after the early layers (`kyvo.models.pointer.early_depth`), of each text's ids and on to the first
+                of the output.
+            valid: which are of the text; all from the first to the last, and one at least.
+            beside: what else it sees, none for nothing.
+            present: which items there are.
+        """
+        last, num_ids = valid.sum(1, keepdim=True) - 1, valid.shape[1]
+        places = (last - torch.arange(num_ids, device=valid.device)).clamp(0, MAX_IDS - 1)  # from the end
+        hidden = torch.cat([self.states(self.norm(states)) + self.places[places], beside], dim=1)
+        hidden = self.told(self.layers(hidden, src_key_padding_mask=~torch.cat([valid, present], dim=1)))
+        return hidden.take_along_dim(last[..., None], dim=1)[:, 0], hidden[:, num_ids:]
+
+
+class Planner(TextReader):
+    """The states of texts -> `PlanLogits`."""
+
+    def __init__(self, config: PlannerConfig) -> None:
+        super().__init__(dim=config.dim, width=config.width, layers=config.layers)
+        self.config = config
+        width = config.width
         self.operation = nn.Linear(width, len(OPERATIONS))
         self.about = nn.Linear(width, config.num_objects)
         self.of = nn.Linear(width, config.num_objects)
@@ -67,17 +97,9 @@ class Planner(nn.Module):
         self.words = nn.Linear(width, sum(1 + count for count in config.words))
 
     def forward(self, states: Float[Tensor, "texts ids dim"], valid: Bool[Tensor, "texts ids"]) -> PlanLogits:
-        """
-        Args:
-            states: after the early layers (`kyvo.models.pointer.early_depth`), of each text's ids and on to the first
-                of the output.
-            valid: which are of the text; all from the first to the last, and one at least.
-        """
-        last = valid.sum(1, keepdim=True) - 1
-        places = (last - torch.arange(valid.shape[1], device=valid.device)).clamp(0, MAX_IDS - 1)  # from the end
-        hidden = self.states(self.norm(states)) + self.places[places]
-        hidden = self.layers(hidden, src_key_padding_mask=~valid)
-        told = self.told(hidden.take_along_dim(last[..., None], dim=1)[:, 0])
+        """States and valid ids as of `TextReader.read`."""
+        none = states.new_zeros(len(states), 0, self.config.width)
+        told, _ = self.read(states, valid, none, valid[:, :0])
         direction = F.normalize(self.direction(told).float(), dim=-1)
         return PlanLogits(
             operation=self.operation(told).float(),

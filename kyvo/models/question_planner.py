@@ -8,12 +8,11 @@ comparing are left to arithmetic (`kyvo.generation.question_plans`): written as 
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from kyvo.models.network_files import load_network, save_network
-from kyvo.models.planner import HEADS, MAX_IDS
+from kyvo.models.planner import TextReader
 
 QUESTION_PLANNER_NAME = "question_planner.safetensors"
 OPERANDS = 2  # sets of objects that a question can be about: those that it compares
@@ -39,24 +38,16 @@ class QuestionLogits:
     operands: Float[Tensor, "texts operands objects"]  # whether each object is in the set
 
 
-class QuestionPlanner(nn.Module):
+class QuestionPlanner(TextReader):
     """The states of texts and the objects of their scenes -> `QuestionLogits`."""
 
     def __init__(self, config: QuestionPlannerConfig) -> None:
-        super().__init__()
+        super().__init__(dim=config.dim, width=config.width, layers=config.layers)
         self.config = config
         width = config.width
-        self.norm = nn.RMSNorm(config.dim)
-        self.states = nn.Linear(config.dim, width)
-        self.places = nn.Parameter(torch.randn(MAX_IDS, width) * 0.1)
         self.numbers = nn.Embedding(config.num_objects, width)
         self.words = nn.ModuleList(nn.Embedding(count, width) for count in config.words)
         self.location = nn.Linear(2, width)
-        layer = nn.TransformerEncoderLayer(
-            width, HEADS, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
-        )
-        self.layers = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
-        self.told = nn.LayerNorm(width)
         self.question = nn.Linear(width, config.num_questions)
         self.operands = nn.Linear(width, OPERANDS)
 
@@ -70,26 +61,16 @@ class QuestionPlanner(nn.Module):
     ) -> QuestionLogits:
         """
         Args:
-            states: after the early layers (`kyvo.models.pointer.early_depth`), of each text's ids and on to the first
-                of the output.
-            valid: which are of the text; all from the first to the last, and one at least.
+            states, valid: as of `TextReader.read`.
             words, locations, present: of the scenes' objects in the order of the tokens, at most `num_objects`
                 (`kyvo.models.refined_scenes.as_tensors`).
         """
-        last = valid.sum(1, keepdim=True) - 1
-        num_ids = valid.shape[1]
-        places = (last - torch.arange(num_ids, device=valid.device)).clamp(0, MAX_IDS - 1)  # from the end
-        texts = self.states(self.norm(states)) + self.places[places]
         objects = self.location(locations[..., :2]) + self.numbers.weight[: present.shape[1]]
         for embedding, of_field in zip(self.words, words.unbind(-1), strict=True):
             objects = objects + embedding(of_field)
-        hidden = self.layers(
-            torch.cat([texts, objects], dim=1), src_key_padding_mask=~torch.cat([valid, present], dim=1)
-        )
-        hidden = self.told(hidden)
-        told = hidden.take_along_dim(last[..., None], dim=1)[:, 0]
+        told, items = self.read(states, valid, objects, present)
         return QuestionLogits(
-            question=self.question(told).float(), operands=self.operands(hidden[:, num_ids:]).float().transpose(1, 2)
+            question=self.question(told).float(), operands=self.operands(items).float().transpose(1, 2)
         )
 
 

@@ -1,11 +1,12 @@
-"""The early states of texts about scenes, which small networks beside a model are trained on (`recipes/planner.py`,
-`recipes/question_planner.py`). The model is trained already and stays as it is."""
+"""What the trainings on the early states of texts about scenes share (`recipes/planner.py`,
+`recipes/question_planner.py`): their model, which is trained already and stays as it is, and the states."""
 
+import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,10 +14,56 @@ from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
 from kyvo.api import Kyvo
+from kyvo.data.configs import from_section
+from kyvo.devices import choose_device
+from kyvo.errors import ConfigError
 from kyvo.models.pointer import early_depth
 from kyvo.scene.files import scene_from_json
-from kyvo.tokenizers.sequence import MARKERS
+from kyvo.tokenizers.sequence import MARKERS, MAX_NUMBER
 from kyvo.tokenizers.tasks import Segment, Segments, Task
+from kyvo.train.beside import BesideArgs, options_of, sections_of
+
+Args = TypeVar("Args", bound=BesideArgs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given(Generic[Args]):
+    """What such a program is called with."""
+
+    options: argparse.Namespace
+    sections: Mapping[str, Any]  # of the config
+    args: Args
+    kyvo: Kyvo
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """Of the network's config, what the model sets."""
+        schema = self.kyvo.processor.schema
+        return {
+            "dim": self.kyvo.model.config.hidden_size,
+            "num_objects": MAX_NUMBER,
+            "words": schema.word_counts,
+        }
+
+    def check_enough(self, count: int, items: str) -> None:
+        """Raises ConfigError where nothing would be left to train on."""
+        if count <= self.args.held_out:
+            raise ConfigError(f"--data has {count} {items} and train.held_out is {self.args.held_out}.")
+
+
+def read_given(description: str | None, argv: list[str] | None, args: type[Args]) -> Given[Args]:
+    """Raises ConfigError for settings that are unknown, and a model whose scenes have no places."""
+    parser = options_of(description)
+    parser.add_argument("--model", required=True, help="a model's folder, or the name of a bundled one")
+    options = parser.parse_args(argv)
+    sections = sections_of(options)
+    settings = from_section(args, sections["train"], prefix="train.")
+    settings = replace(settings, device=choose_device(settings.device))
+    kyvo = Kyvo.from_pretrained(options.model, device=settings.device)
+    schema = kyvo.processor.schema
+    if not schema.has_places:
+        raise ConfigError(f"the schema {schema.name!r} has no locations in a world frame, which a planner reads of.")
+    return Given(options=options, sections=sections, args=settings, kyvo=kyvo)
 
 
 @dataclass(frozen=True, kw_only=True)
