@@ -17,7 +17,7 @@ from kyvo.models.refiner import Refiner
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
 
-SHARES = (0.35, 0.6, 0.9)  # of what an object was off, by which it is moved the other way
+SHARES = (0.5, 0.75, 1.05)  # of what an object was off, by which it is moved the other way
 MISSED = 0.25  # units: an object read with another word, or farther off, counts as so far off
 
 

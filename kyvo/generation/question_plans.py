@@ -74,7 +74,7 @@ def planned_answer(
 ) -> str | None:
     """The answer to a question about a scene as it follows from what is asked; None where the planner is not sure.
 
-    Raises SceneError for a scene that the schema cannot hold, and TokenError for one that is too long.
+    Raises SceneError for a scene that the schema cannot hold.
     """
     prompt = builder.prompt(TASK, Segments(scene=scene, text=question))
     read = ReadPrompt(engine, builder, TASK, prompt)
