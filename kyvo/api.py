@@ -6,6 +6,7 @@ scene = model.recognize(["photo.png"])[0]
 ```
 """
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -27,6 +28,7 @@ from kyvo.generation.looking import look_again
 from kyvo.generation.one_change import one_change
 from kyvo.generation.plans import check_planner
 from kyvo.generation.question_plans import check_question_planner, planned_answer
+from kyvo.generation.redrawing import Redrawing
 from kyvo.generation.requests import Decoded, Handle, Reason, Request
 from kyvo.generation.sampling import Sampling
 from kyvo.generation.views import averaged, shifted, shifts
@@ -269,17 +271,19 @@ class Kyvo:
         """Pictures of scenes as the model's camera sees them (`as_seen`), or others of the same scenes in which
         objects stand nearer to their places (`kyvo.generation.looking`); as they are where the model has no refiner.
 
-        With a `deadline`, in seconds, what is not drawn by then does not count.
+        After the `deadline`, in seconds, no further look is begun.
         """
         refiner = self.processor.refiner
         if refiner is None:
             return list(pictures)
 
-        def render(moved: list[Scene]) -> list[np.ndarray | None]:
-            drawn = self.complete("rendering", [Segments(scene=scene) for scene in moved], deadline=deadline)
-            return [None if completion.truncated else completion.image for completion in drawn]
+        end = None if deadline is None else time.monotonic() + deadline
 
-        return look_again(refiner, scenes, pictures, self.processor.schema, render)
+        def late() -> bool:
+            return end is not None and time.monotonic() >= end
+
+        redrawing = Redrawing(self.engine, self._builder, self.processor.image, pictures)
+        return look_again(refiner, scenes, pictures, self.processor.schema, redrawing.draw, late=late)
 
     def edit(
         self,

@@ -166,12 +166,8 @@ class FinetuneRecipe(FTRecipeInterface):
 
     def _open(self, section: DictConfig, *, objects: bool = False) -> CodedScenes:
         samples = config.instantiate(section, self.processor.builder, objects=objects)
-        shape = self.processor.shape
-        check_codes(
-            samples.folders,
-            image_sha256=self.processor.image.sha256,
-            shape_sha256=None if shape is None else shape.sha256,
-        )
+        tokenizers = {"image": self.processor.image, "shape": self.processor.shape}
+        check_codes(samples.folders, {kind: one.about for kind, one in tokenizers.items() if one is not None})
         return samples
 
     def _setup_evaluation(self, cfg: DictConfig) -> None:

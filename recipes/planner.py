@@ -3,8 +3,9 @@
 Trains a planner (`kyvo.models.planner`), which reads what an instruction asks of a scene from the states of a model
 that is trained already and stays as it is. `--data` are Arrow sets of edits (`kyvo data edits --no-pictures`). It
 serves this model alone: copy `OUT/planner.safetensors` into its folder.
-`--minutes M` bounds the time instead of the steps. `--resume` goes on from `OUT/training.pt`. One JSON line per report
-goes to stdout and to `OUT/log.jsonl`. OMP_NUM_THREADS sets the CPU threads.
+`--minutes M` bounds the time instead of the steps. `--resume` goes on from `OUT/training.pt`; `--init FOLDER` starts
+from the network in a model's folder. One JSON line per report goes to stdout and to `OUT/log.jsonl`. OMP_NUM_THREADS
+sets the CPU threads.
 """
 
 import json
@@ -25,7 +26,7 @@ from kyvo.data.dataset import open_set
 from kyvo.data.edits import concerned, origin
 from kyvo.errors import ConfigError
 from kyvo.generation.one_change import TASK
-from kyvo.models.planner import OPERATIONS, PlanLogits, Planner, PlannerConfig, save_planner
+from kyvo.models.planner import OPERATIONS, PlanLogits, Planner, PlannerConfig, load_planner, save_planner
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.schema import SceneSchema
 from kyvo.train.beside import BesideArgs, BesideTraining
@@ -79,7 +80,7 @@ def main(argv: list[str] | None = None) -> Path:
     samples = read_samples(given.options.data, given.kyvo)
     given.check_enough(len(samples.texts), "instructions")
     trainer = Trainer(config, given.args, samples, minutes=given.options.minutes)
-    trainer.run_from(given.options.out, resume=given.options.resume)
+    trainer.run_from(given.options, load_planner)
     save_planner(given.options.out, trainer.model.cpu())
     return given.options.out
 

@@ -4,8 +4,9 @@ Trains a planner of questions (`kyvo.models.question_planner`), which reads what
 states of a model that is trained already and stays as it is. `--data` are Arrow sets of questions
 (`kyvo data questions --no-pictures`). It serves this model alone: copy `OUT/question_planner.safetensors` into its
 folder.
-`--minutes M` bounds the time instead of the steps. `--resume` goes on from `OUT/training.pt`. One JSON line per report
-goes to stdout and to `OUT/log.jsonl`. OMP_NUM_THREADS sets the CPU threads.
+`--minutes M` bounds the time instead of the steps. `--resume` goes on from `OUT/training.pt`; `--init FOLDER` starts
+from the network in a model's folder. One JSON line per report goes to stdout and to `OUT/log.jsonl`. OMP_NUM_THREADS
+sets the CPU threads.
 """
 
 import json
@@ -30,6 +31,7 @@ from kyvo.models.question_planner import (
     QuestionLogits,
     QuestionPlanner,
     QuestionPlannerConfig,
+    load_question_planner,
     save_question_planner,
 )
 from kyvo.models.refined_scenes import as_tensors
@@ -79,7 +81,7 @@ def main(argv: list[str] | None = None) -> Path:
     samples = read_samples(given.options.data, given.kyvo)
     given.check_enough(len(samples.texts), "questions")
     trainer = Trainer(config, given.args, samples, minutes=given.options.minutes)
-    trainer.run_from(given.options.out, resume=given.options.resume)
+    trainer.run_from(given.options, load_question_planner)
     save_question_planner(given.options.out, trainer.model.cpu())
     return given.options.out
 

@@ -4,8 +4,9 @@ Trains a refiner (`kyvo.models.refiner`), which reads recognised objects once mo
 sets of pictures and scenes with cameras. Its objects are the true ones, moved and renamed at random as a model would
 mistake them, so it needs no model and serves any of the same schema: copy `OUT/refiner.safetensors` into the model's
 folder.
-`--minutes M` bounds the time instead of the steps. `--resume` goes on from `OUT/training.pt`. One JSON line per report
-goes to stdout and to `OUT/log.jsonl`. OMP_NUM_THREADS sets the CPU threads.
+`--minutes M` bounds the time instead of the steps. `--resume` goes on from `OUT/training.pt`; `--init FOLDER` starts
+from the refiner in a model's folder. One JSON line per report goes to stdout and to `OUT/log.jsonl`. OMP_NUM_THREADS
+sets the CPU threads.
 """
 
 import json
@@ -30,7 +31,7 @@ from kyvo.data.picture_sets import load_pictures
 from kyvo.devices import choose_device
 from kyvo.errors import ConfigError
 from kyvo.models.refined_scenes import as_tensors, to_unit
-from kyvo.models.refiner import Refined, Refiner, RefinerConfig, meet, project, save_refiner
+from kyvo.models.refiner import Refined, Refiner, RefinerConfig, load_refiner, meet, project, save_refiner
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.schema import SceneSchema, load_schema
 from kyvo.train.beside import BesideArgs, BesideTraining, options_of, sections_of
@@ -100,7 +101,7 @@ def main(argv: list[str] | None = None) -> Path:
     if len(samples) <= args.held_out:
         raise ConfigError(f"--data has {len(samples)} pictures with objects and train.held_out is {args.held_out}.")
     trainer = Trainer(config, args, samples, minutes=options.minutes)
-    trainer.run_from(options.out, resume=options.resume)
+    trainer.run_from(options, load_refiner)
     save_refiner(options.out, trainer.model.cpu())
     return options.out
 

@@ -29,7 +29,7 @@ from kyvo.errors import ConfigError
 from kyvo.scene.files import scene_from_json
 from kyvo.shapes.scene_codes import library_codes, with_shapes
 from kyvo.shapes.tokenizer import ShapeTokenizer
-from kyvo.tokenizers.image import CONFIG_NAME, ImageTokenizer
+from kyvo.tokenizers.image import ImageTokenizer
 
 
 def main(argv: list[str] | None = None) -> Path:
@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> Path:
         "made_by": "tokenizers/encode.py",
         "count": len(coded),
         "augment": args.augment,
-        "image_tokenizer": json.loads((args.image_tokenizer / CONFIG_NAME).read_text()),
+        "image_tokenizer": tokenizer.about,
         "data": _card(args.data),
     }
     if shape is not None:

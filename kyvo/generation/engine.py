@@ -261,7 +261,7 @@ class Engine:
             embedded = self.places.add(embedded, [row.ids for row in rows], seen=[row.num_seen for row in rows])
         hidden = self.model.model(
             inputs_embeds=embedded,
-            attention_mask=_additive(_visible(rows, positions).to(device), embedded.dtype),
+            attention_mask=additive(_visible(rows, positions).to(device), embedded.dtype),
             position_ids=positions.to(device),
             use_cache=True,
             **{CACHE: self._cache},
@@ -319,7 +319,7 @@ def _visible(rows: list[Row], positions: Int[Tensor, "rows width"]) -> Bool[Tens
     return visible
 
 
-def _additive(visible: Bool[Tensor, "rows width length"], dtype: torch.dtype) -> Float[Tensor, "rows 1 width length"]:
+def additive(visible: Bool[Tensor, "rows width length"], dtype: torch.dtype) -> Float[Tensor, "rows 1 width length"]:
     """As every attention of transformers but flash takes a mask: what is added to the scores."""
     mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
     return mask.masked_fill_(~visible, torch.finfo(dtype).min)[:, None]

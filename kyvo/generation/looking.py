@@ -2,8 +2,9 @@
 
 Codes round places in what comes out as they do in what goes in: an object is drawn a tenth of a unit beside its place,
 and the same scene is drawn in the same way again. The refiner, which reads places from pixels, sees where each object
-came to stand. So scenes go in once more with every object moved the other way, by several shares of what it was off at
-once, and the picture is taken in which the objects are read nearest to where, and what, they should be.
+came to stand. So the scene is asked for again with every object moved the other way, from where it was asked for last,
+and again, as a controller does; and the picture is taken in which the objects are read nearest to where, and what, they
+should be.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +18,9 @@ from kyvo.models.refiner import Refiner
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
 
-SHARES = (0.5, 0.75, 1.05)  # of what an object was off, by which it is moved the other way
+ROUNDS = 6
+GAIN = 0.7  # of what an object is read off, by which it is moved the other way
+LONGEST = 0.4  # units that it is moved at once along an axis: a reading that is farther off is of another object
 MISSED = 0.25  # units: an object read with another word, or farther off, counts as so far off
 
 
@@ -26,40 +29,46 @@ def look_again(
     scenes: Sequence[Scene],
     pictures: Sequence[np.ndarray],
     schema: SceneSchema,
-    render: Callable[[list[Scene]], Sequence[np.ndarray | None]],
+    draw: Callable[[list[Scene]], Sequence[np.ndarray]],
+    *,
+    late: Callable[[], bool] = lambda: False,
 ) -> list[np.ndarray]:
     """Of each scene the best of its picture and those of its moved scenes.
 
     Args:
         pictures: of the scenes, uint8 [height, width, 3].
-        render: gives the pictures of moved scenes, or None for one that it did not come to.
+        draw: gives the pictures of all scenes with their objects moved, to places on bins or between.
+        late: asked before each round; no further one begins when it says so.
     """
     wanted = [replace(schema.snap(scene, clamp=True), camera=scene.camera) for scene in scenes]
-    camera = mean_camera(refiner.config)  # that the model draws for
-    read = refine_scenes(refiner, wanted, pictures, schema, cameras=[camera] * len(wanted))
-    pairs = list(zip(wanted, read, strict=True))
-    again = render([moved(scene, found, share, schema) for scene, found in pairs for share in SHARES])
-    owners = [index for index in range(len(wanted)) for _ in SHARES]
-    drawn = [(index, picture) for index, picture in zip(owners, again, strict=True) if picture is not None]
-    asked = [wanted[index] for index, _ in drawn]
-    read_again = refine_scenes(refiner, asked, [picture for _, picture in drawn], schema, cameras=[camera] * len(asked))
-    best, errors = list(pictures), [off(scene, found, schema) for scene, found in pairs]
-    for (index, picture), found in zip(drawn, read_again, strict=True):
-        error = off(wanted[index], found, schema)
-        if error < errors[index]:
-            best[index], errors[index] = picture, error
+    cameras = [mean_camera(refiner.config)] * len(wanted)  # that the model draws for
+    best, asked = list(pictures), wanted
+    read = refine_scenes(refiner, wanted, pictures, schema, cameras=cameras)
+    errors = [off(scene, found, schema) for scene, found in zip(wanted, read, strict=True)]
+    for _ in range(ROUNDS):
+        if late() or not any(errors):
+            break
+        asked = [moved(*each, schema) for each in zip(asked, wanted, read, strict=True)]
+        drawn = draw(asked)
+        read = refine_scenes(refiner, wanted, drawn, schema, cameras=cameras)
+        for index, picture in enumerate(drawn):
+            error = off(wanted[index], read[index], schema)
+            if error < errors[index]:
+                best[index], errors[index] = picture, error
     return best
 
 
-def moved(scene: Scene, read: Scene, share: float, schema: SceneSchema) -> Scene:
-    """The scene with each object moved against `share` of what it is read off, inside the schema's numbers."""
-    axes = schema.field("location").axes
-    places = _floor(scene) - share * (_floor(read) - _floor(scene))
-    objects = []
-    for item, place in zip(scene.objects, places.tolist(), strict=True):
-        x, y = (axis.snap(value, clamp=True) for axis, value in zip(axes, place, strict=False))
-        objects.append(item.with_values(location=(x, y, item.location[2])))  # type: ignore[index]
-    return replace(scene, objects=tuple(objects))
+def moved(asked: Scene, wanted: Scene, read: Scene, schema: SceneSchema) -> Scene:
+    """What to ask for next: each object moved against what it is read off, inside the schema's numbers."""
+    axes = schema.field("location").axes[:2]
+    step = GAIN * (_floor(read) - _floor(wanted)).clip(-LONGEST, LONGEST)
+    lowest, highest = zip(*((axis.values[0], axis.values[-1]) for axis in axes), strict=True)
+    places = (_floor(asked) - step).clip(lowest, highest)
+    objects = (
+        item.with_values(location=(x, y, item.location[2]))  # type: ignore[index]
+        for item, (x, y) in zip(asked.objects, places.tolist(), strict=True)
+    )
+    return replace(asked, objects=tuple(objects))
 
 
 def off(scene: Scene, read: Scene, schema: SceneSchema) -> float:

@@ -1,8 +1,8 @@
 """The image tokenizer: uint8 pictures <-> codes, and its folder on disk.
 
 A folder holds `image_tokenizer.safetensors` (tensor names of taming-transformers) and `image_tokenizer.json`
-(the `VQGANConfig`, quantizer included, and the hash of the weights, by which a model knows that it was trained on these
-very codes).
+(the `VQGANConfig`, quantizer included, the hash of the weights, and that of the weights which codes come from, by which
+a model knows that it was trained on these very codes).
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
 
 WEIGHTS_NAME = "image_tokenizer.safetensors"
 CONFIG_NAME = "image_tokenizer.json"
+CODING = ("encoder.", "quant_conv.", "quantize.")  # how the tensors are named that codes come from
 BATCH_SIZE = {"cpu": 32, "cuda": 512}  # pictures that go through the network together
 
 
@@ -121,8 +123,7 @@ class ImageTokenizer:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / WEIGHTS_NAME).write_bytes(self._to_bytes())
-        about = {"config": asdict(self.config), "sha256": self.sha256}
-        (folder / CONFIG_NAME).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        (folder / CONFIG_NAME).write_text(json.dumps(self.about, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> "ImageTokenizer":
@@ -145,12 +146,24 @@ class ImageTokenizer:
         return tokenizer
 
     @property
+    def about(self) -> dict[str, Any]:
+        """What `image_tokenizer.json` holds, and the card of a set of its codes."""
+        return {"config": asdict(self.config), "sha256": self.sha256, "codes_sha256": self.codes_sha256}
+
+    @property
     def sha256(self) -> str:
-        """Hash of the weights' file; a model names by it the tokenizer that it was trained with."""
+        """Hash of the weights' file."""
         return hashlib.sha256(self._to_bytes()).hexdigest()
 
-    def _to_bytes(self) -> bytes:
-        return serialize({name: tensor.contiguous() for name, tensor in self.model.state_dict().items()})
+    @property
+    def codes_sha256(self) -> str:
+        """Hash of the weights that codes come from: tokenizers that differ in their decoders alone share it."""
+        return hashlib.sha256(self._to_bytes(CODING)).hexdigest()
+
+    def _to_bytes(self, beginnings: tuple[str, ...] = ("",)) -> bytes:
+        """The tensors whose names begin so, as a safetensors file."""
+        state = self.model.state_dict().items()
+        return serialize({name: tensor.contiguous() for name, tensor in state if name.startswith(beginnings)})
 
     @classmethod
     def from_taming(cls, config: Path | str, checkpoint: Path | str) -> "ImageTokenizer":

@@ -3,6 +3,7 @@ options, a step, and the report."""
 
 import argparse
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -11,6 +12,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
+from kyvo.errors import CheckpointError
 from kyvo.tokenizers.train_args import schedule
 from kyvo.tokenizers.training import STATE_NAME, TokenizerTraining, log, write_state
 
@@ -42,6 +44,7 @@ def options_of(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, help="train for this long instead of train.steps")
+    parser.add_argument("--init", type=Path, metavar="FOLDER", help="a model's folder, whose network to train further")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--set", nargs="*", default=[], metavar="SETTING", help="as train.batch_size=64")
     return parser
@@ -102,12 +105,24 @@ class BesideTraining(TokenizerTraining, Generic[Args]):
             },
         )
 
-    def run_from(self, out: Path, *, resume: bool) -> None:
-        """`run`, from the beginning or from the state in `out`."""
-        out.mkdir(parents=True, exist_ok=True)
-        if resume:
-            self.load(out / STATE_NAME)
-        self.run(out)
+    def run_from(self, options: argparse.Namespace, load: Callable[[Path], nn.Module | None]) -> None:
+        """`run` as the options say: from the beginning, from what `load` finds in the folder `init`, or from the state
+        in `out`. Raises CheckpointError where that is not there, or has another config."""
+        options.out.mkdir(parents=True, exist_ok=True)
+        if options.resume:
+            self.load(options.out / STATE_NAME)
+        elif options.init:
+            other: Any = load(options.init)
+            if other is None:
+                raise CheckpointError(
+                    f"--init: {options.init} has no such network; leave --init out to train a new one."
+                )
+            if other.config != self.model.config:
+                raise CheckpointError(
+                    f"--init: the network of {options.init} has another model section; use its config."
+                )
+            self.model.load_state_dict(other.state_dict())
+        self.run(options.out)
 
     def save(self, path: Path) -> None:
         write_state(self.state(), path)

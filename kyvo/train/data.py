@@ -235,14 +235,20 @@ class CodedScenes:
         return object_rows(scene, self.builder.scenes.schema, rows=rows, columns=columns, reach=reach)
 
 
-def check_codes(folders: Sequence[str], *, image_sha256: str, shape_sha256: str | None = None) -> None:
-    """Raises ConfigError for a set whose codes are another tokenizer's; a set without a card says nothing of it."""
+def check_codes(folders: Sequence[str], tokenizers: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raises ConfigError for a set whose codes are another tokenizer's; a set without a card says nothing of it.
+
+    Args:
+        tokenizers: what the image tokenizer, and the shape tokenizer where there is one, is (`about`), by its kind.
+    """
     for folder in folders:
         path = Path(folder) / "card.json"
         card = json.loads(path.read_text()) if path.is_file() else {}
-        for kind, ours in (("image", image_sha256), ("shape", shape_sha256)):
-            theirs = (card.get(f"{kind}_tokenizer") or {}).get("sha256")
-            if theirs is not None and ours is not None and theirs != ours:
+        for kind, about in tokenizers.items():
+            coded_with = card.get(f"{kind}_tokenizer") or {}
+            hashed = "codes_sha256" if "codes_sha256" in coded_with else "sha256"
+            theirs, ours = coded_with.get(hashed), about[hashed]
+            if theirs is not None and theirs != ours:
                 raise ConfigError(
                     f"{folder} was coded with the {kind} tokenizer {theirs[:12]}..., the processor has {ours[:12]}...; "
                     "their codes mean different things. Code the set again with tokenizers/encode.py, or name the "

@@ -11,6 +11,8 @@ import torch
 from datasets import Dataset, load_from_disk
 
 from kyvo.errors import CheckpointError, ConfigError
+from kyvo.testing import tiny_image
+from kyvo.train.data import check_codes
 from kyvo.train.failures import TrainingError, samples_not_finite
 
 SHORT = {"max_steps": 6, "warmup_steps": 0, "decay_steps": 0, "save_every": 2}
@@ -101,6 +103,16 @@ def test_codes_of_another_tokenizer_are_refused(runs, tiny_inputs, tmp_path):
     recipe, cfg = runs.build("run", f"data.folders=[{codes}]", **SHORT)
     with pytest.raises(ConfigError, match=r"coded with the image tokenizer 0123456789ab\.\.\., the processor has"):
         recipe.setup(cfg)
+
+
+def test_codes_are_known_by_the_weights_they_come_from(tmp_path):
+    coded_with, practised, other = tiny_image(), tiny_image(), tiny_image()
+    torch.nn.init.normal_(practised.model.decoder.conv_out.weight)
+    torch.nn.init.normal_(other.model.encoder.conv_out.weight)
+    (tmp_path / "card.json").write_text(json.dumps({"image_tokenizer": coded_with.about}))
+    check_codes([str(tmp_path)], {"image": practised.about})
+    with pytest.raises(ConfigError, match="their codes mean different things"):
+        check_codes([str(tmp_path)], {"image": other.about})
 
 
 def test_an_empty_set_is_refused(runs, tiny_inputs, tmp_path):

@@ -19,6 +19,7 @@ from kyvo.models.refiner import load_refiner
 from kyvo.processor import Processor
 from kyvo.scene.schema import CLEVR_CAMERA, clevr_schema
 
+BUNDLED = loading.ROOT / "kyvo" / "assets" / "mini"
 SIZE = {"width": 48, "height": 32}
 MODEL = SIZE | {"side": 16, "channels": [32, 48], "blocks": 1, "dim": 32, "layers": 1}
 
@@ -75,6 +76,22 @@ def test_a_state_of_another_model_or_none_is_refused(program, data, tmp_path):
     other = write_config(tmp_path / "other.yaml", model=MODEL | {"dim": 16})
     with pytest.raises(CheckpointError, match="trained with another model section"):
         run(program, other, data, out, "--resume")
+
+
+def test_a_training_that_starts_from_a_refiner_has_its_weights(program, data, tmp_path):
+    other = run(program, write_config(tmp_path / "c.yaml", learning_rate=3e-3), data, tmp_path / "other")
+    still = write_config(tmp_path / "still.yaml", learning_rate=0.0)
+    out = run(program, still, data, tmp_path / "out", "--init", str(other))
+    for name, weight in load_refiner(other).state_dict().items():
+        torch.testing.assert_close(load_refiner(out).state_dict()[name], weight, rtol=0, atol=0)
+
+
+def test_a_folder_without_such_a_refiner_is_no_start(program, data, tmp_path):
+    config = write_config(tmp_path / "c.yaml")
+    with pytest.raises(CheckpointError, match="has no such network; leave --init out"):
+        run(program, config, data, tmp_path / "out", "--init", str(tmp_path))
+    with pytest.raises(CheckpointError, match="has another model section; use its config"):
+        run(program, config, data, tmp_path / "out", "--init", str(BUNDLED))
 
 
 def true_samples(program, cameras: torch.Tensor) -> object:
@@ -154,7 +171,7 @@ def test_bad_settings_are_named(program, data, tmp_path, change, message):
 
 def test_the_bundled_config_is_of_the_bundled_model(program):
     sections = yaml.safe_load((loading.ROOT / "configs" / "refiner.yaml").read_text())
-    processor = Processor.from_pretrained(loading.ROOT / "kyvo" / "assets" / "mini")
+    processor = Processor.from_pretrained(BUNDLED)
     assert sections["schema"] == processor.schema.name
     assert sections["model"] == {name: getattr(processor.image.config, name) for name in ("width", "height")}
     assert processor.refiner is not None
