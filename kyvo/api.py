@@ -245,7 +245,7 @@ class Kyvo:
         """A picture of each scene: uint8 [height, width, 3]. Raises SceneError for what the schema cannot hold.
 
         A model with a refiner looks at what it has drawn, and draws it again with objects nearer to their places
-        (`looked_at`); without `look` pictures are as they came out first, in a third of the time or less. It also
+        (`looked_at`); without `look` pictures are as they came out first, in two thirds of the time. It also
         heeds a scene's camera (`as_seen`).
         """
         return [_present(drawn.image, "picture") for drawn in self._rendered(scenes, look=look)]

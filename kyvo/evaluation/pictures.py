@@ -26,8 +26,8 @@ from kyvo.metrics.images import (
     ssim,
 )
 from kyvo.metrics.scenes import Criterion, criterion_for, jaccard
-from kyvo.scene.scene import Camera, Scene
-from kyvo.scene.schema import clevr_camera
+from kyvo.scene.scene import Scene
+from kyvo.scene.schema import camera_of
 from kyvo.tokenizers.pictures import read_picture
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -185,7 +185,8 @@ def _with_objects(
     if scene is None:
         why = scenes.faults.get(item["key"], "there is no scene of this name")
         return [{"key": item["key"], "reason": f"only as a whole picture: {why}"}]
-    camera = _camera(scene, ours)
+    height, width = ours.shape[:2]
+    camera = camera_of(scene, width, height)
     if camera is None or ours.shape != theirs.shape:
         why = "the scene has no camera" if camera is None else "its pictures have two sizes"
         return [{"key": item["key"], "reason": f"only as a whole picture: {why}"}]
@@ -199,13 +200,6 @@ def _with_objects(
     return [{"key": item["key"], "reason": f"{lost} of {len(scene)} objects have no square in the picture"}] * (
         lost > 0
     )
-
-
-def _camera(scene: Scene, picture: Pixels) -> Camera | None:
-    height, width = picture.shape[:2]
-    if scene.camera is not None:
-        return scene.camera.resized(width, height)
-    return clevr_camera(width, height) if scene.schema == "clevr" and scene.frame == "world" else None
 
 
 class _Features:

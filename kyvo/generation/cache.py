@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import LlamaConfig
 
-STRIDE = 256  # the buffer's length grows by so many ids
+STRIDE = 64  # the buffer's length grows by so many ids
 States = Float[Tensor, "layers both heads length width"]  # keys and values of one row
 
 
