@@ -48,6 +48,7 @@ class Redrawing:
         table = engine.model.get_input_embeddings()
         assert isinstance(table, torch.nn.Embedding)
         self._table = table.weight.detach()
+        self._codebook = image.codebook.to(self._table.device)
         written = torch.from_numpy(image.encode(pictures)[:, builder.order])
         self._told = self._table[codes.start + written.to(self._table.device)]  # [pictures, codes, dim], as written
 
@@ -75,7 +76,7 @@ class Redrawing:
             expected = F.linear(torch.stack(before), outputs).float().softmax(-1)
             told = expected.to(told.dtype) @ self._table[self._codes]
         self._told[rows] = told
-        return (expected @ self._image.codebook).cpu().numpy()
+        return (expected @ self._codebook).cpu().numpy()
 
     def _given(self, scenes: Sequence[Scene], *, count: int) -> tuple[Tensor, Tensor, list[int]]:
         """What the model is told but for `count` codes, of which it has their places alone [rows, length, dim]; what

@@ -48,6 +48,15 @@ def test_enough_sweeps_come_to_what_the_engine_writes(kyvo, monkeypatch):
         assert_alike(one, other)
 
 
+def test_the_codes_of_the_pictures_are_told_first_in_the_order_of_writing(kyvo):
+    builder, table = kyvo.processor.builder, kyvo.model.get_input_embeddings().weight
+    (picture,) = kyvo.render([scene((0.5, -1.0))])
+    written = kyvo.encode_images([picture])[0][builder.order]
+    assert (builder.raster(written) == kyvo.encode_images([picture])[0]).all()
+    told = Redrawing(kyvo.engine, builder, kyvo.processor.image, [picture])._told[0]
+    assert torch.equal(told, table[builder.vocabulary.ranges["image"].start + torch.from_numpy(written)])
+
+
 def test_what_was_drawn_is_gone_on_with(kyvo, monkeypatch):
     scenes = [scene((0.5, -1.0)), scene((1.5, 2.0), (0.0, 0.0))]
     monkeypatch.setattr(redrawing, "SWEEPS", 1)
