@@ -6,6 +6,7 @@ scene = model.recognize(["photo.png"])[0]
 ```
 """
 
+import math
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -277,13 +278,11 @@ class Kyvo:
         if refiner is None:
             return list(pictures)
 
-        end = None if deadline is None else time.monotonic() + deadline
-
-        def late() -> bool:
-            return end is not None and time.monotonic() >= end
-
+        end = math.inf if deadline is None else time.monotonic() + deadline
         redrawing = Redrawing(self.engine, self._builder, self.processor.image, pictures)
-        return look_again(refiner, scenes, pictures, self.processor.schema, redrawing.draw, late=late)
+        return look_again(
+            refiner, scenes, pictures, self.processor.schema, redrawing.draw, late=lambda: time.monotonic() >= end
+        )
 
     def edit(
         self,

@@ -249,7 +249,10 @@ class Engine:
         ids = torch.zeros_like(positions)
         ids[real] = torch.tensor([*chain.from_iterable(row.ids[row.num_seen :] for row in rows)])
 
-        self._cache.reserve(len(self._rows), max(len(row.ids) for row in rows))
+        spans = [row.prompt.spans for row in rows]
+        visible = visible_ids(positions, spans, length=max(len(row.ids) for row in rows))
+
+        self._cache.reserve(len(self._rows), visible.shape[2])
         self._cache.aim(start, positions, real)
         device = self.model.device
         ids = ids.to(device)
@@ -261,7 +264,7 @@ class Engine:
             embedded = self.places.add(embedded, [row.ids for row in rows], seen=[row.num_seen for row in rows])
         hidden = self.model.model(
             inputs_embeds=embedded,
-            attention_mask=additive(_visible(rows, positions).to(device), embedded.dtype),
+            attention_mask=additive(visible.to(device), embedded.dtype),
             position_ids=positions.to(device),
             use_cache=True,
             **{CACHE: self._cache},
@@ -309,13 +312,18 @@ def _num_pending(row: Row) -> int:
     return row.num_pending
 
 
-def _visible(rows: list[Row], positions: Int[Tensor, "rows width"]) -> Bool[Tensor, "rows width length"]:
-    """True where a pending id may see one in the cache: those before it, itself, and its two-way span."""
-    visible = torch.arange(max(len(row.ids) for row in rows)) <= positions[..., None]
-    for index, row in enumerate(rows):
-        for start, stop in row.prompt.spans:
-            if start >= row.num_seen:
-                visible[index, start - row.num_seen : stop - row.num_seen, start:stop] = True
+def visible_ids(
+    positions: Int[Tensor, "rows width"], spans: Sequence[Spans], *, length: int
+) -> Bool[Tensor, "rows width length"]:
+    """True where the id at a position sees one of the `length` first: those before it, itself, and its two-way span.
+
+    `positions` of a row rise by one; a span is among them as a whole, or not at all.
+    """
+    visible = torch.arange(length) <= positions[..., None]
+    for row, (first, own) in enumerate(zip(positions[:, 0].tolist(), spans, strict=True)):
+        for start, stop in own:
+            if start >= first:
+                visible[row, start - first : stop - first, start:stop] = True
     return visible
 
 

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from kyvo.generation.engine import Engine, additive
+from kyvo.generation.engine import Engine, additive, visible_ids
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import Axis
 from kyvo.tokenizers.image import ImageTokenizer
@@ -91,8 +91,9 @@ class Redrawing:
                 given[row, place] = vector
         if self._engine.places is not None:
             given = self._engine.places.add(given, rows, seen=[0] * len(rows))
-        mask = additive(self._visible(rows, given.shape[1]).to(given.device), given.dtype)
-        return given, mask, [len(prompt) for prompt in prompts]
+        positions = torch.arange(given.shape[1]).expand(len(rows), -1)
+        visible = visible_ids(positions, [self._builder.spans(ids) for ids in rows], length=given.shape[1])
+        return given, additive(visible.to(given.device), given.dtype), [len(prompt) for prompt in prompts]
 
     def _between(self, scene: Scene, ids: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
         """Where in the prompt a number of a place stands, and what is told of it."""
@@ -106,14 +107,6 @@ class Redrawing:
                 low, high, share = around(axis, value)
                 ends = self._table[[vocabulary.number_id(low), vocabulary.number_id(high)]]
                 yield marker + number, torch.lerp(ends[0], ends[1], share)
-
-    def _visible(self, rows: Sequence[Sequence[int]], length: int) -> Tensor:
-        """bool [rows, length, length]: an id sees those before it, itself, and its two-way span."""
-        visible = torch.ones(length, length, dtype=torch.bool).tril().repeat(len(rows), 1, 1)
-        for row, ids in enumerate(rows):
-            for start, stop in self._builder.spans(ids):
-                visible[row, start:stop, start:stop] = True
-        return visible
 
 
 def around(axis: Axis, value: float) -> tuple[float, float, float]:

@@ -90,6 +90,14 @@ def test_targets_are_what_the_program_does(program, data):
                 assert edit["operation"] in ("remove", "move")
 
 
+def test_a_training_that_starts_from_a_folder_has_its_weights(program, folder, data, tmp_path):
+    other = run_beside(program, write_config(tmp_path / "c.yaml"), folder, data, tmp_path / "other")
+    still = write_config(tmp_path / "still.yaml", learning_rate=0.0)
+    out = run_beside(program, still, folder, data, tmp_path / "out", "--init", str(other))
+    for name, weight in load_planner(other).state_dict().items():
+        torch.testing.assert_close(load_planner(out).state_dict()[name], weight, rtol=0, atol=0)
+
+
 def test_a_resumed_training_ends_as_one_that_was_never_stopped(program, folder, data, tmp_path, monkeypatch):
     config = write_config(tmp_path / "c.yaml")
     whole = run_beside(program, config, folder, data, tmp_path / "whole")

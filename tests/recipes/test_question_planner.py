@@ -78,6 +78,14 @@ def is_near(one, other):
     return all(abs(a - b) <= 0.026 for a, b in zip(one.location, other.location, strict=True))
 
 
+def test_a_training_that_starts_from_a_folder_has_its_weights(program, folder, data, tmp_path):
+    other = run_beside(program, write_config(tmp_path / "c.yaml"), folder, data, tmp_path / "other")
+    still = write_config(tmp_path / "still.yaml", learning_rate=0.0)
+    out = run_beside(program, still, folder, data, tmp_path / "out", "--init", str(other))
+    for name, weight in load_question_planner(other).state_dict().items():
+        torch.testing.assert_close(load_question_planner(out).state_dict()[name], weight, rtol=0, atol=0)
+
+
 def test_a_resumed_training_ends_as_one_that_was_never_stopped(program, folder, data, tmp_path, monkeypatch):
     given = (program, write_config(tmp_path / "c.yaml"), folder, data)
     whole = run_beside(*given, tmp_path / "whole")
