@@ -1,6 +1,6 @@
 # The bundled model from nothing: `make model`. Every step is skipped when what it makes is there, and a step that was stopped is
 # gone on with, so it can be killed and started again. `make -j3 model DEVICE=cuda` traces, codes and trains on a GPU: some
-# twenty minutes with sixteen cores beside an H200, and some fifteen for refiner, planners and the decoder's practice, which
+# twenty minutes with sixteen cores beside an H200, and some fifteen for the refiner and the decoder's practice, which
 # have not been trained on one yet. Two cores alone see as many samples in a week.
 DEVICE ?= cpu
 BIN ?= .venv/bin
@@ -23,9 +23,6 @@ ifeq ($(DEVICE),cuda)
   ENCODE_ON := --device cuda --workers $(WORKERS) --batch-size 512
   REFINER_MINUTES ?= 5
   REFINER_ON := train.device=cuda train.batch_size=192 train.workers=$(ALL_WORKERS)
-  PLANNER_MINUTES ?= 3
-  PLANNER_ON := train.device=cuda train.batch_size=512
-  QUESTION_PLANNER_MINUTES ?= 4
   DECODER_MINUTES ?= 2
 else
   WORKERS ?= 2
@@ -36,9 +33,6 @@ else
   ENCODE_ON := --bf16
   REFINER_MINUTES ?= 80
   REFINER_ON := train.workers=1
-  PLANNER_MINUTES ?= 30
-  PLANNER_ON :=
-  QUESTION_PLANNER_MINUTES ?= 45
   DECODER_MINUTES ?= 75
 endif
 
@@ -57,7 +51,7 @@ CODED := $(foreach set,any clevr edits questions,$(DATA)/$(set)_codes/card.json)
 PLAIN := $(foreach set,edits_shared questions,$(DATA)/$(set)/card.json)
 
 NEWEST = $(RUNS)/mini/$$(cat $(RUNS)/mini/latest)/model
-BESIDE := $(foreach network,refiner planner question_planner,$(RUNS)/$(network)/$(network).safetensors)
+BESIDE := $(foreach network,refiner,$(RUNS)/$(network)/$(network).safetensors)
 DECODER := $(RUNS)/image_mini_decoder/image_tokenizer.json
 model: $(RUNS)/mini/done $(BESIDE) $(DECODER)
 	cp $(BESIDE) $(DECODER) $(DECODER:.json=.safetensors) $(NEWEST)
@@ -97,15 +91,6 @@ $(RUNS)/mini_processor/sequence.json: $(TOKENIZER)
 $(RUNS)/refiner/refiner.safetensors: configs/refiner.yaml $(DATA)/any/card.json $(DATA)/clevr/card.json | $(RUNS)/mini/done
 	$(BIN)/python recipes/refiner.py --config $< --data $(DATA)/any $(DATA)/clevr --out $(@D) \
 	  --minutes $(REFINER_MINUTES) $(if $(wildcard $(@D)/training.pt),--resume) --set train.report_every=400 $(REFINER_ON)
-
-# Of the trained model's states, so it is trained anew with each model, and never gone on with.
-$(RUNS)/planner/planner.safetensors: configs/planner.yaml $(DATA)/edits_shared/card.json $(RUNS)/mini/done
-	$(BIN)/python recipes/planner.py --config $< --model $(NEWEST) --data $(DATA)/edits_shared --out $(@D) \
-	  --minutes $(PLANNER_MINUTES) --set train.report_every=400 $(PLANNER_ON)
-
-$(RUNS)/question_planner/question_planner.safetensors: configs/question_planner.yaml $(DATA)/questions/card.json $(RUNS)/mini/done
-	$(BIN)/python recipes/question_planner.py --config $< --model $(NEWEST) --data $(DATA)/questions --out $(@D) \
-	  --minutes $(QUESTION_PLANNER_MINUTES) --set train.report_every=400 $(PLANNER_ON)
 
 # The decoder practises on what the model writes; codes keep their meaning.
 $(DATA)/written/state.json: $(DATA)/clevr/card.json $(RUNS)/mini/done

@@ -11,16 +11,13 @@ from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from kyvo.api import Kyvo
-from kyvo.generation.question_plans import questions
-from kyvo.models.planner import Planner, PlannerConfig
-from kyvo.models.question_planner import QuestionPlanner, QuestionPlannerConfig
 from kyvo.models.refiner import Refiner, RefinerConfig
 from kyvo.processor import Processor
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import Axis, Field, SceneSchema, clevr_schema
 from kyvo.tokenizers.image import ImageTokenizer
-from kyvo.tokenizers.sequence import MAX_NUMBER, SequenceBuilder
+from kyvo.tokenizers.sequence import SequenceBuilder
 from kyvo.tokenizers.text import SentencePieceText
 from kyvo.tokenizers.vocabulary import Vocabulary
 from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
@@ -80,27 +77,6 @@ def tiny_refiner() -> Refiner:
     for head in (refiner.camera, refiner.moved, refiner.height):
         torch.nn.init.normal_(head.weight, std=0.02)
     return refiner.eval()
-
-
-def tiny_planner(*, dim: int) -> Planner:
-    """A planner of CLEVR's objects with random weights, for a model with states of `dim` numbers."""
-    torch.manual_seed(0)
-    config = PlannerConfig(dim=dim, num_objects=MAX_NUMBER, words=(2, 8, 2, 3), width=16, layers=1)
-    return Planner(config).eval().requires_grad_(False)
-
-
-def tiny_question_planner(*, dim: int) -> QuestionPlanner:
-    """The same for questions."""
-    torch.manual_seed(0)
-    config = QuestionPlannerConfig(
-        dim=dim,
-        num_objects=MAX_NUMBER,
-        words=(2, 8, 2, 3),
-        num_questions=len(questions(clevr_schema())),
-        width=16,
-        layers=1,
-    )
-    return QuestionPlanner(config).eval().requires_grad_(False)
 
 
 def tiny_processor() -> Processor:

@@ -27,7 +27,6 @@ from tqdm import tqdm
 
 from kyvo.data.configs import from_section
 from kyvo.errors import CheckpointError, ConfigError
-from kyvo.models.pointer import save_pointer
 from kyvo.processor import Processor
 from kyvo.train.args import TrainArgs, check_names, rate_factor
 from kyvo.train.batch import MULTIPLE, MULTIPLE_CUDA, Batch
@@ -55,7 +54,7 @@ from kyvo.train.lora import (
 from kyvo.train.loss import labelled_loss
 from kyvo.train.model import attention_kernel
 from kyvo.train.pace import Pace
-from kyvo.train.reading import Reading, pointer_weights
+from kyvo.train.reading import Reading
 from kyvo.train.start_files import read_start
 from kyvo.train.starting import apply_start
 
@@ -383,8 +382,6 @@ class FinetuneRecipe(FTRecipeInterface):
 
         def write_model(folder: Path) -> None:
             self._save_folded(folder, merged_state(whole, scale=self.peft.scale))
-            if state["reading"] is not None:
-                save_pointer(folder, pointer_weights(state["reading"]))
             if self.peft.adapts:
                 plain = tables(whole, self._build_model)
                 save_adapter(

@@ -28,12 +28,16 @@ from torchtune.modules import (
 
 from kyvo.errors import ConfigError
 from kyvo.models.embedding import CompositeEmbedding, Numbers, Positions, Projector, cosines
-from kyvo.models.pointer import early_depth
 from kyvo.models.presets import SIZES, DecoderSize
 from kyvo.tokenizers.sequence import MAX_NUMBER
 from kyvo.tokenizers.vocabulary import Vocabulary
 
 AttentionMask = Bool[Tensor, "batch seq seq"] | BlockMask | None
+
+
+def early_depth(num_layers: int) -> int:
+    """After how many layers states are called early: a quarter of them, but two at least."""
+    return max(2, num_layers // 4)
 
 
 class Depths(NamedTuple):

@@ -9,11 +9,10 @@ round: before each code is written, the middle layers have to say which object, 
 An answer is one word, which tells little of how to find it, and an edited scene is mostly a copy. So at each word of a
 text that an object can have, the early layers have to say which objects have it; and where the output begins, they
 and the last ones have to say which objects the text is about. Before each id of an edited scene the middle ones have
-to say whether it is still copied. The maps are thrown away after the training, but for the one that the early layers
-are asked by what a text is about: it stays with the model as its `Pointer`.
+to say whether it is still copied. The maps are thrown away after the training.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +22,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from kyvo.models.embedding import cosines
-from kyvo.models.pointer import Pointer
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.objects import shown_objects
@@ -160,9 +158,9 @@ class Reading(nn.Module):
         super().__init__()
         self.seen = ObjectReading(schema, dim)
         self.drawn = ObjectReading(schema, dim)
-        self.named = Pointer(dim, MAX_NUMBER)
-        self.about = Pointer(dim, MAX_NUMBER)
-        self.about_last = Pointer(dim, MAX_NUMBER)
+        self.named = GroundingHead(dim, MAX_NUMBER)
+        self.about = GroundingHead(dim, MAX_NUMBER)
+        self.about_last = GroundingHead(dim, MAX_NUMBER)
         self.changed = nn.Sequential(nn.RMSNorm(dim), nn.Linear(dim, 1))
 
     def forward(self, states: Depths, targets: Targets) -> Float[Tensor, ""]:
@@ -177,9 +175,9 @@ class Reading(nn.Module):
             (self.about, states.early, targets.asked),
             (self.about_last, states.last, targets.asked),
         )
-        for pointer, told_by, wanted in of_texts:
+        for grounding, told_by, wanted in of_texts:
             if wanted is not None:
-                told = pointer(told_by.flatten(0, 1)[wanted.positions])
+                told = grounding(told_by.flatten(0, 1)[wanted.positions])
                 part = F.binary_cross_entropy_with_logits(told, wanted.about.clamp(min=0), reduction="none")
                 loss = loss + (part * (wanted.about >= 0)).sum() / len(wanted.about)
         if targets.changed is not None:
@@ -190,14 +188,16 @@ class Reading(nn.Module):
         return loss
 
 
-def pointer_weights(reading: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What of a `Reading`'s weights stays with the model."""
-    return {name.removeprefix("about."): tensor for name, tensor in reading.items() if name.startswith("about.")}
+class GroundingHead(nn.Module):
+    """States -> a logit for each object, by its number in the scene's tokens: which objects a text is about."""
 
+    def __init__(self, dim: int, num_objects: int) -> None:
+        super().__init__()
+        self.norm = nn.RMSNorm(dim)
+        self.objects = nn.Linear(dim, num_objects)
 
-def reading_weights(pointer: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Inverse of `pointer_weights`."""
-    return {f"about.{name}": tensor for name, tensor in pointer.items()}
+    def forward(self, states: Float[Tensor, "*texts dim"]) -> Float[Tensor, "*texts objects"]:
+        return self.objects(self.norm(states)).float()
 
 
 class ObjectReading(nn.Module):

@@ -26,11 +26,9 @@ from torch import Tensor
 
 from kyvo.errors import CheckpointError
 from kyvo.models.fold import POSITIONS_NAME, unfold_layers
-from kyvo.models.pointer import load_pointer
 from kyvo.models.presets import SIZES, DecoderSize
 from kyvo.tokenizers.vocabulary import Vocabulary
 from kyvo.train.checkpoint import load_checkpoint
-from kyvo.train.reading import reading_weights
 
 CONVERTED = "start.safetensors"
 
@@ -67,7 +65,7 @@ class Start:
     form: str
     weights: dict[str, Tensor]
     sources: dict[str, str]  # ours -> theirs
-    reading: dict[str, Tensor] | None = None  # of a run that reads, or a model's pointer: `kyvo.train.reading`
+    reading: dict[str, Tensor] | None = None  # of a run that reads: `kyvo.train.reading`
     ignored: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
@@ -258,9 +256,7 @@ def _hugging_face(folder: Path, size: DecoderSize) -> Start:
         sources |= {HEAD_ROWS: "lm_head.weight", POSITIONS: POSITIONS_NAME}
         form = "folded"
     check_layers(ours, size=size, where=str(folder))
-    pointer = load_pointer(folder)
-    reading = None if pointer is None else reading_weights(pointer.state_dict())
-    return Start(form=form, weights=ours, sources=sources, reading=reading)
+    return Start(form=form, weights=ours, sources=sources)
 
 
 def _table_parts(table: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
