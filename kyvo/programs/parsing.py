@@ -1,0 +1,42 @@
+"""What every parser is: a text in, a program out, with how sure it is and what else it could mean."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from kyvo.programs.program import Program
+from kyvo.scene.scene import Scene
+from kyvo.scene.schema import SceneSchema
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """One earlier turn of a dialogue, as far as later ones can refer to it. Indices are of the scene before the turn
+    for `removed`, and of the scene after it otherwise."""
+
+    text: str
+    program: Program
+    mentioned: tuple[int, ...] = ()  # the objects that it was about
+    changed: tuple[int, ...] = ()
+    added: tuple[int, ...] = ()
+    removed: tuple[int, ...] = ()
+    before: Scene | None = None  # the scene before it, for "back"
+    after: Scene | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parsed:
+    """What a text asks."""
+
+    program: Program
+    probability: float = 1.0  # that this is what is meant
+    alternatives: tuple[Program, ...] = ()  # other readings, likelier first
+    notes: tuple[str, ...] = ()  # what was repaired on the way: "read 'cirlce' as 'circle'"
+
+
+class Parser(Protocol):
+    """Turns texts into programs. Raises ProgramError for what it does not understand; it never guesses."""
+
+    def parse(self, text: str, schema: SceneSchema, dialogue: Sequence[Turn] = ()) -> Parsed:
+        """Raises UnknownWord, NotUnderstood."""
+        ...
