@@ -11,10 +11,12 @@ no spans that attend both ways.
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import signature
 from itertools import chain, groupby
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +32,8 @@ from kyvo.generation.prefix import WORTH, PrefixCache, Spans
 from kyvo.generation.requests import Decoded, Handle, Request
 from kyvo.generation.rows import Row
 from kyvo.models.embedding import place_vectors
+
+Result = TypeVar("Result")
 
 MAX_ROWS = 32
 MAX_SHARED = 8192  # ids; 8 kB each in the bundled model
@@ -92,6 +96,7 @@ class Engine:
         self._choice = Choice(near=near, codebook=codebook, table=table.weight)
         self._rows: list[Row] = []  # row i of the cache is the i-th
         self._waiting: deque[Row] = deque()
+        self._calls: deque[tuple[Future, Callable[[], object]]] = deque()
         self._turn = threading.Lock()  # who holds it makes a step
         self._news = threading.Condition()  # guards `_waiting`; told of what a sleeping thread must know
         self._thread: threading.Thread | None = None
@@ -115,10 +120,22 @@ class Engine:
             self._news.notify_all()
         return handle
 
-    def run_until_done(self) -> None:
-        """Drives the loop until nothing is left."""
-        while self.step():
+    def call(self, network: Callable[[], Result], *, timeout: float | None = None) -> Result:
+        """Runs another network between two steps, and returns what it gives: all networks take turns on one queue.
+
+        Raises TimeoutError after `timeout` seconds, and what the network raises.
+        """
+        future: Future[Result] = Future()
+        with self._news:
+            self._calls.append((future, network))
+            self._news.notify_all()
+        while not future.done() and self._drive():
             pass
+        try:
+            return future.result(timeout)
+        except TimeoutError:
+            future.cancel()  # where it has not begun, it never does
+            raise
 
     @contextmanager
     def running(self) -> Iterator["Engine"]:
@@ -138,8 +155,9 @@ class Engine:
 
     @torch.inference_mode()
     def step(self) -> bool:
-        """One round: who leaves, who joins, one forward of all. False when nothing is left."""
+        """One round: who leaves, who joins, one forward of all, one call. False when nothing is left."""
         with self._turn:
+            self._run_call()
             try:
                 self._leave()
                 self._join()
@@ -149,22 +167,38 @@ class Engine:
             except RuntimeError as error:  # torch's, out of memory included
                 self._fail(error)  # those in the batch get it, the rest goes on
             self._leave()
-            return bool(self._rows or self._waiting)
+            return bool(self._rows or self._waiting or self._calls)
+
+    def _run_call(self) -> None:
+        with self._news:
+            if not self._calls:
+                return
+            future, network = self._calls.popleft()
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            future.set_result(network())
+        except Exception as error:  # the caller's to handle; the loop goes on
+            future.set_exception(error)
 
     def _serve(self) -> None:
         try:
             while True:
                 if not self.step():
                     with self._news:
-                        if self._draining and not self._waiting:
+                        if self._draining and not self._waiting and not self._calls:
                             return
-                        self._news.wait_for(lambda: self._waiting or self._draining)
+                        self._news.wait_for(lambda: self._waiting or self._calls or self._draining)
         finally:  # nobody may wait for ever for a loop that broke
             self._thread = None
             with self._news:
                 self._rows += self._waiting
                 self._waiting.clear()
-            self._fail(KyvoError("the engine's loop ended before this request was done."))
+                calls, self._calls = self._calls, deque()
+            ended = KyvoError("the engine's loop ended before this request was done.")
+            self._fail(ended)
+            for future, _ in calls:
+                future.set_exception(ended)
 
     def _drive(self) -> bool:
         if self._thread is not None:

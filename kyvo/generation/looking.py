@@ -13,8 +13,6 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from kyvo.models.refined_scenes import mean_camera, refine_scenes
-from kyvo.models.refiner import Refiner
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
 
@@ -25,12 +23,12 @@ MISSED = 0.25  # units: an object read with another word, or farther off, counts
 
 
 def look_again(
-    refiner: Refiner,
     scenes: Sequence[Scene],
     pictures: Sequence[np.ndarray],
     schema: SceneSchema,
-    draw: Callable[[list[Scene]], Sequence[np.ndarray]],
     *,
+    draw: Callable[[list[Scene]], Sequence[np.ndarray]],
+    read: Callable[[list[Scene], Sequence[np.ndarray]], Sequence[Scene]],
     late: Callable[[], bool] = lambda: False,
 ) -> list[np.ndarray]:
     """Of each scene the best of its picture and those of its moved scenes.
@@ -38,21 +36,21 @@ def look_again(
     Args:
         pictures: of the scenes, uint8 [height, width, 3].
         draw: gives the pictures of all scenes with their objects moved, to places on bins or between.
+        read: gives the scenes as their pictures show them: where each object is seen, and with which words.
         late: asked before each round; no further one begins when it says so.
     """
     wanted = [replace(schema.snap(scene, clamp=True), camera=scene.camera) for scene in scenes]
-    cameras = [mean_camera(refiner.config)] * len(wanted)  # that the model draws for
     best, asked = list(pictures), wanted
-    read = refine_scenes(refiner, wanted, pictures, schema, cameras=cameras)
-    errors = [off(scene, found, schema) for scene, found in zip(wanted, read, strict=True)]
+    seen = read(wanted, pictures)
+    errors = [off(scene, found, schema) for scene, found in zip(wanted, seen, strict=True)]
     for _ in range(ROUNDS):
         if late() or not any(errors):
             break
-        asked = [moved(*each, schema) for each in zip(asked, wanted, read, strict=True)]
+        asked = [moved(*each, schema) for each in zip(asked, wanted, seen, strict=True)]
         drawn = draw(asked)
-        read = refine_scenes(refiner, wanted, drawn, schema, cameras=cameras)
+        seen = read(wanted, drawn)
         for index, picture in enumerate(drawn):
-            error = off(wanted[index], read[index], schema)
+            error = off(wanted[index], seen[index], schema)
             if error < errors[index]:
                 best[index], errors[index] = picture, error
     return best

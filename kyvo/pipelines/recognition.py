@@ -1,0 +1,105 @@
+"""Recognition: pictures -> scenes.
+
+    read -> encode -> decode -> refine
+
+The language model says which objects there are; the refiner, where the folder has one, reads each of them once more
+from the pixels. `decode` calibrates the confidences as it builds the scenes.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kyvo.errors import ConfigError
+from kyvo.generation.language_model import LanguageModel, Picture, read_pictures
+from kyvo.models.refined_scenes import refine_scenes
+from kyvo.pipelines.run import Run
+from kyvo.scene.scene import Camera, Scene
+from kyvo.tokenizers.image import fit
+from kyvo.tokenizers.tasks import Segments
+
+
+class Recognition:
+    """The pipeline of one model."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self.model = model
+        self.refine = Refinement(model) if model.processor.refiner is not None else NoRefinement()
+
+    def __call__(
+        self,
+        images: Sequence[Picture],
+        run: Run,
+        *,
+        refine: bool = True,
+        cameras: Sequence[Camera | None] | None = None,
+        last: bool = True,
+    ) -> list[Scene]:
+        """The scene in each picture.
+
+        Args:
+            refine: read the objects once more from the pixels; else scenes are as the language model wrote them.
+            cameras: that took the pictures, where they are known; places are exact then.
+            last: the request ends here (`Run.complete`).
+
+        Raises ConfigError for cameras without a refiner, or without `refine`.
+        """
+        if cameras is not None and not refine:
+            raise ConfigError("cameras place what the refiner reads; leave out refine=False, or the cameras.")
+        pictures = self.read(images)
+        scenes = self.decode(self.encode(pictures, run), run, last=last)
+        return self.refine(scenes, pictures, run, cameras=cameras) if refine else scenes
+
+    def read(self, images: Sequence[Picture]) -> list[np.ndarray]:
+        """Pictures at the model's size: uint8 [height, width, 3]."""
+        config = self.model.processor.image.config
+        return [fit(picture, config.width, config.height) for picture in read_pictures(images)]
+
+    def encode(self, pictures: Sequence[np.ndarray], run: Run) -> np.ndarray:
+        """Their image codes [pictures, codes]."""
+        if not pictures:
+            return np.zeros((0, 0), dtype=np.int64)
+        return run.call(lambda: self.model.encode_images(pictures))
+
+    def decode(self, codes: np.ndarray, run: Run, *, last: bool) -> list[Scene]:
+        """What the language model says of the codes, with calibrated confidences."""
+        found = run.complete("recognition", [Segments(image=own) for own in codes], last=last) if len(codes) else []
+        return [one.scene for one in found if one.scene is not None]
+
+
+class Refinement:
+    """Recognised objects, read once more from the pixels (`kyvo.models.refined_scenes`)."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self.refiner = model.processor.refiner
+        self.schema = model.processor.schema
+
+    def __call__(
+        self,
+        scenes: Sequence[Scene],
+        pictures: Sequence[np.ndarray],
+        run: Run,
+        *,
+        cameras: Sequence[Camera | None] | None = None,
+    ) -> list[Scene]:
+        """The scenes with refined places and words. A picture tells little of which way its camera was turned, and so
+        of where in the scene its objects stand: `cameras` make places exact."""
+        assert self.refiner is not None
+        refiner = self.refiner
+        return run.call(lambda: refine_scenes(refiner, scenes, pictures, self.schema, cameras=cameras))
+
+
+class NoRefinement:
+    """Of a folder without a refiner: scenes stay as they are."""
+
+    def __call__(
+        self,
+        scenes: Sequence[Scene],
+        pictures: Sequence[np.ndarray],
+        run: Run,
+        *,
+        cameras: Sequence[Camera | None] | None = None,
+    ) -> list[Scene]:
+        if cameras is not None and any(cameras):
+            raise ConfigError("the model has no refiner, which places objects by cameras; leave them out.")
+        return list(scenes)

@@ -1,0 +1,101 @@
+"""Rendering: scenes -> pictures.
+
+    canonical camera -> decode image -> closed loop
+
+The model draws for one camera. A scene that has another is drawn as that one sees it (`kyvo.generation.as_seen`). A
+folder with a refiner compares each rendering with its scene, and corrects it (`kyvo.generation.looking`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from kyvo.generation.as_seen import as_seen, drawn_camera
+from kyvo.generation.language_model import Completion, LanguageModel
+from kyvo.generation.looking import look_again
+from kyvo.generation.redrawing import Redrawing
+from kyvo.generation.sampling import GREEDY
+from kyvo.models.refined_scenes import mean_camera, refine_scenes
+from kyvo.pipelines.run import Run
+from kyvo.scene.scene import Camera, Scene
+from kyvo.scene.schema import camera_of
+from kyvo.tokenizers.tasks import Segments
+
+
+class Rendering:
+    """The pipeline of one model."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self.model = model
+        self.loop = ClosedLoop(model) if model.processor.refiner is not None else OpenLoop(model)
+
+    def __call__(
+        self, scenes: Sequence[Scene], run: Run, *, look: bool = True, last: bool = True
+    ) -> list[Completion]:
+        """A picture of each scene. Raises SceneError for what the schema cannot hold.
+
+        Args:
+            look: compare with the scenes and correct; without, pictures are as the language model wrote them, in two
+                thirds of the time.
+            last: the request ends here (`Run.complete`).
+        """
+        if not scenes:
+            return []
+        seen = [self.loop.as_seen(scene) for scene in scenes]
+        drawn = run.complete("rendering", [Segments(scene=scene) for scene in seen], last=last)
+        if not look or run.sampling != GREEDY or any(one.truncated for one in drawn):
+            return drawn
+        pictures = self.loop(seen, [one.image for one in drawn if one.image is not None], run)
+        return [replace(one, image=picture) for one, picture in zip(drawn, pictures, strict=True)]
+
+
+class ClosedLoop:
+    """Renderings of a model with a refiner: compared with their scenes, and corrected."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        assert model.processor.refiner is not None
+        self.model = model
+        self.refiner = model.processor.refiner
+        self.schema = model.processor.schema
+        self.camera = mean_camera(self.refiner.config)  # that the model draws for
+
+    def as_seen(self, scene: Scene) -> Scene:
+        """The scene that has to be drawn for the picture that the scene's own camera has."""
+        return as_seen(scene, self.camera, self.schema)
+
+    def drawn_camera(self, scene: Scene) -> Camera | None:
+        """The camera that a rendering of the scene has."""
+        return drawn_camera(scene, self.camera)
+
+    def __call__(self, scenes: Sequence[Scene], pictures: Sequence[np.ndarray], run: Run) -> list[np.ndarray]:
+        """The pictures, or others of the same scenes in which objects stand nearer to their places."""
+        decoder = run.call(lambda: Redrawing(self.model.engine, self.model.builder, self.model.processor.image, pictures))
+        cameras = [self.camera] * len(scenes)
+        return look_again(
+            scenes,
+            pictures,
+            self.schema,
+            draw=lambda asked: run.call(lambda: decoder.draw(asked)),
+            read=lambda wanted, drawn: run.call(
+                lambda: refine_scenes(self.refiner, wanted, drawn, self.schema, cameras=cameras)
+            ),
+            late=lambda: run.seconds_left <= 0,
+        )
+
+
+class OpenLoop:
+    """Renderings of a model without a refiner: as the language model wrote them."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self.config = model.processor.image.config
+
+    def as_seen(self, scene: Scene) -> Scene:
+        return scene
+
+    def drawn_camera(self, scene: Scene) -> Camera | None:
+        """The camera that a rendering has; None where nothing says it."""
+        return camera_of(replace(scene, camera=None), self.config.width, self.config.height)
+
+    def __call__(self, scenes: Sequence[Scene], pictures: Sequence[np.ndarray], run: Run) -> list[np.ndarray]:
+        return list(pictures)

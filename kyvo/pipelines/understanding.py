@@ -1,0 +1,67 @@
+"""Understanding: text -> program, by the parser of the model, with its reading in plain English.
+
+What is asked of a scene is decided here and nowhere else: for Python, chat, HTTP and the studio alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from kyvo.errors import ConfigError
+from kyvo.programs.errors import NotUnderstood
+from kyvo.programs.parsing import Parsed, Parser, Turn
+from kyvo.programs.program import Edit, Program, Query
+from kyvo.programs.wording import program_in_words
+from kyvo.scene.schema import SceneSchema
+
+LONGEST = 1000  # characters of a text
+
+Kind = TypeVar("Kind", Edit, Query)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Understood:
+    """What a text asks."""
+
+    text: str
+    program: Program
+    reading: str  # the program in plain English
+    probability: float = 1.0  # that this is what is meant, as the parser says
+    alternatives: tuple[str, ...] = ()  # other readings, in words
+    notes: tuple[str, ...] = ()  # what was repaired on the way, or chosen where the text leaves it open
+
+
+def understand(parser: Parser, text: str, schema: SceneSchema, dialogue: Sequence[Turn] = ()) -> Understood:
+    """What the text asks. Raises ProgramError for what the parser does not understand."""
+    check_text(text)
+    parsed = parser.parse(text, schema, dialogue)
+    return read(text, parsed)
+
+
+def read(text: str, parsed: Parsed) -> Understood:
+    """A parser's result with its reading in words."""
+    return Understood(
+        text=text,
+        program=parsed.program,
+        reading=program_in_words(parsed.program),
+        probability=parsed.probability,
+        alternatives=tuple(program_in_words(other) for other in parsed.alternatives),
+        notes=parsed.notes,
+    )
+
+
+def check_text(text: str) -> None:
+    """Raises ConfigError for a text that nothing can be made of, before any network runs."""
+    if not text.strip():
+        raise ConfigError("the text is empty; ask something, or say what to change.")
+    if len(text) > LONGEST:
+        raise ConfigError(f"the text has {len(text):,} characters; at most {LONGEST:,} fit. Shorten it.")
+
+
+def expect(understood: Understood, kind: type[Kind]) -> Kind:
+    """The program of a text that has to be an instruction, or a question. Raises NotUnderstood for the other."""
+    if isinstance(understood.program, kind):
+        return understood.program
+    if kind is Edit:
+        raise NotUnderstood(f"{understood.text!r} is a question, not an instruction; ask it instead.")
+    raise NotUnderstood(f"{understood.text!r} is an instruction, not a question; have the scene edited instead.")
