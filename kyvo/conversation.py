@@ -5,51 +5,39 @@ talk = Conversation(Kyvo.from_pretrained("mini"), load_scene("room.json"))
 turn = talk.say("Make the red cube blue.")
 print(turn.describe())
 ```
-Scenes change by what the model changed and nothing else: an object that it left alone keeps its exact numbers and its
-unknown keys, though the model sees it on its grid.
+A turn changes what it names and nothing else. Where a text fits several objects, `say` raises AmbiguousReference with
+numbered candidates, and takes "2", "the left one" or "both" as the answer to it.
 """
 
 import base64
 import binascii
 import io
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from kyvo.api import Kyvo, Picture
-from kyvo.data.edit_phrases import parse
-from kyvo.data.referents import resolve
+from kyvo.api import Answered, Edited, Kyvo, Picture, Understood
 from kyvo.errors import ImageError, KyvoError, SceneError
 from kyvo.export.formats import export_scene
+from kyvo.pipelines.run import Run
+from kyvo.pipelines.understanding import expect, read
+from kyvo.programs import parsing
+from kyvo.programs.clarification import Clarification
+from kyvo.programs.errors import AmbiguousReference
+from kyvo.programs.json_form import program_from_json, program_to_json
+from kyvo.programs.parsing import Parsed
+from kyvo.programs.program import Edit, Query
 from kyvo.scene.diff import SceneDiff, diff
 from kyvo.scene.files import read_json, scene_from_json, scene_to_json, write_json
 from kyvo.scene.scene import Camera, Scene, SceneObject
-from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.pictures import read_picture
 
 FORMAT = "kyvo-chat"
-VERSION = 1
-
-_REQUEST = re.compile(r"please\b|(?:can|could|would|will) (?:you|i|we)\b")
-_ASKS = re.compile(
-    r".*\?$|(?:what|which|who|where|when|why|how|is|are|was|were|do|does|did|has|have|name)\b"
-    r"|.*\b(?:count the|count all|tell me|like to know|how many|give its|give the number)\b"
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Concern:
-    """What an instruction is about, where its wording says so: the object that goes or changes, and what comes."""
-
-    target: int | None  # index in the scene before; None where nothing that is there changes
-    num_removed: int
-    num_added: int
+VERSION = 2  # 1 had no programs
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,70 +45,57 @@ class Turn:
     """What was said, and what came of it. `before` and `scene` are the same scene after a question."""
 
     text: str
-    before: Scene
-    scene: Scene
-    image: np.ndarray | None  # uint8 [height, width, 3], of `scene`
-    answer: str | None = None  # to a question; None for an instruction
-    truncated: bool = False  # the model did not come to an end
-    concern: Concern | None = None  # None where the wording does not tell
+    result: Edited | Answered
+    image: np.ndarray | None  # uint8 [height, width, 3], of `scene`; None until somebody asks for it
 
-    @cached_property
-    def diff(self) -> SceneDiff:
-        """What changed from `before` to `scene`."""
-        return diff(self.before, self.scene)
+    @property
+    def before(self) -> Scene:
+        return self.result.before if isinstance(self.result, Edited) else self.result.scene
 
-    @cached_property
-    def others(self) -> SceneDiff:
-        """The part of `diff` that the instruction does not ask for; empty where its wording does not tell."""
-        found, concern = self.diff, self.concern
-        if concern is None:
-            return SceneDiff(added=(), removed=(), moved=(), changed=())
-        # An object that is changed much goes and comes again.
-        come = concern.num_added if concern.target is None or concern.target in found.removed else 0
-        return SceneDiff(
-            added=found.added[come:],
-            removed=tuple(index for index in found.removed if index != concern.target),
-            moved=tuple(move for move in found.moved if move.before != concern.target),
-            changed=tuple(change for change in found.changed if change.before != concern.target),
-        )
+    @property
+    def scene(self) -> Scene:
+        return self.result.scene
+
+    @property
+    def answer(self) -> str | None:
+        """To a question; None for an instruction."""
+        return self.result.text if isinstance(self.result, Answered) else None
+
+    @property
+    def understood(self) -> Understood | None:
+        """The program of the text, and its reading in words."""
+        return self.result.understood
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Indices, in the scene before, of the objects that the turn rests on."""
+        return self.result.objects
 
     def describe(self) -> str:
-        """The answer, or in words what changed: a line each, what was not asked for below "also"."""
-        if self.answer is not None:
-            return self.answer
-        lines = describe_diff(self.diff, self.before, self.scene)
-        also = describe_diff(self.others, self.before, self.scene)
-        asked = [line for line in lines if line not in also]
-        if not asked:
-            asked = ["what was asked for did not happen" if lines else "nothing changed: the scene is the same"]
-        if self.truncated:
-            asked.append("the answer was cut at its limit")
-        return "\n".join([*asked, *(f"also {line}" for line in also)])
+        """The answer, or in words what changed, a line each; then what was repaired or chosen on the way."""
+        if isinstance(self.result, Answered):
+            lines = [self.result.text]
+        else:
+            lines = describe_diff(self.result.diff, self.before, self.scene)
+            lines = lines or ["nothing changed: the scene is the same"]
+        if self.result.truncated:
+            lines.append("the output was cut at its limit")
+        notes = () if self.understood is None else self.understood.notes
+        return "\n".join([*lines, *(f"note: {note}" for note in notes)])
 
 
 class Conversation:
     """Turns on one scene, which can be taken back and saved."""
 
-    def __init__(
-        self,
-        model: Kyvo,
-        scene: Scene,
-        *,
-        image: Picture | None = None,
-        drawn: bool = False,
-        keep_others: bool = True,
-    ) -> None:
-        """Raises SceneError for a scene that the model's schema cannot hold, ImageError for a picture unread.
+    def __init__(self, model: Kyvo, scene: Scene, *, image: Picture | None = None, drawn: bool = False) -> None:
+        """Raises ImageError for a picture that cannot be read.
 
         Args:
             image: a picture of the scene; without one the model renders it when it is needed.
             drawn: the image was rendered by the model.
-            keep_others: one object changes, goes or comes, and all others stay as they are. Where the wording does not
-                say which one, the model does.
         """
-        model.processor.schema.snap(scene)
         self.model = model
-        self.keep_others = keep_others
+        self.clarification: Clarification | None = None  # the question that waits for an answer
         self._start = scene
         self._start_image = read_picture(image) if isinstance(image, str | Path) else image
         self._start_drawn = drawn or image is None
@@ -136,6 +111,12 @@ class Conversation:
     def scene(self) -> Scene:
         """As it is now."""
         return self._turns[-1].scene if self._turns else self._start
+
+    @property
+    def dialogue(self) -> tuple[parsing.Turn, ...]:
+        """What "it" and "the one you just moved" refer to."""
+        turns = (turn.result.turn() for turn in self._turns)
+        return tuple(turn for turn in turns if turn is not None)
 
     @property
     def image(self) -> np.ndarray:
@@ -163,41 +144,55 @@ class Conversation:
     def _last_image(self) -> np.ndarray | None:
         return self._turns[-1].image if self._turns else self._start_image
 
-    def say(self, text: str) -> Turn:
-        """`ask` for a question, `edit` for anything else (`is_question`)."""
-        return self.ask(text) if is_question(text) else self.edit(text)
+    def say(self, text: str, *, run: Run | None = None) -> Turn:
+        """A question, an instruction, or the answer to what the last turn left open.
 
-    def ask(self, question: str) -> Turn:
-        """A question about the scene, which stays."""
-        scene = self.scene
-        answer = self.model.ask(scene, question)
-        return self._add(Turn(text=question, before=scene, scene=scene, image=self._last_image, answer=answer))
+        Raises ProgramError for what is not understood or does not fit; the scene stays as it was. After an
+        AmbiguousReference the next text may pick one of its candidates.
 
-    def edit(self, instruction: str) -> Turn:
-        """An instruction: the model writes the new scene, and its picture."""
-        before = self.scene
-        concern = find_concern(before, instruction)
-        known = None if concern is None else [] if concern.target is None else [concern.target]
-        done = self.model.edit(before, instruction, keep_others=self.keep_others, about=known)
-        if done.scene is None:
-            raise SceneError(f"the model came to no scene for {instruction!r}; the scene stays as it was.")
-        after = merge(before, done.scene, self.model.processor.schema)
-        return self._add(
-            Turn(
-                text=instruction,
-                before=before,
-                scene=after,
-                image=done.image,
-                truncated=done.truncated,
-                concern=concern,
-            )
-        )
+        Args:
+            run: the request that pays for it (a server's); without one there are no limits.
+        """
+        return self._take(text, self._understood(text), run)
+
+    def ask(self, question: str, *, run: Run | None = None) -> Turn:
+        """As `say`, for a text that has to be a question."""
+        understood = self._understood(question)
+        expect(understood, Query)
+        return self._take(question, understood, run)
+
+    def edit(self, instruction: str, *, run: Run | None = None) -> Turn:
+        """As `say`, for a text that has to be an instruction."""
+        understood = self._understood(instruction)
+        expect(understood, Edit)
+        return self._take(instruction, understood, run)
+
+    def _understood(self, text: str) -> Understood:
+        waiting, schema = self.clarification, self.model.processor.schema
+        if waiting is not None:
+            program = waiting.answered(text, self.scene, schema, self.model.parser, self.dialogue)
+            if program is not None:
+                return read(waiting.text, Parsed(program=program))
+        return self.model.understand(text, self.dialogue)
+
+    def _take(self, text: str, understood: Understood, run: Run | None) -> Turn:
+        self.clarification = None
+        try:
+            result = self.model.dialogue(self.scene, understood, run or self.model.run(), dialogue=self.dialogue)
+        except AmbiguousReference as error:
+            self.clarification = Clarification.of(text, understood.program, error)
+            raise
+        image = self._last_image if isinstance(result, Answered) else result.image
+        self._turns.append(Turn(text=text, result=result, image=image))
+        self._undone.clear()
+        return self._turns[-1]
 
     def undo(self) -> Turn | None:
         """Takes back the last edit, with the questions asked since; it is returned, or None where there is none."""
         place = max((index for index, turn in enumerate(self._turns) if turn.answer is None), default=None)
         if place is None:
             return None
+        self.clarification = None
         self._undone.append(self._turns[place:])
         del self._turns[place:]
         return self._undone[-1][0]
@@ -230,7 +225,6 @@ class Conversation:
             {
                 "format": FORMAT,
                 "version": VERSION,
-                "keep_others": self.keep_others,
                 "start": {
                     "scene": scene_to_json(self._start),
                     "image": _to_text(self._start_image),
@@ -246,16 +240,15 @@ class Conversation:
     def load(cls, model: Kyvo, path: str | Path) -> "Conversation":
         """Inverse of `save`. Raises SceneError with the place of what does not fit."""
         data = read_json(path)
-        if not is_conversation(data) or data.get("version") != VERSION:
+        if not is_conversation(data) or data.get("version") not in (1, VERSION):
             raise SceneError(f'{path}: a conversation has "format": "{FORMAT}" and "version": {VERSION}; this has not.')
         try:
-            start = scene_from_json(data["start"]["scene"], f"{path}: start")
+            start = data["start"]
             talk = cls(
                 model,
-                start,
-                image=_from_text(data["start"]["image"]),
-                drawn=bool(data["start"].get("drawn", False)),
-                keep_others=bool(data["keep_others"]),
+                scene_from_json(start["scene"], f"{path}: start"),
+                image=_from_text(start["image"]),
+                drawn=bool(start.get("drawn", False)),
             )
             for number, row in enumerate(data["turns"]):
                 where = f"{path}: turns[{number}]"
@@ -269,70 +262,10 @@ class Conversation:
             raise SceneError(f"{path}: not a whole conversation ({type(error).__name__}: {error}).") from error
         return talk
 
-    def _add(self, turn: Turn) -> Turn:
-        self._turns.append(turn)
-        self._undone.clear()
-        return turn
-
 
 def is_conversation(data: object) -> bool:
     """Whether the content of a JSON file is a saved conversation."""
     return isinstance(data, Mapping) and data.get("format") == FORMAT
-
-
-def is_question(text: str) -> bool:
-    """Whether a turn asks rather than tells.
-
-    It does where it ends with a question mark, begins with a question word or asks for a count or a name, unless it is
-    an instruction in a wording of `kyvo.data.edit_phrases`, or a polite one: "Could you move the cube?"
-    """
-    words = " ".join(text.lower().split())
-    if _parsed(text) is not None or _REQUEST.match(words):
-        return False
-    return _ASKS.match(words) is not None
-
-
-def find_concern(scene: Scene, instruction: str) -> Concern | None:
-    """What the instruction is about; None where its wording is none of ours, or describes no one object."""
-    program = _parsed(instruction)
-    if program is None:
-        return None
-    if program["operation"] == "add":
-        return Concern(target=None, num_removed=0, num_added=1)
-    try:
-        target = resolve(program["target"], scene)
-    except SceneError:
-        return None
-    return Concern(target=target, num_removed=1, num_added=0 if program["operation"] == "remove" else 1)
-
-
-def merge(before: Scene, written: Scene, schema: SceneSchema) -> Scene:
-    """The scene before with what differs in the one that the model wrote: all else stays as it was, to the last digit.
-
-    The picture's name and the relationships, which hold for the scene before, go where anything changed.
-    """
-    order = schema.token_order(before)
-    old = schema.snap(before)
-    found = diff(old, written)
-    names = [field.name for field in schema.fields]
-    pairs = {change.after: change.before for change in (*found.moved, *found.changed)}
-    idle = [index for index in range(len(old)) if index not in found.removed and index not in pairs.values()]
-    kept: dict[int, SceneObject] = {}
-    for index, item in enumerate(written.objects):
-        if index in found.added:
-            continue
-        if index not in pairs:
-            pairs[index] = max(idle, key=lambda i: sum(old.objects[i].get(n) == item.get(n) for n in names))
-            idle.remove(pairs[index])
-        seen, place = old.objects[pairs[index]], order[pairs[index]]
-        exact = before.objects[place]
-        values = {name: item.get(name) for name in names if item.get(name) != seen.get(name)}
-        kept[place] = _changed(exact, values, item.confidence) if values else exact
-    objects = (*(kept[place] for place in sorted(kept)), *(written.objects[index] for index in found.added))
-    if objects == before.objects:
-        return before
-    extra = {key: value for key, value in before.extra.items() if key != "relationships"}
-    return replace(before, objects=objects, image=None, extra=extra)
 
 
 def describe_diff(found: SceneDiff, before: Scene, after: Scene) -> list[str]:
@@ -364,37 +297,37 @@ def _shown(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _parsed(instruction: str) -> dict[str, Any] | None:
-    try:
-        return parse(instruction)
-    except SceneError:
-        return None
-
-
-def _changed(exact: SceneObject, values: Mapping[str, Any], confidence: float | None) -> SceneObject:
-    """The object with new values; its place in the picture, which was the old one's, goes."""
-    extra = {key: value for key, value in exact.extra.items() if key != "pixel_coords"}
-    return replace(exact, confidence=confidence, extra=extra).with_values(**values)
-
-
 def _turn_to_json(turn: Turn) -> dict[str, Any]:
-    row: dict[str, Any] = {"text": turn.text}
-    if turn.answer is not None:
-        return row | {"answer": turn.answer}
-    return row | {"scene": scene_to_json(turn.scene), "image": _to_text(turn.image), "truncated": turn.truncated}
+    row: dict[str, Any] = {"text": turn.text, "objects": list(turn.objects)}
+    if turn.understood is not None:
+        row |= {"program": program_to_json(turn.understood.program), "notes": list(turn.understood.notes)}
+    if isinstance(turn.result, Answered):
+        return row | {"answer": turn.result.text}
+    touched = {name: list(getattr(turn.result, name)) for name in ("changed", "removed", "added")}
+    return row | touched | {"scene": scene_to_json(turn.scene), "image": _to_text(turn.image)}
 
 
 def _turn_from_json(row: Any, before: Scene, image: np.ndarray | None, where: str) -> Turn:
+    understood = None
+    if "program" in row:
+        understood = read(row["text"], Parsed(program=program_from_json(row["program"])))
+        understood = replace(understood, notes=tuple(row["notes"]))
+    objects = tuple(row.get("objects", ()))
     if "answer" in row:
-        return Turn(text=row["text"], before=before, scene=before, image=image, answer=row["answer"])
-    return Turn(
-        text=row["text"],
+        result = Answered(text=row["answer"], scene=before, understood=understood, objects=objects)
+        return Turn(text=row["text"], result=result, image=image)
+    after = scene_from_json(row["scene"], where)
+    edited = Edited(
         before=before,
-        scene=scene_from_json(row["scene"], where),
-        image=_from_text(row["image"]),
-        truncated=bool(row["truncated"]),
-        concern=find_concern(before, row["text"]),
+        scene=after,
+        diff=diff(before, after),
+        understood=understood,
+        objects=objects,
+        changed=tuple(row.get("changed", ())),
+        removed=tuple(row.get("removed", ())),
+        added=tuple(row.get("added", ())),
     )
+    return Turn(text=row["text"], result=edited, image=_from_text(row["image"]))
 
 
 def _to_text(image: np.ndarray | None) -> str | None:

@@ -90,13 +90,9 @@ class Answering:
         found = answer(query, asked, self.schema, dialogue=dialogue)
         if scene is not None and recognised is not None:
             question = replace(question, notes=(*question.notes, *self._compared(query, found.text, recognised)))
-        return Answered(
-            text=found.text, value=found.value, scene=asked, understood=question, objects=found.objects
-        )
+        return Answered(text=found.text, value=found.value, scene=asked, understood=question, objects=found.objects)
 
-    def by_language_model(
-        self, scene: Scene, question: str, run: Run, *, image: Picture | None = None
-    ) -> Answered:
+    def by_language_model(self, scene: Scene, question: str, run: Run, *, image: Picture | None = None) -> Answered:
         """The answer as the language model alone writes it."""
         codes = None if image is None else run.call(lambda: self.model.encode_images([image]))[0]
         task = "scene_question_answering" if codes is None else "question_answering"

@@ -30,9 +30,7 @@ class Rendering:
         self.model = model
         self.loop = ClosedLoop(model) if model.processor.refiner is not None else OpenLoop(model)
 
-    def __call__(
-        self, scenes: Sequence[Scene], run: Run, *, look: bool = True, last: bool = True
-    ) -> list[Completion]:
+    def __call__(self, scenes: Sequence[Scene], run: Run, *, look: bool = True, last: bool = True) -> list[Completion]:
         """A picture of each scene. Raises SceneError for what the schema cannot hold.
 
         Args:
@@ -70,7 +68,9 @@ class ClosedLoop:
 
     def __call__(self, scenes: Sequence[Scene], pictures: Sequence[np.ndarray], run: Run) -> list[np.ndarray]:
         """The pictures, or others of the same scenes in which objects stand nearer to their places."""
-        decoder = run.call(lambda: Redrawing(self.model.engine, self.model.builder, self.model.processor.image, pictures))
+        decoder = run.call(
+            lambda: Redrawing(self.model.engine, self.model.builder, self.model.processor.image, pictures)
+        )
         cameras = [self.camera] * len(scenes)
         return look_again(
             scenes,

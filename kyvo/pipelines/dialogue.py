@@ -1,0 +1,42 @@
+"""Dialogue: one turn of a talk about a scene, whatever it is: a question, an instruction, or an answer to "which one?".
+
+    understand -> edit | answer
+
+Chat, HTTP and the studio take a turn here, so that the same sentence means the same everywhere.
+"""
+
+from collections.abc import Sequence
+
+from kyvo.generation.language_model import Picture
+from kyvo.pipelines.answering import Answered, Answering
+from kyvo.pipelines.editing import Edited, Editing
+from kyvo.pipelines.run import Run
+from kyvo.pipelines.understanding import Understood, understand
+from kyvo.programs.parsing import Turn
+from kyvo.programs.program import Edit
+from kyvo.scene.scene import Scene
+
+
+class Dialogue:
+    """The pipeline of one model."""
+
+    def __init__(self, editing: Editing, answering: Answering) -> None:
+        self.editing = editing
+        self.answering = answering
+
+    def __call__(
+        self,
+        scene: Scene,
+        text: str | Understood,
+        run: Run,
+        *,
+        image: Picture | None = None,
+        dialogue: Sequence[Turn] = (),
+        render: bool = True,
+    ) -> Edited | Answered:
+        """The scene after an instruction, or the answer to a question. Errors as of `Editing` and `Answering`."""
+        if isinstance(text, str):
+            text = understand(self.editing.parser, text, self.editing.schema, dialogue)
+        if isinstance(text.program, Edit):
+            return self.editing(scene, text, run, dialogue=dialogue, render=render)
+        return self.answering(scene, text, run, image=image, dialogue=dialogue)
