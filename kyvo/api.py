@@ -110,7 +110,8 @@ class Kyvo:
         self, images: Sequence[Picture], *, refine: bool = True, cameras: Sequence[Camera | None] | None = None
     ) -> list[Scene]:
         """The scene in each picture; pictures of any size. Arguments and errors as of `Recognition`."""
-        return self.recognition(images, self.run(), refine=refine, cameras=cameras)
+        found = self.recognition(images, self.run(), refine=refine, cameras=cameras)
+        return [one.scene for one in found if one.scene is not None]
 
     def render(self, scenes: Sequence[Scene], *, look: bool = True) -> list[np.ndarray]:
         """A picture of each scene, uint8 [height, width, 3]. Arguments and errors as of `Rendering`."""

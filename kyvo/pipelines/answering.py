@@ -83,7 +83,7 @@ class Answering:
         if isinstance(question, str):
             question = understand(self.parser, question, self.schema, dialogue)
         query = expect(question, Query)
-        recognised = None if image is None else self.recognition([image], run, last=False)[0]
+        recognised = None if image is None else self.recognition([image], run, last=False)[0].scene
         asked = scene or recognised
         if asked is None:
             raise ConfigError("there is neither a scene nor a picture to ask about; give one.")

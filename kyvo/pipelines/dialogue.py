@@ -7,6 +7,7 @@ Chat, HTTP and the studio take a turn here, so that the same sentence means the 
 
 from collections.abc import Sequence
 
+from kyvo.errors import ConfigError
 from kyvo.generation.language_model import Picture
 from kyvo.pipelines.answering import Answered, Answering
 from kyvo.pipelines.editing import Edited, Editing
@@ -26,7 +27,7 @@ class Dialogue:
 
     def __call__(
         self,
-        scene: Scene,
+        scene: Scene | None,
         text: str | Understood,
         run: Run,
         *,
@@ -34,9 +35,16 @@ class Dialogue:
         dialogue: Sequence[Turn] = (),
         render: bool = True,
     ) -> Edited | Answered:
-        """The scene after an instruction, or the answer to a question. Errors as of `Editing` and `Answering`."""
+        """The scene after an instruction, or the answer to a question. Errors as of `Editing` and `Answering`.
+
+        A picture without a scene is recognised first, and its scene is edited or asked about.
+        """
         if isinstance(text, str):
             text = understand(self.editing.parser, text, self.editing.schema, dialogue)
+        if scene is None and image is not None:
+            scene, image = self.answering.recognition([image], run, last=False)[0].scene, None
+        if scene is None:
+            raise ConfigError("there is neither a scene nor a picture; give one.")
         if isinstance(text.program, Edit):
             return self.editing(scene, text, run, dialogue=dialogue, render=render)
         return self.answering(scene, text, run, image=image, dialogue=dialogue)

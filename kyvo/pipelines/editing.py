@@ -13,6 +13,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from kyvo.errors import SceneError
 from kyvo.generation.grammar import MAX_OBJECTS
 from kyvo.generation.language_model import LanguageModel, Picture
 from kyvo.generation.requests import Reason
@@ -96,12 +97,17 @@ class Editing:
         if isinstance(instruction, str):
             instruction = understand(self.parser, instruction, self.schema, dialogue)
         done = apply(expect(instruction, Edit), scene, self.schema, dialogue=dialogue, max_objects=MAX_OBJECTS)
-        image = self.rendering([done.scene], run, last=False)[0].image if render else None
+        image, notes = None, list(done.notes)
+        if render:
+            try:
+                image = self.rendering([done.scene], run, last=False)[0].image
+            except SceneError as error:  # the edit stands, also where the model cannot draw the scene
+                notes.append(f"no picture was rendered: {error}")
         return Edited(
             before=scene,
             scene=done.scene,
             diff=diff(scene, done.scene),
-            understood=_with_notes(instruction, done.notes),
+            understood=replace(instruction, notes=(*instruction.notes, *notes)),
             image=image,
             objects=done.objects,
             changed=done.changed,
@@ -141,7 +147,3 @@ class Editing:
             reason=written.reason,
             source=Mode.END_TO_END,
         )
-
-
-def _with_notes(understood: Understood, notes: Sequence[str]) -> Understood:
-    return replace(understood, notes=(*understood.notes, *notes))

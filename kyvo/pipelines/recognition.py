@@ -7,11 +7,12 @@ from the pixels. `decode` calibrates the confidences as it builds the scenes.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from kyvo.errors import ConfigError
-from kyvo.generation.language_model import LanguageModel, Picture, read_pictures
+from kyvo.generation.language_model import Completion, LanguageModel, Picture, read_pictures
 from kyvo.models.refined_scenes import refine_scenes
 from kyvo.pipelines.run import Run
 from kyvo.scene.scene import Camera, Scene
@@ -34,7 +35,7 @@ class Recognition:
         refine: bool = True,
         cameras: Sequence[Camera | None] | None = None,
         last: bool = True,
-    ) -> list[Scene]:
+    ) -> list[Completion]:
         """The scene in each picture.
 
         Args:
@@ -47,8 +48,11 @@ class Recognition:
         if cameras is not None and not refine:
             raise ConfigError("cameras place what the refiner reads; leave out refine=False, or the cameras.")
         pictures = self.read(images)
-        scenes = self.decode(self.encode(pictures, run), run, last=last)
-        return self.refine(scenes, pictures, run, cameras=cameras) if refine else scenes
+        found = self.decode(self.encode(pictures, run), run, last=last)
+        if not refine:
+            return found
+        scenes = self.refine([one.scene for one in found if one.scene is not None], pictures, run, cameras=cameras)
+        return [replace(one, scene=scene) for one, scene in zip(found, scenes, strict=True)]
 
     def read(self, images: Sequence[Picture]) -> list[np.ndarray]:
         """Pictures at the model's size: uint8 [height, width, 3]."""
@@ -61,10 +65,9 @@ class Recognition:
             return np.zeros((0, 0), dtype=np.int64)
         return run.call(lambda: self.model.encode_images(pictures))
 
-    def decode(self, codes: np.ndarray, run: Run, *, last: bool) -> list[Scene]:
+    def decode(self, codes: np.ndarray, run: Run, *, last: bool) -> list[Completion]:
         """What the language model says of the codes, with calibrated confidences."""
-        found = run.complete("recognition", [Segments(image=own) for own in codes], last=last) if len(codes) else []
-        return [one.scene for one in found if one.scene is not None]
+        return run.complete("recognition", [Segments(image=own) for own in codes], last=last) if len(codes) else []
 
 
 class Refinement:

@@ -20,12 +20,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 import kyvo
 from kyvo.api import Kyvo
 from kyvo.errors import KyvoError
-from kyvo.scene.diff import diff
 from kyvo.scene.files import camera_from_json, scene_to_json
-from kyvo.scene.scene import Scene
 from kyvo.scene.validate import json_schema
+from kyvo.pipelines.run import Late
+from kyvo.serve import jobs
 from kyvo.serve.body import BodyRoute
-from kyvo.serve.chat import Chunks, completion_of, event, job_of, sampling_of, usage_of
+from kyvo.serve.chat import Chunks, completion_of, event, job_of, sampling_of, understood_of, usage_of
 from kyvo.serve.gate import Gate
 from kyvo.serve.inputs import Inputs, data_uri
 from kyvo.serve.limits import Limits
@@ -48,7 +48,7 @@ from kyvo.serve.schemas import (
     RenderRequest,
     Sampling,
 )
-from kyvo.serve.worker import Busy, Done, Job, Late, Ticket, Worker
+from kyvo.serve.worker import Busy, Done, Job, Ticket, Worker
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost")
 _REFUSALS = {400: "not JSON", 408: "the body came too slowly", 413: "too large", 415: "not application/json"}
@@ -106,11 +106,11 @@ def create_app(
 async def _on_busy(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Busy)
     status = 429 if request.app.state.worker.accepts else 503
-    return JSONResponse(error_body(status, str(error)), status, {"Retry-After": str(error.retry_after)})
+    return JSONResponse(error_body(status, error), status, {"Retry-After": str(error.retry_after)})
 
 
 async def _on_late(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse(error_body(504, str(error)), 504)
+    return JSONResponse(error_body(504, error), 504)
 
 
 _router = APIRouter(route_class=BodyRoute)
@@ -119,62 +119,61 @@ _router = APIRouter(route_class=BodyRoute)
 @_router.post("/v1/scenes/recognize", responses=_FAULTS)
 async def recognize(body: RecognizeRequest, request: Request) -> Recognized:
     """The scene in a picture."""
+    model = _model(request)
 
     def job(inputs: Inputs) -> Job:
         camera = None if body.camera is None else camera_from_json(body.camera)
-        return Job(task="recognition", picture=inputs.picture(body.image), camera=camera)
+        return jobs.recognition(model, inputs.picture(body.image), camera=camera)
 
     done = await _run(request, job)
-    assert done.completion.scene is not None
-    return Recognized(scene=scene_to_json(done.completion.scene), **_about(done))
+    return Recognized(scene=scene_to_json(done.result.scene), **_about(done))
 
 
 @_router.post("/v1/scenes/render", responses=_FAULTS)
 async def render(body: RenderRequest, request: Request) -> Rendered:
     """A picture of a scene."""
+    model = _model(request)
     done = await _run(
-        request, lambda inputs: Job(task="rendering", scene=inputs.scene(body.scene), sampling=_sampling(body))
+        request, lambda inputs: jobs.rendering(model, inputs.drawable(body.scene), sampling=_sampling(body))
     )
-    assert done.completion.image is not None
-    return Rendered(image=data_uri(done.completion.image), **_about(done))
+    return Rendered(image=data_uri(done.result.image), **_about(done))
 
 
 @_router.post("/v1/scenes/edit", responses=_FAULTS)
 async def edit(body: EditRequest, request: Request) -> Edited:
-    """The scene and its picture after an instruction, and what differs."""
+    """The scene and its picture after an instruction, what differs, and how the instruction was understood."""
+    model = _model(request)
 
     def job(inputs: Inputs) -> Job:
-        return Job(
-            task="editing",
-            scene=inputs.scene(body.scene),
-            picture=None if body.image is None else inputs.picture(body.image),
-            text=inputs.text(body.instruction),
-            sampling=_sampling(body),
-        )
+        scene, text = inputs.scene(body.scene), inputs.text(body.instruction)
+        return jobs.editing(model, scene, text, render=body.render, sampling=_sampling(body))
 
     done = await _run(request, job)
-    after, image = done.completion.scene, done.completion.image
-    assert isinstance(done.given, Scene) and after is not None and image is not None
+    edited = done.result
     return Edited(
-        scene=scene_to_json(after), image=data_uri(image), diff=diff(done.given, after).to_dict(), **_about(done)
+        scene=scene_to_json(edited.scene),
+        image=None if edited.image is None else data_uri(edited.image),
+        diff=edited.diff.to_dict(),
+        changed=edited.changed,
+        removed=edited.removed,
+        added=edited.added,
+        **understood_of(edited),
+        **_about(done),
     )
 
 
 @_router.post("/v1/scenes/ask", responses=_FAULTS)
 async def ask(body: AskRequest, request: Request) -> Answered:
-    """The answer to a question about a scene."""
+    """The answer to a question about a scene, and what it rests on."""
+    model = _model(request)
 
     def job(inputs: Inputs) -> Job:
-        return Job(
-            task="question_answering",
-            scene=inputs.scene(body.scene),
-            picture=None if body.image is None else inputs.picture(body.image),
-            text=inputs.text(body.question),
-        )
+        scene = None if body.scene is None else inputs.scene(body.scene)
+        picture = None if body.image is None else inputs.picture(body.image)
+        return jobs.answering(model, scene, inputs.text(body.question), picture=picture)
 
     done = await _run(request, job)
-    assert done.completion.text is not None
-    return Answered(answer=done.completion.text, **_about(done))
+    return Answered(answer=done.result.text, **understood_of(done.result), **_about(done))
 
 
 @_router.post(
@@ -188,8 +187,8 @@ async def chat(body: ChatRequest, request: Request) -> Any:
     if body.model != name:
         raise Refusal(404, f"no model is called {body.model[:100]!r} here; there is {name!r}.")
     if not body.stream:
-        return completion_of(await _run(request, lambda inputs: job_of(body, inputs)), model=name)
-    job = await _read(request, lambda inputs: job_of(body, inputs))
+        return completion_of(await _run(request, lambda inputs: job_of(body, inputs, _model(request))), model=name)
+    job = await _read(request, lambda inputs: job_of(body, inputs, _model(request)))
     chunks = Chunks(model=name, with_usage=bool(body.stream_options and body.stream_options.include_usage))
     pieces: asyncio.Queue[str | None] = asyncio.Queue()
     loop = asyncio.get_running_loop()
@@ -206,16 +205,16 @@ async def _events(ticket: Ticket, pieces: "asyncio.Queue[str | None]", chunks: C
     """The stream of a job; where its reader leaves, the job ends."""
     try:
         yield chunks.first()
-        told = ""
+        sent = ""
         while (piece := await pieces.get()) is not None:
-            told += piece
+            sent += piece
             yield chunks.piece(piece)
         try:
             done = ticket.future.result()
         except KyvoError as error:
-            yield event(error_body(504 if isinstance(error, Late) else 422, str(error)))
+            yield event(error_body(504 if isinstance(error, Late) else 422, error))
             return
-        for line in chunks.last(done, told=told):
+        for line in chunks.last(done, sent=sent):
             yield line
     finally:
         ticket.cancel()
@@ -256,7 +255,11 @@ def _sampling(body: Sampling) -> Any:
 
 
 def _about(done: Done) -> dict[str, Any]:
-    return {"truncated": done.completion.truncated, "reason": done.completion.reason, "usage": usage_of(done)}
+    return {"truncated": done.result.truncated, "reason": done.result.reason, "usage": usage_of(done)}
+
+
+def _model(request: Request) -> Kyvo:
+    return request.app.state.worker.model
 
 
 async def _read(request: Request, make: Callable[[Inputs], Job]) -> Job:

@@ -49,11 +49,19 @@ class Inputs:
         return fit(picture_of(text, self.limits), *self.size)
 
     def scene(self, data: Mapping[str, Any]) -> Scene:
-        """Scene JSON -> scene. Raises SceneError with the places of what does not fit."""
+        """Scene JSON -> scene, also with values that the model has no numbers for. Raises SceneError with the places
+        of what does not fit."""
+        return self._scene(data, None)
+
+    def drawable(self, data: Mapping[str, Any]) -> Scene:
+        """The same for a scene that the model has to read: each value needs a number or a word of the schema."""
+        return self._scene(data, self.schema)
+
+    def _scene(self, data: Mapping[str, Any], schema: SceneSchema | None) -> Scene:
         objects = data.get("objects")
         if isinstance(objects, list) and len(objects) > self.limits.objects:
             raise SceneError(f"scene: objects has {len(objects):,} entries; the limit is {self.limits.objects}.")
-        faults = validate(data, self.schema)
+        faults = validate(data, schema)
         if faults:
             left = len(faults) - MAX_FAULTS
             raise SceneError("scene: " + " ".join(faults[:MAX_FAULTS]) + (f" And {left} more." if left > 0 else ""))

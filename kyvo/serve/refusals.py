@@ -1,5 +1,6 @@
 """Every answer that is not a result: one form, that of OpenAI's API, with a reason in words."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +10,11 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as PlainHTTPException
 
 from kyvo.errors import KyvoError
+from kyvo.programs.errors import AmbiguousReference, ProgramError, UnknownWord
 
 CLIENT_GONE = 499  # nginx's number for a client that left; nobody reads the answer, the metrics count it
 MAX_FAULTS = 5  # of a body, told in one answer
+_SNAKE = re.compile(r"(?<!^)(?=[A-Z])")
 _TYPES = {401: "authentication_error", 429: "rate_limit_error"}
 
 
@@ -22,10 +25,18 @@ class Refusal(HTTPException):
         super().__init__(status, reason, dict(headers) if headers else None)
 
 
-def error_body(status: int, reason: str) -> dict[str, Any]:
-    """The JSON of an answer with this status."""
+def error_body(status: int, reason: str | Exception) -> dict[str, Any]:
+    """The JSON of an answer with this status. An error of a program has its name as `code`, in lower case, and what
+    would fit: `candidates` (indices of objects) or `near` (words)."""
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
-    return {"error": {"message": reason, "type": kind, "param": None, "code": None}}
+    body: dict[str, Any] = {"message": str(reason), "type": kind, "param": None, "code": None}
+    if isinstance(reason, ProgramError):
+        body["code"] = _SNAKE.sub("_", type(reason).__name__).lower()
+    if isinstance(reason, AmbiguousReference):
+        body["candidates"] = list(reason.candidates)
+    if isinstance(reason, UnknownWord):
+        body |= {"param": reason.word, "near": list(reason.near)}
+    return {"error": body}
 
 
 def install_handlers(app: FastAPI) -> None:
@@ -40,7 +51,7 @@ def install_handlers(app: FastAPI) -> None:
         return JSONResponse(error_body(422, _faults(error)), 422)
 
     async def on_kyvo(request: Request, error: Exception) -> JSONResponse:
-        return JSONResponse(error_body(422, str(error)), 422)
+        return JSONResponse(error_body(422, error), 422)
 
     async def on_bug(request: Request, error: Exception) -> JSONResponse:
         return JSONResponse(error_body(500, "an error of the server's own; its log says more."), 500)

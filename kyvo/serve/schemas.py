@@ -62,13 +62,16 @@ class RenderRequest(Sampling):
 class EditRequest(Sampling):
     scene: SceneJSON
     instruction: Text
-    image: Picture | None = Field(None, description="The scene's picture; without it one is rendered first.")
+    image: Picture | None = Field(None, description="The scene's picture before. Accepted, and not needed.")
+    render: bool = Field(True, description="Whether the scene after is rendered.")
 
 
 class AskRequest(_Strict):
-    scene: SceneJSON
+    scene: SceneJSON | None = None
     question: Text
-    image: Picture | None = Field(None, description="The scene's picture; without it one is rendered first.")
+    image: Picture | None = Field(
+        None, description="A picture: recognised and asked about where there is no scene, else compared with it."
+    )
 
 
 class Usage(BaseModel):
@@ -95,13 +98,27 @@ class Rendered(Answer):
     image: str = Field(description="A data URI of a PNG.")
 
 
-class Edited(Answer):
+class Understood(Answer):
+    """How the text was understood, and what the result rests on."""
+
+    program: dict[str, Any] | None = Field(description="What the text asks, as a program.")
+    reading: str | None = Field(description="The program in plain English.")
+    probability: float | None = Field(description="That this is what the text means, as the parser says.")
+    alternatives: list[str] = Field([], description="Other readings, likelier first.")
+    notes: list[str] = Field([], description="What was repaired or chosen on the way.")
+    objects: list[int] = Field([], description="Indices of the objects that it rests on, in the scene before.")
+
+
+class Edited(Understood):
     scene: SceneJSON
-    image: str = Field(description="A data URI of a PNG.")
+    image: str | None = Field(description="A data URI of a PNG; null where none was rendered.")
     diff: dict[str, Any] = Field(description="Objects added, removed, moved and changed.")
+    changed: list[int] = Field([], description="Indices of objects with other values, in the scene before.")
+    removed: list[int] = Field([], description="Indices of objects that went, in the scene before.")
+    added: list[int] = Field([], description="Indices of new objects, in the scene after.")
 
 
-class Answered(Answer):
+class Answered(Understood):
     answer: str
 
 
@@ -197,6 +214,7 @@ class MessageOut(BaseModel):
     role: Literal["assistant"] = "assistant"
     content: str = Field(description="The scene as JSON, the answer, or the picture as a data URI.")
     images: list[ImageOut] = Field([], description="The picture of a rendering or an editing.")
+    kyvo: dict[str, Any] | None = Field(None, description="How a text was understood, as in /v1/scenes/edit and ask.")
 
 
 class Choice(BaseModel):
@@ -243,5 +261,7 @@ class Fault(BaseModel):
         type: str
         param: str | None
         code: str | None
+        candidates: list[int] | None = None
+        near: list[str] | None = None
 
     error: Detail

@@ -1,7 +1,7 @@
 """`Worker`: jobs for the model, from any thread, at most so many at a time.
 
-A job may take several runs of the model: a question about a picture needs its scene, one about a scene its picture.
-Each job has a thread that waits most of its life; the engine decodes all of them together.
+A job is one request: a function of the `Run` that its pipelines take. Each has a thread that waits most of its life;
+the engine decodes all of them together.
 """
 
 import math
@@ -11,22 +11,15 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-
-from kyvo.api import Completion, Kyvo, Pending
-from kyvo.conversation import merge
-from kyvo.errors import ConfigError, KyvoError
-from kyvo.generation.grammar import Grammar
+from kyvo.api import Kyvo
+from kyvo.errors import KyvoError
 from kyvo.generation.sampling import GREEDY, Sampling
-from kyvo.scene.scene import Camera, Scene
+from kyvo.pipelines.run import Cancelled, Late, Run
 from kyvo.serve.limits import Limits
 from kyvo.serve.metrics import Metrics
-from kyvo.tokenizers.tasks import SCENE_ALONE, TASKS, Segment, Segments
-
-LATE = "there was no answer in time; try again when less is asked of the server."
-GRACE = 5.0  # seconds that the engine may take beyond a deadline, which it sees between two steps
 
 
 class Busy(KyvoError):
@@ -37,34 +30,22 @@ class Busy(KyvoError):
         self.retry_after = retry_after
 
 
-class Late(KyvoError):
-    """The time was over before there was anything to answer with."""
-
-
-class GivenUp(KyvoError):
-    """Nobody waits for the job any more."""
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Job:
-    """One task on one input. A picture or a scene that the task needs and that is not there is made first."""
+    """One request."""
 
-    task: str
-    picture: np.ndarray | None = None  # uint8 [height, width, 3]
-    camera: Camera | None = None  # that took the picture, where it is known
-    scene: Scene | None = None
-    text: str | None = None
+    task: str  # for the metrics
+    work: Callable[[Run], Any]
     sampling: Sampling = GREEDY  # of pictures
-    max_tokens: int | None = None  # of the last run
+    max_tokens: int | None = None  # of what the request ends in
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Done:
-    """A job's result. `given` is the scene that the task had, which may have been recognised first."""
+    """What a job's work returned, and the tokens of all that ran for it."""
 
-    completion: Completion
-    given: Scene | None
-    num_prompt: int  # tokens of all runs
+    result: Any
+    num_prompt: int
     num_output: int
 
 
@@ -73,37 +54,13 @@ class Ticket:
 
     future: Future[Done]
 
-    def __init__(self, job: Job, *, seconds: float, listen: Callable[[str], None] | None) -> None:
+    def __init__(self, job: Job, run: Run) -> None:
         self.job = job
-        self.listen = listen
-        self.num_prompt = 0
-        self.num_output = 0
-        self._deadline = time.monotonic() + seconds
-        self._cancelled = False
-        self._pending: Pending | None = None
+        self.run = run
 
     def cancel(self) -> None:
         """Nobody waits any more: the job leaves the batch, or never enters it."""
-        self._cancelled = True
-        if self._pending is not None:
-            self._pending.cancel()
-
-    def enter(self, pending: Pending) -> None:
-        """Names the run that `cancel` ends from now on."""
-        self._pending = pending
-        if self._cancelled:
-            pending.cancel()
-
-    def check(self) -> None:
-        """Raises GivenUp or Late where the job is not to go on."""
-        if self._cancelled:
-            raise GivenUp("nobody waits for this job any more.")
-        if self.seconds_left <= 0:
-            raise Late(LATE)
-
-    @property
-    def seconds_left(self) -> float:
-        return self._deadline - time.monotonic()
+        self.run.cancel()
 
 
 class Worker:
@@ -114,7 +71,6 @@ class Worker:
         self.limits = limits
         self.metrics = metrics
         self._lock = threading.Lock()
-        self._encoding = threading.Lock()  # pictures go through their network one at a time: the cores are few
         self._open = 0
         self._running = 0
         self._accepts = False
@@ -123,7 +79,7 @@ class Worker:
         metrics.show_queue(waiting=lambda: self.num_waiting, running=lambda: self._running)
 
     def start(self) -> None:
-        self._stack.enter_context(self.model.engine.running())
+        self._stack.enter_context(self.model.language_model.engine.running())
         self._threads = self._stack.enter_context(ThreadPoolExecutor(self.limits.parallel, thread_name_prefix="job"))
         self._accepts = True
 
@@ -159,7 +115,14 @@ class Worker:
                 self.metrics.jobs.labels(job.task, "refused").inc()
                 raise Busy(f"{self._open} jobs are waiting, and no more may.", retry_after=self._retry_after())
             self._open += 1
-        ticket = Ticket(job, seconds=self.limits.seconds, listen=listen)
+        run = Run(
+            self.model.language_model,
+            seconds=self.limits.seconds,
+            sampling=job.sampling,
+            max_tokens=job.max_tokens,
+            listen=listen,
+        )
+        ticket = Ticket(job, run)
         ticket.future = self._threads.submit(self._work, ticket)
         ticket.future.add_done_callback(lambda future: self._count(ticket, future))
         return ticket
@@ -169,123 +132,29 @@ class Worker:
         return self.submit(job).future.result()
 
     def _retry_after(self) -> int:
-        """Seconds until half of the jobs are done, at the pace of the last ones."""
+        """Seconds until half of the jobs are done, at the throughput of the last ones."""
         if len(self._ends) < 2:
             return 1
-        pace = (time.monotonic() - self._ends[0]) / len(self._ends)
-        return min(max(math.ceil(pace * self._open / 2), 1), 60)
+        seconds = (time.monotonic() - self._ends[0]) / len(self._ends)
+        return min(max(math.ceil(seconds * self._open / 2), 1), 60)
 
     def _count(self, ticket: Ticket, future: Future[Done]) -> None:
         with self._lock:
             self._open -= 1
             self._ends.append(time.monotonic())
-        error = GivenUp() if future.cancelled() else future.exception()
-        outcome = {type(None): "done", GivenUp: "cancelled", Late: "late"}.get(type(error), "failed")
+        error = Cancelled() if future.cancelled() else future.exception()
+        outcome = {type(None): "done", Cancelled: "cancelled", Late: "late"}.get(type(error), "failed")
         self.metrics.jobs.labels(ticket.job.task, outcome).inc()
-        self.metrics.tokens.labels("prompt").inc(ticket.num_prompt)
-        self.metrics.tokens.labels("completion").inc(ticket.num_output)
+        self.metrics.tokens.labels("prompt").inc(ticket.run.num_prompt)
+        self.metrics.tokens.labels("completion").inc(ticket.run.num_output)
 
     def _work(self, ticket: Ticket) -> Done:
         with self._lock:
             self._running += 1
         try:
-            return self._run(ticket)
+            ticket.run.check()
+            result = ticket.job.work(ticket.run)
         finally:
             with self._lock:
                 self._running -= 1
-
-    def _run(self, ticket: Ticket) -> Done:
-        job, scene = ticket.job, ticket.job.scene
-        if Segment.SCENE in TASKS[job.task].inputs and scene is None:
-            scene = self._recognize(ticket).scene
-        if job.task == "editing" and scene is not None:
-            completion = self._edit(ticket, scene)
-        elif job.task == "recognition":
-            completion = self._recognize(ticket, last=True)
-        else:
-            task = SCENE_ALONE.get(job.task, job.task) if job.picture is None else job.task
-            needed = TASKS[task].inputs
-            shown = self.model.as_seen(scene) if scene is not None and task == "rendering" else scene
-            given = Segments(
-                image=self._codes(job.picture) if Segment.IMAGE in needed else None,
-                scene=shown if Segment.SCENE in needed else None,
-                text=job.text if Segment.TEXT in needed else None,
-            )
-            answers = None
-            if job.task == "question_answering" and scene is not None:
-                answers = self.model.answers(scene, job.text or "")
-            completion = self._complete(ticket, task, given, grammar=answers, last=True)
-            if task == "rendering":
-                completion = self._looked_at(ticket, given.scene, completion)
-        return Done(completion=completion, given=scene, num_prompt=ticket.num_prompt, num_output=ticket.num_output)
-
-    def _recognize(self, ticket: Ticket, *, last: bool = False) -> Completion:
-        picture = ticket.job.picture
-        written = self._complete(ticket, "recognition", Segments(image=self._codes(picture)), last=last)
-        assert written.scene is not None and picture is not None
-        with self._encoding:
-            cameras = None if ticket.job.camera is None else [ticket.job.camera]
-            return replace(written, scene=self.model.refined([written.scene], [picture], cameras=cameras)[0])
-
-    def _edit(self, ticket: Ticket, scene: Scene) -> Completion:
-        """As `Kyvo.edit`; what the instruction left alone keeps its exact numbers and its unknown keys."""
-        ticket.check()
-        try:
-            written = self.model.change_one(
-                scene, ticket.job.text or "", max_tokens=ticket.job.max_tokens, deadline=ticket.seconds_left
-            )
-        finally:
-            ticket.check()  # who is late is told so, whatever was cut
-        ticket.num_prompt += written.num_prompt
-        ticket.num_output += written.num_output
-        assert written.scene is not None
-        after = merge(scene, written.scene, self.model.processor.schema)
-        written, shown = replace(written, scene=after), self.model.as_seen(after)
-        drawn = self._complete(ticket, "rendering", Segments(scene=shown))
-        return written.with_picture(self._looked_at(ticket, shown, drawn))
-
-    def _looked_at(self, ticket: Ticket, scene: Scene | None, drawn: Completion) -> Completion:
-        """What was rendered, looked at as `Kyvo.render` does in the time that is left; one drawn at random stays."""
-        ticket.check()
-        if scene is None or drawn.image is None or drawn.truncated or ticket.job.sampling != GREEDY:
-            return drawn
-        (image,) = self.model.looked_at([scene], [drawn.image], deadline=ticket.seconds_left)
-        return replace(drawn, image=image)
-
-    def _codes(self, picture: np.ndarray | None) -> np.ndarray:
-        if picture is None:
-            raise ConfigError("there is neither a picture nor a scene.")
-        with self._encoding:
-            return self.model.encode_images([picture])[0]
-
-    def _complete(
-        self, ticket: Ticket, task: str, given: Segments, *, grammar: Grammar | None = None, last: bool = False
-    ) -> Completion:
-        ticket.check()
-        pending = self.model.submit(
-            task,
-            given,
-            sampling={"image": ticket.job.sampling},
-            grammar=grammar,
-            max_tokens=ticket.job.max_tokens if last else None,
-            deadline=ticket.seconds_left,
-        )
-        ticket.enter(pending)
-        if last and ticket.listen is not None and Segment.TEXT in pending.task.outputs:
-            for piece in pending.texts():
-                ticket.listen(piece)
-        try:
-            completion = pending.result(timeout=max(ticket.seconds_left, 0) + GRACE)
-        except TimeoutError:
-            ticket.cancel()
-            raise Late(LATE) from None
-        except KyvoError as error:  # the prompt was taken, so this is no fault of the client's
-            raise RuntimeError(f"the engine failed in {task}: {error}") from error
-        ticket.num_prompt += completion.num_prompt
-        ticket.num_output += completion.num_output
-        if any(getattr(completion, kind) is None for kind in pending.task.outputs):
-            ticket.check()
-            raise ConfigError(
-                f"the output was cut ({completion.reason}) before it was whole; allow more tokens, or give less."
-            )
-        return completion
+        return Done(result=result, num_prompt=ticket.run.num_prompt, num_output=ticket.run.num_output)
