@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if len(rows) < args.fit + args.test:
         raise ConfigError(f"{args.data} has {len(rows)} pictures; --fit {args.fit} --test {args.test} need more.")
     model = Kyvo.from_pretrained(args.model, device=args.device)
-    model.calibration = Calibration()  # what the folder has now would be fitted upon
+    model.language_model.calibration = Calibration()  # what the folder has now would be fitted upon
     fit_on = judge(model, rows, range(args.fit), args.batch_size)
     test_on = judge(model, rows, range(args.fit, args.fit + args.test), args.batch_size)
     calibration = Calibration.fit(*fit_on)

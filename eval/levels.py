@@ -51,6 +51,7 @@ from kyvo.evaluation.results import Figure, mean_figure
 from kyvo.metrics.answers import TrueAnswer, exact_matches
 from kyvo.metrics.images import l2, ssim
 from kyvo.metrics.scenes import CLEVR_TAUS, match_scene
+from kyvo.programs.errors import ProgramError
 from kyvo.scene.files import object_to_json, scene_from_json
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
@@ -59,7 +60,7 @@ from kyvo.tokenizers.tasks import TASKS, Segment, Segments
 
 SEED = 0  # of the bootstrap, and of the swaps
 ABOUT = ("*.md", "*.png", "*.log", "*.jsonl", "curves.json", "calibration.json")  # a model, and no part of it
-FREE = "any may change: "  # figures of greedy decoding, without `Kyvo.change_one`
+ALONE = "language model alone: "  # figures without programs, as in the paper
 SWAP_TRIES = 8  # edits drawn of a scene, of which the attribute that is still rarest is taken
 
 Row = Mapping[str, Any]  # of a set
@@ -112,11 +113,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--subset", type=int, default=200, help="how many edits are drawn, questions get a picture")
     parser.add_argument("--end-to-end", action="store_true", help="edits also from and to pictures, in one go")
     parser.add_argument("--swaps", type=int, default=24, help="of each attribute")
-    parser.add_argument("--views", type=int, default=1, help="of each picture that is recognised: 1, 3 or 5")
     parser.add_argument("--no-refine", dest="refine", action="store_false", help="as the language model alone wrote it")
     parser.add_argument("--no-look", dest="look", action="store_false", help="pictures as they were rendered first")
     parser.add_argument("--told", action="store_true", help="cameras, to whoever reads or renders")
-    parser.add_argument("--no-plan", dest="plan", action="store_false", help="answers as the language model alone says")
     parser.add_argument("--batch-size", type=int, default=32, help="decoded together")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     args = parser.parse_args(argv)
@@ -215,18 +214,17 @@ def measure_chain(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:
 
 
 def measure_editing(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:
-    """The scene alone is edited as `Kyvo.edit` does it, one object and all others held, and what comes out is rendered.
-    Then the first scenes again where any object may change; with `--end-to-end` also scene and picture in one
-    sequence."""
+    """The scene is edited by a program, as `Kyvo.edit` does it, and what comes out is rendered. Then the first scenes
+    again as the language model alone writes them; with `--end-to-end` also scene and picture in one sequence."""
     items, figures = [], []
-    ways = [("", "scene_editing", args.limit), (FREE, "scene_editing", args.subset)]
+    ways = [("", "scene_editing", args.limit), (ALONE, "scene_editing", args.subset)]
     if args.end_to_end:
         ways.append(("end to end: ", "editing", args.limit))
     for prefix, task, limit in ways:
         done: list[Item] = []  # of this way
         for batch in in_batches(first(rows, limit), args.batch_size, f"{prefix}editing"):
             if not prefix:
-                found = [model.change_one(scene_of(row), row["instruction"]) for row in batch]
+                found = [by_program(model, row) for row in batch]
             else:
                 found = complete(model, task, batch, [row["instruction"] for row in batch])
             # what was cut before its first object is an empty scene
@@ -251,53 +249,79 @@ def measure_editing(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measure
 
 
 def measure_questions(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:
-    """Asked of scenes alone; the first ones also with the picture."""
+    """Asked of scenes, by programs; the first ones also of the language model alone, without and with the picture."""
     asked = draw_questions(rows, args.limit)
-    alone = ask(model, rows, asked, "scene_question_answering", args)
+    found = ask(model, rows, asked, "program", args)
+    alone = ask(model, rows, asked[: args.subset], "scene_question_answering", args)
     shown = ask(model, rows, asked[: args.subset], "question_answering", args)
-    figures = [mean("exact match", alone, "right"), mean("exact match with the picture", shown, "right")]
+    figures = [
+        mean("exact match", found, "right"),
+        mean(f"{ALONE}exact match", alone, "right"),
+        mean(f"{ALONE}exact match with the picture", shown, "right"),
+    ]
     for group, guesses in baselines(question for *_, question in asked).items():
         suffix = "" if group == "all" else f", {group}"
         if suffix:
-            own = [item for item in alone if item["family"] == group]
+            own = [item for item in found if item["family"] == group]
             figures.append(mean(f"exact match{suffix}", own, "right"))
         count = int(guesses["count"])
         figures.append(Figure(name=f"random{suffix}", value=guesses["random"], count=count))
         figures.append(Figure(name=f"most frequent{suffix}", value=guesses["most_frequent"], count=count))
-    return alone + shown, figures
+    return found + alone + shown, figures
+
+
+def by_program(model: Kyvo, row: Row) -> Completion:
+    """The scene after the row's instruction; the one before where it is refused."""
+    source = scene_of(row)
+    try:
+        return Completion(scene=model.edit(source, row["instruction"], render=False).scene)
+    except ProgramError:
+        return Completion(scene=source)
 
 
 def ask(
     model: Kyvo, rows: Any, asked: Sequence[tuple[str, int, Question]], task: str, args: argparse.Namespace
 ) -> list[Item]:
-    """The items of questions, as `draw_questions` gives them."""
+    """The items of questions, as `draw_questions` gives them: answered by programs, or by a task of the model."""
     items: list[Item] = []
     for batch in in_batches(asked, args.batch_size, task.replace("_", " ")):
         keys, places, questions = zip(*batch, strict=True)
         texts = [one.text for one in questions]
-        found = complete(model, task, [rows[index] for index in places], texts, plan=args.plan)
+        chosen = [rows[index] for index in places]
+        if task == "program":
+            found = [answered(model, scene_of(row), text) for row, text in zip(chosen, texts, strict=True)]
+        else:
+            found = [one.text or "" for one in complete(model, task, chosen, texts)]
         truths = [TrueAnswer(text=one.answer, family=one.family, type=one.type) for one in questions]
-        right = exact_matches([one.text for one in found], truths)
+        right = exact_matches(found, truths)
         for key, question, answer, hit in zip(keys, questions, found, right, strict=True):
-            said = {"question": question.text, "predicted": answer.text, "true": question.answer}
+            said = {"question": question.text, "predicted": answer, "true": question.answer}
             items.append({"task": task, "key": key, "family": question.family, **said, "right": float(hit)})
     return items
+
+
+def answered(model: Kyvo, scene: Scene, text: str) -> str:
+    """By a program; empty where it is refused."""
+    try:
+        return model.ask(scene, text).text
+    except ProgramError:
+        return ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
     measure: Callable[[Kyvo, Any, argparse.Namespace], Measured]
     data: str  # the option that names its set
-    options: tuple[str, ...] = ("limit", "views", "refine", "look", "told")  # that set its figures
+    options: tuple[str, ...] = ("limit", "refine", "look", "told")  # that set its figures
 
 
 PARTS = {
-    "recognition": Part(measure=measure_recognition, data="clevr", options=("limit", "views", "refine", "told")),
+    "recognition": Part(measure=measure_recognition, data="clevr", options=("limit", "refine", "told")),
     "editing": Part(measure=measure_editing, data="edits", options=("limit", "subset", "end_to_end", "look", "told")),
-    "questions": Part(measure=measure_questions, data="questions", options=("limit", "subset", "plan")),
+    "questions": Part(measure=measure_questions, data="questions", options=("limit", "subset")),
     "rendering": Part(measure=measure_rendering, data="clevr"),
     "chain": Part(measure=measure_chain, data="clevr"),
-    "swaps": Part(measure=measure_swaps, data="clevr", options=("swaps", "views", "refine", "look", "told")),
+    "swaps": Part(measure=measure_swaps, data="clevr", options=("swaps", "refine", "look", "told")),
 }
 
 
@@ -318,7 +342,7 @@ def recognize(
 ) -> list[Scene]:
     """The scenes in pictures that are taken by the cameras of some scenes, or drawn of them, if cameras are told."""
     cameras = [scene.camera for scene in taken] or [model.drawn_camera(scene) for scene in drawn]
-    return model.recognize(pictures, views=args.views, refine=args.refine, cameras=cameras if args.told else None)
+    return model.recognize(pictures, refine=args.refine, cameras=cameras if args.told else None)
 
 
 def render(model: Kyvo, scenes: Sequence[Scene], args: argparse.Namespace) -> list[np.ndarray]:
@@ -331,20 +355,16 @@ def picture_of(row: Row, column: str = "image") -> np.ndarray:
     return np.asarray(row[column].convert("RGB"))
 
 
-def complete(
-    model: Kyvo, task: str, rows: Sequence[Row], texts: Sequence[str], *, plan: bool = False
-) -> list[Completion]:
-    """The task on each row's scene and a text, with its picture where the task takes one; with `plan` as
-    `Kyvo.answers` has it."""
+def complete(model: Kyvo, task: str, rows: Sequence[Row], texts: Sequence[str]) -> list[Completion]:
+    """The task on each row's scene and a text, with its picture where the task takes one."""
     pictures: Sequence[Any] = [None] * len(rows)
     if Segment.IMAGE in TASKS[task].inputs:
         pictures = model.encode_images([picture_of(row) for row in rows])
-    pending = []
-    for codes, row, text in zip(pictures, rows, texts, strict=True):
-        scene = scene_of(row)
-        grammar = model.answers(scene, text) if plan else None
-        pending.append(model.submit(task, Segments(image=codes, scene=scene, text=text), grammar=grammar))
-    return [one.result() for one in pending]
+    given = [
+        Segments(image=codes, scene=scene_of(row), text=text)
+        for codes, row, text in zip(pictures, rows, texts, strict=True)
+    ]
+    return model.complete(task, given)
 
 
 def draw_swaps(rows: Any, count: int) -> list[tuple[str, Edit]]:

@@ -54,7 +54,6 @@ def main(argv: list[str] | None = None) -> Results:
     source.add_argument("--clevr", type=Path, help="a file of scenes in CLEVR's format")
     parser.add_argument("--images", type=Path, help="the folder of CLEVR's pictures")
     parser.add_argument("--limit", type=int, help="take the first N pictures only")
-    parser.add_argument("--views", type=int, default=1, help="of each picture: 1, 3 or 5")
     parser.add_argument("--no-refine", dest="refine", action="store_false", help="as the language model alone wrote it")
     parser.add_argument("--batch-size", type=int, default=32, help="pictures decoded together")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
@@ -72,7 +71,7 @@ def main(argv: list[str] | None = None) -> Results:
     bar = tqdm(
         _batches(samples, count, args.batch_size), total=-(-count // args.batch_size), unit="batch", disable=None
     )
-    first, predictions, truths, seconds = predict(partial(model.recognize, views=args.views, refine=args.refine), bar)
+    first, predictions, truths, seconds = predict(partial(model.recognize, refine=args.refine), bar)
     found = args.out / "predictions.jsonl"
     args.out.mkdir(parents=True, exist_ok=True)
     found.write_text(

@@ -121,9 +121,14 @@ class Conversation:
     @property
     def image(self) -> np.ndarray:
         """The picture of the scene as it is now, uint8 [height, width, 3]."""
+        return self.draw(self.model.run())
+
+    def draw(self, run: Run) -> np.ndarray:
+        """`image`, where it has to be rendered at the cost of this run."""
         image = self._last_image
         if image is None:
-            image = self.model.render([self.scene])[0]
+            image = self.model.rendering([self.scene], run)[0].image
+            assert image is not None
             if self._turns:
                 self._turns[-1] = replace(self._turns[-1], image=image)
             else:

@@ -60,11 +60,12 @@ def written(kyvo: Kyvo, scenes: list[Scene], *, at_once: int) -> Iterator[dict[s
     """A row of each scene: what comes out for it [codes * width], row-major, and its picture."""
     processor = kyvo.processor
     codebook = processor.image.codebook.to(kyvo.model.device)
-    kyvo.engine = Engine(kyvo.model, places=kyvo.places, codebook=codebook, max_rows=at_once)
+    model = kyvo.language_model
+    model.engine = Engine(kyvo.model, places=model.places, codebook=codebook, max_rows=at_once)
     size = {"width": processor.image.config.width, "height": processor.image.config.height}
     for first in tqdm(range(0, len(scenes), at_once), desc="written", unit="batch", disable=None):
         part = [on_grid(scene, processor.schema) for scene in scenes[first : first + at_once]]
-        pending = [kyvo.submit("rendering", Segments(scene=scene)) for scene in part]
+        pending = [model.submit("rendering", Segments(scene=scene)) for scene in part]
         pictures = render_scenes(part, **size)
         for one, picture in zip(pending, pictures, strict=True):
             vectors = processor.builder.raster(torch.stack(one.handle.result().vectors).cpu().numpy())

@@ -49,7 +49,6 @@ def recognize_files(
     out: Path,
     *,
     batch_size: int = 32,
-    views: int = 1,
     camera: Camera | None = None,
     format: str = "kyvo",
     min_confidence: float = 0.0,
@@ -61,7 +60,6 @@ def recognize_files(
 
     Args:
         batch_size: pictures decoded together.
-        views: as of `Kyvo.recognize`.
         camera: that took all of the pictures, where it is known; places are exact then.
         format: one of `kyvo.batch.outputs.FORMAT_NAMES`.
         min_confidence: objects below it are left out and counted.
@@ -75,10 +73,9 @@ def recognize_files(
     check_format(format, model.processor.schema)
     return write_scenes(
         find_pictures(inputs),
-        partial(recognize_batches, model, batch_size=batch_size, views=views, camera=camera),
+        partial(recognize_batches, model, batch_size=batch_size, camera=camera),
         out,
-        model=model_name(model),
-        views=views,
+        model=model.name,
         camera=camera,
         format=format,
         min_confidence=min_confidence,
@@ -86,11 +83,6 @@ def recognize_files(
         overwrite=overwrite,
         report=report,
     )
-
-
-def model_name(model: Kyvo) -> str:
-    """The name of its folder; empty for one that was made in memory."""
-    return Path(model.model.name_or_path or "").name
 
 
 def check_format(format: str, schema: SceneSchema) -> None:
@@ -110,7 +102,6 @@ def write_scenes(
     out: Path,
     *,
     model: str,
-    views: int = 1,
     camera: Camera | None = None,
     format: str = "kyvo",
     min_confidence: float = 0.0,
@@ -130,8 +121,6 @@ def write_scenes(
     out.mkdir(parents=True, exist_ok=True)
     manifest, in_flight = Manifest(out), InFlight(out)
     settings = {"model": model, "format": format, "min_confidence": min_confidence}
-    if views > 1:  # a manifest of one view does not name it
-        settings["views"] = views
     if camera is not None:
         settings["camera"] = camera_to_json(camera)
     ours = {(line.input, line.output) for line in manifest.done.values()}
@@ -168,12 +157,12 @@ def write_scenes(
 
 
 def recognize_batches(
-    model: Kyvo, items: Iterable[Item], *, batch_size: int, views: int = 1, camera: Camera | None = None
+    model: Kyvo, items: Iterable[Item], *, batch_size: int, camera: Camera | None = None
 ) -> Iterator[list[Found]]:
     """What became of the items, a full batch of readable pictures at a time, with those that are not among them."""
     config = model.processor.image.config
     read = partial(_read, width=config.width, height=config.height)
-    recognize = partial(_recognize, model, views=views, camera=camera)
+    recognize = partial(_recognize, model, camera=camera)
     batch: list[Found] = []
     pictures: list[np.ndarray] = []
     for found, picture in _ahead(read, items, count=2 * batch_size):
@@ -187,12 +176,10 @@ def recognize_batches(
         yield recognize(batch, pictures)
 
 
-def _recognize(
-    model: Kyvo, batch: list[Found], pictures: list[np.ndarray], *, views: int, camera: Camera | None
-) -> list[Found]:
+def _recognize(model: Kyvo, batch: list[Found], pictures: list[np.ndarray], *, camera: Camera | None) -> list[Found]:
     start = time.perf_counter()
     cameras = None if camera is None else [camera] * len(pictures)
-    scenes = iter(model.recognize(pictures, views=views, cameras=cameras) if pictures else [])
+    scenes = iter(model.recognize(pictures, cameras=cameras) if pictures else [])
     seconds = round((time.perf_counter() - start) / max(len(pictures), 1), 4)
     return [found if found.error else replace(found, scene=next(scenes), seconds=seconds) for found in batch]
 

@@ -37,7 +37,6 @@ def recognize_by_ray(
     model: str,
     device: str = "auto",
     batch_size: int = 32,
-    views: int = 1,
     camera: Camera | None = None,
     workers: int = 1,
 ) -> Iterator[list[Found]]:
@@ -70,7 +69,6 @@ def recognize_by_ray(
                 "model": str(folder.absolute()) if folder.is_dir() else model,  # a worker has its own working folder
                 "device": device,
                 "batch_size": batch_size,
-                "views": views,
                 "camera": camera,
             },
             batch_size=None,  # a block, which is a batch
@@ -89,11 +87,11 @@ def recognize_by_ray(
 class _Worker:
     """A model, once loaded, for block after block."""
 
-    def __init__(self, *, model: str, device: str, batch_size: int, views: int, camera: Camera | None) -> None:
+    def __init__(self, *, model: str, device: str, batch_size: int, camera: Camera | None) -> None:
         from kyvo.api import Kyvo
 
         loaded = Kyvo.from_pretrained(model, device=device)
-        self.recognize = partial(recognize_batches, loaded, batch_size=batch_size, views=views, camera=camera)
+        self.recognize = partial(recognize_batches, loaded, batch_size=batch_size, camera=camera)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
         items = [Item(path=Path(path), key=str(index)) for index, path in enumerate(batch["path"].tolist())]

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
     from kyvo.conversation import Conversation
 
-HELP = """Say what to change, or ask. Commands:
+HELP = """Say what to change, or ask. Commands, with or without the slash where the word stands alone:
   /undo         take back the last change      /redo         bring it back
   /diff         what all turns changed         /scene        list the objects
-  /pin on|off   hold what a change does not concern; on at first
+  /why          how the last text was understood, and the objects it rests on
   /save FILE    the whole conversation         /export FILE  .glb, .html, .png, ... by the ending
-  /ask TEXT, /edit TEXT   a question, an instruction, however it is put
+  /ask TEXT, /edit TEXT   a text that has to be a question, an instruction
   /help         this                           /quit         leave (or Ctrl-D)"""
+BARE = {"undo", "redo", "diff", "scene", "why", "help", "quit", "exit"}  # commands that need no slash when alone
 
 
 def chat(
@@ -28,10 +29,6 @@ def chat(
     image: Annotated[Path | None, typer.Option(help="The scene's picture; else the model renders one.")] = None,
     model: Annotated[str, typer.Option(help="A bundled model's name, or a model folder.")] = "mini",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    keep_others: Annotated[
-        bool | None,
-        typer.Option(help="Let one object change, go or come, and hold all others; this is the default."),
-    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the scene and picture of each turn: turn_001.json, turn_001.png.")
     ] = None,
@@ -51,8 +48,8 @@ def chat(
     from kyvo.scene.files import read_json
 
     saved = is_conversation(read_json(file))
-    if saved and (image is not None or keep_others is not None):
-        raise ConfigError(f"{file} is a saved conversation, which has its picture and its pins; leave out the options.")
+    if saved and image is not None:
+        raise ConfigError(f"{file} is a saved conversation, which has its picture; leave out --image.")
     scene = None if saved else read_one(file)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -60,13 +57,15 @@ def chat(
     if scene is None:
         talk = Conversation.load(loaded, file)
     else:
-        talk = Conversation(loaded, scene, image=image, keep_others=keep_others is not False)
+        talk = Conversation(loaded, scene, image=image)
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
     if sys.stdin.isatty():
         console.print(f"{len(talk.scene)} objects. /help lists the commands.", style="dim")
     failed = False
     for line in _lines(console):
-        if line == "/quit":
+        if line.lower() in BARE:
+            line = f"/{line.lower()}"
+        if line in ("/quit", "/exit"):
             break
         try:
             _take(line, talk, console, out)
@@ -121,11 +120,8 @@ def _take(line: str, talk: "Conversation", console: "Console", out: Path | None)
     elif word == "/scene":
         for item in talk.scene.objects:
             tell(name_object(item) + (f" at {' '.join(f'{x:.3g}' for x in item.location)}" if item.location else ""))
-    elif word == "/pin":
-        if rest not in ("", "on", "off"):
-            raise ConfigError(f"/pin {rest}: on or off is needed.")
-        talk.keep_others = rest != "off"
-        tell("objects that a change does not concern stay" if talk.keep_others else "any object may change")
+    elif word == "/why":
+        tell(why(talk))
     elif word in ("/save", "/export"):
         if not rest:
             raise ConfigError(f"{word} needs a file name.")
@@ -135,3 +131,14 @@ def _take(line: str, talk: "Conversation", console: "Console", out: Path | None)
         tell(HELP)
     else:
         raise ConfigError(f"{word} is no command; /help lists them.")
+
+
+def why(talk: "Conversation") -> str:
+    """How the last text was understood, and the objects that its result rests on."""
+    from kyvo.conversation import name_object
+
+    turn = talk.turns[-1] if talk.turns else None
+    if turn is None or turn.understood is None:
+        return "nothing was said yet"
+    lines = [turn.understood.reading, *(f"or: {other}" for other in turn.understood.alternatives)]
+    return "\n".join([*lines, *(f"about: {name_object(turn.before.objects[index])}" for index in turn.objects)])

@@ -59,7 +59,6 @@ def demo(
 
     Writes the scenes and one sheet.
     """
-    from dataclasses import replace
     from importlib.resources import files
 
     from rich.console import Console
@@ -82,9 +81,8 @@ def demo(
     recognize_files(loaded, samples, out, overwrite=True)
     scenes = [load_scene(out / f"{path.stem}.json") for path in samples]
 
-    changed = [loaded.change_one(scene, text).scene for scene, text in zip(scenes, instructions, strict=True)]
-    edited = [replace(after or scene, camera=scene.camera) for after, scene in zip(changed, scenes, strict=True)]
-    said = [loaded.ask(scene, text).strip() for scene, text in zip(scenes, questions, strict=True)]
+    edited = [loaded.edit(scene, text, render=False).scene for scene, text in zip(scenes, instructions, strict=True)]
+    said = [loaded.ask(scene, text).text for scene, text in zip(scenes, questions, strict=True)]
     width, height = loaded.processor.image.config.width, loaded.processor.image.config.height
     drawn = render_scenes([*scenes, *edited], width=width, height=height)
     columns = zip(drawn[: len(scenes)], loaded.render(scenes), drawn[len(scenes) :], strict=True)

@@ -48,9 +48,6 @@ def recognize(
     ] = Format.KYVO,
     min_confidence: Annotated[float, typer.Option(min=0, max=1, help="Leave out objects below it.")] = 0.0,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures decoded together.")] = 32,
-    views: Annotated[
-        int, typer.Option(help="1, 3 or 5: places averaged over shifted pictures; nearer, and as many times slower.")
-    ] = 1,
     camera: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Scene JSON with the camera that took all pictures: places are exact then."),
@@ -96,12 +93,10 @@ def recognize(
 
         import_ray()  # what is missing is told before the work
 
-    from kyvo.batch import check_format, model_name, recognize_batches, write_scenes
+    from kyvo.batch import check_format, recognize_batches, write_scenes
     from kyvo.cli.model import load_model
-    from kyvo.generation.views import shifts
     from kyvo.scene.files import load_scene
 
-    shifts(views)  # what does not fit is told before the work
     taken = None if camera is None else load_scene(camera).camera
     if camera is not None and taken is None:
         raise typer.BadParameter(f"{camera} is a scene without a camera; docs/scene-format.md has the entry.")
@@ -118,7 +113,7 @@ def recognize(
         run = partial(recognize_by_ray, model=model, device=device, workers=workers)
     else:
         run = partial(recognize_batches, loaded)
-    run = partial(run, batch_size=batch_size, views=views, camera=taken)
+    run = partial(run, batch_size=batch_size, camera=taken)
 
     started = time.perf_counter()
     items = find_pictures(inputs)
@@ -141,8 +136,7 @@ def recognize(
             items,
             run,
             out,
-            model=model_name(loaded),
-            views=views,
+            model=loaded.name,
             camera=taken,
             format=format.value,
             min_confidence=min_confidence,

@@ -66,6 +66,35 @@ def draw_view(
     return _page(panels, _words(scene, truth, found))
 
 
+def draw_outlines(
+    picture: UInt8[np.ndarray, "height width 3"],
+    scene: Scene,
+    *,
+    named: Sequence[int] = (),
+    meshes: Meshes | None = None,
+) -> Image.Image:
+    """The picture with the outline of each object where the scene's camera sees it, and its name at `named` ones.
+
+    Where some are named, all others are drawn thinly. Raises SceneError where no camera says where objects are.
+    """
+    height, width = picture.shape[:2]
+    camera = camera_of(scene, width, height)
+    if camera is None:
+        raise SceneError("the scene has no camera, which says where its objects are in the picture.")
+    image = Image.fromarray(picture).resize((width * DENSE, height * DENSE), Image.Resampling.BICUBIC)
+    draw = ImageDraw.Draw(image)
+    marks = list(_seen(scene, camera, DENSE, meshes))
+    for mark in marks:
+        strong = mark.index in named
+        outline = [tuple(point) for point in mark.outline.tolist()]
+        wide = DENSE * (4 if strong else 1 if named else 2)
+        draw.line([*outline, outline[0]], fill=TRUTH if strong else _ink(mark.item), width=wide, joint="curve")
+    for mark in marks:
+        if mark.index in named:
+            _label(draw, mark, object_label(mark.item), TRUTH)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
+
+
 def difference_lines(found: SceneDiff, truth: Scene, scene: Scene) -> list[str]:
     """What a prediction has otherwise than the truth, a line each; the gravest first."""
     lines = [f"missing: {object_label(truth.objects[index])}" for index in found.removed]

@@ -20,9 +20,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 import kyvo
 from kyvo.api import Kyvo
 from kyvo.errors import KyvoError
+from kyvo.pipelines.run import Late
 from kyvo.scene.files import camera_from_json, scene_to_json
 from kyvo.scene.validate import json_schema
-from kyvo.pipelines.run import Late
 from kyvo.serve import jobs
 from kyvo.serve.body import BodyRoute
 from kyvo.serve.chat import Chunks, completion_of, event, job_of, sampling_of, understood_of, usage_of

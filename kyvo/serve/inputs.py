@@ -46,7 +46,11 @@ class Inputs:
 
     def picture(self, text: str) -> np.ndarray:
         """Base64 or a data URI -> uint8 [height, width, 3] at the model's size, so that none waits at its own."""
-        return fit(picture_of(text, self.limits), *self.size)
+        return self.fit(picture_of(text, self.limits))
+
+    def fit(self, picture: np.ndarray) -> np.ndarray:
+        """A picture at the model's size."""
+        return fit(picture, *self.size)
 
     def scene(self, data: Mapping[str, Any]) -> Scene:
         """Scene JSON -> scene, also with values that the model has no numbers for. Raises SceneError with the places

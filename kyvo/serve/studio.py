@@ -136,9 +136,6 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
                     )  # fmt: skip
                     send = gradio.Button("Send", variant="primary", scale=0, min_width=90, elem_id="send")
                 with gradio.Row(elem_id="turns"):
-                    keep = gradio.Checkbox(
-                        label="Keep all other objects", value=True, container=False, min_width=190, elem_id="keep"
-                    )
                     undo = gradio.Button("Undo", size="sm", scale=0, min_width=80, elem_id="undo")
                     redo = gradio.Button("Redo", size="sm", scale=0, min_width=80, elem_id="redo")
                     render = gradio.Button("Render", size="sm", scale=0, min_width=80, elem_id="render")
@@ -190,7 +187,7 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
         recognise.click(event(Session.recognise), [session, picture], **options)
         scene_file.upload(event(Session.open), [session, scene_file, picture], **options)
         for trigger in (text.submit, send.click):
-            trigger(event(Session.say, empties=True), [session, text, keep], **options)
+            trigger(event(Session.say, empties=True), [session, text], **options)
         undo.click(event(Session.undo), [session], **options)
         redo.click(event(Session.redo), [session], **options)
         render.click(event(Session.render), [session], **options)

@@ -1,6 +1,7 @@
 """What the studio's page does: a `Session` of one visitor, and what is shown after each act."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from kyvo.conversation import Conversation, name_object
 from kyvo.data.object_meshes import object_meshes
 from kyvo.errors import ConfigError, SceneError
 from kyvo.export.formats import export_scene
-from kyvo.export.sheet import draw_scene
+from kyvo.export.view import draw_outlines
+from kyvo.programs.errors import AmbiguousReference
 from kyvo.scene.files import save_scene
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import camera_of
+from kyvo.serve import jobs
 from kyvo.serve.body import parse_json
 from kyvo.serve.inputs import Inputs, picture_of_bytes, png_bytes
 from kyvo.serve.refusals import Refusal
@@ -59,11 +62,10 @@ class Session:
         if picture is None:
             raise ConfigError("There is no picture yet: drop one, or choose a sample.")
         pixels = self._read(picture)
-        done = self._worker.run(Job(task="recognition", picture=pixels))
-        assert done.completion.scene is not None
-        self._begin(done.completion.scene, pixels)
-        cut = " The list was cut at its limit." if done.completion.truncated else ""
-        return self._show(f"**{_count(done.completion.scene)} recognised.**{cut} Now ask about it, or change it.")
+        found = self._worker.run(jobs.recognition(self._worker.model, self._inputs.fit(pixels))).result
+        self._begin(found.scene, pixels)
+        cut = " The list was cut at its limit." if found.truncated else ""
+        return self._show(f"**{_count(found.scene)} recognised.**{cut} Now ask about it, or change it.")
 
     def open(self, file: str, picture: str | None) -> Shown:
         """Begins anew with a scene file, and its picture where there is one; else the model draws it."""
@@ -80,19 +82,30 @@ class Session:
         self._begin(scene, None if picture is None else self._read(picture))
         return self._show(f"**{_count(scene)} read.** Now ask about it, or change it.")
 
-    def say(self, text: str, keep_others: bool) -> Shown:
-        """A question or an instruction."""
+    def say(self, text: str) -> Shown:
+        """A question, an instruction, or the answer to "which one do you mean?"."""
         if not text.strip():
             raise ConfigError("There is no text: ask something, or say what to change.")
-        talk = self._talked()
-        talk.keep_others = keep_others
+        talk, text = self._talked(), self._inputs.text(text)
+        self._draw(talk)
         before = talk.image
-        turn = talk.say(self._inputs.text(text))
-        self._messages += [{"role": "user", "content": turn.text}, {"role": "assistant", "content": turn.describe()}]
+        try:
+            turn = self._worker.run(Job(task="dialogue", work=lambda run: talk.say(text, run=run))).result
+        except AmbiguousReference as error:
+            self._tell(text, str(error))
+            return self._show("**Which one do you mean?** Say its number, or describe it.", error.candidates)
+        self._tell(text, turn.describe())
         if turn.answer is not None:
-            return self._show("**Answered**, in the talk below.")
+            return self._show("**Answered**, in the talk below.", turn.objects)
         self._before, self._changes = before, _listed(turn.describe())
         return self._show(f"**Changed.** The scene has {_count(turn.scene)} now.")
+
+    def _tell(self, text: str, reply: str) -> None:
+        self._messages += [{"role": "user", "content": text}, {"role": "assistant", "content": reply}]
+
+    def _draw(self, talk: Conversation) -> None:
+        """Renders the scene where nobody has yet, at the cost of a job of its own."""
+        self._worker.run(Job(task="rendering", work=talk.draw))
 
     def undo(self) -> Shown:
         turn = self._talked().undo()
@@ -105,7 +118,7 @@ class Session:
     def render(self) -> Shown:
         """Has the model draw the scene as it is, in place of its picture. What was said cannot be taken back then."""
         talk = self._talked()
-        image = self._worker.run(Job(task="rendering", scene=talk.scene)).completion.image
+        image = self._worker.run(jobs.rendering(talk.model, talk.scene)).result.image
         self._before, self._changes = talk.image, "The same scene, drawn anew."
         self._talk = Conversation(talk.model, talk.scene, image=image, drawn=True)
         return self._show("**Drawn** by the model from the scene alone.")
@@ -135,12 +148,14 @@ class Session:
     def _large(self, picture: np.ndarray) -> Image.Image:
         return Image.fromarray(picture).resize(self._size, Image.Resampling.BICUBIC)
 
-    def _show(self, status: str) -> Shown:
+    def _show(self, status: str, named: Sequence[int] = ()) -> Shown:
+        """`named` are indices of objects that are marked more strongly."""
         talk = self._talked()
+        self._draw(talk)
         files = self._write_files(talk.scene, talk.image)
         large = self._large(talk.image)
         return Shown(
-            marked=_marked(large, replace(talk.scene, camera=talk.camera)),
+            marked=_marked(large, replace(talk.scene, camera=talk.camera), named),
             status=status,
             messages=list(self._messages),
             before=None if self._before is None else self._large(self._before),
@@ -159,12 +174,11 @@ class Session:
         return str(folder / "scene.json"), str(folder / "scene.glb"), str(folder / "picture.png")
 
 
-def _marked(picture: Image.Image, scene: Scene) -> Image.Image:
-    """The picture with boxes; without, where no camera says where objects are in it."""
-    camera = camera_of(scene, *picture.size)
-    if camera is None:
+def _marked(picture: Image.Image, scene: Scene, named: Sequence[int]) -> Image.Image:
+    """The picture with the objects' outlines; without, where no camera says where objects are in it."""
+    if camera_of(scene, *picture.size) is None:
         return picture
-    return draw_scene(np.asarray(picture), scene, camera, factor=1)
+    return draw_outlines(np.asarray(picture), scene, named=named, meshes=object_meshes(scene))
 
 
 def _count(scene: Scene) -> str:
