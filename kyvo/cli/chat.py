@@ -54,10 +54,7 @@ def chat(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     loaded = load_model(model, device)
-    if scene is None:
-        talk = Conversation.load(loaded, file)
-    else:
-        talk = Conversation(loaded, scene, image=image)
+    talk = Conversation.load(loaded, file) if scene is None else Conversation(loaded, scene, image=image)
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
     if sys.stdin.isatty():
         console.print(f"{len(talk.scene)} objects. /help lists the commands.", style="dim")

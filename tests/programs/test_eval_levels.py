@@ -67,13 +67,15 @@ def test_every_part_is_measured_and_kept_with_its_items(program, folder, tmp_pat
     edits = figures_of(levels, "editing")
     assert edits["jaccard"]["count"] == edits["end to end: jaccard"]["count"] == 4
     assert edits["ssim"]["count"] == 2 and edits["end to end: l2"]["count"] <= 2
-    assert edits["any may change: jaccard"]["count"] == 2
-    assert edits["any may change: jaccard"]["value"] < edits["jaccard"]["value"]  # of random weights
+    assert edits["language model alone: jaccard"]["count"] == 2
     assert edits["nothing done: jaccard"]["count"] == 4
-    assert edits["any may change: jaccard"]["value"] < edits["nothing done: jaccard"]["value"] < 1
+    assert edits["language model alone: jaccard"]["value"] < edits["nothing done: jaccard"]["value"] < 1
+    assert edits["jaccard"]["value"] > 0.95, "programs do not depend on the model's weights, which are random"
     assert sum(edits[f"jaccard, {kind}"]["count"] for kind in KINDS) == 4
     asked = figures_of(levels, "questions")
-    assert (asked["exact match"]["count"], asked["exact match with the picture"]["count"]) == (4, 2)
+    alone = "language model alone: exact match"
+    assert (asked["exact match"]["count"], asked[f"{alone} with the picture"]["count"]) == (4, 2)
+    assert asked["exact match"]["value"] >= 0.75 and asked[alone]["value"] < 0.75
     families = [name for name in asked if name.startswith("exact match, ")]
     assert sum(asked[name]["count"] for name in families) == 4
     assert {name.replace("exact match", "most frequent") for name in families} < asked.keys()

@@ -1,0 +1,145 @@
+"""The pipelines: their stages, the queue that all their networks take turns on, and what a run allows."""
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kyvo.api import Kyvo
+from kyvo.errors import ConfigError
+from kyvo.pipelines.recognition import NoRefinement, Refinement
+from kyvo.pipelines.rendering import ClosedLoop, OpenLoop
+from kyvo.pipelines.run import Cancelled, Late, Run
+from kyvo.programs.errors import AmbiguousReference, NoSuchObject, NotUnderstood
+from kyvo.scene.scene import Scene, SceneObject
+from kyvo.scene.schema import clevr_camera
+from kyvo.testing import tiny_kyvo, tiny_llama, tiny_processor, tiny_refiner
+
+RED = SceneObject(
+    size="large", color="red", material="metal", shape="cube", location=(0.0, 0.0, 0.7), confidence=0.25
+)
+BLUE = replace(RED, color="blue", location=(2.0, -1.0, 0.7), confidence=0.5)
+SPHERE = replace(RED, color="green", shape="sphere", location=(-2.0, 1.0, 0.7), confidence=0.75)
+SCENE = Scene(objects=(RED, BLUE, SPHERE))
+PICTURES = list(np.random.default_rng(0).integers(256, size=(3, 16, 24, 3), dtype=np.uint8))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_kyvo()
+
+
+@pytest.fixture(scope="module")
+def refining():
+    processor = replace(tiny_processor(), refiner=tiny_refiner())
+    return Kyvo(model=tiny_llama(len(processor.vocabulary)), processor=processor)
+
+
+def test_a_folder_without_a_refiner_has_null_stages(model, refining):
+    assert isinstance(model.recognition.refine, NoRefinement) and isinstance(model.rendering.loop, OpenLoop)
+    assert isinstance(refining.recognition.refine, Refinement) and isinstance(refining.rendering.loop, ClosedLoop)
+    assert model.recognize(PICTURES) == model.recognize(PICTURES, refine=False)
+    assert refining.recognize(PICTURES) != refining.recognize(PICTURES, refine=False)
+    with pytest.raises(ConfigError, match="has no refiner"):
+        model.recognize(PICTURES[:1], cameras=[clevr_camera(24, 16)])
+    with pytest.raises(ConfigError, match="leave out refine=False"):
+        refining.recognize(PICTURES[:1], refine=False, cameras=[clevr_camera(24, 16)])
+
+
+def test_a_closed_loop_changes_what_is_rendered_and_can_be_left_out(refining):
+    (first,), (corrected,) = refining.render([SCENE], look=False), refining.render([SCENE])
+    assert first.shape == corrected.shape == (16, 24, 3)
+    assert not np.array_equal(first, corrected)
+
+
+def test_an_edit_changes_what_it_names_and_nothing_else(model):
+    edited = model.edit(SCENE, "paint the green sphere yellow")
+    assert edited.scene.objects == (RED, BLUE, replace(SPHERE, color="yellow"))
+    assert [item.confidence for item in edited.scene.objects[:2]] == [0.25, 0.5]
+    assert edited.changed == (2,) and edited.objects == (2,) and not edited.removed and not edited.added
+    assert edited.image.shape == (16, 24, 3) and edited.understood.reading
+    far = replace(SCENE, objects=(*SCENE.objects, replace(RED, color="cyan", location=(30.0, 0.0, 1.25))))
+    edited = model.edit(far, "remove the green sphere")
+    assert edited.scene.objects == (RED, BLUE, far.objects[3]), "objects beyond the bins keep every digit"
+    assert edited.image is None and any("no picture was rendered" in note for note in edited.understood.notes)
+
+
+def test_what_does_not_fit_is_refused_and_never_guessed(model):
+    with pytest.raises(AmbiguousReference) as caught:
+        model.edit(SCENE, "Remove the large cube.")
+    assert caught.value.candidates == (0, 1)
+    with pytest.raises(NoSuchObject):
+        model.edit(SCENE, "Remove the yellow cube.")
+    with pytest.raises(NotUnderstood, match="is a question"):
+        model.edit(SCENE, "How many cubes are there?")
+    with pytest.raises(NotUnderstood, match="is an instruction"):
+        model.ask(SCENE, "Remove the green sphere.")
+    with pytest.raises(ConfigError, match="empty"):
+        model.ask(SCENE, "  ")
+    with pytest.raises(ConfigError, match="characters"):
+        model.ask(SCENE, "cube " * 1000)
+
+
+def test_an_answer_says_what_it_rests_on(model):
+    answered = model.ask(SCENE, "How many cubes are there?")
+    assert str(answered) == answered.text == "2" and answered.objects == (0, 1)
+    assert model.ask(SCENE, "what color is the sphere").text == "green"
+
+
+def test_a_picture_alone_is_recognised_and_beside_a_scene_compared(model):
+    alone = model.ask(None, "How many cubes are there?", image=PICTURES[0])
+    recognised = model.recognize(PICTURES[:1])[0]
+    assert alone.scene == recognised and alone.text == model.ask(recognised, "How many cubes are there?").text
+    both = model.ask(SCENE, "How many cubes are there?", image=PICTURES[0])
+    assert both.text == "2" and both.understood.notes[-1].startswith("answered from the scene; the picture")
+    with pytest.raises(ConfigError, match="neither a scene nor a picture"):
+        model.ask(None, "How many cubes are there?")
+
+
+def test_the_language_model_alone_can_be_asked(model):
+    for mode in ("language_model", "end_to_end"):
+        edited = model.edit(SCENE, "Remove the green sphere.", mode=mode)
+        assert (edited.source, edited.understood) == (mode, None) and edited.image.shape == (16, 24, 3)
+    assert model.ask(SCENE, "How many cubes are there?", mode="language_model").source == "language_model"
+    with pytest.raises(ConfigError, match="mode is 'magic'; known are program, language_model, end_to_end"):
+        model.ask(SCENE, "How many cubes are there?", mode="magic")
+
+
+def test_a_run_that_is_late_or_cancelled_goes_on_with_nothing(model):
+    run = Run(model.language_model, seconds=1e-9)
+    with pytest.raises(Late, match="no answer in time"):
+        model.recognition(PICTURES, run)
+    run = model.run()
+    run.cancel()
+    with pytest.raises(Cancelled):
+        model.rendering([SCENE], run)
+
+
+def test_other_networks_take_turns_on_the_engines_queue():
+    model = tiny_kyvo()
+    engine, order = model.language_model.engine, []
+    assert engine.call(lambda: threading.current_thread()) is threading.current_thread(), "nobody else drives it"
+    with engine.running():
+        threads = {engine.call(lambda: threading.current_thread().name) for _ in range(3)}
+        assert threads == {"kyvo-engine"}
+        with pytest.raises(ZeroDivisionError):
+            engine.call(lambda: order.append(1 / 0))
+        assert model.recognize(PICTURES) == tiny_kyvo().recognize(PICTURES), "a call that fails ends nothing else"
+
+
+def test_a_call_that_nobody_waits_for_never_begins():
+    engine = tiny_kyvo().language_model.engine
+    begun = threading.Event()
+    release = threading.Event()
+    with engine.running():
+        blocking = threading.Thread(target=lambda: engine.call(lambda: (begun.set(), release.wait(30))))
+        blocking.start()
+        assert begun.wait(30)
+        ran = []
+        with pytest.raises(TimeoutError):
+            engine.call(lambda: ran.append(1), timeout=0.05)
+        release.set()
+        blocking.join()
+        engine.call(lambda: None)
+    assert not ran
