@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,20 +13,26 @@ from kyvo.errors import KyvoError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from kyvo.conversation import Conversation
+    from kyvo.api import Kyvo
+    from kyvo.conversation import Conversation, Turn
 
-HELP = """Say what to change, or ask. Commands, with or without the slash where the word stands alone:
+HELP = """Say what to change, or ask. Commands, also without the slash where the word stands alone:
   /undo         take back the last change      /redo         bring it back
   /diff         what all turns changed         /scene        list the objects
   /why          how the last text was understood, and the objects it rests on
   /save FILE    the whole conversation         /export FILE  .glb, .html, .png, ... by the ending
+                (--force after FILE replaces a file that exists)
   /ask TEXT, /edit TEXT   a text that has to be a question, an instruction
-  /help         this                           /quit         leave (or Ctrl-D)"""
-BARE = {"undo", "redo", "diff", "scene", "why", "help", "quit", "exit"}  # commands that need no slash when alone
+  /help         this                           /quit         leave (or Ctrl-D)
+Ctrl-C stops what is running and keeps the talk."""
+BARE = {"undo", "redo", "diff", "scene", "why", "help", "quit", "exit"}  # commands that need no slash
+PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"}
 
 
 def chat(
-    file: Annotated[Path, typer.Argument(metavar="SCENE", help="A scene file, or a conversation that was saved.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="SCENE", help="A scene file, a picture, or a conversation that was saved.")
+    ],
     image: Annotated[Path | None, typer.Option(help="The scene's picture; else the model renders one.")] = None,
     model: Annotated[str, typer.Option(help="A bundled model's name, or a model folder.")] = "mini",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -41,36 +48,71 @@ def chat(
     """
     from rich.console import Console
 
-    from kyvo.cli.model import load_model
-    from kyvo.cli.scene import read_one
-    from kyvo.conversation import Conversation, is_conversation
-    from kyvo.errors import ConfigError
-    from kyvo.scene.files import read_json
-
-    saved = is_conversation(read_json(file))
-    if saved and image is not None:
-        raise ConfigError(f"{file} is a saved conversation, which has its picture; leave out --image.")
-    scene = None if saved else read_one(file)
+    console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
+    check = _checked(file, image)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    loaded = load_model(model, device)
-    talk = Conversation.load(loaded, file) if scene is None else Conversation(loaded, scene, image=image)
-    console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
+    with errors.status("loading the model ..."):
+        talk = _open(file, image, _load(model, device), check)
     if sys.stdin.isatty():
-        console.print(f"{len(talk.scene)} objects. /help lists the commands.", style="dim")
+        import readline  # noqa: F401  # gives `input` line editing and history
+
+        console.print(f"{len(talk.scene)} objects. Say what to change, or ask; help lists the commands.", style="dim")
     failed = False
-    for line in _lines(console):
-        if line.lower() in BARE:
-            line = f"/{line.lower()}"
-        if line in ("/quit", "/exit"):
-            break
-        try:
-            _take(line, talk, console, out)
-        except KyvoError as error:
-            failed = True
-            errors.print(f"{error}", style="red", markup=False, soft_wrap=True)
+    with talk.model.language_model.engine.running():
+        for line in _lines(console):
+            if line.lower() in BARE:
+                line = f"/{line.lower()}"
+            if line in ("/quit", "/exit"):
+                break
+            try:
+                _take(line, talk, console, errors, out)
+            except KyvoError as error:
+                failed = True
+                errors.print(f"{error}", style="red", markup=False, soft_wrap=True)
+    _offer_to_save(talk, console)
     if failed and not sys.stdin.isatty():
         raise typer.Exit(1)
+
+
+def _load(model: str, device: str) -> "Kyvo":
+    from kyvo.cli.model import load_model
+
+    return load_model(model, device)
+
+
+def _checked(file: Path, image: Path | None) -> str:
+    """What the file is: "picture", "conversation" or "scene". What does not fit is told before the model is loaded."""
+    from kyvo.cli.scene import read_one
+    from kyvo.conversation import is_conversation
+    from kyvo.errors import ConfigError
+    from kyvo.scene.files import read_json
+    from kyvo.tokenizers.pictures import read_picture
+
+    if file.suffix.lower() in PICTURES:
+        read_picture(file)
+        if image is not None:
+            raise ConfigError(f"{file} is a picture, which is recognised; leave out --image.")
+        return "picture"
+    if is_conversation(read_json(file)):
+        if image is not None:
+            raise ConfigError(f"{file} is a saved conversation, which has its picture; leave out --image.")
+        return "conversation"
+    read_one(file)
+    return "scene"
+
+
+def _open(file: Path, image: Path | None, model: "Kyvo", kind: str) -> "Conversation":
+    from kyvo.cli.scene import read_one
+    from kyvo.conversation import Conversation
+    from kyvo.tokenizers.pictures import read_picture
+
+    if kind == "conversation":
+        return Conversation.load(model, file)
+    if kind == "picture":
+        picture = read_picture(file)
+        return Conversation(model, model.recognize([picture])[0], image=picture)
+    return Conversation(model, read_one(file), image=image)
 
 
 def _lines(console: "Console") -> Iterator[str]:
@@ -80,18 +122,20 @@ def _lines(console: "Console") -> Iterator[str]:
             line = console.input("[bold]> [/bold]") if sys.stdin.isatty() else sys.stdin.readline()
         except EOFError:
             return
+        except KeyboardInterrupt:
+            console.print("\nnothing is running; quit or Ctrl-D leaves", style="dim")
+            continue
         if not line and not sys.stdin.isatty():
             return
         if line.strip():
             yield line.strip()
 
 
-def _take(line: str, talk: "Conversation", console: "Console", out: Path | None) -> None:
+def _take(line: str, talk: "Conversation", console: "Console", errors: "Console", out: Path | None) -> None:
     """One line: a command, or a turn. Raises KyvoError for what fails; the conversation stays as it was."""
     from kyvo.conversation import describe_diff, name_object
     from kyvo.errors import ConfigError
     from kyvo.scene.diff import diff
-    from kyvo.scene.files import save_scene
 
     def tell(text: str) -> None:
         console.print(text, markup=False, soft_wrap=True)
@@ -99,14 +143,11 @@ def _take(line: str, talk: "Conversation", console: "Console", out: Path | None)
     word, _, rest = line.partition(" ")
     rest = rest.strip()
     if not word.startswith("/") or word in ("/ask", "/edit"):
-        say = {"/ask": talk.ask, "/edit": talk.edit}.get(word, talk.say)
-        turn = say(rest if word.startswith("/") else line)
-        tell(turn.describe())
-        if out is not None and turn.answer is None:
-            number = sum(one.answer is None for one in talk.turns)
-            save_scene(talk.scene, out / f"turn_{number:03}.json")
-            talk.export(out / f"turn_{number:03}.png")
-            tell(f"picture: {out / f'turn_{number:03}.png'}")
+        turn = _say(word, rest if word.startswith("/") else line, talk, errors)
+        if turn is not None:
+            tell(turn.describe())
+            if out is not None and turn.answer is None:
+                tell(f"picture: {_save_turn(talk, out)}")
     elif word in ("/undo", "/redo"):
         turn = talk.undo() if word == "/undo" else talk.redo()
         done = "taken back" if word == "/undo" else "brought back"
@@ -118,19 +159,52 @@ def _take(line: str, talk: "Conversation", console: "Console", out: Path | None)
         for item in talk.scene.objects:
             tell(name_object(item) + (f" at {' '.join(f'{x:.3g}' for x in item.location)}" if item.location else ""))
     elif word == "/why":
-        tell(why(talk))
+        tell(_why(talk))
     elif word in ("/save", "/export"):
-        if not rest:
+        name = rest.removesuffix("--force").strip()
+        if not name:
             raise ConfigError(f"{word} needs a file name.")
-        (talk.save if word == "/save" else talk.export)(Path(rest))
-        tell(f"written: {rest}")
+        if Path(name).exists() and name == rest:
+            raise ConfigError(f"{name} exists; {word} {name} --force replaces it.")
+        (talk.save if word == "/save" else talk.export)(Path(name))
+        tell(f"written: {name}")
     elif word == "/help":
         tell(HELP)
     else:
         raise ConfigError(f"{word} is no command; /help lists them.")
 
 
-def why(talk: "Conversation") -> str:
+def _say(word: str, text: str, talk: "Conversation", errors: "Console") -> "Turn | None":
+    """A turn, in a thread of its own, so that Ctrl-C can end it and keep the talk; None where it did."""
+    from kyvo.pipelines.run import Cancelled
+
+    say = {"/ask": talk.ask, "/edit": talk.edit}.get(word, talk.say)
+    run = talk.model.run()
+    with ThreadPoolExecutor(1) as pool, errors.status("working ... (Ctrl-C stops it)"):
+        future = pool.submit(say, text, run=run)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            run.cancel()
+            try:
+                return future.result()  # it was done just then
+            except Cancelled:
+                errors.print("stopped; the scene is as it was", style="dim")
+                return None
+
+
+def _save_turn(talk: "Conversation", out: Path) -> Path:
+    """Writes the scene and picture of a change under the next free number; returns the picture's path."""
+    from kyvo.scene.files import save_scene
+
+    number = 1 + max((int(path.stem[5:]) for path in out.glob("turn_*.json") if path.stem[5:].isdecimal()), default=0)
+    save_scene(talk.scene, out / f"turn_{number:03}.json")
+    picture = out / f"turn_{number:03}.png"
+    talk.export(picture)
+    return picture
+
+
+def _why(talk: "Conversation") -> str:
     """How the last text was understood, and the objects that its result rests on."""
     from kyvo.conversation import name_object
 
@@ -139,3 +213,16 @@ def why(talk: "Conversation") -> str:
         return "nothing was said yet"
     lines = [turn.understood.reading, *(f"or: {other}" for other in turn.understood.alternatives)]
     return "\n".join([*lines, *(f"about: {name_object(turn.before.objects[index])}" for index in turn.objects)])
+
+
+def _offer_to_save(talk: "Conversation", console: "Console") -> None:
+    """On a terminal, where something was changed: a file name saves the conversation, Enter does not."""
+    if not (sys.stdin.isatty() and any(turn.answer is None for turn in talk.turns)):
+        return
+    try:
+        name = console.input("save the conversation to (a file name, or Enter for no): ").strip()
+    except (EOFError, KeyboardInterrupt):
+        return
+    if name:
+        talk.save(name)
+        console.print(f"written: {name}", markup=False)

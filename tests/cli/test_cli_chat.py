@@ -35,32 +35,61 @@ def chat(folder, tmp_path, monkeypatch):
 
 
 def test_lines_of_a_pipe_are_turns_and_each_change_leaves_a_scene_and_a_picture(chat, tmp_path):
-    change = "Change the color of the red cube to purple."
-    lines = ("How many cubes?", "", change, "/diff", "/undo", "/diff", "/redo", "/save talk.json")
-    done = chat(*lines, options=("scene.json", "--image", "picture.png", "--keep-others", "--out", "turns"))
+    change = "change the color of the red cube to purple"
+    lines = ("How many cubes?", "", change, "/why", "/diff", "/undo", "diff", "/redo", "/save talk.json")
+    done = chat(*lines, options=("scene.json", "--image", "picture.png", "--out", "turns"))
     assert done.exit_code == 0, done.output
     assert sorted(path.name for path in (tmp_path / "turns").iterdir()) == ["turn_001.json", "turn_001.png"]
     with Image.open(tmp_path / "turns" / "turn_001.png") as picture:
         assert picture.size == (24, 16)
     after = load_scene(tmp_path / "turns" / "turn_001.json")
-    assert SCENE.objects[1] in after.objects, "what the change does not concern is kept"
+    assert [item.color for item in after.objects] == ["purple", "blue"]
+    assert done.stdout.splitlines()[0] == "2"
+    assert "changed: color of large red metal cube, red to purple" in done.stdout
+    assert "about: large red metal cube" in done.stdout
     assert "no difference" in done.stdout and f"brought back: {change}" in done.stdout
-    again = chat("/undo", "/scene", options=("talk.json",))
+    again = chat("undo", "/scene", options=("talk.json",))
     assert again.exit_code == 0 and "large red metal cube at 0 0 0.7" in again.stdout
     prompts = [line for line in done.stdout.splitlines() if line.startswith("> ")]
     assert not prompts and not done.stderr, "a pipe is quiet"
 
 
+def test_a_turn_after_undo_overwrites_no_earlier_one(chat, tmp_path):
+    lines = ("paint the red cube green", "undo", "paint the red cube yellow")
+    done = chat(*lines, options=("scene.json", "--out", "turns"))
+    assert done.exit_code == 0, done.output
+    colors = [load_scene(tmp_path / "turns" / f"turn_00{number}.json").objects[0].color for number in (1, 2)]
+    assert colors == ["green", "yellow"]
+
+
+def test_what_is_ambiguous_is_asked_back_and_the_answer_taken(chat):
+    done = chat("remove the cube", "the left one", "scene")
+    assert "1." in done.stderr and "2." in done.stderr and done.exit_code == 1
+    assert "removed: large red metal cube" in done.stdout or "removed: large blue metal cube" in done.stdout
+    assert "both" not in chat("remove the cube", "both", "scene").stdout
+    assert chat("remove the cube", "both", "scene").stdout.count("removed:") == 2
+
+
 def test_a_line_that_fails_is_told_and_the_others_go_on(chat, tmp_path):
-    done = chat("/dance", "/pin maybe", "/export room.xyz", "/export", "/pin", "/export room.glb", "/quit", "/undo")
+    (tmp_path / "there.glb").write_text("mine")
+    lines = ("/dance", "remove the dog", "/export room.xyz", "/export", "/export there.glb", "/export room.glb", "exit")
+    done = chat(*lines, "/undo")
     assert done.exit_code == 1
-    for message in ("/dance is no command", "on or off is needed", "room.xyz has no ending", "/export needs a file"):
+    for message in ("/dance is no command", "dog", "room.xyz has no ending", "/export needs a file", "--force"):
         assert message in done.stderr
-    assert "objects that a change does not concern stay" in done.stdout and "nothing to undo" not in done.stdout
-    assert (tmp_path / "room.glb").read_bytes()[:4] == b"glTF"
+    assert "nothing to undo" not in done.stdout
+    assert (tmp_path / "room.glb").read_bytes()[:4] == b"glTF" and (tmp_path / "there.glb").read_text() == "mine"
+    assert chat("/export there.glb --force").exit_code == 0 and (tmp_path / "there.glb").read_bytes()[:4] == b"glTF"
+
+
+def test_a_picture_is_recognised_and_what_is_wrong_is_told_before_the_model_loads(chat, tmp_path):
+    done = chat("how many things are there", options=("picture.png",))
+    assert done.exit_code == 0 and done.stdout.splitlines()[0].isdecimal()
+    (tmp_path / "bad.png").write_text("no picture")
+    assert chat("scene", options=("bad.png", "--model", "nothing")).exception is not None
 
 
 def test_a_saved_conversation_has_its_own_picture(chat):
     chat("/save talk.json")
-    done = chat("/quit", options=("talk.json", "--keep-others"))
-    assert done.exit_code != 0 and "leave out the options" in str(done.exception)
+    done = chat("/quit", options=("talk.json", "--image", "picture.png"))
+    assert done.exit_code != 0 and "leave out --image" in str(done.exception)
