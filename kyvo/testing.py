@@ -79,16 +79,16 @@ def tiny_refiner() -> Refiner:
     return refiner.eval()
 
 
-def tiny_processor() -> Processor:
+def tiny_processor(*, refiner: Refiner | None = None) -> Processor:
     """CLEVR's schema, the bundled text tokenizer and a random image tokenizer of 16 codes."""
     schema, text = clevr_schema(), tiny_text()
     vocabulary = Vocabulary.for_schema(schema, num_text=text.size, num_image_codes=16)
-    return Processor(vocabulary=vocabulary, schema=schema, text=text, image=tiny_image())
+    return Processor(vocabulary=vocabulary, schema=schema, text=text, image=tiny_image(), refiner=refiner)
 
 
-def tiny_kyvo(*, seed: int = 0) -> Kyvo:
+def tiny_kyvo(*, seed: int = 0, refiner: Refiner | None = None) -> Kyvo:
     """A whole model with random weights: what it says is nonsense, how it says it is not."""
-    processor = tiny_processor()
+    processor = tiny_processor(refiner=refiner)
     return Kyvo(model=tiny_llama(len(processor.vocabulary), seed=seed), processor=processor)
 
 

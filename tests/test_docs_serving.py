@@ -7,11 +7,11 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from kyvo.serve.intent import task_of
 from typer.testing import CliRunner
 
 from kyvo.cli.main import app
 from kyvo.serve.app import create_app
-from kyvo.serve.intent import task_of
 from kyvo.serve.limits import Limits
 from kyvo.serve.server import serving
 from kyvo.testing import tiny_kyvo

@@ -49,7 +49,9 @@ def likeliest(model, processor, positions=None):
     codes = kyvo.encode_images([read_picture(ROOT / "kyvo" / "assets" / "samples" / "clevr_0.png")])[0]
     prompt = builder.prompt(task, Segments(image=codes))
     grammar = Grammar.for_task(task, builder)
-    row = decode(kyvo.model, [prompt], [grammar], spans=[builder.spans(prompt)], places=kyvo.places, near=0)[0]
+    row = decode(
+        kyvo.model, [prompt], [grammar], spans=[builder.spans(prompt)], places=kyvo.language_model.places, near=0
+    )[0]
     return builder.parse_output(task, row.ids).scene
 
 

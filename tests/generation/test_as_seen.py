@@ -79,32 +79,37 @@ def test_objects_stay_among_the_schemas_numbers():
 
 
 def test_a_model_with_a_refiner_heeds_cameras():
-    kyvo, (scene,) = tiny_kyvo(), scenes(1)
+    plain, (scene,) = tiny_kyvo(), scenes(1)
     seen = looking_from(scene, (0.4, -0.4, 0.3))
-    assert kyvo.as_seen(seen) is seen and kyvo.drawn_camera(seen) == clevr_camera(24, 16)
-    kyvo.processor = replace(kyvo.processor, refiner=tiny_refiner())
-    assert kyvo.as_seen(seen).objects != seen.objects and kyvo.drawn_camera(seen) is seen.camera
+    assert plain.rendering.loop.as_seen(seen) is seen and plain.drawn_camera(seen) == clevr_camera(24, 16)
+    kyvo = tiny_kyvo(refiner=tiny_refiner())
+    there = kyvo.rendering.loop.as_seen(seen)
+    assert there.objects != seen.objects and kyvo.drawn_camera(seen) is seen.camera
     assert kyvo.drawn_camera(replace(seen, camera=None)) == mean_camera(kyvo.processor.refiner.config)
     (picture,) = kyvo.render([seen], look=False)
-    (same,) = kyvo.render([replace(kyvo.as_seen(seen), camera=None)], look=False)
+    (same,) = kyvo.render([replace(there, camera=None)], look=False)
     assert_alike(picture, same)
 
 
-def test_told_cameras_place_what_was_read():
-    kyvo, (scene,) = tiny_kyvo(), scenes(1)
+def test_known_cameras_place_what_was_read():
+    (scene,) = scenes(1)
     picture = np.zeros((16, 24, 3), np.uint8)
     with pytest.raises(ConfigError, match="no refiner"):
-        kyvo.recognize([picture], cameras=[OWN])
-    kyvo.processor = replace(kyvo.processor, refiner=tiny_refiner())
+        tiny_kyvo().recognize([picture], cameras=[OWN])
+    kyvo = tiny_kyvo(refiner=tiny_refiner())
     with pytest.raises(ConfigError, match="refine=False"):
         kyvo.recognize([picture], cameras=[OWN], refine=False)
-    (read,) = kyvo.refined([scene], [picture])
+
+    def refined(cameras=None):
+        return kyvo.recognition.refine([scene], [picture], kyvo.run(), cameras=cameras)[0]
+
+    read = refined()
     near, turned = clevr_camera(480, 320), looking_from(scene, (0.4, -0.4, 0.0)).camera
     for camera in (near, turned):
-        (told,) = kyvo.refined([scene], [picture], cameras=[camera])
-        assert told.camera == camera.resized(24, 16)
-        inside = (np.abs(places(read)[:, :2]) < 2.9).all(1) & (np.abs(places(told)[:, :2]) < 2.9).all(1)
+        known = refined([camera])
+        assert known.camera == camera.resized(24, 16)
+        inside = (np.abs(places(read)[:, :2]) < 2.9).all(1) & (np.abs(places(known)[:, :2]) < 2.9).all(1)
         assert inside.any()
         # Heights are put on the schema's numbers afterwards.
-        np.testing.assert_allclose(pixels(read)[inside], pixels(told)[inside], atol=0.5)
-    assert kyvo.refined([scene], [picture], cameras=[None]) == [read]
+        np.testing.assert_allclose(pixels(read)[inside], pixels(known)[inside], atol=0.5)
+    assert refined([None]) == read

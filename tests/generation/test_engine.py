@@ -86,7 +86,7 @@ def test_a_picture_is_decoded_from_the_means_that_its_codes_are_nearest_to():
     processor = tiny_processor()
     kyvo = Kyvo(model=tiny_llama(len(processor.vocabulary)), processor=processor)
     given = Segments(scene=sample_scenes([0], seed=0, width=24, height=16)[0])
-    row = kyvo.submit("rendering", given).handle.result()
+    row = kyvo.language_model.submit("rendering", given).handle.result()
     means = processor.builder.raster(torch.stack(row.vectors).numpy())
     codes = processor.builder.parse_output(TASKS["rendering"], row.ids).image
     assert torch.cdist(torch.from_numpy(means), processor.image.codebook).argmin(1).tolist() == codes.tolist()

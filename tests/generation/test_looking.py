@@ -36,6 +36,10 @@ def pictures(count: int, seed: int) -> list[np.ndarray]:
     return list(np.random.default_rng(seed).integers(0, 256, (count, 16, 24, 3), dtype=np.uint8))
 
 
+def read(scenes, drawn_pictures):
+    return refine_scenes(REFINER, scenes, drawn_pictures, SCHEMA, cameras=[CAMERA] * len(scenes))
+
+
 def test_objects_are_asked_for_on_the_other_side_of_what_they_are_off():
     (scene,) = drawn(1)
     inside = shifted(scene, -scene.objects[0].location[0], -scene.objects[0].location[1])  # the first at the middle
@@ -71,7 +75,7 @@ def test_the_best_of_all_pictures_is_taken():
         asked.append(moved_scenes)
         return rounds[len(asked) - 1]
 
-    best = look_again(REFINER, scenes, first, SCHEMA, draw)
+    best = look_again(scenes, first, SCHEMA, draw=draw, read=read)
     assert len(asked) == ROUNDS
     for number, scene in enumerate(scenes):
         candidates = [first[number], *(part[number] for part in rounds)]
@@ -95,28 +99,21 @@ def test_no_look_begins_late_or_where_nothing_is_off():
         looks.append(len(moved_scenes))
         return pictures(2, seed=2)
 
-    best = look_again(REFINER, scenes, first, SCHEMA, draw, late=lambda: True)
+    best = look_again(scenes, first, SCHEMA, draw=draw, read=read, late=lambda: True)
     assert looks == [] and all(one is other for one, other in zip(best, first, strict=True))
-    look_again(REFINER, scenes, first, SCHEMA, draw, late=lambda: len(looks) == 2)
+    look_again(scenes, first, SCHEMA, draw=draw, read=read, late=lambda: len(looks) == 2)
     assert looks == [2, 2]
-    (empty,) = look_again(REFINER, [Scene(objects=())], first[:1], SCHEMA, draw)
+    (empty,) = look_again([Scene(objects=())], first[:1], SCHEMA, draw=draw, read=read)
     assert empty is first[0] and looks == [2, 2]
 
 
-def test_a_model_with_a_refiner_looks_unless_told_otherwise():
-    kyvo, scenes = tiny_kyvo(), drawn(2)
-    plain = kyvo.render(scenes)
-    for one, other in zip(plain, kyvo.render(scenes, look=False), strict=True):
+def test_a_model_with_a_refiner_renders_in_a_closed_loop_unless_told_otherwise():
+    open_loop, closed, scenes = tiny_kyvo(), tiny_kyvo(refiner=REFINER), drawn(2)
+    plain = open_loop.render(scenes)
+    for one, other in zip(plain, open_loop.render(scenes, look=False), strict=True):
         assert_alike(one, other)
-    kyvo.processor = replace(kyvo.processor, refiner=tiny_refiner())
-    looked = kyvo.looked_at(scenes, plain)
-    for scene, before, after in zip(scenes, plain, looked, strict=True):
-        shown, cameras = kyvo.as_seen(scene), [mean_camera(kyvo.processor.refiner.config)] * 2
-        read = refine_scenes(kyvo.processor.refiner, [shown] * 2, [before, after], SCHEMA, cameras=cameras)
-        assert off(shown, read[1], SCHEMA) <= off(shown, read[0], SCHEMA)
-    for one, other in zip(plain, kyvo.render(scenes, look=False), strict=True):
-        assert_alike(one, other)
-    for one, other in zip(looked, kyvo.render(scenes), strict=True):
-        assert_alike(one, other)
-    for one, other in zip(plain, kyvo.looked_at(scenes, plain, deadline=0.0), strict=True):
-        assert one is other
+    first, corrected = closed.render(scenes, look=False), closed.render(scenes)
+    for scene, before, after in zip(scenes, first, corrected, strict=True):
+        shown = closed.rendering.loop.as_seen(scene)
+        seen = read([shown] * 2, [before, after])
+        assert off(shown, seen[1], SCHEMA) <= off(shown, seen[0], SCHEMA)

@@ -37,7 +37,7 @@ def kyvo(request) -> Kyvo:
 def begun(kyvo: Kyvo, count: int) -> Redrawing:
     """From pictures of noise."""
     noise = np.random.default_rng(2).integers(0, 256, (count, 16, 24, 3), dtype=np.uint8)
-    return Redrawing(kyvo.engine, kyvo.processor.builder, kyvo.processor.image, list(noise))
+    return Redrawing(kyvo.language_model.engine, kyvo.processor.builder, kyvo.processor.image, list(noise))
 
 
 def test_enough_sweeps_come_to_what_the_engine_writes(kyvo, monkeypatch):
@@ -53,7 +53,7 @@ def test_the_codes_of_the_pictures_are_told_first_in_the_order_of_writing(kyvo):
     (picture,) = kyvo.render([scene((0.5, -1.0))])
     written = kyvo.encode_images([picture])[0][builder.order]
     assert (builder.raster(written) == kyvo.encode_images([picture])[0]).all()
-    told = Redrawing(kyvo.engine, builder, kyvo.processor.image, [picture])._told[0]
+    told = Redrawing(kyvo.language_model.engine, builder, kyvo.processor.image, [picture])._told[0]
     assert torch.equal(told, table[builder.vocabulary.ranges["image"].start + torch.from_numpy(written)])
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kyvo.api import Kyvo
 from kyvo.errors import ConfigError
 from kyvo.pipelines.recognition import NoRefinement, Refinement
 from kyvo.pipelines.rendering import ClosedLoop, OpenLoop
@@ -14,11 +13,9 @@ from kyvo.pipelines.run import Cancelled, Late, Run
 from kyvo.programs.errors import AmbiguousReference, NoSuchObject, NotUnderstood
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import clevr_camera
-from kyvo.testing import tiny_kyvo, tiny_llama, tiny_processor, tiny_refiner
+from kyvo.testing import tiny_kyvo, tiny_refiner
 
-RED = SceneObject(
-    size="large", color="red", material="metal", shape="cube", location=(0.0, 0.0, 0.7), confidence=0.25
-)
+RED = SceneObject(size="large", color="red", material="metal", shape="cube", location=(0.0, 0.0, 0.7), confidence=0.25)
 BLUE = replace(RED, color="blue", location=(2.0, -1.0, 0.7), confidence=0.5)
 SPHERE = replace(RED, color="green", shape="sphere", location=(-2.0, 1.0, 0.7), confidence=0.75)
 SCENE = Scene(objects=(RED, BLUE, SPHERE))
@@ -32,8 +29,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def refining():
-    processor = replace(tiny_processor(), refiner=tiny_refiner())
-    return Kyvo(model=tiny_llama(len(processor.vocabulary)), processor=processor)
+    return tiny_kyvo(refiner=tiny_refiner())
 
 
 def test_a_folder_without_a_refiner_has_null_stages(model, refining):

@@ -13,8 +13,8 @@ from kyvo.api import Kyvo
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.processor import Processor
 from kyvo.scene.scene import Scene
-from kyvo.tokenizers.tasks import Segments
 from kyvo.testing import write_tiny_codes
+from kyvo.tokenizers.tasks import Segments
 
 TINY = Path(__file__).resolve().parents[2] / "configs" / "train" / "tiny.yaml"
 

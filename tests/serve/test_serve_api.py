@@ -77,16 +77,50 @@ def test_rendering_draws_otherwise_with_another_seed(http, scene):
 
 
 def test_editing_gives_the_scene_the_picture_and_the_difference(http, scene):
-    answer = http.post("/v1/scenes/edit", json={"scene": scene, "instruction": "Remove it."}).json()
-    assert set(answer) == {"scene", "image", "diff", "truncated", "reason", "usage"}
+    named = " ".join(scene["objects"][0][name] for name in ("size", "color", "material", "shape"))
+    body = {"scene": scene, "instruction": f"remove the {named}"}
+    answer = http.post("/v1/scenes/edit", json=body).json()
+    assert set(answer) == {
+        "scene", "image", "diff", "changed", "removed", "added", "program", "reading", "probability", "alternatives",
+        "notes", "objects", "truncated", "reason", "usage",
+    }  # fmt: skip
     assert set(answer["diff"]) == {"added", "removed", "moved", "changed"}
+    assert answer["removed"] == answer["objects"] == [0] and answer["program"]["op"] == "edit" and answer["reading"]
     jsonschema.validate(answer["scene"], json_schema())
+    assert answer["scene"]["objects"] == scene["objects"][1:]
+    assert http.post("/v1/scenes/edit", json={**body, "render": False}).json()["image"] is None
+
+
+def test_an_ambiguous_or_unknown_text_is_refused_with_what_would_fit(http, scene):
+    scene["objects"] = [scene["objects"][0], {**scene["objects"][0], "location": [-2.0, -2.0, 0.7]}]
+    shape = scene["objects"][0]["shape"]
+    answer = http.post("/v1/scenes/edit", json={"scene": scene, "instruction": f"remove the {shape}"})
+    assert answer.status_code == 422
+    error = answer.json()["error"]
+    assert (error["code"], error["candidates"]) == ("ambiguous_reference", [0, 1])
+    error = http.post("/v1/scenes/ask", json={"scene": scene, "question": "how many dogs are there"}).json()["error"]
+    assert (error["code"], error["param"]) == ("unknown_word", "dogs")
+    error = http.post("/v1/scenes/edit", json={"scene": scene, "instruction": "hello"}).json()["error"]
+    assert error["code"] == "not_understood"
+
+
+def test_a_scene_beyond_the_models_numbers_can_be_edited_and_asked_about(http, scene):
+    scene["objects"][1]["location"][0] = 30.0
+    named = " ".join(scene["objects"][0][name] for name in ("size", "color", "material", "shape"))
+    answer = http.post("/v1/scenes/edit", json={"scene": scene, "instruction": f"remove the {named}"}).json()
+    assert answer["scene"]["objects"] == scene["objects"][1:] and answer["image"] is None
+    assert any("no picture was rendered" in note for note in answer["notes"])
+    assert http.post("/v1/scenes/ask", json={"scene": scene, "question": "how many things"}).json()["answer"] == "2"
 
 
 def test_asking_gives_what_the_model_gives(http, model, scene, picture):
-    body = {"scene": scene, "question": "How many?", "image": picture}
-    answer = http.post("/v1/scenes/ask", json=body).json()["answer"]
-    assert answer == model.ask(scene_from_json(scene), "How many?", image=picture_of(picture, LIMITS))
+    body = {"scene": scene, "question": "How many things are there?", "image": picture}
+    answer = http.post("/v1/scenes/ask", json=body).json()
+    assert answer["answer"] == "2" and answer["objects"] == [0, 1]
+    assert answer["notes"][-1].startswith("answered from the scene; the picture")
+    del body["scene"]
+    found = model.ask(None, body["question"], image=picture_of(picture, LIMITS))
+    assert http.post("/v1/scenes/ask", json=body).json()["answer"] == found.text
 
 
 def test_the_server_says_what_runs(http):
@@ -203,24 +237,21 @@ def test_a_port_that_is_taken_is_told(url):
 class Held:
     """A job that has the worker until it is let go."""
 
-    def __init__(self, app, scene, picture):
+    def __init__(self, app):
         begun, self.release = threading.Event(), threading.Event()
 
-        def listen(piece):
+        def work(run):
             begun.set()
             self.release.wait(60)
 
-        job = Job(
-            task="question_answering", scene=scene_from_json(scene), picture=picture_of(picture, LIMITS), text="Why?"
-        )
-        self.ticket = app.state.worker.submit(job, listen=listen)
+        self.ticket = app.state.worker.submit(Job(task="question_answering", work=work))
         assert begun.wait(60)
 
 
-def test_a_full_queue_answers_429_and_says_when_to_come_again(scene, picture):
+def test_a_full_queue_answers_429_and_says_when_to_come_again(scene):
     app = create_app(tiny_kyvo(), name="tiny", limits=Limits(jobs=1))
     with serving(app) as url, httpx.Client(base_url=url, timeout=60) as http:
-        held = Held(app, scene, picture)
+        held = Held(app)
         answer = http.post("/v1/scenes/render", json={"scene": scene})
         assert "jobs are waiting" in refused(answer, 429)
         assert int(answer.headers["retry-after"]) >= 1
@@ -229,18 +260,18 @@ def test_a_full_queue_answers_429_and_says_when_to_come_again(scene, picture):
         assert http.post("/v1/scenes/render", json={"scene": scene}).status_code == 200
 
 
-def test_a_job_beyond_its_time_answers_504(scene, picture):
+def test_a_job_beyond_its_time_answers_504(scene):
     app = create_app(tiny_kyvo(), name="tiny", limits=Limits(parallel=1, seconds=0.5))
     with serving(app) as url, httpx.Client(base_url=url, timeout=60) as http:
-        held = Held(app, scene, picture)
+        held = Held(app)
         threading.Timer(1.0, held.release.set).start()
         assert "no answer in time" in refused(http.post("/v1/scenes/render", json={"scene": scene}), 504)
 
 
-def test_a_client_that_leaves_ends_its_job(scene, picture):
+def test_a_client_that_leaves_ends_its_job(scene):
     app = create_app(tiny_kyvo(), name="tiny", limits=Limits(parallel=1))
     with serving(app) as url, httpx.Client(base_url=url, timeout=60) as http:
-        held = Held(app, scene, picture)
+        held = Held(app)
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{url}/v1/scenes/render", json={"scene": scene}, timeout=1.0)
         while not samples(http, "kyvo_requests_total", path="/v1/scenes/render", status="499"):
@@ -252,11 +283,11 @@ def test_a_client_that_leaves_ends_its_job(scene, picture):
         assert samples(http, "kyvo_jobs_total", task="rendering", outcome="done") == 0
 
 
-def test_a_server_that_is_stopped_finishes_what_it_has(scene, picture):
+def test_a_server_that_is_stopped_finishes_what_it_has(scene):
     app = create_app(tiny_kyvo(), name="tiny", limits=Limits(parallel=1))
     with ThreadPoolExecutor(1) as pool:
         with serving(app) as url:
-            held = Held(app, scene, picture)
+            held = Held(app)
             asked = pool.submit(httpx.post, f"{url}/v1/scenes/render", json={"scene": scene}, timeout=60)
             while not app.state.worker.num_waiting:
                 time.sleep(0.01)

@@ -5,7 +5,6 @@ import json
 import openai
 import pytest
 
-from kyvo.scene.files import scene_from_json
 from kyvo.scene.validate import json_schema
 from kyvo.serve.inputs import picture_of
 from kyvo.serve.limits import Limits
@@ -41,6 +40,10 @@ def told(completion):
     return completion.choices[0].message.content
 
 
+def name_of(scene, index):
+    return " ".join(scene["objects"][index][name] for name in ("size", "color", "material", "shape"))
+
+
 def test_the_models_are_listed(client):
     assert [model.id for model in client.models.list()] == ["tiny"]
 
@@ -64,9 +67,10 @@ def test_a_scene_alone_gives_its_picture(client, scene, http):
 
 
 def test_a_scene_and_an_instruction_give_the_scene_and_picture_after_it(client, scene):
-    message = say(client, scene_part(scene), text("Remove the cube.")).choices[0].message
-    assert scene_from_json(json.loads(message.content)).schema == "clevr"
+    message = say(client, scene_part(scene), text(f"remove the {name_of(scene, 0)}")).choices[0].message
+    assert json.loads(message.content)["objects"] == scene["objects"][1:]
     assert picture_of(message.images[0]["image_url"]["url"], Limits()).ndim == 3
+    assert message.kyvo["program"]["op"] == "edit" and message.kyvo["objects"] == [0]
 
 
 def test_a_question_streams_the_answer_it_gives_whole(client, scene, image):
@@ -75,7 +79,6 @@ def test_a_question_streams_the_answer_it_gives_whole(client, scene, image):
     chunks = list(say(client, *parts, stream=True, stream_options={"include_usage": True}))
     pieces = [choice.delta.content or "" for chunk in chunks for choice in chunk.choices]
     assert "".join(pieces) == told(whole)
-    assert sum(map(bool, pieces)) > 1  # it came in pieces
     assert chunks[-1].usage.completion_tokens == whole.usage.completion_tokens
     assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] in ("stop", "length")
 
@@ -97,10 +100,37 @@ def test_the_picture_of_an_earlier_message_is_still_meant(client, image, scene):
     assert told(later) == told(say(client, image, scene_part(scene), text("How many cubes are there?")))
 
 
+def test_the_newest_scene_counts_whoever_sent_it(client, scene, image):
+    question = f"how many {scene['objects'][0]['color']} things are there"
+    history = [{"role": "user", "content": [scene_part(scene), image, text(f"remove the {name_of(scene, 0)}")]}]
+    after = told(client.chat.completions.create(model="tiny", messages=history))
+    history += [{"role": "assistant", "content": after}, {"role": "user", "content": "how many things are there"}]
+    assert told(client.chat.completions.create(model="tiny", messages=history)) == "1"
+    history[-1] = {"role": "user", "content": [scene_part(scene), text("how many things are there")]}
+    assert told(client.chat.completions.create(model="tiny", messages=history)) == "2", question
+
+
+def test_it_is_what_an_earlier_message_was_about(client, scene):
+    history = [
+        {"role": "user", "content": [scene_part(scene), text(f"what shape is the {name_of(scene, 0)}")]},
+        {"role": "assistant", "content": scene["objects"][0]["shape"]},
+        {"role": "user", "content": "remove it"},
+    ]
+    after = json.loads(told(client.chat.completions.create(model="tiny", messages=history)))
+    assert after["objects"] == scene["objects"][1:]
+
+
+@pytest.mark.parametrize("words", ["What is in this picture?", "describe the image", "what do you see in the photo"])
+def test_who_asks_for_all_that_is_in_a_picture_gets_its_scene(client, image, words):
+    assert told(say(client, image, text(words))) == told(say(client, image))
+
+
 def test_the_task_can_be_said(client, scene, image):
     parts = (scene_part(scene), image, text("How many cubes are there?"))
-    edited = say(client, *parts, extra_body={"kyvo": {"task": "editing"}})
-    assert json.loads(told(edited))["format"] == "kyvo-scene"
+    with pytest.raises(openai.UnprocessableEntityError, match="is a question, not an instruction"):
+        say(client, *parts, extra_body={"kyvo": {"task": "editing"}})
+    answered = say(client, *parts, extra_body={"kyvo": {"task": "question_answering"}})
+    assert told(answered) == told(say(client, *parts))
 
 
 @pytest.mark.parametrize("schema", [json_schema(), {"$ref": "urn:kyvo:scene:1"}])
