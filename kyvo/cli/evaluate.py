@@ -124,6 +124,36 @@ def answers(
     finish(results, out=out, report=report, as_json=as_json)
 
 
+@app.command()
+def language(
+    cases: Annotated[
+        Path,
+        typer.Argument(exists=True, dir_okay=False, help="JSONL of text, scene, and answer, scene_after or refused."),
+    ],
+    schema: Annotated[str, typer.Option(help="The scenes' schema: a name, or a YAML file.")] = "clevr",
+    parser: Annotated[str, typer.Option(help="Who reads the texts; as of kyvo chat.")] = "grammar",
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Units that an object of a scene after may stand off.")
+    ] = 0.05,
+    out: Out = None,
+    report: Report = None,
+    as_json: AsJson = False,
+    seed: Seed = 0,
+) -> None:
+    """Texts about scenes: answers and whole scenes right, refusals right and wrong, by source and construct.
+
+    Example: kyvo evaluate language cases.jsonl --report report
+    """
+    from kyvo.evaluation.language import evaluate_language, read_cases
+    from kyvo.parsers import load_parser
+    from kyvo.scene.schema import load_schema
+
+    results = evaluate_language(
+        read_cases(cases), load_parser(parser), load_schema(schema), tolerance=tolerance, seed=seed
+    )
+    finish(results, out=out, report=report, as_json=as_json)
+
+
 class GeometryProtocol(StrEnum):
     """Whose frames, points, tau and alignment."""
 

@@ -1,0 +1,251 @@
+"""Language: JSON Lines of texts about scenes -> `Results`: what a parser understands, and what it rightly refuses.
+
+A row has a `text`, a `scene` and one expectation:
+
+```json
+{"text": "how many cubes are there", "scene": {...}, "answer": "2"}
+{"text": "remove the cube", "scene": {...}, "scene_after": {...}}
+{"text": "remove the dog", "scene": {...}, "refused": true}
+```
+A scene is scene JSON, CLEVR's, or a list of CLEVR's objects. Optional are `source` and `construct` (a name or a list of
+names), by which figures are also told, `dialogue` (earlier texts, carried out on the scene first) and `id`.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from kyvo.errors import KyvoError, SceneError
+from kyvo.evaluation.inputs import Items
+from kyvo.evaluation.results import Results, mean_figure
+from kyvo.metrics.release import clean_answer
+from kyvo.programs.errors import ProgramError
+from kyvo.programs.execute import answer, apply
+from kyvo.programs.parsing import Parser, Turn
+from kyvo.programs.program import Edit, Program
+from kyvo.programs.wording import program_in_words
+from kyvo.scene.clevr import from_clevr, is_clevr
+from kyvo.scene.files import scene_from_json
+from kyvo.scene.scene import Scene
+from kyvo.scene.schema import SceneSchema
+
+KINDS = ("answer", "scene_after", "refused")
+TOLERANCE = 0.05  # units that an object may stand off: the grid of the paper's best model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One row."""
+
+    text: str
+    scene: Scene
+    answer: str | None = None
+    scene_after: Scene | None = None
+    refused: bool = False
+    source: str = ""
+    constructs: tuple[str, ...] = ()
+    dialogue: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        if self.refused:
+            return "refused"
+        return "answer" if self.scene_after is None else "scene_after"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of a case."""
+
+    right: bool
+    refused: bool  # it was refused, rightly or not
+    said: str  # the answer, the error, or what became of the scene
+    reading: str = ""  # the program in words
+
+
+def read_cases(path: Path) -> Items[Case]:
+    """The cases of a file, by their `id` or line. Raises SceneError for a file without any."""
+    items: dict[str, Case] = {}
+    faults: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        if not line.strip():
+            continue
+        key = f"line {number}"
+        try:
+            row = json.loads(line)
+            key = str(row.get("id", key))
+            if key in items:
+                raise SceneError(f"{path}: the id {key!r} stands twice; each case has its own.")
+            items[key] = _case(row)
+        except KyvoError as error:
+            faults[key] = str(error)
+        except (ValueError, AttributeError, TypeError, KeyError) as error:
+            faults[key] = f"not a case ({type(error).__name__}: {error})."
+    if not items:
+        why = f" The first fault: {next(iter(faults.values()))}" if faults else ""
+        raise SceneError(f"{path}: holds no case; a line is an object with text, scene and one of {KINDS}.{why}")
+    return Items(path=path, items=items, faults=faults)
+
+
+def evaluate_language(
+    cases: Items[Case], parser: Parser, schema: SceneSchema, *, tolerance: float = TOLERANCE, seed: int = 0
+) -> Results:
+    """Answers by exact match, edits by whole scenes, refusals by whether they are rightly made; with intervals over
+    scenes, by source and construct.
+
+    Args:
+        tolerance: units that each object of an edited scene may stand off.
+    """
+    keys = list(cases.items)
+    rows = [cases.items[key] for key in keys]
+    found = [judge(case, parser, schema, tolerance=tolerance) for case in rows]
+    figures, tables = [], {}
+    names = {"answer": "answers right", "scene_after": "whole scenes right", "refused": "refused rightly"}
+    for kind, name in names.items():
+        figures.append(
+            mean_figure(
+                name, [one.right for case, one in zip(rows, found, strict=True) if case.kind == kind], seed=seed
+            )
+        )
+    answerable = [one.refused for case, one in zip(rows, found, strict=True) if not case.refused]
+    figures.append(mean_figure("answerable, but refused", answerable, seed=seed))
+    for title, groups in (("source", lambda case: (case.source,)), ("construct", lambda case: case.constructs)):
+        tables[f"by {title}"] = _by_group(title, groups, rows, found)
+    return Results(
+        kind="language",
+        protocol={
+            "name": "programs",
+            "answers": "equal to the letter, blanks, case and a full stop at the end apart",
+            "scenes": f"as many objects, each with the same words within {tolerance:g} units of its place",
+            "refusals": "a named error, and the scene as it was",
+            "schema": schema.name,
+            "parser": type(parser).__name__,
+        },
+        inputs={"cases": cases.describe()},
+        figures=figures,
+        tables=tables,
+        items=[
+            {"key": key, "score": float(one.right), "kind": case.kind, "text": case.text, "said": one.said}
+            | {"expected": _expected(case), "reading": one.reading, "source": case.source}
+            for key, case, one in zip(keys, rows, found, strict=True)
+        ],
+        excluded=[{"key": key, "reason": fault} for key, fault in cases.faults.items()],
+    )
+
+
+def judge(case: Case, parser: Parser, schema: SceneSchema, *, tolerance: float) -> Outcome:
+    """Carries the text out and compares."""
+    scene, turns, reading = case.scene, [], ""
+    try:
+        for text in case.dialogue:
+            _, scene, turn = _carry_out(parser.parse(text, schema, turns).program, text, scene, schema, turns)
+            turns.append(turn)
+        program = parser.parse(case.text, schema, turns).program
+        reading = program_in_words(program)
+        said, after, _ = _carry_out(program, case.text, scene, schema, turns)
+    except ProgramError as error:
+        return Outcome(right=case.refused, refused=True, said=f"{type(error).__name__}: {error}", reading=reading)
+    if case.refused:
+        right = False
+    elif case.scene_after is not None:
+        right = said is None and same_scene(after, case.scene_after, schema, tolerance=tolerance)
+    else:
+        right = said is not None and _plain(said) == _plain(case.answer or "")
+    return Outcome(right=right, refused=False, said="the scene was changed" if said is None else said, reading=reading)
+
+
+def same_scene(scene: Scene, truth: Scene, schema: SceneSchema, *, tolerance: float) -> bool:
+    """Whether there is a pairing of all objects with equal words and places within `tolerance`."""
+    if len(scene) != len(truth):
+        return False
+    if not len(scene):
+        return True
+    words = [field.name for field in schema.word_fields]
+
+    def pair(ours: Any, true: Any) -> float:
+        if any(ours.get(name) != true.get(name) for name in words):
+            return np.inf
+        return float(np.linalg.norm(np.subtract(ours.location or (0, 0, 0), true.location or (0, 0, 0))))
+
+    far = np.array([[pair(ours, true) for true in truth.objects] for ours in scene.objects])
+    fits = far <= tolerance + 1e-9
+    rows, columns = linear_sum_assignment(~fits)
+    return bool(fits[rows, columns].all())
+
+
+def _carry_out(
+    program: Program, text: str, scene: Scene, schema: SceneSchema, turns: Sequence[Turn]
+) -> tuple[str | None, Scene, Turn]:
+    """The answer, or None of an edit; the scene after; and the turn that later texts refer to."""
+    if isinstance(program, Edit):
+        done = apply(program, scene, schema, dialogue=turns)
+        turn = Turn(
+            text=text, program=program, mentioned=done.objects, changed=done.changed, added=done.added,
+            removed=done.removed, before=scene, after=done.scene,
+        )  # fmt: skip
+        return None, done.scene, turn
+    given = answer(program, scene, schema, dialogue=turns)
+    turn = Turn(text=text, program=program, mentioned=given.objects, before=scene, after=scene)
+    return given.text, scene, turn
+
+
+def _case(row: Mapping[str, Any]) -> Case:
+    expected = [name for name in KINDS if row.get(name) not in (None, False)]
+    if len(expected) != 1:
+        raise SceneError(
+            f"has {' and '.join(expected) or 'no expectation'}; exactly one of {', '.join(KINDS)} is needed."
+        )
+    constructs = row.get("construct") or row.get("constructs") or ()
+    return Case(
+        text=str(row["text"]),
+        scene=_scene(row["scene"]),
+        answer=None if expected[0] != "answer" else _word(row["answer"]),
+        scene_after=None if expected[0] != "scene_after" else _scene(row["scene_after"]),
+        refused=expected[0] == "refused",
+        source=str(row.get("source") or ""),
+        constructs=(constructs,) if isinstance(constructs, str) else tuple(map(str, constructs)),
+        dialogue=tuple(map(str, row.get("dialogue") or ())),
+    )
+
+
+def _scene(data: Any) -> Scene:
+    if isinstance(data, list):
+        data = {"objects": data}
+    return from_clevr(data) if is_clevr(data) or "format" not in data else scene_from_json(data)
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _plain(text: str) -> str:
+    return clean_answer(text).lower().rstrip(".")
+
+
+def _expected(case: Case) -> str:
+    if case.refused:
+        return "a refusal"
+    return case.answer if case.answer is not None else "another scene"
+
+
+def _by_group(
+    title: str, groups: Callable[[Case], Sequence[str]], rows: Sequence[Case], found: Sequence[Outcome]
+) -> list[dict[str, Any]]:
+    """A row a group: how many cases it has, and the share that is right."""
+    members: dict[str, list[Outcome]] = {}
+    for case, one in zip(rows, found, strict=True):
+        for name in groups(case):
+            members.setdefault(name, []).append(one)
+    return [
+        {title: name, "cases": len(own), "right": round(float(np.mean([one.right for one in own])), 4)}
+        | {"refused": round(float(np.mean([one.refused for one in own])), 4)}
+        for name, own in sorted(members.items())
+        if name
+    ]
