@@ -85,12 +85,21 @@ def body(item: SceneObject, schema: SceneSchema, plan: Plan) -> Body:
         width, height, length = (extent / 2 for extent in item.dimensions)
         return Body(half_length=length, half_width=width, half_height=height, turn=turn, is_round=is_round)
     radius = radius_of(item.size, schema) if plan.scene.units == "clevr" else None
-    known, size = radius is not None, radius or UNKNOWN_RADIUS.get(plan.scene.units, 0.1)
+    size = tall = radius or UNKNOWN_RADIUS.get(plan.scene.units, 0.1)
     if plan.scene.frame == "world" and item.location is not None:
         height = float(np.asarray(item.location) @ plan.axes[2])
-        if 0 < height < size or (not known and height > 0 and item.shape is None):
-            size = min(size, height)
-    return Body(half_length=size, half_width=size, half_height=size, turn=turn, is_round=is_round, is_known=known)
+        if 0 < height < size:
+            size = tall = height
+        elif radius is None and height > 0:
+            tall = height  # it stands on the floor, as far as anybody knows
+    return Body(
+        half_length=size,
+        half_width=size,
+        half_height=tall,
+        turn=turn,
+        is_round=is_round,
+        is_known=radius is not None,
+    )
 
 
 def radius_of(size: str | None, schema: SceneSchema) -> float | None:
