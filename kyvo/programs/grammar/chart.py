@@ -1,0 +1,306 @@
+"""Grammars as data and their chart parser: rules of words and symbols with a meaning, read top-down with a memo.
+
+A pattern is written like the text it reads:
+
+    rule("question", "how many <things> (are there|do you see) [in total]", Count)
+
+`<things>` is a symbol, whose meaning goes to the rule's function; `(a|b|)` are alternatives; `[a]` may be left out; `#`
+is a number in digits. Each rule may cost something: the cost of a reading is the sum of its rules' costs. Readings of
+one span with one meaning are one, at the lowest cost; the cheapest `WIDTH` meanings of a span are kept.
+"""
+
+import re
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+WIDTH = 6  # meanings kept for one symbol and span
+NUMBER = "#"
+
+_PART = re.compile(r"<(\w+)>|([()\[\]|])|([^\s()\[\]|<>]+)")
+
+
+class TooLong(Exception):
+    """The text took longer than the budget of time."""
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word of the text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A symbol, of which the grammar has rules."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """Parts one after the other."""
+
+    parts: "tuple[Part, ...]"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several parts."""
+
+    parts: "tuple[Part, ...]"
+
+
+Part = Word | Symbol | Row | Choice
+
+
+def parse_pattern(pattern: str) -> Part:
+    """A pattern's parts. Raises ValueError for brackets that do not match."""
+    stack: list[list[list[Part]]] = [[[]]]
+    opened: list[str] = []
+    for match in _PART.finditer(pattern):
+        symbol, sign, word = match.groups()
+        if symbol:
+            stack[-1][-1].append(Symbol(symbol))
+        elif word:
+            stack[-1][-1].append(Word(word))
+        elif sign in "([":
+            opened.append(sign)
+            stack.append([[]])
+        elif sign == "|":
+            stack[-1].append([])
+        else:
+            if not opened or opened.pop() + sign not in ("()", "[]"):
+                raise ValueError(f"{pattern!r}: {sign!r} closes nothing.")
+            choices = stack.pop() + ([[]] if sign == "]" else [])
+            stack[-1][-1].append(_choice(choices))
+    if opened:
+        raise ValueError(f"{pattern!r}: {opened[-1]!r} is not closed.")
+    return _choice(stack[0])
+
+
+def _choice(choices: list[list[Part]]) -> Part:
+    parts = tuple(one[0] if len(one) == 1 else Row(tuple(one)) for one in choices)
+    return parts[0] if len(parts) == 1 else Choice(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """One way to say a symbol. `make` takes the meanings of the pattern's symbols; it gives None where they clash."""
+
+    symbol: str
+    pattern: Part
+    make: Callable[..., Any]
+    cost: float = 0.0
+
+
+class Rules:
+    """A collection of rules in the making."""
+
+    def __init__(self, macros: Mapping[str, str] | None = None) -> None:
+        self.found: list[Rule] = []
+        self.macros = dict(macros or {})
+
+    def __call__(self, symbol: str, pattern: str, make: Any = None, cost: float = 0.0) -> None:
+        """One more rule. `make` that is not callable is the meaning itself; without it, the only symbol's meaning."""
+        for name, text in self.macros.items():
+            pattern = re.sub(rf"\b{name}\b", text, pattern)
+        if make is None:
+            made: Callable[..., Any] = _only
+        elif callable(make):
+            made = make
+        else:
+            made = lambda *_, value=make: value  # noqa: E731
+        self.found.append(Rule(symbol, parse_pattern(pattern), made, cost))
+
+
+def _only(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True, eq=False)
+class Grammar:
+    """Rules, indexed for reading."""
+
+    rules: tuple[Rule, ...]
+    _firsts: dict[str, dict[str, list[Rule]]] = field(default_factory=dict)
+
+    @cached_property
+    def by_symbol(self) -> Mapping[str, Sequence[Rule]]:
+        """The rules of each symbol. Raises ValueError for a symbol without rules."""
+        found: dict[str, list[Rule]] = defaultdict(list)
+        for rule in self.rules:
+            found[rule.symbol].append(rule)
+        missing = {name for rule in self.rules for name in _symbols(rule.pattern)} - found.keys()
+        if missing:
+            raise ValueError(f"no rules for {', '.join(sorted(missing))}.")
+        return found
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Each word that a rule has."""
+        return frozenset(word for rule in self.rules for word in _words(rule.pattern))
+
+    @cached_property
+    def nullable(self) -> frozenset[str]:
+        """The symbols that may be empty."""
+        found: set[str] = set()
+        while True:
+            more = {rule.symbol for rule in self.rules if self._empty(rule.pattern, found)} - found
+            if not more:
+                return frozenset(found)
+            found |= more
+
+    def _empty(self, part: Part, nullable: Iterable[str]) -> bool:
+        if isinstance(part, Word):
+            return False
+        if isinstance(part, Symbol):
+            return part.name in nullable
+        some = any if isinstance(part, Choice) else all
+        return some(self._empty(one, nullable) for one in part.parts)
+
+    @cached_property
+    def firsts(self) -> Mapping[str, frozenset[str]]:
+        """The words that each symbol can begin with."""
+        found: dict[str, frozenset[str]] = dict.fromkeys(self.by_symbol, frozenset())
+        changed = True
+        while changed:
+            changed = False
+            for symbol, rules in self.by_symbol.items():
+                words = frozenset().union(*(self._first(rule.pattern, found) for rule in rules))
+                if words != found[symbol]:
+                    found[symbol], changed = words, True
+        return found
+
+    def _first(self, part: Part, firsts: Mapping[str, frozenset[str]]) -> frozenset[str]:
+        if isinstance(part, Word):
+            return frozenset((part.text,))
+        if isinstance(part, Symbol):
+            return firsts[part.name]
+        words: frozenset[str] = frozenset()
+        for one in part.parts:
+            words |= self._first(one, firsts)
+            if isinstance(part, Row) and not self._empty(one, self.nullable):
+                break
+        return words
+
+    @cached_property
+    def starts(self) -> Mapping[str, tuple[Mapping[str, list[Rule]], list[Rule]]]:
+        """Under each symbol, the rules by the words that they can begin with, and those that may be empty."""
+        found = {}
+        for symbol, rules in self.by_symbol.items():
+            table: dict[str, list[Rule]] = defaultdict(list)
+            for rule in rules:
+                for word in self._first(rule.pattern, self.firsts):
+                    table[word].append(rule)
+            found[symbol] = dict(table), [rule for rule in rules if self._empty(rule.pattern, self.nullable)]
+        return found
+
+
+def _symbols(part: Part) -> Iterable[str]:
+    if isinstance(part, Symbol):
+        yield part.name
+    elif not isinstance(part, Word):
+        for one in part.parts:
+            yield from _symbols(one)
+
+
+def _words(part: Part) -> Iterable[str]:
+    if isinstance(part, Word):
+        yield part.text
+    elif not isinstance(part, Symbol):
+        for one in part.parts:
+            yield from _words(one)
+
+
+Meanings = list[tuple[Any, float]]  # a meaning and its cost, cheapest first
+Spans = dict[int, Meanings]  # under each end
+
+
+class Chart:
+    """The readings of one text. Each token is given with the words it may be, and what each costs."""
+
+    def __init__(self, grammar: Grammar, tokens: Sequence[Mapping[str, float]], *, seconds: float = 1.0) -> None:
+        self.grammar = grammar
+        self.tokens = tokens
+        self.until = time.monotonic() + seconds
+        self.memo: dict[tuple[str, int], Spans] = {}
+        self.farthest = 0  # how many tokens some reading has got through
+        self._active: set[tuple[str, int]] = set()
+
+    def readings(self, symbol: str) -> Meanings:
+        """The meanings of the whole text as this symbol. Raises TooLong."""
+        return self._spans(symbol, 0).get(len(self.tokens), [])
+
+    def _spans(self, symbol: str, start: int) -> Spans:
+        key = symbol, start
+        found = self.memo.get(key)
+        if found is not None:
+            return found
+        if key in self._active:
+            raise AssertionError(f"{symbol} begins with itself")
+        if time.monotonic() > self.until:
+            raise TooLong
+        self._active.add(key)
+        table, empty = self.grammar.starts[symbol]
+        rules = list(empty)
+        if start < len(self.tokens):
+            seen = set(map(id, empty))
+            for word in self.tokens[start]:
+                for rule in table.get(word, ()):
+                    if id(rule) not in seen:
+                        seen.add(id(rule))
+                        rules.append(rule)
+        best: dict[int, dict[Any, float]] = {}
+        for rule in rules:
+            for end, cost, values in self._match(rule.pattern, start):
+                meaning = rule.make(*values)
+                if meaning is None:
+                    continue
+                cost += rule.cost
+                known = best.setdefault(end, {})
+                if meaning not in known or cost < known[meaning]:
+                    known[meaning] = cost
+        spans = {end: sorted(known.items(), key=lambda item: item[1])[:WIDTH] for end, known in best.items()}
+        self._active.discard(key)
+        self.memo[key] = spans
+        return spans
+
+    def _match(self, part: Part, start: int) -> list[tuple[int, float, tuple[Any, ...]]]:
+        """Each way to read the part from here: where it ends, its cost and the meanings of its symbols."""
+        if isinstance(part, Word):
+            if start >= len(self.tokens):
+                return []
+            cost = self.tokens[start].get(part.text)
+            if cost is None:
+                return []
+            self.farthest = max(self.farthest, start + 1)
+            return [(start + 1, cost, (self._number(start),) if part.text == NUMBER else ())]
+        if isinstance(part, Symbol):
+            if start < len(self.tokens):
+                table, empty = self.grammar.starts[part.name]
+                if not empty and not any(word in table for word in self.tokens[start]):
+                    return []
+            spans = self._spans(part.name, start)
+            return [(end, cost, (value,)) for end, meanings in spans.items() for value, cost in meanings]
+        if isinstance(part, Choice):
+            return [found for one in part.parts for found in self._match(one, start)]
+        ways: list[tuple[int, float, tuple[Any, ...]]] = [(start, 0.0, ())]
+        for one in part.parts:
+            reached: dict[int, list[tuple[int, float, tuple[Any, ...]]]] = {}
+            further = []
+            for end, cost, values in ways:
+                if end not in reached:
+                    reached[end] = self._match(one, end)
+                further += [(then, cost + more, values + others) for then, more, others in reached[end]]
+            ways = further
+            if not ways:
+                break
+        return ways
+
+    def _number(self, place: int) -> float:
+        return next(float(word) for word in self.tokens[place] if word[0].isdigit())

@@ -1,0 +1,153 @@
+"""Rules of a schema's own words: its fields and their values, with plurals and the synonyms that people use.
+
+A synonym is used only where the schema has the word that it stands for. A word of the schema is never a synonym of
+another.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from kyvo.programs.grammar.chart import Rules
+from kyvo.programs.grammar.meaning import ALL, narrow
+from kyvo.programs.grammar.tokens import tokenize
+from kyvo.programs.program import Literally, Selector, Where
+from kyvo.scene.schema import Field, SceneSchema
+
+KINDS = ("category", "shape")  # the fields whose words are nouns, the first that a schema has
+SIZE = "size"
+
+NOUNS: Mapping[str, Sequence[str]] = {
+    "cube": ("block", "box", "square", "square block", "brick", "die", "square box"),
+    "sphere": ("ball", "orb", "globe", "circle", "round ball", "bead"),
+    "cylinder": ("tube", "barrel", "drum", "can", "tin", "pillar", "canister"),
+    "cone": ("funnel",),
+    "sofa": ("couch", "settee"),
+    "lamppost": ("lamp post", "street lamp", "lamp", "streetlight"),
+    "person": ("human", "figure"),
+    "bicycle": ("bike",),
+    "cup": ("mug",),
+}
+SHAPED: Mapping[str, Sequence[str]] = {  # adjectives of a kind
+    "cube": ("cubic", "square", "cubical", "boxy", "squared", "blocky", "rectangular"),
+    "sphere": ("spherical", "round", "circular", "rounded", "ball like"),
+    "cylinder": ("cylindrical", "tubular"),
+    "cone": ("conical",),
+}
+ADJECTIVES: Mapping[str, Sequence[str]] = {
+    "large": ("big", "huge", "giant", "great", "enormous", "massive", "oversized", "bulky", "big sized"),
+    "small": ("tiny", "little", "mini", "miniature", "petite", "wee", "minute", "short"),
+    "metal": (
+        "metallic", "shiny", "glossy", "reflective", "chrome", "polished", "mirrored", "steel", "shining", "gleaming",
+        "mirror like", "lustrous", "chromed", "sparkly", "glassy",
+    ),
+    "rubber": ("matte", "mat", "matt", "dull", "rubbery", "flat finish", "unpolished", "nonreflective", "nonshiny"),
+    "cyan": ("teal", "aqua", "turquoise", "light blue", "sky blue", "sky", "bright blue", "baby blue", "aquamarine"),
+    "purple": ("violet", "lilac", "lavender", "mauve"),
+    "blue": ("dark blue", "navy", "royal blue"),
+    "red": ("crimson", "scarlet", "maroon"),
+    "green": ("lime", "emerald", "dark green"),
+    "yellow": ("mustard",),
+    "brown": ("tan", "beige", "chocolate"),
+}  # fmt: skip
+METALS: Mapping[str, Sequence[tuple[str, str]]] = {  # a color and a material at once
+    "gold": (("yellow", "metal"),),
+    "golden": (("yellow", "metal"),),
+    "silver": (("gray", "metal"),),
+    "copper": (("brown", "metal"),),
+    "bronze": (("brown", "metal"),),
+    "brass": (("yellow", "metal"),),
+}
+FIELDS: Mapping[str, Sequence[str]] = {
+    "color": ("hue", "tint", "shade", "color paint", "paint job"),
+    "material": ("texture", "finish", "substance", "surface", "surface texture", "stuff", "surface finish"),
+    "shape": ("form", "geometry"),
+    "size": ("dimension", "sizing"),
+    "category": ("kind", "class", "type"),
+}
+
+
+def add_lexicon(rule: Rules, schema: SceneSchema) -> None:
+    """Rules of `noun1`, `nouns`, `adj`, `field`, `fields` and `value` for this schema."""
+    worded = [field for field in schema.fields if field.words]
+    own = {_spelled(word) for field in worded for word in field.words}
+    kind = kind_field(schema)
+    for field in worded:
+        for names, symbol in ((field_names(field), "field"), (map(plural, field_names(field)), "fields")):
+            for name in names:
+                if name not in own:
+                    rule(symbol, name, field.name, 0.0 if name == _spelled(field.name) else 0.1)
+        for word in field.words:
+            _add_word(rule, field, word, own, is_kind=field.name == kind)
+    words = {word: field.name for field in worded for word in field.words}
+    for metal, senses in METALS.items():
+        for color, material in senses:
+            if metal not in own and color in words:
+                meaning = Where(of=ALL, field=words[color], value=color)
+                both = narrow(meaning, Where(of=ALL, field=words[material], value=material)) if material in words else meaning
+                rule("adj", f"{metal} [colored]", both)
+                rule("value", metal, Literally(field=words[color], value=color))
+
+
+def kind_field(schema: SceneSchema) -> str | None:
+    """The field whose words are nouns."""
+    names = {field.name for field in schema.fields if field.words}
+    return next((name for name in KINDS if name in names), None)
+
+
+def field_names(field: Field) -> Iterator[str]:
+    """How a field is called."""
+    yield _spelled(field.name)
+    yield from FIELDS.get(field.name, ())
+
+
+def _add_word(rule: Rules, field: Field, word: str, own: set[str], *, is_kind: bool) -> None:
+    meaning: Selector = Where(of=ALL, field=field.name, value=word)
+    literal = Literally(field=field.name, value=word)
+    spelled = _spelled(word)
+    if is_kind:
+        for name in (spelled, *(one for one in NOUNS.get(word, ()) if one not in own)):
+            rule("kind1", name, meaning)
+            rule("kinds", plural(name), meaning)
+            rule("kindvalue", f"{name} [(shaped|shape|like)]", literal)
+            rule("shaped", f"{name} (shaped|like|shape|form)", meaning)
+            rule("shaped", name, meaning, 0.6)
+        for name in SHAPED.get(word, ()):
+            if name not in own:
+                rule("shaped", f"{name} [shaped]", meaning)
+                rule("kindvalue", f"{name} [shaped]", literal)
+        return
+    about = _spelled(field.name)
+    for name in (spelled, *(one for one in ADJECTIVES.get(word, ()) if one not in own)):
+        rule("adj", f"{name} [(colored|color|{about}|{about}d|finished|looking|{'hued' if about == 'color' else about})]", meaning)
+        rule("adj", f"non {name}", _not(meaning))
+        rule("value", name, literal)
+        if field.name == "material":
+            rule("material", name, meaning)
+
+
+def _not(meaning: Selector) -> Selector:
+    from kyvo.programs.grammar.meaning import negated
+
+    return negated(meaning)
+
+
+def _spelled(word: str) -> str:
+    return " ".join(tokenize(word.replace("_", " ")))
+
+
+_IRREGULAR = {"person": "people", "man": "men", "woman": "women", "child": "children", "die": "dice", "mouse": "mice"}
+
+
+def plural(name: str) -> str:
+    """The plural of a noun; of its last word where it has several."""
+    *first, last = name.split()
+    if last in _IRREGULAR:
+        last = _IRREGULAR[last]
+    elif last.endswith("y") and last[-2:-1] not in "aeiou":
+        last = f"{last[:-1]}ies"
+    elif last.endswith(("s", "x", "z", "ch", "sh")):
+        last = f"{last}es"
+    elif last.endswith("elf"):
+        last = f"{last[:-1]}ves"
+    else:
+        last = f"{last}s"
+    return " ".join((*first, last))

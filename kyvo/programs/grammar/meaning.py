@@ -1,0 +1,131 @@
+"""Meanings of noun phrases: how selectors narrow one another.
+
+A modifier ("red", "left of the cube", "largest") is a selector of everything that fits it. A description is made by
+narrowing one by the next. Superlatives stay outermost: "the largest red thing" is the largest of the red ones.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from typing import Any
+
+from kyvo.programs.program import (
+    Along,
+    Between,
+    Both,
+    Centrality,
+    Earlier,
+    Either,
+    Everything,
+    Except,
+    Extreme,
+    Hidden,
+    InRegion,
+    Node,
+    Related,
+    Selector,
+    The,
+    Where,
+    WhereSame,
+)
+
+ALL = Everything()
+_SETS = (Either, Both, The, Earlier)
+
+
+def narrow(base: Selector, *modifiers: Selector) -> Selector:
+    """Those of `base` that fit all modifiers."""
+    for modifier in modifiers:
+        base = _narrow(base, modifier)
+    return base
+
+
+def _narrow(base: Selector, modifier: Selector) -> Selector:
+    if modifier == ALL:
+        return base
+    if base == ALL:
+        return modifier
+    if isinstance(modifier, Extreme):
+        return replace(modifier, of=_narrow(base, modifier.of))
+    if isinstance(base, Extreme):
+        return replace(base, of=_narrow(base.of, modifier))
+    if isinstance(modifier, _SETS):
+        return Both(first=base, second=modifier)
+    if isinstance(modifier, Where) and modifier.of == ALL and _sorts_below(modifier, base):
+        return replace(base, of=_narrow(base.of, modifier))  # type: ignore[attr-defined]
+    return replace(modifier, of=_narrow(base, modifier.of))  # type: ignore[attr-defined]
+
+
+def _sorts_below(word: Where, base: Selector) -> bool:
+    """Whether a word can as well be told before the last of `base`: so that each order of words is one program."""
+    if isinstance(base, Where):
+        return (word.field, word.value) < (base.field, base.value)
+    return isinstance(base, Related | Between | InRegion | Hidden | WhereSame | Except)
+
+
+def without(base: Selector, other: Selector) -> Selector:
+    """Those of `base` that are not among the others."""
+    if isinstance(base, Extreme):
+        return replace(base, of=without(base.of, other))
+    return Except(of=base, without=other)
+
+
+def negated(modifier: Selector) -> Selector:
+    """Everything that does not fit."""
+    return Except(of=ALL, without=modifier)
+
+
+def joined(first: Selector, second: Selector) -> Selector:
+    """ "red and shiny" narrows; "red and green", of one field, is either."""
+    one, other = _field(first), _field(second)
+    return Either(first=first, second=second) if one and one == other else narrow(first, second)
+
+
+def either(first: Selector, second: Selector) -> Selector:
+    """Those of both descriptions together."""
+    return Either(first=first, second=second)
+
+
+def _field(modifier: Selector) -> str | None:
+    """The field that a modifier of words alone is about."""
+    if isinstance(modifier, Either):
+        return _field(modifier.second)
+    return modifier.field if isinstance(modifier, Where) else None
+
+
+def the(description: Selector, count: int = 1) -> Selector:
+    """The one that a description means. "The one on the left" is the leftmost where several are."""
+    if count == 1:
+        description = _settle_region(description)
+    return The(of=description, count=count)
+
+
+def _settle_region(description: Selector) -> Selector:
+    if isinstance(description, InRegion):
+        if description.region == "middle":
+            return Extreme(of=description.of, by=Centrality())
+        if " " not in description.region:
+            direction = "behind" if description.region == "back" else description.region
+            return Extreme(of=description.of, by=Along(direction=direction))  # type: ignore[arg-type]
+    return description
+
+
+def parts(node: Any) -> Iterator[Any]:
+    """Each node of a program, outermost first."""
+    if isinstance(node, Node):
+        yield node
+        for item in fields(node):
+            yield from parts(getattr(node, item.name))
+    elif isinstance(node, tuple):
+        for one in node:
+            yield from parts(one)
+
+
+def rewritten(node: Any, change: Callable[[Any], Any]) -> Any:
+    """The program with `change` applied to each node, innermost first."""
+    if isinstance(node, tuple):
+        return tuple(rewritten(one, change) for one in node)
+    if not isinstance(node, Node):
+        return node
+    values = {item.name: getattr(node, item.name) for item in fields(node)}
+    changed = {name: rewritten(value, change) for name, value in values.items()}
+    return change(node if changed == values else replace(node, **changed))

@@ -1,0 +1,85 @@
+"""`GrammarParser`: texts to programs by a grammar of English and the schema's own words. No model, no network."""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+from kyvo.programs.errors import NotUnderstood
+from kyvo.programs.grammar.chart import Chart, Grammar, Meanings, Rules, TooLong
+from kyvo.programs.grammar.edits import add_edits
+from kyvo.programs.grammar.lexicon import add_lexicon
+from kyvo.programs.grammar.nouns import MACROS, add_nouns
+from kyvo.programs.grammar.questions import add_questions
+from kyvo.programs.grammar.references import bound
+from kyvo.programs.grammar.refusals import check_text, refusal
+from kyvo.programs.grammar.sentences import add_sentences
+from kyvo.programs.grammar.spelling import Spelling
+from kyvo.programs.grammar.tokens import COMMA, tokenize
+from kyvo.programs.parsing import Parsed, Turn
+from kyvo.programs.program import Program
+from kyvo.scene.schema import SceneSchema
+
+SECONDS = 0.8  # the longest that one text is read
+MAX_TOKENS = 120
+SHARPNESS = 2.0  # how fast a reading loses probability with its cost
+ALTERNATIVES = 4
+
+
+class GrammarParser:
+    """Turns texts into programs. The same text, schema and dialogue always give the same program."""
+
+    def parse(self, text: str, schema: SceneSchema, dialogue: Sequence[Turn] = ()) -> Parsed:
+        """Raises UnknownWord for a word that neither the language nor the schema has, NotUnderstood for all else."""
+        check_text(text)
+        grammar, spelling = grammar_of(schema)
+        tokens = tokenize(text)
+        if not tokens or len(tokens) > MAX_TOKENS:
+            raise refusal(text, tokens, spelling)
+        words, notes = spelling.repair(tokens)
+        try:
+            readings = _readings(grammar, words)
+        except TooLong:
+            raise NotUnderstood(
+                f"the text of {len(tokens)} words has too many readings; ask one thing, or give one step, at a time."
+            ) from None
+        programs = _ranked(bound(readings, dialogue))
+        if not programs:
+            raise refusal(text, tokens, spelling)
+        (best, probability), *others = programs
+        return Parsed(
+            program=best,
+            probability=probability,
+            alternatives=tuple(program for program, _ in others[:ALTERNATIVES]),
+            notes=tuple(notes),
+        )
+
+
+def _readings(grammar: Grammar, words: list[dict[str, float]]) -> Meanings:
+    """The readings of a whole text; where there are none, those without its commas."""
+    found = Chart(grammar, words, seconds=SECONDS / 2).readings("text")
+    if not found and any(COMMA in word for word in words):
+        found = Chart(grammar, [word for word in words if COMMA not in word], seconds=SECONDS / 2).readings("text")
+    return found
+
+
+def _ranked(readings: list[tuple[Program, float]]) -> list[tuple[Program, float]]:
+    """Different programs with their probabilities, likeliest first."""
+    best: dict[Program, float] = {}
+    for program, cost in readings:
+        best[program] = min(cost, best.get(program, math.inf))
+    ranked = sorted(best.items(), key=lambda item: item[1])
+    weights = [math.exp(-SHARPNESS * (cost - ranked[0][1])) for _, cost in ranked]
+    return [(program, weight / sum(weights)) for (program, _), weight in zip(ranked, weights, strict=True)]
+
+
+@lru_cache(maxsize=16)
+def grammar_of(schema: SceneSchema) -> tuple[Grammar, Spelling]:
+    """The grammar of a schema, and how its words are repaired."""
+    rule = Rules(MACROS)
+    add_lexicon(rule, schema)
+    add_nouns(rule)
+    add_questions(rule, schema)
+    add_edits(rule, schema)
+    add_sentences(rule)
+    grammar = Grammar(tuple(rule.found))
+    return grammar, Spelling(grammar, schema)
