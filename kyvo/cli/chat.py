@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kyvo.cli.model import Parser
 from kyvo.errors import KyvoError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def chat(
     image: Annotated[Path | None, typer.Option(help="The scene's picture; else the model renders one.")] = None,
     model: Annotated[str, typer.Option(help="A bundled model's name, or a model folder.")] = "mini",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    parser: Parser = "grammar",
     out: Annotated[
         Path | None, typer.Option(help="Folder for the scene and picture of each turn: turn_001.json, turn_001.png.")
     ] = None,
@@ -53,7 +55,7 @@ def chat(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     with errors.status("loading the model ..."):
-        talk = _open(file, image, _load(model, device), check)
+        talk = _open(file, image, _load(model, device, parser), check)
     if sys.stdin.isatty():
         import readline  # noqa: F401  # gives `input` line editing and history
 
@@ -75,10 +77,10 @@ def chat(
         raise typer.Exit(1)
 
 
-def _load(model: str, device: str) -> "Kyvo":
+def _load(model: str, device: str, parser: str) -> "Kyvo":
     from kyvo.cli.model import load_model
 
-    return load_model(model, device)
+    return load_model(model, device, parser)
 
 
 def _checked(file: Path, image: Path | None) -> str:

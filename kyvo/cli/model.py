@@ -1,6 +1,6 @@
 """Loading a model for a command: no chatter of other libraries, and a wrong name is wrong usage."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,16 +11,24 @@ if TYPE_CHECKING:
     from kyvo.api import Kyvo
 
 
-def load_model(name: str, device: str = "auto") -> "Kyvo":
-    """The bundled model or model folder `name` on `device`. Exit code 2 where it cannot be loaded."""
+Parser = Annotated[
+    str,
+    typer.Option(help="Who reads texts: grammar, or an OpenAI-compatible chat model as http://HOST:PORT/v1#NAME."),
+]
+
+
+def load_model(name: str, device: str = "auto", parser: str = "grammar") -> "Kyvo":
+    """The bundled model or model folder `name` on `device`, with a parser (`kyvo.parsers`). Exit code 2 where one of
+    them cannot be loaded."""
     from transformers.utils.logging import disable_progress_bar
 
     from kyvo.api import Kyvo
+    from kyvo.parsers import load_parser
 
     disable_progress_bar()
     try:
-        return Kyvo.from_pretrained(name, device=device)
+        return Kyvo.from_pretrained(name, device=device, parser=load_parser(parser))
     except KyvoError as error:
         if debugging():
             raise
-        raise typer.BadParameter(str(error), param_hint="--model / --device") from error
+        raise typer.BadParameter(str(error), param_hint="--model / --device / --parser") from error

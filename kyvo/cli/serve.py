@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from kyvo.cli.model import Parser
+
 Model = Annotated[str, typer.Option(help="A bundled model's name, or a model folder.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
@@ -18,6 +20,7 @@ def serve(
     ),
     port: Port = 8000,
     device: Device = "auto",
+    parser: Parser = "grammar",
     api_key: Annotated[
         str | None, typer.Option(envvar="KYVO_API_KEY", help="Needed of every request: Authorization: Bearer KEY.")
     ] = None,
@@ -50,7 +53,7 @@ def serve(
         text=max_text,
     )
     listener = open_socket(host, port)
-    loaded = load_model(model, device)
+    loaded = load_model(model, device, parser)
     app = create_app(
         loaded, name=model_name(model), limits=limits, api_key=api_key, hosts=LOCAL_HOSTS if local else None
     )

@@ -82,7 +82,11 @@ def add_lexicon(rule: Rules, schema: SceneSchema) -> None:
         for color, material in senses:
             if metal not in own and color in words:
                 meaning = Where(of=ALL, field=words[color], value=color)
-                both = narrow(meaning, Where(of=ALL, field=words[material], value=material)) if material in words else meaning
+                both = (
+                    narrow(meaning, Where(of=ALL, field=words[material], value=material))
+                    if material in words
+                    else meaning
+                )
                 rule("adj", f"{metal} [colored]", both)
                 rule("value", metal, Literally(field=words[color], value=color))
 
@@ -117,7 +121,11 @@ def _add_word(rule: Rules, field: Field, word: str, own: set[str], *, is_kind: b
         return
     about = _spelled(field.name)
     for name in (spelled, *(one for one in ADJECTIVES.get(word, ()) if one not in own)):
-        rule("adj", f"{name} [(colored|color|{about}|{about}d|finished|looking|{'hued' if about == 'color' else about})]", meaning)
+        rule(
+            "adj",
+            f"{name} [(colored|color|{about}|{about}d|finished|looking|{'hued' if about == 'color' else about})]",
+            meaning,
+        )
         rule("adj", f"non {name}", _not(meaning))
         rule("value", name, literal)
         if field.name == "material":

@@ -1,4 +1,5 @@
 """x"""
+
 from kyvo.programs.errors import NotUnderstood
 
 

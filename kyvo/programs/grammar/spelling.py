@@ -1,4 +1,5 @@
 """x"""
+
 from kyvo.programs.grammar.chart import Grammar
 
 
