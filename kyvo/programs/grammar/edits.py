@@ -189,8 +189,6 @@ def _add_moves(rule: Rules) -> None:
     rule("step", "<target> (should be|must be|is to be|gets|has to be|needs to be) (moved|placed|put|shifted|pushed|slid|brought|stacked) <goal>", _move)
     rule("step", "<target> (moves|goes|belongs) <goal>", _move, 0.2)
     rule("step", "(from where it is|from its place|from there) [,] MOVE <target> <goal>", _move)
-    rule("step", "find <one_target> [,] (and|then) MOVE <target> <goalof>", lambda to, of, place: _move(of, place(to)), 0.0) if False else None
-    rule("step", "(leave some space|make room)", None) if False else None
     rule("step", "(attach|stick|glue|connect|join|fix) <target> to <one_target>", lambda of, to: _move(of, NextTo(to=to)))
     rule("step", "(move|bring|take|push|slide|drag|carry|pull|get) <target> to <one_target>", lambda of, to: _move(of, NextTo(to=to)), 0.6)
     rule("step", "(bring|move|push|pull|get|put) <np1> and <np1> (closer together|together|closer to each other|next to each other)", lambda a, b: _move(a, NextTo(to=b)))
@@ -233,7 +231,6 @@ def _add_settings(rule: Rules, schema: SceneSchema) -> None:
     rule("step", "<target> (should|must|needs to|has to|shall|will|ought to) (be|become|turn|turn into|look|be made|be painted|be turned into|be changed to) <setword>", _set)
     rule("step", "<target> (becomes|turns|turns into|gets|is now|is to be) <setword>", _set, 0.2)
     rule("step", "(from now on|now) <target> (is|are) <setword>", _set)
-    rule("step", "(replace|change|swap) <target> (for|to|into|with) [(one that is|something)] <value>", lambda of, word: _set(of, (word,)), 0.1) if False else None
     rule("step", "(give|get) <target> [(a|the|some)] [new] <value> [(finish|coat|color|paint|surface|texture|look|coating|shape)]", lambda of, word: _set(of, (word,)))
     rule("step", "(give|lend) <target> a new <field> [(.|,)] <anyword>", _set_field)
     rule("step", "(update|take|consider) <target> [(.|,)] [and] its <field> is now <anyword>", _set_field)
@@ -316,7 +313,6 @@ def _add_additions(rule: Rules, schema: SceneSchema) -> None:
     rule("newkinds", "<kinds>", lambda of: (Literally(field=of.field, value=of.value),))
     rule("newthings", "<newwords1> <newthings>", lambda a, rest: None if a.field in {word.field for word in rest} else (a, *rest))
     rule("newone", "(a|an|another|one|one more|an additional|a new|an extra|a second|some|a single|one new|yet another) [(new|more|extra)] <newthing>", lambda words: (words, 1))
-    rule("newone", "(new|another)", None) if False else None
     rule("newone", "<int> [(more|new|extra|additional|other)] <newthings>", lambda count, words: (words, count) if count > 1 else None)
     rule("newone", "(a couple of|a pair of) [(more|new)] <newthings>", lambda words: (words, 2))
     rule("newone", "[new] <newwords>", lambda words: (words, 1), 0.7)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.meaning import ALL, narrow
+from kyvo.programs.grammar.spelling import UNKNOWN
 from kyvo.programs.grammar.tokens import tokenize
 from kyvo.programs.program import Literally, Selector, Where
 from kyvo.scene.schema import Field, SceneSchema
@@ -77,6 +78,9 @@ def add_lexicon(rule: Rules, schema: SceneSchema) -> None:
                     rule(symbol, name, field.name, 0.0 if name == _spelled(field.name) else 0.1)
         for word in field.words:
             _add_word(rule, field, word, own, is_kind=field.name == kind)
+    for symbol in ("kind1", "kinds", "adj"):
+        rule(symbol, UNKNOWN, Where(of=ALL, field=UNKNOWN, value=UNKNOWN))
+    rule("value", UNKNOWN, Literally(field=UNKNOWN, value=UNKNOWN))
     words = {word: field.name for field in worded for word in field.words}
     for metal, senses in METALS.items():
         for color, material in senses:

@@ -191,7 +191,6 @@ def _add_relations(rule: Rules) -> None:
     rule("rels", "(to|on) (its|their|his) [immediate] <itsside> [hand] [side]", lambda name: _related(name, Earlier()))
     rule("rels", "[STAND] JUST (between|in between|inbetween|in the middle of|sandwiched between|surrounded by|flanked by) <np> and <np>", _between)
     rule("rels", "[STAND] JUST (between|in between|in the middle of|sandwiched between) <twonp>", _between_two)
-    rule("rels", "(to|on) [the] (left|right) of and", None) if False else None
     rule("reference", "<np>")
     # "with a cube behind it"
     rule("rels", "(with|that (has|have|had)|having) <np> JUST <inverse> (it|them)", lambda to, name: _related(_INVERSE[name], to))
@@ -252,7 +251,6 @@ def _add_predicates(rule: Rules) -> None:
     rule("pred", "[(made|made up|built)] [out] of the same <field> as <np>", _same)
     rule("pred", "(a|an|the) <desc1>")
     rule("pred", "<kinds>")
-    rule("pred", "<kinds> [and] <post>", narrow) if False else None
     rule("pred", "not <pred>", negated)
     rule("pred", "(other than|besides|except) <np>", negated)
     rule("pred", "[both] <pred1> and [also] <pred>", joined)
@@ -301,7 +299,6 @@ def _add_descriptions(rule: Rules) -> None:
     rule("post1", "THAT (do|does|did) not (have|share|match) [(a|an|the)] <same>", negated)
     rule("post1", "THAT <same>")
     rule("post1", "THAT (touch|touches) <np>", lambda to: _related("touching", to))
-    rule("post1", "[THAT] (is|are) not <pred1>", negated, 0.3) if False else None
     rule("post1", "(made|built|composed) [out] of [(a|the)] <mat> [(material)]")
     rule("post1", "made [out] of [the] same <field> as <np>", _same)
     rule("post1", "(in|with) [(a|an)] <any> [(finish|texture|surface|color|coating|shape|size)]")
@@ -342,7 +339,6 @@ def _add_phrases(rule: Rules) -> None:
     rule("np1", "(everything else|all [the] others|the others|the rest [of (the <anyofs>|them)]|all the rest|the remaining ones)", without(ALL, Earlier()))
     rule("anyofs", "<descs>")
     rule("np1", "(everything|all) [THAT (is|are)] <pred>", None, 0.2)
-    rule("np1", "(everything|all|all [of] [the] <anyofs>) [(but|except|except for|apart from|other than|besides|excluding|without|but not)] <np1>", _all_except, 0.1) if False else None
     rule("np1", "(everything|anything) (but|except|except for|apart from|other than|besides|excluding|without) <np1>", lambda other: without(ALL, other))
     rule("np1", "(all|every) (but|except|except for) <np1>", lambda other: without(ALL, other))
     rule("np1", "all [of] [the] <descs> (but|except|except for|apart from|besides|excluding|without) <np1>", without)
@@ -383,7 +379,6 @@ def _add_dialogue(rule: Rules) -> None:
         for name, turn in (("first", 0), ("second", 1), ("third", 2), ("fourth", 3)):
             then = Earlier(role=role, turn=turn)  # type: ignore[arg-type]
             rule("past", f"{by} {done} (at|for|in|on|) [the] {name} [(time|turn|beginning|place|step|of all)]", then, cost)
-            rule("pastnth", f"{by} {done} [{'|'.join(('first', 'at first')) if turn == 0 else name}]", then, 9.0) if False else None
             rule("nthpast", f"{name}", turn) if role == "changed" else None
             rule("firstpast", f"{name} {done}", then, cost) if turn == 0 else None
         rule("past", f"{by} {done} (at the (first beginning|beginning|start)|initially|originally|first)", Earlier(role=role, turn=0), cost)  # type: ignore[arg-type]

@@ -64,7 +64,7 @@ def add_questions(rule: Rules, schema: SceneSchema) -> None:
 
 def _set(selector: Selector) -> Selector:
     """A set where a noun phrase stands: which one is meant is no question then."""
-    return selector.of if isinstance(selector, The) and selector.count == 1 else selector
+    return selector.of if isinstance(selector, The) and selector.count == 1 and not isinstance(selector.of, Extreme) else selector
 
 
 # Amounts
@@ -72,7 +72,6 @@ def _set(selector: Selector) -> Selector:
 
 def _add_counts(rule: Rules) -> None:
     rule("asks", "<amount>")
-    rule("things", "[of] [(the|these|those|all|all the|all of the|your)] [other] <descs>") if False else None
     rule("things", "<descs>")
     rule("things", "<desc1>", None, 0.5)
     rule("things", "of (the|these|those|all|all the) <descs>")
@@ -89,7 +88,6 @@ def _add_counts(rule: Rules) -> None:
     rule("amount", f"{HOWMANY} <things> (do|does) not (have|share|match) [(a|an|the)] <same>", lambda of, same: Count(of=narrow(of, negated(same))))
     rule("amount", f"{HOWMANY} <things> <same>", _count)
     rule("amount", f"{HOWMANY} <things> (do|does) <np> have <inverse> (it|them)", lambda of, to, name: Count(of=narrow(of, _side(name, to))))
-    rule("amount", f"{HOWMANY} (<things>|) {THERE} <seen> <pred>", lambda *v: None) if False else None
     rule("amount", f"{HOWMANY} (are|is) <pred> {FINAL}", lambda pred: Count(of=pred), 0.3)
     rule("amount", f"of (the|these|all the) <descs> [,] how many are <pred>", _count)
     rule("amount", f"{HOWMANY} [of] (them|those|these) are <pred>", lambda pred: Count(of=narrow(Earlier(), pred)))
@@ -97,8 +95,6 @@ def _add_counts(rule: Rules) -> None:
     rule("adjx", "<any>")
     rule("amount", f"{HOWMANY} [(different|various|distinct|unique|types of)] <fields> (of|among|do|are represented by|for) [(the|all [the]|all of the|these)] [(different)] <descs> [{THERE}|have|come in]", lambda field, of: CountWords(of=of, field=field))
     rule("amount", f"{HOWMANY} [(different|various|distinct|unique|types of)] <fields> are [(the|all [the]|all of the|these)] <descs> [made of]", lambda field, of: CountWords(of=of, field=field))
-    rule("amount", f"{HOWMANY} (different|kinds of|types of|types and) [of] [different] <descs> {THERE}", lambda of: of, 9.0) if False else None
-    rule("amount", "<amount1> (more|fewer|less) ", None) if False else None
     rule("amount", "how many (more|fewer|less) <descs> (are there|do you see|) than <descs> [are there]", lambda a, b: _difference(Count(of=a), Count(of=b)))
     rule("amount", "what is the difference (between|in) the (number|amount) of <descs> and [the number of] <descs>", lambda a, b: _difference(Count(of=a), Count(of=b)))
     rule("amount", f"{HOWMANY} <descs> and {HOWMANY} <descs> {THERE}", lambda a, b: Arithmetic(operation="plus", first=Count(of=a), second=Count(of=b)), 1.0)
@@ -112,7 +108,6 @@ def _add_counts(rule: Rules) -> None:
     rule("operation", "(minus|less|take away)", "minus")
     rule("operation", "(times|multiplied by)", "times")
     rule("operation", "divided by", "divided by")
-    rule("sidewith", "[i] (subtract|subtracted|take away)", None) if False else None
     rule("amount", f"if [(you|i|we)] (add|added|combine|combined) <countof> (and|to|with|plus) <countof> [,] [what is the (total|sum)|how many [(things|objects|items|shapes)] [(would there be|do you get|are there|would you have|is that|will there be)]]", lambda a, b: Arithmetic(operation="plus", first=a, second=b))
 
 
@@ -154,22 +149,21 @@ def _add_words(rule: Rules, schema: SceneSchema) -> None:
         """What an object is called: its kind, or where that is told, another field."""
         told = {node.field for node in parts(of) if isinstance(node, Where)} if of != ALL else set()
         field = kind if kind and kind not in told else other
-        return WordOf(of=_set(of), field=field) if field else Which(of=_set(of))
+        of = _set(of)
+        of = The(of=of) if isinstance(of, Extreme) else of
+        return WordOf(of=of, field=field) if field else Which(of=of)
 
     word = lambda field, of: WordOf(of=_set(of), field=field)  # noqa: E731
     rule("asks", "<word>")
-    rule("what", "(what|which|in what|in which|of what|of which|name the|tell me the|give the|tell me what|give me the|what is the|can you (say|tell me) what|i would like to know the)")
     rule("kindof", "[(kind of|type of|exact)] <field>")
     rule("fieldq", "(what|which|in what|in which|of what|of which|what kind of|what type of|what sort of|tell me what|tell me which|can you (say|tell me|tell) (what|which)) [kind of] <field>")
     rule("fieldq", "(what is|what are|what would be|name|tell me|give|give me|state|i would like to know|i want to know|do you know|describe|identify|can you tell me|please tell me|what about) (the|a) [(common|exact)] (<field>|<fields>) of")
     rule("fieldq", "how (big|large)", "size") if "size" in names else None
-    rule("fieldq", "what is the (size|dimension) of", "size") if False else None
     rule("word", "<fieldq> (is|are|was|does|do|would|has|have) <np> [(have|made of|made out of|made from|made|in|show|be|look|of|come in|appear to be|painted|colored)]", word)
     rule("word", "<fieldq> (is|are) [shown by|] <np>", word, 0.1)
     rule("word", "<fieldq> <np>", word, 0.1)
     rule("word", "<fieldq> <np> (is|are|has|have)", word, 0.05)
     rule("word", "<fieldq> of <np> [is [it]]", word, 0.1)
-    rule("word", "<np> [(is|are)] (of|in|made of|made out of|) [what|which] <field>", lambda of, field: None) if False else None
     rule("word", "<np> (is|are|has|have|comes in|is made of|are made of|is made out of|is of|is made from) (what|which) <field>", lambda of, field: word(field, of))
     rule("word", "what [(is|are)] <np> 's <field>", lambda of, field: word(field, of))
     rule("word", "(what|name|give|tell me) [(is|are)] (its|their|his) <field>", lambda field: WordOf(of=Earlier(), field=field))
@@ -193,7 +187,6 @@ def _add_words(rule: Rules, schema: SceneSchema) -> None:
     rule("word", "(what|which) (is|are|sits|stands|lies) [STAND] <preds>", lambda pred: named(pred), 0.3)
     rule("preds", "(<rels>|<place>)")
     rule("preds", "[the] <suppost>")
-    rule("preds", "hidden [behind]") if False else None
     rule("word", "(what|which) [kind of|type of] (<desc1>) (is|has|sits|stands|lies|appears|would be) [STAND] <pred>", lambda of, pred: named(narrow(of, pred)), 0.2)
     rule("word", "(what|which) [kind of|type of] (<desc1>) <same>", lambda of, pred: named(narrow(of, pred)), 0.2)
     rule("word", "(what|which) <desc1> (is|sits|stands) [there|it]", lambda of: named(of), 0.6)
@@ -240,7 +233,6 @@ def _add_commonest(rule: Rules, schema: SceneSchema) -> None:
     rule("word", "(most|the majority) of (the|these) <descs> are what <field>", lambda of, field: common(field, of))
     if kind:
         rule("word", f"what (do you see|is there|are there|is|are) [the] (most of|most|the most of) [<seen>]", lambda *_: common(kind))
-        rule("word", f"(what|which) [kind of] (object|thing|item) (is|{often}) {most}", lambda *_: common(kind)) if False else None
 
 
 def _add_alone(rule: Rules, schema: SceneSchema, named: Anything) -> None:
@@ -281,7 +273,6 @@ def _add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "(do|does) any [(two|2|of the|of these|other)] (<descs>|<desc1>) (have|share|match) (<same>|<selfsame>)", lambda of, pred: Exists(of=narrow(of, pred)))
     rule("truth", "(do|does) any [(two|2|of the|of these|other)] (<descs>|<desc1>) <same>", lambda of, pred: Exists(of=narrow(of, pred)))
     rule("truth", "(are|is) any [(two|2|of the|of these)] [(other)] (<descs>|<desc1>) <selfsame>", lambda of, pred: Exists(of=narrow(of, pred)))
-    rule("truth", "(are|is) any [(two|2)] <descs> [<seen>] (both|) the same <field> and <field>", lambda of, *v: Exists(of=Shared(of=Shared(of=of, field=v[-2]), field=v[-1])), 0.5) if False else None
     rule("truth", "(do|does) (anything|any other object) [else] (have|has|share|match) <same>", lambda pred: Exists(of=pred))
     rule("truth", "(is|are) (nothing|no <descs>|none of the <descs>) <predx>", lambda *v: Not(of=Exists(of=narrow(ALL, *v))))
     rule("truth", "(is|are) (anything|something) [else] <predx>", lambda pred: Exists(of=pred))
@@ -305,7 +296,6 @@ def _add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("groups", "(they|these|those|them) [(all|both)]", Earlier())
     rule("groups", "[both] <np1> and <np1>", either, 0.1)
     rule("groups", "<np1> (,|and) <np1> [,] and <np1>", lambda a, b, c: either(either(a, b), c))
-    rule("groups", "<twonp>", lambda pair: pair[0].of) if False else None
     rule("truth", "(are|is) <groups> [both] <alikefields> [<seen>]", lambda of, fields, *_: _alike(of, fields))
     rule("truth", "(do|does) <groups> [(all|both)] (have|share|possess|come in|show) [(a|the|one|common)] <alikefields> [<seen>]", lambda of, fields, *_: _alike(of, fields))
     rule("truth", "(do|does) <groups> [(all|both)] (have|share) (a|one|a common|the|an) <field> [in common]", lambda of, field: _alike(of, (field,)))
@@ -347,7 +337,6 @@ def _add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", f"(is|are) <np1> [(any|much|all)] {smaller} than <np1> [is]", lambda a, b: BiggerThan(by=Smallness(), first=a, second=b))
     # numbers
     _add_comparisons(rule)
-    rule("truth", "<truth1> and <truth1>", lambda a, b: All(first=a, second=b), 2.0) if False else None
 
 
 def _is(of: Selector, pred: Selector) -> Truth:
@@ -397,7 +386,6 @@ def _add_comparisons(rule: Rules) -> None:
     rule("truth", f"(is|are) the (number|amount|count|quantity) of {a} (greater|more|larger|higher|bigger) than [the (number|amount|count) of] {b}", compared("greater"))
     rule("truth", f"{thereis} (fewer|less) {a} than [there are] {b} [<seen>]", lambda x, y, *_: compared("less")(x, y))
     rule("truth", f"{thereis} (more|a (greater|larger|higher) number of) {a} than [there are] {b} [<seen>]", lambda x, y, *_: compared("greater")(x, y))
-    rule("truth", "(are there|is there|do you see) (more|fewer) <adj> than <adj> <descs>", _more_adjectives("greater"), 0.3) if False else None
     rule("truth", f"{thereis} more <pre> than <pre> <nouns>", lambda x, y, n: compared("greater")(narrow(n, x), narrow(n, y)), 0.0)
     rule("truth", f"{thereis} (fewer|less) <pre> than <pre> <nouns>", lambda x, y, n: compared("less")(narrow(n, x), narrow(n, y)), 0.0)
     rule("truth", f"{thereis} as many {a} as {b}", compared("equal"))
@@ -511,15 +499,3 @@ def _hypothetical(gone: Selector, asks: Anything) -> Anything:
     return rewritten(asks, lambda node: rest if node == ALL else node)
 
 
-def query(asks: Anything) -> Query:
-    """A question. Where several are the largest, people mean the nearest; where several are the smallest, the
-    farthest: asking back would be odd for a question."""
-    return Query(asks=rewritten(asks, _settle_ties))
-
-
-def _settle_ties(node: Anything) -> Anything:
-    from kyvo.programs.program import Along
-
-    if isinstance(node, Extreme) and node.rank == 1 and isinstance(node.by, Bigness | Smallness):
-        return Extreme(of=node, by=Along(direction="front" if isinstance(node.by, Bigness) else "behind"))
-    return replace(node) if False else node
