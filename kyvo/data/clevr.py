@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, UInt8
 from kyvo.data import blender, raytracer
 from kyvo.data.solids import SceneBatch
 from kyvo.errors import ConfigError, SceneError
+from kyvo.scene.clevr import pixel_coords
 from kyvo.scene.relations import directions, relationships
 from kyvo.scene.scene import Camera, Scene, SceneObject, Vector
 from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_COLORS, CLEVR_RADIUS, clevr_camera
@@ -122,12 +123,6 @@ def _draw(rng: np.random.Generator, num_objects: int, width: int, height: int, r
             SceneObject(shape=shape, size=size, color=color, material=material, location=location, extra=extra)
         )
     return Scene(objects=tuple(objects), schema="clevr", camera=camera, extra={"lamps": [list(lamp) for lamp in lamps]})
-
-
-def pixel_coords(camera: Camera, location: Vector) -> list[float]:
-    """CLEVR's `pixel_coords` of a centre: whole column and line (px), and depth along the camera's axis."""
-    column, line, depth = camera.project(np.array([location]))[0]
-    return [math.floor(column), math.floor(line), round(float(depth), 5)]
 
 
 @dataclass(frozen=True, kw_only=True)

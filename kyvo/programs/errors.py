@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from kyvo.errors import KyvoError
+from kyvo.scene.scene import Vector
 
 
 class ProgramError(KyvoError):
@@ -31,7 +32,12 @@ class UnknownWord(ProgramError):
 
 
 class CannotPlace(ProgramError):
-    """No place fits: outside of the bins, inside another object, more objects than the schema holds."""
+    """No place fits: outside of the bins, inside another object, more objects than the limit. `nearest` is the free
+    location nearest to what was asked, where there is one."""
+
+    def __init__(self, message: str, *, nearest: Vector | None = None) -> None:
+        super().__init__(message)
+        self.nearest = nearest
 
 
 class NotUnderstood(ProgramError):

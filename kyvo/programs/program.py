@@ -24,7 +24,8 @@ Direction = Literal["left", "right", "front", "behind", "above", "below"]
 Region = Literal[
     "left", "right", "front", "back", "middle",
     "front left", "front right", "back left", "back right",
-]  # fmt: skip  # parts of the picture; one word is a third of its width or depth, two words are a corner
+    "front middle", "back middle", "left middle", "right middle",
+]  # fmt: skip  # parts of the floor as the camera sees it: thirds of its width and depth, and where they meet
 Role = Literal["changed", "mentioned", "added", "removed"]
 
 
@@ -159,8 +160,11 @@ class Between(Selector):
 
 @dataclass(frozen=True, kw_only=True)
 class Extreme(Selector):
-    """The one with the largest measure, or the `rank`-th largest; all of those that tie where the measure is a word's
-    (size), by which a `The` around it becomes ambiguous."""
+    """The one with the largest measure, or the `rank`-th largest, and all that tie with it.
+
+    A `The` right around it takes as many as it counts, from the `rank`-th on. Where sizes tie it takes the nearest to the
+    camera of the largest and the farthest of the smallest; other ties are ambiguous.
+    """
 
     op = "extreme"
     of: Selector
@@ -456,7 +460,8 @@ class Distance(Ask):
 class Choose(Ask):
     """Which of two words or classes holds: "are there more cubes or spheres?", "is it red or blue?".
 
-    The answer is the `word` of the first `Case` whose amount is the largest (the smallest with `fewest`).
+    The answer is the `word` of the `Case` whose amount is the largest (the smallest with `fewest`); "neither" where
+    several tie.
     """
 
     op = "choose"

@@ -5,9 +5,12 @@ in `extra` under its own name; what a `Scene` has and CLEVR does not (`camera`, 
 CLEVR's files do not say where their jittered camera stood, so `Scene.camera` is None for them.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from kyvo.errors import SceneError
 from kyvo.scene.files import (
@@ -19,7 +22,7 @@ from kyvo.scene.files import (
     read_json,
     write_json,
 )
-from kyvo.scene.scene import Scene, SceneObject
+from kyvo.scene.scene import Camera, Scene, SceneObject, Vector
 
 _NAMED = ("image_filename", "camera", "objects")
 
@@ -56,6 +59,12 @@ def to_clevr(scene: Scene) -> dict[str, Any]:
         data["camera"] = camera_to_json(scene.camera, places=None)
     data["objects"] = [_row(item, f"objects[{i}]") for i, item in enumerate(scene.objects)]
     return data | dict(scene.extra)
+
+
+def pixel_coords(camera: Camera, location: Vector) -> list[float]:
+    """CLEVR's `pixel_coords` of a centre: whole column and line (px), and depth along the camera's axis."""
+    column, line, depth = camera.project(np.array([location]))[0]
+    return [math.floor(column), math.floor(line), round(float(depth), 5)]
 
 
 def is_clevr(data: Any) -> bool:

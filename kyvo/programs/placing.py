@@ -1,0 +1,437 @@
+"""Where moved, copied and new objects go: each `Place` as points of the plan that are free and inside the bins.
+
+Several objects move as one group and keep how they stand to one another. A place that a program leaves open ("next to",
+"left of" without a distance) is the nearest free one; a place that it gives ("2 units left of") is taken or refused.
+`CannotPlace` then says what is in the way and where it would fit.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from kyvo.programs import program as p
+from kyvo.programs.errors import CannotPlace, NoSuchObject, ProgramError
+from kyvo.programs.program import Place, Selector
+from kyvo.programs.selecting import Finder
+from kyvo.programs.turns import place_before, removed_at
+from kyvo.programs.wording import WAYS, describe, objects_of, region_words
+from kyvo.programs.world import SAME, STANDING, Objects, World, way
+from kyvo.scene.bodies import Body, gaps
+from kyvo.scene.scene import Vector
+
+GAP = 0.2  # of the placed object's radius: the distance that "next to" leaves between two objects
+STEPS = 800  # tried along a line
+ROUNDS, TURNS = 60, 48  # tried around a point
+
+Points = Float[np.ndarray, "tries 3"]
+Point = Float[np.ndarray, "3"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Group:
+    """What is placed as one."""
+
+    indices: Objects  # of the world, where it stands there; none for new objects
+    bodies: Sequence[Body]
+    points: Float[np.ndarray, "members 3"]  # where it stands now; new objects stand in the middle of the floor
+    drop: float = 0.0  # how far it comes down to the floor, where it stands on an object that stays
+    said: str  # for messages: "the red cube"
+
+    @property
+    def center(self) -> Point:
+        return self.points[0] if len(self.points) == 1 else self.points.mean(0)
+
+    @property
+    def feet(self) -> Float[np.ndarray, " members"]:
+        """How low each member reaches below the centre."""
+        return self.points[:, 2] - np.array([solid.half_height for solid in self.bodies]) - self.center[2]
+
+    @property
+    def radius(self) -> float:
+        """Of the circle around its centre that holds all of it."""
+        away = np.linalg.norm(self.points[:, :2] - self.center[:2], axis=1)
+        return float(max(a + solid.radius for a, solid in zip(away, self.bodies, strict=True)))
+
+    @property
+    def clearance(self) -> float:
+        return GAP * max(solid.radius for solid in self.bodies)
+
+
+class Placer:
+    """Finds places for one group in one world."""
+
+    def __init__(self, finder: Finder, group: Group, moved: Objects = ()) -> None:
+        """Raises ProgramError for a member without a location. `moved` are objects that this edit moved before."""
+        self.finder = finder
+        self.world: World = finder.world
+        self.group = group
+        self.moved = moved
+        self.anchors: list[int] = []  # the objects that the place was found by
+        self._others = [
+            index
+            for index, item in enumerate(self.world.scene.objects)
+            if index not in group.indices and item.location is not None
+        ]
+        self._bounds = _bounds(self.world)
+        self._inside = self._fits(group.points) if group.indices else np.ones((len(group.points), 3), dtype=bool)
+
+    def place(self, place: Place) -> Float[np.ndarray, "members 3"]:
+        """Where the members go. Raises CannotPlace, and NoSuchObject and AmbiguousReference for objects it names."""
+        if isinstance(place, p.Before):
+            return self._before()
+        if isinstance(place, p.OnTop) and len(self.group.points) > 1:
+            raise ProgramError("several objects are stacked one by one, not as a group.")
+        tries, said, clearance = self._tries(place)
+        free = self.free(tries, clearance)
+        if free.any():
+            return self._members(tries[int(free.argmax())])
+        raise self._cannot(tries[0], said)
+
+    def anywhere(self) -> Float[np.ndarray, "members 3"]:
+        """The free place nearest to where it stands. Raises CannotPlace where the floor is full."""
+        center = self._nearest(self._on_ground(self.group.center), self.group.clearance)
+        if center is None:
+            raise CannotPlace(f"the floor has no free place for {self.group.said}; remove something first.")
+        return self._members(center)
+
+    # What each place means: points for the group's centre in the order in which they are tried, words, and the gap
+
+    def _tries(self, place: Place) -> tuple[Points, str, float]:
+        group, center = self.group, self.group.center
+        match place:
+            case p.Beside(direction="above", to=to, distance=None):
+                return self._on_top(self._anchor(to))
+            case p.Beside(direction=direction, to=to, distance=None):
+                anchor = self._anchor(to)
+                start = self._on_ground(self.world.point(anchor))
+                if direction == "below":
+                    return self._below(anchor)
+                tries = self._line(start, way(direction))
+                beyond = tries[self._is_beyond(tries, start, way(direction))]
+                return (beyond if len(beyond) else tries[-1:]), f"{direction} of {self._named(anchor)}", group.clearance
+            case p.Beside(direction=direction, to=to, distance=distance):
+                anchor = self._anchor(to)
+                start = self.world.point(anchor)
+                if direction not in ("above", "below"):
+                    start = self._on_ground(start)
+                assert distance is not None
+                end = start + distance * way(direction)
+                return end[None], f"{distance:g} units {direction} of {self._named(anchor)}", 0.0
+            case p.NextTo(to=to):
+                return self._next_to(self._anchor(to))
+            case p.Midway(first=first, second=second):
+                ends = self._anchor(first), self._anchor(second)
+                if ends[0] == ends[1]:
+                    raise ProgramError(f"{self._named(ends[0])} is named twice; two objects are needed.")
+                start, end = (self._on_ground(self.world.point(index)) for index in ends)
+                parts = sorted(np.linspace(0.1, 0.9, 81).tolist(), key=lambda part: abs(part - 0.5))
+                tries = start + np.array(parts)[:, None] * (end - start)
+                return tries, f"between {self._named(ends[0])} and {self._named(ends[1])}", 0.0
+            case p.OnTop(of=of):
+                return self._on_top(self._anchor(of))
+            case p.Point(x=x, y=y, z=z):
+                return self._at_point(x, y, z)
+            case p.Offset(direction=direction, distance=distance):
+                length = 2 * group.radius if distance is None else distance
+                end = center + length * way(direction)
+                tries = np.array([end - (0, 0, group.drop), end])  # on the floor, or still on what it stands on
+                return tries, f"{length:g} units {WAYS[direction]}", 0.0
+            case p.Toward(to=to, distance=distance):
+                return self._toward(self._anchor(to), distance)
+            case p.At(region=region):
+                return self._in_region(region)
+            case p.PlaceOf(of=of):
+                return self._place_of(of)
+            case p.InLine(to=to, direction=direction):
+                return self._in_line(to, direction)
+            case _:
+                raise ProgramError(f"{type(place).__name__} is no place.")
+
+    def _is_beyond(self, tries: Points, start: Point, direction: Point) -> Bool[np.ndarray, " tries"]:
+        """Whether all members would be in that direction from the start, by more than relations need."""
+        least = float(((self.group.points - self.group.center) @ direction).min())
+        return (tries - start) @ direction + least > self.world.margin
+
+    def _next_to(self, anchor: int) -> tuple[Points, str, float]:
+        """Around the object as near as it may stand; the side nearest to where the group stands now comes first."""
+        start = self._on_ground(self.world.point(anchor))
+        said = f"next to {self._named(anchor)}"
+        if self.group.indices:
+            apart = self.group.points - self.world.point(anchor)
+            sure = len(apart) == 1 and abs(apart[0, 2]) < STANDING
+            if sure and -SAME < self.world.gap(anchor, self.group.indices[0]) <= 2 * self.group.clearance:
+                return self.group.center[None], said, 0.0
+        near: list[tuple[float, Point]] = []
+        for order, angle in enumerate(math.pi * turn / 4 for turn in (0, 4, 6, 2, 7, 5, 1, 3)):
+            tries = self._line(start, np.array([math.cos(angle), math.sin(angle), 0.0]))
+            free = self.free(tries, self.group.clearance)
+            if not free.any():
+                continue
+            point = tries[int(free.argmax())]
+            gap = float(np.linalg.norm(point - start)) - self.group.radius - self.world.bodies[anchor].radius
+            far = gap > 2 * self.world.bodies[anchor].radius
+            away = float(np.linalg.norm(point - self.group.center)) if self.group.indices else order / 100 + max(gap, 0)
+            near += [] if far else [(away, point)]
+        near.sort(key=lambda pair: pair[0])
+        return (np.array([point for _, point in near]) if near else start[None]), said, 0.0
+
+    def _on_top(self, anchor: int) -> tuple[Points, str, float]:
+        """On the highest of what stands on an object."""
+        over = self.world.related("above")[anchor]
+        pile = [index for index in self._others if over[index]] + [anchor]
+        top = max(pile, key=lambda index: self.world.points[index, 2] + self.world.bodies[index].half_height)
+        end = self.world.point(top).copy()
+        end[2] += self.world.bodies[top].half_height + self.group.bodies[0].half_height
+        return end[None], f"on {self._named(anchor)}", 0.0
+
+    def _below(self, anchor: int) -> tuple[Points, str, float]:
+        end = self.world.point(anchor).copy()
+        end[2] -= self.world.bodies[anchor].half_height + self.group.bodies[0].half_height
+        if end[2] - self.group.bodies[0].half_height < ground(self.world) - SAME:
+            raise CannotPlace(f"below {self._named(anchor)} is no room for {self.group.said}; it stands on the floor.")
+        return end[None], f"below {self._named(anchor)}", 0.0
+
+    def _at_point(self, x: float, y: float, z: float | None) -> tuple[Points, str, float]:
+        plan = self.world.plan
+        upright = int(np.abs(plan.axes[2]).argmax())
+        if z is None:
+            if upright != 2:  # two numbers are then those along the floor
+                raise ProgramError("a point of this scene needs three numbers; its third is not the height.")
+            end = plan.axes @ np.array([x, y, 0.0])
+            end = self._on_ground(end)
+        else:
+            end = plan.axes @ np.array([x, y, z])
+        return end[None], f"at ({x:g}, {y:g}{'' if z is None else f', {z:g}'})", 0.0
+
+    def _toward(self, anchor: int, distance: float | None) -> tuple[Points, str, float]:
+        start, end = self._on_ground(self.group.center), self._on_ground(self.world.point(anchor))
+        length = float(np.linalg.norm(end - start))
+        if length < SAME:
+            raise CannotPlace(f"{self.group.said} stands where {self._named(anchor)} stands; no way leads there.")
+        said = f"{'towards' if distance is None or distance >= 0 else 'away from'} {self._named(anchor)}"
+        if distance is not None:
+            return (start + distance / length * (end - start))[None], said, 0.0
+        parts = np.linspace(1, 0, STEPS)[:, None]
+        return start + parts * (end - start), said, self.group.clearance
+
+    def _in_region(self, region: str) -> tuple[Points, str, float]:
+        """As far as the floor goes; what is not said stays, or is the middle for a new object."""
+        middle, half = self.world.floor
+        reach = max(half - self.group.radius, 0.0)
+        end = self._on_ground(self.group.center)
+        for part in region.split(" "):
+            if part == "middle":
+                continue
+            axis, sign = {"left": (0, -1), "right": (0, 1), "front": (1, -1), "back": (1, 1)}[part]
+            end[axis] = middle[axis] + sign * reach
+            if "middle" in region:
+                end[1 - axis] = middle[1 - axis]
+        if region == "middle":
+            end[:2] = middle
+        tries = self._around(end, half / 3)
+        return tries, region_words(region), 0.0
+
+    def _place_of(self, of: Selector) -> tuple[Points, str, float]:
+        """Where an object stands; where it stood, for one that was moved or removed before."""
+        inner = of.of if isinstance(of, p.The) else of
+        if isinstance(inner, p.Earlier) and inner.role == "removed":
+            scene, gone = removed_at(self.finder.dialogue, inner.turn)
+            if len(gone) != 1:
+                raise NoSuchObject(f"{len(gone)} objects were removed then; one place is needed.")
+            return self._where(World(scene, self.world.schema), gone[0], "stood")
+        index = self._anchor(of, itself=True)
+        if index in self.moved or isinstance(inner, p.Earlier):
+            scene, old = place_before(self.finder.dialogue, index)
+            return self._where(World(scene, self.world.schema), old, "stood")
+        return self._where(self.world, index, "stands")
+
+    def _where(self, world: World, index: int, verb: str) -> tuple[Points, str, float]:
+        """At the foot of an object of this world, or on the floor below."""
+        point = world.point(index)
+        foot = point[2] - world.bodies[index].half_height
+        same = np.array([point[0], point[1], foot - self.group.feet.min()])
+        return np.array([same, self._on_ground(point)]), f"where {describe(world.scene, index)} {verb}", 0.0
+
+    def _in_line(self, to: Selector, direction: str) -> tuple[Points, str, float]:
+        anchors = self._some(to)
+        line = np.mean([self.world.point(index) for index in anchors], axis=0)
+        axis = int(np.abs(way(direction)).argmax())
+        if axis == 2:
+            raise ProgramError("a line goes from left to right or from front to back; say on top of for one upwards.")
+        end = self._on_ground(self.group.center)
+        end[1 - axis] = line[1 - axis]
+        along = way(direction)
+        steps = np.linspace(0, 2 * self.world.floor[1], STEPS // 2)
+        tries = np.stack([end + steps[:, None] * along, end - steps[:, None] * along], axis=1).reshape(-1, 3)
+        return tries, f"on one line with {objects_of(to)}", 0.0
+
+    def _before(self) -> Float[np.ndarray, "members 3"]:
+        ends = []
+        for index in self.group.indices:
+            scene, old = place_before(self.finder.dialogue, index)
+            location = scene.objects[old].location
+            if location is None:
+                raise ProgramError("the place is not known any more; say another.")
+            ends.append(self.world.plan.axes @ np.array(location))
+        if not ends:
+            raise ProgramError("a new object has no place where it stood before; say another.")
+        points = np.array(ends)
+        shift = points.mean(0)
+        if not self._are_free(points[None], 0.0)[0]:
+            raise self._cannot(shift, "where it stood before")
+        return points
+
+    # Free places
+
+    def free(self, centers: Points, clearance: float) -> Bool[np.ndarray, " tries"]:
+        """Whether the whole group fits with its centre at each point: inside the bins, and in no other object."""
+        return self._are_free(centers[:, None] + (self.group.points - self.group.center), clearance)
+
+    def _are_free(self, points: Float[np.ndarray, "tries members 3"], clearance: float) -> Bool[np.ndarray, " tries"]:
+        free = np.ones(len(points), dtype=bool)
+        for member, solid in enumerate(self.group.bodies):
+            there = points[:, member]
+            free &= (self._fits(there) | ~self._inside[member]).all(1) & self._rests(member, there)
+            for other in self._others:
+                beside = free & self._meets_in_height(solid, there[:, 2], other)
+                if beside.any():
+                    gap = gaps(solid, there[beside, :2], self.world.bodies[other], self.world.points[other, :2])
+                    free[beside] &= gap >= clearance - SAME
+        return free
+
+    def _meets_in_height(self, solid: Body, heights: np.ndarray, other: int) -> Bool[np.ndarray, " tries"]:
+        lower = self.world.bodies[other]
+        reach = solid.half_height + lower.half_height - STANDING * min(solid.half_height, lower.half_height)
+        return np.abs(heights - self.world.points[other, 2]) < reach
+
+    def _rests(self, member: int, points: Points) -> Bool[np.ndarray, " tries"]:
+        """Whether a member stands on the floor, or on an object. Where the floor is not known it may be anywhere."""
+        solid, feet = self.group.bodies[member], self.group.feet
+        if self.world.scene.frame != "world" or feet[member] > feet.min() + SAME:
+            return np.ones(len(points), dtype=bool)
+        rests = np.abs(points[:, 2] - solid.half_height - self._floor - (feet[member] - feet.min())) <= 1e-4
+        for other in self._others if not rests.all() else ():
+            lower = self.world.bodies[other]
+            foot = points[:, 2] - solid.half_height - self.world.points[other, 2] - lower.half_height
+            on = np.abs(foot) <= STANDING * min(solid.half_height, lower.half_height)
+            rests |= on & (gaps(solid, points[:, :2], lower, self.world.points[other, :2]) < 0)
+        return rests
+
+    @property
+    def _floor(self) -> float:
+        """The height of the group's feet on the floor; one that stands in no known way keeps its height."""
+        return float(self.group.center[2] - self.group.drop + self.group.feet.min())
+
+    def _fits(self, points: Points) -> Bool[np.ndarray, "tries 3"]:
+        """Under each of the scene's axes, whether points are inside the bins."""
+        low, high = self._bounds
+        locations = points @ self.world.plan.axes
+        return (locations >= low) & (locations <= high)
+
+    def _members(self, center: Point) -> Float[np.ndarray, "members 3"]:
+        return self.group.points + (center - self.group.center)
+
+    def _line(self, start: Point, direction: Point) -> Points:
+        far = 2 * self.world.floor[1] + 2 * self.group.radius
+        return start + np.linspace(0, far, STEPS)[:, None] * direction
+
+    def _around(self, center: Point, far: float) -> Points:
+        """The point, then circles around it."""
+        radii = np.linspace(far / ROUNDS, far, ROUNDS)
+        angles = np.arange(TURNS) * (2 * math.pi / TURNS)
+        circle = np.stack([np.cos(angles), np.sin(angles), np.zeros(TURNS)], axis=1)
+        return np.concatenate([center[None], (center + radii[:, None, None] * circle).reshape(-1, 3)])
+
+    def _nearest(self, center: Point, clearance: float) -> Point | None:
+        tries = self._around(center, 2 * self.world.floor[1])
+        free = self.free(tries, clearance)
+        return tries[int(free.argmax())] if free.any() else None
+
+    def _cannot(self, center: Point, said: str) -> CannotPlace:
+        """Why the group can not stand at a point, and where it can."""
+        nearest = self._nearest(self._on_ground(center), 0.0)
+        if nearest is None:
+            hint, location = "no free place is left", None
+        else:
+            location = self.world.plan.location(nearest)
+            hint = f"the nearest free place is ({', '.join(f'{value:.2f}' for value in location)})"
+        return CannotPlace(f"{self.group.said} can not go {said}: {self._reason(center)}; {hint}.", nearest=location)
+
+    def _reason(self, center: Point) -> str:
+        for member, point in enumerate(self._members(center)):
+            outside = ~self._fits(point[None])[0] & self._inside[member]
+            if outside.any():
+                axis = int(outside.argmax())
+                low, high = (side[axis] for side in self._bounds)
+                value = self.world.plan.location(point)[axis]
+                return f"{'xyz'[axis]} would be {value:.2f}, and the bins go from {low:.2f} to {high:.2f}"
+            solid = self.group.bodies[member]
+            if not self._rests(member, point[None])[0]:
+                return f"it would {'hang in the air' if point[2] > self.group.points[member, 2] else 'be in the floor'}"
+            for other in self._others:
+                if self._meets_in_height(solid, point[2:], other)[0]:
+                    there = self.world.points[other, :2]
+                    if gaps(solid, point[None, :2], self.world.bodies[other], there)[0] < -SAME:
+                        return f"{self._named(other)} stands there"
+        return "no place there is free"
+
+    # Objects
+
+    def _anchor(self, selector: Selector, *, itself: bool = False) -> int:
+        index = self.finder.one(selector)
+        self.anchors.append(index)
+        if index in self.group.indices and not itself:
+            raise ProgramError(f"{self.group.said} can not be placed by {self._named(index)}, which moves with it.")
+        return index
+
+    def _some(self, selector: Selector) -> Objects:
+        found = tuple(index for index in self.finder.some(selector) if index not in self.group.indices)
+        if not found:
+            raise ProgramError(f"{self.group.said} can not be placed by itself; name other objects.")
+        self.anchors += found
+        return found
+
+    def _named(self, index: int) -> str:
+        return describe(self.world.scene, index)
+
+    def _on_ground(self, point: Point) -> Point:
+        """The point at the height of the group's centre."""
+        return np.array([point[0], point[1], self.group.center[2] - self.group.drop])
+
+
+def group_of(world: World, indices: Sequence[int]) -> Group:
+    """Objects of the world that move. One that stands on an object that stays comes down to the floor.
+
+    Raises ProgramError for one without a location.
+    """
+    points = np.array([world.point(index) for index in indices])
+    solids = [world.bodies[index] for index in indices]
+    feet = points[:, 2] - [solid.half_height for solid in solids]
+    lowest = indices[int(feet.argmin())]
+    placed = all(item.location is not None for item in world.scene.objects)
+    carried = placed and bool(set(np.flatnonzero(world.related("below")[lowest]).tolist()) - set(indices))
+    said = describe(world.scene, lowest) if len(indices) == 1 else f"the {len(indices)} objects"
+    drop = float(feet.min() - ground(world)) if carried else 0.0
+    return Group(indices=tuple(indices), bodies=solids, points=points, drop=drop, said=said)
+
+
+def ground(world: World) -> float:
+    """The height of the floor: 0 in a world's frame, the lowest object's foot in a camera's."""
+    if world.scene.frame == "world":
+        return 0.0
+    feet = [point[2] - solid.half_height for point, solid in zip(world.points, world.bodies, strict=True)]
+    return min((foot for foot in feet if not math.isnan(foot)), default=0.0)
+
+
+def _bounds(world: World) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
+    """The least and the largest location: the schema's bins, or objects that stand farther; none without bins."""
+    field = next((field for field in world.schema.fields if field.name == "location" and field.axes), None)
+    if field is None:
+        return np.full(3, -np.inf), np.full(3, np.inf)
+    low, high = (np.array([axis.values[end] for axis in field.axes]) for end in (0, -1))
+    locations = np.array([item.location for item in world.scene.objects if item.location is not None]).reshape(-1, 3)
+    everything = np.concatenate([[low, high], locations])
+    return everything.min(0) - SAME, everything.max(0) + SAME

@@ -1,0 +1,76 @@
+"""Earlier turns of a dialogue, as indices of the scene now: "it", "the one you just moved", "back".
+
+A turn tells indices of its own scenes. Removals of later turns shift them, and what is gone has none.
+"""
+
+from collections.abc import Sequence
+
+from kyvo.programs.errors import NoSuchObject, ProgramError
+from kyvo.programs.parsing import Turn
+from kyvo.scene.scene import Scene
+
+Objects = tuple[int, ...]
+
+
+def earlier(dialogue: Sequence[Turn], role: str, turn: int) -> Objects:
+    """The objects that had this role in a turn: counted from the first one that has such objects, or from the last.
+
+    Those that were taken out since are left out. Raises NoSuchObject where there is no such turn.
+    """
+    if role == "removed":
+        raise NoSuchObject("what was removed is no longer in the scene; take the removal back, or add it anew.")
+    number, found = _turn(dialogue, role, turn)
+    mapped = (now(dialogue, number, index) for index in found)
+    return tuple(sorted(index for index in mapped if index is not None))
+
+
+def place_before(dialogue: Sequence[Turn], index: int) -> tuple[Scene, int]:
+    """The scene in which an object stood before the last turn that changed its place, and its index there.
+
+    Raises ProgramError where no turn did.
+    """
+    for turn in reversed(dialogue):
+        old = before(turn, index)
+        if old is None:
+            break
+        if turn.before is not None and turn.after is not None:
+            places = turn.before.objects[old].location, turn.after.objects[index].location
+            if places[0] != places[1]:
+                return turn.before, old
+        index = old
+    raise ProgramError("it was not moved before; say where it shall go.")
+
+
+def removed_at(dialogue: Sequence[Turn], turn: int) -> tuple[Scene, Objects]:
+    """The scene and indices of the objects that a turn removed. Raises NoSuchObject where there is no such turn."""
+    number, found = _turn(dialogue, "removed", turn)
+    scene = dialogue[number].before
+    if scene is None:
+        raise ProgramError("where the removed object stood is not known any more; say a place.")
+    return scene, found
+
+
+def before(turn: Turn, index: int) -> int | None:
+    """The index that an object had before the turn; None for one that the turn added."""
+    if index in turn.added:
+        return None
+    for gone in sorted(turn.removed):
+        index += gone <= index
+    return index
+
+
+def now(dialogue: Sequence[Turn], number: int, index: int) -> int | None:
+    """The index in the scene now of an object of the scene after a turn; None for one that is gone."""
+    for turn in dialogue[number + 1 :]:
+        if index in turn.removed:
+            return None
+        index -= sum(gone < index for gone in turn.removed)
+    return index
+
+
+def _turn(dialogue: Sequence[Turn], role: str, turn: int) -> tuple[int, Objects]:
+    having = [(number, found) for number, row in enumerate(dialogue) if (found := getattr(row, role))]
+    if not -len(having) <= turn < len(having):
+        many = f"only {len(having)} turns did that" if having else "no earlier turn did that"
+        raise NoSuchObject(f"no object is known that was {role} then: {many}; name the object.")
+    return having[turn]

@@ -1,0 +1,535 @@
+"""Programs in plain English, and descriptions that tell the objects of a scene apart.
+
+    "the number of red cubes left of the large sphere"
+    "paint the small cube blue, then move it behind the sphere"
+
+`wording` reads back what a program says, word for word, so that whoever wrote the text can see how it was understood.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from kyvo.programs import program as p
+from kyvo.programs.program import Measure, Place, Program, Selector, Step, Truth, Word
+from kyvo.scene.relations import directions
+from kyvo.scene.scene import Scene, SceneObject
+
+NOUNS = ("category", "shape", "kind", "type", "class")  # fields whose word names the object
+ADJECTIVES = ("size", "color", "material")  # in the order of English; words of other fields follow "whose"
+
+RELATIONS = {
+    "left": "left of", "right": "right of", "front": "in front of", "behind": "behind",
+    "above": "above", "below": "below", "near": "near", "touching": "touching",
+}  # fmt: skip
+WAYS = {
+    "left": "to the left", "right": "to the right", "front": "to the front",
+    "behind": "to the back", "above": "up", "below": "down",
+}  # fmt: skip
+SUPERLATIVES = {
+    "left": "leftmost", "right": "rightmost", "front": "frontmost",
+    "behind": "rearmost", "above": "highest", "below": "lowest",
+}  # fmt: skip
+LINES = {
+    "left": "from left to right", "right": "from left to right", "front": "from front to back",
+    "behind": "from front to back", "above": "on top of one another", "below": "on top of one another",
+}  # fmt: skip
+COMPARISONS = {
+    "equal": "the same as", "less": "less than", "greater": "greater than",
+    "at least": "at least", "at most": "at most",
+}  # fmt: skip
+JUST = {"changed": "just changed", "mentioned": "just mentioned", "added": "just added", "removed": "just removed"}
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+RANKS = ("", "", "second ", "third ", "fourth ", "fifth ", "sixth ", "seventh ", "eighth ", "ninth ", "tenth ")
+
+
+def wording(program: Program) -> str:
+    """The program in English, as a noun phrase or clause for a question, and as instructions for an edit."""
+    if isinstance(program, p.Query):
+        return _asks(program.asks)
+    said = []
+    for index, step in enumerate(program.steps):
+        before = program.steps[index - 1] if index else None
+        said.append(_step(step, _pronoun(before)))
+    return ", then ".join(said)
+
+
+def objects_of(selector: Selector) -> str:
+    """A selector in English: "the large sphere", "red cubes left of the large sphere"."""
+    return _phrase(selector)
+
+
+# Noun phrases
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Noun:
+    """A noun phrase in parts. A `closed` one takes further conditions behind it: "the leftmost cube that is red"."""
+
+    noun: str = "object"
+    adjectives: tuple[tuple[str, str], ...] = ()  # field and word
+    before: str = ""  # a superlative
+    behind: tuple[str, ...] = ()
+    closed: bool = False
+    whole: str = ""  # a phrase that is said as it is: "cubes or spheres"
+
+    def say(self, plural: bool) -> str:
+        if self.whole:
+            return " ".join([self.whole, *self.behind])
+        ordered = sorted(self.adjectives, key=lambda pair: ADJECTIVES.index(pair[0]))
+        words = [self.before, *(word for _, word in ordered), plural_of(self.noun) if plural else self.noun]
+        return " ".join([word for word in words if word] + list(self.behind))
+
+    def that(self, clause: str) -> "_Noun":
+        return replace(self, behind=(*self.behind, clause))
+
+
+def _noun(selector: Selector) -> _Noun:
+    match selector:
+        case p.Everything():
+            return _Noun()
+        case p.Where(of=of, field=field, value=value):
+            return _with_word(_noun(of), field, value)
+        case p.WhereSame(of=of, field=field, like=like):
+            return _noun(of).that(f"with the same {field} as {_phrase(like)}")
+        case p.Shared(of=of, field=field):
+            return replace(_noun(of).that(f"that share their {field} with another"), closed=True)
+        case p.Both(first=first, second=second):
+            return replace(_noun(first).that(f"that are also {_phrase(second)}"), closed=True)
+        case p.Either(first=first, second=second):
+            return _Noun(whole=f"{_phrase(first)} or {_phrase(second)}", closed=True)
+        case p.Except(of=of, without=without):
+            return replace(_noun(of).that(f"other than {_phrase(without)}"), closed=True)
+        case p.Related(of=of, relation=relation, to=to):
+            return _noun(of).that(f"{RELATIONS[relation]} {_each(to)}")
+        case p.Between(of=of, first=first, second=second):
+            return _noun(of).that(f"between {_phrase(first)} and {_phrase(second)}")
+        case p.InRegion(of=of, region=region):
+            return _noun(of).that(region_words(region))
+        case p.Hidden(of=of):
+            return _noun(of).that("partly hidden")
+        case p.Extreme(of=of, by=by, rank=rank):
+            return _superlative(_noun(of), by, rank)
+        case p.The(of=of, count=count):
+            return _Noun(whole=_the(of, count), closed=True)
+        case p.Earlier(role=role, turn=turn):
+            return _Noun(behind=(_earlier(role, turn),))
+        case p.Numbered(index=index):
+            return _Noun(whole=f"object number {index + 1}", closed=True)
+        case _:
+            raise AssertionError(selector)
+
+
+def _with_word(noun: _Noun, field: str, value: str) -> _Noun:
+    taken = noun.noun != "object" if field in NOUNS else field in dict(noun.adjectives)
+    if noun.closed or taken:
+        return noun.that(f"that are {value}" if field in (*NOUNS, *ADJECTIVES) else f"whose {field} is {value}")
+    if field in NOUNS:
+        return replace(noun, noun=value)
+    if field in ADJECTIVES:
+        return replace(noun, adjectives=(*noun.adjectives, (field, value)))
+    return noun.that(f"whose {field} is {value}")
+
+
+def _superlative(noun: _Noun, by: Measure, rank: int) -> _Noun:
+    order = RANKS[rank] if rank < len(RANKS) else f"{rank}th "
+    match by:
+        case p.Closeness(to=to):
+            return replace(noun.that(f"{order}nearest to {_phrase(to)}"), closed=True)
+        case p.Farness(to=to):
+            return replace(noun.that(f"{order}farthest from {_phrase(to)}"), closed=True)
+        case _:
+            word = order + _measure(by)
+    if noun.closed or noun.before:
+        return _Noun(whole=f"{word} of {noun.say(plural=True)}", closed=True)
+    return replace(noun, before=word, closed=True)
+
+
+def _measure(by: Measure) -> str:
+    match by:
+        case p.Along(direction=direction):
+            return SUPERLATIVES[direction]
+        case p.Closeness(to=to):
+            return f"nearest to {_phrase(to)}"
+        case p.Farness(to=to):
+            return f"farthest from {_phrase(to)}"
+        case p.Centrality():
+            return "most central"
+        case p.Bigness():
+            return "largest"
+        case _:
+            return "smallest"
+
+
+def _the(of: Selector, count: int) -> str:
+    noun = _noun(of)
+    if isinstance(of, p.Numbered | p.The):
+        return noun.say(plural=False)
+    if count == 1:
+        return f"the {noun.say(plural=False)}".replace(" that are ", " that is ")
+    return f"the {number_word(count)} {noun.say(plural=True)}"
+
+
+def _earlier(role: str, turn: int) -> str:
+    if turn == -1:
+        return JUST[role]
+    if turn >= 0:
+        return f"{role} {'first' if turn == 0 else f'in turn {turn + 1}'}"
+    return f"{role} {number_word(-turn)} turns ago"
+
+
+def _phrase(selector: Selector) -> str:
+    """As it stands in a sentence: with "the" for one that is meant, in the plural for a set."""
+    if isinstance(selector, p.Earlier):
+        return f"the objects {_earlier(selector.role, selector.turn)}"
+    if isinstance(selector, p.Extreme):
+        return f"the {_noun(selector).say(plural=False)}"
+    return _noun(selector).say(plural=True)
+
+
+def _each(selector: Selector) -> str:
+    return _phrase(selector) if _is_definite(selector) else f"all {_phrase(selector)}"
+
+
+def _is_definite(selector: Selector) -> bool:
+    return isinstance(selector, p.The | p.Numbered | p.Earlier | p.Extreme | p.Either | p.Both)
+
+
+def _all(selector: Selector) -> str:
+    """The objects of an instruction: "the cube", "all cubes"."""
+    return "everything" if selector == p.Everything() else _each(selector)
+
+
+# Questions
+
+
+def _asks(asks: p.Amount | p.Truth | p.Word | p.Ask) -> str:
+    match asks:
+        case p.Amount():
+            return _amount(asks)
+        case p.Truth():
+            return f"whether {_truth(asks)}"
+        case p.Word():
+            return _word(asks)
+        case p.Which(of=of):
+            return _each(of)
+        case p.WordsOf(of=of, fields=fields):
+            return f"the {joined(fields)} of {_phrase(of)}"
+        case p.WhereIs(of=of):
+            return f"where {_phrase(of)} {_is(of)}"
+        case p.Distance(first=first, second=second):
+            return f"the distance between {_phrase(first)} and {_phrase(second)}"
+        case p.Choose(cases=cases, fewest=fewest):
+            options = joined([f"{case.word} ({_amount(case.amount)})" for case in cases], "or")
+            return f"which is {'fewest' if fewest else 'most'}: {options}"
+        case _:
+            raise AssertionError(asks)
+
+
+def _amount(amount: p.Amount) -> str:
+    match amount:
+        case p.Count(of=of):
+            return f"the number of {_phrase(of)}"
+        case p.CountWords(of=of, field=field):
+            return f"the number of different {plural_of(field)} of {_phrase(of)}"
+        case p.Number(value=value):
+            return str(value)
+        case p.Arithmetic(operation="difference", first=first, second=second):
+            return f"the difference between {_amount(first)} and {_amount(second)}"
+        case p.Arithmetic(operation=operation, first=first, second=second):
+            return f"{_amount(first)} {operation} {_amount(second)}"
+        case _:
+            raise AssertionError(amount)
+
+
+def _truth(truth: Truth) -> str:
+    match truth:
+        case p.Exists(of=of):
+            if _is_definite(of) and not isinstance(of, p.Either | p.Both):
+                return f"{_phrase(of)} {_is(of)} there"
+            return f"there are {_phrase(of)}"
+        case p.Every(of=of, among=among):
+            noun = _noun(among)
+            plain = not (noun.closed or noun.behind or noun.whole or noun.noun != "object") and len(noun.adjectives) > 0
+            kind = " and ".join(word for _, word in noun.adjectives) if plain else _phrase(among)
+            return f"{_each(of)} {_is(of)} {kind if plain else f'among {kind}'}"
+        case p.Alike(of=of, field=field):
+            return f"{_each(of)} have the same {field}"
+        case p.Compare(comparison=comparison, first=first, second=second):
+            return f"{_amount(first)} is {COMPARISONS[comparison]} {_amount(second)}"
+        case p.SameWord(first=first, second=p.Literally(value=value)):
+            return f"{_word(first)} is {value}"
+        case p.SameWord(first=first, second=second):
+            return f"{_word(first)} is the same as {_word(second)}"
+        case p.BiggerThan(by=by, first=first, second=second):
+            return f"{_phrase(first)} {_is(first)} {_comparative(by)} {_phrase(second)}"
+        case p.All(first=first, second=second):
+            return f"both {_truth(first)} and {_truth(second)}"
+        case p.Any(first=first, second=second):
+            return f"either {_truth(first)} or {_truth(second)}"
+        case p.Not(of=of):
+            return f"it is not so that {_truth(of)}"
+        case _:
+            raise AssertionError(truth)
+
+
+def _comparative(by: Measure) -> str:
+    match by:
+        case p.Bigness():
+            return "larger than"
+        case p.Smallness():
+            return "smaller than"
+        case p.Along(direction="above"):
+            return "higher than"
+        case p.Along(direction="below"):
+            return "lower than"
+        case p.Along(direction=direction):
+            return f"farther {WAYS[direction]} than"
+        case p.Closeness(to=to):
+            return f"nearer to {_phrase(to)} than"
+        case p.Farness(to=to):
+            return f"farther from {_phrase(to)} than"
+        case _:
+            return "more central than"
+
+
+def _word(word: Word) -> str:
+    match word:
+        case p.WordOf(of=of, field=field):
+            return f"the {field} of {_phrase(of)}"
+        case p.Literally(value=value):
+            return value
+        case p.Commonest(of=of, field=field, least=least):
+            return f"the {'rarest' if least else 'most frequent'} {field} of {_phrase(of)}"
+        case _:
+            raise AssertionError(word)
+
+
+def _is(selector: Selector) -> str:
+    single = isinstance(selector, p.Numbered | p.Extreme) or (isinstance(selector, p.The) and selector.count == 1)
+    return "is" if single else "are"
+
+
+# Instructions
+
+Refer = Callable[[Selector], str]
+
+
+def _pronoun(before: Step | None) -> Refer:
+    """How a step speaks of objects: "it" or "them" for those that the step before it changed."""
+    if before is None:
+        return _all
+    target = getattr(before, "of", None)
+    single = isinstance(before, p.Add) and before.count == 1 or (isinstance(target, Selector) and _is(target) == "is")
+
+    def refer(selector: Selector) -> str:
+        inner = selector.of if isinstance(selector, p.The) else selector
+        if inner == p.Earlier(role="mentioned") or inner in (p.Earlier(role="changed"), p.Earlier(role="added")):
+            return "it" if single else "them"
+        return _all(selector)
+
+    return refer
+
+
+def _step(step: Step, refer: Refer) -> str:
+    match step:
+        case p.Set(of=of, field="color", to=p.Literally(value=value)):
+            return f"paint {refer(of)} {value}"
+        case p.Set(of=of, field=field, to=p.Literally(value=value)):
+            return f"make {refer(of)} {value}" if field in (*NOUNS, *ADJECTIVES) else _set(refer(of), field, value)
+        case p.Set(of=of, field=field, to=to):
+            return _set(refer(of), field, _word(to))
+        case p.Resize(of=of, larger=larger, factor=factor):
+            times = "" if factor is None else f" by a factor of {factor:g}"
+            return f"make {refer(of)} {'larger' if larger else 'smaller'}{times}"
+        case p.Remove(of=of):
+            return f"remove {refer(of)}"
+        case p.Add(words=words, place=place, count=count):
+            return f"add {_new(words, count)}{_at(place, refer)}"
+        case p.Move(of=of, place=place):
+            return f"move {refer(of)}{_at(place, refer)}"
+        case p.Swap(first=first, second=second, field=field):
+            what = "" if field == "location" else f"the {plural_of(field)} of "
+            return f"swap {what}{refer(first)} and {_all(second)}"
+        case p.Copy(of=of, place=place, count=count):
+            times = "" if count == 1 else f" {number_word(count)} times"
+            return f"copy {refer(of)}{times}{_at(place, refer)}"
+        case p.Rotate(of=of, degrees=degrees):
+            return f"turn {refer(of)} by {degrees:g} degrees"
+        case p.Align(of=of, direction=direction, to=to):
+            return f"line up {refer(of)} {LINES[direction]}{'' if to is None else f' with {_phrase(to)}'}"
+        case p.Replace(of=of, words=words):
+            return f"replace {refer(of)} with {_new(words, 1)}"
+        case _:
+            raise AssertionError(step)
+
+
+def _set(objects: str, field: str, value: str) -> str:
+    return f"give {objects} the {field} {value}" if " " not in value else f"give {objects} {value}"
+
+
+def _new(words: Sequence[p.Literally], count: int) -> str:
+    noun = _Noun()
+    for word in words:
+        noun = _with_word(noun, word.field, word.value)
+    said = noun.say(plural=count != 1)
+    return f"{number_word(count)} {said}" if count != 1 else f"{article(said)} {said}"
+
+
+def _at(place: Place | None, refer: Refer) -> str:
+    match place:
+        case None:
+            return ""
+        case p.Beside(direction="above" | "below" as direction, to=to, distance=distance):
+            return f" {_units(distance)}{RELATIONS[direction]} {refer(to)}"
+        case p.Beside(direction=direction, to=to, distance=None):
+            return f" {RELATIONS[direction]} {refer(to)}"
+        case p.Beside(direction=direction, to=to, distance=distance):
+            return f" {_units(distance)}{RELATIONS[direction]} {refer(to)}"
+        case p.NextTo(to=to):
+            return f" next to {refer(to)}"
+        case p.Midway(first=first, second=second):
+            return f" between {refer(first)} and {refer(second)}"
+        case p.OnTop(of=of):
+            return f" on top of {refer(of)}"
+        case p.Point(x=x, y=y, z=z):
+            return f" to ({x:g}, {y:g}{'' if z is None else f', {z:g}'})"
+        case p.Offset(direction=direction, distance=distance):
+            return f" {_units(distance)}{WAYS[direction]}"
+        case p.Toward(to=to, distance=distance) if distance is not None and distance < 0:
+            return f" {_units(-distance)}away from {refer(to)}"
+        case p.Toward(to=to, distance=distance):
+            return f" {_units(distance)}towards {refer(to)}"
+        case p.At(region=region):
+            return f" {region_words(region)}".replace(" at ", " to ").replace(" in ", " into ")
+        case p.PlaceOf(of=of):
+            return f" to the place of {refer(of)}"
+        case p.Before():
+            return " back to where it stood before"
+        case p.InLine(to=to, direction=direction):
+            return f" into one line {LINES[direction]} with {refer(to)}"
+        case _:
+            raise AssertionError(place)
+
+
+def _units(distance: float | None) -> str:
+    return "" if distance is None else f"{distance:g} unit{'' if distance == 1 else 's'} "
+
+
+# Objects of a scene
+
+
+def describe(scene: Scene, index: int) -> str:
+    """A few words that no other object of the scene has: "the small red cube", "the red cube at the left"."""
+    return descriptions(scene, [index])[0]
+
+
+def descriptions(scene: Scene, indices: Sequence[int]) -> list[str]:
+    """`describe` for several objects: "the large red metal cube at the left", numbered by nobody yet.
+
+    As few words as tell an object from all others; where words do not, where it stands among those that share them.
+    """
+    return [_description(scene, index) for index in indices]
+
+
+def label(item: SceneObject, fields: Sequence[str] | None = None) -> str:
+    """The object's words, without an article: "large red metal cube"; those of `fields` where they are given."""
+    noun = _Noun()
+    for field, value in _words(item).items():
+        if fields is None or field in fields:
+            noun = _with_word(noun, field, value)
+    return noun.say(plural=False)
+
+
+def _words(item: SceneObject) -> dict[str, str]:
+    """Its words, the noun last; a user schema's own fields among them."""
+    own = [name for name, value in item.extra.items() if isinstance(value, str)]
+    names = [*ADJECTIVES, *(name for name in own if name not in NOUNS), *(name for name in NOUNS)]
+    found = {name: item.get(name) for name in names if isinstance(item.get(name), str)}
+    nouns = [name for name in NOUNS if name in found]
+    return {name: value for name, value in found.items() if name not in nouns[1:]}  # one noun is enough
+
+
+def _description(scene: Scene, index: int) -> str:
+    item = scene.objects[index]
+    words = _words(item)
+    nouns = [name for name in words if name in NOUNS]
+    others = [name for name in words if name not in NOUNS]
+    rows = [_words(other) for other in scene.objects]
+    for count in range(len(others) + 1):
+        for chosen in combinations(others, count):
+            names = [*chosen, *nouns]
+            if sum(all(row.get(name) == words[name] for name in names) for row in rows) == 1:
+                return f"the {label(item, names)}"
+    alike = [place for place, row in enumerate(rows) if row == words]
+    return f"the {label(item)} {_standing(scene, index, alike)}"
+
+
+def _standing(scene: Scene, index: int, alike: Sequence[int]) -> str:
+    """What place tells an object from those with the same words."""
+    known = [place for place in alike if scene.objects[place].location is not None]
+    if index in known and len(known) > 1:
+        for direction, words in _CORNERS.items():
+            order = _along(scene, known, direction)
+            if order[0][1] == index and order[0][0] - order[1][0] > 0.05:
+                return words
+        order = _along(scene, known, "left")
+        place = [number for _, number in order].index(index)
+        if all(abs(a[0] - b[0]) > 0.05 for a, b in zip(order, order[1:], strict=False)) and place < len(RANKS):
+            return f"that is {RANKS[place + 1].strip()} from the left"
+    return f"with number {index + 1}"
+
+
+_CORNERS = {"left": "at the left", "right": "at the right", "front": "at the front", "behind": "at the back",
+            "above": "at the top", "below": "at the bottom"}  # fmt: skip
+
+
+def _along(scene: Scene, indices: Sequence[int], direction: str) -> list[tuple[float, int]]:
+    """The objects by how far they stand in a direction, farthest first."""
+    way = directions(scene)[direction]
+    reach = {i: sum(a * b for a, b in zip(scene.objects[i].location or (), way, strict=True)) for i in indices}
+    return sorted(((value, i) for i, value in reach.items()), reverse=True)
+
+
+# Words
+
+
+def region_words(region: str) -> str:
+    """ "at the left", "in the middle", "in the front left corner"."""
+    if region == "middle":
+        return "in the middle"
+    return f"in the {region} corner" if " " in region and "middle" not in region else f"at the {region}"
+
+
+def plural_of(noun: str) -> str:
+    """ "cubes", "boxes", "benches", "colors"; a compound changes its last word."""
+    irregular = {"person": "people", "shelves": "shelves", "man": "men", "woman": "women", "mouse": "mice"}
+    if noun in irregular:
+        return irregular[noun]
+    if noun.endswith(("s", "x", "z", "ch", "sh")):
+        return f"{noun}es"
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}s"
+
+
+def number_word(number: int) -> str:
+    """ "two"; digits from eleven on."""
+    return NUMBERS[number] if 0 <= number < len(NUMBERS) else str(number)
+
+
+def counted(number: int, noun: str) -> str:
+    """ "1 blue cube", "2 red spheres"."""
+    *front, last = noun.split(" ")
+    return " ".join([str(number), *front, last if number == 1 else plural_of(last)])
+
+
+def article(words: str) -> str:
+    """ "a" or "an"."""
+    return "an" if words[:1] in "aeiou" else "a"
+
+
+def joined(parts: Sequence[str], word: str = "and") -> str:
+    """ "a", "a and b", "a, b and c"."""
+    *front, last = parts
+    return f"{', '.join(front)} {word} {last}" if front else last

@@ -1,0 +1,149 @@
+"""How much room an object takes: an upright solid with a footprint on the floor and a height.
+
+Everything is in the *plan* of a scene: how far to the right, how far behind and how high, as its camera sees it
+(`kyvo.scene.relations.directions`). So nothing here knows which axis of the scene is up.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from kyvo.scene.relations import directions
+from kyvo.scene.scene import Scene, SceneObject, Vector
+from kyvo.scene.schema import CLEVR_RADIUS, SceneSchema
+
+UNKNOWN_RADIUS = {"clevr": 0.35, "m": 0.1}  # of an object whose size nothing tells
+ROUND = ("sphere", "cylinder")
+FROM_SMALL = ("tiny", "mini", "little", "small", "short", "medium", "middle", "normal", "tall", "big", "large", "huge",
+              "giant")  # fmt: skip
+_ANGLES = np.arange(0, math.pi, math.pi / 24)  # along which two outlines are held apart
+
+
+@dataclass(frozen=True, kw_only=True)
+class Body:
+    """An upright solid: half its extents along its own axes, and the turn of these axes in the plan."""
+
+    half_length: float  # scene units
+    half_width: float
+    half_height: float
+    turn: float = 0.0  # rad, from the right towards behind
+    is_round: bool = False
+    is_known: bool = True  # whether the object itself tells its size
+
+    @property
+    def radius(self) -> float:
+        """Half its larger side."""
+        return max(self.half_length, self.half_width)
+
+    def reach(self, angles: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
+        """How far its outline reaches from its centre along directions of the plan (rad)."""
+        if self.is_round:
+            return np.full(np.shape(angles), self.radius)
+        turned = angles - self.turn
+        return self.half_length * np.abs(np.cos(turned)) + self.half_width * np.abs(np.sin(turned))
+
+
+class Plan:
+    """The axes of a scene as its camera sees it: location <-> (right, behind, up)."""
+
+    def __init__(self, scene: Scene) -> None:
+        """Raises SceneError as `directions` does."""
+        ways = directions(scene)
+        self.axes = np.array([ways["right"], ways["behind"], ways["above"]], dtype=float)
+        self.scene = scene
+
+    def points(self, objects: Sequence[SceneObject]) -> Float[np.ndarray, "objects 3"]:
+        """Where they stand; NaN for one without a location."""
+        places = [(math.nan,) * 3 if item.location is None else item.location for item in objects]
+        return np.array(places, dtype=float).reshape(-1, 3) @ self.axes.T
+
+    def moved(self, location: Vector, start: Sequence[float], end: Sequence[float]) -> Vector:
+        """The location after a way from `start` to `end` of the plan; numbers that do not change keep every digit."""
+        way = np.asarray(end, dtype=float) - np.asarray(start, dtype=float)
+        step = np.where(np.abs(way) < 1e-9, 0.0, way) @ self.axes
+        x, y, z = (old if abs(by) < 1e-9 else round(old + by, 6) + 0.0 for old, by in zip(location, step, strict=True))
+        return float(x), float(y), float(z)
+
+    def location(self, point: Sequence[float]) -> Vector:
+        """Inverse of `points`."""
+        x, y, z = (round(value, 6) + 0.0 for value in (np.asarray(point, dtype=float) @ self.axes).tolist())
+        return x, y, z
+
+
+def body(item: SceneObject, schema: SceneSchema, plan: Plan) -> Body:
+    """The room that an object takes: its `dimensions`, else CLEVR's for its size, else a guess that is marked.
+
+    An object that stands lower than it would be high is as small as it stands: nothing is sunk into the floor.
+    """
+    first = plan.axes[:2] @ np.eye(3)[0 if abs(plan.axes[2][0]) < 0.5 else 1]  # the object's own first axis
+    turn = math.atan2(first[1], first[0]) + _turn(item, plan.scene)
+    is_round = item.shape in ROUND
+    if item.dimensions is not None:
+        width, height, length = (extent / 2 for extent in item.dimensions)
+        return Body(half_length=length, half_width=width, half_height=height, turn=turn, is_round=is_round)
+    radius = radius_of(item.size, schema) if plan.scene.units == "clevr" else None
+    size = tall = radius or UNKNOWN_RADIUS.get(plan.scene.units, 0.1)
+    if plan.scene.frame == "world" and item.location is not None:
+        height = float(np.asarray(item.location) @ plan.axes[2])
+        if 0 < height < size:
+            size = tall = height
+        elif radius is None and height > 0:
+            tall = height  # it stands on the floor, as far as anybody knows
+    return Body(
+        half_length=size,
+        half_width=size,
+        half_height=tall,
+        turn=turn,
+        is_round=is_round,
+        is_known=radius is not None,
+    )
+
+
+def radius_of(size: str | None, schema: SceneSchema) -> float | None:
+    """CLEVR's radius of a word of size; words between the smallest and the largest lie evenly between theirs."""
+    if size in CLEVR_RADIUS:
+        return CLEVR_RADIUS[size]
+    words = sizes(schema)
+    if size not in words:
+        return None
+    low, high = CLEVR_RADIUS["small"], CLEVR_RADIUS["large"]
+    return low + (high - low) * words.index(size) / max(len(words) - 1, 1)
+
+
+def sizes(schema: SceneSchema) -> tuple[str, ...]:
+    """The schema's words of size, the smallest first; none where it has no such field.
+
+    Known English words are put in their order; a schema with others lists them from the largest, as CLEVR's does.
+    """
+    words = next((field.words for field in schema.fields if field.name == "size"), ())
+    if all(word in FROM_SMALL for word in words):
+        return tuple(sorted(words, key=FROM_SMALL.index))
+    return words[::-1]
+
+
+def _turn(item: SceneObject, scene: Scene) -> float:
+    if item.pose is not None:
+        axis, sign = "xyz".index(scene.up_axis[-1]), -1.0 if scene.up_axis.startswith("-") else 1.0
+        return sign * item.pose[axis]
+    turn = item.extra.get("rotation")
+    # CLEVR's number, though drawn from 0 to 360, was read as radians
+    known = isinstance(turn, int | float) and math.isfinite(turn)
+    return math.fmod(turn, 2 * math.pi) if known else 0.0
+
+
+def gaps(
+    first: Body, places: Float[np.ndarray, "tries 2"], second: Body, there: Float[np.ndarray, "2"]
+) -> Float[np.ndarray, " tries"]:
+    """The distance between two outlines in the plan, the first at each of these places; below 0 where they meet."""
+    apart = places - there
+    distance = np.linalg.norm(apart, axis=1)
+    if first.is_round and second.is_round:
+        return distance - first.radius - second.radius
+    fixed = np.concatenate([_ANGLES, [first.turn, first.turn + math.pi / 2, second.turn, second.turn + math.pi / 2]])
+    center = np.arctan2(apart[:, 1], apart[:, 0])
+    angles = np.concatenate([np.tile(fixed, (len(places), 1)), center[:, None]], axis=1)
+    along = np.abs(apart[:, :1] * np.cos(angles) + apart[:, 1:] * np.sin(angles))
+    return (along - first.reach(angles) - second.reach(angles)).max(1)
