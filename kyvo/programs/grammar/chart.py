@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+SCENE = ("kind1", "kinds", "shaped", "adj", "value", "field", "fields", "noun1", "nouns", "measure")
+_LITTLE = frozenset(("non", "like", "color", "one", "form", "left", "right", "most", "?"))
 WIDTH = 6  # meanings kept for one symbol and span
 NUMBER = "#"
 
@@ -115,7 +117,20 @@ class Rules:
             made = make
         else:
             made = lambda *_, value=make: value  # noqa: E731
-        self.found.append(Rule(symbol, parse_pattern(pattern), made, cost))
+        parsed = parse_pattern(pattern)
+        if made is _only and arity(parsed) != (1, 1):
+            raise ValueError(f"{symbol}: {pattern!r} has {arity(parsed)} symbols; without a meaning it needs one.")
+        self.found.append(Rule(symbol, parsed, made, cost))
+
+
+def arity(part: Part) -> tuple[int, int]:
+    """How many meanings a pattern gives at least, and at most."""
+    if isinstance(part, Word):
+        return (1, 1) if part.text == NUMBER else (0, 0)
+    if isinstance(part, Symbol):
+        return 1, 1
+    least, most = zip(*map(arity, part.parts), strict=True) if part.parts else ((), ())
+    return (min(least), max(most)) if isinstance(part, Choice) else (sum(least), sum(most))
 
 
 def _only(value: Any) -> Any:
@@ -144,6 +159,11 @@ class Grammar:
     def words(self) -> frozenset[str]:
         """Each word that a rule has."""
         return frozenset(word for rule in self.rules for word in _words(rule.pattern))
+
+    @cached_property
+    def scene_words(self) -> frozenset[str]:
+        """The words that say what a scene holds: its fields and their words, nouns, superlatives."""
+        return frozenset(word for rule in self.rules if rule.symbol in SCENE for word in _words(rule.pattern)) - _LITTLE
 
     @cached_property
     def nullable(self) -> frozenset[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.meaning import ALL, narrow
+from kyvo.programs.grammar.spelling import UNKNOWN
 from kyvo.programs.grammar.tokens import tokenize
 from kyvo.programs.program import Literally, Selector, Where
 from kyvo.scene.schema import Field, SceneSchema
@@ -77,16 +78,15 @@ def add_lexicon(rule: Rules, schema: SceneSchema) -> None:
                     rule(symbol, name, field.name, 0.0 if name == _spelled(field.name) else 0.1)
         for word in field.words:
             _add_word(rule, field, word, own, is_kind=field.name == kind)
+    for symbol in ("kind1", "kinds", "adj"):
+        rule(symbol, UNKNOWN, Where(of=ALL, field=UNKNOWN, value=UNKNOWN))
+    rule("value", UNKNOWN, Literally(field=UNKNOWN, value=UNKNOWN))
     words = {word: field.name for field in worded for word in field.words}
     for metal, senses in METALS.items():
         for color, material in senses:
             if metal not in own and color in words:
                 meaning = Where(of=ALL, field=words[color], value=color)
-                both = (
-                    narrow(meaning, Where(of=ALL, field=words[material], value=material))
-                    if material in words
-                    else meaning
-                )
+                both = narrow(meaning, Where(of=ALL, field=words[material], value=material)) if material in words else meaning
                 rule("adj", f"{metal} [colored]", both)
                 rule("value", metal, Literally(field=words[color], value=color))
 
@@ -121,11 +121,7 @@ def _add_word(rule: Rules, field: Field, word: str, own: set[str], *, is_kind: b
         return
     about = _spelled(field.name)
     for name in (spelled, *(one for one in ADJECTIVES.get(word, ()) if one not in own)):
-        rule(
-            "adj",
-            f"{name} [(colored|color|{about}|{about}d|finished|looking|{'hued' if about == 'color' else about})]",
-            meaning,
-        )
+        rule("adj", f"{name} [(colored|color|{about}|{about}d|finished|looking|{'hued' if about == 'color' else about})]", meaning)
         rule("adj", f"non {name}", _not(meaning))
         rule("value", name, literal)
         if field.name == "material":

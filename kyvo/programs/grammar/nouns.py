@@ -91,32 +91,15 @@ def _add_numbers(rule: Rules) -> None:
 
 
 def _add_adjectives(rule: Rules) -> None:
-    rule(
-        "noun1",
-        "(thing|object|item|shape|one|piece|solid|figure|element|body|objects shape|geometric (figure|shape|object|solid)|entity|geometric|form)",
-        ALL,
-    )
-    rule(
-        "nouns",
-        "(things|objects|items|shapes|ones|pieces|solids|figures|elements|bodies|geometric (figures|shapes|objects|solids)|entities|images|forms)",
-        ALL,
-    )
+    rule("noun1", "(thing|object|item|shape|one|piece|solid|figure|element|body|objects shape|geometric (figure|shape|object|solid)|entity|geometric|form)", ALL)
+    rule("nouns", "(things|objects|items|shapes|ones|pieces|solids|figures|elements|bodies|geometric (figures|shapes|objects|solids)|entities|images|forms)", ALL)
     rule("noun1", "<kind1> [(thing|object|item|shape|one|piece|figure)]")
     rule("nouns", "<kinds>")
     rule("nouns", "<kind1> (things|objects|items|shapes|ones|pieces)")
     rule("any", "(<adj>|<shaped>|<sup>)")
-    rule(
-        "any",
-        "(partially|partly|half|mostly|nearly|somewhat|) (hidden|covered|obscured|occluded|blocked|obstructed)",
-        Hidden(of=ALL),
-    )
+    rule("any", "(partially|partly|half|mostly|nearly|somewhat|) (hidden|covered|obscured|occluded|blocked|obstructed)", Hidden(of=ALL))
     rule("any", "(fully|completely|totally|entirely|wholly|) visible", negated(Hidden(of=ALL)), 0.5)
-    rule(
-        "any",
-        "(same|single|only|different|various|actual|particular|exact|visible|shown|existing|solid|other|separate|individual|lone|sole|colored)",
-        ALL,
-        0.8,
-    )
+    rule("any", "(same|single|only|different|various|actual|particular|exact|visible|shown|existing|solid|other|separate|individual|lone|sole|colored)", ALL, 0.8)
     rule("any", "(other|another|remaining)", without(ALL, Earlier()), 0.3)
     rule("any", "(not|non) <any>", negated)
     # "red and shiny", "large, red", "red or green"
@@ -150,19 +133,11 @@ def _add_superlatives(rule: Rules) -> None:
         if name not in ("above", "below"):
             side = REGIONS["back" if name == "behind" else name]
             rule("measurepost", f"FARTHEST [away] [(to|at|toward|on|in)] [the] {side} [side] [of the PICTURE]", by)
-            rule(
-                "measurepost",
-                f"(on|to|at|in|toward) the (far|very|extreme|farthest|furthest|most) {side} [(side|edge)] [of the PICTURE]",
-                by,
-            )
+            rule("measurepost", f"(on|to|at|in|toward) the (far|very|extreme|farthest|furthest|most) {side} [(side|edge)] [of the PICTURE]", by)
             rule("measurepost", f"[the] CLOSEST to the {side} [(side|edge)] [of the PICTURE]", by)
             rule("measurepost", f"(most|way|all the way) (to|in|on|at) the {side}", by)
             rule("dirword", f"{side}", by)
-            rule(
-                "count_from",
-                f"<nth> [(one|object|thing)] from [the] {side} [(side|edge)]",
-                lambda rank, by=by: _extreme(by, rank),
-            )
+            rule("count_from", f"<nth> [(one|object|thing)] from [the] {side} [(side|edge)]", lambda rank, by=by: _extreme(by, rank))
     rule("measure", "(largest|biggest|hugest|tallest|greatest|widest|bulkiest)", Bigness())
     rule("measure", "(smallest|tiniest|littlest|shortest|smallestt|minutest)", Smallness())
     rule("measure", "(central|middle|most central|center|centermost|middlemost|middle most)", Centrality())
@@ -214,20 +189,11 @@ def _add_relations(rule: Rules) -> None:
     rule("rels", "[both] <relhead> (and|,) <relword> <reference>", _related_twice)
     rule("rels", "(to|on) <reference> 's [immediate] <itsside> [hand] [side]", lambda to, name: _related(name, to))
     rule("rels", "(to|on) (its|their|his) [immediate] <itsside> [hand] [side]", lambda name: _related(name, Earlier()))
-    rule(
-        "rels",
-        "[STAND] JUST (between|in between|inbetween|in the middle of|sandwiched between|surrounded by|flanked by) <np> and <np>",
-        _between,
-    )
+    rule("rels", "[STAND] JUST (between|in between|inbetween|in the middle of|sandwiched between|surrounded by|flanked by) <np> and <np>", _between)
     rule("rels", "[STAND] JUST (between|in between|in the middle of|sandwiched between) <twonp>", _between_two)
-    rule("rels", "(to|on) [the] (left|right) of and", None) if False else None
     rule("reference", "<np>")
     # "with a cube behind it"
-    rule(
-        "rels",
-        "(with|that (has|have|had)|having) <np> JUST <inverse> (it|them)",
-        lambda to, name: _related(_INVERSE[name], to),
-    )
+    rule("rels", "(with|that (has|have|had)|having) <np> JUST <inverse> (it|them)", lambda to, name: _related(_INVERSE[name], to))
     for name in _INVERSE:
         rule("inverse", RELATION_WORDS[name], name)
 
@@ -258,18 +224,10 @@ def _add_predicates(rule: Rules) -> None:
     rule("twonp", "[(the|both|both of the|those|any|these)] [two] <descs>", _two)
     for region, pattern in REGIONS.items():
         region_of = InRegion(of=ALL, region=region)  # type: ignore[arg-type]
-        rule(
-            "place",
-            f"JUST (on|in|at|to|toward) (the|) {pattern} [hand] [(side|half|part|section|area|edge|portion|third|row|ground)] [(of|in|on) (the|this) PICTURE]",
-            region_of,
-        )
+        rule("place", f"JUST (on|in|at|to|toward) (the|) {pattern} [hand] [(side|half|part|section|area|edge|portion|third|row|ground)] [(of|in|on) (the|this) PICTURE]", region_of)
     for region, pattern in CORNERS.items():
         region_of = InRegion(of=ALL, region=region)  # type: ignore[arg-type]
-        rule(
-            "place",
-            f"JUST (on|in|at|to) (the|) {pattern} [hand] [(corner|side|area|part|quarter)] [of (the|this) PICTURE]",
-            region_of,
-        )
+        rule("place", f"JUST (on|in|at|to) (the|) {pattern} [hand] [(corner|side|area|part|quarter)] [of (the|this) PICTURE]", region_of)
     rule("same", "[of] [(the|)] (same|identical|equal|matching) <field> [(as|to|with|like)] [that of] <np>", _same)
     rule("same", "(the|) (same|identical) <field> and <field> (as|to) <np>", _same_twice)
     rule("same", "(match|matches|matching) [the] <field> [of] <np>", _same)
@@ -277,16 +235,8 @@ def _add_predicates(rule: Rules) -> None:
     rule("same", "(share|shares|sharing) (a|the|its|their|an) [(same|identical)] <field> (with|as|of) <np>", _same)
     rule("same", "(share|shares|sharing) <np> 's <field>", lambda like, field: _same(field, like))
     rule("same", "(share|shares|sharing) its <field>", lambda field: _same(field, Earlier()))
-    rule(
-        "same",
-        "(a|) different <field> (than|from|to|as) <np>",
-        lambda field, like: Except(of=without(ALL, like), without=_same(field, like)),
-    )
-    rule(
-        "selfsame",
-        "(of|) [all] [(exactly|)] (the|a|) (same|identical|matching|common|one) <field> [as] [each other] [(as|to|with) (each|one another|another)]",
-        lambda field: Shared(of=ALL, field=field),
-    )
+    rule("same", "(a|) different <field> (than|from|to|as) <np>", lambda field, like: Except(of=without(ALL, like), without=_same(field, like)))
+    rule("selfsame", "(of|) [all] [(exactly|)] (the|a|) (same|identical|matching|common|one) <field> [as] [each other] [(as|to|with) (each|one another|another)]", lambda field: Shared(of=ALL, field=field))
     rule("selfsame", "(alike|identical|matching) in <field>", lambda field: Shared(of=ALL, field=field))
     # what follows "is"
     rule("pred", "<rels>")
@@ -296,32 +246,19 @@ def _add_predicates(rule: Rules) -> None:
     rule("pred", "[the] <suppost>")
     rule("pred", "the <sup> [one]")
     rule("pred", "<same>")
-    rule(
-        "pred",
-        "[(made|made up|built|composed|constructed)] [out] of [(a|the)] <mat> [(material|paint|finish|texture)]",
-        None,
-    )
+    rule("pred", "[(made|made up|built|composed|constructed)] [out] of [(a|the)] <mat> [(material|paint|finish|texture)]", None)
     rule("pred", "(in|with) [(a|an)] <any> [(finish|texture|surface|color|coating|sheen|shape)]", None)
     rule("pred", "[(made|made up|built)] [out] of the same <field> as <np>", _same)
     rule("pred", "(a|an|the) <desc1>")
     rule("pred", "<kinds>")
-    rule("pred", "<kinds> [and] <post>", narrow) if False else None
     rule("pred", "not <pred>", negated)
     rule("pred", "(other than|besides|except) <np>", negated)
     rule("pred", "[both] <pred1> and [also] <pred>", joined)
     rule("pred", "[either] <pred1> or <pred>", either)
     rule("pred", "(neither) <pred1> nor <pred>", lambda a, b: negated(either(a, b)))
     rule("pred", "not <pred1> (or|nor) <pred1>", lambda a, b: negated(either(a, b)))
-    rule(
-        "pred",
-        "(hidden|hiding|covered|obscured|blocked|obstructed) (behind|by|from view by) <np>",
-        lambda to: Hidden(of=_related("behind", to)),
-    )
-    rule(
-        "pred",
-        "(partially|partly|half) (hidden|covered|obscured|blocked) (behind|by) <np>",
-        lambda to: Hidden(of=_related("behind", to)),
-    )
+    rule("pred", "(hidden|hiding|covered|obscured|blocked|obstructed) (behind|by|from view by) <np>", lambda to: Hidden(of=_related("behind", to)))
+    rule("pred", "(partially|partly|half) (hidden|covered|obscured|blocked) (behind|by) <np>", lambda to: Hidden(of=_related("behind", to)))
     rule("pred1", "<rels>")
     rule("pred1", "STAND <rels>")
     rule("pred1", "<pre>")
@@ -332,16 +269,8 @@ def _add_predicates(rule: Rules) -> None:
     rule("pred1", "not <any>", negated)
     rule("mat", "(<adj>|<sup>)")
     # pictures named, which say nothing
-    rule(
-        "seen",
-        "[(that is|that are|which are)] (in|on|of|within|from|inside) (the|this|that|our|a) [same] PICTURE [(shown|here|above|below)]",
-        ALL,
-    )
-    rule(
-        "seen",
-        "[(that is|that are|that you|which are)] (shown|pictured|present|displayed|here|you see|seen|visible|depicted|there|represented|total|around|overall|altogether|in total|in sight|on display|in view|in all|there are|you can see|shown here|being shown|appearing)",
-        ALL,
-    )
+    rule("seen", "[(that is|that are|which are)] (in|on|of|within|from|inside) (the|this|that|our|a) [same] PICTURE [(shown|here|above|below)]", ALL)
+    rule("seen", "[(that is|that are|that you|which are)] (shown|pictured|present|displayed|here|you see|seen|visible|depicted|there|represented|total|around|overall|altogether|in total|in sight|on display|in view|in all|there are|you can see|shown here|being shown|appearing)", ALL)
     rule("seen", "(that|which) you (can see|see)", ALL)
 
 
@@ -370,37 +299,22 @@ def _add_descriptions(rule: Rules) -> None:
     rule("post1", "THAT (do|does|did) not (have|share|match) [(a|an|the)] <same>", negated)
     rule("post1", "THAT <same>")
     rule("post1", "THAT (touch|touches) <np>", lambda to: _related("touching", to))
-    rule("post1", "[THAT] (is|are) not <pred1>", negated, 0.3) if False else None
     rule("post1", "(made|built|composed) [out] of [(a|the)] <mat> [(material)]")
     rule("post1", "made [out] of [the] same <field> as <np>", _same)
     rule("post1", "(in|with) [(a|an)] <any> [(finish|texture|surface|color|coating|shape|size)]")
-    rule(
-        "post1",
-        "(other than|besides|except [for]|excluding|not including|but not|apart from|aside from|without) <np>",
-        negated,
-    )
-    rule(
-        "post1",
-        "(hidden|hiding|covered|obscured|blocked|obstructed) (behind|by|from view by) <np>",
-        lambda to: Hidden(of=_related("behind", to)),
-    )
+    rule("post1", "(other than|besides|except [for]|excluding|not including|but not|apart from|aside from|without) <np>", negated)
+    rule("post1", "(hidden|hiding|covered|obscured|blocked|obstructed) (behind|by|from view by) <np>", lambda to: Hidden(of=_related("behind", to)))
     rule("post1", "not <rels>", negated)
     rule("post1", "<pre>", None, 1.2)
     rule("post", "<post1>")
     rule("post", "<post1> [,] <post>", lambda first, rest: narrow(rest, first), 0.5)
-    rule(
-        "post", "<post1> [,] and [(also|that is|that are|is|are)] <post>", lambda first, rest: narrow(rest, first), 0.1
-    )
+    rule("post", "<post1> [,] and [(also|that is|that are|is|are)] <post>", lambda first, rest: narrow(rest, first), 0.1)
     for one, noun in (("desc1", "noun1"), ("descs", "nouns")):
         rule(one, f"<{noun}>")
         rule(one, f"<pre> <{noun}>", lambda pre, noun: narrow(noun, pre))
         rule(one, f"<{noun}> <post>", narrow)
         rule(one, f"<pre> <{noun}> <post>", lambda pre, noun, post: narrow(noun, pre, post))
-    rule(
-        "desc1",
-        "<sup> [one] (of|among|out of|from) [all] [of] (the|these|those) <descs>",
-        lambda sup, of: narrow(of, sup),
-    )
+    rule("desc1", "<sup> [one] (of|among|out of|from) [all] [of] (the|these|those) <descs>", lambda sup, of: narrow(of, sup))
     rule("desc1", "<sup>", None, 0.5)
     rule("desc1", "<pre>", None, 1.5)
     rule("desc1", "<pre> <post>", narrow, 2.5)
@@ -422,33 +336,14 @@ def _add_phrases(rule: Rules) -> None:
     rule("np1", "<desc1>", the, 1.0)
     rule("np1", "<descs>", None, 0.6)
     rule("np1", "(everything|all|all of it|it all)", ALL)
-    rule(
-        "np1",
-        "(everything else|all [the] others|the others|the rest [of (the <anyofs>|them)]|all the rest|the remaining ones)",
-        without(ALL, Earlier()),
-    )
+    rule("np1", "(everything else|all [the] others|the others|the rest [of (the <anyofs>|them)]|all the rest|the remaining ones)", without(ALL, Earlier()))
     rule("anyofs", "<descs>")
     rule("np1", "(everything|all) [THAT (is|are)] <pred>", None, 0.2)
-    rule(
-        "np1",
-        "(everything|all|all [of] [the] <anyofs>) [(but|except|except for|apart from|other than|besides|excluding|without|but not)] <np1>",
-        _all_except,
-        0.1,
-    ) if False else None
-    rule(
-        "np1",
-        "(everything|anything) (but|except|except for|apart from|other than|besides|excluding|without) <np1>",
-        lambda other: without(ALL, other),
-    )
+    rule("np1", "(everything|anything) (but|except|except for|apart from|other than|besides|excluding|without) <np1>", lambda other: without(ALL, other))
     rule("np1", "(all|every) (but|except|except for) <np1>", lambda other: without(ALL, other))
     rule("np1", "all [of] [the] <descs> (but|except|except for|apart from|besides|excluding|without) <np1>", without)
     rule("np1", "(every|each) <desc1> (but|except|except for|apart from|besides|excluding) <np1>", without)
-    rule(
-        "np1",
-        "(it|this|that|this one|that one|that (object|thing|item)|this (object|thing|item)|the same (one|object|thing)|itself)",
-        Earlier(),
-        0.1,
-    )
+    rule("np1", "(it|this|that|this one|that one|that (object|thing|item)|this (object|thing|item)|the same (one|object|thing)|itself)", Earlier(), 0.1)
     rule("np1", "(them|they|these|those|both of them|all of them|these ones|those ones|both)", Earlier(), 0.1)
     _add_dialogue(rule)
     rule("np", "<np1>")
@@ -483,30 +378,12 @@ def _add_dialogue(rule: Rules) -> None:
         rule("pastadj", f"(just|previously|recently|last|lastly|) {done}", last, cost + 0.1)
         for name, turn in (("first", 0), ("second", 1), ("third", 2), ("fourth", 3)):
             then = Earlier(role=role, turn=turn)  # type: ignore[arg-type]
-            rule(
-                "past",
-                f"{by} {done} (at|for|in|on|) [the] {name} [(time|turn|beginning|place|step|of all)]",
-                then,
-                cost,
-            )
-            rule(
-                "pastnth", f"{by} {done} [{'|'.join(('first', 'at first')) if turn == 0 else name}]", then, 9.0
-            ) if False else None
+            rule("past", f"{by} {done} (at|for|in|on|) [the] {name} [(time|turn|beginning|place|step|of all)]", then, cost)
             rule("nthpast", f"{name}", turn) if role == "changed" else None
             rule("firstpast", f"{name} {done}", then, cost) if turn == 0 else None
-        rule(
-            "past",
-            f"{by} {done} (at the (first beginning|beginning|start)|initially|originally|first)",
-            Earlier(role=role, turn=0),
-            cost,
-        )  # type: ignore[arg-type]
+        rule("past", f"{by} {done} (at the (first beginning|beginning|start)|initially|originally|first)", Earlier(role=role, turn=0), cost)  # type: ignore[arg-type]
         rule("pastadj", f"(initially|first|originally) {done}", Earlier(role=role, turn=0), cost)  # type: ignore[arg-type]
-        rule(
-            "lastof",
-            f"[(the|)] <nthpast> (<desc1>|<descs>) {by} {done}",
-            lambda turn, of, role=role: Both(first=of, second=Earlier(role=role, turn=turn)),
-            cost,
-        )
+        rule("lastof", f"[(the|)] <nthpast> (<desc1>|<descs>) {by} {done}", lambda turn, of, role=role: Both(first=of, second=Earlier(role=role, turn=turn)), cost)
     rule("np1", "(the|that|those|these) (<desc1>|<descs>) <past>", lambda of, past: _earlier(of, past))
     rule("np1", "the <pastadj> (<desc1>|<descs>)", lambda past, of: _earlier(of, past))
     rule("np1", "what <past>")

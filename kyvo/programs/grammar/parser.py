@@ -11,9 +11,9 @@ from kyvo.programs.grammar.lexicon import add_lexicon
 from kyvo.programs.grammar.nouns import MACROS, add_nouns
 from kyvo.programs.grammar.questions import add_questions
 from kyvo.programs.grammar.references import bound
-from kyvo.programs.grammar.refusals import check_text, refusal
+from kyvo.programs.grammar.refusals import check_language, check_text, refusal
 from kyvo.programs.grammar.sentences import add_sentences
-from kyvo.programs.grammar.spelling import Spelling
+from kyvo.programs.grammar.spelling import UNKNOWN, Spelling
 from kyvo.programs.grammar.tokens import COMMA, tokenize
 from kyvo.programs.parsing import Parsed, Turn
 from kyvo.programs.program import Program
@@ -33,8 +33,9 @@ class GrammarParser:
         check_text(text)
         grammar, spelling = grammar_of(schema)
         tokens = tokenize(text)
-        if not tokens or len(tokens) > MAX_TOKENS:
-            raise refusal(text, tokens, spelling)
+        check_language(tokens, spelling)
+        if len(tokens) > MAX_TOKENS:
+            raise NotUnderstood(f"the text has {len(tokens)} words; at most {MAX_TOKENS} are read. Give fewer steps at a time.")
         words, notes = spelling.repair(tokens)
         try:
             readings = _readings(grammar, words)
@@ -44,7 +45,7 @@ class GrammarParser:
             ) from None
         programs = _ranked(bound(readings, dialogue))
         if not programs:
-            raise refusal(text, tokens, spelling)
+            raise refusal(text, tokens, spelling, readable=_readable(grammar, words, dialogue))
         (best, probability), *others = programs
         return Parsed(
             program=best,
@@ -60,6 +61,15 @@ def _readings(grammar: Grammar, words: list[dict[str, float]]) -> Meanings:
     if not found and any(COMMA in word for word in words):
         found = Chart(grammar, [word for word in words if COMMA not in word], seconds=SECONDS / 2).readings("text")
     return found
+
+
+def _readable(grammar: Grammar, words: list[dict[str, float]], dialogue: Sequence[Turn]) -> bool:
+    """Whether a text would be a program if its unknown words were known."""
+    guessed = [word if word.keys() & grammar.words else {UNKNOWN: 0.0} for word in words]
+    try:
+        return guessed != words and bool(bound(Chart(grammar, guessed, seconds=SECONDS / 4).readings("text"), dialogue))
+    except TooLong:
+        return False
 
 
 def _ranked(readings: list[tuple[Program, float]]) -> list[tuple[Program, float]]:
@@ -82,4 +92,4 @@ def grammar_of(schema: SceneSchema) -> tuple[Grammar, Spelling]:
     add_edits(rule, schema)
     add_sentences(rule)
     grammar = Grammar(tuple(rule.found))
-    return grammar, Spelling(grammar, schema)
+    return grammar, Spelling(grammar)

@@ -1,11 +1,103 @@
-"""x"""
+"""Texts that are not understood, and why: empty or too long, another language, an unknown word, no question at all."""
 
-from kyvo.programs.errors import NotUnderstood
+import unicodedata
+from collections.abc import Mapping, Sequence
+
+from kyvo.programs.errors import NotUnderstood, ProgramError, UnknownWord
+from kyvo.programs.grammar.spelling import Spelling, english
+
+MAX_CHARACTERS = 1000
+CAN_DO = (
+    'Ask about the scene, like "how many red cubes are there?", '
+    'or change it, like "move the red cube to the left of the sphere".'
+)
+
+_SCRIPTS = (  # the beginning of a letter's Unicode name, and the language it is mostly of
+    ("HIRAGANA", "Japanese"), ("KATAKANA", "Japanese"), ("HANGUL", "Korean"), ("CJK", "Chinese"),
+    ("CYRILLIC", "Russian"), ("ARABIC", "Arabic"), ("HEBREW", "Hebrew"), ("GREEK", "Greek"),
+    ("DEVANAGARI", "Hindi"), ("THAI", "Thai"),
+)  # fmt: skip
+_UKRAINIAN = set("\u0456\u0457\u0454\u0491")
+_FUNCTION_WORDS: Mapping[str, frozenset[str]] = {
+    "German": frozenset(
+        "der die das den dem des ein eine einen einem einer und oder ist sind wie viele welche welcher welches was wo "
+        "nicht links rechts von neben auf unter hinter vor zwischen mach mache entferne bewege gibt es bitte kugel "
+        "w\u00fcrfel rote roten rot blau blaue blauen gr\u00fcn gr\u00fcne gelbe gelben wieviele zylinder farbe hat stelle".split()
+    ),
+    "French": frozenset(
+        "le la les un une des du de et ou est sont combien quel quelle quels quelles que qui o\u00f9 il y a pas gauche "
+        "droite sur sous derri\u00e8re devant entre d\u00e9place d\u00e9placez supprime supprimez mets ajoute rouge bleu bleue vert "
+        "verte jaune sph\u00e8re objets couleur cylindre petite grande dans".split()
+    ),
+    "Spanish": frozenset(
+        "el la los las un una unos unas y o es son cu\u00e1ntos cu\u00e1ntas cuantos cuantas qu\u00e9 que cu\u00e1l cual d\u00f3nde hay no "
+        "izquierda derecha de del detr\u00e1s delante entre sobre bajo mueve elimina quita a\u00f1ade pon rojo roja azul verde "
+        "amarillo esfera cubo objetos cilindro color rojos rojas azules".split()
+    ),
+    "Italian": frozenset(
+        "il lo la gli le un uno una e o \u00e8 sono quanti quante quale quali che dove c'\u00e8 ci non sinistra destra di del della "
+        "dietro davanti tra sopra sotto sposta rimuovi elimina aggiungi metti rosso rossa blu verde giallo sfera cubo oggetti".split()
+    ),
+    "Portuguese": frozenset(
+        "o os as um uma uns umas e ou \u00e9 s\u00e3o quantos quantas qual quais que onde h\u00e1 n\u00e3o esquerda direita do da dos das "
+        "atr\u00e1s frente entre sobre sob mova remova retire adicione coloque vermelho vermelha azul verde amarelo esfera cubo objetos".split()
+    ),
+    "Dutch": frozenset(
+        "de het een en of is zijn hoeveel welke welk wat waar er niet links rechts van naast op onder achter voor tussen "
+        "verplaats verwijder maak zet rode rood blauw blauwe groene gele bol kubus objecten kleur heeft".split()
+    ),
+    "Polish": frozenset("ile jest czy co kt\u00f3ry kt\u00f3ra gdzie usu\u0144 przesu\u0144 czerwony niebieski zielony i na pod za przed obok kula".split()),
+    "Turkish": frozenset("ka\u00e7 tane bir ve var m\u0131 ne hangi nerede k\u0131rm\u0131z\u0131 mavi ye\u015fil kald\u0131r sil k\u00fcp k\u00fcre sol sa\u011f".split()),
+}
 
 
-def check_text(text):
-    pass
+def check_text(text: str) -> None:
+    """Raises NotUnderstood for a text that holds nothing to read, that is too long, or in another script."""
+    letters = [sign for sign in text if sign.isalpha()]
+    if not letters:
+        said = "the text is empty" if not text.strip() else f"{_short(text)} holds no words"
+        raise NotUnderstood(f"{said}. {CAN_DO}")
+    if len(text) > MAX_CHARACTERS:
+        raise NotUnderstood(
+            f"the text has {len(text)} characters; at most {MAX_CHARACTERS} are read. Ask one thing, or give a few steps, at a time."
+        )
+    names = [unicodedata.name(letter, "") for letter in letters]
+    if sum(not name.startswith("LATIN") for name in names) * 2 > len(letters):
+        for script, language in _SCRIPTS:
+            if any(name.startswith(script) for name in names):
+                if language == "Russian" and _UKRAINIAN & set(text.lower()):
+                    language = "Ukrainian"
+                raise _foreign(language)
+        raise NotUnderstood(f"{_short(text)} is in a script that is not read; only English is understood. {CAN_DO}")
 
 
-def refusal(text, tokens, spelling):
-    return NotUnderstood("no: " + " ".join(t if t in spelling.grammar.words else t.upper() for t in tokens))
+def check_language(tokens: Sequence[str], spelling: Spelling) -> None:
+    """Raises NotUnderstood for a text of another language in Latin letters."""
+    foreign = [token for token in tokens if token.isalpha() and not spelling.knows(token)]
+    for language, words in _FUNCTION_WORDS.items():
+        told = sum(token in words for token in tokens)
+        own = sum(token in words for token in foreign)
+        others = (sum(token in more for token in tokens) for more in _FUNCTION_WORDS.values())
+        if own and told >= 2 and told == max(others) and (own >= 2 or len(foreign) * 2 >= len(tokens)):
+            raise _foreign(language)
+
+
+def refusal(text: str, tokens: Sequence[str], spelling: Spelling, *, readable: bool) -> ProgramError:
+    """Why no program was found. `readable` says that the text would be one with its unknown words known."""
+    unknown = [token for token in tokens if not spelling.knows(token) and token.isalpha()]
+    scene = [token for token in tokens if token in spelling.grammar.scene_words]
+    if unknown and (readable or scene):
+        word = next((token for token in unknown if token not in english()), unknown[0])
+        near = spelling.near(word)
+        hint = f"; did you mean {' or '.join(repr(one) for one in near)}?" if near else "."
+        return UnknownWord(f"{word!r} in {_short(text)} is not a word of these scenes{hint} {CAN_DO}", word=word, near=near)
+    return NotUnderstood(f"{_short(text)} is no question about a scene and no change of it that is understood. {CAN_DO}")
+
+
+def _foreign(language: str) -> NotUnderstood:
+    return NotUnderstood(f"the text seems to be {language}; only English is understood. {CAN_DO}")
+
+
+def _short(text: str) -> str:
+    text = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    return repr(text if len(text) <= 80 else f"{text[:77]}...")

@@ -1,11 +1,105 @@
-"""x"""
+"""Spelling: words that nobody knows are read as close words of the grammar; words of English are left alone.
 
-from kyvo.programs.grammar.chart import Grammar
+"cirlce" is no English word and is read as "circle". "dog" is one, so it is never read as "do". `english.txt` holds the
+most frequent words of English, from the word frequencies of pyspellchecker (MIT license).
+"""
+
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from importlib.resources import files
+
+from kyvo.programs.grammar.chart import NUMBER, Grammar
+
+UNKNOWN = "?"  # what stands for an unknown word where a text is read in spite of it
+_PER_ERROR = 0.4  # cost
+_OTHER_START = 0.1  # more where the first letter is another
+_CANDIDATES = 5
+
+
+@cache
+def english() -> frozenset[str]:
+    """Frequent words of English."""
+    return frozenset(files("kyvo.programs.grammar").joinpath("english.txt").read_text(encoding="utf-8").split())
 
 
 class Spelling:
-    def __init__(self, grammar, schema) -> None:
-        self.grammar = grammar
+    """Repairs the words of a text towards those of a grammar."""
 
-    def repair(self, tokens):
-        return [{t: 0.0, **({"#": 0.0} if t[0].isdigit() else {})} for t in tokens], []
+    def __init__(self, grammar: Grammar) -> None:
+        self.grammar = grammar
+        self.words = grammar.words - {UNKNOWN, NUMBER}
+        self._by_length: dict[int, list[str]] = {}
+        for word in sorted(self.words):
+            if len(word) > 2 and word.isalpha():
+                self._by_length.setdefault(len(word), []).append(word)
+        self._repairs = lru_cache(maxsize=4096)(self._repairs_of)
+
+    def knows(self, token: str) -> bool:
+        """Whether a token is a word of the grammar, a number or a sign."""
+        return token in self.words or not token[0].isalpha()
+
+    def repair(self, tokens: Sequence[str]) -> tuple[list[dict[str, float]], list[str]]:
+        """For each token the words that it may be, with what each costs; and what was repaired, in words."""
+        read: list[dict[str, float]] = []
+        notes = []
+        for token in tokens:
+            if self.knows(token):
+                read.append({token: 0.0, NUMBER: 0.0} if token[0].isdigit() else {token: 0.0})
+            elif halves := self._halves(token):
+                notes.append(f"read {token!r} as {' '.join(halves)!r}")
+                read.extend({half: 0.0} for half in halves)
+            else:
+                found = self._repairs(token)
+                if found:
+                    notes.append(f"read {token!r} as {' or '.join(repr(word) for word in found)}")
+                read.append(dict(found) or {token: 0.0})
+        return read, notes
+
+    def near(self, token: str) -> tuple[str, ...]:
+        """Words of the grammar that are like a token, nearest first."""
+        return tuple(word for word, _ in sorted(self._candidates(token, 2), key=lambda pair: pair[1])[:3])
+
+    def _repairs_of(self, token: str) -> dict[str, float]:
+        if token in english() or len(token) < 3:
+            return {}
+        if token.endswith("s") and token[:-1] in self.words:
+            return {token[:-1]: 0.1}
+        found = self._candidates(token, 1 if len(token) < 6 else 2)
+        least = min((distance for _, distance in found), default=0)
+        close = sorted((distance + _OTHER_START * (word[0] != token[0]), word) for word, distance in found if distance == least)
+        return {word: _PER_ERROR * cost for cost, word in close[:_CANDIDATES]}
+
+    def _candidates(self, token: str, most: int) -> list[tuple[str, int]]:
+        found = []
+        for length in range(len(token) - most, len(token) + most + 1):
+            for word in self._by_length.get(length, ()):
+                distance = _distance(token, word, most)
+                if distance <= most and distance < len(word) - 1:
+                    found.append((word, distance))
+        return found
+
+    def _halves(self, token: str) -> tuple[str, str] | None:
+        """Two words written as one: "infront"."""
+        if token in english() or len(token) < 5:
+            return None
+        for cut in range(2, len(token) - 1):
+            first, second = token[:cut], token[cut:]
+            if first in self.words and second in self.words and max(len(first), len(second)) > 3:
+                return first, second
+        return None
+
+
+def _distance(first: str, second: str, most: int) -> int:
+    """How many letters to change, add, leave out or exchange with the next; `most` + 1 where it is more."""
+    before: list[int] = []
+    row = list(range(len(second) + 1))
+    for i, letter in enumerate(first, start=1):
+        older, before, row = before, row, [i]
+        for j, other in enumerate(second, start=1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != other))
+            if i > 1 and j > 1 and letter == second[j - 2] and first[i - 2] == other:
+                cost = min(cost, older[j - 2] + 1)
+            row.append(cost)
+        if min(row) > most:
+            return most + 1
+    return row[-1]
