@@ -28,7 +28,7 @@ from kyvo.programs.errors import ProgramError
 from kyvo.programs.execute import answer, apply
 from kyvo.programs.parsing import Parser, Turn
 from kyvo.programs.program import Edit, Program
-from kyvo.programs.wording import program_in_words
+from kyvo.programs.wording import wording
 from kyvo.scene.clevr import from_clevr, is_clevr
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.scene import Scene
@@ -146,7 +146,7 @@ def judge(case: Case, parser: Parser, schema: SceneSchema, *, tolerance: float) 
             _, scene, turn = _carry_out(parser.parse(text, schema, turns).program, text, scene, schema, turns)
             turns.append(turn)
         program = parser.parse(case.text, schema, turns).program
-        reading = program_in_words(program)
+        reading = wording(program)
         said, after, _ = _carry_out(program, case.text, scene, schema, turns)
     except ProgramError as error:
         return Outcome(right=case.refused, refused=True, said=f"{type(error).__name__}: {error}", reading=reading)

@@ -11,7 +11,7 @@ from kyvo.errors import ConfigError
 from kyvo.programs.errors import NotUnderstood
 from kyvo.programs.parsing import Parsed, Parser, Turn
 from kyvo.programs.program import Edit, Program, Query
-from kyvo.programs.wording import program_in_words
+from kyvo.programs.wording import wording
 from kyvo.scene.schema import SceneSchema
 
 LONGEST = 1000  # characters of a text
@@ -43,9 +43,9 @@ def read(text: str, parsed: Parsed) -> Understood:
     return Understood(
         text=text,
         program=parsed.program,
-        reading=program_in_words(parsed.program),
+        reading=wording(parsed.program),
         probability=parsed.probability,
-        alternatives=tuple(program_in_words(other) for other in parsed.alternatives),
+        alternatives=tuple(wording(other) for other in parsed.alternatives),
         notes=parsed.notes,
     )
 
