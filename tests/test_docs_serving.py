@@ -7,11 +7,11 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from kyvo.serve.intent import task_of
 from typer.testing import CliRunner
 
 from kyvo.cli.main import app
 from kyvo.serve.app import create_app
+from kyvo.serve.chat import _task_of
 from kyvo.serve.limits import Limits
 from kyvo.serve.server import serving
 from kyvo.testing import tiny_kyvo
@@ -55,8 +55,8 @@ def test_its_python_runs_against_a_server(tmp_path, monkeypatch):
         ),
         (False, True, "", "rendering"),
         *((False, True, f"{word} it", "rendering") for word in ("render", "draw", "show")),
-        (False, True, "How many cubes are there?", "question_answering"),
-        (True, True, "Remove the large cube.", "editing"),
+        (False, True, "How many cubes are there?", "dialogue"),
+        (True, True, "Remove the large cube.", "dialogue"),
     ],
 )
 def test_the_table_of_tasks_is_the_rule(has_picture, has_scene, text, task):
