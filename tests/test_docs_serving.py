@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from kyvo.cli.main import app
 from kyvo.serve.app import create_app
-from kyvo.serve.chat import _task_of
+from kyvo.serve.chat import task_of
 from kyvo.serve.limits import Limits
 from kyvo.serve.server import serving
 from kyvo.testing import tiny_kyvo

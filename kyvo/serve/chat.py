@@ -117,7 +117,7 @@ def job_of(request: ChatRequest, inputs: Inputs, model: Kyvo) -> Job:
     history.show(*_shown(last, inputs))
     text, wish = _text_of(last), request.kyvo
     shown, scene = history.picture, history.scene
-    task = (wish and wish.task) or _task_of(text, has_picture=shown is not None, has_scene=scene is not None)
+    task = (wish and wish.task) or task_of(text, has_picture=shown is not None, has_scene=scene is not None)
     _check_needs(task, picture=shown is not None, scene=scene is not None, text=bool(text))
     _check_format(task, request.response_format)
     sampling = sampling_of(request.temperature, request.top_p, wish and wish.top_k, request.seed)
@@ -263,7 +263,7 @@ def _is_text(part: Any) -> bool:
     return isinstance(part, dict) and part.get("type") in ("text", "output_text")
 
 
-def _task_of(text: str, *, has_picture: bool, has_scene: bool) -> str:
+def task_of(text: str, *, has_picture: bool, has_scene: bool) -> str:
     """The task that a message means where it does not say so; docs/serving.md has the table. `dialogue` is for texts,
     of which the parser says whether they ask or instruct."""
     if not has_picture and not has_scene:
