@@ -19,10 +19,10 @@ from transformers import LlamaForCausalLM
 from kyvo.devices import choose_device
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.generation.calibration import Calibration
-from kyvo.generation.grammar import MAX_OBJECTS, Grammar
+from kyvo.generation.constraint import MAX_OBJECTS, Constraint
 from kyvo.generation.language_model import Completion, LanguageModel, Pending, Picture
 from kyvo.generation.sampling import Sampling
-from kyvo.models.fold import load_positions
+from kyvo.models.llama.fold import load_positions
 from kyvo.pipelines.answering import Answered, Answering
 from kyvo.pipelines.dialogue import Dialogue
 from kyvo.pipelines.editing import Edited, Editing, Mode
@@ -31,7 +31,7 @@ from kyvo.pipelines.rendering import Rendering
 from kyvo.pipelines.run import Run
 from kyvo.pipelines.understanding import Understood, understand
 from kyvo.processor import Processor
-from kyvo.programs.grammar.parser import GrammarParser
+from kyvo.programs.constraint.parser import GrammarParser
 from kyvo.programs.parsing import Parser, Turn
 from kyvo.scene.scene import Camera, Scene
 from kyvo.tokenizers.tasks import Segments, Task
@@ -53,7 +53,7 @@ class Kyvo:
     ) -> None:
         """
         Args:
-            positions: those [places, dim] the model was trained with, if it was (`SequenceBuilder.places`).
+            positions: those [places, dim] the model was trained with, if it was (`SequenceBuilder.grid_positions`).
             calibration: of the objects' confidences; by default they stay as the model's probabilities make them.
             parser: turns texts into programs (`kyvo.programs.parsing`); by default the grammar of English.
         """
@@ -113,9 +113,9 @@ class Kyvo:
         found = self.recognition(images, self.run(), refine=refine, cameras=cameras)
         return [one.scene for one in found if one.scene is not None]
 
-    def render(self, scenes: Sequence[Scene], *, look: bool = True) -> list[np.ndarray]:
+    def render(self, scenes: Sequence[Scene], *, closed_loop: bool = True) -> list[np.ndarray]:
         """A picture of each scene, uint8 [height, width, 3]. Arguments and errors as of `Rendering`."""
-        drawn = self.rendering(scenes, self.run(), look=look)
+        drawn = self.rendering(scenes, self.run(), closed_loop=closed_loop)
         return [one.image for one in drawn if one.image is not None]
 
     def understand(self, text: str, dialogue: Sequence[Turn] = ()) -> Understood:
@@ -177,7 +177,7 @@ class Kyvo:
         given: Sequence[Segments],
         *,
         sampling: Mapping[str, Sampling] | None = None,
-        grammar: Grammar | None = None,
+        constraint: Constraint | None = None,
         max_objects: int = MAX_OBJECTS,
         max_tokens: int | None = None,
         deadline: float | None = None,
@@ -187,7 +187,7 @@ class Kyvo:
             task,
             given,
             sampling=sampling,
-            grammar=grammar,
+            constraint=constraint,
             max_objects=max_objects,
             max_tokens=max_tokens,
             deadline=deadline,
@@ -197,9 +197,9 @@ class Kyvo:
         """Image codes [batch, rows * columns] of pictures of any size."""
         return self.language_model.encode_images(images)
 
-    def drawn_camera(self, scene: Scene) -> Camera | None:
+    def rendering_camera(self, scene: Scene) -> Camera | None:
         """The camera that a rendering of the scene has; None where nothing says it."""
-        return self.rendering.loop.drawn_camera(scene)
+        return self.rendering.loop.rendering_camera(scene)
 
 
 def find_mode(mode: str) -> Mode:

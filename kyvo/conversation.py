@@ -143,7 +143,7 @@ class Conversation:
     @property
     def camera(self) -> Camera | None:
         """The camera that the picture has; None where nothing says it."""
-        return (self.model.drawn_camera(self.scene) if self.is_drawn else None) or self.scene.camera
+        return (self.model.rendering_camera(self.scene) if self.is_drawn else None) or self.scene.camera
 
     @property
     def _last_image(self) -> np.ndarray | None:
@@ -219,7 +219,7 @@ class Conversation:
             except OSError as error:
                 raise ImageError(f"{path}: cannot be written ({error.strerror or error}).") from error
             return
-        from kyvo.data.object_meshes import object_meshes
+        from kyvo.data.meshes.object_meshes import object_meshes
 
         export_scene(self.scene, path, format=format, meshes=object_meshes(self.scene))
 

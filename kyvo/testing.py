@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from kyvo.api import Kyvo
-from kyvo.models.refiner import Refiner, RefinerConfig
+from kyvo.models.heads.refiner import Refiner, RefinerConfig
 from kyvo.processor import Processor
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene, SceneObject

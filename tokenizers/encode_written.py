@@ -20,7 +20,7 @@ from datasets import Dataset, Features, Image, List, Value
 from tqdm import tqdm
 
 from kyvo.api import Kyvo
-from kyvo.data.clevr import render_scenes
+from kyvo.data.clevr.sampling import render_scenes
 from kyvo.data.dataset import open_set
 from kyvo.devices import choose_device
 from kyvo.generation.engine import Engine
@@ -61,7 +61,7 @@ def written(kyvo: Kyvo, scenes: list[Scene], *, at_once: int) -> Iterator[dict[s
     processor = kyvo.processor
     codebook = processor.image.codebook.to(kyvo.model.device)
     model = kyvo.language_model
-    model.engine = Engine(kyvo.model, places=model.places, codebook=codebook, max_rows=at_once)
+    model.engine = Engine(kyvo.model, position_table=model.position_table, codebook=codebook, max_sequences=at_once)
     size = {"width": processor.image.config.width, "height": processor.image.config.height}
     for first in tqdm(range(0, len(scenes), at_once), desc="written", unit="batch", disable=None):
         part = [on_grid(scene, processor.schema) for scene in scenes[first : first + at_once]]

@@ -14,8 +14,8 @@ from transformers import LlamaForCausalLM
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.generation.calibration import Calibration
 from kyvo.generation.confidence import object_confidences
+from kyvo.generation.constraint import MAX_OBJECTS, Constraint
 from kyvo.generation.engine import Engine, Places
-from kyvo.generation.grammar import MAX_OBJECTS, Grammar
 from kyvo.generation.requests import Decoded, Handle, Reason, Request
 from kyvo.generation.sampling import Sampling
 from kyvo.processor import Processor
@@ -95,7 +95,7 @@ class LanguageModel:
     ) -> None:
         """
         Args:
-            positions: those [places, dim] the model was trained with, if it was (`SequenceBuilder.places`).
+            positions: those [places, dim] the model was trained with, if it was (`SequenceBuilder.grid_positions`).
             calibration: of the objects' confidences; by default they stay as the model's probabilities make them.
         """
         if model.config.vocab_size != len(processor.vocabulary):
@@ -111,10 +111,10 @@ class LanguageModel:
         if positions is not None:
             self._check_positions(positions)
             vectors = positions.to(model.device, model.dtype)
-            self.places = Places(vectors=vectors, find=self.builder.places)
+            self.places = Places(vectors=vectors, find=self.builder.grid_positions)
         codebook = processor.image.codebook.to(model.device)
         self.engine = Engine(self.model, places=self.places, codebook=codebook)
-        self._grammars: dict[tuple[Task, int], Grammar] = {}
+        self._constraints: dict[tuple[Task, int], Constraint] = {}
 
     def submit(
         self,
@@ -122,7 +122,7 @@ class LanguageModel:
         given: Segments,
         *,
         sampling: Mapping[str, Sampling] | None = None,
-        grammar: Grammar | None = None,
+        constraint: Constraint | None = None,
         max_objects: int = MAX_OBJECTS,
         max_tokens: int | None = None,
         deadline: float | None = None,
@@ -143,7 +143,7 @@ class LanguageModel:
         prompt = self.builder.prompt(task, given)
         request = Request(
             prompt=prompt,
-            grammar=grammar or self._grammar(task, max_objects),
+            constraint=constraint or self._constraint(task, max_objects),
             spans=self.builder.spans(prompt),
             sampling=_by_segment(sampling or {}),
             max_tokens=max_tokens,
@@ -157,7 +157,7 @@ class LanguageModel:
         given: Sequence[Segments],
         *,
         sampling: Mapping[str, Sampling] | None = None,
-        grammar: Grammar | None = None,
+        constraint: Constraint | None = None,
         max_objects: int = MAX_OBJECTS,
         max_tokens: int | None = None,
         deadline: float | None = None,
@@ -169,7 +169,7 @@ class LanguageModel:
                 task,
                 segments,
                 sampling=sampling,
-                grammar=grammar,
+                constraint=constraint,
                 max_objects=max_objects,
                 max_tokens=max_tokens,
                 deadline=deadline,
@@ -210,7 +210,7 @@ class LanguageModel:
         )
 
     def _check_positions(self, positions: torch.Tensor) -> None:
-        needed = self.builder.num_places
+        needed = self.builder.num_grid_positions
         if len(positions) != needed:
             rows, columns = self.builder.image_grid
             raise CheckpointError(
@@ -218,13 +218,13 @@ class LanguageModel:
                 f"come out, and {MAX_NUMBER} objects need {needed}. The folder mixes two models, or is an older one."
             )
 
-    def _grammar(self, task: Task, max_objects: int) -> Grammar:
+    def _constraint(self, task: Task, max_objects: int) -> Constraint:
         if max_objects < 1:
             raise ConfigError(f"max_objects is {max_objects}; a scene has at least 1.")
         key = (task, max_objects)
-        if key not in self._grammars:
-            self._grammars[key] = Grammar.for_task(task, self.builder, max_objects=max_objects)
-        return self._grammars[key]
+        if key not in self._constraints:
+            self._constraints[key] = Constraint.for_task(task, self.builder, max_objects=max_objects)
+        return self._constraints[key]
 
 
 def read_pictures(images: Sequence[Picture]) -> list[np.ndarray]:

@@ -5,12 +5,12 @@ from kyvo.programs.parsing import Parser
 
 
 def load_parser(name: str) -> Parser:
-    """`grammar`, the grammar of English that ships with the package; or `ADDRESS#MODEL`, a chat model.
+    """`constraint`, the grammar of English that ships with the package; or `ADDRESS#MODEL`, a chat model.
 
     Raises ConfigError for what is neither.
     """
     if name == "grammar":
-        from kyvo.programs.grammar.parser import GrammarParser
+        from kyvo.programs.constraint.parser import GrammarParser
 
         return GrammarParser()
     if name.startswith(("http://", "https://")):

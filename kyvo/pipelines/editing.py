@@ -14,7 +14,7 @@ from enum import StrEnum
 import numpy as np
 
 from kyvo.errors import SceneError
-from kyvo.generation.grammar import MAX_OBJECTS
+from kyvo.generation.constraint import MAX_OBJECTS
 from kyvo.generation.language_model import LanguageModel, Picture
 from kyvo.generation.requests import Reason
 from kyvo.pipelines.rendering import Rendering

@@ -13,7 +13,7 @@ import numpy as np
 
 from kyvo.errors import ConfigError
 from kyvo.generation.language_model import Completion, LanguageModel, Picture, read_pictures
-from kyvo.models.refined_scenes import refine_scenes
+from kyvo.models.heads.refined_scenes import refine_scenes
 from kyvo.pipelines.run import Run
 from kyvo.scene.scene import Camera, Scene
 from kyvo.tokenizers.image import fit
@@ -71,7 +71,7 @@ class Recognition:
 
 
 class Refinement:
-    """Recognised objects, read once more from the pixels (`kyvo.models.refined_scenes`)."""
+    """Recognised objects, read once more from the pixels (`kyvo.models.heads.refined_scenes`)."""
 
     def __init__(self, model: LanguageModel) -> None:
         self.refiner = model.processor.refiner

@@ -2,8 +2,8 @@
 
     canonical camera -> decode image -> closed loop
 
-The model draws for one camera. A scene that has another is drawn as that one sees it (`kyvo.generation.as_seen`). A
-folder with a refiner compares each rendering with its scene, and corrects it (`kyvo.generation.looking`).
+The model draws for one camera. A scene that has another is drawn as that one sees it (`kyvo.generation.canonical_camera`). A
+folder with a refiner compares each rendering with its scene, and corrects it (`kyvo.generation.closed_loop`).
 """
 
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from kyvo.generation.as_seen import as_seen, drawn_camera
+from kyvo.generation.canonical_camera import rendering_camera, to_canonical_camera
+from kyvo.generation.closed_loop import run_closed_loop
+from kyvo.generation.jacobi import JacobiDecoder
 from kyvo.generation.language_model import Completion, LanguageModel
-from kyvo.generation.looking import look_again
-from kyvo.generation.redrawing import Redrawing
 from kyvo.generation.sampling import GREEDY
-from kyvo.models.refined_scenes import mean_camera, refine_scenes
+from kyvo.models.heads.refined_scenes import mean_camera, refine_scenes
 from kyvo.pipelines.run import Run
 from kyvo.scene.scene import Camera, Scene
 from kyvo.scene.schema import camera_of
@@ -40,7 +40,7 @@ class Rendering:
         """
         if not scenes:
             return []
-        seen = [self.loop.as_seen(scene) for scene in scenes]
+        seen = [self.loop.to_canonical_camera(scene) for scene in scenes]
         drawn = run.complete("rendering", [Segments(scene=scene) for scene in seen], last=last)
         if not look or run.sampling != GREEDY or any(one.truncated for one in drawn):
             return drawn
@@ -58,21 +58,21 @@ class ClosedLoop:
         self.schema = model.processor.schema
         self.camera = mean_camera(self.refiner.config)  # that the model draws for
 
-    def as_seen(self, scene: Scene) -> Scene:
+    def to_canonical_camera(self, scene: Scene) -> Scene:
         """The scene that has to be drawn for the picture that the scene's own camera has."""
-        return as_seen(scene, self.camera, self.schema)
+        return to_canonical_camera(scene, self.camera, self.schema)
 
-    def drawn_camera(self, scene: Scene) -> Camera | None:
+    def rendering_camera(self, scene: Scene) -> Camera | None:
         """The camera that a rendering of the scene has."""
-        return drawn_camera(scene, self.camera)
+        return rendering_camera(scene, self.camera)
 
     def __call__(self, scenes: Sequence[Scene], pictures: Sequence[np.ndarray], run: Run) -> list[np.ndarray]:
         """The pictures, or others of the same scenes in which objects stand nearer to their places."""
         decoder = run.call(
-            lambda: Redrawing(self.model.engine, self.model.builder, self.model.processor.image, pictures)
+            lambda: JacobiDecoder(self.model.engine, self.model.builder, self.model.processor.image, pictures)
         )
         cameras = [self.camera] * len(scenes)
-        return look_again(
+        return run_closed_loop(
             scenes,
             pictures,
             self.schema,
@@ -90,10 +90,10 @@ class OpenLoop:
     def __init__(self, model: LanguageModel) -> None:
         self.config = model.processor.image.config
 
-    def as_seen(self, scene: Scene) -> Scene:
+    def to_canonical_camera(self, scene: Scene) -> Scene:
         return scene
 
-    def drawn_camera(self, scene: Scene) -> Camera | None:
+    def rendering_camera(self, scene: Scene) -> Camera | None:
         """The camera that a rendering has; None where nothing says it."""
         return camera_of(replace(scene, camera=None), self.config.width, self.config.height)
 

@@ -44,7 +44,7 @@ def test_a_folder_without_a_refiner_has_null_stages(model, refining):
 
 
 def test_a_closed_loop_changes_what_is_rendered_and_can_be_left_out(refining):
-    (first,), (corrected,) = refining.render([SCENE], look=False), refining.render([SCENE])
+    (first,), (corrected,) = refining.render([SCENE], closed_loop=False), refining.render([SCENE])
     assert first.shape == corrected.shape == (16, 24, 3)
     assert not np.array_equal(first, corrected)
 

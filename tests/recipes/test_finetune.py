@@ -60,7 +60,7 @@ def test_a_config_that_is_not_there_is_named(runs):
 def test_the_easy_data_comes_first_and_a_resume_within_it_goes_on(runs, tmp_path):
     write_tiny_codes(tmp_path / "easy", count=8, seed=1)
     easy = {
-        "_component_": "kyvo.train.data.CodedScenes",
+        "_component_": "kyvo.training.data.CodedScenes",
         "tasks": {"recognition": 1.0},
         "folders": [str(tmp_path / "easy")],
     }
@@ -76,7 +76,7 @@ def test_the_easy_data_comes_first_and_a_resume_within_it_goes_on(runs, tmp_path
 
 def test_a_run_starts_from_the_weights_of_another(runs):
     first = runs.run("first", max_steps=5, decay_steps=0)
-    recipe, cfg = runs.build("second", max_steps=5, decay_steps=0, start=str(runs.folder / "first"))
+    recipe, cfg = runs.build("second", max_steps=5, decay_steps=0, init_weights=str(runs.folder / "first"))
     recipe.setup(cfg)
     assert recipe.step == 0
     for name, weight in recipe.model.state_dict().items():
@@ -84,7 +84,7 @@ def test_a_run_starts_from_the_weights_of_another(runs):
 
 
 def test_a_run_with_auxiliary_heads_leaves_none_in_its_model(runs):
-    runs.run("first", max_steps=2, warmup_steps=0, decay_steps=0, reading_weight=0.3)
+    runs.run("first", max_steps=2, warmup_steps=0, decay_steps=0, auxiliary_weight=0.3)
     folder = runs.newest("first") / "model"
     assert not list(folder.glob("pointer*"))
     assert Kyvo.from_pretrained(folder, device="cpu").complete("rendering", [Segments(scene=Scene(objects=()))])
@@ -92,7 +92,7 @@ def test_a_run_with_auxiliary_heads_leaves_none_in_its_model(runs):
 
 def test_weights_of_another_model_are_no_start(runs):
     runs.run("first", max_steps=5, decay_steps=0)
-    recipe, cfg = runs.build("second", decay_steps=0, start=str(runs.folder / "first"))
+    recipe, cfg = runs.build("second", decay_steps=0, init_weights=str(runs.folder / "first"))
     cfg.model.smooth_numbers = True
     with pytest.raises(CheckpointError, match=r"weights are of another model: output\.number_map\.weight is missing"):
         recipe.setup(cfg)
@@ -124,7 +124,7 @@ def test_activation_checkpointing_changes_no_loss(runs):
 
 def test_an_evaluation_says_each_tasks_loss_and_scores(runs, tiny_inputs):
     folders = tiny_inputs[1].removeprefix("data.folders=[").removesuffix("]")
-    data = {"_component_": "kyvo.train.data.CodedScenes", "folders": [folders]}
+    data = {"_component_": "kyvo.training.data.CodedScenes", "folders": [folders]}
     data["tasks"] = {"recognition": 1.0, "rendering": 1.0}
     settings = {"max_steps": 4, "warmup_steps": 0, "decay_steps": 0, "sections": {"eval_data": data}}
     runs.run("seen", eval_every=2, decode_samples=2, **settings)

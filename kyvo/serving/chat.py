@@ -1,0 +1,325 @@
+"""OpenAI's chat messages -> a job, and its result -> a message, whole or in pieces.
+
+The request is the last message, which is the user's. The scene and picture it is about are the newest in the history,
+whoever sent them: an assistant's message that holds scene JSON counts. Earlier texts are what "it" refers to.
+"""
+
+import json
+import re
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from kyvo.api import Answered, Completion, Edited, Kyvo
+from kyvo.errors import ConfigError, KyvoError
+from kyvo.generation.sampling import Sampling
+from kyvo.programs.execute import answer, apply
+from kyvo.programs.json_form import program_to_json
+from kyvo.programs.parsing import Turn
+from kyvo.programs.program import Edit
+from kyvo.scene.diff import diff
+from kyvo.scene.files import scene_to_json
+from kyvo.scene.scene import Scene
+from kyvo.scene.validate import json_schema
+from kyvo.serving import jobs
+from kyvo.serving.inputs import Inputs, data_uri
+from kyvo.serving.schemas import (
+    ChatCompletion,
+    ChatRequest,
+    Choice,
+    ImageOut,
+    ImagePart,
+    ImageURLPart,
+    MessageOut,
+    ResponseFormat,
+    ScenePart,
+    TextPart,
+    Usage,
+    UserMessage,
+    scene_schema,
+)
+from kyvo.serving.worker import Done, Job
+from kyvo.tokenizers.tasks import TASKS, Segment
+
+_DESCRIBE = re.compile(
+    r"\b(describe|description|scene|recogni[sz]e|detect|extract|json)\b"
+    r"|^\W*what(?:'s| is| are| do you see| can you see)?\s*(?:there\s+)?in (?:this|the) (?:picture|image|photo)\W*$",
+    re.IGNORECASE,
+)
+_DRAW = re.compile(
+    r"\s*(please\s+)?(render|draw|show)(\s+me)?(\s+(it|this|(the|this|a|an)\s+(scene|picture|image)))?\W*",
+    re.IGNORECASE,
+)
+
+
+@dataclass(kw_only=True)
+class History:
+    """What the messages before the last one leave: the newest picture or scene, and the turns about it."""
+
+    picture: str | None = None  # base64 or a data URI, as it came
+    scene: Scene | None = None
+    turns: list[Turn] = field(default_factory=list)
+
+    def show(self, picture: str | None, scene: Scene | None) -> None:
+        """A message with a picture or a scene: what was there before counts no more."""
+        if picture is not None or scene is not None:
+            self.picture, self.scene, self.turns = picture, scene, []
+
+    def say(self, model: Kyvo, text: str) -> None:
+        """A user's earlier text, executed again without a picture, so that later ones can refer to it."""
+        if self.scene is None or not text:
+            return
+        schema = model.processor.schema
+        try:
+            understood = model.understand(text, self.turns)
+            if isinstance(understood.program, Edit):
+                done = apply(understood.program, self.scene, schema, dialogue=self.turns)
+                edited = Edited(
+                    before=self.scene,
+                    scene=done.scene,
+                    diff=diff(self.scene, done.scene),
+                    understood=understood,
+                    objects=done.objects,
+                    changed=done.changed,
+                    removed=done.removed,
+                    added=done.added,
+                )
+                turn, self.scene = edited.turn(), done.scene
+            else:
+                found = answer(understood.program, self.scene, schema, dialogue=self.turns)
+                turn = Answered(text=found.text, scene=self.scene, understood=understood, objects=found.objects).turn()
+        except KyvoError:  # it was refused then, too
+            return
+        if turn is not None:
+            self.turns.append(turn)
+
+    def reply(self, content: Any, inputs: Inputs) -> None:
+        """An assistant's message: scene JSON is the newest scene."""
+        scene = _scene_in(content, inputs)
+        if scene is not None:
+            self.scene = scene
+
+
+def job_of(request: ChatRequest, inputs: Inputs, model: Kyvo) -> Job:
+    """What a chat asks for. Raises ConfigError, ImageError or SceneError saying what is missing or too much."""
+    last = request.messages[-1]
+    if not isinstance(last, UserMessage):
+        raise ConfigError(f"the last message is of the role {last.role}; it must be the user's.")
+    history = History()
+    for message in request.messages[:-1]:
+        if isinstance(message, UserMessage):
+            history.show(*_shown(message, inputs))
+            history.say(model, _text_of(message))
+        elif message.role == "assistant":
+            history.reply(message.content, inputs)
+    history.show(*_shown(last, inputs))
+    text, wish = _text_of(last), request.kyvo
+    shown, scene = history.picture, history.scene
+    task = (wish and wish.task) or task_of(text, has_picture=shown is not None, has_scene=scene is not None)
+    _check_needs(task, picture=shown is not None, scene=scene is not None, text=bool(text))
+    _check_format(task, request.response_format)
+    sampling = sampling_of(request.temperature, request.top_p, wish and wish.top_k, request.seed)
+    max_tokens = request.max_completion_tokens or request.max_tokens
+    if task == "recognition":
+        assert shown is not None
+        return jobs.recognition(model, inputs.picture(shown), max_tokens=max_tokens)
+    if task == "rendering":
+        assert scene is not None
+        model.processor.schema.snap(scene)  # refuses what the model cannot read
+        return jobs.rendering(model, scene, sampling=sampling, max_tokens=max_tokens)
+    picture = inputs.picture(shown) if shown is not None and scene is None else None
+    text = inputs.text(text)
+    if task == "question_answering":
+        return jobs.answering(model, scene, text, picture=picture)
+    if task == "editing" and scene is not None:
+        return jobs.editing(model, scene, text, sampling=sampling)
+    return jobs.dialogue(model, scene, text, picture=picture, earlier=history.turns, sampling=sampling)
+
+
+def sampling_of(temperature: float | None, top_p: float | None, top_k: int | None, seed: int | None) -> Sampling:
+    """What is not given is as in `Sampling`: greedy."""
+    given = {"temperature": temperature, "top_p": top_p, "top_k": top_k, "seed": seed}
+    return Sampling(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+
+def understood_of(result: Edited | Answered) -> dict[str, Any]:
+    """How a text was understood, as plain data."""
+    understood = result.understood
+    if understood is None:
+        return {"program": None, "reading": None, "probability": None, "objects": result.objects}
+    return {
+        "program": program_to_json(understood.program),
+        "reading": understood.reading,
+        "probability": understood.probability,
+        "alternatives": list(understood.alternatives),
+        "notes": list(understood.notes),
+        "objects": list(result.objects),
+    }
+
+
+def completion_of(done: Done, *, model: str) -> ChatCompletion:
+    """The whole answer."""
+    return ChatCompletion(
+        id=_new_id(),
+        created=int(time.time()),
+        model=model,
+        choices=[
+            Choice(
+                message=MessageOut(content=_text(done), images=_images(done), kyvo=_understood(done)),
+                finish_reason="length" if done.result.truncated else "stop",
+            )
+        ],
+        usage=usage_of(done),
+    )
+
+
+def usage_of(done: Done) -> Usage:
+    return Usage(
+        prompt_tokens=done.num_prompt,
+        completion_tokens=done.num_output,
+        total_tokens=done.num_prompt + done.num_output,
+    )
+
+
+class Chunks:
+    """The answer in pieces: the lines of a stream of server-sent events."""
+
+    def __init__(self, *, model: str, with_usage: bool) -> None:
+        self._head = {"id": _new_id(), "object": "chat.completion.chunk", "created": int(time.time()), "model": model}
+        self._with_usage = with_usage
+
+    def first(self) -> str:
+        return self._chunk({"role": "assistant", "content": ""})
+
+    def piece(self, text: str) -> str:
+        return self._chunk({"content": text})
+
+    def last(self, done: Done, *, sent: str) -> Iterator[str]:
+        """What is left to say after `sent`, the pieces so far."""
+        left = _text(done).removeprefix(sent)
+        delta: dict[str, Any] = {"content": left} if left else {}
+        if images := _images(done):
+            delta["images"] = [image.model_dump() for image in images]
+        if understood := _understood(done):
+            delta["kyvo"] = understood
+        if delta:
+            yield self._chunk(delta)
+        yield self._chunk({}, finish_reason="length" if done.result.truncated else "stop")
+        if self._with_usage:
+            yield event({**self._head, "choices": [], "usage": usage_of(done).model_dump()})
+        yield "data: [DONE]\n\n"
+
+    def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> str:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        return event({**self._head, "choices": [choice]})
+
+
+def event(data: dict[str, Any]) -> str:
+    """One server-sent event; JSON has no line breaks of its own."""
+    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
+
+
+def _new_id() -> str:
+    return f"chatcmpl-{uuid.uuid4().hex}"
+
+
+def _text_of(message: UserMessage) -> str:
+    if isinstance(message.content, str):
+        return message.content.strip()
+    texts = [part.text.strip() for part in message.content if isinstance(part, TextPart)]
+    return "\n".join(filter(None, texts))
+
+
+def _shown(message: UserMessage, inputs: Inputs) -> tuple[str | None, Scene | None]:
+    """The picture, as it came, and the scene of a message."""
+    parts = [] if isinstance(message.content, str) else message.content
+    pictures = [part.image_url.url for part in parts if isinstance(part, ImageURLPart)]
+    pictures += [part.image for part in parts if isinstance(part, ImagePart)]
+    scenes = [part.scene for part in parts if isinstance(part, ScenePart)]
+    for found, name in ((pictures, "pictures"), (scenes, "scenes")):
+        if len(found) > 1:
+            raise ConfigError(f"a message has {len(found)} {name}; it may have one.")
+    return (pictures[0] if pictures else None), (inputs.scene(scenes[0]) if scenes else None)
+
+
+def _scene_in(content: Any, inputs: Inputs) -> Scene | None:
+    """The scene of an assistant's message: its text is scene JSON. None for any other text."""
+    texts = [content] if isinstance(content, str) else [part.get("text") for part in content or () if _is_text(part)]
+    for text in texts:
+        if not isinstance(text, str) or not text.lstrip().startswith("{"):
+            continue
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(data, dict) and "objects" in data:
+            return inputs.scene(data)
+    return None
+
+
+def _is_text(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") in ("text", "output_text")
+
+
+def task_of(text: str, *, has_picture: bool, has_scene: bool) -> str:
+    """The task that a message means where it does not say so; docs/serving.md has the table. `dialogue` is for texts,
+    of which the parser says whether they ask or instruct."""
+    if not has_picture and not has_scene:
+        raise ConfigError("there is neither a picture nor a scene; add an image_url, image or scene part.")
+    if not has_scene and (not text or _DESCRIBE.search(text)):
+        return "recognition"
+    if not text or (not has_picture and _DRAW.fullmatch(text.strip())):
+        if has_picture:
+            raise ConfigError("there are a scene and its picture, but no text; add a question or an instruction.")
+        return "rendering"
+    return "dialogue"
+
+
+def _check_needs(task: str, *, picture: bool, scene: bool, text: bool) -> None:
+    if task == "dialogue":
+        return
+    inputs = TASKS[task].inputs
+    if Segment.TEXT in inputs and not text:
+        raise ConfigError(f"{task} needs a text; add a text part.")
+    if inputs == (Segment.SCENE,) and not scene:
+        raise ConfigError(f"{task} needs a scene; add a scene part.")
+    if inputs == (Segment.IMAGE,) and not picture:
+        raise ConfigError(f"{task} needs a picture; add an image_url or image part.")
+    if not (picture or scene):
+        raise ConfigError(f"{task} needs a scene or a picture; add a scene, image_url or image part.")
+
+
+def _check_format(task: str, wanted: ResponseFormat | None) -> None:
+    if wanted is None or wanted.type == "text" or task == "dialogue":
+        return
+    if Segment.SCENE not in TASKS[task].outputs:
+        raise ConfigError(f"response_format is {wanted.type}, but {task} answers with no JSON; leave it out.")
+    if wanted.type == "json_object":
+        return
+    schema = wanted.json_schema.schema_ if wanted.json_schema else None
+    if schema not in (json_schema(), scene_schema(), {"$ref": json_schema()["$id"]}):
+        raise ConfigError(
+            "response_format has a JSON Schema that is not the scenes'; this model writes scene JSON alone. "
+            f'GET /v1/scenes/schema has it, and {{"$ref": "{json_schema()["$id"]}"}} stands for it.'
+        )
+
+
+def _text(done: Done) -> str:
+    result: Completion | Edited | Answered = done.result
+    if isinstance(result, Answered):
+        return result.text
+    if result.scene is not None:
+        return json.dumps(scene_to_json(result.scene), ensure_ascii=False)
+    assert result.image is not None
+    return data_uri(result.image)
+
+
+def _images(done: Done) -> list[ImageOut]:
+    image = None if isinstance(done.result, Answered) else done.result.image
+    return [] if image is None else [ImageOut(image_url={"url": data_uri(image)})]
+
+
+def _understood(done: Done) -> dict[str, Any] | None:
+    return understood_of(done.result) if isinstance(done.result, Edited | Answered) else None

@@ -1,0 +1,160 @@
+"""`Worker`: jobs for the model, from any thread, at most so many at a time.
+
+A job is one request: a function of the `Run` that its pipelines take. Each has a thread that waits most of its life;
+the engine decodes all of them together.
+"""
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from kyvo.api import Kyvo
+from kyvo.errors import KyvoError
+from kyvo.generation.sampling import GREEDY, Sampling
+from kyvo.pipelines.run import Cancelled, Late, Run
+from kyvo.serving.limits import Limits
+from kyvo.serving.metrics import Metrics
+
+
+class Busy(KyvoError):
+    """As many jobs are there as may be, or the worker stops; `retry_after` is in seconds."""
+
+    def __init__(self, reason: str, *, retry_after: int) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Job:
+    """One request."""
+
+    task: str  # for the metrics
+    work: Callable[[Run], Any]
+    sampling: Sampling = GREEDY  # of pictures
+    max_tokens: int | None = None  # of what the request ends in
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Done:
+    """What a job's work returned, and the tokens of all that ran for it."""
+
+    result: Any
+    num_prompt: int
+    num_output: int
+
+
+class Ticket:
+    """A job on its way. `future` has the result, or the KyvoError that ended it."""
+
+    future: Future[Done]
+
+    def __init__(self, job: Job, run: Run) -> None:
+        self.job = job
+        self.run = run
+
+    def cancel(self) -> None:
+        """Nobody waits any more: the job leaves the batch, or never enters it."""
+        self.run.cancel()
+
+
+class Worker:
+    """Runs jobs from `start` to `stop`."""
+
+    def __init__(self, model: Kyvo, *, limits: Limits, metrics: Metrics) -> None:
+        self.model = model
+        self.limits = limits
+        self.metrics = metrics
+        self._lock = threading.Lock()
+        self._open = 0
+        self._running = 0
+        self._accepts = False
+        self._ends: deque[float] = deque(maxlen=32)  # when the last jobs were done
+        self._stack = ExitStack()
+        metrics.show_queue(waiting=lambda: self.num_waiting, running=lambda: self._running)
+
+    def start(self) -> None:
+        self._stack.enter_context(self.model.language_model.engine.running())
+        self._threads = self._stack.enter_context(ThreadPoolExecutor(self.limits.parallel, thread_name_prefix="job"))
+        self._accepts = True
+
+    def stop(self) -> None:
+        """Takes nothing new and finishes the jobs that were taken."""
+        with self._lock:
+            self._accepts = False
+        self._stack.close()
+
+    @property
+    def accepts(self) -> bool:
+        """Whether it takes jobs."""
+        return self._accepts
+
+    @property
+    def num_waiting(self) -> int:
+        return self._open - self._running
+
+    @property
+    def num_running(self) -> int:
+        return self._running
+
+    def submit(self, job: Job, *, listen: Callable[[str], None] | None = None) -> Ticket:
+        """Takes a job, or raises Busy.
+
+        Args:
+            listen: called, in another thread, with each piece of a text as it is decided.
+        """
+        with self._lock:
+            if not self._accepts:
+                raise Busy("the server stops; it takes nothing new.", retry_after=10)
+            if self._open >= self.limits.jobs:
+                self.metrics.jobs.labels(job.task, "refused").inc()
+                raise Busy(f"{self._open} jobs are waiting, and no more may.", retry_after=self._retry_after())
+            self._open += 1
+        run = Run(
+            self.model.language_model,
+            seconds=self.limits.seconds,
+            sampling=job.sampling,
+            max_tokens=job.max_tokens,
+            listen=listen,
+        )
+        ticket = Ticket(job, run)
+        ticket.future = self._threads.submit(self._work, ticket)
+        ticket.future.add_done_callback(lambda future: self._count(ticket, future))
+        return ticket
+
+    def run(self, job: Job) -> Done:
+        """A job's result, waited for."""
+        return self.submit(job).future.result()
+
+    def _retry_after(self) -> int:
+        """Seconds until half of the jobs are done, at the throughput of the last ones."""
+        if len(self._ends) < 2:
+            return 1
+        seconds = (time.monotonic() - self._ends[0]) / len(self._ends)
+        return min(max(math.ceil(seconds * self._open / 2), 1), 60)
+
+    def _count(self, ticket: Ticket, future: Future[Done]) -> None:
+        with self._lock:
+            self._open -= 1
+            self._ends.append(time.monotonic())
+        error = Cancelled() if future.cancelled() else future.exception()
+        outcome = {type(None): "done", Cancelled: "cancelled", Late: "late"}.get(type(error), "failed")
+        self.metrics.jobs.labels(ticket.job.task, outcome).inc()
+        self.metrics.tokens.labels("prompt").inc(ticket.run.num_prompt)
+        self.metrics.tokens.labels("completion").inc(ticket.run.num_output)
+
+    def _work(self, ticket: Ticket) -> Done:
+        with self._lock:
+            self._running += 1
+        try:
+            ticket.run.check()
+            result = ticket.job.work(ticket.run)
+        finally:
+            with self._lock:
+                self._running -= 1
+        return Done(result=result, num_prompt=ticket.run.num_prompt, num_output=ticket.run.num_output)
