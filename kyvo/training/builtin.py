@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from kyvo.deprecated import current_settings
 from kyvo.processor import Processor
 from kyvo.tokenizers.sequence import IGNORE
 from kyvo.tokenizers.sequence import Sequence as TokenSequence
@@ -178,17 +179,20 @@ class Checkpointer:
         output_dir: str,
         model: Mapping[str, Any],
         init_weights: str | None = None,
+        start: str | None = None,
         seed: int = 0,
         keep_last: int = 2,
         model_type: str = "KYVO",
         should_load_recipe_state: bool = False,
     ) -> None:
-        """`model` is the section of that name, `model_type` is read by torchtune alone."""
+        """`model` is the section of that name, `model_type` is read by torchtune alone, `start` is the old name of
+        `init_weights`."""
         settings = {name: value for name, value in model.items() if not name.startswith(("_", "lora", "apply_lora"))}
         self.output_dir = Path(output_dir)
         self.processor = Processor.from_pretrained(settings.pop("processor"))
         self.build = partial(_decoder, self.processor, settings)
-        self.start = init_weights
+        given = {"init_weights": init_weights} | ({} if start is None else {"start": start})
+        self.init_weights = current_settings(given, "checkpointer.")["init_weights"]
         self.seed = seed
         self.keep_last = keep_last
         self.resumes = should_load_recipe_state
@@ -199,8 +203,10 @@ class Checkpointer:
             return load_checkpoint(self.output_dir)
         torch.manual_seed(self.seed)
         first = self.build()
-        if self.start is not None:
-            apply_init_weights(first, read_init_weights(Path(self.start), size=first.size), where=self.start)
+        if self.init_weights is not None:
+            apply_init_weights(
+                first, read_init_weights(Path(self.init_weights), size=first.size), where=self.init_weights
+            )
         return {"model": {PREFIX + name: tensor for name, tensor in first.state_dict().items()}}
 
     def save_checkpoint(

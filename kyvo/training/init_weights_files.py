@@ -24,6 +24,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from kyvo.deprecated import CHECKPOINT_KEYS, current_names
 from kyvo.errors import CheckpointError
 from kyvo.models.heads.pointer import load_pointer
 from kyvo.models.llama.fold import POSITIONS_NAME, unfold_layers
@@ -282,6 +283,7 @@ def _table_parts(table: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
 
 
 def _run(state: Mapping[str, Any], path: Path) -> InitWeights:
+    state = current_names(state, CHECKPOINT_KEYS)
     weights = state["model"]
     if state.get("peft") is not None:
         raise CheckpointError(

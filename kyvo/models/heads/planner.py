@@ -3,7 +3,8 @@
 The early layers have already found which objects each word fits (`kyvo.training.auxiliary_heads`). A small transformer
 over the states of the text alone says the rest, once for the whole edit and not id by id: what happens, to which
 object, what words it gets, beside which object it comes to stand, and how far from it. The sum of that object's place
-and the way is left to arithmetic: written number by number, it is not learnt. `kyvo.generation.plans` makes a plan of it.
+and the way is left to arithmetic: written number by number, it is not learnt. `kyvo.generation.plans` makes a plan of
+it.
 """
 
 from dataclasses import dataclass
