@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kyvo.deprecated import LOG_NAMES, current_names
 from kyvo.errors import ConfigError
 
 STEP = re.compile(r"Step (\d+) \| (.*)")
@@ -53,7 +54,7 @@ def read_train_log(path: Path) -> list[dict[str, float]]:
     for line in _lines(path):
         if found := STEP.match(line):
             pairs = (pair.rpartition(":") for pair in found[2].split())
-            steps[int(found[1])] = {name: float(value) for name, _, value in pairs}
+            steps[int(found[1])] = current_names({name: float(value) for name, _, value in pairs}, LOG_NAMES)
     return [{"step": step, **steps[step]} for step in sorted(steps)]
 
 

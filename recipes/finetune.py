@@ -26,6 +26,7 @@ from torchtune.recipe_interfaces import FTRecipeInterface
 from tqdm import tqdm
 
 from kyvo.data.configs import from_section
+from kyvo.deprecated import current_components
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.processor import Processor
 from kyvo.training.args import TrainArgs, check_names, rate_factor
@@ -501,6 +502,7 @@ def _decay_groups(model: torch.nn.Module, auxiliary: torch.nn.Module | None) -> 
 
 @config.parse
 def recipe_main(cfg: DictConfig) -> None:
+    cfg = OmegaConf.create(current_components(OmegaConf.to_container(cfg)))
     config.log_config(recipe_name="FinetuneRecipe", cfg=cfg)
     recipe = FinetuneRecipe(cfg=cfg)
     recipe.setup(cfg=cfg)

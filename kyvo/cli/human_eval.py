@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from kyvo.deprecated import COMMANDS, warn
+
 app = typer.Typer(no_args_is_help=True, help="Blind ranking by people.")
 
 Folder = Annotated[Path, typer.Argument(help="Where the study and its ratings are kept.")]
@@ -13,6 +15,11 @@ Folder = Annotated[Path, typer.Argument(help="Where the study and its ratings ar
 @app.callback()
 def human_eval() -> None:
     """Blind ranking by people."""
+
+
+def warn_of_old_name() -> None:
+    """Blind ranking by people, under the old name of the command."""
+    warn("kyvo people", f"kyvo {COMMANDS['people']}")
 
 
 @app.command()

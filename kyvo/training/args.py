@@ -6,6 +6,7 @@ from dataclasses import MISSING, dataclass, fields
 from difflib import get_close_matches
 from typing import Any
 
+from kyvo.deprecated import current_settings
 from kyvo.errors import ConfigError
 
 CHOICES = {
@@ -87,6 +88,7 @@ class TrainArgs:
     @classmethod
     def from_config(cls, section: Mapping[str, Any]) -> "TrainArgs":
         """Raises ConfigError for an unknown name, a missing one, or a value of the wrong type."""
+        section = current_settings(section, "train.")
         check_names(section, [field.name for field in fields(cls)], prefix="train.")
         for field in fields(cls):
             if field.name not in section:

@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from kyvo.deprecated import current_settings
 from kyvo.processor import Processor
 from kyvo.tokenizers.sequence import IGNORE
 from kyvo.tokenizers.sequence import Sequence as TokenSequence
@@ -183,7 +184,8 @@ class Checkpointer:
         model_type: str = "KYVO",
         should_load_recipe_state: bool = False,
     ) -> None:
-        """`model` is the section of that name, `model_type` is read by torchtune alone."""
+        """`model` is the section of that name, `model_type` is read by torchtune alone, `start` is the old name of
+        `init_weights`."""
         settings = {name: value for name, value in model.items() if not name.startswith(("_", "lora", "apply_lora"))}
         self.output_dir = Path(output_dir)
         self.processor = Processor.from_pretrained(settings.pop("processor"))

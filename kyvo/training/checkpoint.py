@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from kyvo.deprecated import CHECKPOINT_KEYS, current_names
 from kyvo.errors import CheckpointError
 
 LOG = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         if checksum.is_file() and checksum.read_text().split()[0] != _sha256(path):  # older runs wrote none
             raise CheckpointError(f"{path}: cannot be read, as it is not what was written (its sha256 differs).")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return current_names(torch.load(path, map_location="cpu", weights_only=True), CHECKPOINT_KEYS)
     except UnpicklingError as error:
         raise CheckpointError(f"{path}: cannot be read, as it holds more than tensors and plain values.") from error
     except (OSError, RuntimeError, EOFError) as error:

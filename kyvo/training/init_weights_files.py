@@ -24,6 +24,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from kyvo.deprecated import CHECKPOINT_KEYS, current_names
 from kyvo.errors import CheckpointError
 from kyvo.models.llama.fold import POSITIONS_NAME, unfold_layers
 from kyvo.models.llama.presets import SIZES, DecoderSize
