@@ -45,6 +45,7 @@ from kyvo.data.language.edit_phrases import KINDS
 from kyvo.data.language.edits import Edit, sample_edits
 from kyvo.data.language.questions import Question, baselines
 from kyvo.data.language.referents import ATTRIBUTES
+from kyvo.deprecated import current_options
 from kyvo.evaluation.inputs import clean_key, sha256_of
 from kyvo.evaluation.provenance import checkout_commit, machine
 from kyvo.evaluation.results import Figure, mean_figure
@@ -102,7 +103,7 @@ ASKED = {
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Measures, prints the table and returns what OUT/suite.json holds."""
-    argv = sys.argv[1:] if argv is None else argv
+    argv = current_options(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="mini", help="a bundled model's name, or a model folder")
     for name in ("clevr", "edits", "questions"):

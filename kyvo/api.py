@@ -31,7 +31,7 @@ from kyvo.pipelines.rendering import Rendering
 from kyvo.pipelines.run import Run
 from kyvo.pipelines.understanding import Understood, understand
 from kyvo.processor import Processor
-from kyvo.programs.constraint.parser import GrammarParser
+from kyvo.programs.grammar.parser import GrammarParser
 from kyvo.programs.parsing import Parser, Turn
 from kyvo.scene.scene import Camera, Scene
 from kyvo.tokenizers.tasks import Segments, Task

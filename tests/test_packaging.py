@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 GROUND = {"deprecated", "devices", "errors", "extras", "npz"}
 REACH = {
     "scene": set(),
+    "programs": {"scene"},
+    "parsers": {"scene", "programs"},
     "export": {"scene"},
     "metrics": {"scene"},
     "tokenizers": {"scene"},
@@ -30,9 +32,10 @@ REACH = {
     "shapes": {"scene", "metrics", "export", "tokenizers", "models", "data"},
     "processor": {"scene", "tokenizers", "models", "shapes"},
     "auto": {"scene", "tokenizers", "processor"},
-    "evaluation": {"scene", "metrics", "export", "tokenizers", "data"},
+    "evaluation": {"scene", "programs", "metrics", "export", "tokenizers", "data"},
     "generation": {"scene", "tokenizers", "models", "data", "processor"},
-    "api": {"scene", "tokenizers", "models", "data", "generation", "processor"},
+    "pipelines": {"scene", "programs", "tokenizers", "models", "generation", "processor"},
+    "api": {"scene", "programs", "parsers", "tokenizers", "models", "generation", "processor", "pipelines"},
 }
 ALL_BUT_TRAINING = {*REACH, "batch", "conversation", "serving", "testing"} - {"training"}
 REACH |= {name: ALL_BUT_TRAINING for name in ("batch", "conversation", "serving", "testing")}

@@ -10,7 +10,7 @@ def load_parser(name: str) -> Parser:
     Raises ConfigError for what is neither.
     """
     if name == "grammar":
-        from kyvo.programs.constraint.parser import GrammarParser
+        from kyvo.programs.grammar.parser import GrammarParser
 
         return GrammarParser()
     if name.startswith(("http://", "https://")):

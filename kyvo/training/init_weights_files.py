@@ -277,6 +277,7 @@ def _table_parts(table: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
 
 
 def _run(state: Mapping[str, Any], path: Path) -> InitWeights:
+    state = current_names(state, CHECKPOINT_KEYS)
     weights = state["model"]
     if state.get("peft") is not None:
         raise CheckpointError(
