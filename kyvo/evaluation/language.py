@@ -185,8 +185,8 @@ def _carry_out(
     if isinstance(program, Edit):
         done = apply(program, scene, schema, dialogue=turns)
         turn = Turn(
-            text=text, program=program, mentioned=done.objects, changed=done.changed, added=done.added,
-            removed=done.removed, before=scene, after=done.scene,
+            text=text, program=program, mentioned=(*done.changed, *done.added), changed=done.changed,
+            added=done.added, removed=done.removed, before=scene, after=done.scene,
         )  # fmt: skip
         return None, done.scene, turn
     given = answer(program, scene, schema, dialogue=turns)

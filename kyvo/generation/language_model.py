@@ -15,7 +15,7 @@ from kyvo.errors import CheckpointError, ConfigError
 from kyvo.generation.calibration import Calibration
 from kyvo.generation.confidence import object_confidences
 from kyvo.generation.constraint import MAX_OBJECTS, Constraint
-from kyvo.generation.engine import Engine, Places
+from kyvo.generation.engine import Engine, PositionTable
 from kyvo.generation.requests import Decoded, Handle, Reason, Request
 from kyvo.generation.sampling import Sampling
 from kyvo.processor import Processor
@@ -107,13 +107,13 @@ class LanguageModel:
         self.processor = processor
         self.builder = processor.builder
         self.calibration = calibration or Calibration()
-        self.places = None
+        self.position_table = None
         if positions is not None:
             self._check_positions(positions)
             vectors = positions.to(model.device, model.dtype)
-            self.places = Places(vectors=vectors, find=self.builder.grid_positions)
+            self.position_table = PositionTable(vectors=vectors, find=self.builder.grid_positions)
         codebook = processor.image.codebook.to(model.device)
-        self.engine = Engine(self.model, places=self.places, codebook=codebook)
+        self.engine = Engine(self.model, position_table=self.position_table, codebook=codebook)
         self._constraints: dict[tuple[Task, int], Constraint] = {}
 
     def submit(

@@ -38,17 +38,17 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Edited:
-    """A scene after an instruction. Indices of `changed`, `removed` and `objects` are of the scene before."""
+    """A scene after an instruction."""
 
     before: Scene
     scene: Scene
     diff: SceneDiff
     understood: Understood | None = None  # None where the language model alone wrote the scene
     image: np.ndarray | None = None  # uint8 [height, width, 3]; None where none was rendered
-    objects: tuple[int, ...] = ()  # what the instruction rests on
-    changed: tuple[int, ...] = ()
-    removed: tuple[int, ...] = ()
-    added: tuple[int, ...] = ()  # indices of the scene after
+    objects: tuple[int, ...] = ()  # indices in the scene before: what the instruction rests on
+    removed: tuple[int, ...] = ()  # indices in the scene before
+    changed: tuple[int, ...] = ()  # indices in the scene after
+    added: tuple[int, ...] = ()  # indices in the scene after
     reason: Reason | None = None  # why the language model's output is truncated
     source: str = Mode.PROGRAM
 
@@ -57,13 +57,15 @@ class Edited:
         return self.reason is not None
 
     def turn(self) -> Turn | None:
-        """What later turns of a dialogue can refer to."""
+        """What later turns of a dialogue can refer to: "it" is what was changed or added."""
         if self.understood is None:
             return None
+        kept = (index for index in self.objects if index not in self.removed)
+        still = (index - sum(gone < index for gone in self.removed) for index in kept)
         return Turn(
             text=self.understood.text,
             program=self.understood.program,
-            mentioned=self.objects,
+            mentioned=tuple(sorted({*self.changed, *self.added})) or tuple(still),
             changed=self.changed,
             added=self.added,
             removed=self.removed,
@@ -106,7 +108,7 @@ class Editing:
         return Edited(
             before=scene,
             scene=done.scene,
-            diff=diff(scene, done.scene),
+            diff=done.diff,
             understood=replace(instruction, notes=(*instruction.notes, *notes)),
             image=image,
             objects=done.objects,

@@ -30,11 +30,13 @@ class Rendering:
         self.model = model
         self.loop = ClosedLoop(model) if model.processor.refiner is not None else OpenLoop(model)
 
-    def __call__(self, scenes: Sequence[Scene], run: Run, *, look: bool = True, last: bool = True) -> list[Completion]:
+    def __call__(
+        self, scenes: Sequence[Scene], run: Run, *, closed_loop: bool = True, last: bool = True
+    ) -> list[Completion]:
         """A picture of each scene. Raises SceneError for what the schema cannot hold.
 
         Args:
-            look: compare with the scenes and correct; without, pictures are as the language model wrote them, in two
+            closed_loop: compare with the scenes and correct; without, pictures are as the language model wrote them, in two
                 thirds of the time.
             last: the request ends here (`Run.complete`).
         """
@@ -42,7 +44,7 @@ class Rendering:
             return []
         seen = [self.loop.to_canonical_camera(scene) for scene in scenes]
         drawn = run.complete("rendering", [Segments(scene=scene) for scene in seen], last=last)
-        if not look or run.sampling != GREEDY or any(one.truncated for one in drawn):
+        if not closed_loop or run.sampling != GREEDY or any(one.truncated for one in drawn):
             return drawn
         pictures = self.loop(seen, [one.image for one in drawn if one.image is not None], run)
         return [replace(one, image=picture) for one, picture in zip(drawn, pictures, strict=True)]

@@ -6,9 +6,10 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 from kyvo.programs.errors import AmbiguousReference, ProgramError
-from kyvo.programs.execute import select
 from kyvo.programs.parsing import Parser, Turn
-from kyvo.programs.program import Edit, Either, Numbered, Program, Remove, Selector, The
+from kyvo.programs.program import Edit, Either, Numbered, Program, Remove, Selector
+from kyvo.programs.selecting import Finder
+from kyvo.programs.world import World
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
 
@@ -31,14 +32,12 @@ class Clarification:
 
     text: str
     program: Program
-    selector: The  # the one that fits several objects
+    selector: Selector  # the part of it that fits several objects
     candidates: tuple[int, ...]  # indices of objects, as they were numbered for the user: 1 is the first
 
     @classmethod
-    def of(cls, text: str, program: Program, error: AmbiguousReference) -> "Clarification | None":
-        """None where the error does not say which selector is meant."""
-        if not isinstance(error.selector, The):
-            return None
+    def of(cls, text: str, program: Program, error: AmbiguousReference) -> "Clarification":
+        """What waits after this error."""
         return cls(text=text, program=program, selector=error.selector, candidates=error.candidates)
 
     def answered(
@@ -77,7 +76,7 @@ class Clarification:
             return ()
         alone = replace(scene, objects=tuple(scene.objects[index] for index in self.candidates))
         try:
-            found = select(program.steps[0].of, alone, schema)
+            found = Finder(World(alone, schema), ()).find(program.steps[0].of)
         except ProgramError:
             return ()
         return tuple(self.candidates[index] for index in found)

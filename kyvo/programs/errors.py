@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from kyvo.errors import KyvoError
+from kyvo.programs.program import Selector
 from kyvo.scene.scene import Vector
 
 
@@ -15,11 +16,13 @@ class NoSuchObject(ProgramError):
 
 
 class AmbiguousReference(ProgramError):
-    """Several objects fit where fewer are meant. `candidates` are their indices in the scene."""
+    """Several objects fit where fewer are meant. `candidates` are their indices in the scene, `selector` is the part of
+    the program that they fit."""
 
-    def __init__(self, message: str, *, candidates: Sequence[int]) -> None:
+    def __init__(self, message: str, *, candidates: Sequence[int], selector: Selector) -> None:
         super().__init__(message)
         self.candidates = tuple(candidates)
+        self.selector = selector
 
 
 class UnknownWord(ProgramError):

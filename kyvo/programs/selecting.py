@@ -130,14 +130,14 @@ class Finder:
             if len(taken) == the.count:
                 ties = [i for i in order if i not in taken and abs(values[i] - values[taken[-1]]) <= SAME]
                 if ties and not isinstance(the.of.by, p.Bigness | p.Smallness):
-                    raise self._ambiguous(the.of, tuple(sorted([*taken, *ties])), the.count)
+                    raise self._ambiguous(the, tuple(sorted([*taken, *ties])), the.count)
                 self.trace.append(Found(selector=the.of, objects=tuple(sorted(taken))))
                 return tuple(taken)
         found = self.find(the.of)
         if len(found) < the.count:
             raise NoSuchObject(self._missing(the.of, the.count))
         if len(found) > the.count:
-            raise self._ambiguous(the.of, found, the.count)
+            raise self._ambiguous(the, found, the.count)
         return found
 
     # Measures
@@ -181,8 +181,9 @@ class Finder:
     def _ambiguous(self, selector: Selector, found: Objects, count: int) -> AmbiguousReference:
         meant = "one is" if count == 1 else f"{number_word(count)} are"
         listed = "; ".join(f"{place}. {words}" for place, words in enumerate(self.described(found), start=1))
+        said = objects_of(selector.of if isinstance(selector, p.The) else selector)
         return AmbiguousReference(
-            f"{len(found)} objects are {objects_of(selector)} and {meant} meant: {listed}.", candidates=found
+            f"{len(found)} objects are {said} and {meant} meant: {listed}.", candidates=found, selector=selector
         )
 
     def described(self, objects: Sequence[int]) -> list[str]:

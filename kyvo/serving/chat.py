@@ -19,7 +19,6 @@ from kyvo.programs.execute import answer, apply
 from kyvo.programs.json_form import program_to_json
 from kyvo.programs.parsing import Turn
 from kyvo.programs.program import Edit
-from kyvo.scene.diff import diff
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene
 from kyvo.scene.validate import json_schema
@@ -79,7 +78,7 @@ class History:
                 edited = Edited(
                     before=self.scene,
                     scene=done.scene,
-                    diff=diff(self.scene, done.scene),
+                    diff=done.diff,
                     understood=understood,
                     objects=done.objects,
                     changed=done.changed,

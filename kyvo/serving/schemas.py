@@ -113,7 +113,7 @@ class Edited(Understood):
     scene: SceneJSON
     image: str | None = Field(description="A data URI of a PNG; null where none was rendered.")
     diff: dict[str, Any] = Field(description="Objects added, removed, moved and changed.")
-    changed: list[int] = Field([], description="Indices of objects with other values, in the scene before.")
+    changed: list[int] = Field([], description="Indices of objects with other values, in the scene after.")
     removed: list[int] = Field([], description="Indices of objects that went, in the scene before.")
     added: list[int] = Field([], description="Indices of new objects, in the scene after.")
 
