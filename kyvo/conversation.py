@@ -28,7 +28,7 @@ from kyvo.pipelines.understanding import expect, read
 from kyvo.programs import parsing
 from kyvo.programs.clarification import Clarification
 from kyvo.programs.errors import AmbiguousReference
-from kyvo.programs.json_form import program_from_json, program_to_json
+from kyvo.programs.json_form import from_json, to_json
 from kyvo.programs.parsing import Parsed
 from kyvo.programs.program import Edit, Query
 from kyvo.scene.diff import SceneDiff, diff
@@ -305,7 +305,7 @@ def _shown(value: Any) -> str:
 def _turn_to_json(turn: Turn) -> dict[str, Any]:
     row: dict[str, Any] = {"text": turn.text, "objects": list(turn.objects)}
     if turn.understood is not None:
-        row |= {"program": program_to_json(turn.understood.program), "notes": list(turn.understood.notes)}
+        row |= {"program": to_json(turn.understood.program), "notes": list(turn.understood.notes)}
     if isinstance(turn.result, Answered):
         return row | {"answer": turn.result.text}
     touched = {name: list(getattr(turn.result, name)) for name in ("changed", "removed", "added")}
@@ -315,7 +315,7 @@ def _turn_to_json(turn: Turn) -> dict[str, Any]:
 def _turn_from_json(row: Any, before: Scene, image: np.ndarray | None, where: str) -> Turn:
     understood = None
     if "program" in row:
-        understood = read(row["text"], Parsed(program=program_from_json(row["program"])))
+        understood = read(row["text"], Parsed(program=from_json(row["program"])))
         understood = replace(understood, notes=tuple(row["notes"]))
     objects = tuple(row.get("objects", ()))
     if "answer" in row:

@@ -13,7 +13,7 @@ import httpx
 
 from kyvo.errors import ConfigError, KyvoError
 from kyvo.programs.errors import NotUnderstood, ProgramError
-from kyvo.programs.json_form import json_schema, program_from_json, program_to_json
+from kyvo.programs.json_form import from_json, json_schema, to_json
 from kyvo.programs.parsing import Parsed, Turn
 from kyvo.scene.schema import SceneSchema
 
@@ -47,7 +47,7 @@ class ChatModelParser:
         messages: list[dict[str, Any]] = [{"role": "system", "content": INSTRUCTIONS.format(words=words)}]
         for turn in dialogue[-RECENT:]:
             messages.append({"role": "user", "content": turn.text})
-            messages.append({"role": "assistant", "content": json.dumps(program_to_json(turn.program))})
+            messages.append({"role": "assistant", "content": json.dumps(to_json(turn.program))})
         messages.append({"role": "user", "content": text})
         reply = self._complete(messages, schema)
         try:
@@ -102,7 +102,7 @@ def _program(reply: str, schema: SceneSchema) -> Any:
         raise ProgramError(f"it is not JSON ({error}).") from error
     if isinstance(data, dict) and "refused" in data:
         raise NotUnderstood(str(data["refused"])[:500])
-    return program_from_json(data, schema)
+    return from_json(data, schema)
 
 
 def _short(error: httpx.HTTPStatusError) -> str:

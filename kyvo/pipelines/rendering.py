@@ -2,8 +2,9 @@
 
     canonical camera -> decode image -> closed loop
 
-The model draws for one camera. A scene that has another is drawn as that one sees it (`kyvo.generation.canonical_camera`). A
-folder with a refiner compares each rendering with its scene, and corrects it (`kyvo.generation.closed_loop`).
+The model draws for one camera; a scene that has another is drawn as that one sees it
+(`kyvo.generation.canonical_camera`). A folder with a refiner compares each rendering with its scene, and corrects it
+(`kyvo.generation.closed_loop`).
 """
 
 from collections.abc import Sequence
@@ -36,8 +37,8 @@ class Rendering:
         """A picture of each scene. Raises SceneError for what the schema cannot hold.
 
         Args:
-            closed_loop: compare with the scenes and correct; without, pictures are as the language model wrote them, in two
-                thirds of the time.
+            closed_loop: compare with the scenes and correct; without, pictures are as the language model wrote them,
+                in two thirds of the time.
             last: the request ends here (`Run.complete`).
         """
         if not scenes:

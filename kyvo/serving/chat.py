@@ -16,7 +16,7 @@ from kyvo.api import Answered, Completion, Edited, Kyvo
 from kyvo.errors import ConfigError, KyvoError
 from kyvo.generation.sampling import Sampling
 from kyvo.programs.execute import answer, apply
-from kyvo.programs.json_form import program_to_json
+from kyvo.programs.json_form import to_json
 from kyvo.programs.parsing import Turn
 from kyvo.programs.program import Edit
 from kyvo.scene.files import scene_to_json
@@ -149,7 +149,7 @@ def understood_of(result: Edited | Answered) -> dict[str, Any]:
     if understood is None:
         return {"program": None, "reading": None, "probability": None, "objects": result.objects}
     return {
-        "program": program_to_json(understood.program),
+        "program": to_json(understood.program),
         "reading": understood.reading,
         "probability": understood.probability,
         "alternatives": list(understood.alternatives),

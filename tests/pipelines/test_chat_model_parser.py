@@ -6,7 +6,7 @@ import sys
 import textwrap
 
 import pytest
-from kyvo.programs.json_form import program_to_json
+from kyvo.programs.json_form import to_json
 
 from kyvo.errors import ConfigError
 from kyvo.parsers import load_parser
@@ -71,14 +71,14 @@ def scripted():
 
 
 def test_a_reply_of_the_schema_is_the_program(scripted):
-    address = scripted(f"```json\n{json.dumps(program_to_json(PROGRAM))}\n```")
+    address = scripted(f"```json\n{json.dumps(to_json(PROGRAM))}\n```")
     for name in (address, f"{address}#scripted"):
         assert load_parser(name).parse("how many red things are there", SCHEMA).program == PROGRAM
 
 
 def test_what_is_no_program_is_told_once_and_then_refused(scripted):
     wrong = json.dumps({"op": "query", "asks": {"op": "explode"}})
-    parser = load_parser(scripted(wrong, json.dumps(program_to_json(PROGRAM))))
+    parser = load_parser(scripted(wrong, json.dumps(to_json(PROGRAM))))
     assert parser.parse("how many red things are there", SCHEMA).program == PROGRAM
     with pytest.raises(NotUnderstood, match="wrote no program"):
         load_parser(scripted("I would rather not.", wrong)).parse("how many red things are there", SCHEMA)
