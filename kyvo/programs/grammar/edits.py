@@ -122,18 +122,18 @@ def _add_places(rule: Rules) -> None:
     inside = "[(to|in|into|on|at|onto|toward|all the way to)] [the] [(very|far|extreme)]"
     for region, words in REGIONS.items():
         at = At(region=region)  # type: ignore[arg-type]
-        rule("goal", f"{inside} {words} [hand] (side|half|part|section|area|edge|portion|end) [(of|in) [the|this] PICTURE]", at, 0.05)
-        rule("goal", f"{inside} {words} of [the|this] PICTURE", at)
+        rule("goal", f"{inside} {words} [hand] (side|half|part|section|area|edge|portion|end) [(of|in) THEPICTURE]", at, 0.05)
+        rule("goal", f"{inside} {words} of THEPICTURE", at)
         if region == "middle":
             rule("goal", f"{inside} {words} [point|spot] [of everything]", at)
         else:
-            rule("goal", f"[(to|in|into|on|at)] [the] ({words} center|center {words}|middle {words}|{words} middle|middle of the {words}|center of the {words}) [side] [of [the|this] PICTURE]", at)
+            rule("goal", f"[(to|in|into|on|at)] [the] ({words} center|center {words}|middle {words}|{words} middle|middle of the {words}|center of the {words}) [side] [of THEPICTURE]", at)
             rule("goal", f"(in|into|on|at) the {words}", at, 0.1)
             rule("goal", f"(all the way|as far as possible) (to|in|on) the {words}", at)
             rule("goal", f"(to|in|on|at) the (far|very|extreme) {words} [side]", at)
     for region, words in CORNERS.items():
         at = At(region=region)  # type: ignore[arg-type]
-        rule("goal", f"{inside} {words} [hand] [(corner|side|part|area|quarter)] [of [the|this] PICTURE]", at)
+        rule("goal", f"{inside} {words} [hand] [(corner|side|part|area|quarter)] [of THEPICTURE]", at)
     # from where it stands
     for name, words in {
         "left": "([(to|toward)] [the] left [side]|leftward|left hand side)",
@@ -200,15 +200,15 @@ def _add_moves(rule: Rules) -> None:
 
 def _add_removals(rule: Rules) -> None:
     gone = lambda of: (Remove(of=of),)  # noqa: E731
-    rule("step", "DELETE <target> [(from|out of|off|off of) (the|this) PICTURE] [too|away|there|completely]", gone)
-    rule("step", "(take|throw|clear|move|put|wipe|cut|get) <target> (away|out|off|out of the PICTURE|off the PICTURE|out of here|from the PICTURE)", gone)
-    rule("step", "(i want|i would like|want|i need|have) <target> (gone|removed|deleted|to be gone|to be removed|to disappear|to go away|out|out of the PICTURE|away|to vanish)", gone)
+    rule("step", "DELETE <target> [(from|out of|off|off of) THEPICTURE] [too|away|there|completely]", gone)
+    rule("step", "(take|throw|clear|move|put|wipe|cut|get) <target> (away|out|off|out of THEPICTURE|off THEPICTURE|out of here|from THEPICTURE)", gone)
+    rule("step", "(i want|i would like|want|i need|have) <target> (gone|removed|deleted|to be gone|to be removed|to disappear|to go away|out|out of THEPICTURE|away|to vanish)", gone)
     rule("step", "(let|make|have) <target> (disappear|vanish|go away)", gone)
     rule("step", "(i do not (want|need)|i no longer want|i do not want to see) <target> [(any more|anymore|here|there|any longer)]", gone)
     rule("step", "<target> (should|must|has to|needs to|can|may) (go|be removed|be deleted|disappear|go away|be gone|vanish|be destroyed|be erased|be taken away|leave)", gone)
-    rule("step", "(show|show me|give me|draw) (the|this) PICTURE without <target>", gone)
-    rule("step", "(remove|delete|clear|empty|erase|wipe) (everything|all|the (whole|entire|) PICTURE|it all|all of it|all of them)", (Remove(of=ALL),), 0.05)
-    rule("step", "(keep|leave|retain) (only|just|nothing but) <np> [(there|in the PICTURE)]", lambda kept: (Remove(of=without(ALL, kept)),))
+    rule("step", "(show|show me|give me|draw) THEPICTURE without <target>", gone)
+    rule("step", "(remove|delete|clear|empty|erase|wipe) (everything|all|THEPICTURE|the (whole|entire) PICTURE|it all|all of it|all of them)", (Remove(of=ALL),), 0.05)
+    rule("step", "(keep|leave|retain) (only|just|nothing but) <np> [(there|in THEPICTURE)]", lambda kept: (Remove(of=without(ALL, kept)),))
     rule("step", "(remove|delete|erase|destroy|get rid of|clear away|take away) (everything|all|all [of] [the] THINGS) (except|but|except for|apart from|besides|other than|that is not|that are not) (<np>|<anyset>)", lambda kept: (Remove(of=without(ALL, kept)),))
     rule("anyset", "<descs>")
     rule("step", "(leave|keep) <np> (and|but) (remove|delete|destroy) (everything else|the rest|all others|all the others|the others|all other THINGS)", lambda kept: (Remove(of=without(ALL, kept)),))
@@ -316,7 +316,7 @@ def _add_additions(rule: Rules, schema: SceneSchema) -> None:
     rule("newone", "<int> [(more|new|extra|additional|other)] <newthings>", lambda count, words: (words, count) if count > 1 else None)
     rule("newone", "(a couple of|a pair of) [(more|new)] <newthings>", lambda words: (words, 2))
     rule("newone", "[new] <newwords>", lambda words: (words, 1), 0.7)
-    rule("toscene", "[(to|in|into|on) (the|this) PICTURE] [,] [there] [and (stand|place|put|set) (it|them)]", 0)
+    rule("toscene", "[(to|in|into|on) THEPICTURE] [,] [there] [and (stand|place|put|set) (it|them)]", 0)
     rule("step", "[(i|we|you)] CREATE <newone> <toscene>", lambda new, _: _added(new))
     rule("step", "[(i|we|you)] CREATE <newone> <toscene> [,|.] [at|standing|so that it is] <goal>", lambda new, _, place: _added(new, place))
     rule("step", "[(at|)] <goal> [,] CREATE <newone>", lambda place, new: _added(new, place))
@@ -324,7 +324,7 @@ def _add_additions(rule: Rules, schema: SceneSchema) -> None:
     rule("step", "(there (should|must|shall) be|it should have|i would like to have|add in) <newone> [<goal>]", _added)
     rule("step", "there (should|must|shall) be <newone> [<goal>]", _added)
     rule("step", "(bring in|create|make|build|get|take) <newone> [,] and (stand|place|put|set|position|drop|stack) it <goal>", _added)
-    rule("step", "the PICTURE (lacks|needs|is missing) <newone> [(.|,)] [(put|place|set) it <goal>]", _added)
+    rule("step", "THEPICTURE (lacks|needs|is missing) <newone> [(.|,)] [(put|place|set) it <goal>]", _added)
     rule("step", "find <one_target> and place <newone> <distside> it", lambda to, new, where: _added(new, Beside(direction=where[1], to=to, distance=where[0])))
     rule("step", "find <one_target> and MOVE <target> to <distside> it", lambda to, of, where: _move(of, Beside(direction=where[1], to=to, distance=where[0])))
     rule("distside", "<dist> <side>", lambda far, side: (far, side))

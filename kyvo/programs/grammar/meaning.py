@@ -95,11 +95,12 @@ def _field(modifier: Selector) -> str | None:
 def the(description: Selector, count: int = 1) -> Selector:
     """The one that a description means. "The one on the left" is the leftmost where several are."""
     if count == 1:
-        description = _settle_region(description)
+        description = settle_region(description)
     return The(of=description, count=count)
 
 
-def _settle_region(description: Selector) -> Selector:
+def settle_region(description: Selector) -> Selector:
+    """The farthest to a side, where one object at that side is meant."""
     if isinstance(description, InRegion):
         if description.region == "middle":
             return Extreme(of=description.of, by=Centrality())

@@ -32,9 +32,12 @@ from kyvo.programs.program import (
 )
 
 MACROS = {
+    "THEPICTURE": "(the|this|that|our|your|a) PICTURE",
     "PICTURE": "(picture|image|photo|photograph|scene|view|frame|pic|drawing|group|grouping|display|table|"
     "workspace|board|room|world|floor|ground|screen|area|space|shot|illustration|set)",
-    "CAMERA": "(camera|viewer|front|foreground|observer|lens|bottom of the PICTURE|edge of the table)",
+    "STANDS": "(stands|stand|sits|sit|lies|lie|rests|rest|lays|lay|appear|appears)",
+    "OTHERS": "(another|others|something|something else|another (object|one|shape|thing|item)|other THINGS|some other (object|thing))",
+    "CAMERA": "(camera|viewer|front|foreground|observer|lens|bottom of THEPICTURE|edge of the table)",
     "ISARE": "(is|are|was|were|be)",
     "THAT": "(that|which|who)",
     "STAND": "(located|placed|standing|sitting|positioned|situated|found|lying|resting|set|hiding|laying|stood|sat|seated|stacked)",
@@ -64,7 +67,7 @@ REGIONS = {
 }
 CORNERS = {
     f"{depth} {side}": f"({words} [and] [the] {side}|{side} [and] [the] {words})"
-    for depth, words in (("front", "(front|near|lower|bottom)"), ("back", "(back|rear|far|upper|top)"))
+    for depth, words in (("front", "(front|near|lower|bottom)"), ("back", "(back|rear|upper|top)"))
     for side in ("left", "right")
 }
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -113,6 +116,10 @@ def _add_adjectives(rule: Rules) -> None:
     rule("size", "(<adj>|<sup>)")
 
 
+def _nearest(to: Selector, rank: int = 1) -> Selector:
+    return Extreme(of=without(ALL, to), by=Closeness(to=to), rank=rank)
+
+
 def _extreme(by: Measure, rank: int = 1) -> Selector:
     return Extreme(of=ALL, by=by, rank=rank)
 
@@ -132,20 +139,22 @@ def _add_superlatives(rule: Rules) -> None:
         rule("sup", {"front": "front", "behind": "(back|rear)"}.get(name, name), _extreme(by), 0.2)
         if name not in ("above", "below"):
             side = REGIONS["back" if name == "behind" else name]
-            rule("measurepost", f"FARTHEST [away] [(to|at|toward|on|in)] [the] {side} [side] [of the PICTURE]", by)
-            rule("measurepost", f"(on|to|at|in|toward) the (far|very|extreme|farthest|furthest|most) {side} [(side|edge)] [of the PICTURE]", by)
-            rule("measurepost", f"[the] CLOSEST to the {side} [(side|edge)] [of the PICTURE]", by)
+            rule("measurepost", f"FARTHEST [away] [(to|at|toward|on|in)] [the] {side} [side] [of THEPICTURE]", by)
+            rule("measurepost", f"(on|to|at|in|toward) the (far|very|extreme|farthest|furthest|most) {side} [(side|edge)] [of THEPICTURE]", by)
+            rule("measurepost", f"[the] CLOSEST to the {side} [(side|edge)] [of THEPICTURE]", by)
             rule("measurepost", f"(most|way|all the way) (to|in|on|at) the {side}", by)
-            rule("dirword", f"{side}", by)
+            rule("measurepost", f"(on|to|at|in) the {pattern} (side|edge|part|end)", by)
+            rule("suppost", f"FARTHEST [to] [the] {side} [side] of <np>", lambda to, by=by, name=name: Extreme(of=_related(name, to), by=by))
             rule("count_from", f"<nth> [(one|object|thing)] from [the] {side} [(side|edge)]", lambda rank, by=by: _extreme(by, rank))
     rule("measure", "(largest|biggest|hugest|tallest|greatest|widest|bulkiest)", Bigness())
     rule("measure", "(smallest|tiniest|littlest|shortest|smallestt|minutest)", Smallness())
     rule("measure", "(central|middle|most central|center|centermost|middlemost|middle most)", Centrality())
-    rule("measurepost", "CLOSEST to the (middle|center) [of (the PICTURE|everything|all|it all)]", Centrality())
+    rule("measurepost", "CLOSEST to the (middle|center) [of (THEPICTURE|everything|all|it all)]", Centrality())
     rule("measurepost", "[JUST] (CLOSEST|closest in proximity) to (the|) (CAMERA|me|us|you)", Along(direction="front"))
     rule("measurepost", "[JUST] FARTHEST [away] from (the|) (CAMERA|me|us|you)", Along(direction="behind"))
     rule("measurepost", "(at|in|toward) the very (front|forefront)", Along(direction="front"))
-    rule("measurepost", "[CLOSEST|JUST] (CLOSEST|nearest) to <np>", lambda to: Closeness(to=to))
+    rule("suppost", "[JUST] CLOSEST to <np>", _nearest)
+    rule("suppost", "<nth> CLOSEST to <np>", lambda rank, to: _nearest(to, rank))
     rule("measurepost", "FARTHEST [away] from <np>", lambda to: Farness(to=to))
     rule("measurepost", "FARTHEST [away] from ALLOTHERS", Farness(to=ALL), 0.0)
     for direction, pattern in RELATION_WORDS.items():
@@ -177,7 +186,9 @@ _INVERSE = {"left": "right", "right": "left", "front": "behind", "behind": "fron
 
 def _add_relations(rule: Rules) -> None:
     for name, pattern in RELATION_WORDS.items():
-        rule("relword", f"JUST {pattern}", name, 0.2 if name in ("near", "above") else 0.0)
+        rule("dirword", pattern, name)
+        rule("relword", f"(directly|right|immediately|just) {pattern}", name, 0.4)
+        rule("relword", f"[(exactly|also|both|somewhere|slightly|far|close|all|still|currently|only|sort of)] {pattern}", name, 0.2 if name in ("near", "above") else 0.0)
         if name in _INVERSE:
             rule("itsside", {"front": "front", "behind": "(back|rear)"}.get(name, name), name)
     # "to the left and in front of it", "left and behind"
@@ -186,6 +197,9 @@ def _add_relations(rule: Rules) -> None:
     rule("relhead", "JUST [in] [the] front", "front")
     rule("relhead", "JUST (behind|[to] [the] (back|rear)|in back)", "behind")
     rule("rels", "<relword> <reference>", _related)
+    rule("rels", "<relword> (a|an|any|another|some|any of the|one of the|at least one) [other] (<desc1>|<descs>)", _related_to_some)
+    rule("rels", "<relword> <descs>", _related_to_some)
+    rule("rels", "(directly|right|immediately|just) <dirword> <np>", _right_beside)
     rule("rels", "[both] <relhead> (and|,) <relword> <reference>", _related_twice)
     rule("rels", "(to|on) <reference> 's [immediate] <itsside> [hand] [side]", lambda to, name: _related(name, to))
     rule("rels", "(to|on) (its|their|his) [immediate] <itsside> [hand] [side]", lambda name: _related(name, Earlier()))
@@ -200,6 +214,16 @@ def _add_relations(rule: Rules) -> None:
 
 def _related(name: Any, to: Selector) -> Selector:
     return Related(of=ALL, relation=name, to=to)
+
+
+def _related_to_some(name: Any, to: Selector) -> Selector:
+    return Related(of=ALL, relation=name, to=to, some=True)
+
+
+def _right_beside(name: Any, to: Selector) -> Selector | None:
+    """ "Directly behind it" is the nearest of those behind it."""
+    near = name in ("near", "touching", "above", "below")
+    return _related(name, to) if near else Extreme(of=_related(name, to), by=Closeness(to=to))
 
 
 def _related_twice(first: Any, second: Any, to: Selector) -> Selector | None:
@@ -224,10 +248,10 @@ def _add_predicates(rule: Rules) -> None:
     rule("twonp", "[(the|both|both of the|those|any|these)] [two] <descs>", _two)
     for region, pattern in REGIONS.items():
         region_of = InRegion(of=ALL, region=region)  # type: ignore[arg-type]
-        rule("place", f"JUST (on|in|at|to|toward) (the|) {pattern} [hand] [(side|half|part|section|area|edge|portion|third|row|ground)] [(of|in|on) (the|this) PICTURE]", region_of)
+        rule("place", f"JUST (on|in|at|to|toward) (the|) {pattern} [hand] [(side|half|part|section|area|edge|portion|third|row|ground)] [(of|in|on) THEPICTURE]", region_of)
     for region, pattern in CORNERS.items():
         region_of = InRegion(of=ALL, region=region)  # type: ignore[arg-type]
-        rule("place", f"JUST (on|in|at|to) (the|) {pattern} [hand] [(corner|side|area|part|quarter)] [of (the|this) PICTURE]", region_of)
+        rule("place", f"JUST (on|in|at|to) (the|) {pattern} [hand] [(corner|side|area|part|quarter)] [of THEPICTURE]", region_of)
     rule("same", "[of] [(the|)] (same|identical|equal|matching) <field> [(as|to|with|like)] [that of] <np>", _same)
     rule("same", "(the|) (same|identical) <field> and <field> (as|to) <np>", _same_twice)
     rule("same", "(match|matches|matching) [the] <field> [of] <np>", _same)
@@ -250,13 +274,16 @@ def _add_predicates(rule: Rules) -> None:
     rule("pred", "(in|with) [(a|an)] <any> [(finish|texture|surface|color|coating|sheen|shape)]", None)
     rule("pred", "[(made|made up|built)] [out] of the same <field> as <np>", _same)
     rule("pred", "(a|an|the) <desc1>")
-    rule("pred", "<kinds>")
+    rule("pred", "<descs>")
     rule("pred", "not <pred>", negated)
     rule("pred", "(other than|besides|except) <np>", negated)
     rule("pred", "[both] <pred1> and [also] <pred>", joined)
-    rule("pred", "[either] <pred1> or <pred>", either)
+    rule("pred", "[either] <pred1> or <pred>", either, 0.4)
+    rule("pred", "[either] <descs> or <descs>", either)
+    rule("pred", "[either] <rels> or <rels>", either)
     rule("pred", "(neither) <pred1> nor <pred>", lambda a, b: negated(either(a, b)))
     rule("pred", "not <pred1> (or|nor) <pred1>", lambda a, b: negated(either(a, b)))
+    rule("pred", "[(partially|partly|half|)] (hidden|hiding|covered|obscured|blocked|obstructed) (behind|by|from view by) [any] OTHERS", Hidden(of=ALL))
     rule("pred", "(hidden|hiding|covered|obscured|blocked|obstructed) (behind|by|from view by) <np>", lambda to: Hidden(of=_related("behind", to)))
     rule("pred", "(partially|partly|half) (hidden|covered|obscured|blocked) (behind|by) <np>", lambda to: Hidden(of=_related("behind", to)))
     rule("pred1", "<rels>")
@@ -264,12 +291,13 @@ def _add_predicates(rule: Rules) -> None:
     rule("pred1", "<pre>")
     rule("pred1", "<same>")
     rule("pred1", "<place>")
-    rule("pred1", "<kinds>")
+    rule("pred1", "<descs>")
     rule("pred1", "(a|an) <desc1>")
     rule("pred1", "not <any>", negated)
     rule("mat", "(<adj>|<sup>)")
     # pictures named, which say nothing
-    rule("seen", "[(that is|that are|which are)] (in|on|of|within|from|inside) (the|this|that|our|a) [same] PICTURE [(shown|here|above|below)]", ALL)
+    rule("seen", "[(that is|that are|which are)] (in|on|of|within|from|inside) THEPICTURE [(shown|here|above|below|of THINGS)]", ALL)
+    rule("seen", "of (all|any) (sizes|colors|shapes|materials|kinds|types)", ALL)
     rule("seen", "[(that is|that are|that you|which are)] (shown|pictured|present|displayed|here|you see|seen|visible|depicted|there|represented|total|around|overall|altogether|in total|in sight|on display|in view|in all|there are|you can see|shown here|being shown|appearing)", ALL)
     rule("seen", "(that|which) you (can see|see)", ALL)
 
@@ -292,7 +320,7 @@ def _add_descriptions(rule: Rules) -> None:
     rule("post1", "with [(a|an|the)] <same>")
     rule("post1", "<seen>")
     rule("post1", "[,] THAT (is|are|was|were|looks|look|appears to be|seems) JUST <pred>")
-    rule("post1", "[,] THAT (stands|stand|sits|sit|lies|lie|rests|rest|lays|lay) JUST (<rels>|<place>)")
+    rule("post1", "[,] THAT STANDS JUST (<rels>|<place>)")
     rule("post1", "THAT (is|are) [all] <selfsame>")
     rule("post1", "(THAT (have|share|has|shares)|having|sharing|with|of) <selfsame>")
     rule("post1", "THAT (has|have|had) [(a|an|the)] <same>")
@@ -303,6 +331,7 @@ def _add_descriptions(rule: Rules) -> None:
     rule("post1", "made [out] of [the] same <field> as <np>", _same)
     rule("post1", "(in|with) [(a|an)] <any> [(finish|texture|surface|color|coating|shape|size)]")
     rule("post1", "(other than|besides|except [for]|excluding|not including|but not|apart from|aside from|without) <np>", negated)
+    rule("post1", "[(partially|partly|half|)] (hidden|hiding|covered|obscured|blocked|obstructed) (behind|by|from view by) [any] OTHERS", Hidden(of=ALL))
     rule("post1", "(hidden|hiding|covered|obscured|blocked|obstructed) (behind|by|from view by) <np>", lambda to: Hidden(of=_related("behind", to)))
     rule("post1", "not <rels>", negated)
     rule("post1", "<pre>", None, 1.2)
@@ -329,7 +358,7 @@ def _add_phrases(rule: Rules) -> None:
     rule("np1", "the (one|only|single|sole|lone) <desc1>", the, 0.1)
     rule("np1", "[the] <many> <descs>", lambda count, of: the(of, count))
     rule("np1", "(both|both of) [(the|these|those)] <descs>", lambda of: the(of, 2))
-    rule("np1", "(all|each|every one|any|each one) [of] [(the|these|those)] <descs>")
+    rule("np1", "(all|each|every one|any|each one) [of] [(the|these|those)] <descs>", None, 0.3)
     rule("np1", "all [of] [(the|these|those)] <many> <descs>", lambda count, of: the(of, count))
     rule("np1", "(every|each|each and every) <desc1>")
     rule("np1", "(a|an|any|another|some|the other|a single) <desc1>", None, 0.2)

@@ -1,11 +1,11 @@
 """Rules of questions: what can be asked of a scene, and the ways to ask it."""
 
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any as Anything
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.lexicon import kind_field
-from kyvo.programs.grammar.meaning import ALL, either, narrow, negated, parts, rewritten, the, without
+from kyvo.programs.grammar.meaning import ALL, either, narrow, negated, parts, rewritten, settle_region, without
 from kyvo.programs.program import (
     Alike,
     All,
@@ -48,14 +48,14 @@ from kyvo.programs.program import (
 )
 from kyvo.scene.schema import SceneSchema
 
-THERE = "(are there|is there|there are|there is|do you see|can you see|can be seen|are in the PICTURE|are shown|are pictured|are present|are visible|do you count|does the PICTURE (hold|have|contain|show)|exist|did you find|do you find|you find|are you able to see|do we have|do we see|are displayed|appear|are depicted|are represented|are seen|are here|you see|you can see|have we got|are)"
+THERE = "(are there|is there|there are|there is|do you see|can you see|can be seen|are in THEPICTURE|are shown|are pictured|are present|are visible|do you count|does THEPICTURE (hold|have|contain|show)|exist|did you find|do you find|you find|are you able to see|do we have|do we see|are displayed|appear|are depicted|are represented|are seen|are here|you see|you can see|have we got|are)"
 HOWMANY = "(how many|what number of|what is the [total] (number|amount|count|quantity) of|[give|tell me|state] the [total] (number|count|amount) of|count [up] [all] [of]|(how much|hoe many|what amount of|what quantity of))"
 FINAL = "[(in total|total|altogether|in all|all together|overall|here|then)]"
 
 
 def add_questions(rule: Rules, schema: SceneSchema) -> None:
     """All rules of questions. Their symbol is `asks`, what a query asks."""
-    _add_counts(rule)
+    _add_counts(rule, schema)
     _add_words(rule, schema)
     _add_truths(rule, schema)
     _add_choices(rule, schema)
@@ -64,13 +64,16 @@ def add_questions(rule: Rules, schema: SceneSchema) -> None:
 
 def _set(selector: Selector) -> Selector:
     """A set where a noun phrase stands: which one is meant is no question then."""
+    selector = settle_region(selector)
+    if isinstance(selector, Extreme):
+        return The(of=selector)
     return selector.of if isinstance(selector, The) and selector.count == 1 and not isinstance(selector.of, Extreme) else selector
 
 
 # Amounts
 
 
-def _add_counts(rule: Rules) -> None:
+def _add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "<amount>")
     rule("things", "<descs>")
     rule("things", "<desc1>", None, 0.5)
@@ -80,7 +83,7 @@ def _add_counts(rule: Rules) -> None:
     rule("things", "(total|different|single|individual|separate) <descs>", None, 0.1)
     rule("amount", f"{HOWMANY} <things> [{THERE}] {FINAL}", lambda of: Count(of=of))
     rule("amount", f"{HOWMANY} <things> {THERE} [of] <pred> {FINAL}", _count)
-    rule("amount", f"{HOWMANY} <things> {THERE} [that|which] (is|are|) <pred> {FINAL}", _count, 0.1)
+    rule("amount", f"{HOWMANY} <things> {THERE} [that|which] (is|are|STANDS|) <pred> {FINAL}", _count, 0.1)
     rule("amount", f"{HOWMANY} <things> [that] (is|are|were|look|would be|stand|sit|lie|can be found|located) [(all|also|there|either|both)] <pred> {FINAL}", _count)
     rule("amount", f"{HOWMANY} <things> (have|has|share) <selfsame>", _count)
     rule("amount", f"{HOWMANY} <things> (have|has) [(a|an|the)] <same>", _count)
@@ -89,6 +92,12 @@ def _add_counts(rule: Rules) -> None:
     rule("amount", f"{HOWMANY} <things> <same>", _count)
     rule("amount", f"{HOWMANY} <things> (do|does) <np> have <inverse> (it|them)", lambda of, to, name: Count(of=narrow(of, _side(name, to))))
     rule("amount", f"{HOWMANY} (are|is) <pred> {FINAL}", lambda pred: Count(of=pred), 0.3)
+    kind = kind_field(schema)
+    if kind:
+        kinds = "[(different|various|distinct|unique)] (types|kinds|sorts|type|kind) of [(different|geometric)] (things|objects|items|shapes|figures)"
+        rule("amount", f"{HOWMANY} {kinds} [{THERE}] [<seen>]", lambda *_: CountWords(of=ALL, field=kind))
+        rule("amount", f"{HOWMANY} {kinds} are <pred>", lambda pred: CountWords(of=pred, field=kind))
+        rule("amount", f"{HOWMANY} (different|distinct) (shapes) [{THERE}] [<seen>]", lambda *_: CountWords(of=ALL, field=kind))
     rule("amount", f"of (the|these|all the) <descs> [,] how many are <pred>", _count)
     rule("amount", f"{HOWMANY} [of] (them|those|these) are <pred>", lambda pred: Count(of=narrow(Earlier(), pred)))
     rule("amount", f"{HOWMANY} [(different|various|distinct|unique|separate|types of|kinds of)] [<adjx>] <fields> {THERE} {FINAL} [<seen>]", lambda *v: CountWords(of=narrow(ALL, *v[:-1]) if False else _all(v), field=_fieldof(v)))
@@ -147,11 +156,9 @@ def _add_words(rule: Rules, schema: SceneSchema) -> None:
 
     def named(of: Selector) -> Ask | Word:
         """What an object is called: its kind, or where that is told, another field."""
-        told = {node.field for node in parts(of) if isinstance(node, Where)} if of != ALL else set()
+        told = set(_told(of))
         field = kind if kind and kind not in told else other
-        of = _set(of)
-        of = The(of=of) if isinstance(of, Extreme) else of
-        return WordOf(of=of, field=field) if field else Which(of=of)
+        return WordOf(of=_set(of), field=field) if field else Which(of=_set(of))
 
     word = lambda field, of: WordOf(of=_set(of), field=field)  # noqa: E731
     rule("asks", "<word>")
@@ -170,12 +177,12 @@ def _add_words(rule: Rules, schema: SceneSchema) -> None:
     rule("word", "<np> 's <field> is what", lambda of, field: word(field, of))
     rule("word", "what <field> (is|are) (it|they|that|this)", lambda field: WordOf(of=Earlier(), field=field))
     # "what color ball is behind the cube"
-    rule("word", "(what|which|what is the|of what|what would be the) <field> (<desc1>|<descs>) (is|are|sits|stands|lies|would be|appears|does|do|has|have) [STAND] <pred>", lambda field, of, pred: WordOf(of=narrow(of, pred), field=field))
-    rule("word", "(what|which|what is the) <field> (<desc1>|<descs>) [that] (has|have) (<same>|<selfsame>)", lambda field, of, pred: WordOf(of=narrow(of, pred), field=field))
-    rule("word", "(what|which|what is the) <field> (<desc1>|<descs>) [(is|are)] (there|shown|pictured|is it|in the PICTURE)", word, 0.3)
+    rule("word", "(what|which|what is the|of what|what would be the) <field> (<desc1>|<descs>) (is|are|sits|stands|lies|would be|appears|does|do|has|have) [STAND] <pred>", lambda field, of, pred: word(field, narrow(of, pred)))
+    rule("word", "(what|which|what is the) <field> (<desc1>|<descs>) [that] (has|have) (<same>|<selfsame>)", lambda field, of, pred: word(field, narrow(of, pred)))
+    rule("word", "(what|which|what is the) <field> (<desc1>|<descs>) [(is|are)] (there|shown|pictured|is it|in THEPICTURE)", word, 0.3)
     rule("word", "(what|which|what is the) <field> (<desc1>|<descs>)", word, 0.5)
-    rule("word", "(what|which) <field> (is|are|sits|stands|lies|appears) [STAND] <pred>", lambda field, pred: WordOf(of=pred, field=field), 0.3)
-    rule("word", "(what|which) <field> <pred>", lambda field, pred: WordOf(of=pred, field=field), 2.0)
+    rule("word", "(what|which) <field> (is|are|sits|stands|lies|appears) [STAND] <pred>", lambda field, pred: word(field, pred), 0.3)
+    rule("word", "(what|which) <field> <pred>", lambda field, pred: word(field, pred), 2.0)
     rule("word", "(what|which) <field> (do|does|is|are) <np> [all] (share|have in common|have|both have|both share)", word)
     rule("word", "(what|which) <field> (do|does) <np> [and] [(share|have in common|both have)]", word, 0.4)
     if "material" in names:
@@ -205,12 +212,20 @@ def _add_words(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "(what|which) (are|is) the <field> and [the] <field> of <np>", lambda a, b, of: WordsOf(of=of, fields=(a, b)))
     rule("asks", "(what|which) <field> and [what] <field> (is|are|does|do) <np> [have]", lambda a, b, of: WordsOf(of=of, fields=(a, b)))
     rule("asks", "(what|which|list the|name the|tell me the|list [all] the) <fields> (are|do) <np> [have]", lambda field, of: WordsOf(of=of, fields=(field,)), 0.1)
-    rule("asks", "(what|which) <fields> [(are there|do you see|can you see|are in the PICTURE)]", lambda field: WordsOf(of=ALL, fields=(field,)))
+    rule("asks", "(what|which) <fields> [(are there|do you see|can you see|are in THEPICTURE)]", lambda field: WordsOf(of=ALL, fields=(field,)))
     rule("asks", "(list|name|tell me|what are|give me) [all] the [different] <fields> [(of <np>|<seen>)]", lambda field, *of: WordsOf(of=of[0] if of else ALL, fields=(field,)))
     if names:
         rule("asks", "(describe|tell me about|what do you know about|what does) <np> [(look like)]", lambda of: WordsOf(of=of, fields=tuple(names)), 0.2)
     _add_commonest(rule, schema)
     _add_alone(rule, schema, named)
+
+
+def _told(of: Selector) -> Iterator[str]:
+    """The fields that a description itself tells."""
+    while of is not None:
+        if isinstance(of, Where):
+            yield of.field
+        of = getattr(of, "of", None)  # type: ignore[assignment]
 
 
 def _add_commonest(rule: Rules, schema: SceneSchema) -> None:
@@ -222,6 +237,8 @@ def _add_commonest(rule: Rules, schema: SceneSchema) -> None:
     rule("word", f"(what|which) <field> (is|are) [the] {most} [(among|of|for|in)] [(the|all the|all of the|all)] <descs>", common)
     rule("word", f"(what is|what are|which is|name|tell me) the {most} <field> [<seen>]", lambda field, *_: common(field))
     rule("word", f"(what is|what are|which is|name|tell me) the {most} <field> (of|among|for|in) [(the|all the|all of the|all)] <descs>", common)
+    rule("word", f"what (is|are) the <field> (that|which) {often} [<seen>]", lambda field, *_: common(field))
+    rule("word", "(what|which) <field> (is|are) <many> of (the|these) <descs>", lambda field, _, of: common(field, of))
     rule("word", f"(what|which) <field> {often} [<seen>]", lambda field, *_: common(field))
     rule("word", f"(what|which) <field> {often} [(among|of|in|for)] [(the|all the)] <descs>", common)
     rule("word", "(what|which) <field> (is|are|do) [the] (most|most of|the majority of|a majority of) [(the|these|all the)] <descs> [have]", common)
@@ -261,7 +278,7 @@ def _add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "<truth>")
     rule("asks", "<truth> (or not|or no|yes or no|true or false)", None, 0.1)
     any_ = "(a|an|any|some|one|any other|another|at least one|even one|even a single|a single)"
-    thereis = "(is there|are there|do you see|can you see|does the PICTURE (have|hold|contain|show|include)|do you find|is there anything like|can you find|do you (notice|spot)|have you got|is the PICTURE home to|do we have|are you able to see|is it true that there (is|are)|can we see)"
+    thereis = "(is there|are there|do you see|can you see|does THEPICTURE (have|hold|contain|show|include)|do you find|is there anything like|can you find|do you (notice|spot)|have you got|is THEPICTURE home to|do we have|are you able to see|is it true that there (is|are)|can we see)"
     rule("truth", f"{thereis} [{any_}] (<desc1>|<descs>) [<seen>]", lambda of, *_: Exists(of=of))
     rule("truth", f"{thereis} [{any_}] (<desc1>|<descs>) [THAT] [(is|are|STAND)] <pred>", lambda of, pred: Exists(of=narrow(of, pred)), 0.1)
     rule("truth", f"{thereis} [{any_}] (<desc1>|<descs>) (that (have|has|share|shares)|with|sharing|having) (<same>|<selfsame>)", lambda of, pred: Exists(of=narrow(of, pred)), 0.1)
@@ -277,7 +294,7 @@ def _add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "(is|are) (nothing|no <descs>|none of the <descs>) <predx>", lambda *v: Not(of=Exists(of=narrow(ALL, *v))))
     rule("truth", "(is|are) (anything|something) [else] <predx>", lambda pred: Exists(of=pred))
     rule("predx", "[(all|there|also|both|either|currently|actually|really)] <pred> [<seen>]", lambda pred, *_: pred)
-    rule("predx", "(there|visible|seen|present|shown|pictured|to be seen|to be found|in the PICTURE)", ALL)
+    rule("predx", "(there|visible|seen|present|shown|pictured|to be seen|to be found|in THEPICTURE)", ALL)
     # all of them
     every = "(all [of] [(the|these|those)] [other]|all|each of the|every one of the|both [of] [(the|these)]|both)"
     rule("truth", f"(is|are) {every} <descs> <predx>", lambda of, pred: Every(of=of, among=narrow(of, pred)))
@@ -289,6 +306,7 @@ def _add_truths(rule: Rules, schema: SceneSchema) -> None:
     alike = "[all] [of] [exactly] (the|) (same|identical|equal|one|matching) <field> [(as|of) each other]"
     rule("alikefields", f"{alike}", lambda field: (field,))
     rule("alikefields", "[all] [of] the same <field> and <field>", lambda *f: f)
+    rule("alikefields", "[all] [of] (the same|identical|equal) <fields>", lambda field: (field,))
     rule("alikefields", "[all] (alike|identical|the same)", tuple(field.name for field in schema.fields if field.words), 0.2)
     rule("alikefields", "[all] [made] [out] of the same <field>", lambda field: (field,))
     rule("alikefields", "[all] (alike|identical|equal|the same|similar) in <field>", lambda field: (field,))
@@ -308,13 +326,21 @@ def _add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("fieldx", "(<field>|<fields>)")
     # one and another
     word = lambda of, field: WordOf(of=of, field=field)  # noqa: E731
-    same = lambda field, a, b: SameWord(first=word(a, field), second=word(b, field))  # noqa: E731
+
+    def same(field: str, a: Selector, b: Selector) -> Truth:
+        if all(isinstance(one, The | Earlier) and getattr(one, "count", 1) == 1 for one in (a, b)):
+            return SameWord(first=word(a, field), second=word(b, field))
+        return Alike(of=either(a, b), field=field)
+
+    rule("truth", "(is|are|does|do) <np1> [(have|share)] <samefield> (any|some|another) [of] [the] [other] (object|thing|item|shape|objects|things|items|shapes)", lambda a, field: Exists(of=WhereSame(of=ALL, field=field, like=a)))
+    rule("truth", "(is|are|does|do) <np1> [(have|share)] <samefield> (anything else|something else)", lambda a, field: Exists(of=WhereSame(of=ALL, field=field, like=a)))
     rule("samefield", "[of] (the|) (same|identical|equal) <field> (as|to|with|like) [that of]")
     rule("samefield", "[made] [out] of the same <field> (as|to)")
     rule("samefield", "(share|match|matches) [(a|the|its)] [same] <field> (as|with|of|to)")
     rule("truth", "(is|are) <np1> <samefield> <np1>", lambda a, field, b: same(field, a, b))
     rule("truth", "(do|does) <np1> [(have|share)] <samefield> <np1>", lambda a, field, b: same(field, a, b))
     rule("truth", "(is|are) the <field> of <np1> the same [<field>] as [(the <field> of|that of)] <np1>", lambda *v: same(v[0], v[1], v[-1]))
+    rule("truth", "(is|are) (its|their) <field> the same as [that of|the <field> of] <np1>", lambda *v: same(v[0], Earlier(), v[-1]))
     rule("truth", "(is|are) <np1> 's <field> the same as <np1> [('s <field>)]", lambda a, field, b, *_: same(field, a, b))
     rule("truth", "(do|does|would you say that|is it true that) <np1> (match|matches) <np1> in <field>", lambda a, b, field: same(field, a, b))
     rule("truth", "(is|are) <np1> a different <field> (than|from|to|as) <np1>", lambda a, field, b: Not(of=same(field, a, b)))
@@ -379,7 +405,7 @@ def _add_comparisons(rule: Rules) -> None:
     rule("cdesc", "<desc1>", None, 0.4)
     rule("cdesc", "<adj>", None, 0.3)
     rule("cdesc", "(the number of|there are|is the number of|do you see) <descs>")
-    thereis = "(are there|is there|do you see|do you count|does the PICTURE have|can you see|there are|)"
+    thereis = "(are there|is there|do you see|do you count|does THEPICTURE have|can you see|there are|)"
     rule("truth", f"{thereis} [(an|the)] (equal|same) (number|amount|numbers|amounts|quantity|count) of {a} (and|as|to|compared to) {b} [<seen>]", lambda x, y, *_: compared("equal")(x, y))
     rule("truth", f"(is|are) the (number|amount|count|quantity) of {a} (the same as|equal to|the same number as|identical to) [the (number|amount|count) of] {b}", compared("equal"))
     rule("truth", f"(is|are) the (number|amount|count|quantity) of {a} (less|smaller|lower|fewer) than [the (number|amount|count) of] {b}", compared("less"))
@@ -436,13 +462,14 @@ def _add_choices(rule: Rules, schema: SceneSchema) -> None:
     def choose(a: tuple[str, Selector], b: tuple[str, Selector], *, fewest: bool = False, of: Selector = ALL) -> Ask | None:
         if a == b:
             return None
+        a, b = (_apart(*a, b[0]), _apart(*b, a[0]))
         cases = tuple(Case(word=word, amount=Count(of=narrow(of, one))) for word, one in (a, b))
         return Choose(cases=cases, fewest=fewest)
 
     rule("case", "[the] (<descs>|<desc1>)", _case)
     rule("case", "[(the|a|an)] <any>", _case, 0.1)
     rule("ofcase", "<any>", _case)
-    there = "(are there|is there|do you see|does the PICTURE have|can you see|) [(which are there|of which are there)]"
+    there = "(are there|is there|do you see|does THEPICTURE have|can you see|) [(which are there|of which are there)]"
     for more, fewest in (("(more|a greater number of|most)", False), ("(fewer|less|a smaller number of)", True)):
         pick = lambda a, b, *_, f=fewest: choose(a, b, fewest=f)  # noqa: E731
         rule("asks", f"{there} {more} [of] <case> or [{more}] <case> [<seen>]", pick, 0.1)
@@ -462,6 +489,12 @@ def _add_choices(rule: Rules, schema: SceneSchema) -> None:
     for words, measure in by.items():
         rule("asks", f"(which|what) [one|object|thing] is [the] {words} [one] [(,|.|of)] <np1> or <np1>", lambda a, b, m=measure: Which(of=Extreme(of=either(a, b), by=m)))
     del fields
+
+
+def _apart(words: str, of: Selector, others: str) -> tuple[str, Selector]:
+    """A choice named by the words that the other one lacks."""
+    own = [word for word in words.split() if word not in others.split()]
+    return " ".join(own) or words, of
 
 
 def _case(of: Selector) -> tuple[str, Selector]:

@@ -22,7 +22,7 @@ def add_sentences(rule: Rules) -> None:
     rule("polite", "(please|kindly|hey|hi|hello|ok|okay|now|so|well|then|next|also|and|thanks|thank you|great|good|alright|right)", 0)
     rule("polite", "(can|could|would|will) you [(please|kindly|also|now)]", 0)
     rule("polite", "(would you mind|i want you to|i would like you to|i need you to|you should|you need to|you can|let us|go|now go|i would like to|i want to|you have to|you must|your task is to|try to|help me|go ahead and|we need to|we should|let me)", 0)
-    rule("polite", "(tell me|can you tell me|could you tell me|do you know|i wonder|please tell me|i would like to know|say|i want to know|answer|question|looking at the PICTURE|in (the|this) PICTURE|from the PICTURE|of the PICTURE|look at the PICTURE|in total|of these THINGS|of all [of] the THINGS|of the THINGS|of the THINGS (shown|pictured|seen|in the PICTURE)|among the THINGS|between all the THINGS) [,]", 0)
+    rule("polite", "(tell me|can you tell me|could you tell me|do you know|i wonder|please tell me|i would like to know|say|i want to know|answer|question|looking at THEPICTURE|in THEPICTURE|from THEPICTURE|of THEPICTURE|look at THEPICTURE|in total|of these THINGS|of all [of] the THINGS|of the THINGS|of the THINGS (shown|pictured|seen|in THEPICTURE)|among the THINGS|between all the THINGS) [,]", 0)
     rule("politer", "<polite> [,|.]", 0, 0.05)
     rule("politer", "<polite> [,|.] <politer>", 0, 0.05)
     rule("thanks", f"[.] [,] (please|thanks|thank you|for me|now|thank you very much|if you can|if possible|would you|will you|ok|okay|right|then|cheers|again|instead|too|also|as well)", 0)
@@ -35,8 +35,8 @@ def add_sentences(rule: Rules) -> None:
     rule("statement", "there (is|are|exists|was) [(only|just)] [(a|an|another|the|one)] <desc1> [THAT] [is] <pred>", lambda of, pred: _The(_narrowed(of, pred)), 0.1)
     rule("statement", "there (is|are) [(only|just)] <many> <descs>", lambda count, of: The(of=of, count=count))
     rule("statement", "(find|look at|consider|locate|take|see|imagine|notice|look for|focus on|observe|pick|you see|i see) <np>")
-    rule("statement", "(find|look at|consider|see|i see|you see|look for|the PICTURE (has|contains|shows)) [(a|an|the)] <desc1> [THAT] [is] <pred>", lambda of, pred: _The(_narrowed(of, pred)), 0.2)
-    rule("statement", "(i see|you see|we have|we see|the PICTURE (has|contains|shows)) [(a|an|one)] <desc1>", _The, 0.1)
+    rule("statement", "(find|look at|consider|see|i see|you see|look for|THEPICTURE (has|contains|shows)) [(a|an|the)] <desc1> [THAT] [is] <pred>", lambda of, pred: _The(_narrowed(of, pred)), 0.2)
+    rule("statement", "(i see|you see|we have|we see|THEPICTURE (has|contains|shows)) [(a|an|one)] <desc1>", _The, 0.1)
 
 
 def _The(of: Selector) -> Selector:
