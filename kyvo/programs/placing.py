@@ -20,7 +20,6 @@ from kyvo.programs.turns import place_before, removed_at
 from kyvo.programs.wording import WAYS, describe, objects_of, region_words
 from kyvo.programs.world import SAME, STANDING, Objects, World, way
 from kyvo.scene.bodies import Body, gaps
-from kyvo.scene.scene import Vector
 
 GAP = 0.2  # of the placed object's radius: the distance that "next to" leaves between two objects
 STEPS = 800  # tried along a line
@@ -63,10 +62,15 @@ class Group:
 class Placer:
     """Finds places for one group in one world."""
 
-    def __init__(self, finder: Finder, group: Group, moved: Objects = ()) -> None:
-        """Raises ProgramError for a member without a location. `moved` are objects that this edit moved before."""
+    def __init__(self, finder: Finder, group: Group, *, world: World | None = None, moved: Objects = ()) -> None:
+        """
+        Args:
+            finder: looks for the objects that a place names.
+            world: what stands there, the finder's own unless new objects came to it.
+            moved: objects that earlier steps of the same edit moved.
+        """
         self.finder = finder
-        self.world: World = finder.world
+        self.world = world or finder.world
         self.group = group
         self.moved = moved
         self.anchors: list[int] = []  # the objects that the place was found by
@@ -90,12 +94,17 @@ class Placer:
             return self._members(tries[int(free.argmax())])
         raise self._cannot(tries[0], said)
 
-    def anywhere(self) -> Float[np.ndarray, "members 3"]:
-        """The free place nearest to where it stands. Raises CannotPlace where the floor is full."""
-        center = self._nearest(self._on_ground(self.group.center), self.group.clearance)
-        if center is None:
+    def near(self, center: Point) -> Float[np.ndarray, "members 3"]:
+        """The free place nearest to a point. Raises CannotPlace where the floor is full."""
+        nearest = self._nearest(self._on_ground(center), self.group.clearance)
+        if nearest is None:
             raise CannotPlace(f"the floor has no free place for {self.group.said}; remove something first.")
-        return self._members(center)
+        return self._members(nearest)
+
+    def need(self, center: Point, said: str) -> None:
+        """Raises CannotPlace where the group does not fit with its centre at a point."""
+        if not self.free(center[None], 0.0)[0]:
+            raise self._cannot(center, said)
 
     # What each place means: points for the group's centre in the order in which they are tried, words, and the gap
 
@@ -312,7 +321,7 @@ class Placer:
         solid, feet = self.group.bodies[member], self.group.feet
         if self.world.scene.frame != "world" or feet[member] > feet.min() + SAME:
             return np.ones(len(points), dtype=bool)
-        rests = np.abs(points[:, 2] - solid.half_height - self._floor - (feet[member] - feet.min())) <= 1e-4
+        rests = np.abs(points[:, 2] - solid.half_height - self._floor) <= 1e-4
         for other in self._others if not rests.all() else ():
             lower = self.world.bodies[other]
             foot = points[:, 2] - solid.half_height - self.world.points[other, 2] - lower.half_height

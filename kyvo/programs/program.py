@@ -164,8 +164,8 @@ class Between(Selector):
 class Extreme(Selector):
     """The one with the largest measure, or the `rank`-th largest, and all that tie with it.
 
-    A `The` right around it takes as many as it counts, from the `rank`-th on. Where sizes tie it takes the nearest to the
-    camera of the largest and the farthest of the smallest; other ties are ambiguous.
+    A `The` right around it takes as many as it counts, from the `rank`-th on. Where sizes tie it takes the nearest
+    to the camera of the largest and the farthest of the smallest; other ties are ambiguous.
     """
 
     op = "extreme"

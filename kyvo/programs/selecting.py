@@ -93,7 +93,7 @@ class Finder:
                 stands = world.related(relation)[list(anchors)].all(0)
                 return [index for index in self.find(of) if stands[index] and index not in anchors]
             case p.Between(of=of, first=first, second=second):
-                ends = self._pair(first, second)
+                ends = self.pair(first, second)
                 return [i for i in self.find(of) if i not in ends and world.is_between(i, *ends)]
             case p.InRegion(of=of, region=region):
                 return [index for index in self.find(of) if world.is_in(index, region)]
@@ -115,7 +115,7 @@ class Finder:
             case _:
                 raise ProgramError(f"{type(selector).__name__} is no selector.")
 
-    def _pair(self, first: Selector, second: Selector) -> tuple[int, int]:
+    def pair(self, first: Selector, second: Selector) -> tuple[int, int]:
         """Two different objects; one selector of two gives both."""
         if first == second:
             found = self.some(first)

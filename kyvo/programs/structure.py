@@ -112,7 +112,7 @@ def check(program: Program, schema: SceneSchema | None = None) -> None:
                 if slot.kind == "node":
                     waiting.append((part, at, depth + 1))
                 elif schema is not None and slot.name in ("field", "fields"):
-                    check_field(part, schema, at, places="location" == slot.default)
+                    check_field(part, schema, at, places=slot.default == "location")
 
 
 def check_limits(count: int, depth: int, where: str) -> None:

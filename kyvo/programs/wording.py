@@ -8,7 +8,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from kyvo.programs import program as p
 from kyvo.programs.program import Measure, Place, Program, Selector, Step, Truth, Word
@@ -320,7 +320,7 @@ def _pronoun(before: Step | None) -> Refer:
     if before is None:
         return _all
     target = getattr(before, "of", None)
-    single = isinstance(before, p.Add) and before.count == 1 or (isinstance(target, Selector) and _is(target) == "is")
+    single = (isinstance(before, p.Add) and before.count == 1) or (isinstance(target, Selector) and _is(target) == "is")
 
     def refer(selector: Selector) -> str:
         inner = selector.of if isinstance(selector, p.The) else selector
@@ -475,7 +475,7 @@ def _standing(scene: Scene, index: int, alike: Sequence[int]) -> str:
                 return words
         order = _along(scene, known, "left")
         place = [number for _, number in order].index(index)
-        if all(abs(a[0] - b[0]) > 0.05 for a, b in zip(order, order[1:], strict=False)) and place < len(RANKS):
+        if all(abs(a[0] - b[0]) > 0.05 for a, b in pairwise(order)) and place < len(RANKS):
             return f"that is {RANKS[place + 1].strip()} from the left"
     return f"with number {index + 1}"
 

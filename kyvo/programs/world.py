@@ -174,17 +174,17 @@ class World:
         slack = STANDING * min(self.bodies[lower].half_height, self.bodies[upper].half_height)
         return step > heights - slack and self.gap(lower, upper) < 0
 
-    def _apart(self, first: int, second: int) -> float:
-        """The gap between two solids, on the floor or in height."""
+    def apart(self, first: int, second: int) -> float:
+        """The gap between two solids, on the floor or in height; below 0 where they meet."""
         step = abs(self.points[first, 2] - self.points[second, 2])
         height = step - self.bodies[first].half_height - self.bodies[second].half_height
         return max(self.gap(first, second), float(height))
 
     def _is_near(self, anchor: int, other: int) -> bool:
-        return self._apart(anchor, other) < NEAR * self.bodies[anchor].radius
+        return self.apart(anchor, other) < NEAR * self.bodies[anchor].radius
 
     def _touches(self, first: int, second: int) -> bool:
-        return self._apart(first, second) < TOUCHING * min(self.bodies[first].radius, self.bodies[second].radius)
+        return self.apart(first, second) < TOUCHING * min(self.bodies[first].radius, self.bodies[second].radius)
 
     def is_between(self, index: int, first: int, second: int) -> bool:
         """Whether an object sees two others on opposite sides, at 120 degrees or more."""
@@ -231,14 +231,16 @@ class World:
         order = sizes(self.schema)
         if item.size not in order:
             raise ProgramError(
-                f"objects[{index}] has neither a size among {', '.join(order)} nor dimensions; sizes can not be compared."
+                f"objects[{index}] has no size among {', '.join(order)}, and no dimensions."
                 if order
                 else f"objects[{index}] has no dimensions, and the schema {self.schema.name} has no words of size."
             )
         return float(order.index(item.size))
 
 
-_WAYS = {"right": (0, 1.0), "left": (0, -1.0), "behind": (1, 1.0), "front": (1, -1.0), "above": (2, 1.0), "below": (2, -1.0)}  # fmt: skip
+_WAYS = {  # the axis of the plan, and the way along it
+    "right": (0, 1.0), "left": (0, -1.0), "behind": (1, 1.0), "front": (1, -1.0), "above": (2, 1.0), "below": (2, -1.0),
+}  # fmt: skip
 
 
 def way(direction: str) -> Float[np.ndarray, "3"]:

@@ -1,7 +1,7 @@
 """What a camera sees of each object, and what others hide: by projection of the objects' solids, in numpy alone.
 
-One ray a pixel meets spheres, upright cylinders and boxes (`kyvo.scene.bodies`). An object's hidden share is the part of
-its own picture, as if it stood alone, that other objects cover.
+One ray a pixel meets spheres, upright cylinders and boxes (`kyvo.scene.bodies`). An object's hidden share is the part
+of its own picture, as if it stood alone, that other objects cover.
 """
 
 from collections.abc import Sequence

@@ -1,0 +1,492 @@
+"""The steps of an edit, each on the scene that the one before has left.
+
+A step touches what it names and nothing else: all other objects are the same ones, digit for digit. Only what is moved,
+copied or new needs a free place. What stood on an object that goes is left where it is, and a note says so.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from kyvo.programs import program as p
+from kyvo.programs.asking import Asker
+from kyvo.programs.errors import AlreadySo, CannotPlace, ProgramError
+from kyvo.programs.parsing import Turn
+from kyvo.programs.placing import Group, Placer, ground, group_of
+from kyvo.programs.program import Place, Selector, Step, Word
+from kyvo.programs.selecting import Finder
+from kyvo.programs.wording import describe, joined, label, number_word
+from kyvo.programs.world import Objects, World, unknown, way
+from kyvo.scene.bodies import body, sizes
+from kyvo.scene.clevr import pixel_coords
+from kyvo.scene.scene import Scene, SceneObject, Vector
+from kyvo.scene.schema import SceneSchema
+
+
+@dataclass(kw_only=True)
+class Draft:
+    """The objects after a step, and where each of them came from."""
+
+    objects: list[SceneObject]
+    origins: list[int | None]  # index in the scene before the step; None for a new object
+    removed: set[int] = field(default_factory=set)  # indices before the step
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, scene: Scene) -> "Draft":
+        return cls(objects=list(scene.objects), origins=list(range(len(scene))))
+
+    def scene(self, before: Scene) -> Scene:
+        return replace(before, objects=tuple(self.objects), image=None)
+
+
+class Editor:
+    """Carries out one step on one scene."""
+
+    def __init__(
+        self, scene: Scene, schema: SceneSchema, dialogue: Sequence[Turn], *, limit: int, moved: Objects = ()
+    ) -> None:
+        """`moved` are the objects that earlier steps of the same edit moved."""
+        self.world = World(scene, schema)
+        self.finder = Finder(self.world, dialogue)
+        self.asker = Asker(self.finder)
+        self.limit = limit
+        self.moved = moved
+        self.draft = Draft.of(scene)
+        self.mentioned: set[int] = set()  # what the step is about, before it
+        self.rests_on: set[int] = set()  # and what its places and words were found by
+
+    def run(self, step: Step) -> Draft:
+        """Raises ProgramError as the nodes say, AlreadySo where nothing would change."""
+        match step:
+            case p.Set(of=of, field=name, to=to):
+                self._set(of, name, to)
+            case p.Resize():
+                self._resize(step)
+            case p.Remove(of=of):
+                self._remove(self._targets(of))
+            case p.Add():
+                self._add(step)
+            case p.Move(of=of, place=place):
+                self._move(self._targets(of), place)
+            case p.Swap():
+                self._swap(step)
+            case p.Copy():
+                self._copy(step)
+            case p.Rotate(of=of, degrees=degrees):
+                self._rotate(self._targets(of), degrees)
+            case p.Align():
+                self._align(step)
+            case p.Replace(of=of, words=words):
+                self._replace(self._targets(of), words)
+            case _:
+                raise ProgramError(f"{type(step).__name__} is no step of an edit.")
+        self.rests_on |= self.mentioned | self.asker.rests_on
+        return self.draft
+
+    # Words
+
+    def _set(self, of: Selector, name: str, to: Word) -> None:
+        targets = self._targets(of)
+        word = self._new_word(name, to)
+        others = [index for index in targets if self.world.word(index, name) != word]
+        if not others:
+            raise AlreadySo(f"{self._said(targets)} {_is(targets)} {word} already.")
+        for index in others:
+            self._put(index, self._with_words(index, {name: word}))
+        self._note_growth(others)
+
+    def _new_word(self, name: str, to: Word) -> str:
+        """The word that objects get. Raises ProgramError for one of another field, UnknownWord."""
+        words = self._words_of(name)
+        given = to.field  # type: ignore[attr-defined]
+        if given != name:
+            raise ProgramError(f"a {name} is set to a {given}; a word of {name} is needed: {', '.join(words)}.")
+        if isinstance(to, p.Literally):
+            if to.value not in words:
+                raise unknown(to.value, words, name)
+            return to.value
+        return self.asker.word(to)
+
+    def _words_of(self, name: str) -> tuple[str, ...]:
+        known = {entry.name: entry.words for entry in self.world.schema.word_fields}
+        if name not in known:
+            raise unknown(name, known, "field that can be set")
+        return known[name]
+
+    def _with_words(self, index: int, words: Mapping[str, str]) -> SceneObject:
+        """The object with other words. One that gets another size keeps its foot where it is."""
+        item = self.world.scene.objects[index]
+        changed = item.with_values(**words)
+        if "size" not in words or item.location is None or words["size"] == item.size:
+            return changed
+        old, new = (body(replace(row, location=None), self.world.schema, self.world.plan) for row in (item, changed))
+        height = self.world.bodies[index].half_height
+        return self._grown(changed, index, height * (new.half_height / old.half_height - 1))
+
+    def _grown(self, item: SceneObject, index: int, rise: float) -> SceneObject:
+        start = self.world.point(index)
+        location = self.world.plan.moved(self._location(index), start, start + rise * way("above"))
+        return _at(location, item, self.world.scene)
+
+    def _resize(self, step: p.Resize) -> None:
+        targets = self._targets(step.of)
+        if step.factor is not None:
+            return self._scale(targets, step.factor if step.larger or step.factor < 1 else 1 / step.factor)
+        order = sizes(self.world.schema)
+        if not order:
+            return self._scale(targets, 1.25 if step.larger else 0.8)
+        changed = []
+        for index in targets:
+            place = order.index(self._size(index, order)) + (1 if step.larger else -1)
+            if 0 <= place < len(order):
+                self._put(index, self._with_words(index, {"size": order[place]}))
+                changed.append(index)
+        if not changed:
+            end = order[-1] if step.larger else order[0]
+            kind = "larger" if step.larger else "smaller"
+            raise AlreadySo(f"{self._said(targets)} {_is(targets)} {end} already; no size is {kind}.")
+        return self._note_growth(changed)
+
+    def _size(self, index: int, order: Sequence[str]) -> str:
+        size = self.world.scene.objects[index].size
+        if size not in order:
+            raise ProgramError(f"objects[{index}] has the size {size!r}; one of {', '.join(order)} is needed.")
+        return size
+
+    def _scale(self, targets: Objects, factor: float) -> None:
+        for index in targets:
+            item = self.world.scene.objects[index]
+            if item.dimensions is None:
+                order = sizes(self.world.schema)
+                hint = f"its sizes are words: {', '.join(order)}" if order else "nothing says how large it is"
+                raise ProgramError(f"{describe(self.world.scene, index)} has no dimensions to scale; {hint}.")
+            width, height, length = (round(extent * factor, 6) for extent in item.dimensions)
+            scaled = replace(item, dimensions=(width, height, length))
+            rise = (height - item.dimensions[1]) / 2
+            self._put(index, scaled if item.location is None else self._grown(scaled, index, rise))
+        if factor == 1:
+            raise AlreadySo("a factor of 1 changes nothing.")
+        self._note_growth(targets)
+
+    def _replace(self, targets: Objects, words: Sequence[p.Literally]) -> None:
+        new = self._given(words)
+        changed = []
+        for index in targets:
+            if any(self.world.word(index, name) != word for name, word in new.items()):
+                self._put(index, replace(self._with_words(index, new), confidence=None))
+                changed.append(index)
+        if not changed:
+            raise AlreadySo(
+                f"{joined(self.finder.described(targets))} {_is(targets)} {' '.join(new.values())} already."
+            )
+        self._note_growth(changed)
+
+    def _given(self, words: Sequence[p.Literally]) -> dict[str, str]:
+        """The words of a new object. Raises UnknownWord, and ProgramError for two of one field."""
+        new: dict[str, str] = {}
+        for word in words:
+            if word.field in new:
+                raise ProgramError(f"the {word.field} of a new object is given twice; say it once.")
+            new[word.field] = self._new_word(word.field, word)
+        if not new:
+            fields = ", ".join(entry.name for entry in self.world.schema.word_fields)
+            raise ProgramError(f"a new object needs a word at least; its fields are {fields}.")
+        return new
+
+    # Coming and going
+
+    def _remove(self, targets: Objects) -> None:
+        self._note_hanging(targets)
+        kept = [index for index in range(len(self.world)) if index not in targets]
+        self.draft.objects = [self.draft.objects[index] for index in kept]
+        self.draft.origins = list(kept)
+        self.draft.removed = set(targets)
+
+    def _add(self, step: p.Add) -> None:
+        words = self._given(step.words)
+        missing = [entry for entry in self.world.schema.word_fields if entry.name not in words]
+        for entry in missing:
+            counts = Counter(self.world.word(index, entry.name) for index in self.world.all)
+            words[entry.name] = max(entry.words, key=lambda word, counts=counts: counts[word])
+        template = self._plain(words)
+        self._insert([template], step.place, step.count, f"the new {label(template)}")
+        if missing:
+            said = joined([words[entry.name] for entry in missing])
+            why = "as most objects are" if len(self.world) else "for the scene is empty"
+            self.draft.notes.append(f"a new object is {said}, {why}")
+
+    def _plain(self, words: Mapping[str, str]) -> SceneObject:
+        """A new object with these words, square to the axes, and as large as most objects where sizes are numbers."""
+        names = {entry.name for entry in self.world.schema.fields}
+        values: dict[str, Any] = dict(words)
+        if "shape_codes" in names:
+            raise ProgramError("a new object needs shape codes, which no words give; copy an object instead.")
+        if "dimensions" in names:
+            kind = next((name for name in ("category", "shape") if name in words), None)
+            alike = [i for i in self.world.all if kind is None or self.world.word(i, kind) == words[kind]]
+            known = [self.world.scene.objects[i].dimensions for i in alike or self.world.all]
+            found = [extents for extents in known if extents is not None]
+            if not found:
+                raise ProgramError("nothing in the scene tells how large a new object is; copy an object instead.")
+            values["dimensions"] = tuple(float(value) for value in np.median(np.array(found), axis=0))
+        if "pose" in names:
+            values["pose"] = (0.0, 0.0, 0.0)
+        for name, value in (("rotation", 0.0), ("pixel_coords", None)):
+            if any(name in item.extra for item in self.world.scene.objects):
+                values[name] = value
+        return SceneObject().with_values(**values)
+
+    def _copy(self, step: p.Copy) -> None:
+        targets = self._targets(step.of)
+        place = step.place or (p.NextTo(to=step.of) if len(targets) == 1 else None)
+        templates = [replace(self.world.scene.objects[index], confidence=None) for index in targets]
+        self._insert(templates, place, step.count, f"the copy of {self._said(targets)}", targets)
+
+    def _insert(
+        self, templates: Sequence[SceneObject], place: Place | None, count: int, said: str, like: Objects = ()
+    ) -> None:
+        """Puts in new objects, `count` times all templates. The first stand at the place, the next as near as they can.
+
+        Copies (`like` are their originals) keep how they stand to one another.
+        """
+        total = len(self.world) + count * len(templates)
+        if total > self.limit:
+            raise CannotPlace(f"the scene would have {total} objects; at most {self.limit} are allowed.")
+        group = self._copied(like, said) if like else self._new(templates, said)
+        scene, plan, center = self.world.scene, self.world.plan, group.center
+        for number in range(count):
+            world = World(replace(scene, objects=tuple(self.draft.objects)), self.world.schema)
+            placer = Placer(self.finder, group, world=world, moved=self.moved)
+            try:
+                points = placer.near(center) if place is None else placer.place(place)
+            except CannotPlace:
+                if number == 0:
+                    raise
+                points = placer.near(center)
+            if number == 0:
+                center = points.mean(0)
+            self.rests_on.update(placer.anchors)
+            for template, start, point in zip(templates, group.points, points, strict=True):
+                old = template.location
+                location = plan.location(point) if old is None else plan.moved(old, start, point)
+                self.draft.objects.append(_at(location, template, scene))
+                self.draft.origins.append(None)
+        self._note_guesses(group)
+
+    def _new(self, templates: Sequence[SceneObject], said: str) -> Group:
+        """New objects in the middle of the floor."""
+        world = self.world
+        solids = [body(item, world.schema, world.plan) for item in templates]
+        middle = world.floor[0]
+        points = np.array([[*middle, ground(world) + solid.half_height] for solid in solids])
+        return Group(indices=(), bodies=solids, points=points, said=said)
+
+    def _copied(self, like: Objects, said: str) -> Group:
+        return replace(group_of(self.world, like), indices=(), said=said)
+
+    # Places
+
+    def _move(self, targets: Objects, place: Place) -> None:
+        if isinstance(place, p.OnTop | p.Beside) and len(targets) > 1 and _is_upwards(place):
+            return self._stack(targets, place.of if isinstance(place, p.OnTop) else place.to)  # type: ignore[union-attr]
+        group = group_of(self.world, targets)
+        placer = Placer(self.finder, group, moved=self.moved)
+        points = placer.place(place)
+        self.rests_on.update(placer.anchors)
+        self._move_to(targets, points)
+        return self._note_guesses(group)
+
+    def _stack(self, targets: Objects, on: Selector) -> None:
+        """Several objects onto one, the lowest first."""
+        base = self.finder.one(on)
+        self.rests_on.add(base)
+        waiting = sorted((i for i in targets if i != base), key=lambda i: (float(self.world.point(i)[2]), i))
+        scene = self.world.scene
+        while waiting:
+            index, *rest = waiting
+            world = World(scene, self.world.schema)
+            group = replace(group_of(world, [index]), indices=(index, *rest))  # the rest is not in its way
+            point = Placer(self.finder, group, world=world).place(p.OnTop(of=p.Numbered(index=base)))[0]
+            scene, waiting = self._with_place(scene, index, world, point), rest
+        self._take(scene, targets)
+
+    def _with_place(self, scene: Scene, index: int, world: World, point: np.ndarray) -> Scene:
+        """The scene with one object elsewhere."""
+        old = self._location(index)
+        location = world.plan.moved(old, self.world.points[index], point)
+        if location == old:
+            return scene
+        objects = list(scene.objects)
+        objects[index] = _at(location, objects[index], scene)
+        return replace(scene, objects=tuple(objects))
+
+    def _take(self, scene: Scene, targets: Objects) -> None:
+        """Takes the objects of a scene in which these were moved."""
+        changed = [index for index in targets if scene.objects[index] is not self.world.scene.objects[index]]
+        if not changed:
+            raise AlreadySo(f"{joined(self.finder.described(targets))} {_stands(targets)} there already.")
+        for index in changed:
+            self._put(index, scene.objects[index])
+        self._note_hanging(changed)
+
+    def _move_to(self, targets: Objects, points: np.ndarray) -> None:
+        scene = self.world.scene
+        for index, point in zip(targets, points, strict=True):
+            scene = self._with_place(scene, index, self.world, point)
+        self._take(scene, targets)
+
+    def _swap(self, step: p.Swap) -> None:
+        pair = self._pair(step.first, step.second)
+        if step.field != "location":
+            words = [self.world.needed_word(index, step.field) for index in pair]
+            if words[0] == words[1]:
+                raise AlreadySo(f"both objects are {words[0]}; swapping their {step.field} changes nothing.")
+            for index, word in zip(pair, reversed(words), strict=True):
+                self._put(index, self._with_words(index, {step.field: word}))
+            return self._note_growth(pair)
+        for index, end in zip(pair, self._exchanged(pair), strict=True):
+            group = replace(group_of(self.world, [index]), indices=pair)  # the other is not in its way
+            if not self._carries(pair):
+                Placer(self.finder, group).need(end, "to the other's place")
+        return self._move_to(pair, np.array(self._exchanged(pair)))
+
+    def _carries(self, pair: Objects) -> bool:
+        """Whether one of the two stands on the other."""
+        placed = all(item.location is not None for item in self.world.scene.objects)
+        above = self.world.related("above") if placed else np.zeros((len(self.world),) * 2, dtype=bool)
+        return bool(above[pair[0], pair[1]] or above[pair[1], pair[0]])
+
+    def _exchanged(self, pair: Objects) -> list[np.ndarray]:
+        """Where two objects go that change places: each to the other's foot; within one pile, the upper one goes down
+        to the lower one's foot and the lower one onto it."""
+        points = [self.world.point(index).copy() for index in pair]
+        halves = [self.world.bodies[index].half_height for index in pair]
+        feet = [point[2] - half for point, half in zip(points, halves, strict=True)]
+        if self._carries(pair):
+            low, high = (0, 1) if feet[0] < feet[1] else (1, 0)
+            feet[high] += 2 * (halves[high] - halves[low])
+        ends = []
+        for own, other in ((0, 1), (1, 0)):
+            rise = feet[other] - (points[own][2] - halves[own])
+            ends.append(np.array([*points[other][:2], points[own][2] + (0.0 if abs(rise) < 1e-6 else rise)]))
+        return ends
+
+    def _align(self, step: p.Align) -> None:
+        targets = self._targets(step.of)
+        anchor = targets[0] if step.to is None else self.finder.one(step.to)
+        self.rests_on.add(anchor)
+        rest = tuple(index for index in targets if index != anchor)
+        if not rest:
+            raise ProgramError("one object is on one line with itself; name several.")
+        if step.direction in ("above", "below"):
+            return self._stack(rest, p.Numbered(index=anchor))
+        line = p.InLine(to=p.Numbered(index=anchor), direction=step.direction)
+        scene = self.world.scene
+        for index in rest:
+            world = World(scene, self.world.schema)
+            point = Placer(self.finder, group_of(world, [index]), world=world).place(line)[0]
+            scene = self._with_place(scene, index, world, point)
+        return self._take(scene, rest)
+
+    def _rotate(self, targets: Objects, degrees: float) -> None:
+        if degrees % 360 == 0:
+            raise AlreadySo(f"a turn by {degrees:g} degrees changes nothing.")
+        for index in targets:
+            self._put(index, _turned(self.world.scene.objects[index], math.radians(degrees), self.world.scene))
+
+    # Objects
+
+    def _targets(self, of: Selector) -> Objects:
+        found = self.finder.some(of)
+        self.mentioned.update(found)
+        return found
+
+    def _pair(self, first: Selector, second: Selector) -> Objects:
+        pair = self.finder.pair(first, second)
+        self.mentioned.update(pair)
+        return pair
+
+    def _location(self, index: int) -> Vector:
+        self.world.point(index)
+        location = self.world.scene.objects[index].location
+        assert location is not None
+        return location
+
+    def _put(self, index: int, item: SceneObject) -> None:
+        self.draft.objects[index] = item
+
+    def _said(self, found: Objects) -> str:
+        return describe(self.world.scene, found[0]) if len(found) == 1 else f"the {number_word(len(found))} objects"
+
+    # Notes
+
+    def _note_hanging(self, gone: Sequence[int]) -> None:
+        """Says which objects stood on those that went, and hang in the air now."""
+        scene = self.world.scene
+        if any(item.location is None for item in scene.objects):
+            return
+        above = self.world.related("above")
+        over = {int(i) for index in gone for i in np.flatnonzero(above[index])} - set(gone)
+        for index in sorted(over):
+            held = set(np.flatnonzero(self.world.related("below")[index]).tolist()) - set(gone)
+            if not held:
+                self.draft.notes.append(f"{describe(scene, index)} stood on it and is left where it was")
+
+    def _note_growth(self, changed: Sequence[int]) -> None:
+        """Says which objects a grown one meets that it did not meet before."""
+        scene = replace(self.world.scene, objects=tuple(self.draft.objects))
+        world = World(scene, self.world.schema)
+        placed = [index for index, item in enumerate(scene.objects) if item.location is not None]
+        for index in set(changed) & set(placed):
+            for other in placed:
+                if other != index and world.apart(index, other) < -1e-3 <= self.world.apart(index, other):
+                    self.draft.notes.append(f"{describe(scene, index)} now meets {describe(scene, other)}")
+
+    def _note_guesses(self, group: Group) -> None:
+        if not all(solid.is_known for solid in group.bodies):
+            self.draft.notes.append(f"how large {group.said} is, is not known; a radius of {group.radius:g} is taken")
+
+
+def _is_upwards(place: Place) -> bool:
+    return isinstance(place, p.OnTop) or (
+        isinstance(place, p.Beside) and place.direction == "above" and place.distance is None
+    )
+
+
+def _at(location: Vector, item: SceneObject, scene: Scene) -> SceneObject:
+    """The object there; its `pixel_coords`, if it has them, follow, or go where no camera says them."""
+    extra = {key: value for key, value in item.extra.items() if key != "pixel_coords"}
+    if "pixel_coords" in item.extra and scene.camera is not None:
+        extra["pixel_coords"] = pixel_coords(scene.camera, location)
+    return replace(item, location=location, extra=extra)
+
+
+def _turned(item: SceneObject, angle: float, scene: Scene) -> SceneObject:
+    """The object turned about the vertical, counter-clockwise seen from above (rad)."""
+    axis, sign = "xyz".index(scene.up_axis[-1]), -1.0 if scene.up_axis.startswith("-") else 1.0
+    if "R_cam" in item.extra:
+        raise ProgramError("an object with a rotation matrix (R_cam) can not be turned; give it a pose.")
+    if item.pose is None:
+        old = item.extra.get("rotation", 0.0)
+        if not isinstance(old, int | float):
+            raise ProgramError(f"the rotation of an object is {old!r}; a number is needed to turn it on.")
+        # of CLEVR's files, whose number is read as radians (`kyvo.scene.bodies`)
+        return item.with_values(rotation=round(math.fmod(old + angle, 2 * math.pi), 6))
+    if axis != 2 and any(item.pose[axis + 1 :]):
+        raise ProgramError("a tilted object can not be turned about the vertical; give it an upright pose.")
+    pose = list(item.pose)
+    pose[axis] = round(math.remainder(pose[axis] + sign * angle, 2 * math.pi), 6)
+    return replace(item, pose=(pose[0], pose[1], pose[2]))
+
+
+def _is(objects: Sequence[int]) -> str:
+    return "is" if len(objects) == 1 else "are"
+
+
+def _stands(objects: Sequence[int]) -> str:
+    return "stands" if len(objects) == 1 else "stand"
