@@ -21,6 +21,7 @@ from typing import ClassVar, Literal
 
 Relation = Literal["left", "right", "front", "behind", "above", "below", "near", "touching"]
 Direction = Literal["left", "right", "front", "behind", "above", "below"]
+Corner = Literal["front left", "front right", "back left", "back right"]
 Region = Literal[
     "left", "right", "front", "back", "middle",
     "front left", "front right", "back left", "back right",
@@ -488,7 +489,7 @@ class Beside(Place):
     """In a direction from an object. Without a distance it stands as near as it can with a gap ("next to")."""
 
     op = "beside"
-    direction: Direction
+    direction: Direction | Corner
     to: Selector
     distance: float | None = None  # units, centre to centre
 

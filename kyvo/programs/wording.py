@@ -21,6 +21,8 @@ ADJECTIVES = ("size", "color", "material")  # in the order of English; words of 
 RELATIONS = {
     "left": "left of", "right": "right of", "front": "in front of", "behind": "behind",
     "above": "above", "below": "below", "near": "near", "touching": "touching",
+    "front left": "to the front left of", "front right": "to the front right of",
+    "back left": "to the back left of", "back right": "to the back right of",
 }  # fmt: skip
 WAYS = {
     "left": "to the left", "right": "to the right", "front": "to the front",

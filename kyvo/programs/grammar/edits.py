@@ -75,10 +75,11 @@ def _add_sequences(rule: Rules) -> None:
 
 def _add_targets(rule: Rules) -> None:
     """What an edit is about: "a cube" is one of them, and which is asked back where there are several."""
-    rule("target", "<np>")
-    rule("target", "(a|an|one|some|any|one of the|any one of the|either of the|either) (<desc1>|<descs>)", the, 0.0)
-    rule("one_target", "<np1>")
-    rule("one_target", "(a|an|one|one of the) (<desc1>|<descs>)", the, 0.0)
+    some = "(a|an|one|some|any|another|one of the|any one of the|any of the|either of the|either)"
+    rule("target", "<defs>")
+    rule("target", f"{some} (<desc1>|<descs>)", the, 0.5)
+    rule("one_target", "<def1>")
+    rule("one_target", f"{some} (<desc1>|<descs>)", the, 0.1)
     rule("itself", "(it|them|that|this|those|these|that one|this one|the (object|thing|item|block))", Earlier())
 
 
@@ -113,6 +114,8 @@ def _add_places(rule: Rules) -> None:
         "below": "(below|under|underneath|beneath)",
     }.items():
         rule("side", words, name)
+    for corner, words in CORNERS.items():
+        rule("side", f"[(to|on|at|in)] [the] {words} [hand] [(corner|side)] of", corner)
     rule("goal", "[(right|directly|just|immediately)] [to] (next to|near|near to|beside|close to|adjacent to|alongside|by|by the side of|against|up against|in the vicinity of|touching|in contact with|nearby|to the side of|closest to) <one_target>", lambda to: NextTo(to=to))
     rule("goal", "so [that] (it|they) (touches|touch|is touching|are touching) <one_target>", lambda to: NextTo(to=to))
     rule("goal", "[(right|somewhere|halfway|midway|exactly)] [in|to] (between|in between|in the middle of|inbetween) <np1> and <np1>", lambda a, b: Midway(first=a, second=b))
@@ -127,13 +130,14 @@ def _add_places(rule: Rules) -> None:
         if region == "middle":
             rule("goal", f"{inside} {words} [point|spot] [of everything]", at)
         else:
-            rule("goal", f"[(to|in|into|on|at)] [the] ({words} center|center {words}|middle {words}|{words} middle|middle of the {words}|center of the {words}) [side] [of THEPICTURE]", at)
+            middle = At(region=f"{region} middle")  # type: ignore[arg-type]
+            rule("goal", f"[(to|in|into|on|at)] [the] ({words} center|center {words}|middle {words}|{words} middle|middle of the {words}|center of the {words}) [(side|point|edge)] [of THEPICTURE]", middle)
             rule("goal", f"(in|into|on|at) the {words}", at, 0.1)
             rule("goal", f"(all the way|as far as possible) (to|in|on) the {words}", at)
             rule("goal", f"(to|in|on|at) the (far|very|extreme) {words} [side]", at)
     for region, words in CORNERS.items():
         at = At(region=region)  # type: ignore[arg-type]
-        rule("goal", f"{inside} {words} [hand] [(corner|side|part|area|quarter)] [of THEPICTURE]", at)
+        rule("goal", f"{inside} {words} [hand] [(corner|side|part|area|quarter|point)] [of THEPICTURE]", at)
     # from where it stands
     for name, words in {
         "left": "([(to|toward)] [the] left [side]|leftward|left hand side)",
@@ -293,11 +297,7 @@ def _scaled(of: Selector, factor: float) -> tuple[Step, ...] | None:
 
 def _set(of: Selector, words: tuple[Literally, ...]) -> tuple[Step, ...]:
     """One step for each word; those after the first speak of the same objects."""
-    return tuple(Set(of=of if not place else _after(of, words[:place]), field=word.field, to=word) for place, word in enumerate(words))
-
-
-def _after(of: Selector, words: tuple[Literally, ...]) -> Selector:
-    return of
+    return tuple(Set(of=of if place == 0 else Earlier(), field=word.field, to=word) for place, word in enumerate(words))
 
 
 def _set_field(of: Selector, field: str, word: Literally) -> tuple[Step, ...] | None:
@@ -374,7 +374,7 @@ def _copied(of: Selector, count: int, place: Place | None = None) -> tuple[Step,
 def _add_rearrangements(rule: Rules) -> None:
     swap = "(swap|exchange|switch|interchange|trade|flip|reverse)"
     places = "(places|positions|locations|place|position|location|spots)"
-    rule("step", f"{swap} [the {places} of] <np1> (and|with|for) <np1> [(around|{places}|with each other|over)]", lambda a, b: (Swap(first=a, second=b),), 0.1)
+    rule("step", f"{swap} [the {places} of] <one_target> (and|with|for) <one_target> [(around|{places}|with each other|over)]", lambda a, b: (Swap(first=a, second=b),), 0.1)
     rule("step", f"{swap} [the {places} of] <twonp> [(around|{places}|with each other|over)]", lambda pair: (Swap(first=pair[0], second=pair[1]),))
     rule("step", f"{swap} (the|) (<fields>|<field>) of <np1> (and|with) [(that of|those of)] <np1>", lambda field, a, b: (Swap(first=a, second=b, field=field),))
     rule("step", f"{swap} (the|) (<fields>|<field>) of <twonp>", lambda field, pair: (Swap(first=pair[0], second=pair[1], field=field),))

@@ -42,17 +42,18 @@ def narrow(base: Selector, *modifiers: Selector) -> Selector:
 def _narrow(base: Selector, modifier: Selector) -> Selector:
     if modifier == ALL:
         return base
+    inner = getattr(modifier, "of", ALL)
+    if inner != ALL and not isinstance(modifier, _SETS):
+        return _narrow(_narrow(base, inner), replace(modifier, of=ALL))  # type: ignore[call-arg]
     if base == ALL:
         return modifier
-    if isinstance(modifier, Extreme):
-        return replace(modifier, of=_narrow(base, modifier.of))
-    if isinstance(base, Extreme):
+    if isinstance(base, Extreme) and not isinstance(modifier, Extreme):
         return replace(base, of=_narrow(base.of, modifier))
     if isinstance(modifier, _SETS):
         return Both(first=base, second=modifier)
-    if isinstance(modifier, Where) and modifier.of == ALL and _sorts_below(modifier, base):
+    if isinstance(modifier, Where) and _sorts_below(modifier, base):
         return replace(base, of=_narrow(base.of, modifier))  # type: ignore[attr-defined]
-    return replace(modifier, of=_narrow(base, modifier.of))  # type: ignore[attr-defined]
+    return replace(modifier, of=base)  # type: ignore[call-arg]
 
 
 def _sorts_below(word: Where, base: Selector) -> bool:

@@ -49,7 +49,7 @@ from kyvo.programs.program import (
 from kyvo.scene.schema import SceneSchema
 
 THERE = "(are there|is there|there are|there is|do you see|can you see|can be seen|are in THEPICTURE|are shown|are pictured|are present|are visible|do you count|does THEPICTURE (hold|have|contain|show)|exist|did you find|do you find|you find|are you able to see|do we have|do we see|are displayed|appear|are depicted|are represented|are seen|are here|you see|you can see|have we got|are)"
-HOWMANY = "(how many|what number of|what is the [total] (number|amount|count|quantity) of|[give|tell me|state] the [total] (number|count|amount) of|count [up] [all] [of]|(how much|hoe many|what amount of|what quantity of))"
+HOWMANY = "(how many|what number of|what is the [total] (number|amount|count|quantity) of|[give|tell me|state] the [total] (number|count|amount) of|count [up] [all] [of]|what do you get when you count [up] [all] [of]|(how much|hoe many|what amount of|what quantity of))"
 FINAL = "[(in total|total|altogether|in all|all together|overall|here|then)]"
 
 
@@ -75,9 +75,18 @@ def _set(selector: Selector) -> Selector:
 
 def _add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "<amount>")
+    itself = "[,] (not counting|leaving out|excluding|besides|apart from) itself"
+    rule("amount", f"{HOWMANY} <things> <same> {itself}", _count)
+    leaving = "[,] (leaving out|apart from|not counting|besides|other than|excluding|aside from|except) <np> [,] (share|shares|match|matches|have|has) (its|the same) <field>"
+    rule("amount", f"{HOWMANY} <things> {leaving}", lambda of, like, field: Count(of=narrow(of, WhereSame(of=ALL, field=field, like=like))))
+    rule("amount", f"(apart from|besides|leaving out|not counting|other than) <np> [,] {HOWMANY} <things> (that share|share|have|that have) (its|the same) <field>", lambda like, of, field: Count(of=narrow(of, WhereSame(of=ALL, field=field, like=like))))
+    rule("amount", f"{HOWMANY} belong to the <descs> [,] (or [to] the|to the) <descs> [or to both]", lambda a, b: Count(of=either(a, b)))
+    rule("amount", "count all that belong to the <descs> [,] or [to] the <descs> [or to both]", lambda a, b: Count(of=either(a, b)))
+    rule("amount", "(put|take|group|gather) the <descs> (and|together with|with) the <descs> [into one (group|set)] [together] [(.|,)] how many (does it hold|do you have|are there|are in it|objects is that|is that)", lambda a, b: Count(of=either(a, b)))
     rule("things", "<descs>")
     rule("things", "<desc1>", None, 0.5)
     rule("things", "of (the|these|those|all|all the) <descs>")
+    rule("things", "the <descs>", None, 0.2)
     rule("things", "<descs> [,] (and|or|plus) <descs>", either, 0.4)
     rule("things", "either <descs> or <descs>", either)
     rule("things", "(total|different|single|individual|separate) <descs>", None, 0.1)
@@ -169,6 +178,8 @@ def _add_words(rule: Rules, schema: SceneSchema) -> None:
     rule("word", "<fieldq> (is|are|was|does|do|would|has|have) <np> [(have|made of|made out of|made from|made|in|show|be|look|of|come in|appear to be|painted|colored)]", word)
     rule("word", "<fieldq> (is|are) [shown by|] <np>", word, 0.1)
     rule("word", "<fieldq> <np>", word, 0.1)
+    rule("word", "<fieldq> do you see", lambda field: WordOf(of=Earlier(), field=field))
+    rule("word", "<fieldq> do you see (<np>|[on|for] <np>)", word)
     rule("word", "<fieldq> <np> (is|are|has|have)", word, 0.05)
     rule("word", "<fieldq> of <np> [is [it]]", word, 0.1)
     rule("word", "<np> (is|are|has|have|comes in|is made of|are made of|is made out of|is of|is made from) (what|which) <field>", lambda of, field: word(field, of))
@@ -189,7 +200,7 @@ def _add_words(rule: Rules, schema: SceneSchema) -> None:
         rule("word", "(what|of what|from what|out of what) (is|are|was) <np> (made [out] of|made from|made|built of|composed of|made up of|constructed of|made out)", lambda of: WordOf(of=_set(of), field="material"))
         rule("word", "(of what|from what|out of what) (is|are|was) <np> made", lambda of: WordOf(of=_set(of), field="material"))
         rule("word", "<np> (is|are) made [out] of what", lambda of: WordOf(of=_set(of), field="material"))
-        rule("word", "(what|of what) [material] (did they|do they) make <np> [of]", lambda of: WordOf(of=_set(of), field="material"))
+        rule("word", "[(of|from|out of|with)] (what|which) [(material|substance|stuff)] (did|do) (they|you|we|one) make <np> [(of|from|out of)]", lambda of: WordOf(of=_set(of), field="material"))
     # which one: by its kind, or by its color where the kind is told
     rule("word", "(what|which) (is|are|sits|stands|lies) [STAND] <preds>", lambda pred: named(pred), 0.3)
     rule("preds", "(<rels>|<place>)")
@@ -290,6 +301,8 @@ def _add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "(do|does) any [(two|2|of the|of these|other)] (<descs>|<desc1>) (have|share|match) (<same>|<selfsame>)", lambda of, pred: Exists(of=narrow(of, pred)))
     rule("truth", "(do|does) any [(two|2|of the|of these|other)] (<descs>|<desc1>) <same>", lambda of, pred: Exists(of=narrow(of, pred)))
     rule("truth", "(are|is) any [(two|2|of the|of these)] [(other)] (<descs>|<desc1>) <selfsame>", lambda of, pred: Exists(of=narrow(of, pred)))
+    rule("truth", "(apart from|besides|leaving out|not counting|other than) <np> [,] (do|does|can you see|do you see|are there|is there) any [other] (<descs>|<desc1>) (that share|share|have|that have|that shares) (its|the same) <field>", lambda like, of, field: Exists(of=narrow(of, WhereSame(of=ALL, field=field, like=like))))
+    rule("truth", "(do|does) <np> share its <field> with (any|one|some) of the [other] <descs>", lambda like, field, of: Exists(of=narrow(of, WhereSame(of=ALL, field=field, like=like))))
     rule("truth", "(do|does) (anything|any other object) [else] (have|has|share|match) <same>", lambda pred: Exists(of=pred))
     rule("truth", "(is|are) (nothing|no <descs>|none of the <descs>) <predx>", lambda *v: Not(of=Exists(of=narrow(ALL, *v))))
     rule("truth", "(is|are) (anything|something) [else] <predx>", lambda pred: Exists(of=pred))

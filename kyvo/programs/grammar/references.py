@@ -1,7 +1,7 @@
 """What pronouns stand for: a statement's object, an earlier phrase of the same text, or the dialogue's last turns."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from kyvo.programs.grammar.meaning import ALL, parts, rewritten
@@ -19,18 +19,30 @@ def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> li
         named = meaning.named if isinstance(meaning, About) else None
         program = meaning.program if isinstance(meaning, About) else meaning
         program = rewritten(program, _drop_other)
-        if IT in parts(program):
-            named = named or _named_within(program)
-            if named is not None:
-                program = rewritten(program, lambda node, named=named: named if node == IT else node)
-                program = rewritten(program, _not_itself)
-            elif not dialogue and not isinstance(program, Edit):
-                without = rewritten(program, _without_other)
-                if IT in parts(without):
-                    continue
-                program = without
+        program = _bind(program, named, dialogue)
+        if program is None:
+            continue
         found.append((program, cost))
     return found
+
+
+def _bind(program: Program, named: Selector | None, dialogue: Sequence[Turn]) -> Program | None:
+    """The program with "it" bound: to what the text names, else to what the dialogue's last turn was about.
+
+    In the second and later steps of an edit "it" stays: it means what the step before was about.
+    """
+    if isinstance(program, Edit):
+        first = _bound_to(program.steps[0], named or _named_within(program.steps[0]))
+        return replace(program, steps=(first, *program.steps[1:]))
+    program = _bound_to(program, named or _named_within(program))
+    if IT in parts(program) and not dialogue:
+        program = rewritten(program, _without_other)
+        return None if IT in parts(program) else program
+    return program
+
+
+def _bound_to(node: Any, named: Selector | None) -> Any:
+    return node if named is None else rewritten(node, lambda one: named if one == IT else one)
 
 
 def _is_other(node: Any) -> bool:
@@ -46,8 +58,6 @@ def _drop_other(node: Any) -> Any:
 
 def rewritten_chain(node: Any) -> Any:
     """The chain of narrowings below a node without its "other"."""
-    from dataclasses import replace
-
     if _is_other(node):
         return rewritten_chain(node.of)
     below = getattr(node, "of", None)
@@ -60,11 +70,7 @@ def _without_other(node: Any) -> Any:
     return node.of if _is_other(node) else node
 
 
-def _not_itself(node: Any) -> Any:
-    return node
-
-
-def _named_within(program: Program) -> Selector | None:
+def _named_within(program: Any) -> Selector | None:
     """The first object that the text names before its pronoun."""
     for node in _in_order(program):
         if node == IT:

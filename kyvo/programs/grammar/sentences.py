@@ -5,7 +5,7 @@ from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.meaning import ALL
-from kyvo.programs.program import Edit, Program, Query, Selector, The
+from kyvo.programs.program import Edit, Program, Query, Selector, The, WordOf
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ def add_sentences(rule: Rules) -> None:
     stop = "[.] [,]"
     rule("polite", "(please|kindly|hey|hi|hello|ok|okay|now|so|well|then|next|also|and|thanks|thank you|great|good|alright|right)", 0)
     rule("polite", "(can|could|would|will) you [(please|kindly|also|now)]", 0)
-    rule("polite", "(would you mind|i want you to|i would like you to|i need you to|you should|you need to|you can|let us|go|now go|i would like to|i want to|you have to|you must|your task is to|try to|help me|go ahead and|we need to|we should|let me)", 0)
+    rule("polite", "(would you mind|i want you to|i would like you to|i need you to|you should|you need to|you can|let us|go|now go|i would like to|i want to|you have to|you must|your task is to|try to|help me|go ahead and|we need to|we should|let me|straighten and)", 0)
     rule("polite", "(tell me|can you tell me|could you tell me|do you know|i wonder|please tell me|i would like to know|say|i want to know|answer|question|looking at THEPICTURE|in THEPICTURE|from THEPICTURE|of THEPICTURE|look at THEPICTURE|in total|of these THINGS|of all [of] the THINGS|of the THINGS|of the THINGS (shown|pictured|seen|in THEPICTURE)|among the THINGS|between all the THINGS) [,]", 0)
     rule("politer", "<polite> [,|.]", 0, 0.05)
     rule("politer", "<polite> [,|.] <politer>", 0, 0.05)
@@ -30,6 +30,9 @@ def add_sentences(rule: Rules) -> None:
     rule("sentence", "<asks>", lambda asks: Query(asks=asks))
     rule("sentence", f"<statement> {stop} [(so|and|now|then)] [,] <asks>", lambda named, asks: About(program=Query(asks=asks), named=named), 0.3)
     rule("sentence", "<steps>", lambda steps: Edit(steps=steps))
+    rule("sentence", f"<pointing> {stop} [(and|then)] [then] <steps>", lambda named, steps: About(program=Edit(steps=steps), named=named), 0.3)
+    rule("sentence", "<pointing> [,|.] [and] (give|name|tell me|say|state) its <field>", lambda named, field: Query(asks=WordOf(of=named, field=field)))
+    rule("pointing", "(find|look at|consider|locate|take|see|focus on|observe|pick|get|grab|look for|go to|pick up|choose|select|lift|grasp) <np>")
     # "there is a red cube; ..."
     rule("statement", "there (is|are|exists|was) [(only|just)] [(a|an|another|the|one|some)] (<desc1>|<descs>)", _The)
     rule("statement", "there (is|are|exists|was) [(only|just)] [(a|an|another|the|one)] <desc1> [THAT] [is] <pred>", lambda of, pred: _The(_narrowed(of, pred)), 0.1)
