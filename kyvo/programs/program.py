@@ -21,7 +21,9 @@ from typing import ClassVar, Literal
 
 Relation = Literal["left", "right", "front", "behind", "above", "below", "near", "touching"]
 Direction = Literal["left", "right", "front", "behind", "above", "below"]
-Corner = Literal["front left", "front right", "back left", "back right"]
+Side = Literal[
+    "left", "right", "front", "behind", "above", "below", "front left", "front right", "back left", "back right"
+]
 Region = Literal[
     "left", "right", "front", "back", "middle",
     "front left", "front right", "back left", "back right",
@@ -226,7 +228,7 @@ class Along(Measure):
     """How far it stands in a direction: "leftmost", "nearest to the camera" (front), "highest" (above)."""
 
     op = "along"
-    direction: Direction
+    direction: Side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -489,7 +491,7 @@ class Beside(Place):
     """In a direction from an object. Without a distance it stands as near as it can with a gap ("next to")."""
 
     op = "beside"
-    direction: Direction | Corner
+    direction: Side
     to: Selector
     distance: float | None = None  # units, centre to centre
 

@@ -131,8 +131,7 @@ class World:
 
     def along(self, direction: str) -> Float[np.ndarray, " objects"]:
         """How far each object stands in a direction."""
-        axis, sign = _WAYS[direction]
-        return sign * self.points[:, axis]
+        return self.points @ way(direction)
 
     # Relations: [i, j] says whether j stands so to i
 

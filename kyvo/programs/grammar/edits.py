@@ -117,6 +117,10 @@ def _add_places(rule: Rules) -> None:
     for corner, words in CORNERS.items():
         rule("side", f"[(to|on|at|in)] [the] {words} [hand] [(corner|side)] of", corner)
     rule("goal", "[(right|directly|just|immediately)] [to] (next to|near|near to|beside|close to|adjacent to|alongside|by|by the side of|against|up against|in the vicinity of|touching|in contact with|nearby|to the side of|closest to) <one_target>", lambda to: NextTo(to=to))
+    for corner, words in CORNERS.items():
+        rule("corner", f"{words} corner", corner)
+    rule("goal", "so [that] (one corner|one of its corners|its <corner>|the <corner> of it) (touches|meets) the <corner> of <one_target>", lambda *v: Beside(direction=v[-2], to=v[-1]))
+    rule("goal", "so [that] (one corner|one of its corners|its <corner>|the <corner> of it) (touches|meets) <one_target> 's <corner>", lambda *v: Beside(direction=v[-1], to=v[-2]))
     rule("goal", "so [that] (it|they) (touches|touch|is touching|are touching) <one_target>", lambda to: NextTo(to=to))
     rule("goal", "[(right|somewhere|halfway|midway|exactly)] [in|to] (between|in between|in the middle of|inbetween) <np1> and <np1>", lambda a, b: Midway(first=a, second=b))
     rule("goal", "[(right|somewhere|halfway|midway)] [in|to] (between|in between|in the middle of) <twonp>", lambda pair: Midway(first=pair[0], second=pair[1]))
@@ -184,6 +188,8 @@ def _move(of: Selector, *places: Place) -> tuple[Step, ...]:
 
 def _add_moves(rule: Rules) -> None:
     rule("step", "MOVE <target> [so that it stands|until it is|so that it is|until it stands|so it is|such that it is|to be|so they are|over|down|directly|straight|such that it stands] <goal>", _move)
+    rule("step", "stack <target> (to|with|and) <one_target>", lambda of, to: _move(of, OnTop(of=to)), 0.1)
+    rule("step", "stack <defs> on (it|top of it|top)", lambda of: _move(of, OnTop(of=Earlier())), 0.1)
     rule("step", "MOVE <goal> <target>", lambda place, of: _move(of, place), 0.3)
     rule("step", "PICKUP <target> [,|.] (and|then|and then|to) PUTDOWN [<itself>] [down|back down] <goal>", lambda of, *v: _move(of, v[-1]), 0.0)
     rule("step", "MOVE <target> <goal> [,] and <one_target> <goal>", lambda a, x, b, y: _move(a, x) + _move(b, y), 0.2)
@@ -194,7 +200,7 @@ def _add_moves(rule: Rules) -> None:
     rule("step", "<target> (moves|goes|belongs) <goal>", _move, 0.2)
     rule("step", "(from where it is|from its place|from there) [,] MOVE <target> <goal>", _move)
     rule("step", "(attach|stick|glue|connect|join|fix) <target> to <one_target>", lambda of, to: _move(of, NextTo(to=to)))
-    rule("step", "(move|bring|take|push|slide|drag|carry|pull|get) <target> to <one_target>", lambda of, to: _move(of, NextTo(to=to)), 0.6)
+    rule("step", "(move|bring|take|push|slide|drag|carry|pull|get|put|place) <target> to <one_target>", lambda of, to: _move(of, NextTo(to=to)), 0.6)
     rule("step", "(bring|move|push|pull|get|put) <np1> and <np1> (closer together|together|closer to each other|next to each other)", lambda a, b: _move(a, NextTo(to=b)))
     rule("step", "(lift|raise|lift up|raise up) <target> [up]", lambda of: _move(of, Offset(direction="above")), 1.0)
     rule("step", "(lift|raise|lift up|raise up) <target> [up] [by] <dist>", lambda of, far: _move(of, Offset(direction="above", distance=far)), 0.2)
@@ -406,7 +412,8 @@ def _add_rearrangements(rule: Rules) -> None:
         rule("step", f"make (a row|a line) (of|from) <np>" if direction == "left" else "make a column (of|from) <np>", lined)
     rule("step", "(align|line up|straighten out) <np>", lambda of: (Align(of=of, direction="left"),), 0.2)
     rule("step", "(align|line up|level) <target> (with|to|along) <one_target>", lambda of, to: (Align(of=of, direction="left", to=to),))
-    rule("step", "(align|line up) <target> (with|to) the (left|right) side of <one_target>", lambda of, to: (Align(of=of, direction="front", to=to),))
+    rule("step", "(align|line up) <target> (with|to|along) <side> <one_target>", lambda of, side, to: _move(of, Beside(direction=side, to=to)))
+    rule("step", "MOVE <target> and (align|line up) it (with|to|along) <side> <one_target>", lambda of, side, to: _move(of, Beside(direction=side, to=to)))
 
 
 _ = either

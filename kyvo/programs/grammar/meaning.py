@@ -105,8 +105,8 @@ def settle_region(description: Selector) -> Selector:
     if isinstance(description, InRegion):
         if description.region == "middle":
             return Extreme(of=description.of, by=Centrality())
-        if " " not in description.region:
-            direction = "behind" if description.region == "back" else description.region
+        direction = "behind" if description.region == "back" else description.region
+        if "middle" not in direction:
             return Extreme(of=description.of, by=Along(direction=direction))  # type: ignore[arg-type]
     return description
 

@@ -66,12 +66,15 @@ REGIONS = {
     "middle": "(middle|center|mid|very center)",
 }
 CORNERS = {
-    f"{depth} {side}": f"({words} [and] [the] {side}|{side} [and] [the] {words})"
-    for depth, words in (("front", "(front|near|lower|bottom)"), ("back", "(back|rear|upper|top)"))
+    f"{depth} {side}": f"({words} [and] [the] ({side}|{side}most)|({side}|{side}most) [and] [the] {words})"
+    for depth, words in (("front", "(front|near|lower|bottom|frontmost|foremost)"), ("back", "(back|rear|upper|top|rearmost)"))
     for side in ("left", "right")
 }
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 ORDINALS = {"second": 2, "third": 3, "fourth": 4, "fifth": 5, "next": 2, "2nd": 2, "3rd": 3}
+
+
+TOWER = Extreme(of=Related(of=ALL, relation="above", to=ALL, some=True), by=Along(direction="above"))  # its top
 
 
 def add_nouns(rule: Rules) -> None:
@@ -150,6 +153,8 @@ def _add_superlatives(rule: Rules) -> None:
     rule("measure", "(smallest|tiniest|littlest|shortest|smallestt|minutest)", Smallness())
     rule("measure", "(central|middle|most central|center|centermost|middlemost|middle most)", Centrality())
     rule("measurepost", "CLOSEST to the (middle|center) [of (THEPICTURE|everything|all|it all)]", Centrality())
+    for corner, pattern in CORNERS.items():
+        rule("sup", f"{pattern} [(corner|side)]", _extreme(Along(direction=corner)))  # type: ignore[arg-type]
     rule("measurepost", "[JUST] (CLOSEST|closest in proximity) to (the|) (CAMERA|me|us|you)", Along(direction="front"))
     rule("measurepost", "[JUST] FARTHEST [away] from (the|) (CAMERA|me|us|you)", Along(direction="behind"))
     rule("measurepost", "(at|in|toward) the very (front|forefront)", Along(direction="front"))
@@ -248,7 +253,7 @@ def _add_predicates(rule: Rules) -> None:
     rule("twonp", "[(the|both|both of the|those|any|these)] [two] <descs>", _two)
     for region, pattern in REGIONS.items():
         region_of = InRegion(of=ALL, region=region)  # type: ignore[arg-type]
-        rule("place", f"JUST (on|in|at|to|toward) (the|) {pattern} [hand] [(side|half|part|section|area|edge|portion|third|row|ground)] [(of|in|on) THEPICTURE]", region_of)
+        rule("place", f"JUST (on|in|at|to|toward) (the|) {pattern} [hand] [(corner|side|half|part|section|area|edge|portion|third|row|ground)] [(of|in|on) THEPICTURE]", region_of)
     for region, pattern in CORNERS.items():
         region_of = InRegion(of=ALL, region=region)  # type: ignore[arg-type]
         rule("place", f"JUST (on|in|at|to) (the|) {pattern} [hand] [(corner|side|area|part|quarter)] [of THEPICTURE]", region_of)
@@ -344,6 +349,9 @@ def _add_descriptions(rule: Rules) -> None:
         rule(one, f"<pre> <{noun}>", lambda pre, noun: narrow(noun, pre))
         rule(one, f"<{noun}> <post>", narrow)
         rule(one, f"<pre> <{noun}> <post>", lambda pre, noun, post: narrow(noun, pre, post))
+    rule("desc1", "CLOSEST <desc1> (to|from) <np>", lambda of, to: narrow(of, _nearest(to)), 0.1)
+    rule("desc1", "FARTHEST <desc1> from <np>", lambda of, to: narrow(of, Extreme(of=ALL, by=Farness(to=to))), 0.1)
+    rule("noun1", "[(block|cube|object)] (tower|stack|pile|column of blocks)", TOWER)
     rule("desc1", "<sup> [one] (of|among|out of|from) [all] [of] (the|these|those) <descs>", lambda sup, of: narrow(of, sup))
     rule("desc1", "<sup>", None, 0.5)
     rule("desc1", "<pre>", None, 1.5)

@@ -23,6 +23,7 @@ SECONDS = 0.8  # the longest that one text is read
 MAX_TOKENS = 120
 SHARPNESS = 2.0  # how fast a reading loses probability with its cost
 ALTERNATIVES = 4
+NO_MEANING = ("straighten",)  # words that a scene has nothing for, left out with a note
 
 
 class GrammarParser:
@@ -46,6 +47,7 @@ class GrammarParser:
         programs = _ranked(bound(readings, dialogue))
         if not programs:
             raise refusal(text, tokens, spelling, readable=_readable(grammar, words, dialogue))
+        notes += [f"left out {word!r}: objects have no tilt here" for word in tokens if word in NO_MEANING]
         (best, probability), *others = programs
         return Parsed(
             program=best,

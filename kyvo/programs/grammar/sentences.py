@@ -32,7 +32,7 @@ def add_sentences(rule: Rules) -> None:
     rule("sentence", "<steps>", lambda steps: Edit(steps=steps))
     rule("sentence", f"<pointing> {stop} [(and|then)] [then] <steps>", lambda named, steps: About(program=Edit(steps=steps), named=named), 0.3)
     rule("sentence", "<pointing> [,|.] [and] (give|name|tell me|say|state) its <field>", lambda named, field: Query(asks=WordOf(of=named, field=field)))
-    rule("pointing", "(find|look at|consider|locate|take|see|focus on|observe|pick|get|grab|look for|go to|pick up|choose|select|lift|grasp) <np>")
+    rule("pointing", "(find|look at|consider|locate|take|see|focus on|observe|pick|get|grab|look for|go to|pick up|choose|select|lift|grasp|straighten) <np>")
     # "there is a red cube; ..."
     rule("statement", "there (is|are|exists|was) [(only|just)] [(a|an|another|the|one|some)] (<desc1>|<descs>)", _The)
     rule("statement", "there (is|are|exists|was) [(only|just)] [(a|an|another|the|one)] <desc1> [THAT] [is] <pred>", lambda of, pred: _The(_narrowed(of, pred)), 0.1)
