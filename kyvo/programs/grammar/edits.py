@@ -70,7 +70,7 @@ def add_edits(rule: Rules, schema: SceneSchema) -> None:
 def _add_sequences(rule: Rules) -> None:
     rule("steps", "<step>")
     rule("steps", "<step> <andthen> <steps>", lambda first, _, rest: first + rest)
-    rule("andthen", "([.] [,] and [then|also|finally|afterwards]|[.] [,] [and] then|(.|,) [(also|next|finally|afterwards|after that|now|lastly|secondly)] [,]|[.] [,] [and] (after that|afterwards|after which|following that|next|finally|subsequently) [,]|(.|,) please|while also|followed by)", 0)
+    rule("andthen", "([.] [,] and [then|also|finally|afterwards|lastly|next|now|after that] [,]|[.] [,] [and] then|(.|,) [(also|next|finally|afterwards|after that|now|lastly|secondly)] [,]|[.] [,] [and] (after that|afterwards|after which|following that|next|finally|subsequently) [,]|(.|,) please|while also|followed by)", 0)
 
 
 def _add_targets(rule: Rules) -> None:
@@ -147,11 +147,12 @@ def _add_places(rule: Rules) -> None:
         "left": "([(to|toward)] [the] left [side]|leftward|left hand side)",
         "right": "([(to|toward)] [the] right [side]|rightward)",
         "front": "(forward|[(to|toward)] [the] front|closer [to the CAMERA]|nearer [to the CAMERA]|toward (me|us|the CAMERA|you)|ahead|to the fore)",
-        "behind": "(backward|[(to|toward)] [the] (back|rear)|farther [away]|further [away]|further back|away from (me|us|the CAMERA)|away)",
+        "behind": "(backward|(to|toward) [the] (back|rear)|farther [away]|further [away]|further back|away from (me|us|the CAMERA)|away)",
         "above": "(up|upward|higher)",
         "below": "(down|downward|lower)",
     }.items():
         rule("way", words, name)
+    rule("way", "(back|rear)", "behind", 0.4)
     rule("goal", "<way>", lambda way: Offset(direction=way), 0.1)
     rule("goal", "[further|farther|straight|over] <way> [by|about] <dist>", lambda way, far: Offset(direction=way, distance=far))
     rule("goal", "<dist> [further|farther|over|more] <way>", lambda far, way: Offset(direction=way, distance=far))
@@ -190,7 +191,7 @@ def _add_moves(rule: Rules) -> None:
     rule("step", "MOVE <target> [so that it stands|until it is|so that it is|until it stands|so it is|such that it is|to be|so they are|over|down|directly|straight|such that it stands] <goal>", _move)
     rule("step", "stack <target> (to|with|and) <one_target>", lambda of, to: _move(of, OnTop(of=to)), 0.1)
     rule("step", "stack <defs> on (it|top of it|top)", lambda of: _move(of, OnTop(of=Earlier())), 0.1)
-    rule("step", "MOVE <goal> <target>", lambda place, of: _move(of, place), 0.3)
+    rule("step", "MOVE <goal> <target>", lambda place, of: _move(of, place), 0.8)
     rule("step", "PICKUP <target> [,|.] (and|then|and then|to) PUTDOWN [<itself>] [down|back down] <goal>", lambda of, *v: _move(of, v[-1]), 0.0)
     rule("step", "MOVE <target> <goal> [,] and <one_target> <goal>", lambda a, x, b, y: _move(a, x) + _move(b, y), 0.2)
     rule("step", "MOVE <target> <goal> and <goal>", _move, 0.2)

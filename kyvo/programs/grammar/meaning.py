@@ -29,6 +29,7 @@ from kyvo.programs.program import (
 )
 
 ALL = Everything()
+ONE = Where(of=ALL, field="*", value="one")  # "the red one": of the kind that the text has named before
 _SETS = (Either, Both, The, Earlier)
 
 

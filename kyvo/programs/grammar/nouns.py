@@ -7,7 +7,7 @@ by, `desc1` and `descs` a description in the singular and the plural, `np` a des
 from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import ALL, either, joined, narrow, negated, the, without
+from kyvo.programs.grammar.meaning import ALL, ONE, either, joined, narrow, negated, the, without
 from kyvo.programs.program import (
     Along,
     Between,
@@ -36,7 +36,7 @@ MACROS = {
     "PICTURE": "(picture|image|photo|photograph|scene|view|frame|pic|drawing|group|grouping|display|table|"
     "workspace|board|room|world|floor|ground|screen|area|space|shot|illustration|set)",
     "STANDS": "(stands|stand|sits|sit|lies|lie|rests|rest|lays|lay|appear|appears)",
-    "OTHERS": "(another|others|something|something else|another (object|one|shape|thing|item)|other THINGS|some other (object|thing))",
+    "OTHERS": "([the] other THINGS|another|others|one of the others|something|something else|another (object|one|shape|thing|item)|other THINGS|some other (object|thing))",
     "CAMERA": "(camera|viewer|front|foreground|observer|lens|bottom of THEPICTURE|edge of the table)",
     "ISARE": "(is|are|was|were|be)",
     "THAT": "(that|which|who)",
@@ -97,8 +97,10 @@ def _add_numbers(rule: Rules) -> None:
 
 
 def _add_adjectives(rule: Rules) -> None:
-    rule("noun1", "(thing|object|item|shape|one|piece|solid|figure|element|body|objects shape|geometric (figure|shape|object|solid)|entity|geometric|form)", ALL)
-    rule("nouns", "(things|objects|items|shapes|ones|pieces|solids|figures|elements|bodies|geometric (figures|shapes|objects|solids)|entities|images|forms)", ALL)
+    rule("noun1", "(thing|object|item|shape|piece|solid|figure|element|body|objects shape|geometric (figure|shape|object|solid)|entity|geometric|form)", ALL)
+    rule("nouns", "(things|objects|items|shapes|pieces|solids|figures|elements|bodies|geometric (figures|shapes|objects|solids)|entities|images|forms)", ALL)
+    rule("noun1", "one", ONE)
+    rule("nouns", "ones", ONE)
     rule("noun1", "<kind1> [(thing|object|item|shape|one|piece|figure)]")
     rule("nouns", "<kinds>")
     rule("nouns", "<kind1> (things|objects|items|shapes|ones|pieces)")
@@ -141,6 +143,7 @@ def _add_superlatives(rule: Rules) -> None:
         rule("measure", pattern, by)
         rule("sup", {"front": "front", "behind": "(back|rear)"}.get(name, name), _extreme(by), 0.2)
         if name not in ("above", "below"):
+            rule("sidename", f"{REGIONS['back' if name == 'behind' else name]}", by)
             side = REGIONS["back" if name == "behind" else name]
             rule("measurepost", f"FARTHEST [away] [(to|at|toward|on|in)] [the] {side} [side] [of THEPICTURE]", by)
             rule("measurepost", f"(on|to|at|in|toward) the (far|very|extreme|farthest|furthest|most) {side} [(side|edge)] [of THEPICTURE]", by)
@@ -258,6 +261,8 @@ def _add_predicates(rule: Rules) -> None:
         region_of = InRegion(of=ALL, region=region)  # type: ignore[arg-type]
         rule("place", f"JUST (on|in|at|to) (the|) {pattern} [hand] [(corner|side|area|part|quarter)] [of THEPICTURE]", region_of)
     rule("same", "[of] [(the|)] (same|identical|equal|matching) <field> [(as|to|with|like)] [that of] <np>", _same)
+    rule("same", "[of] [(a|the)] (same|identical|matching) <field> (as|to|with) [(a few|some|several|any) of the] OTHERS", lambda field: Shared(of=ALL, field=field))
+    rule("same", "(share|shares|sharing) (a|the|its|their) [same] <field> (with|as) OTHERS", lambda field: Shared(of=ALL, field=field))
     rule("same", "(the|) (same|identical) <field> and <field> (as|to) <np>", _same_twice)
     rule("same", "(with|of|in) the <field> of <np>", _same, 0.3)
     rule("same", "(match|matches|matching) [the] <field> [of] <np>", _same)
@@ -287,6 +292,7 @@ def _add_predicates(rule: Rules) -> None:
     rule("pred", "[either] <pred1> or <pred>", either, 0.4)
     rule("pred", "[either] <descs> or <descs>", either)
     rule("pred", "[either] <rels> or <rels>", either)
+    rule("pred", "<pred1> [,] but not <pred1>", lambda a, b: narrow(a, negated(b)))
     rule("pred", "(neither) <pred1> nor <pred>", lambda a, b: negated(either(a, b)))
     rule("pred", "not <pred1> (or|nor) <pred1>", lambda a, b: negated(either(a, b)))
     rule("pred", "[(partially|partly|half|)] (hidden|hiding|covered|obscured|blocked|obstructed) (behind|by|from view by) [any] OTHERS", Hidden(of=ALL))
@@ -342,6 +348,7 @@ def _add_descriptions(rule: Rules) -> None:
     rule("post1", "not <rels>", negated)
     rule("post1", "<pre>", None, 1.2)
     rule("post", "<post1>")
+    rule("post", "<post1> [,] but not <post1>", lambda a, b: narrow(a, negated(b)))
     rule("post", "<post1> [,] <post>", lambda first, rest: narrow(rest, first), 0.5)
     rule("post", "<post1> [,] and [(also|that is|that are|is|are)] <post>", lambda first, rest: narrow(rest, first), 0.1)
     for one, noun in (("desc1", "noun1"), ("descs", "nouns")):
@@ -351,6 +358,7 @@ def _add_descriptions(rule: Rules) -> None:
         rule(one, f"<pre> <{noun}> <post>", lambda pre, noun, post: narrow(noun, pre, post))
     rule("desc1", "CLOSEST <desc1> (to|from) <np>", lambda of, to: narrow(of, _nearest(to)), 0.1)
     rule("desc1", "FARTHEST <desc1> from <np>", lambda of, to: narrow(of, Extreme(of=ALL, by=Farness(to=to))), 0.1)
+    rule("desc1", "<nth> <desc1> from [the] <sidename> [(side|edge)]", lambda rank, of, by: narrow(of, _extreme(by, rank)))
     rule("noun1", "[(block|cube|object)] (tower|stack|pile|column of blocks)", TOWER)
     rule("desc1", "<sup> [one] (of|among|out of|from) [all] [of] (the|these|those) <descs>", lambda sup, of: narrow(of, sup))
     rule("desc1", "<sup>", None, 0.5)
@@ -387,7 +395,7 @@ def _add_phrases(rule: Rules) -> None:
     rule("def1", "all [of] [the] <descs> (but|except|except for|apart from|besides|excluding|without) <np1>", without)
     rule("def1", "(every|each) <desc1> (but|except|except for|apart from|besides|excluding) <np1>", without)
     rule("def1", "(it|this|that|this one|that one|that (object|thing|item)|this (object|thing|item)|the same (one|object|thing)|itself)", Earlier(), 0.1)
-    rule("def1", "(them|they|these|those|both of them|all of them|these ones|those ones|both)", Earlier(), 0.1)
+    rule("def1", "(them|they|these|those|both of them|all of them|them all|they all|all of it|these ones|those ones|both)", Earlier(), 0.1)
     _add_dialogue(rule)
     rule("np", "<np1>")
     rule("np", "<np1> (and|, and|as well as|plus|,) <np>", _and, 0.3)

@@ -11,7 +11,7 @@ from kyvo.programs.grammar.lexicon import add_lexicon
 from kyvo.programs.grammar.nouns import MACROS, add_nouns
 from kyvo.programs.grammar.questions import add_questions
 from kyvo.programs.grammar.references import bound
-from kyvo.programs.grammar.refusals import check_language, check_text, refusal
+from kyvo.programs.grammar.refusals import CAN_DO, check_language, check_text, refusal
 from kyvo.programs.grammar.sentences import add_sentences
 from kyvo.programs.grammar.spelling import UNKNOWN, Spelling
 from kyvo.programs.grammar.tokens import COMMA, tokenize
@@ -45,6 +45,8 @@ class GrammarParser:
                 f"the text of {len(tokens)} words has too many readings; ask one thing, or give one step, at a time."
             ) from None
         programs = _ranked(bound(readings, dialogue))
+        if not programs and readings:
+            raise NotUnderstood(f"nothing was named yet that the text could refer back to; name the object instead. {CAN_DO}")
         if not programs:
             raise refusal(text, tokens, spelling, readable=_readable(grammar, words, dialogue))
         notes += [f"left out {word!r}: objects have no tilt here" for word in tokens if word in NO_MEANING]

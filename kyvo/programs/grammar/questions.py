@@ -23,6 +23,7 @@ from kyvo.programs.program import (
     CountWords,
     Distance,
     Earlier,
+    Either,
     Every,
     Everything,
     Except,
@@ -31,7 +32,7 @@ from kyvo.programs.program import (
     Literally,
     Not,
     Number,
-    Query,
+    Related,
     SameWord,
     Selector,
     Shared,
@@ -49,7 +50,8 @@ from kyvo.programs.program import (
 from kyvo.scene.schema import SceneSchema
 
 THERE = "(are there|is there|there are|there is|do you see|can you see|can be seen|are in THEPICTURE|are shown|are pictured|are present|are visible|do you count|does THEPICTURE (hold|have|contain|show)|exist|did you find|do you find|you find|are you able to see|do we have|do we see|are displayed|appear|are depicted|are represented|are seen|are here|you see|you can see|have we got|are)"
-HOWMANY = "(how many|what number of|what is the [total] (number|amount|count|quantity) of|[give|tell me|state] the [total] (number|count|amount) of|count [up] [all] [of]|what do you get when you count [up] [all] [of]|(how much|hoe many|what amount of|what quantity of))"
+HOWMANY = "(how many|[the] [total] number of|what number of|what is the [total] (number|amount|count|quantity) of|[give|tell me|state] the [total] (number|count|amount) of|count [up] [all] [of]|what do you get when you count [up] [all] [of]|(how much|hoe many|what amount of|what quantity of))"
+SIDES = {"front": "in front"}
 FINAL = "[(in total|total|altogether|in all|all together|overall|here|then)]"
 
 
@@ -108,6 +110,8 @@ def _add_counts(rule: Rules, schema: SceneSchema) -> None:
         rule("amount", f"{HOWMANY} {kinds} are <pred>", lambda pred: CountWords(of=pred, field=kind))
         rule("amount", f"{HOWMANY} (different|distinct) (shapes) [{THERE}] [<seen>]", lambda *_: CountWords(of=ALL, field=kind))
     rule("amount", f"of (the|these|all the) <descs> [,] how many are <pred>", _count)
+    rule("amount", f"{HOWMANY} [of] (them|those|these) (are there|do you see)", Count(of=Earlier()))
+    rule("amount", f"how many (are there|are they|is that|do you see)", Count(of=Earlier()), 0.2)
     rule("amount", f"{HOWMANY} [of] (them|those|these) are <pred>", lambda pred: Count(of=narrow(Earlier(), pred)))
     rule("amount", f"{HOWMANY} [(different|various|distinct|unique|separate|types of|kinds of)] [<adjx>] <fields> {THERE} {FINAL} [<seen>]", lambda *v: CountWords(of=narrow(ALL, *v[:-1]) if False else _all(v), field=_fieldof(v)))
     rule("adjx", "<any>")
@@ -142,8 +146,6 @@ def _count(of: Selector, *more: Selector) -> Amount:
 
 
 def _side(name: Anything, to: Selector) -> Selector:
-    from kyvo.programs.program import Related
-
     return Related(of=ALL, relation=name, to=to)
 
 
@@ -182,6 +184,8 @@ def _add_words(rule: Rules, schema: SceneSchema) -> None:
     rule("word", "<fieldq> do you see (<np>|[on|for] <np>)", word)
     rule("word", "<fieldq> <np> (is|are|has|have)", word, 0.05)
     rule("word", "<fieldq> of <np> [is [it]]", word, 0.1)
+    rule("word", "[the] <field> of <np>", word, 0.5)
+    rule("word", "<np> 's <field>", lambda of, field: word(field, of), 0.5)
     rule("word", "<np> (is|are|has|have|comes in|is made of|are made of|is made out of|is of|is made from) (what|which) <field>", lambda of, field: word(field, of))
     rule("word", "what [(is|are)] <np> 's <field>", lambda of, field: word(field, of))
     rule("word", "(what|name|give|tell me) [(is|are)] (its|their|his) <field>", lambda field: WordOf(of=Earlier(), field=field))
@@ -212,12 +216,14 @@ def _add_words(rule: Rules, schema: SceneSchema) -> None:
     rule("word", "what is [(there|seen|it)] <rels>", named, 0.4)
     rule("word", "(what|which) <desc1>", named, 1.5)
     rule("word", "what (thing|object|item|shape) (is|can be seen|do you see) <rels>", lambda rel: named(rel), 0.2)
-    rule("asks", "(which|what) [of] [(the|these)] (<descs>|<desc1>) (are|is) [(STAND|all|there)] <pred>", lambda of, pred: Which(of=narrow(of, pred)), 0.4)
+    rule("asks", "(which|what) [of] [(the|these)] (<descs>|<desc1>) (are|is) [(STAND|all|there)] <pred>", lambda of, pred: Which(of=narrow(of, pred)), 0.8)
     rule("asks", "(which|what) (<descs>) [(are there|do you see|can you see)]", lambda of: Which(of=of), 0.4)
     rule("asks", "(list|name|show [me]|find|tell me|point (at|to|out)|show|highlight|select|identify|give me|locate) (<np>|<whichones>)", lambda of: Which(of=of), 0.3)
     rule("whichones", "[all] <descs>")
     rule("asks", "(list|name) (<np>|<whichones>)", lambda of: Which(of=of), 0.3)
     rule("asks", "(which|what) one [of them] (is|are) <pred>", lambda pred: Which(of=pred), 0.1)
+    rule("asks", "(what|which THINGS|what all) (do you see|can you see|are there|is there|is in THEPICTURE|are in THEPICTURE|does THEPICTURE (show|have|contain|hold))", Which(of=ALL))
+    rule("asks", "(which|what) [<many>] <descs> (have|share|are|has) <selfsame>", lambda *v: Which(of=narrow(v[-2], v[-1])))
     rule("asks", "which (one|ones|of them|of these|of those) (is|are) <pred>", lambda pred: Which(of=pred), 0.1)
     # several words
     rule("asks", "(what|which) (are|is) the <field> and [the] <field> of <np>", lambda a, b, of: WordsOf(of=of, fields=(a, b)))
@@ -310,10 +316,10 @@ def _add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("predx", "(there|visible|seen|present|shown|pictured|to be seen|to be found|in THEPICTURE)", ALL)
     # all of them
     every = "(all [of] [(the|these|those)] [other]|all|each of the|every one of the|both [of] [(the|these)]|both)"
-    rule("truth", f"(is|are) {every} <descs> <predx>", lambda of, pred: Every(of=of, among=narrow(of, pred)))
-    rule("truth", "(is|are) (every|each) [single] <desc1> <predx>", lambda of, pred: Every(of=of, among=narrow(of, pred)))
-    rule("truth", "(is|are) everything <predx>", lambda pred: Every(of=ALL, among=pred))
-    rule("truth", "(is|are) (the|these|those|) <descs> [all] <predx>", lambda of, pred: Every(of=of, among=narrow(of, pred)), 0.1)
+    rule("truth", f"(is|are) {every} <descs> <predx>", _every)
+    rule("truth", "(is|are) (every|each) [single] <desc1> <predx>", _every)
+    rule("truth", "(is|are) everything <predx>", lambda pred: _every(ALL, pred))
+    rule("truth", "(is|are) (the|these|those|) <descs> [all] <predx>", _every, 0.1)
     rule("truth", "<np> (is|are) <predx> [(right|correct|true|is that right|is it not)]", lambda of, pred: _is(of, pred), 3.0)
     # the same of all
     alike = "[all] [of] [exactly] (the|) (same|identical|equal|one|matching) <field> [(as|of) each other]"
@@ -361,8 +367,13 @@ def _add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "is the <field> of <np1> <value>", lambda field, of, value: SameWord(first=word(_set(of), field), second=value) if value.field == field else None)
     # "is the cube red", "is it behind the ball"
     rule("truth", "(is|was) <np1> <predx>", _is, 0.1)
+    rule("truth", "(is|are) <np1> either <any> or <any>", lambda of, a, b: _every(of, either(a, b)))
+    rule("truth", "(does|do) [(any|a|an|any of the|some)] (<desc1>|<descs>) (touch|touches) (a|an|any) (<desc1>|<descs>)", lambda of, to: Exists(of=narrow(of, Related(of=ALL, relation="touching", to=to, some=True))))
+    rule("truth", "(does|do) [(any|a|an|any of the|some)] (<desc1>|<descs>) (touch|touches) <def1>", lambda of, to: Exists(of=narrow(of, _side("touching", to))))
+    rule("truth", "(does|do) <def1> (touch|touches) <np>", lambda of, to: _every(of, _side("touching", to)))
+    rule("truth", "any [other] <descs> [<seen>]", lambda of, *_: Exists(of=of), 0.5)
     rule("truth", "(is|are) <np1> (also|all|both|made of|colored|painted|) <pred>", _is, 0.2)
-    rule("truth", "(does|do) <np1> (look|have|appear|seem|stand|sit|lie) [to be|a|an] <pred> [(finish|surface|texture|color|shape)]", _is, 0.3)
+    rule("truth", "(does|do) <np1> (look|have|appear|seem|stand|sit|lie) [to be|a|an] <pred> [(finish|surface|texture|color|shape)]", _is, 0.8)
     rule("truth", "(would you say [that]|is it true that|do you think [that]|can you confirm that) <np1> (is|are) <pred>", _is)
     rule("truth", "(is|are) <np1> the (same|only) (object|thing) as <np1>", lambda a, b: Every(of=a, among=b))
     rule("truth", "(is|are) <np1> the only <desc1>", lambda a, b: All(first=Every(of=a, among=b), second=_exactly(b, 1)))
@@ -378,16 +389,25 @@ def _add_truths(rule: Rules, schema: SceneSchema) -> None:
     _add_comparisons(rule)
 
 
-def _is(of: Selector, pred: Selector) -> Truth:
+def _is(of: Selector, pred: Selector) -> Truth | None:
     plain = isinstance(pred, Where) and isinstance(pred.of, Everything)
     if plain and isinstance(of, The | Earlier) and getattr(of, "count", 1) == 1:
         return SameWord(first=WordOf(of=_set(of), field=pred.field), second=Literally(field=pred.field, value=pred.value))  # type: ignore[union-attr]
-    return Every(of=of, among=pred)
+    if isinstance(pred, Either) and _is_word(pred.first) and _is_word(pred.second):
+        return None  # "is it red or blue?" asks which
+    return _every(of, pred)
+
+
+def _is_word(selector: Selector) -> bool:
+    return isinstance(selector, Where) and isinstance(selector.of, Everything)
+
+
+def _every(of: Selector, pred: Selector) -> Truth:
+    """Whether all of a set are so; superlatives are of the set."""
+    return Every(of=of, among=narrow(of, pred) if isinstance(pred, Extreme) else pred)
 
 
 def _alike(of: Selector, fields: tuple[str, ...]) -> Truth:
-    from kyvo.programs.program import Either
-
     truths: list[Truth] = []
     for field in fields:
         if isinstance(of, Either) and isinstance(of.first, The) and isinstance(of.second, The):
@@ -498,8 +518,11 @@ def _add_choices(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "what <field> is <np1> [(,|.)] <anyvalue> [,] <anyvalue> [,] or <anyvalue>", lambda field, of, *_: WordOf(of=_set(of), field=field))
     rule("anyvalue", "(<value>|<kindvalue>)")
     # "which is larger, the cube or the ball"
+    rule("asks", "(is|are) <np1> JUST <relhead> or <relword> <np1>", _which_side)
+    rule("asks", "(is|are) <np1> JUST <relword> <np1> or <relword> (it|them)", lambda of, a, to, b: _which_side(of, a, b, to))
     by = {"(larger|bigger|largest|biggest|taller)": Bigness(), "(smaller|smallest|tinier|shorter)": Smallness()}
     for words, measure in by.items():
+        rule("asks", f"(is|are) <np1> or <np1> [the] {words} [one]", lambda a, b, m=measure: Which(of=Extreme(of=either(a, b), by=m)))
         rule("asks", f"(which|what) [one|object|thing] is [the] {words} [one] [(,|.|of)] <np1> or <np1>", lambda a, b, m=measure: Which(of=Extreme(of=either(a, b), by=m)))
     del fields
 
@@ -508,6 +531,13 @@ def _apart(words: str, of: Selector, others: str) -> tuple[str, Selector]:
     """A choice named by the words that the other one lacks."""
     own = [word for word in words.split() if word not in others.split()]
     return " ".join(own) or words, of
+
+
+def _which_side(of: Selector, first: Anything, second: Anything, to: Selector) -> Ask | None:
+    if first == second:
+        return None
+    cases = (Case(word=SIDES.get(name, name), amount=Count(of=narrow(of, _side(name, to)))) for name in (first, second))
+    return Choose(cases=tuple(cases))
 
 
 def _case(of: Selector) -> tuple[str, Selector]:

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from kyvo.programs.grammar.meaning import ALL, parts, rewritten
+from kyvo.programs.grammar.lexicon import KINDS
+from kyvo.programs.grammar.meaning import ALL, ONE, narrow, parts, rewritten
 from kyvo.programs.grammar.sentences import About
 from kyvo.programs.parsing import Turn
-from kyvo.programs.program import Earlier, Edit, Except, Node, Program, Selector, The, WhereSame
+from kyvo.programs.program import Earlier, Edit, Except, Node, Program, Selector, The, Where, WhereSame
 
 IT = Earlier()
 
@@ -20,9 +21,8 @@ def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> li
         program = meaning.program if isinstance(meaning, About) else meaning
         program = rewritten(program, _drop_other)
         program = _bind(program, named, dialogue)
-        if program is None:
-            continue
-        found.append((program, cost))
+        if program is not None:
+            found += [(one, cost + more) for one, more in _kinds_of_ones(program, named)]
     return found
 
 
@@ -33,7 +33,7 @@ def _bind(program: Program, named: Selector | None, dialogue: Sequence[Turn]) ->
     """
     if isinstance(program, Edit):
         first = _bound_to(program.steps[0], named or _named_within(program.steps[0]))
-        return replace(program, steps=(first, *program.steps[1:]))
+        return None if IT in parts(first) and not dialogue else replace(program, steps=(first, *program.steps[1:]))
     program = _bound_to(program, named or _named_within(program))
     if IT in parts(program) and not dialogue:
         program = rewritten(program, _without_other)
@@ -43,6 +43,35 @@ def _bind(program: Program, named: Selector | None, dialogue: Sequence[Turn]) ->
 
 def _bound_to(node: Any, named: Selector | None) -> Any:
     return node if named is None else rewritten(node, lambda one: named if one == IT else one)
+
+
+def _kinds_of_ones(program: Program, named: Selector | None) -> list[tuple[Program, float]]:
+    """The readings of "the red one": of the kind that was named last before it, or, less likely, of any."""
+    if ONE not in parts(program) and not any(_is_one(node) for node in parts(program)):
+        return [(program, 0.0)]
+    any_kind = rewritten(program, lambda node: node.of if _is_one(node) else node)
+    kind = next((node for node in parts(named) if isinstance(node, Where) and not _is_one(node)), None) if named else None
+    kind = _last_kind_before_one(program) or kind
+    if kind is None:
+        return [(any_kind, 0.0)]
+    return [
+        (rewritten(program, lambda node: narrow(node.of, kind) if _is_one(node) else node), 0.0),
+        (any_kind, 1.0),
+    ]
+
+
+def _is_one(node: Any) -> bool:
+    return isinstance(node, Where) and node.field == ONE.field
+
+
+def _last_kind_before_one(program: Program) -> Where | None:
+    last = None
+    for node in _in_order(program):
+        if _is_one(node):
+            return last
+        if isinstance(node, Where) and node.field in KINDS:
+            last = replace(node, of=ALL)
+    return last
 
 
 def _is_other(node: Any) -> bool:

@@ -19,8 +19,8 @@ class About:
 def add_sentences(rule: Rules) -> None:
     """Rules of `text`: a program, or one with what its pronouns stand for."""
     stop = "[.] [,]"
-    rule("polite", "(please|kindly|hey|hi|hello|ok|okay|now|so|well|then|next|also|and|thanks|thank you|great|good|alright|right)", 0)
-    rule("polite", "(can|could|would|will) you [(please|kindly|also|now)]", 0)
+    rule("polite", "(please|kindly|first|firstly|first of all|to begin with|maybe|perhaps|hey|hi|hello|ok|okay|now|so|well|then|next|also|and|thanks|thank you|great|good|alright|right)", 0)
+    rule("polite", "(can|could|would|will) you [(please|kindly|also|now|possibly|maybe|just)]", 0)
     rule("polite", "(would you mind|i want you to|i would like you to|i need you to|you should|you need to|you can|let us|go|now go|i would like to|i want to|you have to|you must|your task is to|try to|help me|go ahead and|we need to|we should|let me|straighten and)", 0)
     rule("polite", "(tell me|can you tell me|could you tell me|do you know|i wonder|please tell me|i would like to know|say|i want to know|answer|question|looking at THEPICTURE|in THEPICTURE|from THEPICTURE|of THEPICTURE|look at THEPICTURE|in total|of these THINGS|of all [of] the THINGS|of the THINGS|of the THINGS (shown|pictured|seen|in THEPICTURE)|among the THINGS|between all the THINGS) [,]", 0)
     rule("politer", "<polite> [,|.]", 0, 0.05)
