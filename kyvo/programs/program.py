@@ -21,6 +21,9 @@ from typing import ClassVar, Literal
 
 Relation = Literal["left", "right", "front", "behind", "above", "below", "near", "touching"]
 Direction = Literal["left", "right", "front", "behind", "above", "below"]
+Side = Literal[
+    "left", "right", "front", "behind", "above", "below", "front left", "front right", "back left", "back right"
+]
 Region = Literal[
     "left", "right", "front", "back", "middle",
     "front left", "front right", "back left", "back right",
@@ -136,7 +139,8 @@ class Except(Selector):
 
 @dataclass(frozen=True, kw_only=True)
 class Related(Selector):
-    """Those that stand so to the objects of `to`: to each of them where `to` holds several.
+    """Those that stand so to the objects of `to`: to each of them where it holds several, or with `some` to at least one
+    ("behind a cube").
 
     "left", "right", "front" and "behind" are as the camera sees them (`kyvo.scene.relations`); "above" and "below" are
     of objects that stand on one another; "near" is closer than a footprint's gap, "touching" has none.
@@ -146,6 +150,7 @@ class Related(Selector):
     of: Selector
     relation: Relation
     to: Selector
+    some: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,7 +228,7 @@ class Along(Measure):
     """How far it stands in a direction: "leftmost", "nearest to the camera" (front), "highest" (above)."""
 
     op = "along"
-    direction: Direction
+    direction: Side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -486,7 +491,7 @@ class Beside(Place):
     """In a direction from an object. Without a distance it stands as near as it can with a gap ("next to")."""
 
     op = "beside"
-    direction: Direction
+    direction: Side
     to: Selector
     distance: float | None = None  # units, centre to centre
 

@@ -85,6 +85,9 @@ class Finder:
             case p.Except(of=of, without=without):
                 gone = self.find(without)
                 return [index for index in self.find(of) if index not in gone]
+            case p.Related(of=of, relation=relation, to=to, some=True):
+                stands = world.related(relation)[list(self.find(to))].any(0)
+                return [index for index in self.find(of) if stands[index]]
             case p.Related(of=of, relation=relation, to=to):
                 anchors = self.some(to)
                 stands = np.all(world.related(relation)[list(anchors)], axis=0)

@@ -21,14 +21,20 @@ ADJECTIVES = ("size", "color", "material")  # in the order of English; words of 
 RELATIONS = {
     "left": "left of", "right": "right of", "front": "in front of", "behind": "behind",
     "above": "above", "below": "below", "near": "near", "touching": "touching",
+    "front left": "to the front left of", "front right": "to the front right of",
+    "back left": "to the back left of", "back right": "to the back right of",
 }  # fmt: skip
 WAYS = {
     "left": "to the left", "right": "to the right", "front": "to the front",
     "behind": "to the back", "above": "up", "below": "down",
+    "front left": "to the front left", "front right": "to the front right",
+    "back left": "to the back left", "back right": "to the back right",
 }  # fmt: skip
 SUPERLATIVES = {
     "left": "leftmost", "right": "rightmost", "front": "frontmost",
     "behind": "rearmost", "above": "highest", "below": "lowest",
+    "front left": "frontmost left", "front right": "frontmost right",
+    "back left": "rearmost left", "back right": "rearmost right",
 }  # fmt: skip
 LINES = {
     "left": "from left to right", "right": "from left to right", "front": "from front to back",

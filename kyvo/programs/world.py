@@ -131,8 +131,7 @@ class World:
 
     def along(self, direction: str) -> Float[np.ndarray, " objects"]:
         """How far each object stands in a direction."""
-        axis, sign = _WAYS[direction]
-        return sign * self.points[:, axis]
+        return self.points @ way(direction)
 
     # Relations: [i, j] says whether j stands so to i
 
@@ -244,7 +243,11 @@ _WAYS = {  # the axis of the plan, and the way along it
 
 
 def way(direction: str) -> Float[np.ndarray, "3"]:
-    """The unit vector of a direction in the plan."""
+    """The unit vector of a direction, or of a corner, in the plan."""
+    if " " in direction:
+        depth, side = direction.split()
+        diagonal = way("behind" if depth == "back" else depth) + way(side)
+        return diagonal / np.linalg.norm(diagonal)
     axis, sign = _WAYS[direction]
     return sign * np.eye(3)[axis]
 

@@ -22,6 +22,7 @@ _LITTLE = frozenset(("non", "like", "color", "one", "form", "left", "right", "mo
 WIDTH = 6  # meanings kept for one symbol and span
 NUMBER = "#"
 
+_MACRO = re.compile(r"\b[A-Z]+\b")
 _PART = re.compile(r"<(\w+)>|([()\[\]|])|([^\s()\[\]|<>]+)")
 
 
@@ -109,8 +110,10 @@ class Rules:
 
     def __call__(self, symbol: str, pattern: str, make: Any = None, cost: float = 0.0) -> None:
         """One more rule. `make` that is not callable is the meaning itself; without it, the only symbol's meaning."""
-        for name, text in self.macros.items():
-            pattern = re.sub(rf"\b{name}\b", text, pattern)
+        before = ""
+        while pattern != before:  # a macro may hold others
+            before = pattern
+            pattern = _MACRO.sub(lambda match: self.macros.get(match[0], match[0]), pattern)
         if make is None:
             made: Callable[..., Any] = _only
         elif callable(make):
@@ -118,6 +121,8 @@ class Rules:
         else:
             made = lambda *_, value=make: value  # noqa: E731
         parsed = parse_pattern(pattern)
+        if unknown := [word for word in _words(parsed) if word.isupper()]:
+            raise ValueError(f"{symbol}: {unknown[0]} is no macro.")
         if made is _only and arity(parsed) != (1, 1):
             raise ValueError(f"{symbol}: {pattern!r} has {arity(parsed)} symbols; without a meaning it needs one.")
         self.found.append(Rule(symbol, parsed, made, cost))

@@ -70,15 +70,16 @@ def add_edits(rule: Rules, schema: SceneSchema) -> None:
 def _add_sequences(rule: Rules) -> None:
     rule("steps", "<step>")
     rule("steps", "<step> <andthen> <steps>", lambda first, _, rest: first + rest)
-    rule("andthen", "([.] [,] and [then|also|finally|afterwards]|[.] [,] [and] then|(.|,) [(also|next|finally|afterwards|after that|now|lastly|secondly)] [,]|[.] [,] [and] (after that|afterwards|after which|following that|next|finally|subsequently) [,]|(.|,) please|while also|followed by)", 0)
+    rule("andthen", "([.] [,] and [then|also|finally|afterwards|lastly|next|now|after that] [,]|[.] [,] [and] then|(.|,) [(also|next|finally|afterwards|after that|now|lastly|secondly)] [,]|[.] [,] [and] (after that|afterwards|after which|following that|next|finally|subsequently) [,]|(.|,) please|while also|followed by)", 0)
 
 
 def _add_targets(rule: Rules) -> None:
     """What an edit is about: "a cube" is one of them, and which is asked back where there are several."""
-    rule("target", "<np>")
-    rule("target", "(a|an|one|some|any|one of the|any one of the|either of the|either) (<desc1>|<descs>)", the, 0.0)
-    rule("one_target", "<np1>")
-    rule("one_target", "(a|an|one|one of the) (<desc1>|<descs>)", the, 0.0)
+    some = "(a|an|one|some|any|another|one of the|any one of the|any of the|either of the|either)"
+    rule("target", "<defs>")
+    rule("target", f"{some} (<desc1>|<descs>)", the, 0.5)
+    rule("one_target", "<def1>")
+    rule("one_target", f"{some} (<desc1>|<descs>)", the, 0.1)
     rule("itself", "(it|them|that|this|those|these|that one|this one|the (object|thing|item|block))", Earlier())
 
 
@@ -113,7 +114,13 @@ def _add_places(rule: Rules) -> None:
         "below": "(below|under|underneath|beneath)",
     }.items():
         rule("side", words, name)
+    for corner, words in CORNERS.items():
+        rule("side", f"[(to|on|at|in)] [the] {words} [hand] [(corner|side)] of", corner)
     rule("goal", "[(right|directly|just|immediately)] [to] (next to|near|near to|beside|close to|adjacent to|alongside|by|by the side of|against|up against|in the vicinity of|touching|in contact with|nearby|to the side of|closest to) <one_target>", lambda to: NextTo(to=to))
+    for corner, words in CORNERS.items():
+        rule("corner", f"{words} corner", corner)
+    rule("goal", "so [that] (one corner|one of its corners|its <corner>|the <corner> of it) (touches|meets) the <corner> of <one_target>", lambda *v: Beside(direction=v[-2], to=v[-1]))
+    rule("goal", "so [that] (one corner|one of its corners|its <corner>|the <corner> of it) (touches|meets) <one_target> 's <corner>", lambda *v: Beside(direction=v[-1], to=v[-2]))
     rule("goal", "so [that] (it|they) (touches|touch|is touching|are touching) <one_target>", lambda to: NextTo(to=to))
     rule("goal", "[(right|somewhere|halfway|midway|exactly)] [in|to] (between|in between|in the middle of|inbetween) <np1> and <np1>", lambda a, b: Midway(first=a, second=b))
     rule("goal", "[(right|somewhere|halfway|midway)] [in|to] (between|in between|in the middle of) <twonp>", lambda pair: Midway(first=pair[0], second=pair[1]))
@@ -122,28 +129,30 @@ def _add_places(rule: Rules) -> None:
     inside = "[(to|in|into|on|at|onto|toward|all the way to)] [the] [(very|far|extreme)]"
     for region, words in REGIONS.items():
         at = At(region=region)  # type: ignore[arg-type]
-        rule("goal", f"{inside} {words} [hand] (side|half|part|section|area|edge|portion|end) [(of|in) [the|this] PICTURE]", at, 0.05)
-        rule("goal", f"{inside} {words} of [the|this] PICTURE", at)
+        rule("goal", f"{inside} {words} [hand] (side|half|part|section|area|edge|portion|end) [(of|in) THEPICTURE]", at, 0.05)
+        rule("goal", f"{inside} {words} of THEPICTURE", at)
         if region == "middle":
             rule("goal", f"{inside} {words} [point|spot] [of everything]", at)
         else:
-            rule("goal", f"[(to|in|into|on|at)] [the] ({words} center|center {words}|middle {words}|{words} middle|middle of the {words}|center of the {words}) [side] [of [the|this] PICTURE]", at)
+            middle = At(region=f"{region} middle")  # type: ignore[arg-type]
+            rule("goal", f"[(to|in|into|on|at)] [the] ({words} center|center {words}|middle {words}|{words} middle|middle of the {words}|center of the {words}) [(side|point|edge)] [of THEPICTURE]", middle)
             rule("goal", f"(in|into|on|at) the {words}", at, 0.1)
             rule("goal", f"(all the way|as far as possible) (to|in|on) the {words}", at)
             rule("goal", f"(to|in|on|at) the (far|very|extreme) {words} [side]", at)
     for region, words in CORNERS.items():
         at = At(region=region)  # type: ignore[arg-type]
-        rule("goal", f"{inside} {words} [hand] [(corner|side|part|area|quarter)] [of [the|this] PICTURE]", at)
+        rule("goal", f"{inside} {words} [hand] [(corner|side|part|area|quarter|point)] [of THEPICTURE]", at)
     # from where it stands
     for name, words in {
         "left": "([(to|toward)] [the] left [side]|leftward|left hand side)",
         "right": "([(to|toward)] [the] right [side]|rightward)",
         "front": "(forward|[(to|toward)] [the] front|closer [to the CAMERA]|nearer [to the CAMERA]|toward (me|us|the CAMERA|you)|ahead|to the fore)",
-        "behind": "(backward|[(to|toward)] [the] (back|rear)|farther [away]|further [away]|further back|away from (me|us|the CAMERA)|away)",
+        "behind": "(backward|(to|toward) [the] (back|rear)|farther [away]|further [away]|further back|away from (me|us|the CAMERA)|away)",
         "above": "(up|upward|higher)",
         "below": "(down|downward|lower)",
     }.items():
         rule("way", words, name)
+    rule("way", "(back|rear)", "behind", 0.4)
     rule("goal", "<way>", lambda way: Offset(direction=way), 0.1)
     rule("goal", "[further|farther|straight|over] <way> [by|about] <dist>", lambda way, far: Offset(direction=way, distance=far))
     rule("goal", "<dist> [further|farther|over|more] <way>", lambda far, way: Offset(direction=way, distance=far))
@@ -180,7 +189,9 @@ def _move(of: Selector, *places: Place) -> tuple[Step, ...]:
 
 def _add_moves(rule: Rules) -> None:
     rule("step", "MOVE <target> [so that it stands|until it is|so that it is|until it stands|so it is|such that it is|to be|so they are|over|down|directly|straight|such that it stands] <goal>", _move)
-    rule("step", "MOVE <goal> <target>", lambda place, of: _move(of, place), 0.3)
+    rule("step", "stack <target> (to|with|and) <one_target>", lambda of, to: _move(of, OnTop(of=to)), 0.1)
+    rule("step", "stack <defs> on (it|top of it|top)", lambda of: _move(of, OnTop(of=Earlier())), 0.1)
+    rule("step", "MOVE <goal> <target>", lambda place, of: _move(of, place), 0.8)
     rule("step", "PICKUP <target> [,|.] (and|then|and then|to) PUTDOWN [<itself>] [down|back down] <goal>", lambda of, *v: _move(of, v[-1]), 0.0)
     rule("step", "MOVE <target> <goal> [,] and <one_target> <goal>", lambda a, x, b, y: _move(a, x) + _move(b, y), 0.2)
     rule("step", "MOVE <target> <goal> and <goal>", _move, 0.2)
@@ -190,7 +201,7 @@ def _add_moves(rule: Rules) -> None:
     rule("step", "<target> (moves|goes|belongs) <goal>", _move, 0.2)
     rule("step", "(from where it is|from its place|from there) [,] MOVE <target> <goal>", _move)
     rule("step", "(attach|stick|glue|connect|join|fix) <target> to <one_target>", lambda of, to: _move(of, NextTo(to=to)))
-    rule("step", "(move|bring|take|push|slide|drag|carry|pull|get) <target> to <one_target>", lambda of, to: _move(of, NextTo(to=to)), 0.6)
+    rule("step", "(move|bring|take|push|slide|drag|carry|pull|get|put|place) <target> to <one_target>", lambda of, to: _move(of, NextTo(to=to)), 0.6)
     rule("step", "(bring|move|push|pull|get|put) <np1> and <np1> (closer together|together|closer to each other|next to each other)", lambda a, b: _move(a, NextTo(to=b)))
     rule("step", "(lift|raise|lift up|raise up) <target> [up]", lambda of: _move(of, Offset(direction="above")), 1.0)
     rule("step", "(lift|raise|lift up|raise up) <target> [up] [by] <dist>", lambda of, far: _move(of, Offset(direction="above", distance=far)), 0.2)
@@ -200,15 +211,15 @@ def _add_moves(rule: Rules) -> None:
 
 def _add_removals(rule: Rules) -> None:
     gone = lambda of: (Remove(of=of),)  # noqa: E731
-    rule("step", "DELETE <target> [(from|out of|off|off of) (the|this) PICTURE] [too|away|there|completely]", gone)
-    rule("step", "(take|throw|clear|move|put|wipe|cut|get) <target> (away|out|off|out of the PICTURE|off the PICTURE|out of here|from the PICTURE)", gone)
-    rule("step", "(i want|i would like|want|i need|have) <target> (gone|removed|deleted|to be gone|to be removed|to disappear|to go away|out|out of the PICTURE|away|to vanish)", gone)
+    rule("step", "DELETE <target> [(from|out of|off|off of) THEPICTURE] [too|away|there|completely]", gone)
+    rule("step", "(take|throw|clear|move|put|wipe|cut|get) <target> (away|out|off|out of THEPICTURE|off THEPICTURE|out of here|from THEPICTURE)", gone)
+    rule("step", "(i want|i would like|want|i need|have) <target> (gone|removed|deleted|to be gone|to be removed|to disappear|to go away|out|out of THEPICTURE|away|to vanish)", gone)
     rule("step", "(let|make|have) <target> (disappear|vanish|go away)", gone)
     rule("step", "(i do not (want|need)|i no longer want|i do not want to see) <target> [(any more|anymore|here|there|any longer)]", gone)
     rule("step", "<target> (should|must|has to|needs to|can|may) (go|be removed|be deleted|disappear|go away|be gone|vanish|be destroyed|be erased|be taken away|leave)", gone)
-    rule("step", "(show|show me|give me|draw) (the|this) PICTURE without <target>", gone)
-    rule("step", "(remove|delete|clear|empty|erase|wipe) (everything|all|the (whole|entire|) PICTURE|it all|all of it|all of them)", (Remove(of=ALL),), 0.05)
-    rule("step", "(keep|leave|retain) (only|just|nothing but) <np> [(there|in the PICTURE)]", lambda kept: (Remove(of=without(ALL, kept)),))
+    rule("step", "(show|show me|give me|draw) THEPICTURE without <target>", gone)
+    rule("step", "(remove|delete|clear|empty|erase|wipe) (everything|all|THEPICTURE|the (whole|entire) PICTURE|it all|all of it|all of them)", (Remove(of=ALL),), 0.05)
+    rule("step", "(keep|leave|retain) (only|just|nothing but) <np> [(there|in THEPICTURE)]", lambda kept: (Remove(of=without(ALL, kept)),))
     rule("step", "(remove|delete|erase|destroy|get rid of|clear away|take away) (everything|all|all [of] [the] THINGS) (except|but|except for|apart from|besides|other than|that is not|that are not) (<np>|<anyset>)", lambda kept: (Remove(of=without(ALL, kept)),))
     rule("anyset", "<descs>")
     rule("step", "(leave|keep) <np> (and|but) (remove|delete|destroy) (everything else|the rest|all others|all the others|the others|all other THINGS)", lambda kept: (Remove(of=without(ALL, kept)),))
@@ -293,11 +304,7 @@ def _scaled(of: Selector, factor: float) -> tuple[Step, ...] | None:
 
 def _set(of: Selector, words: tuple[Literally, ...]) -> tuple[Step, ...]:
     """One step for each word; those after the first speak of the same objects."""
-    return tuple(Set(of=of if not place else _after(of, words[:place]), field=word.field, to=word) for place, word in enumerate(words))
-
-
-def _after(of: Selector, words: tuple[Literally, ...]) -> Selector:
-    return of
+    return tuple(Set(of=of if place == 0 else Earlier(), field=word.field, to=word) for place, word in enumerate(words))
 
 
 def _set_field(of: Selector, field: str, word: Literally) -> tuple[Step, ...] | None:
@@ -316,7 +323,7 @@ def _add_additions(rule: Rules, schema: SceneSchema) -> None:
     rule("newone", "<int> [(more|new|extra|additional|other)] <newthings>", lambda count, words: (words, count) if count > 1 else None)
     rule("newone", "(a couple of|a pair of) [(more|new)] <newthings>", lambda words: (words, 2))
     rule("newone", "[new] <newwords>", lambda words: (words, 1), 0.7)
-    rule("toscene", "[(to|in|into|on) (the|this) PICTURE] [,] [there] [and (stand|place|put|set) (it|them)]", 0)
+    rule("toscene", "[(to|in|into|on) THEPICTURE] [,] [there] [and (stand|place|put|set) (it|them)]", 0)
     rule("step", "[(i|we|you)] CREATE <newone> <toscene>", lambda new, _: _added(new))
     rule("step", "[(i|we|you)] CREATE <newone> <toscene> [,|.] [at|standing|so that it is] <goal>", lambda new, _, place: _added(new, place))
     rule("step", "[(at|)] <goal> [,] CREATE <newone>", lambda place, new: _added(new, place))
@@ -324,7 +331,7 @@ def _add_additions(rule: Rules, schema: SceneSchema) -> None:
     rule("step", "(there (should|must|shall) be|it should have|i would like to have|add in) <newone> [<goal>]", _added)
     rule("step", "there (should|must|shall) be <newone> [<goal>]", _added)
     rule("step", "(bring in|create|make|build|get|take) <newone> [,] and (stand|place|put|set|position|drop|stack) it <goal>", _added)
-    rule("step", "the PICTURE (lacks|needs|is missing) <newone> [(.|,)] [(put|place|set) it <goal>]", _added)
+    rule("step", "THEPICTURE (lacks|needs|is missing) <newone> [(.|,)] [(put|place|set) it <goal>]", _added)
     rule("step", "find <one_target> and place <newone> <distside> it", lambda to, new, where: _added(new, Beside(direction=where[1], to=to, distance=where[0])))
     rule("step", "find <one_target> and MOVE <target> to <distside> it", lambda to, of, where: _move(of, Beside(direction=where[1], to=to, distance=where[0])))
     rule("distside", "<dist> <side>", lambda far, side: (far, side))
@@ -374,7 +381,7 @@ def _copied(of: Selector, count: int, place: Place | None = None) -> tuple[Step,
 def _add_rearrangements(rule: Rules) -> None:
     swap = "(swap|exchange|switch|interchange|trade|flip|reverse)"
     places = "(places|positions|locations|place|position|location|spots)"
-    rule("step", f"{swap} [the {places} of] <np1> (and|with|for) <np1> [(around|{places}|with each other|over)]", lambda a, b: (Swap(first=a, second=b),), 0.1)
+    rule("step", f"{swap} [the {places} of] <one_target> (and|with|for) <one_target> [(around|{places}|with each other|over)]", lambda a, b: (Swap(first=a, second=b),), 0.1)
     rule("step", f"{swap} [the {places} of] <twonp> [(around|{places}|with each other|over)]", lambda pair: (Swap(first=pair[0], second=pair[1]),))
     rule("step", f"{swap} (the|) (<fields>|<field>) of <np1> (and|with) [(that of|those of)] <np1>", lambda field, a, b: (Swap(first=a, second=b, field=field),))
     rule("step", f"{swap} (the|) (<fields>|<field>) of <twonp>", lambda field, pair: (Swap(first=pair[0], second=pair[1], field=field),))
@@ -406,7 +413,8 @@ def _add_rearrangements(rule: Rules) -> None:
         rule("step", f"make (a row|a line) (of|from) <np>" if direction == "left" else "make a column (of|from) <np>", lined)
     rule("step", "(align|line up|straighten out) <np>", lambda of: (Align(of=of, direction="left"),), 0.2)
     rule("step", "(align|line up|level) <target> (with|to|along) <one_target>", lambda of, to: (Align(of=of, direction="left", to=to),))
-    rule("step", "(align|line up) <target> (with|to) the (left|right) side of <one_target>", lambda of, to: (Align(of=of, direction="front", to=to),))
+    rule("step", "(align|line up) <target> (with|to|along) <side> <one_target>", lambda of, side, to: _move(of, Beside(direction=side, to=to)))
+    rule("step", "MOVE <target> and (align|line up) it (with|to|along) <side> <one_target>", lambda of, side, to: _move(of, Beside(direction=side, to=to)))
 
 
 _ = either

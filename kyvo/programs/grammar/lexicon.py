@@ -34,8 +34,8 @@ SHAPED: Mapping[str, Sequence[str]] = {  # adjectives of a kind
     "cone": ("conical",),
 }
 ADJECTIVES: Mapping[str, Sequence[str]] = {
-    "large": ("big", "huge", "giant", "great", "enormous", "massive", "oversized", "bulky", "big sized"),
-    "small": ("tiny", "little", "mini", "miniature", "petite", "wee", "minute", "short"),
+    "large": ("big", "huge", "giant", "great", "enormous", "massive", "oversized", "bulky", "larger", "bigger"),
+    "small": ("tiny", "little", "mini", "miniature", "petite", "wee", "minute", "smaller", "tinier"),
     "metal": (
         "metallic", "shiny", "glossy", "reflective", "chrome", "polished", "mirrored", "steel", "shining", "gleaming",
         "mirror like", "lustrous", "chromed", "sparkly", "glassy",

@@ -29,6 +29,7 @@ from kyvo.programs.program import (
 )
 
 ALL = Everything()
+ONE = Where(of=ALL, field="*", value="one")  # "the red one": of the kind that the text has named before
 _SETS = (Either, Both, The, Earlier)
 
 
@@ -42,17 +43,18 @@ def narrow(base: Selector, *modifiers: Selector) -> Selector:
 def _narrow(base: Selector, modifier: Selector) -> Selector:
     if modifier == ALL:
         return base
+    inner = getattr(modifier, "of", ALL)
+    if inner != ALL and not isinstance(modifier, _SETS):
+        return _narrow(_narrow(base, inner), replace(modifier, of=ALL))  # type: ignore[call-arg]
     if base == ALL:
         return modifier
-    if isinstance(modifier, Extreme):
-        return replace(modifier, of=_narrow(base, modifier.of))
-    if isinstance(base, Extreme):
+    if isinstance(base, Extreme) and not isinstance(modifier, Extreme):
         return replace(base, of=_narrow(base.of, modifier))
     if isinstance(modifier, _SETS):
         return Both(first=base, second=modifier)
-    if isinstance(modifier, Where) and modifier.of == ALL and _sorts_below(modifier, base):
+    if isinstance(modifier, Where) and _sorts_below(modifier, base):
         return replace(base, of=_narrow(base.of, modifier))  # type: ignore[attr-defined]
-    return replace(modifier, of=_narrow(base, modifier.of))  # type: ignore[attr-defined]
+    return replace(modifier, of=base)  # type: ignore[call-arg]
 
 
 def _sorts_below(word: Where, base: Selector) -> bool:
@@ -95,16 +97,17 @@ def _field(modifier: Selector) -> str | None:
 def the(description: Selector, count: int = 1) -> Selector:
     """The one that a description means. "The one on the left" is the leftmost where several are."""
     if count == 1:
-        description = _settle_region(description)
+        description = settle_region(description)
     return The(of=description, count=count)
 
 
-def _settle_region(description: Selector) -> Selector:
+def settle_region(description: Selector) -> Selector:
+    """The farthest to a side, where one object at that side is meant."""
     if isinstance(description, InRegion):
         if description.region == "middle":
             return Extreme(of=description.of, by=Centrality())
-        if " " not in description.region:
-            direction = "behind" if description.region == "back" else description.region
+        direction = "behind" if description.region == "back" else description.region
+        if "middle" not in direction:
             return Extreme(of=description.of, by=Along(direction=direction))  # type: ignore[arg-type]
     return description
 

@@ -7,7 +7,7 @@ by, `desc1` and `descs` a description in the singular and the plural, `np` a des
 from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import ALL, either, joined, narrow, negated, the, without
+from kyvo.programs.grammar.meaning import ALL, ONE, either, joined, narrow, negated, the, without
 from kyvo.programs.program import (
     Along,
     Between,
@@ -32,9 +32,12 @@ from kyvo.programs.program import (
 )
 
 MACROS = {
+    "THEPICTURE": "(the|this|that|our|your|a) PICTURE",
     "PICTURE": "(picture|image|photo|photograph|scene|view|frame|pic|drawing|group|grouping|display|table|"
     "workspace|board|room|world|floor|ground|screen|area|space|shot|illustration|set)",
-    "CAMERA": "(camera|viewer|front|foreground|observer|lens|bottom of the PICTURE|edge of the table)",
+    "STANDS": "(stands|stand|sits|sit|lies|lie|rests|rest|lays|lay|appear|appears)",
+    "OTHERS": "([the] other THINGS|another|others|one of the others|something|something else|another (object|one|shape|thing|item)|other THINGS|some other (object|thing))",
+    "CAMERA": "(camera|viewer|front|foreground|observer|lens|bottom of THEPICTURE|edge of the table)",
     "ISARE": "(is|are|was|were|be)",
     "THAT": "(that|which|who)",
     "STAND": "(located|placed|standing|sitting|positioned|situated|found|lying|resting|set|hiding|laying|stood|sat|seated|stacked)",
@@ -63,12 +66,15 @@ REGIONS = {
     "middle": "(middle|center|mid|very center)",
 }
 CORNERS = {
-    f"{depth} {side}": f"({words} [and] [the] {side}|{side} [and] [the] {words})"
-    for depth, words in (("front", "(front|near|lower|bottom)"), ("back", "(back|rear|far|upper|top)"))
+    f"{depth} {side}": f"({words} [and] [the] ({side}|{side}most)|({side}|{side}most) [and] [the] {words})"
+    for depth, words in (("front", "(front|near|lower|bottom|frontmost|foremost)"), ("back", "(back|rear|upper|top|rearmost)"))
     for side in ("left", "right")
 }
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 ORDINALS = {"second": 2, "third": 3, "fourth": 4, "fifth": 5, "next": 2, "2nd": 2, "3rd": 3}
+
+
+TOWER = Extreme(of=Related(of=ALL, relation="above", to=ALL, some=True), by=Along(direction="above"))  # its top
 
 
 def add_nouns(rule: Rules) -> None:
@@ -91,8 +97,10 @@ def _add_numbers(rule: Rules) -> None:
 
 
 def _add_adjectives(rule: Rules) -> None:
-    rule("noun1", "(thing|object|item|shape|one|piece|solid|figure|element|body|objects shape|geometric (figure|shape|object|solid)|entity|geometric|form)", ALL)
-    rule("nouns", "(things|objects|items|shapes|ones|pieces|solids|figures|elements|bodies|geometric (figures|shapes|objects|solids)|entities|images|forms)", ALL)
+    rule("noun1", "(thing|object|item|shape|piece|solid|figure|element|body|objects shape|geometric (figure|shape|object|solid)|entity|geometric|form)", ALL)
+    rule("nouns", "(things|objects|items|shapes|pieces|solids|figures|elements|bodies|geometric (figures|shapes|objects|solids)|entities|images|forms)", ALL)
+    rule("noun1", "one", ONE)
+    rule("nouns", "ones", ONE)
     rule("noun1", "<kind1> [(thing|object|item|shape|one|piece|figure)]")
     rule("nouns", "<kinds>")
     rule("nouns", "<kind1> (things|objects|items|shapes|ones|pieces)")
@@ -113,6 +121,10 @@ def _add_adjectives(rule: Rules) -> None:
     rule("size", "(<adj>|<sup>)")
 
 
+def _nearest(to: Selector, rank: int = 1) -> Selector:
+    return Extreme(of=without(ALL, to), by=Closeness(to=to), rank=rank)
+
+
 def _extreme(by: Measure, rank: int = 1) -> Selector:
     return Extreme(of=ALL, by=by, rank=rank)
 
@@ -131,21 +143,26 @@ def _add_superlatives(rule: Rules) -> None:
         rule("measure", pattern, by)
         rule("sup", {"front": "front", "behind": "(back|rear)"}.get(name, name), _extreme(by), 0.2)
         if name not in ("above", "below"):
+            rule("sidename", f"{REGIONS['back' if name == 'behind' else name]}", by)
             side = REGIONS["back" if name == "behind" else name]
-            rule("measurepost", f"FARTHEST [away] [(to|at|toward|on|in)] [the] {side} [side] [of the PICTURE]", by)
-            rule("measurepost", f"(on|to|at|in|toward) the (far|very|extreme|farthest|furthest|most) {side} [(side|edge)] [of the PICTURE]", by)
-            rule("measurepost", f"[the] CLOSEST to the {side} [(side|edge)] [of the PICTURE]", by)
+            rule("measurepost", f"FARTHEST [away] [(to|at|toward|on|in)] [the] {side} [side] [of THEPICTURE]", by)
+            rule("measurepost", f"(on|to|at|in|toward) the (far|very|extreme|farthest|furthest|most) {side} [(side|edge)] [of THEPICTURE]", by)
+            rule("measurepost", f"[the] CLOSEST to the {side} [(side|edge)] [of THEPICTURE]", by)
             rule("measurepost", f"(most|way|all the way) (to|in|on|at) the {side}", by)
-            rule("dirword", f"{side}", by)
+            rule("measurepost", f"(on|to|at|in) the {pattern} (side|edge|part|end)", by)
+            rule("suppost", f"FARTHEST [to] [the] {side} [side] of <np>", lambda to, by=by, name=name: Extreme(of=_related(name, to), by=by))
             rule("count_from", f"<nth> [(one|object|thing)] from [the] {side} [(side|edge)]", lambda rank, by=by: _extreme(by, rank))
     rule("measure", "(largest|biggest|hugest|tallest|greatest|widest|bulkiest)", Bigness())
     rule("measure", "(smallest|tiniest|littlest|shortest|smallestt|minutest)", Smallness())
     rule("measure", "(central|middle|most central|center|centermost|middlemost|middle most)", Centrality())
-    rule("measurepost", "CLOSEST to the (middle|center) [of (the PICTURE|everything|all|it all)]", Centrality())
+    rule("measurepost", "CLOSEST to the (middle|center) [of (THEPICTURE|everything|all|it all)]", Centrality())
+    for corner, pattern in CORNERS.items():
+        rule("sup", f"{pattern} [(corner|side)]", _extreme(Along(direction=corner)))  # type: ignore[arg-type]
     rule("measurepost", "[JUST] (CLOSEST|closest in proximity) to (the|) (CAMERA|me|us|you)", Along(direction="front"))
     rule("measurepost", "[JUST] FARTHEST [away] from (the|) (CAMERA|me|us|you)", Along(direction="behind"))
     rule("measurepost", "(at|in|toward) the very (front|forefront)", Along(direction="front"))
-    rule("measurepost", "[CLOSEST|JUST] (CLOSEST|nearest) to <np>", lambda to: Closeness(to=to))
+    rule("suppost", "[JUST] CLOSEST to <np>", _nearest)
+    rule("suppost", "<nth> CLOSEST to <np>", lambda rank, to: _nearest(to, rank))
     rule("measurepost", "FARTHEST [away] from <np>", lambda to: Farness(to=to))
     rule("measurepost", "FARTHEST [away] from ALLOTHERS", Farness(to=ALL), 0.0)
     for direction, pattern in RELATION_WORDS.items():
@@ -177,7 +194,9 @@ _INVERSE = {"left": "right", "right": "left", "front": "behind", "behind": "fron
 
 def _add_relations(rule: Rules) -> None:
     for name, pattern in RELATION_WORDS.items():
-        rule("relword", f"JUST {pattern}", name, 0.2 if name in ("near", "above") else 0.0)
+        rule("dirword", pattern, name)
+        rule("relword", f"(directly|right|immediately|just) {pattern}", name, 0.4)
+        rule("relword", f"[(exactly|also|both|somewhere|slightly|far|close|all|still|currently|only|sort of)] {pattern}", name, 0.2 if name in ("near", "above") else 0.0)
         if name in _INVERSE:
             rule("itsside", {"front": "front", "behind": "(back|rear)"}.get(name, name), name)
     # "to the left and in front of it", "left and behind"
@@ -186,6 +205,9 @@ def _add_relations(rule: Rules) -> None:
     rule("relhead", "JUST [in] [the] front", "front")
     rule("relhead", "JUST (behind|[to] [the] (back|rear)|in back)", "behind")
     rule("rels", "<relword> <reference>", _related)
+    rule("rels", "<relword> (a|an|any|another|some|any of the|one of the|at least one) [other] (<desc1>|<descs>)", _related_to_some)
+    rule("rels", "<relword> <descs>", _related_to_some)
+    rule("rels", "(directly|right|immediately|just) <dirword> <np>", _right_beside)
     rule("rels", "[both] <relhead> (and|,) <relword> <reference>", _related_twice)
     rule("rels", "(to|on) <reference> 's [immediate] <itsside> [hand] [side]", lambda to, name: _related(name, to))
     rule("rels", "(to|on) (its|their|his) [immediate] <itsside> [hand] [side]", lambda name: _related(name, Earlier()))
@@ -200,6 +222,16 @@ def _add_relations(rule: Rules) -> None:
 
 def _related(name: Any, to: Selector) -> Selector:
     return Related(of=ALL, relation=name, to=to)
+
+
+def _related_to_some(name: Any, to: Selector) -> Selector:
+    return Related(of=ALL, relation=name, to=to, some=True)
+
+
+def _right_beside(name: Any, to: Selector) -> Selector | None:
+    """ "Directly behind it" is the nearest of those behind it."""
+    near = name in ("near", "touching", "above", "below")
+    return _related(name, to) if near else Extreme(of=_related(name, to), by=Closeness(to=to))
 
 
 def _related_twice(first: Any, second: Any, to: Selector) -> Selector | None:
@@ -224,12 +256,15 @@ def _add_predicates(rule: Rules) -> None:
     rule("twonp", "[(the|both|both of the|those|any|these)] [two] <descs>", _two)
     for region, pattern in REGIONS.items():
         region_of = InRegion(of=ALL, region=region)  # type: ignore[arg-type]
-        rule("place", f"JUST (on|in|at|to|toward) (the|) {pattern} [hand] [(side|half|part|section|area|edge|portion|third|row|ground)] [(of|in|on) (the|this) PICTURE]", region_of)
+        rule("place", f"JUST (on|in|at|to|toward) (the|) {pattern} [hand] [(corner|side|half|part|section|area|edge|portion|third|row|ground)] [(of|in|on) THEPICTURE]", region_of)
     for region, pattern in CORNERS.items():
         region_of = InRegion(of=ALL, region=region)  # type: ignore[arg-type]
-        rule("place", f"JUST (on|in|at|to) (the|) {pattern} [hand] [(corner|side|area|part|quarter)] [of (the|this) PICTURE]", region_of)
+        rule("place", f"JUST (on|in|at|to) (the|) {pattern} [hand] [(corner|side|area|part|quarter)] [of THEPICTURE]", region_of)
     rule("same", "[of] [(the|)] (same|identical|equal|matching) <field> [(as|to|with|like)] [that of] <np>", _same)
+    rule("same", "[of] [(a|the)] (same|identical|matching) <field> (as|to|with) [(a few|some|several|any) of the] OTHERS", lambda field: Shared(of=ALL, field=field))
+    rule("same", "(share|shares|sharing) (a|the|its|their) [same] <field> (with|as) OTHERS", lambda field: Shared(of=ALL, field=field))
     rule("same", "(the|) (same|identical) <field> and <field> (as|to) <np>", _same_twice)
+    rule("same", "(with|of|in) the <field> of <np>", _same, 0.3)
     rule("same", "(match|matches|matching) [the] <field> [of] <np>", _same)
     rule("same", "(match|matches|matching|shares with) <np> in <field>", lambda like, field: _same(field, like))
     rule("same", "(share|shares|sharing) (a|the|its|their|an) [(same|identical)] <field> (with|as|of) <np>", _same)
@@ -250,13 +285,17 @@ def _add_predicates(rule: Rules) -> None:
     rule("pred", "(in|with) [(a|an)] <any> [(finish|texture|surface|color|coating|sheen|shape)]", None)
     rule("pred", "[(made|made up|built)] [out] of the same <field> as <np>", _same)
     rule("pred", "(a|an|the) <desc1>")
-    rule("pred", "<kinds>")
+    rule("pred", "<descs>")
     rule("pred", "not <pred>", negated)
     rule("pred", "(other than|besides|except) <np>", negated)
     rule("pred", "[both] <pred1> and [also] <pred>", joined)
-    rule("pred", "[either] <pred1> or <pred>", either)
+    rule("pred", "[either] <pred1> or <pred>", either, 0.4)
+    rule("pred", "[either] <descs> or <descs>", either)
+    rule("pred", "[either] <rels> or <rels>", either)
+    rule("pred", "<pred1> [,] but not <pred1>", lambda a, b: narrow(a, negated(b)))
     rule("pred", "(neither) <pred1> nor <pred>", lambda a, b: negated(either(a, b)))
     rule("pred", "not <pred1> (or|nor) <pred1>", lambda a, b: negated(either(a, b)))
+    rule("pred", "[(partially|partly|half|)] (hidden|hiding|covered|obscured|blocked|obstructed) (behind|by|from view by) [any] OTHERS", Hidden(of=ALL))
     rule("pred", "(hidden|hiding|covered|obscured|blocked|obstructed) (behind|by|from view by) <np>", lambda to: Hidden(of=_related("behind", to)))
     rule("pred", "(partially|partly|half) (hidden|covered|obscured|blocked) (behind|by) <np>", lambda to: Hidden(of=_related("behind", to)))
     rule("pred1", "<rels>")
@@ -264,12 +303,13 @@ def _add_predicates(rule: Rules) -> None:
     rule("pred1", "<pre>")
     rule("pred1", "<same>")
     rule("pred1", "<place>")
-    rule("pred1", "<kinds>")
+    rule("pred1", "<descs>")
     rule("pred1", "(a|an) <desc1>")
     rule("pred1", "not <any>", negated)
     rule("mat", "(<adj>|<sup>)")
     # pictures named, which say nothing
-    rule("seen", "[(that is|that are|which are)] (in|on|of|within|from|inside) (the|this|that|our|a) [same] PICTURE [(shown|here|above|below)]", ALL)
+    rule("seen", "[(that is|that are|which are)] (in|on|of|within|from|inside) THEPICTURE [(shown|here|above|below|of THINGS)]", ALL)
+    rule("seen", "of (all|any) (sizes|colors|shapes|materials|kinds|types)", ALL)
     rule("seen", "[(that is|that are|that you|which are)] (shown|pictured|present|displayed|here|you see|seen|visible|depicted|there|represented|total|around|overall|altogether|in total|in sight|on display|in view|in all|there are|you can see|shown here|being shown|appearing)", ALL)
     rule("seen", "(that|which) you (can see|see)", ALL)
 
@@ -292,7 +332,7 @@ def _add_descriptions(rule: Rules) -> None:
     rule("post1", "with [(a|an|the)] <same>")
     rule("post1", "<seen>")
     rule("post1", "[,] THAT (is|are|was|were|looks|look|appears to be|seems) JUST <pred>")
-    rule("post1", "[,] THAT (stands|stand|sits|sit|lies|lie|rests|rest|lays|lay) JUST (<rels>|<place>)")
+    rule("post1", "[,] THAT STANDS JUST (<rels>|<place>)")
     rule("post1", "THAT (is|are) [all] <selfsame>")
     rule("post1", "(THAT (have|share|has|shares)|having|sharing|with|of) <selfsame>")
     rule("post1", "THAT (has|have|had) [(a|an|the)] <same>")
@@ -303,10 +343,12 @@ def _add_descriptions(rule: Rules) -> None:
     rule("post1", "made [out] of [the] same <field> as <np>", _same)
     rule("post1", "(in|with) [(a|an)] <any> [(finish|texture|surface|color|coating|shape|size)]")
     rule("post1", "(other than|besides|except [for]|excluding|not including|but not|apart from|aside from|without) <np>", negated)
+    rule("post1", "[(partially|partly|half|)] (hidden|hiding|covered|obscured|blocked|obstructed) (behind|by|from view by) [any] OTHERS", Hidden(of=ALL))
     rule("post1", "(hidden|hiding|covered|obscured|blocked|obstructed) (behind|by|from view by) <np>", lambda to: Hidden(of=_related("behind", to)))
     rule("post1", "not <rels>", negated)
     rule("post1", "<pre>", None, 1.2)
     rule("post", "<post1>")
+    rule("post", "<post1> [,] but not <post1>", lambda a, b: narrow(a, negated(b)))
     rule("post", "<post1> [,] <post>", lambda first, rest: narrow(rest, first), 0.5)
     rule("post", "<post1> [,] and [(also|that is|that are|is|are)] <post>", lambda first, rest: narrow(rest, first), 0.1)
     for one, noun in (("desc1", "noun1"), ("descs", "nouns")):
@@ -314,6 +356,10 @@ def _add_descriptions(rule: Rules) -> None:
         rule(one, f"<pre> <{noun}>", lambda pre, noun: narrow(noun, pre))
         rule(one, f"<{noun}> <post>", narrow)
         rule(one, f"<pre> <{noun}> <post>", lambda pre, noun, post: narrow(noun, pre, post))
+    rule("desc1", "CLOSEST <desc1> (to|from) <np>", lambda of, to: narrow(of, _nearest(to)), 0.1)
+    rule("desc1", "FARTHEST <desc1> from <np>", lambda of, to: narrow(of, Extreme(of=ALL, by=Farness(to=to))), 0.1)
+    rule("desc1", "<nth> <desc1> from [the] <sidename> [(side|edge)]", lambda rank, of, by: narrow(of, _extreme(by, rank)))
+    rule("noun1", "[(block|cube|object)] (tower|stack|pile|column of blocks)", TOWER)
     rule("desc1", "<sup> [one] (of|among|out of|from) [all] [of] (the|these|those) <descs>", lambda sup, of: narrow(of, sup))
     rule("desc1", "<sup>", None, 0.5)
     rule("desc1", "<pre>", None, 1.5)
@@ -324,27 +370,32 @@ def _add_descriptions(rule: Rules) -> None:
 
 def _add_phrases(rule: Rules) -> None:
     """What descriptions refer to, by their articles."""
-    rule("np1", "(the|this|that|your|my) <desc1>", the)
-    rule("np1", "(these|those|the) <descs>")
-    rule("np1", "the (one|only|single|sole|lone) <desc1>", the, 0.1)
-    rule("np1", "[the] <many> <descs>", lambda count, of: the(of, count))
-    rule("np1", "(both|both of) [(the|these|those)] <descs>", lambda of: the(of, 2))
-    rule("np1", "(all|each|every one|any|each one) [of] [(the|these|those)] <descs>")
-    rule("np1", "all [of] [(the|these|those)] <many> <descs>", lambda count, of: the(of, count))
-    rule("np1", "(every|each|each and every) <desc1>")
-    rule("np1", "(a|an|any|another|some|the other|a single) <desc1>", None, 0.2)
-    rule("np1", "<desc1>", the, 1.0)
-    rule("np1", "<descs>", None, 0.6)
-    rule("np1", "(everything|all|all of it|it all)", ALL)
-    rule("np1", "(everything else|all [the] others|the others|the rest [of (the <anyofs>|them)]|all the rest|the remaining ones)", without(ALL, Earlier()))
+    rule("def1", "(the|this|that|your|my) <desc1>", the)
+    rule("def1", "(these|those|the) <descs>")
+    rule("def1", "the (one|only|single|sole|lone) <desc1>", the, 0.1)
+    rule("def1", "[the] <many> <descs>", lambda count, of: the(of, count))
+    rule("def1", "(both|both of) [(the|these|those)] <descs>", lambda of: the(of, 2))
+    rule("def1", "(all|each|every one|any|each one) [of] [(the|these|those)] <descs>", None, 0.3)
+    rule("def1", "all [of] [(the|these|those)] <many> <descs>", lambda count, of: the(of, count))
+    rule("def1", "(every|each|each and every) <desc1>")
+    rule("def1", "the other <desc1>", lambda of: the(without(of, Earlier())))
+    rule("np1", "<def1>")
+    rule("np1", "(a|an|any|another|some|a single) <desc1>", None, 0.2)
+    rule("defs", "<def1>")
+    rule("defs", "<def1> (and|, and|as well as|plus|,) <defs>", _and, 0.3)
+    rule("defs", "(both|) <def1> and <def1>", _and, 0.25)
+    rule("def1", "<desc1>", the, 1.0)
+    rule("def1", "<descs>", None, 0.6)
+    rule("def1", "(everything|all|all of it|it all)", ALL)
+    rule("def1", "(everything else|all [the] others|the others|the rest [of (the <anyofs>|them)]|all the rest|the remaining ones)", without(ALL, Earlier()))
     rule("anyofs", "<descs>")
-    rule("np1", "(everything|all) [THAT (is|are)] <pred>", None, 0.2)
-    rule("np1", "(everything|anything) (but|except|except for|apart from|other than|besides|excluding|without) <np1>", lambda other: without(ALL, other))
-    rule("np1", "(all|every) (but|except|except for) <np1>", lambda other: without(ALL, other))
-    rule("np1", "all [of] [the] <descs> (but|except|except for|apart from|besides|excluding|without) <np1>", without)
-    rule("np1", "(every|each) <desc1> (but|except|except for|apart from|besides|excluding) <np1>", without)
-    rule("np1", "(it|this|that|this one|that one|that (object|thing|item)|this (object|thing|item)|the same (one|object|thing)|itself)", Earlier(), 0.1)
-    rule("np1", "(them|they|these|those|both of them|all of them|these ones|those ones|both)", Earlier(), 0.1)
+    rule("def1", "(everything|all) [THAT (is|are)] <pred>", None, 0.2)
+    rule("def1", "(everything|anything) (but|except|except for|apart from|other than|besides|excluding|without) <np1>", lambda other: without(ALL, other))
+    rule("def1", "(all|every) (but|except|except for) <np1>", lambda other: without(ALL, other))
+    rule("def1", "all [of] [the] <descs> (but|except|except for|apart from|besides|excluding|without) <np1>", without)
+    rule("def1", "(every|each) <desc1> (but|except|except for|apart from|besides|excluding) <np1>", without)
+    rule("def1", "(it|this|that|this one|that one|that (object|thing|item)|this (object|thing|item)|the same (one|object|thing)|itself)", Earlier(), 0.1)
+    rule("def1", "(them|they|these|those|both of them|all of them|them all|they all|all of it|these ones|those ones|both)", Earlier(), 0.1)
     _add_dialogue(rule)
     rule("np", "<np1>")
     rule("np", "<np1> (and|, and|as well as|plus|,) <np>", _and, 0.3)
@@ -384,12 +435,12 @@ def _add_dialogue(rule: Rules) -> None:
         rule("past", f"{by} {done} (at the (first beginning|beginning|start)|initially|originally|first)", Earlier(role=role, turn=0), cost)  # type: ignore[arg-type]
         rule("pastadj", f"(initially|first|originally) {done}", Earlier(role=role, turn=0), cost)  # type: ignore[arg-type]
         rule("lastof", f"[(the|)] <nthpast> (<desc1>|<descs>) {by} {done}", lambda turn, of, role=role: Both(first=of, second=Earlier(role=role, turn=turn)), cost)
-    rule("np1", "(the|that|those|these) (<desc1>|<descs>) <past>", lambda of, past: _earlier(of, past))
-    rule("np1", "the <pastadj> (<desc1>|<descs>)", lambda past, of: _earlier(of, past))
-    rule("np1", "what <past>")
-    rule("np1", "the last (<desc1>|<descs>) <past>", lambda of, past: _earlier(of, past))
-    rule("np1", "the <nthpast> (<desc1>|<descs>) <past>", _earlier_nth)
-    rule("np1", "the (previous|last|former|latest) <desc1>", lambda of: _earlier(of, Earlier(role="changed")), 0.3)
+    rule("def1", "(the|that|those|these) (<desc1>|<descs>) <past>", lambda of, past: _earlier(of, past))
+    rule("def1", "the <pastadj> (<desc1>|<descs>)", lambda past, of: _earlier(of, past))
+    rule("def1", "what <past>")
+    rule("def1", "the last (<desc1>|<descs>) <past>", lambda of, past: _earlier(of, past))
+    rule("def1", "the <nthpast> (<desc1>|<descs>) <past>", _earlier_nth)
+    rule("def1", "the (previous|last|former|latest) <desc1>", lambda of: _earlier(of, Earlier(role="changed")), 0.3)
 
 
 def _earlier(of: Selector, past: Selector) -> Selector:

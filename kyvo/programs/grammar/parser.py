@@ -11,7 +11,7 @@ from kyvo.programs.grammar.lexicon import add_lexicon
 from kyvo.programs.grammar.nouns import MACROS, add_nouns
 from kyvo.programs.grammar.questions import add_questions
 from kyvo.programs.grammar.references import bound
-from kyvo.programs.grammar.refusals import check_language, check_text, refusal
+from kyvo.programs.grammar.refusals import CAN_DO, check_language, check_text, refusal
 from kyvo.programs.grammar.sentences import add_sentences
 from kyvo.programs.grammar.spelling import UNKNOWN, Spelling
 from kyvo.programs.grammar.tokens import COMMA, tokenize
@@ -23,6 +23,7 @@ SECONDS = 0.8  # the longest that one text is read
 MAX_TOKENS = 120
 SHARPNESS = 2.0  # how fast a reading loses probability with its cost
 ALTERNATIVES = 4
+NO_MEANING = ("straighten",)  # words that a scene has nothing for, left out with a note
 
 
 class GrammarParser:
@@ -44,8 +45,11 @@ class GrammarParser:
                 f"the text of {len(tokens)} words has too many readings; ask one thing, or give one step, at a time."
             ) from None
         programs = _ranked(bound(readings, dialogue))
+        if not programs and readings:
+            raise NotUnderstood(f"nothing was named yet that the text could refer back to; name the object instead. {CAN_DO}")
         if not programs:
             raise refusal(text, tokens, spelling, readable=_readable(grammar, words, dialogue))
+        notes += [f"left out {word!r}: objects have no tilt here" for word in tokens if word in NO_MEANING]
         (best, probability), *others = programs
         return Parsed(
             program=best,

@@ -1,11 +1,11 @@
 """Rules of questions: what can be asked of a scene, and the ways to ask it."""
 
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any as Anything
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.lexicon import kind_field
-from kyvo.programs.grammar.meaning import ALL, either, narrow, negated, parts, rewritten, the, without
+from kyvo.programs.grammar.meaning import ALL, either, narrow, negated, parts, rewritten, settle_region, without
 from kyvo.programs.program import (
     Alike,
     All,
@@ -23,6 +23,7 @@ from kyvo.programs.program import (
     CountWords,
     Distance,
     Earlier,
+    Either,
     Every,
     Everything,
     Except,
@@ -31,7 +32,7 @@ from kyvo.programs.program import (
     Literally,
     Not,
     Number,
-    Query,
+    Related,
     SameWord,
     Selector,
     Shared,
@@ -48,14 +49,15 @@ from kyvo.programs.program import (
 )
 from kyvo.scene.schema import SceneSchema
 
-THERE = "(are there|is there|there are|there is|do you see|can you see|can be seen|are in the PICTURE|are shown|are pictured|are present|are visible|do you count|does the PICTURE (hold|have|contain|show)|exist|did you find|do you find|you find|are you able to see|do we have|do we see|are displayed|appear|are depicted|are represented|are seen|are here|you see|you can see|have we got|are)"
-HOWMANY = "(how many|what number of|what is the [total] (number|amount|count|quantity) of|[give|tell me|state] the [total] (number|count|amount) of|count [up] [all] [of]|(how much|hoe many|what amount of|what quantity of))"
+THERE = "(are there|is there|there are|there is|do you see|can you see|can be seen|are in THEPICTURE|are shown|are pictured|are present|are visible|do you count|does THEPICTURE (hold|have|contain|show)|exist|did you find|do you find|you find|are you able to see|do we have|do we see|are displayed|appear|are depicted|are represented|are seen|are here|you see|you can see|have we got|are)"
+HOWMANY = "(how many|[the] [total] number of|what number of|what is the [total] (number|amount|count|quantity) of|[give|tell me|state] the [total] (number|count|amount) of|count [up] [all] [of]|what do you get when you count [up] [all] [of]|(how much|hoe many|what amount of|what quantity of))"
+SIDES = {"front": "in front"}
 FINAL = "[(in total|total|altogether|in all|all together|overall|here|then)]"
 
 
 def add_questions(rule: Rules, schema: SceneSchema) -> None:
     """All rules of questions. Their symbol is `asks`, what a query asks."""
-    _add_counts(rule)
+    _add_counts(rule, schema)
     _add_words(rule, schema)
     _add_truths(rule, schema)
     _add_choices(rule, schema)
@@ -64,23 +66,35 @@ def add_questions(rule: Rules, schema: SceneSchema) -> None:
 
 def _set(selector: Selector) -> Selector:
     """A set where a noun phrase stands: which one is meant is no question then."""
+    selector = settle_region(selector)
+    if isinstance(selector, Extreme):
+        return The(of=selector)
     return selector.of if isinstance(selector, The) and selector.count == 1 and not isinstance(selector.of, Extreme) else selector
 
 
 # Amounts
 
 
-def _add_counts(rule: Rules) -> None:
+def _add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "<amount>")
+    itself = "[,] (not counting|leaving out|excluding|besides|apart from) itself"
+    rule("amount", f"{HOWMANY} <things> <same> {itself}", _count)
+    leaving = "[,] (leaving out|apart from|not counting|besides|other than|excluding|aside from|except) <np> [,] (share|shares|match|matches|have|has) (its|the same) <field>"
+    rule("amount", f"{HOWMANY} <things> {leaving}", lambda of, like, field: Count(of=narrow(of, WhereSame(of=ALL, field=field, like=like))))
+    rule("amount", f"(apart from|besides|leaving out|not counting|other than) <np> [,] {HOWMANY} <things> (that share|share|have|that have) (its|the same) <field>", lambda like, of, field: Count(of=narrow(of, WhereSame(of=ALL, field=field, like=like))))
+    rule("amount", f"{HOWMANY} belong to the <descs> [,] (or [to] the|to the) <descs> [or to both]", lambda a, b: Count(of=either(a, b)))
+    rule("amount", "count all that belong to the <descs> [,] or [to] the <descs> [or to both]", lambda a, b: Count(of=either(a, b)))
+    rule("amount", "(put|take|group|gather) the <descs> (and|together with|with) the <descs> [into one (group|set)] [together] [(.|,)] how many (does it hold|do you have|are there|are in it|objects is that|is that)", lambda a, b: Count(of=either(a, b)))
     rule("things", "<descs>")
     rule("things", "<desc1>", None, 0.5)
     rule("things", "of (the|these|those|all|all the) <descs>")
+    rule("things", "the <descs>", None, 0.2)
     rule("things", "<descs> [,] (and|or|plus) <descs>", either, 0.4)
     rule("things", "either <descs> or <descs>", either)
     rule("things", "(total|different|single|individual|separate) <descs>", None, 0.1)
     rule("amount", f"{HOWMANY} <things> [{THERE}] {FINAL}", lambda of: Count(of=of))
     rule("amount", f"{HOWMANY} <things> {THERE} [of] <pred> {FINAL}", _count)
-    rule("amount", f"{HOWMANY} <things> {THERE} [that|which] (is|are|) <pred> {FINAL}", _count, 0.1)
+    rule("amount", f"{HOWMANY} <things> {THERE} [that|which] (is|are|STANDS|) <pred> {FINAL}", _count, 0.1)
     rule("amount", f"{HOWMANY} <things> [that] (is|are|were|look|would be|stand|sit|lie|can be found|located) [(all|also|there|either|both)] <pred> {FINAL}", _count)
     rule("amount", f"{HOWMANY} <things> (have|has|share) <selfsame>", _count)
     rule("amount", f"{HOWMANY} <things> (have|has) [(a|an|the)] <same>", _count)
@@ -89,7 +103,15 @@ def _add_counts(rule: Rules) -> None:
     rule("amount", f"{HOWMANY} <things> <same>", _count)
     rule("amount", f"{HOWMANY} <things> (do|does) <np> have <inverse> (it|them)", lambda of, to, name: Count(of=narrow(of, _side(name, to))))
     rule("amount", f"{HOWMANY} (are|is) <pred> {FINAL}", lambda pred: Count(of=pred), 0.3)
+    kind = kind_field(schema)
+    if kind:
+        kinds = "[(different|various|distinct|unique)] (types|kinds|sorts|type|kind) of [(different|geometric)] (things|objects|items|shapes|figures)"
+        rule("amount", f"{HOWMANY} {kinds} [{THERE}] [<seen>]", lambda *_: CountWords(of=ALL, field=kind))
+        rule("amount", f"{HOWMANY} {kinds} are <pred>", lambda pred: CountWords(of=pred, field=kind))
+        rule("amount", f"{HOWMANY} (different|distinct) (shapes) [{THERE}] [<seen>]", lambda *_: CountWords(of=ALL, field=kind))
     rule("amount", f"of (the|these|all the) <descs> [,] how many are <pred>", _count)
+    rule("amount", f"{HOWMANY} [of] (them|those|these) (are there|do you see)", Count(of=Earlier()))
+    rule("amount", f"how many (are there|are they|is that|do you see)", Count(of=Earlier()), 0.2)
     rule("amount", f"{HOWMANY} [of] (them|those|these) are <pred>", lambda pred: Count(of=narrow(Earlier(), pred)))
     rule("amount", f"{HOWMANY} [(different|various|distinct|unique|separate|types of|kinds of)] [<adjx>] <fields> {THERE} {FINAL} [<seen>]", lambda *v: CountWords(of=narrow(ALL, *v[:-1]) if False else _all(v), field=_fieldof(v)))
     rule("adjx", "<any>")
@@ -124,8 +146,6 @@ def _count(of: Selector, *more: Selector) -> Amount:
 
 
 def _side(name: Anything, to: Selector) -> Selector:
-    from kyvo.programs.program import Related
-
     return Related(of=ALL, relation=name, to=to)
 
 
@@ -147,11 +167,9 @@ def _add_words(rule: Rules, schema: SceneSchema) -> None:
 
     def named(of: Selector) -> Ask | Word:
         """What an object is called: its kind, or where that is told, another field."""
-        told = {node.field for node in parts(of) if isinstance(node, Where)} if of != ALL else set()
+        told = set(_told(of))
         field = kind if kind and kind not in told else other
-        of = _set(of)
-        of = The(of=of) if isinstance(of, Extreme) else of
-        return WordOf(of=of, field=field) if field else Which(of=of)
+        return WordOf(of=_set(of), field=field) if field else Which(of=_set(of))
 
     word = lambda field, of: WordOf(of=_set(of), field=field)  # noqa: E731
     rule("asks", "<word>")
@@ -162,27 +180,31 @@ def _add_words(rule: Rules, schema: SceneSchema) -> None:
     rule("word", "<fieldq> (is|are|was|does|do|would|has|have) <np> [(have|made of|made out of|made from|made|in|show|be|look|of|come in|appear to be|painted|colored)]", word)
     rule("word", "<fieldq> (is|are) [shown by|] <np>", word, 0.1)
     rule("word", "<fieldq> <np>", word, 0.1)
+    rule("word", "<fieldq> do you see", lambda field: WordOf(of=Earlier(), field=field))
+    rule("word", "<fieldq> do you see (<np>|[on|for] <np>)", word)
     rule("word", "<fieldq> <np> (is|are|has|have)", word, 0.05)
     rule("word", "<fieldq> of <np> [is [it]]", word, 0.1)
+    rule("word", "[the] <field> of <np>", word, 0.5)
+    rule("word", "<np> 's <field>", lambda of, field: word(field, of), 0.5)
     rule("word", "<np> (is|are|has|have|comes in|is made of|are made of|is made out of|is of|is made from) (what|which) <field>", lambda of, field: word(field, of))
     rule("word", "what [(is|are)] <np> 's <field>", lambda of, field: word(field, of))
     rule("word", "(what|name|give|tell me) [(is|are)] (its|their|his) <field>", lambda field: WordOf(of=Earlier(), field=field))
     rule("word", "<np> 's <field> is what", lambda of, field: word(field, of))
     rule("word", "what <field> (is|are) (it|they|that|this)", lambda field: WordOf(of=Earlier(), field=field))
     # "what color ball is behind the cube"
-    rule("word", "(what|which|what is the|of what|what would be the) <field> (<desc1>|<descs>) (is|are|sits|stands|lies|would be|appears|does|do|has|have) [STAND] <pred>", lambda field, of, pred: WordOf(of=narrow(of, pred), field=field))
-    rule("word", "(what|which|what is the) <field> (<desc1>|<descs>) [that] (has|have) (<same>|<selfsame>)", lambda field, of, pred: WordOf(of=narrow(of, pred), field=field))
-    rule("word", "(what|which|what is the) <field> (<desc1>|<descs>) [(is|are)] (there|shown|pictured|is it|in the PICTURE)", word, 0.3)
+    rule("word", "(what|which|what is the|of what|what would be the) <field> (<desc1>|<descs>) (is|are|sits|stands|lies|would be|appears|does|do|has|have) [STAND] <pred>", lambda field, of, pred: word(field, narrow(of, pred)))
+    rule("word", "(what|which|what is the) <field> (<desc1>|<descs>) [that] (has|have) (<same>|<selfsame>)", lambda field, of, pred: word(field, narrow(of, pred)))
+    rule("word", "(what|which|what is the) <field> (<desc1>|<descs>) [(is|are)] (there|shown|pictured|is it|in THEPICTURE)", word, 0.3)
     rule("word", "(what|which|what is the) <field> (<desc1>|<descs>)", word, 0.5)
-    rule("word", "(what|which) <field> (is|are|sits|stands|lies|appears) [STAND] <pred>", lambda field, pred: WordOf(of=pred, field=field), 0.3)
-    rule("word", "(what|which) <field> <pred>", lambda field, pred: WordOf(of=pred, field=field), 2.0)
+    rule("word", "(what|which) <field> (is|are|sits|stands|lies|appears) [STAND] <pred>", lambda field, pred: word(field, pred), 0.3)
+    rule("word", "(what|which) <field> <pred>", lambda field, pred: word(field, pred), 2.0)
     rule("word", "(what|which) <field> (do|does|is|are) <np> [all] (share|have in common|have|both have|both share)", word)
     rule("word", "(what|which) <field> (do|does) <np> [and] [(share|have in common|both have)]", word, 0.4)
     if "material" in names:
         rule("word", "(what|of what|from what|out of what) (is|are|was) <np> (made [out] of|made from|made|built of|composed of|made up of|constructed of|made out)", lambda of: WordOf(of=_set(of), field="material"))
         rule("word", "(of what|from what|out of what) (is|are|was) <np> made", lambda of: WordOf(of=_set(of), field="material"))
         rule("word", "<np> (is|are) made [out] of what", lambda of: WordOf(of=_set(of), field="material"))
-        rule("word", "(what|of what) [material] (did they|do they) make <np> [of]", lambda of: WordOf(of=_set(of), field="material"))
+        rule("word", "[(of|from|out of|with)] (what|which) [(material|substance|stuff)] (did|do) (they|you|we|one) make <np> [(of|from|out of)]", lambda of: WordOf(of=_set(of), field="material"))
     # which one: by its kind, or by its color where the kind is told
     rule("word", "(what|which) (is|are|sits|stands|lies) [STAND] <preds>", lambda pred: named(pred), 0.3)
     rule("preds", "(<rels>|<place>)")
@@ -194,23 +216,33 @@ def _add_words(rule: Rules, schema: SceneSchema) -> None:
     rule("word", "what is [(there|seen|it)] <rels>", named, 0.4)
     rule("word", "(what|which) <desc1>", named, 1.5)
     rule("word", "what (thing|object|item|shape) (is|can be seen|do you see) <rels>", lambda rel: named(rel), 0.2)
-    rule("asks", "(which|what) [of] [(the|these)] (<descs>|<desc1>) (are|is) [(STAND|all|there)] <pred>", lambda of, pred: Which(of=narrow(of, pred)), 0.4)
+    rule("asks", "(which|what) [of] [(the|these)] (<descs>|<desc1>) (are|is) [(STAND|all|there)] <pred>", lambda of, pred: Which(of=narrow(of, pred)), 0.8)
     rule("asks", "(which|what) (<descs>) [(are there|do you see|can you see)]", lambda of: Which(of=of), 0.4)
     rule("asks", "(list|name|show [me]|find|tell me|point (at|to|out)|show|highlight|select|identify|give me|locate) (<np>|<whichones>)", lambda of: Which(of=of), 0.3)
     rule("whichones", "[all] <descs>")
     rule("asks", "(list|name) (<np>|<whichones>)", lambda of: Which(of=of), 0.3)
     rule("asks", "(which|what) one [of them] (is|are) <pred>", lambda pred: Which(of=pred), 0.1)
+    rule("asks", "(what|which THINGS|what all) (do you see|can you see|are there|is there|is in THEPICTURE|are in THEPICTURE|does THEPICTURE (show|have|contain|hold))", Which(of=ALL))
+    rule("asks", "(which|what) [<many>] <descs> (have|share|are|has) <selfsame>", lambda *v: Which(of=narrow(v[-2], v[-1])))
     rule("asks", "which (one|ones|of them|of these|of those) (is|are) <pred>", lambda pred: Which(of=pred), 0.1)
     # several words
     rule("asks", "(what|which) (are|is) the <field> and [the] <field> of <np>", lambda a, b, of: WordsOf(of=of, fields=(a, b)))
     rule("asks", "(what|which) <field> and [what] <field> (is|are|does|do) <np> [have]", lambda a, b, of: WordsOf(of=of, fields=(a, b)))
     rule("asks", "(what|which|list the|name the|tell me the|list [all] the) <fields> (are|do) <np> [have]", lambda field, of: WordsOf(of=of, fields=(field,)), 0.1)
-    rule("asks", "(what|which) <fields> [(are there|do you see|can you see|are in the PICTURE)]", lambda field: WordsOf(of=ALL, fields=(field,)))
+    rule("asks", "(what|which) <fields> [(are there|do you see|can you see|are in THEPICTURE)]", lambda field: WordsOf(of=ALL, fields=(field,)))
     rule("asks", "(list|name|tell me|what are|give me) [all] the [different] <fields> [(of <np>|<seen>)]", lambda field, *of: WordsOf(of=of[0] if of else ALL, fields=(field,)))
     if names:
         rule("asks", "(describe|tell me about|what do you know about|what does) <np> [(look like)]", lambda of: WordsOf(of=of, fields=tuple(names)), 0.2)
     _add_commonest(rule, schema)
     _add_alone(rule, schema, named)
+
+
+def _told(of: Selector) -> Iterator[str]:
+    """The fields that a description itself tells."""
+    while of is not None:
+        if isinstance(of, Where):
+            yield of.field
+        of = getattr(of, "of", None)  # type: ignore[assignment]
 
 
 def _add_commonest(rule: Rules, schema: SceneSchema) -> None:
@@ -222,6 +254,8 @@ def _add_commonest(rule: Rules, schema: SceneSchema) -> None:
     rule("word", f"(what|which) <field> (is|are) [the] {most} [(among|of|for|in)] [(the|all the|all of the|all)] <descs>", common)
     rule("word", f"(what is|what are|which is|name|tell me) the {most} <field> [<seen>]", lambda field, *_: common(field))
     rule("word", f"(what is|what are|which is|name|tell me) the {most} <field> (of|among|for|in) [(the|all the|all of the|all)] <descs>", common)
+    rule("word", f"what (is|are) the <field> (that|which) {often} [<seen>]", lambda field, *_: common(field))
+    rule("word", "(what|which) <field> (is|are) <many> of (the|these) <descs>", lambda field, _, of: common(field, of))
     rule("word", f"(what|which) <field> {often} [<seen>]", lambda field, *_: common(field))
     rule("word", f"(what|which) <field> {often} [(among|of|in|for)] [(the|all the)] <descs>", common)
     rule("word", "(what|which) <field> (is|are|do) [the] (most|most of|the majority of|a majority of) [(the|these|all the)] <descs> [have]", common)
@@ -261,7 +295,7 @@ def _add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "<truth>")
     rule("asks", "<truth> (or not|or no|yes or no|true or false)", None, 0.1)
     any_ = "(a|an|any|some|one|any other|another|at least one|even one|even a single|a single)"
-    thereis = "(is there|are there|do you see|can you see|does the PICTURE (have|hold|contain|show|include)|do you find|is there anything like|can you find|do you (notice|spot)|have you got|is the PICTURE home to|do we have|are you able to see|is it true that there (is|are)|can we see)"
+    thereis = "(is there|are there|do you see|can you see|does THEPICTURE (have|hold|contain|show|include)|do you find|is there anything like|can you find|do you (notice|spot)|have you got|is THEPICTURE home to|do we have|are you able to see|is it true that there (is|are)|can we see)"
     rule("truth", f"{thereis} [{any_}] (<desc1>|<descs>) [<seen>]", lambda of, *_: Exists(of=of))
     rule("truth", f"{thereis} [{any_}] (<desc1>|<descs>) [THAT] [(is|are|STAND)] <pred>", lambda of, pred: Exists(of=narrow(of, pred)), 0.1)
     rule("truth", f"{thereis} [{any_}] (<desc1>|<descs>) (that (have|has|share|shares)|with|sharing|having) (<same>|<selfsame>)", lambda of, pred: Exists(of=narrow(of, pred)), 0.1)
@@ -273,22 +307,25 @@ def _add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "(do|does) any [(two|2|of the|of these|other)] (<descs>|<desc1>) (have|share|match) (<same>|<selfsame>)", lambda of, pred: Exists(of=narrow(of, pred)))
     rule("truth", "(do|does) any [(two|2|of the|of these|other)] (<descs>|<desc1>) <same>", lambda of, pred: Exists(of=narrow(of, pred)))
     rule("truth", "(are|is) any [(two|2|of the|of these)] [(other)] (<descs>|<desc1>) <selfsame>", lambda of, pred: Exists(of=narrow(of, pred)))
+    rule("truth", "(apart from|besides|leaving out|not counting|other than) <np> [,] (do|does|can you see|do you see|are there|is there) any [other] (<descs>|<desc1>) (that share|share|have|that have|that shares) (its|the same) <field>", lambda like, of, field: Exists(of=narrow(of, WhereSame(of=ALL, field=field, like=like))))
+    rule("truth", "(do|does) <np> share its <field> with (any|one|some) of the [other] <descs>", lambda like, field, of: Exists(of=narrow(of, WhereSame(of=ALL, field=field, like=like))))
     rule("truth", "(do|does) (anything|any other object) [else] (have|has|share|match) <same>", lambda pred: Exists(of=pred))
     rule("truth", "(is|are) (nothing|no <descs>|none of the <descs>) <predx>", lambda *v: Not(of=Exists(of=narrow(ALL, *v))))
     rule("truth", "(is|are) (anything|something) [else] <predx>", lambda pred: Exists(of=pred))
     rule("predx", "[(all|there|also|both|either|currently|actually|really)] <pred> [<seen>]", lambda pred, *_: pred)
-    rule("predx", "(there|visible|seen|present|shown|pictured|to be seen|to be found|in the PICTURE)", ALL)
+    rule("predx", "(there|visible|seen|present|shown|pictured|to be seen|to be found|in THEPICTURE)", ALL)
     # all of them
     every = "(all [of] [(the|these|those)] [other]|all|each of the|every one of the|both [of] [(the|these)]|both)"
-    rule("truth", f"(is|are) {every} <descs> <predx>", lambda of, pred: Every(of=of, among=narrow(of, pred)))
-    rule("truth", "(is|are) (every|each) [single] <desc1> <predx>", lambda of, pred: Every(of=of, among=narrow(of, pred)))
-    rule("truth", "(is|are) everything <predx>", lambda pred: Every(of=ALL, among=pred))
-    rule("truth", "(is|are) (the|these|those|) <descs> [all] <predx>", lambda of, pred: Every(of=of, among=narrow(of, pred)), 0.1)
+    rule("truth", f"(is|are) {every} <descs> <predx>", _every)
+    rule("truth", "(is|are) (every|each) [single] <desc1> <predx>", _every)
+    rule("truth", "(is|are) everything <predx>", lambda pred: _every(ALL, pred))
+    rule("truth", "(is|are) (the|these|those|) <descs> [all] <predx>", _every, 0.1)
     rule("truth", "<np> (is|are) <predx> [(right|correct|true|is that right|is it not)]", lambda of, pred: _is(of, pred), 3.0)
     # the same of all
     alike = "[all] [of] [exactly] (the|) (same|identical|equal|one|matching) <field> [(as|of) each other]"
     rule("alikefields", f"{alike}", lambda field: (field,))
     rule("alikefields", "[all] [of] the same <field> and <field>", lambda *f: f)
+    rule("alikefields", "[all] [of] (the same|identical|equal) <fields>", lambda field: (field,))
     rule("alikefields", "[all] (alike|identical|the same)", tuple(field.name for field in schema.fields if field.words), 0.2)
     rule("alikefields", "[all] [made] [out] of the same <field>", lambda field: (field,))
     rule("alikefields", "[all] (alike|identical|equal|the same|similar) in <field>", lambda field: (field,))
@@ -308,13 +345,21 @@ def _add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("fieldx", "(<field>|<fields>)")
     # one and another
     word = lambda of, field: WordOf(of=of, field=field)  # noqa: E731
-    same = lambda field, a, b: SameWord(first=word(a, field), second=word(b, field))  # noqa: E731
+
+    def same(field: str, a: Selector, b: Selector) -> Truth:
+        if all(isinstance(one, The | Earlier) and getattr(one, "count", 1) == 1 for one in (a, b)):
+            return SameWord(first=word(a, field), second=word(b, field))
+        return Alike(of=either(a, b), field=field)
+
+    rule("truth", "(is|are|does|do) <np1> [(have|share)] <samefield> (any|some|another) [of] [the] [other] (object|thing|item|shape|objects|things|items|shapes)", lambda a, field: Exists(of=WhereSame(of=ALL, field=field, like=a)))
+    rule("truth", "(is|are|does|do) <np1> [(have|share)] <samefield> (anything else|something else)", lambda a, field: Exists(of=WhereSame(of=ALL, field=field, like=a)))
     rule("samefield", "[of] (the|) (same|identical|equal) <field> (as|to|with|like) [that of]")
     rule("samefield", "[made] [out] of the same <field> (as|to)")
     rule("samefield", "(share|match|matches) [(a|the|its)] [same] <field> (as|with|of|to)")
     rule("truth", "(is|are) <np1> <samefield> <np1>", lambda a, field, b: same(field, a, b))
     rule("truth", "(do|does) <np1> [(have|share)] <samefield> <np1>", lambda a, field, b: same(field, a, b))
     rule("truth", "(is|are) the <field> of <np1> the same [<field>] as [(the <field> of|that of)] <np1>", lambda *v: same(v[0], v[1], v[-1]))
+    rule("truth", "(is|are) (its|their) <field> the same as [that of|the <field> of] <np1>", lambda *v: same(v[0], Earlier(), v[-1]))
     rule("truth", "(is|are) <np1> 's <field> the same as <np1> [('s <field>)]", lambda a, field, b, *_: same(field, a, b))
     rule("truth", "(do|does|would you say that|is it true that) <np1> (match|matches) <np1> in <field>", lambda a, b, field: same(field, a, b))
     rule("truth", "(is|are) <np1> a different <field> (than|from|to|as) <np1>", lambda a, field, b: Not(of=same(field, a, b)))
@@ -322,8 +367,13 @@ def _add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "is the <field> of <np1> <value>", lambda field, of, value: SameWord(first=word(_set(of), field), second=value) if value.field == field else None)
     # "is the cube red", "is it behind the ball"
     rule("truth", "(is|was) <np1> <predx>", _is, 0.1)
+    rule("truth", "(is|are) <np1> either <any> or <any>", lambda of, a, b: _every(of, either(a, b)))
+    rule("truth", "(does|do) [(any|a|an|any of the|some)] (<desc1>|<descs>) (touch|touches) (a|an|any) (<desc1>|<descs>)", lambda of, to: Exists(of=narrow(of, Related(of=ALL, relation="touching", to=to, some=True))))
+    rule("truth", "(does|do) [(any|a|an|any of the|some)] (<desc1>|<descs>) (touch|touches) <def1>", lambda of, to: Exists(of=narrow(of, _side("touching", to))))
+    rule("truth", "(does|do) <def1> (touch|touches) <np>", lambda of, to: _every(of, _side("touching", to)))
+    rule("truth", "any [other] <descs> [<seen>]", lambda of, *_: Exists(of=of), 0.5)
     rule("truth", "(is|are) <np1> (also|all|both|made of|colored|painted|) <pred>", _is, 0.2)
-    rule("truth", "(does|do) <np1> (look|have|appear|seem|stand|sit|lie) [to be|a|an] <pred> [(finish|surface|texture|color|shape)]", _is, 0.3)
+    rule("truth", "(does|do) <np1> (look|have|appear|seem|stand|sit|lie) [to be|a|an] <pred> [(finish|surface|texture|color|shape)]", _is, 0.8)
     rule("truth", "(would you say [that]|is it true that|do you think [that]|can you confirm that) <np1> (is|are) <pred>", _is)
     rule("truth", "(is|are) <np1> the (same|only) (object|thing) as <np1>", lambda a, b: Every(of=a, among=b))
     rule("truth", "(is|are) <np1> the only <desc1>", lambda a, b: All(first=Every(of=a, among=b), second=_exactly(b, 1)))
@@ -339,16 +389,25 @@ def _add_truths(rule: Rules, schema: SceneSchema) -> None:
     _add_comparisons(rule)
 
 
-def _is(of: Selector, pred: Selector) -> Truth:
+def _is(of: Selector, pred: Selector) -> Truth | None:
     plain = isinstance(pred, Where) and isinstance(pred.of, Everything)
     if plain and isinstance(of, The | Earlier) and getattr(of, "count", 1) == 1:
         return SameWord(first=WordOf(of=_set(of), field=pred.field), second=Literally(field=pred.field, value=pred.value))  # type: ignore[union-attr]
-    return Every(of=of, among=pred)
+    if isinstance(pred, Either) and _is_word(pred.first) and _is_word(pred.second):
+        return None  # "is it red or blue?" asks which
+    return _every(of, pred)
+
+
+def _is_word(selector: Selector) -> bool:
+    return isinstance(selector, Where) and isinstance(selector.of, Everything)
+
+
+def _every(of: Selector, pred: Selector) -> Truth:
+    """Whether all of a set are so; superlatives are of the set."""
+    return Every(of=of, among=narrow(of, pred) if isinstance(pred, Extreme) else pred)
 
 
 def _alike(of: Selector, fields: tuple[str, ...]) -> Truth:
-    from kyvo.programs.program import Either
-
     truths: list[Truth] = []
     for field in fields:
         if isinstance(of, Either) and isinstance(of.first, The) and isinstance(of.second, The):
@@ -379,7 +438,7 @@ def _add_comparisons(rule: Rules) -> None:
     rule("cdesc", "<desc1>", None, 0.4)
     rule("cdesc", "<adj>", None, 0.3)
     rule("cdesc", "(the number of|there are|is the number of|do you see) <descs>")
-    thereis = "(are there|is there|do you see|do you count|does the PICTURE have|can you see|there are|)"
+    thereis = "(are there|is there|do you see|do you count|does THEPICTURE have|can you see|there are|)"
     rule("truth", f"{thereis} [(an|the)] (equal|same) (number|amount|numbers|amounts|quantity|count) of {a} (and|as|to|compared to) {b} [<seen>]", lambda x, y, *_: compared("equal")(x, y))
     rule("truth", f"(is|are) the (number|amount|count|quantity) of {a} (the same as|equal to|the same number as|identical to) [the (number|amount|count) of] {b}", compared("equal"))
     rule("truth", f"(is|are) the (number|amount|count|quantity) of {a} (less|smaller|lower|fewer) than [the (number|amount|count) of] {b}", compared("less"))
@@ -436,13 +495,14 @@ def _add_choices(rule: Rules, schema: SceneSchema) -> None:
     def choose(a: tuple[str, Selector], b: tuple[str, Selector], *, fewest: bool = False, of: Selector = ALL) -> Ask | None:
         if a == b:
             return None
+        a, b = (_apart(*a, b[0]), _apart(*b, a[0]))
         cases = tuple(Case(word=word, amount=Count(of=narrow(of, one))) for word, one in (a, b))
         return Choose(cases=cases, fewest=fewest)
 
     rule("case", "[the] (<descs>|<desc1>)", _case)
     rule("case", "[(the|a|an)] <any>", _case, 0.1)
     rule("ofcase", "<any>", _case)
-    there = "(are there|is there|do you see|does the PICTURE have|can you see|) [(which are there|of which are there)]"
+    there = "(are there|is there|do you see|does THEPICTURE have|can you see|) [(which are there|of which are there)]"
     for more, fewest in (("(more|a greater number of|most)", False), ("(fewer|less|a smaller number of)", True)):
         pick = lambda a, b, *_, f=fewest: choose(a, b, fewest=f)  # noqa: E731
         rule("asks", f"{there} {more} [of] <case> or [{more}] <case> [<seen>]", pick, 0.1)
@@ -458,10 +518,26 @@ def _add_choices(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "what <field> is <np1> [(,|.)] <anyvalue> [,] <anyvalue> [,] or <anyvalue>", lambda field, of, *_: WordOf(of=_set(of), field=field))
     rule("anyvalue", "(<value>|<kindvalue>)")
     # "which is larger, the cube or the ball"
+    rule("asks", "(is|are) <np1> JUST <relhead> or <relword> <np1>", _which_side)
+    rule("asks", "(is|are) <np1> JUST <relword> <np1> or <relword> (it|them)", lambda of, a, to, b: _which_side(of, a, b, to))
     by = {"(larger|bigger|largest|biggest|taller)": Bigness(), "(smaller|smallest|tinier|shorter)": Smallness()}
     for words, measure in by.items():
+        rule("asks", f"(is|are) <np1> or <np1> [the] {words} [one]", lambda a, b, m=measure: Which(of=Extreme(of=either(a, b), by=m)))
         rule("asks", f"(which|what) [one|object|thing] is [the] {words} [one] [(,|.|of)] <np1> or <np1>", lambda a, b, m=measure: Which(of=Extreme(of=either(a, b), by=m)))
     del fields
+
+
+def _apart(words: str, of: Selector, others: str) -> tuple[str, Selector]:
+    """A choice named by the words that the other one lacks."""
+    own = [word for word in words.split() if word not in others.split()]
+    return " ".join(own) or words, of
+
+
+def _which_side(of: Selector, first: Anything, second: Anything, to: Selector) -> Ask | None:
+    if first == second:
+        return None
+    cases = (Case(word=SIDES.get(name, name), amount=Count(of=narrow(of, _side(name, to)))) for name in (first, second))
+    return Choose(cases=tuple(cases))
 
 
 def _case(of: Selector) -> tuple[str, Selector]:

@@ -1,13 +1,14 @@
 """What pronouns stand for: a statement's object, an earlier phrase of the same text, or the dialogue's last turns."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
-from kyvo.programs.grammar.meaning import ALL, parts, rewritten
+from kyvo.programs.grammar.lexicon import KINDS
+from kyvo.programs.grammar.meaning import ALL, ONE, narrow, parts, rewritten
 from kyvo.programs.grammar.sentences import About
 from kyvo.programs.parsing import Turn
-from kyvo.programs.program import Earlier, Edit, Except, Node, Program, Selector, The, WhereSame
+from kyvo.programs.program import Earlier, Edit, Except, Node, Program, Selector, The, Where, WhereSame
 
 IT = Earlier()
 
@@ -19,18 +20,58 @@ def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> li
         named = meaning.named if isinstance(meaning, About) else None
         program = meaning.program if isinstance(meaning, About) else meaning
         program = rewritten(program, _drop_other)
-        if IT in parts(program):
-            named = named or _named_within(program)
-            if named is not None:
-                program = rewritten(program, lambda node, named=named: named if node == IT else node)
-                program = rewritten(program, _not_itself)
-            elif not dialogue and not isinstance(program, Edit):
-                without = rewritten(program, _without_other)
-                if IT in parts(without):
-                    continue
-                program = without
-        found.append((program, cost))
+        program = _bind(program, named, dialogue)
+        if program is not None:
+            found += [(one, cost + more) for one, more in _kinds_of_ones(program, named)]
     return found
+
+
+def _bind(program: Program, named: Selector | None, dialogue: Sequence[Turn]) -> Program | None:
+    """The program with "it" bound: to what the text names, else to what the dialogue's last turn was about.
+
+    In the second and later steps of an edit "it" stays: it means what the step before was about.
+    """
+    if isinstance(program, Edit):
+        first = _bound_to(program.steps[0], named or _named_within(program.steps[0]))
+        return None if IT in parts(first) and not dialogue else replace(program, steps=(first, *program.steps[1:]))
+    program = _bound_to(program, named or _named_within(program))
+    if IT in parts(program) and not dialogue:
+        program = rewritten(program, _without_other)
+        return None if IT in parts(program) else program
+    return program
+
+
+def _bound_to(node: Any, named: Selector | None) -> Any:
+    return node if named is None else rewritten(node, lambda one: named if one == IT else one)
+
+
+def _kinds_of_ones(program: Program, named: Selector | None) -> list[tuple[Program, float]]:
+    """The readings of "the red one": of the kind that was named last before it, or, less likely, of any."""
+    if ONE not in parts(program) and not any(_is_one(node) for node in parts(program)):
+        return [(program, 0.0)]
+    any_kind = rewritten(program, lambda node: node.of if _is_one(node) else node)
+    kind = next((node for node in parts(named) if isinstance(node, Where) and not _is_one(node)), None) if named else None
+    kind = _last_kind_before_one(program) or kind
+    if kind is None:
+        return [(any_kind, 0.0)]
+    return [
+        (rewritten(program, lambda node: narrow(node.of, kind) if _is_one(node) else node), 0.0),
+        (any_kind, 1.0),
+    ]
+
+
+def _is_one(node: Any) -> bool:
+    return isinstance(node, Where) and node.field == ONE.field
+
+
+def _last_kind_before_one(program: Program) -> Where | None:
+    last = None
+    for node in _in_order(program):
+        if _is_one(node):
+            return last
+        if isinstance(node, Where) and node.field in KINDS:
+            last = replace(node, of=ALL)
+    return last
 
 
 def _is_other(node: Any) -> bool:
@@ -46,8 +87,6 @@ def _drop_other(node: Any) -> Any:
 
 def rewritten_chain(node: Any) -> Any:
     """The chain of narrowings below a node without its "other"."""
-    from dataclasses import replace
-
     if _is_other(node):
         return rewritten_chain(node.of)
     below = getattr(node, "of", None)
@@ -60,11 +99,7 @@ def _without_other(node: Any) -> Any:
     return node.of if _is_other(node) else node
 
 
-def _not_itself(node: Any) -> Any:
-    return node
-
-
-def _named_within(program: Program) -> Selector | None:
+def _named_within(program: Any) -> Selector | None:
     """The first object that the text names before its pronoun."""
     for node in _in_order(program):
         if node == IT:

@@ -84,7 +84,7 @@ def check_language(tokens: Sequence[str], spelling: Spelling) -> None:
 
 def refusal(text: str, tokens: Sequence[str], spelling: Spelling, *, readable: bool) -> ProgramError:
     """Why no program was found. `readable` says that the text would be one with its unknown words known."""
-    unknown = [token for token in tokens if not spelling.knows(token) and token.isalpha()]
+    unknown = [token for token in tokens if not spelling.reads(token) and token.isalpha()]
     scene = [token for token in tokens if token in spelling.grammar.scene_words]
     if unknown and (readable or scene):
         word = next((token for token in unknown if token not in english()), unknown[0])

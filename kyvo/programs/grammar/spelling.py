@@ -38,6 +38,10 @@ class Spelling:
         """Whether a token is a word of the grammar, a number or a sign."""
         return token in self.words or not token[0].isalpha()
 
+    def reads(self, token: str) -> bool:
+        """Whether a token is known or can be repaired."""
+        return self.knows(token) or bool(self._halves(token) or self._repairs(token))
+
     def repair(self, tokens: Sequence[str]) -> tuple[list[dict[str, float]], list[str]]:
         """For each token the words that it may be, with what each costs; and what was repaired, in words."""
         read: list[dict[str, float]] = []
@@ -57,7 +61,8 @@ class Spelling:
 
     def near(self, token: str) -> tuple[str, ...]:
         """Words of the grammar that are like a token, nearest first."""
-        return tuple(word for word, _ in sorted(self._candidates(token, 2), key=lambda pair: pair[1])[:3])
+        found = sorted(self._candidates(token, 2 if len(token) > 4 else 1), key=lambda pair: pair[1])
+        return tuple(word for word, _ in found if word in self.grammar.scene_words)[:3]
 
     def _repairs_of(self, token: str) -> dict[str, float]:
         if token in english() or len(token) < 3:
