@@ -33,7 +33,7 @@ def test_what_is_not_named_stays_to_the_last_digit(model):
     talk = Conversation(model, SCENE, image=PICTURE)
     turn = talk.say("paint the red cube purple")
     assert turn.scene.objects == (replace(RED, color="purple"), BLUE, GREEN)
-    assert turn.scene.image is None and turn.scene.extra == {"note": "mine"}
+    assert turn.scene.image is None and turn.scene.extra["note"] == "mine"
     assert turn.describe() == "changed: color of large red metal cube, red to purple"
     assert (turn.objects, turn.answer) == ((0,), None) and turn.understood.reading
 

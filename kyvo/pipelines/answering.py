@@ -84,7 +84,7 @@ class Answering:
             question = understand(self.parser, question, self.schema, dialogue)
         query = expect(question, Query)
         recognised = None if image is None else self.recognition([image], run, last=False)[0].scene
-        asked = scene or recognised
+        asked = recognised if scene is None else scene
         if asked is None:
             raise ConfigError("there is neither a scene nor a picture to ask about; give one.")
         found = answer(query, asked, self.schema, dialogue=dialogue)

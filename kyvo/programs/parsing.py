@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from kyvo.programs.program import Program
 from kyvo.scene.scene import Scene
@@ -34,6 +34,7 @@ class Parsed:
     notes: tuple[str, ...] = ()  # what was repaired on the way: "read 'cirlce' as 'circle'"
 
 
+@runtime_checkable
 class Parser(Protocol):
     """Turns texts into programs. Raises ProgramError for what it does not understand; it never guesses."""
 

@@ -171,7 +171,7 @@ class World:
         step = self.points[upper, 2] - self.points[lower, 2]
         heights = self.bodies[lower].half_height + self.bodies[upper].half_height
         slack = STANDING * min(self.bodies[lower].half_height, self.bodies[upper].half_height)
-        return step > heights - slack and self.gap(lower, upper) < 0
+        return bool(step > heights - slack and self.gap(lower, upper) < 0)
 
     def apart(self, first: int, second: int) -> float:
         """The gap between two solids, on the floor or in height; below 0 where they meet."""
