@@ -12,6 +12,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.types import Receive
 
 from kyvo.serve.limits import Limits
 from kyvo.serve.refusals import CLIENT_GONE, Refusal
@@ -42,28 +43,36 @@ class _LimitedRequest(Request):
 
 
 async def _read(request: Request, limits: Limits) -> bytes:
-    too_large = Refusal(413, f"the body is larger than {limits.body:,} bytes; send a smaller picture or scene.")
     announced = request.headers.get("content-length", "0")
     if not announced.isdecimal() or int(announced) > limits.body:
-        raise too_large
+        raise _too_large(limits.body)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json":
         raise Refusal(415, f"the content type is {content_type[:100] or 'missing'!r}; application/json is needed.")
+    return await read_body(request.receive, limit=limits.body, seconds=limits.body_seconds)
+
+
+async def read_body(receive: Receive, *, limit: int, seconds: float) -> bytes:
+    """A body of at most `limit` bytes that arrives within `seconds`. Raises Refusal for another."""
     chunks, size = [], 0
     try:
-        async with asyncio.timeout(limits.body_seconds):
+        async with asyncio.timeout(seconds):
             while True:
-                message = await request.receive()
+                message = await receive()
                 if message["type"] == "http.disconnect":
                     raise Refusal(CLIENT_GONE, "the client left before its request was whole.")
                 chunks.append(message.get("body", b""))
                 size += len(chunks[-1])
-                if size > limits.body:
-                    raise too_large
+                if size > limit:
+                    raise _too_large(limit)
                 if not message.get("more_body", False):
                     return b"".join(chunks)
     except TimeoutError:
-        raise Refusal(408, f"the body did not arrive within {limits.body_seconds:g} s.") from None
+        raise Refusal(408, f"the body did not arrive within {seconds:g} s.") from None
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal(413, f"the body is larger than {limit:,} bytes; send a smaller picture or scene.")
 
 
 def parse_json(body: bytes, limits: Limits) -> Any:
