@@ -115,10 +115,12 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
         )
         with gradio.Row(equal_height=False):
             with gradio.Column(scale=3, min_width=260):
-                picture = _make_picture(gradio)(
+                picture = gradio.Image(
                     label="Picture: drop, paste or choose one", type="filepath", image_mode=None,
                     sources=["upload", "clipboard"], height=190, buttons=[], elem_id="picture",
                 )  # fmt: skip
+                # The file as it came: only `kyvo.serve.inputs` opens it, within limits.
+                picture.preprocess = lambda payload: payload and payload.path
                 gradio.Examples(examples, [picture], label="Or one of these", elem_id="samples")
                 recognise = gradio.Button("Recognise", variant="primary", elem_id="recognise")
                 scene_file = gradio.UploadButton("Open scene JSON", file_types=[".json"], size="sm", elem_id="open")
@@ -209,18 +211,6 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
         redo.click(event(Session.redo), [session], **options)
         render.click(event(Session.render), [session], **options)
     return page
-
-
-def _make_picture(gradio: Any) -> Any:
-    """Gradio's picture, which hands on the file as it came: only `kyvo.serve.inputs` opens it, within limits."""
-
-    class Picture(gradio.Image):
-        is_template = True  # for the browser it is an Image
-
-        def preprocess(self, payload: Any) -> str | None:
-            return payload and payload.path
-
-    return Picture
 
 
 def _theme(gradio: Any) -> Any:
