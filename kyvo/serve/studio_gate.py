@@ -10,7 +10,6 @@ import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Collection, Iterator
-from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
 
@@ -129,12 +128,10 @@ def _visitor(scope: Scope) -> str:
 
 def _with_cookie(send: Send) -> Send:
     """`send`, whose answer begins a visit."""
-    cookie = SimpleCookie({COOKIE: secrets.token_urlsafe(24)})
-    cookie[COOKIE].update({"path": "/", "httponly": True, "samesite": "Strict"})
+    line = f"{COOKIE}={secrets.token_urlsafe(24)}; Path=/; HttpOnly; SameSite=Strict".encode()
 
     async def send_with_cookie(message: Message) -> None:
         if message["type"] == "http.response.start":
-            line = cookie[COOKIE].OutputString().encode()
             message["headers"] = [*message.get("headers", ()), (b"set-cookie", line)]
         await send(message)
 

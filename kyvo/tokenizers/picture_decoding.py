@@ -87,7 +87,7 @@ def _decode(data: bytes, formats: Sequence[str], max_megapixels: float) -> np.nd
         # Pillow warns of and then refuses large pictures by limits of its own; ours is checked just below.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=formats) as image:
+            with Image.open(io.BytesIO(data), formats=tuple(formats)) as image:
                 width, height = image.size
                 if width * height > max_megapixels * 1e6:
                     found = f"{width}x{height} px ({width * height / 1e6:,.0f} megapixels)"
