@@ -28,6 +28,7 @@ from kyvo.generation.grammar import MAX_OBJECTS, Grammar
 from kyvo.generation.looking import look_again
 from kyvo.generation.one_change import one_change
 from kyvo.generation.plans import check_planner
+from kyvo.generation.prompts import checked_prompt
 from kyvo.generation.question_plans import check_question_planner, planned_answer
 from kyvo.generation.redrawing import Redrawing
 from kyvo.generation.requests import Decoded, Handle, Reason, Request
@@ -304,6 +305,7 @@ class Kyvo:
         `keep_others` any may change, as also end to end, and where a `grammar` takes the place of the task's own.
         """
         if end_to_end:
+            self.check("editing", Segments(scene=scene, text=instruction))
             given = Segments(image=self._picture_codes(scene, image), scene=scene, text=instruction)
             return self.complete("editing", [given], grammar=grammar)[0]
         if keep_others and grammar is None:
@@ -344,8 +346,9 @@ class Kyvo:
 
     def ask(self, scene: Scene, question: str, *, image: Picture | None = None) -> str:
         """The answer to a question about a scene; with a picture of it, the model sees that too."""
-        codes = None if image is None else self.encode_images([image])[0]
         task = "question_answering" if image is not None else "scene_question_answering"
+        self.check(task, Segments(scene=scene, text=question))
+        codes = None if image is None else self.encode_images([image])[0]
         given = Segments(image=codes, scene=scene, text=question)
         return _present(self.complete(task, [given], grammar=self.answers(scene, question))[0].text, "answer")
 
@@ -411,7 +414,7 @@ class Kyvo:
         """
         task = _task(task)
         builder = self._builder
-        prompt = builder.prompt(task, given)
+        prompt = checked_prompt(self.engine, builder, task, given)
         request = Request(
             prompt=prompt,
             grammar=grammar or self._grammar(task, max_objects),
@@ -421,6 +424,22 @@ class Kyvo:
             deadline=deadline,
         )
         return Pending(self, task, self.engine.submit(request))
+
+    def check(self, task: str | Task, given: Segments) -> None:
+        """Raises TokenError, before any network runs, where the model cannot see all of a task's input. What is not
+        there yet counts: a picture as itself, a scene as an empty one."""
+        task, schema = _task(task), self.processor.schema
+        rows, columns = self._builder.image_grid
+        least = {
+            Segment.IMAGE: np.zeros(rows * columns, dtype=np.int64),
+            Segment.SCENE: Scene(
+                objects=(), schema=schema.name, frame=schema.frame, up_axis=schema.up_axis, units=schema.units
+            ),
+            Segment.TEXT: "",
+        }
+        there = {kind: getattr(given, kind.value) for kind in task.inputs}
+        filled = {kind.value: least[kind] if content is None else content for kind, content in there.items()}
+        checked_prompt(self.engine, self._builder, task, Segments(**filled))
 
     def encode_images(self, images: Sequence[Picture]) -> np.ndarray:
         """Image codes [batch, rows * columns] of pictures of any size."""

@@ -93,6 +93,7 @@ class Engine:
         self._rows: list[Row] = []  # row i of the cache is the i-th
         self._waiting: deque[Row] = deque()
         self._turn = threading.Lock()  # who holds it makes a step
+        self.beside = threading.Lock()  # held by who runs the model beside the loop: one at a time bounds the memory
         self._news = threading.Condition()  # guards `_waiting`; told of what a sleeping thread must know
         self._thread: threading.Thread | None = None
         self._draining = False
@@ -107,7 +108,7 @@ class Engine:
 
     def submit(self, request: Request) -> Handle:
         """Queues a request. Raises TokenError for a prompt that the model cannot take."""
-        self._check(request.prompt)
+        self.check(request.prompt)
         handle = Handle(self._drive)
         row = Row(request, handle, context=self.model.config.max_position_embeddings)
         with self._news:
@@ -149,6 +150,8 @@ class Engine:
             except RuntimeError as error:  # torch's, out of memory included
                 self._fail(error)  # those in the batch get it, the rest goes on
             self._leave()
+            if not self._rows:
+                self._cache.shrink()
             return bool(self._rows or self._waiting)
 
     def _serve(self) -> None:
@@ -172,13 +175,14 @@ class Engine:
         self.step()
         return True
 
-    def _check(self, prompt: Sequence[int]) -> None:
+    def check(self, prompt: Sequence[int]) -> None:
+        """Raises TokenError for a prompt that the model cannot take."""
         size, context = self.model.config.vocab_size, self.model.config.max_position_embeddings
         if len(prompt) == 0:
             raise TokenError("the prompt is empty; it begins with BOS at least.")
         if len(prompt) >= context:
             raise TokenError(
-                f"the prompt has {len(prompt)} ids and the model sees {context}, with its output; "
+                f"the prompt has {len(prompt):,} ids and the model sees {context:,}, with its output; "
                 "give a scene of fewer objects, or a shorter text."
             )
         if not 0 <= min(prompt) <= max(prompt) < size:

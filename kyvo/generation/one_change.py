@@ -11,10 +11,10 @@ greedily, and the one is taken within which the model finds itself most: the pro
 allows, id by id. A new place is likely then if any place is, however many there are.
 """
 
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 
 from kyvo.errors import TokenError
 from kyvo.generation.engine import Engine
@@ -22,6 +22,7 @@ from kyvo.generation.forms import changes
 from kyvo.generation.grammar import Grammar
 from kyvo.generation.pinned import PinnedGrammar, object_ids
 from kyvo.generation.plans import SURE, planned, read_plan
+from kyvo.generation.prompts import checked_prompt
 from kyvo.generation.read_prompt import ReadPrompt
 from kyvo.generation.requests import Decoded, Request
 from kyvo.models.planner import Planner
@@ -31,6 +32,7 @@ from kyvo.tokenizers.sequence import SequenceBuilder
 from kyvo.tokenizers.tasks import TASKS, Segments
 
 TASK = TASKS["scene_editing"]
+LEAST = 0.001  # s that a request has whose time is over: it ends at its first step
 
 
 def one_change(
@@ -52,13 +54,15 @@ def one_change(
         planner: the model's, if it has one.
         about: indices of the scene's objects that may be another or gone, for who knows them; of none, one is new.
             With them nothing is written freely.
-        max_tokens, deadline: as of `Request`.
+        max_tokens: as of `Request`.
+        deadline: the same, for all that is asked of the engine together.
 
     Raises:
         SceneError: a scene that the schema cannot hold.
         TokenError: one that is too long for the model, or whose edit was cut short before anything was whole.
     """
-    prompt = builder.prompt(TASK, Segments(scene=scene, text=instruction))
+    end = None if deadline is None else time.monotonic() + deadline
+    prompt = checked_prompt(engine, builder, TASK, Segments(scene=scene, text=instruction))
     read = ReadPrompt(engine, builder, TASK, prompt)
     snapped = replace(builder.scenes.snap(scene), camera=scene.camera)  # which says the objects' order
     schema = builder.scenes.schema
@@ -66,7 +70,11 @@ def one_change(
     if about is not None:
         order = schema.token_order(scene)
         among = [order.index(index) for index in about]
-    request = partial(Request, prompt=prompt, max_tokens=max_tokens, deadline=deadline)
+
+    def request(grammar: Grammar) -> Request:
+        left = None if end is None else max(end - time.monotonic(), LEAST)
+        return Request(prompt=prompt, grammar=grammar, max_tokens=max_tokens, deadline=left)
+
     num_asked = 0
     plan = None if planner is None else read_plan(planner, read.text_states(), snapped, schema, among=among)
     followed = plan if plan is not None and plan.chance >= SURE else None
@@ -76,14 +84,14 @@ def one_change(
         tried = read.meant(snapped, pointer) if among is None else among
         if among is None:
             grammar = Grammar.for_task(TASK, builder, max_objects=len(snapped) + 1)
-            free = engine.submit(request(grammar=grammar)).result()
+            free = engine.submit(request(grammar)).result()
             num_asked += free.num_asked
             if not free.truncated and changes_one(builder, snapped, free.ids, among=tried):
                 return free
         grammars = list(hypotheses(builder, snapped, tried))
         if not among:
             grammars.append(PinnedGrammar(TASK, builder, snapped, num_added=1))
-    handles = [engine.submit(request(grammar=grammar)) for grammar in grammars]
+    handles = [engine.submit(request(grammar)) for grammar in grammars]
     rows = [handle.result() for handle in handles]
     whole = [(row, grammar) for row, grammar in zip(rows, grammars, strict=True) if not row.truncated]
     if not whole:

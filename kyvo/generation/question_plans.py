@@ -14,6 +14,7 @@ from torch import Tensor
 
 from kyvo.errors import CheckpointError
 from kyvo.generation.engine import Engine
+from kyvo.generation.prompts import checked_prompt
 from kyvo.generation.read_prompt import ReadPrompt
 from kyvo.models.question_planner import OPERANDS, QuestionPlanner
 from kyvo.models.refined_scenes import as_tensors
@@ -76,7 +77,7 @@ def planned_answer(
 
     Raises SceneError for a scene that the schema cannot hold.
     """
-    prompt = builder.prompt(TASK, Segments(scene=scene, text=question))
+    prompt = checked_prompt(engine, builder, TASK, Segments(scene=scene, text=question))
     read = ReadPrompt(engine, builder, TASK, prompt)
     snapped = builder.scenes.snap(scene)
     plan = read_question(planner, read.text_states(), snapped, builder.scenes.schema)

@@ -22,6 +22,7 @@ from kyvo.tokenizers.sequence import MARKERS, SequenceBuilder
 from kyvo.tokenizers.tasks import Task
 from kyvo.tokenizers.vocabulary import TEXT_START
 
+ROWS = 8  # outputs that are read together
 TRIED = 3  # objects that a model without a pointer would least copy
 
 
@@ -36,7 +37,8 @@ class ReadPrompt:
         self.ids = list(ids)
         start, _ = MARKERS[task.outputs[0]]
         self._cache = DynamicCache()
-        states = self._states([[*ids, builder.vocabulary.marker_id(start)]], self._cache)
+        with engine.beside:
+            states = self._states([[*ids, builder.vocabulary.marker_id(start)]], self._cache)
         self._cache.crop(-1)
         self.early: Float[Tensor, "ids dim"] = states[early_depth(len(states) - 1)][0]  # to where the output begins
 
@@ -50,14 +52,17 @@ class ReadPrompt:
 
         The first id is the same in all outputs, and told as sure.
         """
-        cache = deepcopy(self._cache)
-        cache.batch_repeat_interleave(len(outputs))
-        hidden = self._states([[*self.ids, *output[:-1]] for output in outputs], cache)[-1]
-        told = self.engine.model.lm_head(hidden).float().log_softmax(-1).cpu()
-        return [
-            torch.stack([told.new_zeros(()), *_masses(logs, output, grammar)])
-            for logs, output, grammar in zip(told, outputs, grammars, strict=True)
-        ]
+        masses: list[Float[Tensor, " ids"]] = []
+        for start in range(0, len(outputs), ROWS):
+            part = outputs[start : start + ROWS]
+            with self.engine.beside:
+                cache = deepcopy(self._cache)
+                cache.batch_repeat_interleave(len(part))
+                hidden = self._states([[*self.ids, *output[:-1]] for output in part], cache)[-1]
+                for states, output, grammar in zip(hidden, part, grammars[start : start + ROWS], strict=True):
+                    told = self.engine.model.lm_head(states).float().log_softmax(-1).cpu()
+                    masses.append(torch.stack([told.new_zeros(()), *_masses(told, output, grammar)]))
+        return masses
 
     def meant(self, scene: Scene, pointer: Pointer | None) -> list[int]:
         """The object of a snapped scene that is pointed at; without a pointer those that would least be copied."""

@@ -10,6 +10,7 @@ No endpoint takes a path or a URL.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,6 +26,7 @@ from kyvo.scene.files import camera_from_json, scene_to_json
 from kyvo.scene.scene import Scene
 from kyvo.scene.validate import json_schema
 from kyvo.serve.body import BodyRoute
+from kyvo.serve.budget import Budget
 from kyvo.serve.chat import Chunks, completion_of, event, job_of, sampling_of, usage_of
 from kyvo.serve.gate import Gate
 from kyvo.serve.inputs import Inputs, data_uri
@@ -49,7 +51,9 @@ from kyvo.serve.schemas import (
     Sampling,
 )
 from kyvo.serve.worker import Busy, Done, Job, Late, Ticket, Worker
+from kyvo.tokenizers.picture_decoding import DecoderBusy
 
+READERS = 32  # pictures and scenes read at a time
 LOCAL_HOSTS = ("127.0.0.1", "localhost")
 _REFUSALS = {400: "not JSON", 408: "the body came too slowly", 413: "too large", 415: "not application/json"}
 _REFUSALS |= {422: "does not fit", 429: "too many jobs; see Retry-After", 503: "stopping", 504: "no answer in time"}
@@ -86,16 +90,19 @@ def create_app(
         worker.start()
         yield
         await asyncio.to_thread(worker.stop)
+        app.state.readers.shutdown()
 
     app = FastAPI(
         title="Kyvo", version=kyvo.__version__, lifespan=lifespan, docs_url=None, redoc_url=None, responses=_GATE
     )
     app.state.limits, app.state.worker, app.state.metrics, app.state.name = limits, worker, metrics, name
     app.state.inputs = Inputs.of(model.processor, limits)
-    app.state.reading = asyncio.Semaphore(2)  # pictures read at a time: one of 20 megapixels takes 60 MB
+    app.state.budget = Budget(limits.memory)
+    app.state.readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")  # most of them wait for a decoder
     install_handlers(app)
     app.add_exception_handler(Busy, _on_busy)
     app.add_exception_handler(Late, _on_late)
+    app.add_exception_handler(DecoderBusy, _on_decoder_busy)
     app.include_router(_router)
     known = [route.path for route in _router.routes if isinstance(route, BodyRoute)]
     app.add_middleware(Gate, api_key=api_key, hosts=hosts)
@@ -111,6 +118,10 @@ async def _on_busy(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_late(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(error_body(504, str(error)), 504)
+
+
+async def _on_decoder_busy(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse(error_body(503, str(error)), 503, {"Retry-After": "5"})
 
 
 _router = APIRouter(route_class=BodyRoute)
@@ -260,10 +271,16 @@ def _about(done: Done) -> dict[str, Any]:
 
 
 async def _read(request: Request, make: Callable[[Inputs], Job]) -> Job:
-    """The job of a body, made in a thread: pictures take their time."""
+    """The job of a body, made in a thread: pictures take their time. One that the model cannot see all of is
+    refused before it takes a place in the queue."""
     state = request.app.state
-    async with state.reading:
-        return await asyncio.to_thread(make, state.inputs)
+
+    def read() -> Job:
+        job = make(state.inputs)
+        state.worker.check(job)
+        return job
+
+    return await asyncio.get_running_loop().run_in_executor(state.readers, read)
 
 
 async def _run(request: Request, make: Callable[[Inputs], Job]) -> Done:

@@ -14,6 +14,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.types import Receive
 
+from kyvo.serve.budget import Account
 from kyvo.serve.limits import Limits
 from kyvo.serve.refusals import CLIENT_GONE, Refusal
 
@@ -25,7 +26,10 @@ class BodyRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_limited(request: Request) -> Response:
-            return await handle(_LimitedRequest(request.scope, request.receive))
+            with request.app.state.budget.account() as account:
+                limited = _LimitedRequest(request.scope, request.receive)
+                limited.account = account
+                return await handle(limited)
 
         return handle_limited
 
@@ -33,27 +37,30 @@ class BodyRoute(APIRoute):
 class _LimitedRequest(Request):
     """Hands `json()` what is within limits. Raises Refusal, which FastAPI lets through."""
 
+    account: Account
+
     async def body(self) -> bytes:
         if not hasattr(self, "_body"):
-            self._body = await _read(self, self.app.state.limits)
+            self._body = await _read(self, self.app.state.limits, self.account)
         return self._body
 
     async def json(self) -> Any:
         return parse_json(await self.body(), self.app.state.limits)
 
 
-async def _read(request: Request, limits: Limits) -> bytes:
+async def _read(request: Request, limits: Limits, account: Account) -> bytes:
     announced = request.headers.get("content-length", "0")
     if not announced.isdecimal() or int(announced) > limits.body:
         raise _too_large(limits.body)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json":
         raise Refusal(415, f"the content type is {content_type[:100] or 'missing'!r}; application/json is needed.")
-    return await read_body(request.receive, limit=limits.body, seconds=limits.body_seconds)
+    return await read_body(request.receive, limit=limits.body, seconds=limits.body_seconds, account=account)
 
 
-async def read_body(receive: Receive, *, limit: int, seconds: float) -> bytes:
-    """A body of at most `limit` bytes that arrives within `seconds`. Raises Refusal for another."""
+async def read_body(receive: Receive, *, limit: int, seconds: float, account: Account) -> bytes:
+    """A body of at most `limit` bytes that arrives within `seconds`, and fits into the account. Raises Refusal for
+    another."""
     chunks, size = [], 0
     try:
         async with asyncio.timeout(seconds):
@@ -65,6 +72,7 @@ async def read_body(receive: Receive, *, limit: int, seconds: float) -> bytes:
                 size += len(chunks[-1])
                 if size > limit:
                     raise _too_large(limit)
+                account.take(len(chunks[-1]))
                 if not message.get("more_body", False):
                     return b"".join(chunks)
     except TimeoutError:

@@ -25,6 +25,7 @@ from kyvo.tokenizers.image import fit
 from kyvo.tokenizers.picture_decoding import decode_picture
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+PATIENCE = 1.0  # s that a picture waits for its turn where its decoding is not known to be cheap
 MAX_FAULTS = 5  # of a scene, told in one answer
 _DATA_URI = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?P<options>(?:;[\w=.+-]+)*),", re.ASCII)
 
@@ -83,7 +84,12 @@ def picture_of(text: str, limits: Limits) -> np.ndarray:
 def picture_of_bytes(data: bytes, limits: Limits) -> np.ndarray:
     """A picture file's content -> uint8 [height, width, 3]; its size is read from the header before any pixel is."""
     return decode_picture(
-        data, "the picture", formats=FORMATS, max_megapixels=limits.megapixels, seconds=limits.picture_seconds
+        data,
+        "the picture",
+        formats=FORMATS,
+        max_megapixels=limits.megapixels,
+        seconds=limits.picture_seconds,
+        patience=PATIENCE,
     )
 
 

@@ -72,7 +72,9 @@ def mount_studio(app: FastAPI) -> None:
     page.has_launched = True  # else Gradio checks no path of an event: it is mounted, not launched
     mount = app.routes[-1]
     assert isinstance(mount, Mount)
-    mount.app = StudioGate(mount.app, folder=folder, samples=_sample_paths(page), limits=limits)
+    mount.app = StudioGate(
+        mount.app, folder=folder, samples=_sample_paths(page), limits=limits, budget=app.state.budget
+    )
     app.add_middleware(_Policy)
 
 

@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kyvo.serve.body import parse_json, read_body
+from kyvo.serve.budget import Account, Budget
 from kyvo.serve.limits import Limits
 from kyvo.serve.refusals import Refusal, error_body
 
@@ -36,7 +37,7 @@ _GETS = re.compile(
 class StudioGate:
     """ASGI, before Gradio's own app."""
 
-    def __init__(self, app: ASGIApp, *, folder: Path, samples: Collection[str], limits: Limits) -> None:
+    def __init__(self, app: ASGIApp, *, folder: Path, samples: Collection[str], limits: Limits, budget: Budget) -> None:
         """
         Args:
             folder: where Gradio keeps uploads and results; nothing else is served.
@@ -46,6 +47,7 @@ class StudioGate:
         self.folder = folder
         self.samples = frozenset(samples)
         self.limits = limits
+        self.budget = budget
         self._uploads: OrderedDict[str, OrderedDict[str, None]] = OrderedDict()  # paths by visitor, the latest last
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,20 +55,24 @@ class StudioGate:
             await self.app(scope, receive, send)
             return
         try:
-            visitor = _visitor(scope)
-            if not self._is_known(scope["method"], scope["path"]):
-                raise Refusal(404, "the studio has no such page.")
-            if scope["path"] in _EVENTS:
-                receive = _whole(self._checked(await self._read(receive, 0), visitor), receive)
-            elif scope["path"] == _UPLOAD:
-                receive = _whole(await self._read(receive, FORM), receive)
-                send = self._remembering(send, visitor)
-            elif scope["path"] == "/" and not visitor:
-                send = _with_cookie(send)
-            await self.app(scope, receive, send)
+            with self.budget.account() as account:
+                await self._pass(scope, receive, send, account)
         except Refusal as refusal:
-            answer = JSONResponse(error_body(refusal.status_code, refusal.detail), refusal.status_code)
+            answer = JSONResponse(error_body(refusal.status_code, refusal.detail), refusal.status_code, refusal.headers)
             await answer(scope, receive, send)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send, account: Account) -> None:
+        visitor = _visitor(scope)
+        if not self._is_known(scope["method"], scope["path"]):
+            raise Refusal(404, "the studio has no such page.")
+        if scope["path"] in _EVENTS:
+            receive = _whole(self._checked(await self._read(receive, 0, account), visitor), receive)
+        elif scope["path"] == _UPLOAD:
+            receive = _whole(await self._read(receive, FORM, account), receive)
+            send = self._remembering(send, visitor)
+        elif scope["path"] == "/" and not visitor:
+            send = _with_cookie(send)
+        await self.app(scope, receive, send)
 
     def _is_known(self, method: str, path: str) -> bool:
         if method == "POST":
@@ -76,8 +82,9 @@ class StudioGate:
         _, is_file, file = path.partition("/file=")
         return not is_file or Path(file).resolve().is_relative_to(self.folder)
 
-    async def _read(self, receive: Receive, form: int) -> bytes:
-        return await read_body(receive, limit=self.limits.body + form, seconds=self.limits.body_seconds)
+    async def _read(self, receive: Receive, form: int, account: Account) -> bytes:
+        limit = self.limits.body + form
+        return await read_body(receive, limit=limit, seconds=self.limits.body_seconds, account=account)
 
     def _checked(self, body: bytes, visitor: str) -> bytes:
         """An event's body, written anew. Raises Refusal where it names a file that is not this visitor's."""

@@ -8,9 +8,9 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -146,6 +146,12 @@ class Worker:
     def num_running(self) -> int:
         return self._running
 
+    def check(self, job: Job) -> None:
+        """Raises TokenError where the model cannot see all of a job's input: told before any network runs."""
+        alone = job.picture is None or job.task == "editing"
+        task = SCENE_ALONE.get(job.task, job.task) if alone else job.task
+        self.model.check(task, Segments(scene=job.scene, text=job.text))
+
     def submit(self, job: Job, *, listen: Callable[[str], None] | None = None) -> Ticket:
         """Takes a job, or raises Busy.
 
@@ -207,7 +213,7 @@ class Worker:
             needed = TASKS[task].inputs
             shown = self.model.as_seen(scene) if scene is not None and task == "rendering" else scene
             given = Segments(
-                image=self._codes(job.picture) if Segment.IMAGE in needed else None,
+                image=self._codes(ticket) if Segment.IMAGE in needed else None,
                 scene=shown if Segment.SCENE in needed else None,
                 text=job.text if Segment.TEXT in needed else None,
             )
@@ -221,9 +227,9 @@ class Worker:
 
     def _recognize(self, ticket: Ticket, *, last: bool = False) -> Completion:
         picture = ticket.job.picture
-        written = self._complete(ticket, "recognition", Segments(image=self._codes(picture)), last=last)
+        written = self._complete(ticket, "recognition", Segments(image=self._codes(ticket)), last=last)
         assert written.scene is not None and picture is not None
-        with self._encoding:
+        with self._alone(ticket):
             cameras = None if ticket.job.camera is None else [ticket.job.camera]
             return replace(written, scene=self.model.refined([written.scene], [picture], cameras=cameras)[0])
 
@@ -249,14 +255,26 @@ class Worker:
         ticket.check()
         if scene is None or drawn.image is None or drawn.truncated or ticket.job.sampling != GREEDY:
             return drawn
-        (image,) = self.model.looked_at([scene], [drawn.image], deadline=ticket.seconds_left)
+        with self._alone(ticket):
+            (image,) = self.model.looked_at([scene], [drawn.image], deadline=ticket.seconds_left)
         return replace(drawn, image=image)
 
-    def _codes(self, picture: np.ndarray | None) -> np.ndarray:
+    def _codes(self, ticket: Ticket) -> np.ndarray:
+        picture = ticket.job.picture
         if picture is None:
             raise ConfigError("there is neither a picture nor a scene.")
-        with self._encoding:
+        with self._alone(ticket):
             return self.model.encode_images([picture])[0]
+
+    @contextmanager
+    def _alone(self, ticket: Ticket) -> Iterator[None]:
+        """Its turn with the networks beside the engine. Raises Late where that comes too late."""
+        if not self._encoding.acquire(timeout=max(ticket.seconds_left, 0)):
+            raise Late(LATE)
+        try:
+            yield
+        finally:
+            self._encoding.release()
 
     def _complete(
         self, ticket: Ticket, task: str, given: Segments, *, grammar: Grammar | None = None, last: bool = False

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -29,7 +29,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow has readers th
 MAX_MEGAPIXELS = 100
 SECONDS = 20.0  # for a file that is not plain
 MAX_PROCESSES = 2
-MAX_WAITING = 16  # files that wait for one of them
+MAX_HERE = 2  # plain files decoded at a time: one of 50 megapixels takes 150 MB
 _BASE_MEMORY = 2**29  # bytes of the process without a picture
 _PIXEL_MEMORY = 24  # bytes a pixel: 16-bit grey is scaled as float64
 _UPRIGHT = {  # by the orientation that EXIF tells
@@ -54,6 +54,7 @@ def decode_picture(
     formats: Sequence[str] = FORMATS,
     max_megapixels: float = MAX_MEGAPIXELS,
     seconds: float = SECONDS,
+    patience: float | None = None,
 ) -> np.ndarray:
     """The picture as sRGB uint8 [H, W, 3], upright by its EXIF orientation.
 
@@ -65,15 +66,17 @@ def decode_picture(
         formats: Pillow's names of those that are read.
         max_megapixels: decided from the header before any pixel is decoded.
         seconds: that a file may take which is not plain.
+        patience: seconds that such a file waits for its turn; by default as long as it takes.
 
     Raises:
         ImageError: the data are no picture, are damaged, or take more than they may.
-        DecoderBusy: too many others are being decoded.
+        DecoderBusy: the turn did not come in time.
     """
     try:
         if is_plain(data):
-            return _decode(data, formats, max_megapixels)
-        return _POOL.decode(data, formats, max_megapixels, seconds)
+            with _HERE:
+                return _decode(data, formats, max_megapixels)
+        return _POOL.decode(data, formats, max_megapixels, seconds, patience)
     except DecoderBusy:
         raise
     except ImageError as error:
@@ -131,11 +134,11 @@ class _Pool:
     def __init__(self) -> None:
         self._idle: list[_Process] = []
         self._room = threading.BoundedSemaphore(MAX_PROCESSES)
-        self._lock = threading.Lock()
-        self._num_waiting = 0
 
-    def decode(self, data: bytes, formats: Sequence[str], max_megapixels: float, seconds: float) -> np.ndarray:
-        with self._turn():
+    def decode(
+        self, data: bytes, formats: Sequence[str], max_megapixels: float, seconds: float, patience: float | None = None
+    ) -> np.ndarray:
+        with self._turn(patience):
             process = self._idle.pop() if self._idle else _Process()
             try:
                 picture = process.decode(data, formats, max_megapixels, seconds)
@@ -152,17 +155,13 @@ class _Pool:
             return picture
 
     @contextlib.contextmanager
-    def _turn(self) -> Any:
-        with self._lock:
-            if self._num_waiting >= MAX_WAITING:
-                raise DecoderBusy("too many pictures are being decoded; try again later.")
-            self._num_waiting += 1
+    def _turn(self, patience: float | None) -> Iterator[None]:
+        if not self._room.acquire(timeout=patience):
+            raise DecoderBusy("too many pictures are being decoded; try again later.")
         try:
-            with self._room:
-                yield
+            yield
         finally:
-            with self._lock:
-                self._num_waiting -= 1
+            self._room.release()
 
     def close(self) -> None:
         while self._idle:
@@ -255,12 +254,13 @@ def _serve(inputs: IO[bytes], outputs: IO[bytes]) -> None:
 
 
 _POOL = _Pool()
+_HERE = threading.BoundedSemaphore(MAX_HERE)
 
 
 def _forget() -> None:
     """After a fork the processes are the parent's: two that write into one pipe garble it."""
-    global _POOL
-    _POOL = _Pool()
+    global _POOL, _HERE
+    _POOL, _HERE = _Pool(), threading.BoundedSemaphore(MAX_HERE)
 
 
 atexit.register(lambda: _POOL.close())

@@ -1,4 +1,4 @@
-"""The studio over HTTP, as a hostile client sees it: only this visitor's uploads are read, and only its page may ask."""
+"""The studio over HTTP, as a hostile client sees it: only a visitor's uploads are read, and only its page may ask."""
 
 import json
 

@@ -143,13 +143,13 @@ def test_from_many_threads_each_gets_its_own():
     assert found == list(range(12))
 
 
-def test_too_many_at_once_are_told_to_come_later(monkeypatch):
-    monkeypatch.setattr(picture_decoding, "MAX_WAITING", 1)
+def test_who_will_not_wait_for_others_is_told_to_come_later(monkeypatch):
+    monkeypatch.setattr(picture_decoding, "MAX_PROCESSES", 1)
     pool = picture_decoding._Pool()
     begun, go = threading.Event(), threading.Event()
 
     def hold():
-        with pool._turn():
+        with pool._turn(None):
             begun.set()
             go.wait(10)
 
@@ -157,7 +157,7 @@ def test_too_many_at_once_are_told_to_come_later(monkeypatch):
     holder.start()
     begun.wait(10)
     with pytest.raises(DecoderBusy, match="try again later"):
-        pool.decode(encoded("WEBP"), FORMATS, 1, 1)
+        pool.decode(encoded("WEBP"), FORMATS, 1, 1, 0.1)
     go.set()
     holder.join()
 
