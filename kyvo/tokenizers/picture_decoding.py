@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from kyvo.errors import ImageError
-from kyvo.tokenizers.picture_headers import is_plain
+from kyvo.tokenizers.picture_headers import is_plain, may_be
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow has readers that start other programs
 MAX_MEGAPIXELS = 100
@@ -73,6 +73,8 @@ def decode_picture(
         DecoderBusy: the turn did not come in time.
     """
     try:
+        if not may_be(data, formats):
+            raise ImageError(_unknown(formats))
         if is_plain(data):
             with _HERE:
                 return _decode(data, formats, max_megapixels)
@@ -107,12 +109,16 @@ def _decode(data: bytes, formats: Sequence[str], max_megapixels: float) -> np.nd
         num_pixels = int("".join(filter(str.isdigit, str(error).partition("pixels")[0])))
         raise ImageError(f"is too large: {num_pixels / 1e6:,.0f} megapixels; {limit}") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"is not a picture of a kind that is read here: {', '.join(formats)}.") from error
+        raise ImageError(_unknown(formats)) from error
     except MemoryError as error:
         raise ImageError("takes more memory to decode than it may.") from error
     except Exception as error:
         reason = str(error).strip().rstrip(".") or type(error).__name__
         raise ImageError(f"is truncated or damaged: {reason[:200]}. Save or download it again.") from error
+
+
+def _unknown(formats: Sequence[str]) -> str:
+    return f"is not a picture of a kind that is read here: {', '.join(formats)}."
 
 
 def _to_rgb(image: Image.Image) -> np.ndarray:

@@ -7,7 +7,7 @@ minute. Both are counted here without a decoder. Other formats are not judged: t
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from kyvo.errors import ImageError
 
@@ -15,6 +15,15 @@ MAX_SCANS = 100  # of a JPEG; encoders write 1 to 20
 MAX_PARTS = 1000  # segments of a JPEG or chunks of a PNG up to which a file is plain
 MAX_WORK = 50e6  # pixels times scans up to which a file is plain: half a second
 _PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8\xff"
+_BEGINNINGS = {
+    "PNG": (_PNG,),
+    "JPEG": (_JPEG,),
+    "GIF": (b"GIF87a", b"GIF89a"),
+    "BMP": (b"BM",),
+    "WEBP": (b"RIFF",),
+    "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"MM*\0", b"II\0*"),
+}
 # Without compressed texts, which may grow a thousandfold, and animations.
 _PLAIN_CHUNKS = frozenset(
     b"IHDR PLTE tRNS IDAT IEND gAMA cHRM sRGB iCCP sBIT bKGD pHYs tIME tEXt eXIf hIST sPLT cICP".split()
@@ -26,6 +35,11 @@ _HUFFMAN_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
 _SCAN, _END = 0xDA, 0xD9
 
 
+def may_be(data: bytes, formats: Sequence[str]) -> bool:
+    """Whether the file begins as one of these formats does; where that is not known of one, it may be that one."""
+    return any(name not in _BEGINNINGS or data.startswith(_BEGINNINGS[name]) for name in formats)
+
+
 def is_plain(data: bytes) -> bool:
     """Whether the file is a PNG or JPEG whose decoding takes memory and time in proportion to its few megapixels.
 
@@ -33,7 +47,7 @@ def is_plain(data: bytes) -> bool:
     """
     if data.startswith(_PNG):
         return _is_plain_png(data)
-    if data.startswith(b"\xff\xd8\xff"):
+    if data.startswith(_JPEG):
         return _is_plain_jpeg(data)
     return False
 

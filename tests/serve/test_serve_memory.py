@@ -97,22 +97,20 @@ def test_bodies_in_flight_hold_no_more_than_the_budget(served, scene):
         answer = httpx.post(
             f"{url}/v1/scenes/recognize", content=slowly(), headers={"content-type": "application/json"}, timeout=30
         )
-        seen.append(answer.status_code)
+        seen.append((answer.status_code, answer.headers.get("retry-after")))
 
     threads = [threading.Thread(target=send) for _ in range(6)]
     for thread in threads:
         thread.start()
-    end = time.monotonic() + 2
-    while app.state.budget.held < 2 * COPIES * 2**20 and time.monotonic() < end:
+    end, most = time.monotonic() + 2, 0
+    while time.monotonic() < end:
+        most = max(most, app.state.budget.held)
         time.sleep(0.01)
-    most = app.state.budget.held
-    full = client.post("/v1/scenes/recognize", json={"image": "A" * (2**20 - 100)})
     go.set()
     for thread in threads:
         thread.join()
     assert 2 * COPIES * 2**20 <= most <= app.state.budget.most
-    assert full.status_code == 503 and full.headers["retry-after"] == "1"
-    assert set(seen) == {422, 503}
+    assert set(seen) == {(422, None), (503, "1")}
     assert app.state.budget.held == 0
     assert client.post("/v1/scenes/ask", json={"scene": scene, "question": "How many?"}).status_code == 200
 
