@@ -50,13 +50,13 @@ from kyvo.serve.schemas import (
     RenderRequest,
     Sampling,
 )
-from kyvo.serve.worker import Busy, Done, Job, Late, Ticket, Worker
+from kyvo.serve.worker import GRACE, LATE, Busy, Done, Job, Late, Ticket, Worker
 from kyvo.tokenizers.picture_decoding import DecoderBusy
 
 READERS = 32  # pictures and scenes read at a time
 LOCAL_HOSTS = ("127.0.0.1", "localhost")
 _REFUSALS = {400: "not JSON", 408: "the body came too slowly", 413: "too large", 415: "not application/json"}
-_REFUSALS |= {422: "does not fit", 429: "too many jobs; see Retry-After", 503: "stopping", 504: "no answer in time"}
+_REFUSALS |= {422: "does not fit", 429: "too many jobs; see Retry-After", 503: "overloaded; see Retry-After"}
 _FAULTS: dict[int | str, dict[str, Any]] = {
     status: {"model": Fault, "description": reason} for status, reason in _REFUSALS.items()
 }
@@ -117,7 +117,8 @@ async def _on_busy(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _on_late(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse(error_body(504, str(error)), 504)
+    retry_after = str(request.app.state.worker.retry_after)
+    return JSONResponse(error_body(503, str(error)), 503, {"Retry-After": retry_after})
 
 
 async def _on_decoder_busy(request: Request, error: Exception) -> JSONResponse:
@@ -135,7 +136,7 @@ async def recognize(body: RecognizeRequest, request: Request) -> Recognized:
         camera = None if body.camera is None else camera_from_json(body.camera)
         return Job(task="recognition", picture=inputs.picture(body.image), camera=camera)
 
-    done = await _run(request, job)
+    done = await _run_whole(request, job)
     assert done.completion.scene is not None
     return Recognized(scene=scene_to_json(done.completion.scene), **_about(done))
 
@@ -143,7 +144,7 @@ async def recognize(body: RecognizeRequest, request: Request) -> Recognized:
 @_router.post("/v1/scenes/render", responses=_FAULTS)
 async def render(body: RenderRequest, request: Request) -> Rendered:
     """A picture of a scene."""
-    done = await _run(
+    done = await _run_whole(
         request, lambda inputs: Job(task="rendering", scene=inputs.scene(body.scene), sampling=_sampling(body))
     )
     assert done.completion.image is not None
@@ -163,7 +164,7 @@ async def edit(body: EditRequest, request: Request) -> Edited:
             sampling=_sampling(body),
         )
 
-    done = await _run(request, job)
+    done = await _run_whole(request, job)
     after, image = done.completion.scene, done.completion.image
     assert isinstance(done.given, Scene) and after is not None and image is not None
     return Edited(
@@ -183,7 +184,7 @@ async def ask(body: AskRequest, request: Request) -> Answered:
             text=inputs.text(body.question),
         )
 
-    done = await _run(request, job)
+    done = await _run_whole(request, job)
     assert done.completion.text is not None
     return Answered(answer=done.completion.text, **_about(done))
 
@@ -208,7 +209,7 @@ async def chat(body: ChatRequest, request: Request) -> Any:
     def tell(piece: str | None) -> None:
         loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
-    ticket = request.app.state.worker.submit(job, listen=tell)
+    ticket = request.app.state.worker.submit(job, client=_client(request), listen=tell)
     ticket.future.add_done_callback(lambda _: tell(None))
     return StreamingResponse(_events(ticket, pieces, chunks), media_type="text/event-stream")
 
@@ -224,7 +225,7 @@ async def _events(ticket: Ticket, pieces: "asyncio.Queue[str | None]", chunks: C
         try:
             done = ticket.future.result()
         except KyvoError as error:
-            yield event(error_body(504 if isinstance(error, Late) else 422, str(error)))
+            yield event(error_body(503 if isinstance(error, Late) else 422, str(error)))
             return
         for line in chunks.last(done, told=told):
             yield line
@@ -283,14 +284,30 @@ async def _read(request: Request, make: Callable[[Inputs], Job]) -> Job:
     return await asyncio.get_running_loop().run_in_executor(state.readers, read)
 
 
+def _client(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+async def _run_whole(request: Request, make: Callable[[Inputs], Job]) -> Done:
+    """As `_run`, for answers that have no place to say clearly that the time cut them: that is an error here."""
+    done = await _run(request, make)
+    if done.completion.reason == "deadline":
+        raise Late(LATE)
+    return done
+
+
 async def _run(request: Request, make: Callable[[Inputs], Job]) -> Done:
     """The job's result, waited for as long as the client waits."""
-    ticket = request.app.state.worker.submit(await _read(request, make))
+    state = request.app.state
+    ticket = state.worker.submit(await _read(request, make), client=_client(request))
     done = asyncio.wrap_future(ticket.future)
     done.add_done_callback(_look)
     gone = asyncio.ensure_future(_gone(request))
     try:
-        await asyncio.wait({done, gone}, return_when=asyncio.FIRST_COMPLETED)
+        patience = state.limits.seconds + 2 * GRACE  # whatever the job is at
+        ended, _ = await asyncio.wait({done, gone}, return_when=asyncio.FIRST_COMPLETED, timeout=patience)
+        if not ended:
+            raise Late(LATE)
         if not done.done():
             raise Refusal(CLIENT_GONE, "the client left.")
         return done.result()

@@ -21,6 +21,7 @@ from kyvo.errors import ConfigError, KyvoError
 from kyvo.generation.grammar import Grammar
 from kyvo.generation.sampling import GREEDY, Sampling
 from kyvo.scene.scene import Camera, Scene
+from kyvo.serve.admission import Admission, Entry
 from kyvo.serve.limits import Limits
 from kyvo.serve.metrics import Metrics
 from kyvo.tokenizers.tasks import SCENE_ALONE, TASKS, Segment, Segments
@@ -30,7 +31,7 @@ GRACE = 5.0  # seconds that the engine may take beyond a deadline, which it sees
 
 
 class Busy(KyvoError):
-    """As many jobs are there as may be, or the worker stops; `retry_after` is in seconds."""
+    """As much is there to do as may be, or the worker stops; `retry_after` is in seconds."""
 
     def __init__(self, reason: str, *, retry_after: int) -> None:
         super().__init__(reason)
@@ -68,13 +69,16 @@ class Done:
     num_output: int
 
 
-class Ticket:
+class Ticket(Entry):
     """A job on its way. `future` has the result, or the KyvoError that ended it."""
 
     future: Future[Done]
 
-    def __init__(self, job: Job, *, seconds: float, listen: Callable[[str], None] | None) -> None:
+    def __init__(self, job: Job, *, client: str, seconds: float, listen: Callable[[str], None] | None) -> None:
+        self.future = Future()
         self.job = job
+        self.client = client
+        self.task = job.task
         self.listen = listen
         self.num_prompt = 0
         self.num_output = 0
@@ -115,12 +119,11 @@ class Worker:
         self.metrics = metrics
         self._lock = threading.Lock()
         self._encoding = threading.Lock()  # pictures go through their network one at a time: the cores are few
-        self._open = 0
-        self._running = 0
+        self._jobs = Admission()
         self._accepts = False
         self._ends: deque[float] = deque(maxlen=32)  # when the last jobs were done
         self._stack = ExitStack()
-        metrics.show_queue(waiting=lambda: self.num_waiting, running=lambda: self._running)
+        metrics.show_queue(waiting=lambda: self.num_waiting, running=lambda: self.num_running)
 
     def start(self) -> None:
         self._stack.enter_context(self.model.engine.running())
@@ -140,11 +143,11 @@ class Worker:
 
     @property
     def num_waiting(self) -> int:
-        return self._open - self._running
+        return self._jobs.num_waiting
 
     @property
     def num_running(self) -> int:
-        return self._running
+        return self._jobs.num_running
 
     def check(self, job: Job) -> None:
         """Raises TokenError where the model cannot see all of a job's input: told before any network runs."""
@@ -152,53 +155,81 @@ class Worker:
         task = SCENE_ALONE.get(job.task, job.task) if alone else job.task
         self.model.check(task, Segments(scene=job.scene, text=job.text))
 
-    def submit(self, job: Job, *, listen: Callable[[str], None] | None = None) -> Ticket:
+    def submit(self, job: Job, *, client: str = "", listen: Callable[[str], None] | None = None) -> Ticket:
         """Takes a job, or raises Busy.
 
         Args:
+            client: whose it is; clients take turns.
             listen: called, in another thread, with each piece of a text as it is decided.
         """
+        ticket = Ticket(job, client=client, seconds=self.limits.seconds, listen=listen)
         with self._lock:
             if not self._accepts:
                 raise Busy("the server stops; it takes nothing new.", retry_after=10)
-            if self._open >= self.limits.jobs:
+            busy = self._busy(job)
+            displaced = self._jobs.displace(client) if busy else None
+            if busy and displaced is None:
                 self.metrics.jobs.labels(job.task, "refused").inc()
-                raise Busy(f"{self._open} jobs are waiting, and no more may.", retry_after=self._retry_after())
-            self._open += 1
-        ticket = Ticket(job, seconds=self.limits.seconds, listen=listen)
-        ticket.future = self._threads.submit(self._work, ticket)
-        ticket.future.add_done_callback(lambda future: self._count(ticket, future))
+                raise busy
+            self._jobs.add(ticket)
+        self._threads.submit(self._work)
+        if isinstance(displaced, Ticket):
+            displaced.future.set_exception(busy)
+            self._count(displaced)
         return ticket
 
     def run(self, job: Job) -> Done:
         """A job's result, waited for."""
         return self.submit(job).future.result()
 
-    def _retry_after(self) -> int:
+    @property
+    def _num_open(self) -> int:
+        return self._jobs.num_waiting + self._jobs.num_running
+
+    @property
+    def retry_after(self) -> int:
         """Seconds until half of the jobs are done, at the pace of the last ones."""
         if len(self._ends) < 2:
             return 1
         pace = (time.monotonic() - self._ends[0]) / len(self._ends)
-        return min(max(math.ceil(pace * self._open / 2), 1), 60)
+        return min(max(math.ceil(pace * self._num_open / 2), 1), 60)
 
-    def _count(self, ticket: Ticket, future: Future[Done]) -> None:
-        with self._lock:
-            self._open -= 1
-            self._ends.append(time.monotonic())
-        error = GivenUp() if future.cancelled() else future.exception()
-        outcome = {type(None): "done", GivenUp: "cancelled", Late: "late"}.get(type(error), "failed")
-        self.metrics.jobs.labels(ticket.job.task, outcome).inc()
+    def _busy(self, job: Job) -> Busy | None:
+        """Why the job cannot be taken; None where it can. A server without jobs takes any."""
+        if self._num_open >= self.limits.jobs:
+            return Busy(f"{self._num_open} jobs are waiting, and no more may.", retry_after=self.retry_after)
+        if self._num_open and self._jobs.seconds(job.task) > self.limits.seconds:
+            reason = f"{self._num_open} jobs are waiting; one more would take longer than {self.limits.seconds:g} s."
+            return Busy(reason, retry_after=self.retry_after)
+        return None
+
+    def _count(self, ticket: Ticket) -> None:
+        outcomes = {type(None): "done", GivenUp: "cancelled", Late: "late", Busy: "refused"}
+        outcome = outcomes.get(type(ticket.future.exception()), "failed")
+        self.metrics.jobs.labels(ticket.task, outcome).inc()
         self.metrics.tokens.labels("prompt").inc(ticket.num_prompt)
         self.metrics.tokens.labels("completion").inc(ticket.num_output)
 
-    def _work(self, ticket: Ticket) -> Done:
+    def _work(self) -> None:
+        """Does the job whose turn it is."""
         with self._lock:
-            self._running += 1
+            ticket = self._jobs.begin()
+        if not isinstance(ticket, Ticket):
+            return
+        done, error = None, None
         try:
-            return self._run(ticket)
-        finally:
-            with self._lock:
-                self._running -= 1
+            ticket.check()
+            done = self._run(ticket)
+        except BaseException as failure:
+            error = failure
+        with self._lock:
+            self._jobs.end(ticket, counts=error is None)
+            self._ends.append(time.monotonic())
+        if done is not None:
+            ticket.future.set_result(done)
+        else:
+            ticket.future.set_exception(error)
+        self._count(ticket)
 
     def _run(self, ticket: Ticket) -> Done:
         job, scene = ticket.job, ticket.job.scene
