@@ -22,7 +22,7 @@ Curves = dict[str, dict[str, list[float]]]  # training -> quantity -> values; "s
 
 PANELS = (  # training, quantity, title
     ("language_model", "loss", "language model: loss, nats a label"),
-    ("language_model", "reading_loss", "objects read in the states: loss, nats"),
+    ("language_model", "auxiliary_loss", "objects read in the states: loss, nats"),
     ("language_model", "lr", "language model: learning rate of the matrices"),
     ("image_tokenizer", "psnr", "image tokenizer: PSNR on held-out pictures, dB"),
     ("image_tokenizer", "perplexity", "image tokenizer: perplexity of the codes"),
@@ -71,7 +71,7 @@ def draw(curves: Curves, path: Path) -> None:
         known = curves[training]
         if name in known:
             # The loss of reading is 0 where a batch has no picture.
-            shown = [place for place, value in enumerate(known[name]) if value or name != "reading_loss"]
+            shown = [place for place, value in enumerate(known[name]) if value or name != "auxiliary_loss"]
             steps, values = ([known[column][place] for place in shown] for column in ("step", name))
             if name.endswith("loss") and len(values) >= SMOOTH:
                 axis.plot(steps, values, color="0.8", linewidth=0.7)
