@@ -29,6 +29,10 @@ def serve(
     max_body: Annotated[float, typer.Option(min=0.001, help="Of a request, MiB.")] = 16.0,
     max_megapixels: Megapixels = 20.0,
     max_objects: Annotated[int, typer.Option(min=1, help="Of a scene that is given.")] = 64,
+    max_memory: Annotated[
+        float, typer.Option(min=1, help="Of the bodies of all requests in flight, as they are parsed, MiB.")
+    ] = 512.0,
+    max_connections: Annotated[int, typer.Option(min=8, help="Open at a time.")] = 512,
     max_text: Annotated[int, typer.Option(min=1, help="Of a question or an instruction, characters.")] = 2000,
 ) -> None:
     """Answer over HTTP: OpenAI's chat completions, and /v1/scenes. Ctrl-C finishes what is begun and stops.
@@ -48,6 +52,8 @@ def serve(
         jobs=queue,
         seconds=timeout,
         body=int(max_body * 2**20),
+        memory=int(max_memory * 2**20),
+        connections=max_connections,
         megapixels=max_megapixels,
         objects=max_objects,
         text=max_text,

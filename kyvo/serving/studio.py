@@ -1,9 +1,11 @@
 """The studio: a page on the same server where a picture becomes a scene, and the scene is changed and asked about.
 
 All of it is served from here: no fonts, scripts or reports of other hosts; the page's own policy forbids them. What
-each event does to a session is in `kyvo.serving.studio_session`.
+each event does to a session is in `kyvo.serving.studio_session`, and what a visitor may ask in `studio_gate`.
 """
 
+import os
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from importlib.resources import files
@@ -11,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.routing import Mount
 
 from kyvo.errors import KyvoError
 from kyvo.extras import MissingDependency
+from kyvo.serving.studio_gate import StudioGate
 from kyvo.serving.studio_session import COLUMNS, UNCHANGED, Session, Shown
 
 PATH = "/"  # below another, Gradio forgets it in the addresses of samples
@@ -29,8 +33,6 @@ _POLICY = (
 
 def import_gradio() -> Any:
     """The `gradio` module, told to report nothing. Raises MissingDependency with the line that installs it."""
-    import os
-
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     try:
@@ -48,7 +50,10 @@ def mount_studio(app: FastAPI) -> None:
     """Adds the page to a server's app (`kyvo.serving.app.create_app`), at `PATH`; what the app has comes first."""
     gradio = import_gradio()
     limits = app.state.limits
-    page = build_page(gradio, partial(Session, app.state.worker), name=app.state.name)
+    app.state.studio_folder = kept = tempfile.TemporaryDirectory(prefix="kyvo-studio-")  # goes when the app does
+    folder = Path(kept.name).resolve()
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)  # by default one that all of the machine's pages share
+    page = build_page(gradio, partial(Session, app.state.worker, uploads=folder), name=app.state.name)
     page.queue(default_concurrency_limit=4, max_size=limits.jobs)
     gradio.mount_gradio_app(
         app,
@@ -64,7 +69,19 @@ def mount_studio(app: FastAPI) -> None:
         theme=_theme(gradio),
         css=files("kyvo.serving").joinpath(STYLE).read_text(encoding="utf-8"),
     )
+    page.has_launched = True  # else Gradio checks no path of an event: it is mounted, not launched
+    mount = app.routes[-1]
+    assert isinstance(mount, Mount)
+    mount.app = StudioGate(
+        mount.app, folder=folder, samples=_sample_paths(page), limits=limits, budget=app.state.budget
+    )
     app.add_middleware(_Policy)
+
+
+def _sample_paths(page: Any) -> list[str]:
+    """Where Gradio keeps the samples, as the page names them."""
+    rows = [row for part in page.config["components"] for row in part["props"].get("samples") or ()]
+    return [value["path"] for row in rows for value in row]
 
 
 class _Policy:
@@ -100,11 +117,12 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
         )
         with gradio.Row(equal_height=False):
             with gradio.Column(scale=3, min_width=260):
-                # The file as it came, not decoded by Gradio: its size is looked at first.
                 picture = gradio.Image(
                     label="Picture: drop, paste or choose one", type="filepath", image_mode=None,
                     sources=["upload", "clipboard"], height=190, buttons=[], elem_id="picture",
                 )  # fmt: skip
+                # The file as it came: only `kyvo.serving.inputs` opens it, within limits.
+                picture.preprocess = lambda payload: payload and payload.path
                 gradio.Examples(examples, [picture], label="Or one of these", elem_id="samples")
                 recognise = gradio.Button("Recognise", variant="primary", elem_id="recognise")
                 scene_file = gradio.UploadButton("Open scene JSON", file_types=[".json"], size="sm", elem_id="open")

@@ -48,9 +48,11 @@ class Shown:
 class Session:
     """The conversation of one visitor about one scene; its files go when it does."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, *, uploads: Path) -> None:
+        """`uploads` is the folder of uploaded files; no other file is read."""
         self._worker = worker
         self._inputs = Inputs.of(worker.model.processor, worker.limits)
+        self._uploads = uploads
         self._talk: Conversation | None = None
         self._messages: list[dict[str, str]] = []
         self._before: np.ndarray | None = None  # the picture before the last change
@@ -70,10 +72,8 @@ class Session:
     def open(self, file: str, picture: str | None) -> Shown:
         """Begins anew with a scene file, and its picture where there is one; else the model draws it."""
         limits = self._worker.limits
-        if Path(file).stat().st_size > limits.body:
-            raise SceneError(f"The file is larger than {limits.body:,} bytes.")
         try:
-            data = parse_json(Path(file).read_bytes(), limits)
+            data = parse_json(self._content(file), limits)
         except RequestError as refusal:
             raise SceneError(str(refusal.detail)) from None
         if not isinstance(data, dict):
@@ -137,7 +137,16 @@ class Session:
         return self._show(status)
 
     def _read(self, path: str) -> np.ndarray:
-        return fit(picture_of_bytes(Path(path).read_bytes(), self._worker.limits), *self._size)
+        return fit(picture_of_bytes(self._content(path), self._worker.limits), *self._size)
+
+    def _content(self, path: str) -> bytes:
+        """What an uploaded file holds. Raises ConfigError for another file, and for one that is too large."""
+        file, limit = Path(path).resolve(), self._worker.limits.body
+        if not (file.is_relative_to(self._uploads) and file.is_file()):
+            raise ConfigError("The file is not one that was uploaded here, or it was removed; upload it again.")
+        if file.stat().st_size > limit:
+            raise ConfigError(f"The file is larger than {limit:,} bytes.")
+        return file.read_bytes()
 
     @property
     def _size(self) -> tuple[int, int]:

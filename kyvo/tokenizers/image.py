@@ -26,6 +26,7 @@ from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
 WEIGHTS_NAME = "image_tokenizer.safetensors"
 CONFIG_NAME = "image_tokenizer.json"
 CODING = ("encoder.", "quant_conv.", "quantize.")  # how the tensors are named that codes come from
+TALL = 32  # times as high as the model's pictures: a column of pixels would be scaled to a wall of them
 BATCH_SIZE = {"cpu": 32, "cuda": 512}  # pictures that go through the network together
 
 
@@ -37,6 +38,12 @@ def fit(picture: np.ndarray, width: int, height: int) -> np.ndarray:
     """
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         raise ImageError(f"A picture is uint8 [H, W, 3]; found {picture.dtype} {list(picture.shape)}.")
+    if picture.size == 0:
+        raise ImageError(f"A picture has pixels; found {list(picture.shape)}.")
+    shown = TALL * height * picture.shape[1] // width + 1  # rows of it; one that is much taller is cut first
+    if picture.shape[0] > shown:
+        above = (picture.shape[0] - shown) // 2
+        picture = picture[above : above + shown]
     scaled_height = max(1, round(picture.shape[0] * width / picture.shape[1]))
     if picture.shape[:2] != (scaled_height, width):
         # Reducing by whole boxes first costs no visible quality with a gap of 3 and is many times faster.

@@ -4,9 +4,7 @@ What a file claims to hold is checked before anything of that size is read: a fi
 than MAX_TRIANGLES triangles, is refused, and so is one that names something it lacks.
 """
 
-import io
 import struct
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +12,18 @@ from pathlib import Path
 import numpy as np
 import trimesh
 from jaxtyping import Float, Int, UInt8
-from PIL import Image
 from trimesh.visual import ColorVisuals, TextureVisuals
 from trimesh.visual.material import PBRMaterial, SimpleMaterial
 
 from kyvo.data.meshes.gltf_files import Fault, GltfFile
-from kyvo.errors import KyvoError
+from kyvo.errors import ImageError, KyvoError
+from kyvo.tokenizers.picture_decoding import FORMATS, decode_picture
 
 MAX_BYTES = 1 << 30  # of a file
 MAX_TRIANGLES = 2_000_000  # about 0.5 GB in memory
 # What readers raise on files that are cut or damaged.
 _DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError, RecursionError, struct.error)
+TEXTURES = (*FORMATS, "TGA")
 UNTEXTURED = 0.6  # gray of a mesh that has no color, linear
 
 Colors = Float[np.ndarray, "vertices 3"]
@@ -243,12 +242,9 @@ def _lost_picture(source: Path | bytes) -> str | None:
     if isinstance(source, Path) and not source.is_file():
         return "missing"
     try:
-        with (
-            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
-            Image.open(source if isinstance(source, Path) else io.BytesIO(source)) as picture,
-        ):
-            picture.verify()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow raises
+        data = source.read_bytes() if isinstance(source, Path) else source
+        decode_picture(data, "it", formats=TEXTURES)
+    except (OSError, ImageError) as error:
         return f"no readable picture ({error})"
     return None
 
