@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import re
 import threading
 import time
 
