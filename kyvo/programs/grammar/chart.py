@@ -147,7 +147,7 @@ class Grammar:
     """Rules, indexed for reading."""
 
     rules: tuple[Rule, ...]
-    _firsts: dict[str, dict[str, list[Rule]]] = field(default_factory=dict)
+    _openings: dict[int, tuple[Mapping[str, list[Part]], list[Part]]] = field(default_factory=dict)
 
     @cached_property
     def by_symbol(self) -> Mapping[str, Sequence[Rule]]:
@@ -225,6 +225,19 @@ class Grammar:
             found[symbol] = dict(table), [rule for rule in rules if self._empty(rule.pattern, self.nullable)]
         return found
 
+    def openings(self, choice: Choice) -> tuple[Mapping[str, list[Part]], list[Part]]:
+        """The parts of a choice by the words that they can begin with, and those that may be empty."""
+        found = self._openings.get(id(choice))  # rules live as long as their grammar
+        if found is None:
+            table: dict[str, list[Part]] = defaultdict(list)
+            empty = [part for part in choice.parts if self._empty(part, self.nullable)]
+            for part in choice.parts:
+                if part not in empty:
+                    for word in self._first(part, self.firsts):
+                        table[word].append(part)
+            found = self._openings[id(choice)] = dict(table), empty
+        return found
+
 
 def _symbols(part: Part) -> Iterable[str]:
     if isinstance(part, Symbol):
@@ -249,12 +262,11 @@ Spans = dict[int, Meanings]  # under each end
 class Chart:
     """The readings of one text. Each token is given with the words it may be, and what each costs."""
 
-    def __init__(self, grammar: Grammar, tokens: Sequence[Mapping[str, float]], *, seconds: float = 1.0) -> None:
+    def __init__(self, grammar: Grammar, tokens: Sequence[Mapping[str, float]], *, until: float) -> None:
         self.grammar = grammar
         self.tokens = tokens
-        self.until = time.monotonic() + seconds
+        self.until = until  # of `time.monotonic`
         self.memo: dict[tuple[str, int], Spans] = {}
-        self.farthest = 0  # how many tokens some reading has got through
         self._active: set[tuple[str, int]] = set()
 
     def readings(self, symbol: str) -> Meanings:
@@ -303,7 +315,6 @@ class Chart:
             cost = self.tokens[start].get(part.text)
             if cost is None:
                 return []
-            self.farthest = max(self.farthest, start + 1)
             return [(start + 1, cost, (self._number(start),) if part.text == NUMBER else ())]
         if isinstance(part, Symbol):
             if start < len(self.tokens):
@@ -313,7 +324,7 @@ class Chart:
             spans = self._spans(part.name, start)
             return [(end, cost, (value,)) for end, meanings in spans.items() for value, cost in meanings]
         if isinstance(part, Choice):
-            return [found for one in part.parts for found in self._match(one, start)]
+            return [found for one in self._open(part, start) for found in self._match(one, start)]
         ways: list[tuple[int, float, tuple[Any, ...]]] = [(start, 0.0, ())]
         for one in part.parts:
             reached: dict[int, list[tuple[int, float, tuple[Any, ...]]]] = {}
@@ -326,6 +337,15 @@ class Chart:
             if not ways:
                 break
         return ways
+
+    def _open(self, choice: Choice, start: int) -> list[Part]:
+        """The parts of a choice that can begin here."""
+        table, empty = self.grammar.openings(choice)
+        parts = list(empty)
+        if start < len(self.tokens):
+            for word in self.tokens[start]:
+                parts += [part for part in table.get(word, ()) if part not in parts]
+        return parts
 
     def _number(self, place: int) -> float:
         return next(float(word) for word in self.tokens[place] if word[0].isdigit())

@@ -121,7 +121,8 @@ def _add_word(rule: Rules, field: Field, word: str, own: set[str], *, is_kind: b
         return
     about = _spelled(field.name)
     for name in (spelled, *(one for one in ADJECTIVES.get(word, ()) if one not in own)):
-        rule("adj", f"{name} [(colored|color|{about}|{about}d|finished|looking|{'hued' if about == 'color' else about})]", meaning)
+        rule("adj", f"{name} [(colored|color|{about}|{about}d|finished|looking|hued)]", meaning)
+        rule("adj", f"{name} 's", meaning)
         rule("adj", f"non {name}", _not(meaning))
         rule("value", name, literal)
         if field.name == "material":
@@ -150,8 +151,10 @@ def plural(name: str) -> str:
         last = f"{last[:-1]}ies"
     elif last.endswith(("s", "x", "z", "ch", "sh")):
         last = f"{last}es"
-    elif last.endswith("elf"):
+    elif last.endswith(("elf", "eaf", "alf", "olf", "ief", "oaf")):
         last = f"{last[:-1]}ves"
+    elif last.endswith("ife"):
+        last = f"{last[:-2]}ves"
     else:
         last = f"{last}s"
     return " ".join((*first, last))

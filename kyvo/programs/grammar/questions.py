@@ -260,7 +260,7 @@ def _add_commonest(rule: Rules, schema: SceneSchema) -> None:
     rule("word", f"(what|which) <field> {often} [(among|of|in|for)] [(the|all the)] <descs>", common)
     rule("word", "(what|which) <field> (is|are|do) [the] (most|most of|the majority of|a majority of) [(the|these|all the)] <descs> [have]", common)
     rule("word", "(what is|what are) the <field> of [the] (most|most of|the majority of) [(the|these)] <descs>", common)
-    rule("word", "(what|which) <field> (has|have) the (most|largest number of|highest number of|greatest number of) [of] <descs>", common)
+    rule("word", "(what|which) <field> (has|have) [the] (most|largest number of|highest number of|greatest number of) [of] <descs>", common)
     rule("word", "(what|which) <field> (has|have|is|are) [the] (fewest|least|least number of|smallest number of) <descs>", lambda field, of: Commonest(of=of, field=field, least=True))
     rule("word", "(what is the|which is the) (least common|rarest|least frequent) <field> [<seen>]", lambda field, *_: Commonest(of=ALL, field=field, least=True))
     rule("word", "(what|which) <field> (is|are|occurs|appears|is seen|shows up) [the] (least common|rarest|least frequent|least|least often|the least|fewest|fewest times|the fewest) [<seen>]", lambda field, *_: Commonest(of=ALL, field=field, least=True))
