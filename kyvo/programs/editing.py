@@ -16,7 +16,7 @@ from kyvo.programs import program as p
 from kyvo.programs.asking import Asker
 from kyvo.programs.errors import AlreadySo, CannotPlace, ProgramError
 from kyvo.programs.parsing import Turn
-from kyvo.programs.placing import Group, Placer, ground, group_of
+from kyvo.programs.placing import Group, Placer, Point, ground, group_of
 from kyvo.programs.program import Place, Selector, Step, Word
 from kyvo.programs.selecting import Finder
 from kyvo.programs.wording import describe, joined, label, number_word
@@ -153,8 +153,8 @@ class Editor:
         return self._note_growth(changed)
 
     def _size(self, index: int, order: Sequence[str]) -> str:
-        size = self.world.scene.objects[index].size
-        if size not in order:
+        size = self.world.word(index, "size")
+        if size is None or size not in order:
             raise ProgramError(f"objects[{index}] has the size {size!r}; one of {', '.join(order)} is needed.")
         return size
 
@@ -268,6 +268,7 @@ class Editor:
                 if number == 0:
                     raise
                 points = placer.near(center)
+                self.draft.notes.append(f"no room was left there for all of {count}; one stands nearby")
             if number == 0:
                 center = points.mean(0)
             self.rests_on.update(placer.anchors)
@@ -315,7 +316,7 @@ class Editor:
             scene, waiting = self._with_place(scene, index, world, point), rest
         self._take(scene, targets)
 
-    def _with_place(self, scene: Scene, index: int, world: World, point: np.ndarray) -> Scene:
+    def _with_place(self, scene: Scene, index: int, world: World, point: Point) -> Scene:
         """The scene with one object elsewhere."""
         old = self._location(index)
         location = world.plan.moved(old, self.world.points[index], point)
@@ -361,7 +362,7 @@ class Editor:
         above = self.world.related("above") if placed else np.zeros((len(self.world),) * 2, dtype=bool)
         return bool(above[pair[0], pair[1]] or above[pair[1], pair[0]])
 
-    def _exchanged(self, pair: Objects) -> list[np.ndarray]:
+    def _exchanged(self, pair: Objects) -> list[Point]:
         """Where two objects go that change places: each to the other's foot; within one pile, the upper one goes down
         to the lower one's foot and the lower one onto it."""
         points = [self.world.point(index).copy() for index in pair]

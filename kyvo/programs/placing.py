@@ -305,10 +305,12 @@ class Placer:
             there = points[:, member]
             free &= (self._fits(there) | ~self._inside[member]).all(1) & self._rests(member, there)
             for other in self._others:
+                lower, place = self.world.bodies[other], self.world.points[other, :2]
+                reach = solid.outer + lower.outer + clearance
                 beside = free & self._meets_in_height(solid, there[:, 2], other)
+                beside &= ((there[:, :2] - place) ** 2).sum(1) < reach**2  # the others are free for sure
                 if beside.any():
-                    gap = gaps(solid, there[beside, :2], self.world.bodies[other], self.world.points[other, :2])
-                    free[beside] &= gap >= clearance - SAME
+                    free[beside] &= gaps(solid, there[beside, :2], lower, place) >= clearance - SAME
         return free
 
     def _meets_in_height(self, solid: Body, heights: np.ndarray, other: int) -> Bool[np.ndarray, " tries"]:

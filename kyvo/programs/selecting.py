@@ -57,10 +57,10 @@ class Finder:
 
     def one(self, selector: Selector) -> int:
         """The only object. Raises NoSuchObject, AmbiguousReference."""
-        found = self.some(selector)
-        if len(found) > 1:
-            raise self._ambiguous(selector, found, 1)
-        return found[0]
+        first, *others = self.some(selector)
+        if others:
+            raise self._ambiguous(selector, (first, *others), 1)
+        return first
 
     def _find(self, selector: Selector) -> Sequence[int]:
         world = self.world
@@ -90,7 +90,7 @@ class Finder:
                 return [index for index in self.find(of) if stands[index]]
             case p.Related(of=of, relation=relation, to=to):
                 anchors = self.some(to)
-                stands = world.related(relation)[list(anchors)].all(0)
+                stands = np.all(world.related(relation)[list(anchors)], axis=0)
                 return [index for index in self.find(of) if stands[index] and index not in anchors]
             case p.Between(of=of, first=first, second=second):
                 ends = self.pair(first, second)

@@ -4,8 +4,8 @@ JSON, tokens and the checks before execution all derive from this table, so a ne
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Set
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from functools import cache
 from types import NoneType, UnionType
@@ -18,16 +18,16 @@ from kyvo.scene.schema import SceneSchema
 
 MAX_NODES = 300
 MAX_DEPTH = 40
-MAX_NUMBER = 10**6  # of what a program gives: a count, a distance, an angle
+MAX_NUMBER = 999_999  # of what a program gives: a count, a distance, an angle
 MAX_TEXT = 200  # characters of a text in a program, such as a field's name
 SEVERAL = {"steps": 1, "cases": 2, "fields": 1}  # least entries of a list; others may be empty
 
 Kind = Literal["node", "text", "choice", "whole", "number", "flag"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Slot:
-    """One field of a node."""
+    """One field of a node. There is one `Slot` for each, so they are compared by identity."""
 
     name: str
     kind: Kind
@@ -35,12 +35,38 @@ class Slot:
     choices: tuple[str, ...] = ()  # of a "choice"
     is_list: bool = False
     is_optional: bool = False  # None is allowed
-    default: Any = MISSING
+    default: Any  # MISSING where a value is needed
 
     @property
     def least(self) -> int:
         """How many entries a list has at least."""
         return SEVERAL.get(self.name, 0)
+
+    @property
+    def low(self) -> int:
+        """The least whole number."""
+        return {"turn": -MAX_NUMBER, "index": 0, "value": 0}.get(self.name, 1)
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether a number must be above 0."""
+        return self.name == "factor"
+
+    def fields(self, schema: SceneSchema) -> tuple[str, ...]:
+        """The fields of the schema that a slot for one can name."""
+        names = tuple(field.name for field in schema.word_fields)
+        has_places = self.default == "location" and any(field.name == "location" for field in schema.fields)
+        return (*names, "location") if has_places else names
+
+    @property
+    def is_field(self) -> bool:
+        """Whether it names a field of the schema."""
+        return self.kind == "text" and self.name in ("field", "fields")
+
+    @property
+    def is_word(self) -> bool:
+        """Whether it is a word of the field that stands before it."""
+        return self.kind == "text" and self.name == "value"
 
 
 @cache
@@ -56,7 +82,7 @@ def node_types() -> dict[str, type[Node]]:
 @cache
 def slots(node: type[Node]) -> tuple[Slot, ...]:
     """The fields of a kind of node, in their order."""
-    hints = get_type_hints(node, vars(_program))
+    hints = get_type_hints(node, dict(vars(_program)))
     return tuple(_slot(entry.name, hints[entry.name], entry.default) for entry in fields(node))  # type: ignore[arg-type]
 
 
@@ -76,12 +102,22 @@ def _slot(name: str, hint: Any, default: Any) -> Slot:
     return Slot(kind="node", fits=tuple(node for node in node_types().values() if issubclass(node, options)), **common)
 
 
-def children(node: Node) -> Iterator[Node]:
-    """The nodes right below this one, in the order of its fields."""
-    for slot in slots(type(node)):
-        if slot.kind == "node":
-            value = getattr(node, slot.name)
-            yield from value if slot.is_list else () if value is None else (value,)
+def usable(schema: SceneSchema) -> frozenset[type[Node]]:
+    """The kinds of nodes that a program for this schema can hold: without fields of words, none that names one."""
+    left = set(node_types().values())
+    while True:
+        lacking = {node for node in left if any(_is_unfillable(slot, left, schema) for slot in slots(node))}
+        if not lacking:
+            return frozenset(left)
+        left -= lacking
+
+
+def _is_unfillable(slot: Slot, known: Set[type[Node]], schema: SceneSchema) -> bool:
+    if slot.is_optional or (slot.is_list and not slot.least):
+        return False
+    if slot.kind == "node":
+        return not any(node in known for node in slot.fits)
+    return (slot.is_field and not slot.fields(schema)) or (slot.is_word and not schema.word_fields)
 
 
 def check(program: Program, schema: SceneSchema | None = None) -> None:
@@ -99,20 +135,21 @@ def check(program: Program, schema: SceneSchema | None = None) -> None:
         count += 1
         check_limits(count, depth, where)
         for slot in slots(type(node)):
-            value, place = getattr(node, slot.name), f"{where}.{slot.name}"
+            value: Any = getattr(node, slot.name)
+            place = f"{where}.{slot.name}"
             if slot.is_list:
                 if not isinstance(value, tuple):
                     raise ProgramError(f"{place} is {shown(value)}; a tuple is needed.")
                 check_length(slot, len(value), place)
                 parts = [(entry, f"{place}[{index}]") for index, entry in enumerate(value)]
             else:
-                parts = [] if value is None and slot.is_optional else [(value, place)]
+                parts: list[tuple[Any, str]] = [] if value is None and slot.is_optional else [(value, place)]
             for part, at in parts:
                 check_value(slot, part, at)
                 if slot.kind == "node":
                     waiting.append((part, at, depth + 1))
-                elif schema is not None and slot.name in ("field", "fields"):
-                    check_field(part, schema, at, places=slot.default == "location")
+                elif schema is not None and slot.is_field and part not in slot.fields(schema):
+                    check_field(part, schema, at)
 
 
 def check_limits(count: int, depth: int, where: str) -> None:
@@ -146,20 +183,21 @@ def check_value(slot: Slot, value: Any, where: str) -> None:
             if not isinstance(value, bool):
                 raise ProgramError(f"{where} is {shown(value)}; true or false is needed.")
         case "whole":
-            low = {"turn": -MAX_NUMBER, "index": 0, "value": 0}.get(slot.name, 1)
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= MAX_NUMBER:
-                raise ProgramError(f"{where} is {shown(value)}; a whole number from {low} to {MAX_NUMBER} is needed.")
+            if isinstance(value, bool) or not isinstance(value, int) or not slot.low <= value <= MAX_NUMBER:
+                raise ProgramError(
+                    f"{where} is {shown(value)}; a whole number from {slot.low} to {MAX_NUMBER} is needed."
+                )
         case "number":
             if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_NUMBER:
                 raise ProgramError(f"{where} is {shown(value)}; a number of at most {MAX_NUMBER} is needed.")
-            if slot.name == "factor" and value <= 0:
-                raise ProgramError(f"{where} is {value:g}; a factor above 0 is needed.")
+            if slot.is_positive and value <= 0:
+                raise ProgramError(f"{where} is {value:g}; a number above 0 is needed.")
 
 
-def check_field(name: str, schema: SceneSchema, where: str = "", *, places: bool = False) -> None:
-    """Raises UnknownWord unless the schema has a field of words with this name; `places` lets "location" pass."""
+def check_field(name: str, schema: SceneSchema, where: str = "") -> None:
+    """Raises UnknownWord unless the schema has a field of words with this name."""
     known = [field.name for field in schema.word_fields]
-    if name in known or (places and name == "location"):
+    if name in known:
         return
     near = get_close_matches(name, known, n=3)
     has = any(field.name == name for field in schema.fields)

@@ -501,10 +501,11 @@ def _along(scene: Scene, indices: Sequence[int], direction: str) -> list[tuple[f
 
 
 def region_words(region: str) -> str:
-    """ "at the left", "in the middle", "in the front left corner"."""
-    if region == "middle":
-        return "in the middle"
-    return f"in the {region} corner" if " " in region and "middle" not in region else f"at the {region}"
+    """ "at the left", "in the middle", "in the front left corner", "in the middle of the back"."""
+    first, _, second = region.partition(" ")
+    if "middle" in (first, second):
+        return f"in the middle of the {first}" if second else "in the middle"
+    return f"in the {region} corner" if second else f"at the {region}"
 
 
 def plural_of(noun: str) -> str:

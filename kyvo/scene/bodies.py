@@ -16,6 +16,7 @@ from kyvo.scene.scene import Scene, SceneObject, Vector
 from kyvo.scene.schema import CLEVR_RADIUS, SceneSchema
 
 UNKNOWN_RADIUS = {"clevr": 0.35, "m": 0.1}  # of an object whose size nothing tells
+SMALLEST_STEP = 1e-4  # scene units along one axis of the plan; who moves by less has not moved
 ROUND = ("sphere", "cylinder")
 FROM_SMALL = ("tiny", "mini", "little", "small", "short", "medium", "middle", "normal", "tall", "big", "large", "huge",
               "giant")  # fmt: skip
@@ -37,6 +38,11 @@ class Body:
     def radius(self) -> float:
         """Half its larger side."""
         return max(self.half_length, self.half_width)
+
+    @property
+    def outer(self) -> float:
+        """The radius of the circle around its outline."""
+        return self.radius if self.is_round else math.hypot(self.half_length, self.half_width)
 
     def reach(self, angles: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
         """How far its outline reaches from its centre along directions of the plan (rad)."""
@@ -60,16 +66,15 @@ class Plan:
         places = [(math.nan,) * 3 if item.location is None else item.location for item in objects]
         return np.array(places, dtype=float).reshape(-1, 3) @ self.axes.T
 
-    def moved(self, location: Vector, start: Sequence[float], end: Sequence[float]) -> Vector:
+    def moved(self, location: Vector, start: Float[np.ndarray, "3"], end: Float[np.ndarray, "3"]) -> Vector:
         """The location after a way from `start` to `end` of the plan; numbers that do not change keep every digit."""
-        way = np.asarray(end, dtype=float) - np.asarray(start, dtype=float)
-        step = np.where(np.abs(way) < 1e-9, 0.0, way) @ self.axes
+        step = np.where(np.abs(end - start) < SMALLEST_STEP, 0.0, end - start) @ self.axes
         x, y, z = (old if abs(by) < 1e-9 else round(old + by, 6) + 0.0 for old, by in zip(location, step, strict=True))
         return float(x), float(y), float(z)
 
-    def location(self, point: Sequence[float]) -> Vector:
+    def location(self, point: Float[np.ndarray, "3"]) -> Vector:
         """Inverse of `points`."""
-        x, y, z = (round(value, 6) + 0.0 for value in (np.asarray(point, dtype=float) @ self.axes).tolist())
+        x, y, z = (round(value, 6) + 0.0 for value in (point @ self.axes).tolist())
         return x, y, z
 
 
@@ -129,9 +134,9 @@ def _turn(item: SceneObject, scene: Scene) -> float:
         axis, sign = "xyz".index(scene.up_axis[-1]), -1.0 if scene.up_axis.startswith("-") else 1.0
         return sign * item.pose[axis]
     turn = item.extra.get("rotation")
-    # CLEVR's number, though drawn from 0 to 360, was read as radians
-    known = isinstance(turn, int | float) and math.isfinite(turn)
-    return math.fmod(turn, 2 * math.pi) if known else 0.0
+    if not isinstance(turn, int | float) or not math.isfinite(turn):
+        return 0.0
+    return math.fmod(turn, 2 * math.pi)  # CLEVR's number, though drawn from 0 to 360, was read as radians
 
 
 def gaps(
@@ -143,7 +148,6 @@ def gaps(
     if first.is_round and second.is_round:
         return distance - first.radius - second.radius
     fixed = np.concatenate([_ANGLES, [first.turn, first.turn + math.pi / 2, second.turn, second.turn + math.pi / 2]])
+    along = np.abs(apart @ np.stack([np.cos(fixed), np.sin(fixed)])) - first.reach(fixed) - second.reach(fixed)
     center = np.arctan2(apart[:, 1], apart[:, 0])
-    angles = np.concatenate([np.tile(fixed, (len(places), 1)), center[:, None]], axis=1)
-    along = np.abs(apart[:, :1] * np.cos(angles) + apart[:, 1:] * np.sin(angles))
-    return (along - first.reach(angles) - second.reach(angles)).max(1)
+    return np.maximum(along.max(1), distance - first.reach(center) - second.reach(center))

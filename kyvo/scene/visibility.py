@@ -55,7 +55,8 @@ def _shares(
 ) -> list[Visibility]:
     if not bodies:
         return []
-    depths = np.stack([_depth(eye - place, rays, *pair) for place, *pair in zip(places, bodies, shapes, strict=True)])
+    pairs = zip(bodies, shapes, strict=True)
+    depths = np.stack([_depth(eye - place, rays, *pair) for place, pair in zip(places, pairs, strict=True)])
     alone = np.isfinite(depths)
     seen = alone & (depths <= depths.min(0))
     covered, shown = alone.sum(1), seen.sum(1)
