@@ -191,27 +191,40 @@ class Grammar:
     @cached_property
     def firsts(self) -> Mapping[str, frozenset[str]]:
         """The words that each symbol can begin with."""
-        found: dict[str, frozenset[str]] = dict.fromkeys(self.by_symbol, frozenset())
+        words: dict[str, set[str]] = {}
+        symbols: dict[str, set[str]] = {}
+        for symbol, rules in self.by_symbol.items():
+            openings = [self._opening(rule.pattern) for rule in rules]
+            words[symbol] = set().union(*(found for found, _ in openings))
+            symbols[symbol] = set().union(*(found for _, found in openings))
         changed = True
         while changed:
             changed = False
-            for symbol, rules in self.by_symbol.items():
-                words = frozenset().union(*(self._first(rule.pattern, found) for rule in rules))
-                if words != found[symbol]:
-                    found[symbol], changed = words, True
-        return found
+            for symbol, others in symbols.items():
+                before = len(words[symbol])
+                words[symbol].update(*(words[other] for other in others))
+                changed |= len(words[symbol]) > before
+        return {symbol: frozenset(found) for symbol, found in words.items()}
 
-    def _first(self, part: Part, firsts: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    def _opening(self, part: Part) -> tuple[set[str], set[str]]:
+        """The words and the symbols that a part can begin with."""
         if isinstance(part, Word):
-            return frozenset((part.text,))
+            return {part.text}, set()
         if isinstance(part, Symbol):
-            return firsts[part.name]
-        words: frozenset[str] = frozenset()
+            return set(), {part.name}
+        words: set[str] = set()
+        symbols: set[str] = set()
         for one in part.parts:
-            words |= self._first(one, firsts)
+            more_words, more_symbols = self._opening(one)
+            words |= more_words
+            symbols |= more_symbols
             if isinstance(part, Row) and not self._empty(one, self.nullable):
                 break
-        return words
+        return words, symbols
+
+    def _first(self, part: Part) -> set[str]:
+        words, symbols = self._opening(part)
+        return words.union(*(self.firsts[symbol] for symbol in symbols))
 
     @cached_property
     def starts(self) -> Mapping[str, tuple[Mapping[str, list[Rule]], list[Rule]]]:
@@ -220,10 +233,18 @@ class Grammar:
         for symbol, rules in self.by_symbol.items():
             table: dict[str, list[Rule]] = defaultdict(list)
             for rule in rules:
-                for word in self._first(rule.pattern, self.firsts):
+                for word in self._first(rule.pattern):
                     table[word].append(rule)
             found[symbol] = dict(table), [rule for rule in rules if self._empty(rule.pattern, self.nullable)]
         return found
+
+    def index(self) -> None:
+        """Makes all tables now, so that no text waits for them."""
+        assert self.starts
+        for rule in self.rules:
+            for part in _parts(rule.pattern):
+                if isinstance(part, Choice):
+                    self.openings(part)
 
     def openings(self, choice: Choice) -> tuple[Mapping[str, list[Part]], list[Part]]:
         """The parts of a choice by the words that they can begin with, and those that may be empty."""
@@ -233,26 +254,26 @@ class Grammar:
             empty = [part for part in choice.parts if self._empty(part, self.nullable)]
             for part in choice.parts:
                 if part not in empty:
-                    for word in self._first(part, self.firsts):
+                    for word in self._first(part):
                         table[word].append(part)
             found = self._openings[id(choice)] = dict(table), empty
         return found
 
 
-def _symbols(part: Part) -> Iterable[str]:
-    if isinstance(part, Symbol):
-        yield part.name
-    elif not isinstance(part, Word):
+def _parts(part: Part) -> Iterable[Part]:
+    """A part and all within it."""
+    yield part
+    if isinstance(part, Row | Choice):
         for one in part.parts:
-            yield from _symbols(one)
+            yield from _parts(one)
+
+
+def _symbols(part: Part) -> Iterable[str]:
+    return (one.name for one in _parts(part) if isinstance(one, Symbol))
 
 
 def _words(part: Part) -> Iterable[str]:
-    if isinstance(part, Word):
-        yield part.text
-    elif not isinstance(part, Symbol):
-        for one in part.parts:
-            yield from _words(one)
+    return (one.text for one in _parts(part) if isinstance(one, Word))
 
 
 Meanings = list[tuple[Any, float]]  # a meaning and its cost, cheapest first

@@ -34,8 +34,8 @@ SHAPED: Mapping[str, Sequence[str]] = {  # adjectives of a kind
     "cone": ("conical",),
 }
 ADJECTIVES: Mapping[str, Sequence[str]] = {
-    "large": ("big", "huge", "giant", "great", "enormous", "massive", "oversized", "bulky", "larger", "bigger"),
-    "small": ("tiny", "little", "mini", "miniature", "petite", "wee", "minute", "smaller", "tinier"),
+    "large": ("big", "huge", "giant", "great", "enormous", "massive", "oversized", "bulky"),
+    "small": ("tiny", "little", "mini", "miniature", "petite", "wee", "minute"),
     "metal": (
         "metallic", "shiny", "glossy", "reflective", "chrome", "polished", "mirrored", "steel", "shining", "gleaming",
         "mirror like", "lustrous", "chromed", "sparkly", "glassy",
@@ -49,6 +49,7 @@ ADJECTIVES: Mapping[str, Sequence[str]] = {
     "yellow": ("mustard",),
     "brown": ("tan", "beige", "chocolate"),
 }  # fmt: skip
+COMPARED: Mapping[str, Sequence[str]] = {"large": ("larger", "bigger"), "small": ("smaller", "tinier")}  # of two
 METALS: Mapping[str, Sequence[tuple[str, str]]] = {  # a color and a material at once
     "gold": (("yellow", "metal"),),
     "golden": (("yellow", "metal"),),
@@ -120,6 +121,8 @@ def _add_word(rule: Rules, field: Field, word: str, own: set[str], *, is_kind: b
                 rule("kindvalue", f"{name} [shaped]", literal)
         return
     about = _spelled(field.name)
+    for name in COMPARED.get(word, ()):
+        rule("adj", f"{name} [(sized|size)]", meaning, 0.1)
     for name in (spelled, *(one for one in ADJECTIVES.get(word, ()) if one not in own)):
         rule("adj", f"{name} [(colored|color|{about}|{about}d|finished|looking|hued)]", meaning)
         rule("adj", f"{name} 's", meaning)

@@ -272,6 +272,7 @@ def _add_predicates(rule: Rules) -> None:
     rule("same", "(share|shares|sharing) its <field>", lambda field: _same(field, Earlier()))
     rule("same", "(a|) different <field> (than|from|to|as) <np>", lambda field, like: Except(of=without(ALL, like), without=_same(field, like)))
     rule("selfsame", "(of|) [all] [(exactly|)] (the|a|) (same|identical|matching|common|one) <field> [as] [each other] [(as|to|with) (each|one another|another)]", lambda field: Shared(of=ALL, field=field))
+    rule("selfsame", "(a|one|any|a common) <field> [in common]", lambda field: Shared(of=ALL, field=field), 0.3)
     rule("selfsame", "(alike|identical|matching) in <field>", lambda field: Shared(of=ALL, field=field))
     # what follows "is"
     rule("pred", "<rels>")
@@ -326,7 +327,7 @@ def _add_descriptions(rule: Rules) -> None:
     # what follows a noun
     rule("post1", "<rels>")
     rule("post1", "JUST STAND [JUST] <rels>", None)
-    rule("post1", "[JUST] [STAND] <place>")
+    rule("post1", "[JUST] [STAND] <place>", None, 0.3)
     rule("post1", "[(that is|which is|that are|STAND)] [the] <suppost>")
     rule("post1", "<same>", None, 0.1)
     rule("post1", "with [(a|an|the)] <same>")
@@ -349,8 +350,8 @@ def _add_descriptions(rule: Rules) -> None:
     rule("post1", "<pre>", None, 1.2)
     rule("post", "<post1>")
     rule("post", "<post1> [,] but not <post1>", lambda a, b: narrow(a, negated(b)))
-    rule("post", "<post1> [,] <post>", lambda first, rest: narrow(rest, first), 0.5)
-    rule("post", "<post1> [,] and [(also|that is|that are|is|are)] <post>", lambda first, rest: narrow(rest, first), 0.1)
+    rule("post", "<post1> [,] <post>", narrow, 0.5)
+    rule("post", "<post1> [,] and [(also|that is|that are|is|are)] <post>", narrow, 0.1)
     for one, noun in (("desc1", "noun1"), ("descs", "nouns")):
         rule(one, f"<{noun}>")
         rule(one, f"<pre> <{noun}>", lambda pre, noun: narrow(noun, pre))

@@ -20,7 +20,7 @@ from kyvo.programs.parsing import Parsed, Turn
 from kyvo.programs.program import Program
 from kyvo.scene.schema import SceneSchema
 
-SECONDS = 0.9  # the longest that one text is read
+SECONDS = 0.9
 MAX_TOKENS = 120
 SHARPNESS = 2.0  # how fast a reading loses probability with its cost
 ALTERNATIVES = 4
@@ -28,7 +28,13 @@ NO_MEANING = ("straighten",)  # words that a scene has nothing for, left out wit
 
 
 class GrammarParser:
-    """Turns texts into programs. The same text, schema and dialogue always give the same program."""
+    """Turns texts into programs. The same text, schema and dialogue always give the same program.
+
+    `seconds` is the longest that one text is read; what takes longer is not understood.
+    """
+
+    def __init__(self, *, seconds: float = SECONDS) -> None:
+        self.seconds = seconds
 
     def parse(self, text: str, schema: SceneSchema, dialogue: Sequence[Turn] = ()) -> Parsed:
         """Raises UnknownWord for a word that neither the language nor the schema has, NotUnderstood for all else."""
@@ -38,7 +44,7 @@ class GrammarParser:
         check_language(tokens, spelling)
         if len(tokens) > MAX_TOKENS:
             raise NotUnderstood(f"the text has {len(tokens)} words; at most {MAX_TOKENS} are read. Give fewer steps at a time.")
-        until = time.monotonic() + SECONDS
+        until = time.monotonic() + self.seconds
         try:
             for little_words in (False, True):
                 words, notes = spelling.repair(tokens, little_words=little_words)
@@ -101,6 +107,7 @@ def grammar_of(schema: SceneSchema) -> tuple[Grammar, Spelling]:
     add_edits(rule, schema)
     add_sentences(rule)
     grammar = Grammar(tuple(rule.found))
+    grammar.index()
     own = {token for field in schema.fields for word in field.words for token in tokenize(word)}
     return grammar, Spelling(grammar, own | {"color", "object", "thing", "objects", "things", "ball", "block"})
 

@@ -92,7 +92,7 @@ def _add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("things", "<descs> [,] (and|or|plus) <descs>", either, 0.4)
     rule("things", "either <descs> or <descs>", either)
     rule("things", "(total|different|single|individual|separate) <descs>", None, 0.1)
-    rule("amount", f"{HOWMANY} <things> [{THERE}] {FINAL}", lambda of: Count(of=of))
+    rule("amount", f"{HOWMANY} <things> [{THERE}] {FINAL} [<seen>]", lambda of, *_: Count(of=of))
     rule("amount", f"{HOWMANY} <things> {THERE} [of] <pred> {FINAL}", _count)
     rule("amount", f"{HOWMANY} <things> {THERE} [that|which] (is|are|STANDS|) <pred> {FINAL}", _count, 0.1)
     rule("amount", f"{HOWMANY} <things> [that] (is|are|were|look|would be|stand|sit|lie|can be found|located) [(all|also|there|either|both)] <pred> {FINAL}", _count)
@@ -168,7 +168,7 @@ def _add_words(rule: Rules, schema: SceneSchema) -> None:
     def named(of: Selector) -> Ask | Word:
         """What an object is called: its kind, or where that is told, another field."""
         told = set(_told(of))
-        field = kind if kind and kind not in told else other
+        field = next((name for name in (kind, other) if name and name not in told), None)
         return WordOf(of=_set(of), field=field) if field else Which(of=_set(of))
 
     word = lambda field, of: WordOf(of=_set(of), field=field)  # noqa: E731

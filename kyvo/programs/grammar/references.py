@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from kyvo.programs.grammar.lexicon import KINDS
-from kyvo.programs.grammar.meaning import ALL, ONE, narrow, parts, rewritten
+from kyvo.programs.grammar.meaning import ALL, ONE, narrow, ordered, parts, rewritten
 from kyvo.programs.grammar.sentences import About
 from kyvo.programs.parsing import Turn
 from kyvo.programs.program import Earlier, Edit, Except, Node, Program, Selector, The, Where, WhereSame
@@ -55,7 +55,7 @@ def _kinds_of_ones(program: Program, named: Selector | None) -> list[tuple[Progr
     if kind is None:
         return [(any_kind, 0.0)]
     return [
-        (rewritten(program, lambda node: narrow(node.of, kind) if _is_one(node) else node), 0.0),
+        (ordered(rewritten(program, lambda node: narrow(node.of, kind) if _is_one(node) else node)), 0.0),
         (any_kind, 1.0),
     ]
 
