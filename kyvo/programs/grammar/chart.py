@@ -262,10 +262,12 @@ class Grammar:
 
 def _parts(part: Part) -> Iterable[Part]:
     """A part and all within it."""
-    yield part
-    if isinstance(part, Row | Choice):
-        for one in part.parts:
-            yield from _parts(one)
+    waiting = [part]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        if isinstance(part, Row | Choice):
+            waiting.extend(part.parts)
 
 
 def _symbols(part: Part) -> Iterable[str]:

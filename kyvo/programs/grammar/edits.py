@@ -287,6 +287,7 @@ def _add_settings(rule: Rules, schema: SceneSchema) -> None:
         factor = lambda of, by, big=larger: (Resize(of=of, larger=big, factor=by),) if by > 0 else None  # noqa: E731
         rule("step", f"{verb} [the size of] <target> by [a factor of] <num> [times]", factor)
         rule("step", f"make <target> <num> times {words}", factor)
+        rule("step", f"make <target> {words} by [a factor of] <num>", factor)
         rule("step", f"make <target> <times> (as big|as large|the size|{words})", lambda of, by: _scaled(of, by))
     rule("step", "(scale|resize) <target> by [a factor of] <num>", lambda of, by: _scaled(of, by))
     rule("step", "make <target> <num> times as (big|large|small)", lambda of, by: _scaled(of, by))
@@ -344,6 +345,10 @@ def _add_additions(rule: Rules, schema: SceneSchema) -> None:
     rule("step", "(copy|duplicate|clone) <one_target> and PUTDOWN (it|the copy|the duplicate|the clone|one) <goal>", lambda of, place: _copied(of, 1, place))
     rule("step", "(make|add|create|put|place) <copycount> (copy|copies|duplicate|duplicates|clone|clones) of <one_target> [(and|,)] [(put|place|set)] [it] [<goal>]", lambda count, of, *place: _copied(of, count, *place))
     rule("step", "(make|add|create|put|place) <copycount> [(more|other|new|)] (one|ones|object|objects|thing) (like|just like|the same as|identical to) <one_target> [<goal>]", lambda count, of, *place: _copied(of, count, *place))
+    rule("step", "(copy|duplicate|clone) <one_target> <times_count> [<goal>]", lambda of, count, *place: _copied(of, count, *place))
+    rule("times_count", "<int> times")
+    rule("times_count", "twice", 2)
+    rule("times_count", "once", 1)
     rule("copycount", "(a|an|another|one more|one)", 1)
     rule("copycount", "<int>", None, 0.1)
     # replacing
@@ -407,6 +412,10 @@ def _add_rearrangements(rule: Rules) -> None:
     align = "(align|line up|arrange|put|place|order|set up|lay out|bring|straighten out|organize)"
     row = "([up] (in|into|on|along|to|as) (a|one|the same|the|a single|a straight) (row|line|straight line|horizontal line) [(from left to right|side by side|left to right)]|[up] from left to right|side by side|in a horizontal line)"
     column = "([up] (in|into|as) (a|one|the same|a single) (column|vertical line) [(from front to back)]|[up] (in a line|) from front to back|one behind the other|behind each other|behind one another)"
+    pile = "(on top of (one another|each other)|in a (stack|pile|tower|column)|into a (stack|pile|tower)|on each other)"
+    rule("step", f"(stack|pile|line up|put|place|arrange|pile up|stack up) <np> [up] {pile}", lambda of: (Align(of=of, direction="above"),))
+    rule("step", "(stack|pile|pile up) <np> [up]", lambda of: (Align(of=of, direction="above"),), 0.2)
+    rule("step", "(build|make) a (tower|stack|pile) (of|from|with|out of) [all] <np>", lambda of: (Align(of=of, direction="above"),))
     for line, direction in ((row, "left"), (column, "front")):
         lined = lambda of, d=direction: (Align(of=of, direction=d),)  # noqa: E731
         rule("step", f"{align} <np> {line}", lined)

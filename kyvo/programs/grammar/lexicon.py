@@ -10,7 +10,7 @@ from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.meaning import ALL, narrow
 from kyvo.programs.grammar.spelling import UNKNOWN
 from kyvo.programs.grammar.tokens import tokenize
-from kyvo.programs.program import Literally, Selector, Where
+from kyvo.programs.program import Either, Literally, Selector, Where
 from kyvo.scene.schema import Field, SceneSchema
 
 KINDS = ("category", "shape")  # the fields whose words are nouns, the first that a schema has
@@ -58,6 +58,14 @@ METALS: Mapping[str, Sequence[tuple[str, str]]] = {  # a color and a material at
     "bronze": (("brown", "metal"),),
     "brass": (("yellow", "metal"),),
 }
+SOLIDS: Sequence[tuple[str, Sequence[str]]] = (  # what solids are like, in words that follow a noun
+    ("(with|that have|that has|having|has|have) [a|any|some] [(smooth|round)] (flat) (side|sides|surface|surfaces|face|faces)", ("cube", "cylinder")),
+    ("(with|that have|that has|having|has|have) (no|without any) [flat|straight] (side|sides|edges|corners|lines|surfaces|faces)", ("sphere",)),
+    ("without [any] [flat|straight] (sides|edges|corners|lines|surfaces|faces)", ("sphere",)),
+    ("(with|that have|that has|having|has|have) [(four|six|#|the most|sharp|square)] (corners|sides)", ("cube",)),
+    ("(with|that have|that has|having|has|have) [a] (curved|round|rounded) (side|sides|surface|surfaces|edges)", ("sphere", "cylinder")),
+    ("(that|which) [(can|could|would|will)] [likely] roll [away]", ("sphere", "cylinder")),
+)  # fmt: skip
 FIELDS: Mapping[str, Sequence[str]] = {
     "color": ("hue", "tint", "shade", "color paint", "paint job"),
     "material": ("texture", "finish", "substance", "surface", "surface texture", "stuff", "surface finish"),
@@ -79,6 +87,15 @@ def add_lexicon(rule: Rules, schema: SceneSchema) -> None:
                     rule(symbol, name, field.name, 0.0 if name == _spelled(field.name) else 0.1)
         for word in field.words:
             _add_word(rule, field, word, own, is_kind=field.name == kind)
+    for pattern, solids in SOLIDS:
+        if kind and set(solids) <= {word for field in worded if field.name == kind for word in field.words}:
+            meanings = [Where(of=ALL, field=kind, value=solid) for solid in solids]
+            meaning = meanings[0] if len(meanings) == 1 else Either(first=meanings[0], second=meanings[1])
+            rule("solidlike", pattern, meaning)
+            if len(solids) == 2 and "curved" in pattern:
+                rule("adj", "curved", meaning)
+    if not any(one.symbol == "solidlike" for one in rule.found):
+        rule("solidlike", UNKNOWN, ALL)
     for symbol in ("kind1", "kinds", "adj"):
         rule(symbol, UNKNOWN, Where(of=ALL, field=UNKNOWN, value=UNKNOWN))
     rule("value", UNKNOWN, Literally(field=UNKNOWN, value=UNKNOWN))
@@ -124,7 +141,7 @@ def _add_word(rule: Rules, field: Field, word: str, own: set[str], *, is_kind: b
     for name in COMPARED.get(word, ()):
         rule("adj", f"{name} [(sized|size)]", meaning, 0.1)
     for name in (spelled, *(one for one in ADJECTIVES.get(word, ()) if one not in own)):
-        rule("adj", f"{name} [(colored|color|{about}|{about}d|finished|looking|hued)]", meaning)
+        rule("adj", f"{name} [(colored|color|{about}|{about}d|finished|looking|hued|in {about}|in color)]", meaning)
         rule("adj", f"{name} 's", meaning)
         rule("adj", f"non {name}", _not(meaning))
         rule("value", name, literal)

@@ -98,6 +98,10 @@ def _add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("amount", f"{HOWMANY} <things> [that] (is|are|were|look|would be|stand|sit|lie|can be found|located) [(all|also|there|either|both)] <pred> {FINAL}", _count)
     rule("amount", f"{HOWMANY} <things> (have|has|share) <selfsame>", _count)
     rule("amount", f"{HOWMANY} <things> (have|has) [(a|an|the)] <same>", _count)
+    rule("amount", f"{HOWMANY} <things> (are|is) [all] <selfsame>", _count)
+    rule("amount", f"{HOWMANY} <things> (have|has) [(a|an|the)] <field> [of] <any>", lambda of, _, pred: _count(of, pred))
+    rule("amount", f"{HOWMANY} <things> <solidlike>", _count)
+    rule("amount", "[what is] [the] [number of] <descs> <operation> [the] [number of] <descs> [equals|is] [what]", lambda a, op, b: _arithmetic(Count(of=a), op, Count(of=b)), 1.0)
     rule("amount", f"{HOWMANY} <things> (have|has) [(a|an)] <any> (finish|texture|surface|color|shape|size|material)", _count)
     rule("amount", f"{HOWMANY} <things> (do|does) not (have|share|match) [(a|an|the)] <same>", lambda of, same: Count(of=narrow(of, negated(same))))
     rule("amount", f"{HOWMANY} <things> <same>", _count)
@@ -117,7 +121,7 @@ def _add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("adjx", "<any>")
     rule("amount", f"{HOWMANY} [(different|various|distinct|unique|types of)] <fields> (of|among|do|are represented by|for) [(the|all [the]|all of the|these)] [(different)] <descs> [{THERE}|have|come in]", lambda field, of: CountWords(of=of, field=field))
     rule("amount", f"{HOWMANY} [(different|various|distinct|unique|types of)] <fields> are [(the|all [the]|all of the|these)] <descs> [made of]", lambda field, of: CountWords(of=of, field=field))
-    rule("amount", "how many (more|fewer|less) <descs> (are there|do you see|) than <descs> [are there]", lambda a, b: _difference(Count(of=a), Count(of=b)))
+    rule("amount", "how many (more|fewer|less) <descs> (are there|do you see|) (than|then) <descs> [are there]", lambda a, b: _difference(Count(of=a), Count(of=b)))
     rule("amount", "what is the difference (between|in) the (number|amount) of <descs> and [the number of] <descs>", lambda a, b: _difference(Count(of=a), Count(of=b)))
     rule("amount", f"{HOWMANY} <descs> and {HOWMANY} <descs> {THERE}", lambda a, b: Arithmetic(operation="plus", first=Count(of=a), second=Count(of=b)), 1.0)
     rule("amount", "what is the (total|sum) [number] [of] <countof> (and|plus) <countof>", lambda a, b: Arithmetic(operation="plus", first=a, second=b))
@@ -190,6 +194,8 @@ def _add_words(rule: Rules, schema: SceneSchema) -> None:
     rule("word", "what [(is|are)] <np> 's <field>", lambda of, field: word(field, of))
     rule("word", "(what|name|give|tell me) [(is|are)] (its|their|his) <field>", lambda field: WordOf(of=Earlier(), field=field))
     rule("word", "<np> 's <field> is what", lambda of, field: word(field, of))
+    rule("word", "there (is|are) [(a|an|<many>)] (<desc1>|<descs>) (of|in) (what|which) <field>", lambda *v: word(v[-1], v[-2]))
+    rule("word", "<fieldq> (does|do) <np> (appear|seem) to be [made of]", word)
     rule("word", "what <field> (is|are) (it|they|that|this)", lambda field: WordOf(of=Earlier(), field=field))
     # "what color ball is behind the cube"
     rule("word", "(what|which|what is the|of what|what would be the) <field> (<desc1>|<descs>) (is|are|sits|stands|lies|would be|appears|does|do|has|have) [STAND] <pred>", lambda field, of, pred: word(field, narrow(of, pred)))
@@ -248,12 +254,12 @@ def _told(of: Selector) -> Iterator[str]:
 def _add_commonest(rule: Rules, schema: SceneSchema) -> None:
     kind = kind_field(schema)
     most = "(most common|most frequent|most frequently (seen|shown|used|occurring|appearing)|most numerous|predominant|dominant|dominate|most represented|most prevalent|most often seen|most abundant|most popular|most used|commonest|majority|main|most seen|most shown)"
-    often = "(occurs|appears|is seen|is shown|is used|is represented|shows up|is there|is|are|does|are there|is present|is repeated|is pictured|occur|appear|happens|is found|is displayed|do you see|do we see) [the] [to be] (most|most often|most frequently|the most|the most of|most times|the most times|more than any other|most of)"
+    often = "(occurs|appears|is seen|is shown|is used|is represented|shows up|is there|is|are|does|are there|is present|is repeated|is pictured|occur|appear|happens|is found|is displayed|do you see|do we see) [the] [to be] (most|most often|most frequently|the most|the most of|most times|the most times|more (than|then) any other|most of)"
     common = lambda field, of=ALL: Commonest(of=of, field=field)  # noqa: E731
     rule("word", f"(what|which) <field> (is|are) [the] {most} [<field>] [<seen>]", lambda field, *_: common(field))
     rule("word", f"(what|which) <field> (is|are) [the] {most} [(among|of|for|in)] [(the|all the|all of the|all)] <descs>", common)
-    rule("word", f"(what is|what are|which is|name|tell me) the {most} <field> [<seen>]", lambda field, *_: common(field))
-    rule("word", f"(what is|what are|which is|name|tell me) the {most} <field> (of|among|for|in) [(the|all the|all of the|all)] <descs>", common)
+    rule("word", f"[(what is|what are|which is|name|tell me)] the {most} <field> [<seen>]", lambda field, *_: common(field))
+    rule("word", f"[(what is|what are|which is|name|tell me)] the {most} <field> (of|among|for|in) [(the|all the|all of the|all)] <descs>", common)
     rule("word", f"what (is|are) the <field> (that|which) {often} [<seen>]", lambda field, *_: common(field))
     rule("word", "(what|which) <field> (is|are) <many> of (the|these) <descs>", lambda field, _, of: common(field, of))
     rule("word", f"(what|which) <field> {often} [<seen>]", lambda field, *_: common(field))
@@ -262,7 +268,7 @@ def _add_commonest(rule: Rules, schema: SceneSchema) -> None:
     rule("word", "(what is|what are) the <field> of [the] (most|most of|the majority of) [(the|these)] <descs>", common)
     rule("word", "(what|which) <field> (has|have) [the] (most|largest number of|highest number of|greatest number of) [of] <descs>", common)
     rule("word", "(what|which) <field> (has|have|is|are) [the] (fewest|least|least number of|smallest number of) <descs>", lambda field, of: Commonest(of=of, field=field, least=True))
-    rule("word", "(what is the|which is the) (least common|rarest|least frequent) <field> [<seen>]", lambda field, *_: Commonest(of=ALL, field=field, least=True))
+    rule("word", "[(what is|which is)] the (least common|rarest|least frequent) <field> [<seen>]", lambda field, *_: Commonest(of=ALL, field=field, least=True))
     rule("word", "(what|which) <field> (is|are|occurs|appears|is seen|shows up) [the] (least common|rarest|least frequent|least|least often|the least|fewest|fewest times|the fewest) [<seen>]", lambda field, *_: Commonest(of=ALL, field=field, least=True))
     rule("word", "(most|the majority) of (the|these) <descs> are what <field>", lambda of, field: common(field, of))
     if kind:
@@ -281,8 +287,8 @@ def _add_alone(rule: Rules, schema: SceneSchema, named: Anything) -> None:
         rule("ofone", f"(THAT (is|has)|with|that are|of) [(a|the|an)] different {field} (from|than) ALLOTHERS", lonely(ALL, field))
         rule("ofone", f"(THAT (does|do) not (share|have|match)|without) (a|the|its|any) [same] {field} (as|with|of) (any|ALLOTHERS|anything else|any of the other THINGS|any other THINGS)", lonely(ALL, field))
     rule("post1", "<ofone>")
-    rule("word", f"(what|which) <field> (is|are) [only] (represented|used|shown|seen|found|present|there|appears|on|shared|had) [(on|by|in|for|only)] {one} {thing}", lambda field: WordOf(of=lonely(ALL, field), field=field), 0.1)
-    rule("word", f"(what|which) <field> (appears|occurs|is shown|is there|is seen|is present|is used) [only] [(one time|once|only once|just once|{one})] [{thing}]", lambda field: WordOf(of=lonely(ALL, field), field=field), 0.3)
+    rule("word", f"(what|which) <field> (is|are) [only] (only represented|represented|used|shown|seen|found|present|there|appears|on|shared|had) [(on|by|in|for|only)] {one} {thing}", lambda field: WordOf(of=lonely(ALL, field), field=field), 0.1)
+    rule("word", f"(what|which) <field> (appears|occurs|is shown|is there|is seen|is present|is used|is represented|is only represented|is only shown|is only used) [only] [(one time|once|only once|just once|{one})] [{thing}]", lambda field: WordOf(of=lonely(ALL, field), field=field), 0.3)
     rule("word", f"(what|which) <field> (is|has|does|do) (there [only] {one} of|only {one} {thing}) [(have)]", lambda field: WordOf(of=lonely(ALL, field), field=field), 0.3)
     rule("amount", f"{HOWMANY} <fields> {THERE} that are [only] (on|used for|used on) {one} {thing}", lambda field: Count(of=lonely(ALL, field)), 0.2)
     rule("word", "(what|which) <field> (is|are) (unique|the odd one out|not repeated|different)", lambda field: WordOf(of=lonely(ALL, field), field=field), 0.3)
@@ -314,6 +320,10 @@ def _add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "(is|are) (anything|something) [else] <predx>", lambda pred: Exists(of=pred))
     rule("predx", "[(all|there|also|both|either|currently|actually|really)] <pred> [<seen>]", lambda pred, *_: pred)
     rule("predx", "(there|visible|seen|present|shown|pictured|to be seen|to be found|in THEPICTURE)", ALL)
+    rule("truth", "(whether|if) there (is|are) [(a|an|any|some)] (<desc1>|<descs>) [<seen>]", lambda of, *_: Exists(of=of))
+    rule("truth", "(whether|if) <np1> (is|are) <predx>", _is)
+    rule("truth", "(whether|if) all <descs> are <predx>", lambda of, pred: _every(of, pred))
+    rule("truth", "(whether|if) <groups> (have|are) <alikefields>", lambda of, fields: _alike(of, fields))
     # all of them
     every = "(all [of] [(the|these|those)] [other]|all|each of the|every one of the|both [of] [(the|these)]|both)"
     rule("truth", f"(is|are) {every} <descs> <predx>", _every)
@@ -352,6 +362,8 @@ def _add_truths(rule: Rules, schema: SceneSchema) -> None:
         return Alike(of=either(a, b), field=field)
 
     rule("truth", "(is|are|does|do) <np1> [(have|share)] <samefield> (any|some|another) [of] [the] [other] (object|thing|item|shape|objects|things|items|shapes)", lambda a, field: Exists(of=WhereSame(of=ALL, field=field, like=a)))
+    rule("truth", "(is|are|does|do) <np1> [(have|share)] <samefield> (any|one|some) of the [other] <descs>", lambda a, field, of: Exists(of=narrow(of, WhereSame(of=ALL, field=field, like=a))))
+    rule("truth", "<np1> <samefield> <np1>", lambda a, field, b: same(field, a, b), 1.0)
     rule("truth", "(is|are|does|do) <np1> [(have|share)] <samefield> (anything else|something else)", lambda a, field: Exists(of=WhereSame(of=ALL, field=field, like=a)))
     rule("samefield", "[of] (the|) (same|identical|equal) <field> (as|to|with|like) [that of]")
     rule("samefield", "[made] [out] of the same <field> (as|to)")
@@ -383,8 +395,8 @@ def _add_truths(rule: Rules, schema: SceneSchema) -> None:
     # larger than
     larger = "(bigger|larger|taller|wider|greater in size|more massive)"
     smaller = "(smaller|tinier|littler|shorter|less big)"
-    rule("truth", f"(is|are) <np1> [(any|much|all)] {larger} than <np1> [is]", lambda a, b: BiggerThan(by=Bigness(), first=a, second=b))
-    rule("truth", f"(is|are) <np1> [(any|much|all)] {smaller} than <np1> [is]", lambda a, b: BiggerThan(by=Smallness(), first=a, second=b))
+    rule("truth", f"(is|are) <np1> [(any|much|all)] {larger} (than|then) <np1> [is]", lambda a, b: BiggerThan(by=Bigness(), first=a, second=b))
+    rule("truth", f"(is|are) <np1> [(any|much|all)] {smaller} (than|then) <np1> [is]", lambda a, b: BiggerThan(by=Smallness(), first=a, second=b))
     # numbers
     _add_comparisons(rule)
 
@@ -441,12 +453,12 @@ def _add_comparisons(rule: Rules) -> None:
     thereis = "(are there|is there|do you see|do you count|does THEPICTURE have|can you see|there are|)"
     rule("truth", f"{thereis} [(an|the)] (equal|same) (number|amount|numbers|amounts|quantity|count) of {a} (and|as|to|compared to) {b} [<seen>]", lambda x, y, *_: compared("equal")(x, y))
     rule("truth", f"(is|are) the (number|amount|count|quantity) of {a} (the same as|equal to|the same number as|identical to) [the (number|amount|count) of] {b}", compared("equal"))
-    rule("truth", f"(is|are) the (number|amount|count|quantity) of {a} (less|smaller|lower|fewer) than [the (number|amount|count) of] {b}", compared("less"))
-    rule("truth", f"(is|are) the (number|amount|count|quantity) of {a} (greater|more|larger|higher|bigger) than [the (number|amount|count) of] {b}", compared("greater"))
-    rule("truth", f"{thereis} (fewer|less) {a} than [there are] {b} [<seen>]", lambda x, y, *_: compared("less")(x, y))
-    rule("truth", f"{thereis} (more|a (greater|larger|higher) number of) {a} than [there are] {b} [<seen>]", lambda x, y, *_: compared("greater")(x, y))
-    rule("truth", f"{thereis} more <pre> than <pre> <nouns>", lambda x, y, n: compared("greater")(narrow(n, x), narrow(n, y)), 0.0)
-    rule("truth", f"{thereis} (fewer|less) <pre> than <pre> <nouns>", lambda x, y, n: compared("less")(narrow(n, x), narrow(n, y)), 0.0)
+    rule("truth", f"(is|are) the (number|amount|count|quantity) of {a} (less|smaller|lower|fewer) (than|then) [the (number|amount|count) of] {b}", compared("less"))
+    rule("truth", f"(is|are) the (number|amount|count|quantity) of {a} (greater|more|larger|higher|bigger) (than|then) [the (number|amount|count) of] {b}", compared("greater"))
+    rule("truth", f"{thereis} (fewer|less) {a} (than|then) [there are] {b} [<seen>]", lambda x, y, *_: compared("less")(x, y))
+    rule("truth", f"{thereis} (more|a (greater|larger|higher) number of) {a} (than|then) [there are] {b} [<seen>]", lambda x, y, *_: compared("greater")(x, y))
+    rule("truth", f"{thereis} more <pre> (than|then) <pre> <nouns>", lambda x, y, n: compared("greater")(narrow(n, x), narrow(n, y)), 0.0)
+    rule("truth", f"{thereis} (fewer|less) <pre> (than|then) <pre> <nouns>", lambda x, y, n: compared("less")(narrow(n, x), narrow(n, y)), 0.0)
     rule("truth", f"{thereis} as many {a} as {b}", compared("equal"))
     rule("truth", f"are the {a} just as many as the {b}", compared("equal"))
     rule("truth", f"(do|does) [the] {a} match [the] {b} in number", compared("equal"))
@@ -469,6 +481,7 @@ def _add_comparisons(rule: Rules) -> None:
     rule("truth", f"is there only [a|one] <desc1> [<seen>]", lambda of, *_: _exactly(of, 1))
     rule("truth", f"{thereis} (multiple|several|many|a lot of) <descs> [<seen>]", lambda of, *_: Compare(comparison="greater", first=Count(of=of), second=Number(value=1)))
     rule("truth", f"{thereis} <many> <fields> [<seen>]", lambda count, field, *_: Compare(comparison="equal", first=CountWords(of=ALL, field=field), second=Number(value=count)))
+    rule("truth", f"{thereis} (more than one|multiple|several|different) (<field>|<fields>) [<seen>]", lambda field, *_: Compare(comparison="greater", first=CountWords(of=ALL, field=field), second=Number(value=1)))
     rule("truth", "is the [total] (number|count|amount) of <descs> [an] (odd) [number]", lambda of: _parity(of, 1))
     rule("truth", "is the [total] (number|count|amount) of <descs> [an] (even) [number]", lambda of: Not(of=_parity(of, 1)))
     rule("truth", "(is|are) there [an] odd (number|amount) of <descs>", lambda of: _parity(of, 1))
@@ -555,12 +568,15 @@ def _one_of(of: Selector, first: Literally, second: Literally) -> Word | None:
 def _add_others(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "where (is|are|does|do) <np> [(stand|located|sit|lie)]", lambda of: WhereIs(of=of))
     rule("asks", "(what is|tell me|give me|give) the (location|position|place|coordinates) of <np>", lambda of: WhereIs(of=of))
+    rule("asks", "[(what is|tell me)] the distance between <np1> and <np1>", lambda a, b: Distance(first=a, second=b))
+    rule("asks", "[tell me] where <np> (is|are)", lambda of: WhereIs(of=of))
     rule("asks", "(how far|what is the distance) (is|are|between|away is|) <np1> (and|from|away from|to) <np1> [apart]", lambda a, b: Distance(first=a, second=b))
     rule("asks", "how far apart are <np1> and <np1>", lambda a, b: Distance(first=a, second=b))
     rule("asks", "how far apart are <twonp>", lambda pair: Distance(first=pair[0], second=pair[1]))
     # hypothetical: the scene without some
     gone = "(is|are|was|were) (removed|taken away|deleted|gone|taken out|destroyed|not there)"
     rule("gone", f"(if|when|suppose|after) <np> {gone}")
+    rule("gone", "should <np> be (removed|taken away|deleted|taken out)")
     rule("gone", "(if|when|suppose|after) (you|i|we|someone) (remove|removed|take away|took away|delete|deleted|removing|take out|took out|were to remove|destroyed) <np>")
     rule("gone", "(without|not counting|ignoring|excluding|leaving out|apart from|aside from|besides|except for|other than) <np>")
     rule("asks", "<gone> [(,|.)] [then] <asks>", _hypothetical, 0.1)
