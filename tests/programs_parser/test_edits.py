@@ -204,7 +204,11 @@ def test_copies_swaps_turns_lines_and_replacements():
     assert program("copy the cube") == does(Copy(of=one("cube")))
     assert program("make two copies of the cube") == does(Copy(of=one("cube"), count=2))
     swap = Swap(first=one("cube"), second=one("sphere"))
-    for text in ("swap the cube and the ball", "exchange the cube with the ball", "switch the places of the cube and the ball"):
+    for text in (
+        "swap the cube and the ball",
+        "exchange the cube with the ball",
+        "switch the places of the cube and the ball",
+    ):
         assert program(text) == does(swap), text
     assert program("swap the colors of the cube and the ball") == does(
         Swap(first=one("cube"), second=one("sphere"), field="color")

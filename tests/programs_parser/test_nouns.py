@@ -35,7 +35,12 @@ def removed(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["big red metal blocks", "red big shiny cubes", "large, red, metallic boxes", "shiny red square objects of large size"],
+    [
+        "big red metal blocks",
+        "red big shiny cubes",
+        "large, red, metallic boxes",
+        "shiny red square objects of large size",
+    ],
 )
 def test_adjectives_and_synonyms_come_in_any_order(text):
     if "of large" in text:
@@ -217,6 +222,4 @@ def test_one_is_of_the_kind_named_before():
 
 
 def test_keeping_is_removing_the_others():
-    assert program("keep only the red cubes").steps == (
-        Remove(of=Except(of=Everything(), without=some("red cube"))),
-    )
+    assert program("keep only the red cubes").steps == (Remove(of=Except(of=Everything(), without=some("red cube"))),)

@@ -145,9 +145,7 @@ def test_a_set_compared_with_itself():
 
 
 def test_two_objects_compared():
-    same = SameWord(
-        first=WordOf(of=one("cube"), field="material"), second=WordOf(of=one("sphere"), field="material")
-    )
+    same = SameWord(first=WordOf(of=one("cube"), field="material"), second=WordOf(of=one("sphere"), field="material"))
     for text in (
         "are the cube and the ball made of the same material?",
         "is the cube the same material as the ball",
@@ -168,7 +166,9 @@ def test_two_objects_compared():
 
 
 def test_yes_or_no_of_one_object():
-    assert program("is the cube red?").asks == SameWord(first=WordOf(of=some("cube"), field="color"), second=word("red"))
+    assert program("is the cube red?").asks == SameWord(
+        first=WordOf(of=some("cube"), field="color"), second=word("red")
+    )
     assert program("is the cube behind the ball?").asks == Every(of=one("cube"), among=beside("behind", one("sphere")))
     assert program("Is the color of the cube red?").asks == program("is the cube red").asks
 

@@ -32,9 +32,7 @@ def test_close_words_are_told():
     assert "small" in caught.value.near
 
 
-@pytest.mark.parametrize(
-    "text", ["hello", "help", "is it raining?", "thank you", "make it so", "the", "yes"]
-)
+@pytest.mark.parametrize("text", ["hello", "help", "is it raining?", "thank you", "make it so", "the", "yes"])
 def test_what_is_no_scene_says_what_can_be_asked(text):
     with pytest.raises(NotUnderstood, match="how many red cubes"):
         program(text)
@@ -104,7 +102,13 @@ def test_words_written_as_one():
 
 @pytest.mark.parametrize(
     "change",
-    [str.lower, str.upper, lambda text: text.rstrip(".?!"), lambda text: f"  {text}\n", lambda text: text.replace(" ", "  ")],
+    [
+        str.lower,
+        str.upper,
+        lambda text: text.rstrip(".?!"),
+        lambda text: f"  {text}\n",
+        lambda text: text.replace(" ", "  "),
+    ],
 )
 @pytest.mark.parametrize(
     "text", ["How many gray cubes are there?", "Change the color of the ball to gray.", "Is the cube left of the ball?"]

@@ -104,7 +104,11 @@ def add_lexicon(rule: Rules, schema: SceneSchema) -> None:
         for color, material in senses:
             if metal not in own and color in words:
                 meaning = Where(of=ALL, field=words[color], value=color)
-                both = narrow(meaning, Where(of=ALL, field=words[material], value=material)) if material in words else meaning
+                both = (
+                    narrow(meaning, Where(of=ALL, field=words[material], value=material))
+                    if material in words
+                    else meaning
+                )
                 rule("adj", f"{metal} [colored]", both)
                 rule("value", metal, Literally(field=words[color], value=color))
 

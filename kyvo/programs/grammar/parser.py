@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from kyvo.programs.errors import NotUnderstood
 from kyvo.programs.grammar.chart import Chart, Grammar, Meanings, Rules, TooLong
+from kyvo.programs.grammar.dialogue import add_dialogue
 from kyvo.programs.grammar.edits import add_edits
 from kyvo.programs.grammar.lexicon import add_lexicon
 from kyvo.programs.grammar.nouns import MACROS, add_nouns
@@ -43,7 +44,9 @@ class GrammarParser:
         tokens = tokenize(text)
         check_language(tokens, spelling)
         if len(tokens) > MAX_TOKENS:
-            raise NotUnderstood(f"the text has {len(tokens)} words; at most {MAX_TOKENS} are read. Give fewer steps at a time.")
+            raise NotUnderstood(
+                f"the text has {len(tokens)} words; at most {MAX_TOKENS} are read. Give fewer steps at a time."
+            )
         until = time.monotonic() + self.seconds
         try:
             for little_words in (False, True):
@@ -57,7 +60,9 @@ class GrammarParser:
             ) from None
         programs = _ranked(bound(readings, dialogue))
         if not programs and readings:
-            raise NotUnderstood(f"nothing was named yet that the text could refer back to; name the object instead. {CAN_DO}")
+            raise NotUnderstood(
+                f"nothing was named yet that the text could refer back to; name the object instead. {CAN_DO}"
+            )
         if not programs:
             raise refusal(text, tokens, spelling, readable=_readable(grammar, words, dialogue, until))
         notes += [f"left out {word!r}: objects have no tilt here" for word in tokens if word in NO_MEANING]
@@ -103,6 +108,7 @@ def grammar_of(schema: SceneSchema) -> tuple[Grammar, Spelling]:
     rule = Rules(MACROS | {"PICTURE": _without_own(MACROS["PICTURE"], schema)})
     add_lexicon(rule, schema)
     add_nouns(rule)
+    add_dialogue(rule)
     add_questions(rule, schema)
     add_edits(rule, schema)
     add_sentences(rule)

@@ -46,8 +46,12 @@ _FUNCTION_WORDS: Mapping[str, frozenset[str]] = {
         "de het een en of is zijn hoeveel welke welk wat waar er niet links rechts van naast op onder achter voor tussen "
         "verplaats verwijder maak zet rode rood blauw blauwe groene gele bol kubus objecten kleur heeft".split()
     ),
-    "Polish": frozenset("ile jest czy co kt\u00f3ry kt\u00f3ra gdzie usu\u0144 przesu\u0144 czerwony niebieski zielony i na pod za przed obok kula".split()),
-    "Turkish": frozenset("ka\u00e7 tane bir ve var m\u0131 ne hangi nerede k\u0131rm\u0131z\u0131 mavi ye\u015fil kald\u0131r sil k\u00fcp k\u00fcre sol sa\u011f".split()),
+    "Polish": frozenset(
+        "ile jest czy co kt\u00f3ry kt\u00f3ra gdzie usu\u0144 przesu\u0144 czerwony niebieski zielony i na pod za przed obok kula".split()
+    ),
+    "Turkish": frozenset(
+        "ka\u00e7 tane bir ve var m\u0131 ne hangi nerede k\u0131rm\u0131z\u0131 mavi ye\u015fil kald\u0131r sil k\u00fcp k\u00fcre sol sa\u011f".split()
+    ),
 }
 
 
@@ -90,8 +94,12 @@ def refusal(text: str, tokens: Sequence[str], spelling: Spelling, *, readable: b
         word = next((token for token in unknown if token not in english()), unknown[0])
         near = spelling.near(word)
         hint = f"; did you mean {' or '.join(repr(one) for one in near)}?" if near else "."
-        return UnknownWord(f"{word!r} in {_short(text)} is not a word of these scenes{hint} {CAN_DO}", word=word, near=near)
-    return NotUnderstood(f"{_short(text)} is no question about a scene and no change of it that is understood. {CAN_DO}")
+        return UnknownWord(
+            f"{word!r} in {_short(text)} is not a word of these scenes{hint} {CAN_DO}", word=word, near=near
+        )
+    return NotUnderstood(
+        f"{_short(text)} is no question about a scene and no change of it that is understood. {CAN_DO}"
+    )
 
 
 def _foreign(language: str) -> NotUnderstood:

@@ -49,9 +49,7 @@ class Spelling:
         """Whether a token is known or can be repaired."""
         return self.knows(token) or bool(self._halves(token) or self._repairs(token))
 
-    def repair(
-        self, tokens: Sequence[str], *, little_words: bool = False
-    ) -> tuple[list[dict[str, float]], list[str]]:
+    def repair(self, tokens: Sequence[str], *, little_words: bool = False) -> tuple[list[dict[str, float]], list[str]]:
         """For each token the words that it may be, with what each costs; and what was repaired, in words.
 
         With `little_words` also words of English that the grammar lacks may be one of `LITTLE`, which says nothing of
@@ -84,7 +82,8 @@ class Spelling:
             return {}
         if token.endswith("s") and token[:-1] in self.words:
             return {token[:-1]: 0.1}
-        found = self._candidates(token, 1 if len(token) < 6 else 2)
+        found = self._candidates(token, 1 if len(token) < 7 else 2)
+        found = [(word, distance) for word, distance in found if distance == 1 or word[0] == token[0]]
         least = min((distance for _, distance in found), default=0)
         costs = {word: self._cost(token, word, distance) for word, distance in found if distance == least}
         return dict(sorted(costs.items(), key=lambda pair: pair[1])[:_CANDIDATES])
