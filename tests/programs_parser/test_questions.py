@@ -4,8 +4,8 @@ from programs_parser.reading import asks, beside, most, one, parsed, program, so
 from kyvo.programs.program import (
     Alike,
     Arithmetic,
-    Bigness,
     BiggerThan,
+    Bigness,
     Case,
     Choose,
     Commonest,

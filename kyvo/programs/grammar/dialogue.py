@@ -28,7 +28,11 @@ def add_dialogue(rule: Rules) -> None:
     for name, turn in _NTH.items():
         rule("nthpast", name, turn)
     untouched = without(ALL, Earlier(role="changed", turn=EVER))
-    rule("past", "[(that|which)] (you|i|we|have|has) [have] (not|never) [been] (moved|touched|changed|move|touch) [yet]", untouched)
+    rule(
+        "past",
+        "[(that|which)] (you|i|we|have|has) [have] (not|never) [been] (moved|touched|changed|move|touch) [yet]",
+        untouched,
+    )
     rule("past", "[(that|which)] (you|i|we) did not (move|touch|change) [yet]", untouched)
     rule("pastadj", "(unmoved|untouched|unchanged|remained|remaining|last remaining|last remained)", untouched)
     rule("post1", "<past>")

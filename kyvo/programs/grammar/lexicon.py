@@ -7,7 +7,7 @@ another.
 from collections.abc import Iterator, Mapping, Sequence
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import ALL, narrow
+from kyvo.programs.grammar.meaning import ALL, narrow, negated
 from kyvo.programs.grammar.spelling import UNKNOWN
 from kyvo.programs.grammar.tokens import tokenize
 from kyvo.programs.program import Either, Literally, Selector, Where
@@ -147,16 +147,10 @@ def _add_word(rule: Rules, field: Field, word: str, own: set[str], *, is_kind: b
     for name in (spelled, *(one for one in ADJECTIVES.get(word, ()) if one not in own)):
         rule("adj", f"{name} [(colored|color|{about}|{about}d|finished|looking|hued|in {about}|in color)]", meaning)
         rule("adj", f"{name} 's", meaning)
-        rule("adj", f"non {name}", _not(meaning))
+        rule("adj", f"non {name}", negated(meaning))
         rule("value", name, literal)
         if field.name == "material":
             rule("material", name, meaning)
-
-
-def _not(meaning: Selector) -> Selector:
-    from kyvo.programs.grammar.meaning import negated
-
-    return negated(meaning)
 
 
 def _spelled(word: str) -> str:

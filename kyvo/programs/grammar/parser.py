@@ -10,7 +10,8 @@ from kyvo.programs.grammar.chart import Chart, Grammar, Meanings, Rules, TooLong
 from kyvo.programs.grammar.dialogue import add_dialogue
 from kyvo.programs.grammar.edits import add_edits
 from kyvo.programs.grammar.lexicon import add_lexicon
-from kyvo.programs.grammar.nouns import MACROS, add_nouns
+from kyvo.programs.grammar.macros import MACROS
+from kyvo.programs.grammar.nouns import add_nouns
 from kyvo.programs.grammar.questions import add_questions
 from kyvo.programs.grammar.references import bound
 from kyvo.programs.grammar.refusals import CAN_DO, check_language, check_text, refusal

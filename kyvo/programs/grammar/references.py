@@ -98,17 +98,17 @@ def _is_other(node: Any) -> bool:
 def _drop_other(node: Any) -> Any:
     """ "Other things of the same color as the cube" leave the cube out already."""
     if isinstance(node, WhereSame) and node.like != IT:
-        return rewritten_chain(node)
+        return _without_others(node)
     return node
 
 
-def rewritten_chain(node: Any) -> Any:
+def _without_others(node: Any) -> Any:
     """The chain of narrowings below a node without its "other"."""
     if _is_other(node):
-        return rewritten_chain(node.of)
+        return _without_others(node.of)
     below = getattr(node, "of", None)
     if isinstance(below, Selector) and below != ALL and not isinstance(node, The):
-        return replace(node, of=rewritten_chain(below))
+        return replace(node, of=_without_others(below))
     return node
 
 

@@ -1,10 +1,9 @@
 """Rules of whole texts: politeness, a statement before a question, and what a text can be."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import ALL
+from kyvo.programs.grammar.meaning import narrow
 from kyvo.programs.program import Edit, Program, Query, Selector, The, WordOf
 
 
@@ -39,7 +38,7 @@ def add_sentences(rule: Rules) -> None:
     rule("politer", "<polite> [,|.] <politer>", 0, 0.05)
     rule(
         "thanks",
-        f"[.] [,] (please|thanks|thank you|for me|now|thank you very much|if you can|if possible|would you|will you|ok|okay|right|then|cheers|again|instead|too|also|as well)",
+        "[.] [,] (please|thanks|thank you|for me|now|thank you very much|if you can|if possible|would you|will you|ok|okay|right|then|cheers|again|instead|too|also|as well)",
         0,
     )
     rule("text", "[<politer>] <sentence> [<thanks>]", lambda *values: next(v for v in values if not isinstance(v, int)))
@@ -67,11 +66,11 @@ def add_sentences(rule: Rules) -> None:
         "(find|look at|consider|locate|take|see|focus on|observe|pick|get|grab|look for|go to|pick up|choose|select|lift|grasp|straighten) <np>",
     )
     # "there is a red cube; ..."
-    rule("statement", "there (is|are|exists|was) [(only|just)] [(a|an|another|the|one|some)] (<desc1>|<descs>)", _The)
+    rule("statement", "there (is|are|exists|was) [(only|just)] [(a|an|another|the|one|some)] (<desc1>|<descs>)", _the)
     rule(
         "statement",
         "there (is|are|exists|was) [(only|just)] [(a|an|another|the|one)] <desc1> [THAT] [is] <pred>",
-        lambda of, pred: _The(_narrowed(of, pred)),
+        _the_narrowed,
         0.1,
     )
     rule("statement", "there (is|are) [(only|just)] <many> <descs>", lambda count, of: The(of=of, count=count))
@@ -82,20 +81,15 @@ def add_sentences(rule: Rules) -> None:
     rule(
         "statement",
         "(find|look at|consider|see|i see|you see|look for|THEPICTURE (has|contains|shows)) [(a|an|the)] <desc1> [THAT] [is] <pred>",
-        lambda of, pred: _The(_narrowed(of, pred)),
+        _the_narrowed,
         0.2,
     )
-    rule("statement", "(i see|you see|we have|we see|THEPICTURE (has|contains|shows)) [(a|an|one)] <desc1>", _The, 0.1)
+    rule("statement", "(i see|you see|we have|we see|THEPICTURE (has|contains|shows)) [(a|an|one)] <desc1>", _the, 0.1)
 
 
-def _The(of: Selector) -> Selector:
+def _the(of: Selector) -> Selector:
     return The(of=of)
 
 
-def _narrowed(of: Selector, pred: Selector) -> Selector:
-    from kyvo.programs.grammar.meaning import narrow
-
-    return narrow(of, pred) if of != ALL or pred != ALL else of
-
-
-_ = Any
+def _the_narrowed(of: Selector, pred: Selector) -> Selector:
+    return The(of=narrow(of, pred))

@@ -10,10 +10,11 @@ from importlib.resources import files
 
 from kyvo.programs.grammar.chart import NUMBER, Grammar
 
-LITTLE = frozenset(
+_LITTLE = (
     "the of to is are in on and or that than what how there with it its from by at has have as you please other any "
-    "which many same this be been not".split()
+    "which many same this be been not"
 )
+LITTLE = frozenset(_LITTLE.split())
 UNKNOWN = "?"  # what stands for an unknown word where a text is read in spite of it
 _PER_ERROR = 0.4  # cost
 _RARE = 0.15  # more for a word that is neither the schema's own nor a little one
@@ -101,7 +102,7 @@ class Spelling:
         for length in range(len(token) - most, len(token) + most + 1):
             for word in self._by_length.get(length, ()):
                 distance = _distance(token, word, most)
-                if distance <= most and (distance < len(word) - 1 or len(word) == 2 and word in LITTLE):
+                if distance <= most and (distance < len(word) - 1 or (len(word) == 2 and word in LITTLE)):
                     found.append((word, distance))
         return found
 
