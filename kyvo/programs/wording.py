@@ -387,11 +387,11 @@ def _at(place: Place | None, refer: Refer) -> str:
         case None:
             return ""
         case p.Beside(direction="above" | "below" as direction, to=to, distance=distance):
-            return f" {_units(distance)}{RELATIONS[direction]} {refer(to)}"
+            return f" {units(distance)}{RELATIONS[direction]} {refer(to)}"
         case p.Beside(direction=direction, to=to, distance=None):
             return f" {RELATIONS[direction]} {refer(to)}"
         case p.Beside(direction=direction, to=to, distance=distance):
-            return f" {_units(distance)}{RELATIONS[direction]} {refer(to)}"
+            return f" {units(distance)}{RELATIONS[direction]} {refer(to)}"
         case p.NextTo(to=to):
             return f" next to {refer(to)}"
         case p.Midway(first=first, second=second):
@@ -401,11 +401,11 @@ def _at(place: Place | None, refer: Refer) -> str:
         case p.Point(x=x, y=y, z=z):
             return f" to ({x:g}, {y:g}{'' if z is None else f', {z:g}'})"
         case p.Offset(direction=direction, distance=distance):
-            return f" {_units(distance)}{WAYS[direction]}"
+            return f" {units(distance)}{WAYS[direction]}"
         case p.Toward(to=to, distance=distance) if distance is not None and distance < 0:
-            return f" {_units(-distance)}away from {refer(to)}"
+            return f" {units(-distance)}away from {refer(to)}"
         case p.Toward(to=to, distance=distance):
-            return f" {_units(distance)}towards {refer(to)}"
+            return f" {units(distance)}towards {refer(to)}"
         case p.At(region=region):
             return f" {region_words(region)}".replace(" at ", " to ").replace(" in ", " into ")
         case p.PlaceOf(of=of):
@@ -418,7 +418,8 @@ def _at(place: Place | None, refer: Refer) -> str:
             raise AssertionError(place)
 
 
-def _units(distance: float | None) -> str:
+def units(distance: float | None) -> str:
+    """ "1 unit ", "2.5 units ", or nothing where there is no distance."""
     return "" if distance is None else f"{distance:g} unit{'' if distance == 1 else 's'} "
 
 
