@@ -10,7 +10,6 @@ one span with one meaning are one, at the lowest cost; the cheapest `WIDTH` mean
 """
 
 import re
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +26,20 @@ _PART = re.compile(r"<(\w+)>|([()\[\]|])|([^\s()\[\]|<>]+)")
 
 
 class TooLong(Exception):
-    """The text took longer than the budget of time."""
+    """Reading the text took more steps than the budget has."""
+
+
+class Budget:
+    """How many steps the reading of one text may take. Steps and not seconds: a busy machine reads the same."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def spend(self, steps: int) -> None:
+        """Raises TooLong where so many are not left."""
+        self.left -= steps
+        if self.left < 0:
+            raise TooLong
 
 
 @dataclass(frozen=True)
@@ -285,10 +297,10 @@ Spans = dict[int, Meanings]  # under each end
 class Chart:
     """The readings of one text. Each token is given with the words it may be, and what each costs."""
 
-    def __init__(self, grammar: Grammar, tokens: Sequence[Mapping[str, float]], *, until: float) -> None:
+    def __init__(self, grammar: Grammar, tokens: Sequence[Mapping[str, float]], *, budget: Budget) -> None:
         self.grammar = grammar
         self.tokens = tokens
-        self.until = until  # of `time.monotonic`
+        self.budget = budget
         self.memo: dict[tuple[str, int], Spans] = {}
         self._active: set[tuple[str, int]] = set()
 
@@ -303,8 +315,6 @@ class Chart:
             return found
         if key in self._active:
             raise AssertionError(f"{symbol} begins with itself")
-        if time.monotonic() > self.until:
-            raise TooLong
         self._active.add(key)
         table, empty = self.grammar.starts[symbol]
         rules = list(empty)
@@ -318,6 +328,7 @@ class Chart:
         best: dict[int, dict[Any, float]] = {}
         for rule in rules:
             for end, cost, values in self._match(rule.pattern, start):
+                self.budget.spend(1)
                 meaning = rule.make(*values)
                 if meaning is None:
                     continue
@@ -356,6 +367,7 @@ class Chart:
                 if end not in reached:
                     reached[end] = self._match(one, end)
                 further += [(then, cost + more, values + others) for then, more, others in reached[end]]
+            self.budget.spend(len(further))
             ways = further
             if not ways:
                 break

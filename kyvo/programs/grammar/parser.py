@@ -1,12 +1,11 @@
 """`GrammarParser`: texts to programs by a grammar of English and the schema's own words. No model, no network."""
 
 import math
-import time
 from collections.abc import Sequence
 from functools import lru_cache
 
 from kyvo.programs.errors import NotUnderstood
-from kyvo.programs.grammar.chart import Chart, Grammar, Meanings, Rules, TooLong
+from kyvo.programs.grammar.chart import Budget, Chart, Grammar, Meanings, Rules, TooLong
 from kyvo.programs.grammar.dialogue import add_dialogue
 from kyvo.programs.grammar.edits import add_edits
 from kyvo.programs.grammar.lexicon import add_lexicon
@@ -22,7 +21,7 @@ from kyvo.programs.parsing import Parsed, Turn
 from kyvo.programs.program import Program
 from kyvo.scene.schema import SceneSchema
 
-SECONDS = 0.9
+STEPS = 100_000  # half a second
 MAX_TOKENS = 120
 SHARPNESS = 2.0  # how fast a reading loses probability with its cost
 ALTERNATIVES = 4
@@ -32,11 +31,11 @@ NO_MEANING = ("straighten",)  # words that a scene has nothing for, left out wit
 class GrammarParser:
     """Turns texts into programs. The same text, schema and dialogue always give the same program.
 
-    `seconds` is the longest that one text is read; what takes longer is not understood.
+    `steps` is the most that the reading of one text may take; what takes more is not understood.
     """
 
-    def __init__(self, *, seconds: float = SECONDS) -> None:
-        self.seconds = seconds
+    def __init__(self, *, steps: int = STEPS) -> None:
+        self.steps = steps
 
     def parse(self, text: str, schema: SceneSchema, dialogue: Sequence[Turn] = ()) -> Parsed:
         """Raises UnknownWord for a word that neither the language nor the schema has, NotUnderstood for all else."""
@@ -48,11 +47,11 @@ class GrammarParser:
             raise NotUnderstood(
                 f"the text has {len(tokens)} words; at most {MAX_TOKENS} are read. Give fewer steps at a time."
             )
-        until = time.monotonic() + self.seconds
+        budget = Budget(self.steps)
         try:
             for little_words in (False, True):
                 words, notes = spelling.repair(tokens, little_words=little_words)
-                readings = _readings(grammar, words, until)
+                readings = _readings(grammar, words, budget)
                 if readings:
                     break
         except TooLong:
@@ -65,7 +64,7 @@ class GrammarParser:
                 f"nothing was named yet that the text could refer back to; name the object instead. {CAN_DO}"
             )
         if not programs:
-            raise refusal(text, tokens, spelling, readable=_readable(grammar, words, dialogue, until))
+            raise refusal(text, tokens, spelling, readable=_readable(grammar, words, dialogue, budget))
         notes += [f"left out {word!r}: objects have no tilt here" for word in tokens if word in NO_MEANING]
         (best, probability), *others = programs
         return Parsed(
@@ -76,19 +75,19 @@ class GrammarParser:
         )
 
 
-def _readings(grammar: Grammar, words: list[dict[str, float]], until: float) -> Meanings:
+def _readings(grammar: Grammar, words: list[dict[str, float]], budget: Budget) -> Meanings:
     """The readings of a whole text; where there are none, those without its commas."""
-    found = Chart(grammar, words, until=until).readings("text")
+    found = Chart(grammar, words, budget=budget).readings("text")
     if not found and any(COMMA in word for word in words):
-        found = Chart(grammar, [word for word in words if COMMA not in word], until=until).readings("text")
+        found = Chart(grammar, [word for word in words if COMMA not in word], budget=budget).readings("text")
     return found
 
 
-def _readable(grammar: Grammar, words: list[dict[str, float]], dialogue: Sequence[Turn], until: float) -> bool:
+def _readable(grammar: Grammar, words: list[dict[str, float]], dialogue: Sequence[Turn], budget: Budget) -> bool:
     """Whether a text would be a program if its unknown words were known."""
     guessed = [word if word.keys() & grammar.words else {UNKNOWN: 0.0} for word in words]
     try:
-        return guessed != words and bool(bound(Chart(grammar, guessed, until=until).readings("text"), dialogue))
+        return guessed != words and bool(bound(Chart(grammar, guessed, budget=budget).readings("text"), dialogue))
     except TooLong:
         return False
 
