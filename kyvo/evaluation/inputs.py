@@ -267,6 +267,8 @@ def _read_omni3d(path: Path, schema: str | None) -> Items[Scene]:
         objects = [replace(item, category=schema_word(str(item.category), known)) for item in scene.objects]
         items[key] = replace(scene, objects=tuple(objects), schema=schema or scene.schema)
     notes = tuple(line for line in found.tally.lines() if " left out: " in line)  # the others cost no object
+    if not items:
+        raise SceneError(f"{path}: no picture has an object that can be used: {'; '.join(notes) or 'it has none'}.")
     return Items(path=path, items=items, notes=notes)
 
 
