@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from kyvo.data.dataset import open_set
+from kyvo.data.dataset import is_set, open_set
 from kyvo.errors import ConfigError, ImageError
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.schema import SCHEMAS, SceneSchema
@@ -132,8 +132,3 @@ def _parts(rows: Dataset, make: Callable[[Dataset], Any], *, workers: int) -> Da
     # Forked, as `make` is no function of a module; nothing has begun with CUDA yet.
     context = "fork" if workers else None
     return DataLoader(_Parts(rows, make), batch_size=None, num_workers=workers, multiprocessing_context=context)
-
-
-def is_set(folder: Path) -> bool:
-    """Whether the folder holds an Arrow set, and no files of pictures."""
-    return any(folder.glob("*.arrow"))
