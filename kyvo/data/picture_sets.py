@@ -18,10 +18,8 @@ from kyvo.scene.files import scene_from_json
 from kyvo.scene.schema import SCHEMAS, SceneSchema
 from kyvo.tokenizers.image import fit
 from kyvo.tokenizers.objects import ObjectMaps, object_maps
-from kyvo.tokenizers.pictures import read_picture
+from kyvo.tokenizers.pictures import SUFFIXES, read_picture
 from kyvo.tokenizers.vqgan import VQGANConfig
-
-PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 
 
 def load_pictures(
@@ -43,11 +41,11 @@ def load_pictures(
         found: Iterable[Tensor] = _parts(rows, fitted, workers=workers)
     else:
         files = sorted(folder.iterdir()) if folder.is_dir() else []
-        paths = [path for path in files if path.suffix.lower() in PICTURE_SUFFIXES][:limit]
+        paths = [path for path in files if path.suffix.lower() in SUFFIXES][:limit]
         count = len(paths)
         found = (torch.from_numpy(fit(read_picture(path), width, height).copy())[None] for path in paths)
     if count == 0:
-        raise ImageError(f"{folder} has no pictures; expected an Arrow set or files of {sorted(PICTURE_SUFFIXES)}.")
+        raise ImageError(f"{folder} has no pictures; expected an Arrow set or files of {', '.join(SUFFIXES)}.")
     pictures = torch.empty((count, height, width, 3), dtype=torch.uint8)
     start = 0
     for part in found:

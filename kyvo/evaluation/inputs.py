@@ -25,12 +25,13 @@ from kyvo.scene.clevr import is_clevr
 from kyvo.scene.files import read_json, scene_from_json
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SCHEMAS, load_schema
+from kyvo.tokenizers.pictures import SUFFIXES
 
 RULE = (
     "a prediction that is missing or unreadable counts as an empty scene; true scenes that are unreadable or lack a "
     "compared field, and predictions without a truth, are left out"
 )
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".json")
+_SUFFIXES = (*SUFFIXES, ".json")
 _HEAD = ("schema", "frame", "up_axis", "units")
 
 Item = TypeVar("Item")
