@@ -288,8 +288,12 @@ def export(
     Example: kyvo data export train=data/clevr validation=data/clevr_val --format parquet --out hub/clevr
     """
     with _told("kyvo data export"):
+        import datasets
+
         from kyvo.data.interchange import about_set, export_set, read_splits
 
+        if not sys.stderr.isatty():
+            datasets.disable_progress_bars()
         named = _splits_of(sources)
         title, said = about_set(next(iter(named.values())))
         splits = read_splits(named, None if shares is None else _shares_of(shares))

@@ -136,8 +136,12 @@ def nested(rows: datasets.Dataset) -> datasets.Dataset:
     def add(*values: Any) -> dict[str, Any]:
         return _nested_columns(dict(zip(texts, values, strict=True)))
 
-    # In memory, so a shard at a time: a cache would lie among the files of the set. Pictures are not decoded.
-    return rows.map(add, input_columns=texts, features=wanted, keep_in_memory=True, load_from_cache_file=False)
+    # In memory, so a shard at a time: a cache would lie among the files of the set. Pictures are not decoded, and
+    # without a fingerprint `datasets` would pickle all that `add` refers to, to make one.
+    return rows.map(
+        add, input_columns=texts, features=wanted, keep_in_memory=True, load_from_cache_file=False,
+        new_fingerprint="objects",
+    )  # fmt: skip
 
 
 def _nested_features(features: Mapping[str, Any]) -> Features:
