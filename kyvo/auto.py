@@ -3,6 +3,7 @@
 Importing this module makes the name known; a folded folder says in `config.json` that it wants it.
 """
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import torch
 from transformers import AutoProcessor, BatchFeature, PretrainedConfig
 
+from kyvo.auto_model import KyvoForCausalLM
 from kyvo.errors import TokenError
+from kyvo.models.fold import POSITIONS_NAME
 from kyvo.processor import Processor
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.scene import Scene
@@ -27,8 +30,21 @@ class KyvoProcessor(Processor):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, **_: object) -> "KyvoProcessor":
-        """As `Processor.from_pretrained`; what `AutoProcessor` passes besides is for downloads."""
-        return super().from_pretrained(folder)  # type: ignore[return-value]
+        """As `Processor.from_pretrained`; what `AutoProcessor` passes besides is for downloads.
+
+        Warns of a folder that a plain `LlamaForCausalLM` runs without a part of it.
+        """
+        found: KyvoProcessor = super().from_pretrained(folder)  # type: ignore[assignment]
+        place = Path(folder)
+        lacks = ["positions.safetensors"] if (place / POSITIONS_NAME).is_file() else []
+        lacks += ["two_way in sequence.json"] if "image" in found.two_way else []
+        if lacks and place.resolve() not in KyvoForCausalLM.loaded:
+            warnings.warn(
+                f"{folder} has {' and '.join(lacks)}, which AutoModelForCausalLM leaves out: what it generates is "
+                "worth nothing. Load the model by kyvo.auto.KyvoForCausalLM.from_pretrained, before the processor.",
+                stacklevel=2,
+            )
+        return found
 
     def apply_chat_template(
         self,
