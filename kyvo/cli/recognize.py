@@ -150,6 +150,15 @@ def recognize(
             overwrite=overwrite,
             report=report,
         )
+    fitted = [line for line in lines if line.status == "done" and line.note]
+    if fitted:
+        first = f"{fitted[0].input}: {fitted[0].note}"
+        console.print(
+            f"note: {len(fitted)} pictures are of another shape than the model's; the manifest has each, as {first}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     counts = Counter(line.status for line in lines)
     dropped = sum(line.dropped for line in lines if line.status == "done")
     if as_json:

@@ -1,8 +1,8 @@
 """Predictions and truths from plain files, paired by key; nothing is left out without being listed.
 
 What is read: a folder of scene files (key: the file's name), JSONL (a scene a line, with its `key`), CLEVR's collected
-file and the released code's (key: `key`, else the picture's name), an Arrow set of this project, and Omni3D's
-annotations (key: `file_path`). Keys are compared without the suffix of a picture or of JSON; where no key of the
+file and the released code's (key: `key`, else the picture's name), a set of this project (Arrow or Parquet), and
+Omni3D's annotations (key: `file_path`). Keys are compared without the suffix of a picture or of JSON; where no key of the
 predictions is one of the truth's, the last parts of the paths are compared.
 
 The rule: a prediction that is missing or cannot be read counts as an empty scene; a true scene that cannot be read, or
@@ -184,7 +184,8 @@ def clean_key(name: str) -> str:
 def _rows(path: Path) -> Iterator[tuple[str, str, Callable[[], Any]]]:
     """Key, place, and how the content is read, of each item."""
     if path.is_dir():
-        yield from _arrow_rows(path) if any(path.glob("data-*.arrow")) else _folder_rows(path)
+        is_set = any(path.glob("data-*.arrow")) or any(path.glob("*.parquet"))
+        yield from _arrow_rows(path) if is_set else _folder_rows(path)
     elif path.suffix == ".jsonl":
         yield from _line_rows(path)
     else:
