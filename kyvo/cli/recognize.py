@@ -92,7 +92,7 @@ def recognize(
     if not inputs:
         raise typer.BadParameter("no input: name pictures, folders or patterns, or a list of them with --list.")
     if engine is Engine.RAY:
-        from kyvo.batch.ray import import_ray
+        from kyvo.clusters import import_ray
 
         import_ray()  # what is missing is told before the work
 

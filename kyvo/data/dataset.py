@@ -13,7 +13,6 @@ processes of one machine, or Ray's of many.
 import hashlib
 import io
 import json
-import logging
 import multiprocessing
 import os
 import platform
@@ -36,8 +35,8 @@ from datasets.exceptions import DatasetGenerationError
 from PIL import Image
 
 import kyvo
+from kyvo.clusters import cluster
 from kyvo.errors import ConfigError, KyvoError
-from kyvo.extras import MissingDependency
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene
 
@@ -295,16 +294,7 @@ def _share_among_processes(tasks: Sequence[Task], workers: int) -> Generator[int
 
 def _share_by_ray(tasks: Sequence[Task], workers: int) -> Generator[int, None, None]:
     """As `_share_among_processes`, each block by a task of one core, `workers` of them at a time."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray's reports home: nothing here needs a network
-    try:
-        import ray  # type: ignore[import-not-found]
-        from ray.exceptions import RayTaskError  # type: ignore[import-not-found]
-    except ModuleNotFoundError as error:
-        raise MissingDependency('Ray is not installed; run: pip install "kyvo[ray]"') from error
-    began = not ray.is_initialized()
-    if began:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    try:
+    with cluster() as ray:
         write = ray.remote(num_cpus=1)(_write_block)
         # A worker of Ray has its own working folder.
         waiting = [(out.absolute(), settings, block) for out, settings, block in reversed(tasks)]
@@ -313,14 +303,11 @@ def _share_by_ray(tasks: Sequence[Task], workers: int) -> Generator[int, None, N
             done, running = ray.wait(running)
             try:
                 yield ray.get(done[0])
-            except RayTaskError as error:
+            except ray.exceptions.RayTaskError as error:
                 # What a user can mend is said as elsewhere, without Ray's account of where it happened.
                 raise error.cause if isinstance(error.cause, KyvoError) else error from None
             if waiting:
                 running.append(write.remote(waiting.pop()))
-    finally:
-        if began:
-            ray.shutdown()
 
 
 ENGINES = {"processes": _share_among_processes, "ray": _share_by_ray}

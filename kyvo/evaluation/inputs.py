@@ -2,8 +2,8 @@
 
 What is read: a folder of scene files (key: the file's name), JSONL (a scene a line, with its `key`), CLEVR's collected
 file and the released code's (key: `key`, else the picture's name), a set of this project (Arrow or Parquet), and
-Omni3D's annotations (key: `file_path`). Keys are compared without the suffix of a picture or of JSON; where no key of the
-predictions is one of the truth's, the last parts of the paths are compared.
+Omni3D's annotations (key: `file_path`). Keys are compared without the suffix of a picture or of JSON; where no key of
+the predictions is one of the truth's, the last parts of the paths are compared.
 
 The rule: a prediction that is missing or cannot be read counts as an empty scene; a true scene that cannot be read, or
 in which an object lacks a field that is compared, is left out; so is a prediction without a truth. Each is listed with
