@@ -13,7 +13,7 @@ from transformers import AutoProcessor, BatchFeature, PretrainedConfig
 
 from kyvo.auto_model import KyvoForCausalLM
 from kyvo.errors import TokenError
-from kyvo.models.fold import POSITIONS_NAME
+from kyvo.models.llama.fold import POSITIONS_NAME
 from kyvo.processor import Processor
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.scene import Scene

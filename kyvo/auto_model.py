@@ -14,8 +14,8 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from kyvo.errors import TokenError
-from kyvo.models.embedding import place_vectors
-from kyvo.models.fold import load_positions
+from kyvo.models.llama.embedding import position_vectors
+from kyvo.models.llama.fold import load_positions
 from kyvo.processor import Processor
 from kyvo.tokenizers.sequence import SequenceBuilder
 
@@ -95,8 +95,8 @@ class KyvoForCausalLM(LlamaForCausalLM):
         assert self.builder is not None
         places = torch.full(ids.shape, -1)
         for row, (own, real) in enumerate(zip(ids.cpu(), given.cpu(), strict=True)):
-            places[row, real] = torch.from_numpy(self.builder.places(own[real].numpy()))
-        return embedded + place_vectors(self.positions, places[:, -num_new:].to(embedded.device))
+            places[row, real] = torch.from_numpy(self.builder.grid_positions(own[real].numpy()))
+        return embedded + position_vectors(self.positions, places[:, -num_new:].to(embedded.device))
 
     def _visible(
         self, ids: Int[Tensor, "batch seq"], given: Bool[Tensor, "batch seq"], otherwise: Tensor | None

@@ -13,7 +13,7 @@ RUN = """
 import sys
 from pathlib import Path
 from kyvo.data.dataset import write_set
-from kyvo.data.sets import ClevrSet
+from kyvo.data.generators import ClevrSet
 if __name__ == "__main__":
     write_set(Path(sys.argv[1]), ClevrSet(count=2, seed=3, width=24, height=16, block=1), engine="ray", workers=1)
 """

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from kyvo.cli.data import app
 from kyvo.data.dataset import open_set, write_set
-from kyvo.data.sets import ClevrSet, EditSet, QuestionSet
+from kyvo.data.generators import ClevrSet, EditSet, QuestionSet
 from kyvo.errors import ConfigError
 from kyvo.scene.files import scene_from_json
 
