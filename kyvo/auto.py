@@ -51,9 +51,9 @@ class KyvoProcessor(Processor):
         conversations: Sequence[Message] | Sequence[Sequence[Message]],
         *,
         task: str | None = None,
-        tokenize: bool = True,
-        add_generation_prompt: bool = True,
-        return_dict: bool = True,
+        tokenize: bool | None = True,
+        add_generation_prompt: bool | None = True,
+        return_dict: bool | None = True,
         return_tensors: str | None = "pt",
         padding: bool | str | None = True,
         padding_side: str | None = "left",
@@ -89,7 +89,7 @@ class KyvoProcessor(Processor):
             ImageError: a picture cannot be read.
         """
         asked = [name for name, value in other.items() if value not in (None, False, [], {}, ())]
-        if not tokenize:
+        if tokenize is False:
             asked.append("tokenize=False")
         if padding_side not in (None, "left"):
             asked.append(f"padding_side={padding_side!r}")
@@ -117,7 +117,7 @@ class KyvoProcessor(Processor):
             "attention_mask": [[0] * gap + [1] * len(prompt) for gap, prompt in zip(gaps, prompts, strict=True)],
         }
         done = BatchFeature(rows, tensor_type=return_tensors)
-        return done if return_dict else done["input_ids"]
+        return done if return_dict is not False else done["input_ids"]
 
     def parse(self, ids: Iterable[Sequence[int] | torch.Tensor], *, task: str) -> list[Segments]:
         """What `generate` wrote in each row: ids after the prompt, with EOS and padding. Raises TokenError."""
@@ -129,8 +129,10 @@ class KyvoProcessor(Processor):
         return found
 
     def _prompt(self, message: Message, task: str | None) -> list[int]:
-        content = message["content"]
+        content = message.get("content")
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        if not isinstance(parts, Sequence) or not all(isinstance(part, Mapping) and "type" in part for part in parts):
+            raise TokenError("the content of the last message is a text, or a list of parts with a `type` each.")
         kinds = [_KINDS.get(part["type"], part["type"]) for part in parts]
         if len(set(kinds)) < len(kinds) or not set(kinds) <= set(Segment):
             raise TokenError(

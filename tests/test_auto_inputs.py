@@ -94,6 +94,12 @@ def test_keywords_that_cannot_be_obeyed_are_refused_by_name(processor, keywords,
         processor.apply_chat_template(SHORT, **keywords)
 
 
+@pytest.mark.parametrize("content", [None, 5, [None], ["text"], [{"text": "no type"}]])
+def test_a_message_without_parts_is_refused(processor, content):
+    with pytest.raises(TokenError, match="is a text, or a list of parts with a `type` each"):
+        processor.apply_chat_template([{"role": "assistant", "content": content}])
+
+
 def test_prompts_of_several_lengths_need_padding(processor):
     talks = [SHORT, user({"type": "scene", "scene": SCENE})]
     with pytest.raises(TokenError, match="make no tensor without padding"):
