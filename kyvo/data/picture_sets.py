@@ -12,17 +12,15 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from kyvo.data.dataset import open_set
+from kyvo.data.dataset import is_set, open_set
 from kyvo.errors import ConfigError, ImageError
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.schema import SCHEMAS, SceneSchema
 from kyvo.tokenizers.image import fit
 from kyvo.tokenizers.objects import ObjectMaps, object_maps
 from kyvo.tokenizers.picture_decoding import decode_picture
-from kyvo.tokenizers.pictures import read_picture
+from kyvo.tokenizers.pictures import SUFFIXES, read_picture
 from kyvo.tokenizers.vqgan import VQGANConfig
-
-PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 
 
 def load_pictures(
@@ -43,11 +41,11 @@ def load_pictures(
         found: Iterable[Tensor] = _parts(rows, fitted, workers=workers)
     else:
         files = sorted(folder.iterdir()) if folder.is_dir() else []
-        paths = [path for path in files if path.suffix.lower() in PICTURE_SUFFIXES][:limit]
+        paths = [path for path in files if path.suffix.lower() in SUFFIXES][:limit]
         count = len(paths)
         found = (torch.from_numpy(fit(read_picture(path), width, height).copy())[None] for path in paths)
     if count == 0:
-        raise ImageError(f"{folder} has no pictures; expected an Arrow set or files of {sorted(PICTURE_SUFFIXES)}.")
+        raise ImageError(f"{folder} has no pictures; expected an Arrow set or files of {', '.join(SUFFIXES)}.")
     pictures = torch.empty((count, height, width, 3), dtype=torch.uint8)
     start = 0
     for part in found:
@@ -141,8 +139,3 @@ def _parts(rows: Dataset, make: Callable[[Dataset], Any], *, workers: int) -> Da
     # Forked, as `make` is no function of a module; nothing has begun with CUDA yet.
     context = "fork" if workers else None
     return DataLoader(_Parts(rows, make), batch_size=None, num_workers=workers, multiprocessing_context=context)
-
-
-def is_set(folder: Path) -> bool:
-    """Whether the folder holds an Arrow set, and no files of pictures."""
-    return any(folder.glob("*.arrow"))

@@ -3,24 +3,27 @@
 POST /v1/chat/completions                    OpenAI's chat: pictures, scenes and text in, the same out
 POST /v1/scenes/recognize|render|edit|ask    the tasks by their names
 GET  /v1/scenes/schema                       the JSON Schema of scenes
-GET  /v1/models, /health, /metrics           what runs here, and how it goes
+GET  /v1/models, /v1/models/NAME             what runs here
+GET  /health, /metrics                       how it goes
 
-No endpoint takes a path or a URL.
+No endpoint takes a path or a URL. Pages of other origins may ask where `origins` names them (CORS).
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 import kyvo
 from kyvo.api import Kyvo
-from kyvo.errors import KyvoError
+from kyvo.errors import ConfigError, KyvoError
 from kyvo.pipelines.run import GRACE, LATE, Late
 from kyvo.scene.files import camera_from_json, scene_to_json
 from kyvo.scene.validate import json_schema
@@ -55,6 +58,7 @@ from kyvo.tokenizers.picture_decoding import DecoderBusy
 
 READERS = 32  # pictures and scenes read at a time
 LOCAL_HOSTS = ("127.0.0.1", "localhost")
+_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s]+")
 _REFUSALS = {400: "not JSON", 408: "the body came too slowly", 413: "too large", 415: "not application/json"}
 _REFUSALS |= {422: "does not fit", 429: "too many jobs; see Retry-After", 503: "overloaded; see Retry-After"}
 _FAULTS: dict[int | str, dict[str, Any]] = {
@@ -73,6 +77,7 @@ def create_app(
     limits: Limits | None = None,
     api_key: str | None = None,
     hosts: Sequence[str] | None = LOCAL_HOSTS,
+    origins: Sequence[str] = (),
 ) -> FastAPI:
     """The server's app; its worker, `app.state.worker`, runs while the app does.
 
@@ -80,7 +85,16 @@ def create_app(
         name: the model's, as clients give it.
         api_key: needed of every request but those of /health.
         hosts: the names by which clients may call the server; None for any.
+        origins: pages of these may ask, as "https://example.org"; "*" for all.
+
+    Raises:
+        ConfigError: what is no origin, which no browser would ever match.
     """
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ConfigError(
+                f"{origin!r} is no origin; give scheme, host and port alone, as https://example.org, or *."
+            )
     limits = limits or Limits()
     metrics = Metrics()
     worker = Worker(model, limits=limits, metrics=metrics)
@@ -106,6 +120,11 @@ def create_app(
     app.include_router(_router)
     known = [route.path for route in _router.routes if isinstance(route, BodyRoute)]
     app.add_middleware(Auth, api_key=api_key, hosts=hosts)
+    if origins:  # outside of the gate: a browser asks whether it may ask without any key
+        app.add_middleware(
+            CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"],
+            expose_headers=["Retry-After"],
+        )  # fmt: skip
     app.add_middleware(CountRequests, metrics=metrics, known=known)  # the outermost: refusals count
     return app
 
@@ -195,9 +214,7 @@ async def ask(body: AskRequest, request: Request) -> Answered:
 )
 async def chat(body: ChatRequest, request: Request) -> Any:
     """OpenAI's chat. With `stream`, server-sent events."""
-    name = request.app.state.name
-    if body.model != name:
-        raise RequestError(404, f"no model is called {body.model[:100]!r} here; there is {name!r}.")
+    name = _known_model(request, body.model)
     if not body.stream:
         return completion_of(await _run(request, lambda inputs: job_of(body, inputs, _model(request))), model=name)
     job = await _read(request, lambda inputs: job_of(body, inputs, _model(request)))
@@ -236,6 +253,19 @@ async def _events(ticket: Ticket, pieces: "asyncio.Queue[str | None]", chunks: C
 async def models(request: Request) -> ModelList:
     """The one model that runs here."""
     return ModelList(data=[ModelCard(id=request.app.state.name, created=0)])
+
+
+@_router.get("/v1/models/{name:path}", responses={404: {"model": Fault, "description": "no model of this name"}})
+async def model(name: str, request: Request) -> ModelCard:
+    """The model of a name, as the list has it."""
+    return ModelCard(id=_known_model(request, name), created=0)
+
+
+def _known_model(request: Request, name: str) -> str:
+    known = request.app.state.name
+    if name != known:
+        raise RequestError(404, f"no model is called {name[:100]!r} here; there is {known!r}.")
+    return known
 
 
 @_router.get("/v1/scenes/schema")

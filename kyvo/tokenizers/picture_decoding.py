@@ -27,6 +27,7 @@ from kyvo.tokenizers.picture_headers import is_plain, may_be
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow has readers that start other programs
 MAX_MEGAPIXELS = 100
+_GREY_STEPS = {"1": 255, "L;2": 85, "L;4": 17}  # Pillow's raw modes of fewer than 8 bits -> a step in 0 to 255
 SECONDS = 20.0  # for a file that is not plain
 MAX_PROCESSES = 2
 MAX_HERE = 2  # plain files decoded at a time: one of 50 megapixels takes 150 MB
@@ -49,7 +50,7 @@ class DecoderBusy(ImageError):
 
 def decode_picture(
     data: bytes,
-    name: str,
+    name: str = "the picture",
     *,
     formats: Sequence[str] = FORMATS,
     max_megapixels: float = MAX_MEGAPIXELS,
@@ -99,9 +100,10 @@ def _decode(data: bytes, formats: Sequence[str], max_megapixels: float) -> np.nd
                     raise ImageError(f"is too large: {found}; {limit}")
                 if width * height == 0:
                     raise ImageError(f"has no pixels: it is {width}x{height}.")
+                _mend_transparency(image)
                 image.load()
                 turned = _UPRIGHT.get(image.getexif().get(0x0112, 1))
-                return _to_rgb(image if turned is None else image.transpose(turned))
+                return to_rgb(image if turned is None else image.transpose(turned))
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -121,12 +123,27 @@ def _unknown(formats: Sequence[str]) -> str:
     return f"is not a picture of a kind that is read here: {', '.join(formats)}."
 
 
-def _to_rgb(image: Image.Image) -> np.ndarray:
+def _mend_transparency(image: Image.Image) -> None:
+    """Brings the transparent colour of a PNG to the scale of its pixels, which Pillow leaves at that of the file."""
+    color = image.info.get("transparency")
+    if image.format != "PNG" or not image.tile or isinstance(color, bytes) or color is None:
+        return
+    mode = image.tile[0][3]
+    if mode in _GREY_STEPS:
+        image.info["transparency"] = color * _GREY_STEPS[mode]
+    elif mode == "RGB;16B":
+        image.info["transparency"] = tuple(value >> 8 for value in color)
+
+
+def to_rgb(image: Image.Image) -> np.ndarray:
+    """Any mode of Pillow's as RGB uint8 [H, W, 3]; transparency on white."""
     if image.mode.startswith("I") or image.mode == "F":
-        grey = np.asarray(image).astype(np.float64)
+        values = np.asarray(image).astype(np.float64)
         # Pillow opens 16-bit grey as I;16 or I by format and version: both hold 0 to 65,535.
-        grey = grey / 257.0 if image.mode != "F" else grey * (255.0 if grey.max() <= 1.0 else 1.0)
+        grey = values / 257.0 if image.mode != "F" else values * (255.0 if values.max() <= 1.0 else 1.0)
         grey = np.nan_to_num(grey, nan=0.0)
+        if isinstance(image.info.get("transparency"), int):
+            grey[values == image.info["transparency"]] = 255.0
         return np.repeat(np.clip(np.round(grey), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
     if image.has_transparency_data:
         image = image.convert("RGBA")
