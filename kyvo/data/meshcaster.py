@@ -8,12 +8,14 @@ the same picture whatever the number of threads. Materials are matt and opaque.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from kyvo.data.assets import Asset, rotation_matrix
-from kyvo.data.mesh_files import to_linear
+from kyvo.data.mesh_parts import REPEAT, to_linear
+from kyvo.data.textures import sample
 from kyvo.extras import import_open3d
 from kyvo.scene.scene import Camera, Vector
 
@@ -154,18 +156,8 @@ def surface_color(asset: Asset, faces: np.ndarray, weights: np.ndarray) -> np.nd
     color = (asset.colors[faces] * weights).sum(1)
     uv = (asset.uv[faces] * weights).sum(1)
     texture = asset.texture[faces]
-    for number, picture in enumerate(asset.textures):
+    for number, (picture, sampler) in enumerate(zip_longest(asset.textures, asset.samplers, fillvalue=REPEAT)):
         here = texture == number
         if here.any():
-            color[here] = color[here] * to_linear(_bilinear(picture, uv[here]) / 255)
+            color[here] = color[here] * to_linear(sample(picture, sampler, uv[here]) / 255)
     return color
-
-
-def _bilinear(picture: np.ndarray, uv: np.ndarray) -> np.ndarray:
-    """The texture at (u, v), repeated beyond its edges."""
-    height, width = picture.shape[:2]
-    x, y = uv[:, 0] * width - 0.5, (1 - uv[:, 1]) * height - 0.5
-    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
-    right, down = (x - left)[:, None], (y - top)[:, None]
-    pick = [picture[(top + j) % height, (left + i) % width].astype(float) for j in (0, 1) for i in (0, 1)]
-    return (pick[0] * (1 - right) + pick[1] * right) * (1 - down) + (pick[2] * (1 - right) + pick[3] * right) * down
