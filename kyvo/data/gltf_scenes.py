@@ -57,7 +57,7 @@ class GltfScene:
         if scenes:
             number = self.gltf.tree.get("scene", 0)
             roots = scenes[number].get("nodes", ())
-            if not roots:
+            if not roots and self._meshes:
                 raise Fault(f"scenes[{number}], the one that is shown, has no nodes", "Export the scene of the mesh.")
             return roots
         children = {child for node in self.nodes for child in node.get("children", ())}
@@ -191,7 +191,7 @@ class GltfScene:
                 for place in places:
                     yield bare_part(name, primitive.mode, moved(positions, place))
                 continue
-            check_indices(primitive.faces, len(positions))
+            check_indices(primitive.faces.reshape(-1), len(positions))
             colors, uv, texture = self._materials.surface(tree.get("material"), primitive.attributes, where)
             for place in places:
                 flip = mirrored[primitive.faces[:, :1]] ^ (np.linalg.det(place[:3, :3]) < 0)

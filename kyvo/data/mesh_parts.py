@@ -74,12 +74,16 @@ def bare_part(name: str, mode: Literal["points", "lines"], vertices: Float[np.nd
     )
 
 
-def check_indices(faces: Int[np.ndarray, "faces 3"], num_vertices: int) -> None:
-    """Raises Fault where a face names a vertex that is not there."""
-    lowest, highest = (int(faces.min()), int(faces.max())) if len(faces) else (0, -1)
+def check_indices(corners: Int[np.ndarray, " corners"], num_vertices: int, *, first: int = 0) -> None:
+    """Raises Fault where a corner is of a vertex that is not there.
+
+    Args:
+        first: the number that the file gives its first vertex, for the message.
+    """
+    lowest, highest = (int(corners.min()), int(corners.max())) if len(corners) else (0, -1)
     if lowest < 0 or highest >= num_vertices:
         index = lowest if lowest < 0 else highest
-        raise Fault(f"faces: one names vertex {index} of {num_vertices}", "Export the mesh anew.")
+        raise Fault(f"faces: one names vertex {index + first} of {num_vertices}", "Export the mesh anew.")
 
 
 def scaled_colors(values: Float[np.ndarray, "rows 3"], kind: str, where: str) -> Float[np.ndarray, "rows 3"]:

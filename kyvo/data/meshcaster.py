@@ -8,7 +8,6 @@ the same picture whatever the number of threads. Materials are matt and opaque.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -156,7 +155,8 @@ def surface_color(asset: Asset, faces: np.ndarray, weights: np.ndarray) -> np.nd
     color = (asset.colors[faces] * weights).sum(1)
     uv = (asset.uv[faces] * weights).sum(1)
     texture = asset.texture[faces]
-    for number, (picture, sampler) in enumerate(zip_longest(asset.textures, asset.samplers, fillvalue=REPEAT)):
+    for number, picture in enumerate(asset.textures):
+        sampler = asset.samplers[number] if asset.samplers else REPEAT
         here = texture == number
         if here.any():
             color[here] = color[here] * to_linear(sample(picture, sampler, uv[here]) / 255)

@@ -47,6 +47,7 @@ _REFUSED = {
     **dict.fromkeys(["call", "csh"], "a command that brings in another file"),
     **dict.fromkeys(["maplib", "usemap"], "a texture map beside the material"),
 }
+_GRAY = (UNTEXTURED, UNTEXTURED, UNTEXTURED)
 _NONE = -(1 << 62)  # an index that is not there
 
 
@@ -72,7 +73,7 @@ def read_obj(path: Path) -> list[MeshPart]:
     if not lines.faces:
         return [bare_part(path.stem, "points", vertices)]
     corners, uv_corners, sizes = _corners(lines)
-    check_indices(corners[:, None], len(vertices))
+    check_indices(corners, len(vertices), first=1)
     triangles, owners = triangulate(vertices[corners], sizes)
     if len(triangles) > MAX_TRIANGLES:
         raise too_many_triangles()
@@ -223,7 +224,7 @@ def _material_parts(
         if material.color is None and colors is not None:
             corner_colors = colors[faces]
         else:
-            corner_colors = _even(material.color or (UNTEXTURED,) * 3, len(faces))
+            corner_colors = _even(material.color or _GRAY, len(faces))
         parts.append(
             MeshPart(name=name, vertices=vertices, faces=faces, colors=corner_colors, uv=np.zeros((len(faces), 3, 2)))
         )

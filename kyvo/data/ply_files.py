@@ -50,7 +50,7 @@ def read_ply(path: Path) -> list[MeshPart]:
     faces = np.concatenate([corners[triangles], _strips(elements.get("tristrips", {}))])
     if not len(faces):
         return [bare_part(path.stem, "points", vertices)]
-    check_indices(faces, len(vertices))
+    check_indices(faces.reshape(-1), len(vertices))
     if len(faces) > MAX_TRIANGLES:
         raise too_many_triangles()
 
@@ -104,7 +104,7 @@ def _polygons(
     if lists is None or not len(lists.sizes):
         return np.zeros(0, dtype=np.int64), np.zeros((0, 3), dtype=np.int64), np.zeros(0, dtype=np.int64)
     corners = lists.values.astype(np.int64)
-    check_indices(corners[:, None], len(vertices))
+    check_indices(corners, len(vertices))
     return corners, *triangulate(vertices[corners], lists.sizes)
 
 

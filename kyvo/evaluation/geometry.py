@@ -13,6 +13,7 @@ from zlib import crc32
 
 import numpy as np
 
+from kyvo.data.mesh_files import AssetError, read_parts
 from kyvo.errors import ConfigError, SceneError
 from kyvo.evaluation.files import FilePairs, pair_files
 from kyvo.evaluation.results import Figure, Results, mean_figure, program_versions
@@ -138,19 +139,34 @@ def _meshes(path: Path) -> dict[str, tuple[np.ndarray, Points]]:
     try:
         parts = read_parts(path)
     except AssetError as error:
-        raise SceneError(str(error).removeprefix("file: ")) from error
+        where = str(error).removeprefix("file: ").removeprefix(str(path)).removeprefix(":").removeprefix(" is")
+        raise SceneError(f"{path}: {where.strip()}") from error
     surfaces = any(part.mode == "triangles" for part in parts)
     found: dict[str, tuple[np.ndarray, Points]] = {}
     for part in parts:
-        if part.mode == "lines" and surfaces:
-            continue  # `read_parts` told of them
-        triangles, points = found.get(part.name, (np.zeros((0, 3, 3)), np.zeros((0, 3))))
-        own = part.vertices if part.mode == "points" else points[:0]
-        found[part.name] = (
-            np.concatenate([triangles, part.vertices[part.faces]]),
-            np.concatenate([points, own]),
-        )
-    return {name: (triangles, points) for name, (triangles, points) in found.items()}
+        if part.mode == "triangles" or not surfaces:  # `read_parts` told of points and lines beside triangles
+            triangles, points = found.get(part.name, (np.zeros((0, 3, 3)), np.zeros((0, 3))))
+            own = part.vertices if part.mode == "points" else points[:0]
+            found[part.name] = np.concatenate([triangles, part.vertices[part.faces]]), np.concatenate([points, own])
+    return found
+
+
+def _meshes_of_trimesh(path: Path) -> dict[str, tuple[np.ndarray, Points]]:
+    """The same of OFF and STL, which have no colors and no nodes."""
+    import trimesh
+
+    try:
+        geometry = trimesh.load_scene(str(path), process=False).geometry
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError) as error:
+        # trimesh's readers raise all of these on files that are cut or damaged.
+        raise SceneError(f"{path}: not a readable {path.suffix} ({type(error).__name__}: {error}).") from error
+    nothing = np.zeros((0, 3, 3))
+    return {
+        str(name): (np.asarray(part.triangles), nothing[0])
+        if isinstance(part, trimesh.Trimesh)
+        else (nothing, np.asarray(part.vertices))
+        for name, part in geometry.items()
+    }
 
 
 def check_finite(points: np.ndarray, where: str) -> None:
