@@ -13,7 +13,7 @@ from zlib import crc32
 
 import numpy as np
 
-from kyvo.data.mesh_files import AssetError, read_parts
+from kyvo.data.meshes.mesh_files import AssetError, read_parts
 from kyvo.errors import ConfigError, SceneError
 from kyvo.evaluation.files import FilePairs, pair_files
 from kyvo.evaluation.results import Figure, Results, mean_figure, program_versions
