@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from kyvo.data.meshes.assets import Asset, rotation_matrix
+from kyvo.data.meshes.mesh_files import LooseMesh
 from kyvo.data.meshes.mesh_parts import REPEAT, to_linear
 from kyvo.data.meshes.textures import sample
 from kyvo.extras import import_open3d
@@ -150,7 +151,7 @@ class _Caster:
         return color.reshape(camera.height, camera.width, 3)
 
 
-def surface_color(asset: Asset, faces: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def surface_color(asset: LooseMesh, faces: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Linear color of the surface at these places: the corners' colors times the texture."""
     color = (asset.colors[faces] * weights).sum(1)
     uv = (asset.uv[faces] * weights).sum(1)

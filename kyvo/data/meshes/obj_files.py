@@ -47,6 +47,7 @@ _REFUSED = {
     **dict.fromkeys(["call", "csh"], "a command that brings in another file"),
     **dict.fromkeys(["maplib", "usemap"], "a texture map beside the material"),
 }
+_COMMON = frozenset(("v", "f", "vn", "vt", "usemtl", "o", "g", "s"))
 _GRAY = (UNTEXTURED, UNTEXTURED, UNTEXTURED)
 _NONE = -(1 << 62)  # an index that is not there
 
@@ -109,8 +110,10 @@ def _sorted_lines(text: str, path: Path) -> _Lines:
         if not words or words[0][0] == "#":
             continue
         keyword, rest = words[0], words[1] if len(words) > 1 else ""
-        if keyword not in _KEYWORDS:
+        if keyword not in _COMMON:
             keyword = keyword.lower()
+        if keyword in _WITHOUT_EFFECT:
+            continue
         if keyword == "v":
             vertices.append(rest)
         elif keyword == "f" or keyword == "fo":
@@ -134,7 +137,7 @@ def _sorted_lines(text: str, path: Path) -> _Lines:
             found.num_points += 1
         elif keyword in _REFUSED:
             raise Fault(f"{keyword}: {_REFUSED[keyword]}, which is not read", "Export the mesh as polygons.")
-        elif keyword not in _WITHOUT_EFFECT:
+        else:
             unknown.add(words[0])
     if unknown:
         LOG.warning(
@@ -143,9 +146,6 @@ def _sorted_lines(text: str, path: Path) -> _Lines:
     if not found.runs or found.runs[0][0] > 0:
         found.runs.insert(0, (0, None, None))
     return found
-
-
-_KEYWORDS = frozenset(("v", "f", "vn", "vt", "usemtl", "o", "g", "s"))
 
 
 def _materials(path: Path, libraries: Sequence[str]) -> dict[str, Material]:
