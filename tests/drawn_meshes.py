@@ -1,4 +1,4 @@
-"""Mesh files drawn at random, in the forms that exporters write, with the surface and colors that they mean.
+"""glTF files drawn at random, in the forms that exporters write, with the surface and colors that they mean.
 
 What a file means is worked out here by plain rules of the formats, without the package's reader. Every triangle's
 color is one: texture coordinates of a triangle stay within a quarter of the picture.
@@ -25,9 +25,8 @@ class Drawn:
     """A file, and what it means."""
 
     path: Path
-    triangles: np.ndarray  # [faces, 3, 3]; of OBJ and PLY the triangles are the reader's choice, and this is empty
-    colors: np.ndarray  # linear, of each triangle or polygon
-    areas: np.ndarray  # of each polygon; polygon k lies in the plane z = k
+    triangles: np.ndarray  # [faces, 3, 3]
+    colors: np.ndarray  # linear, at the middle of each
     words: str  # what was drawn, for messages
 
 
@@ -230,9 +229,7 @@ def draw_gltf(rng: np.random.Generator, folder: Path) -> Drawn:
     if rng.integers(2):
         tree["scenes"], tree["scene"] = [{"nodes": []}, {"nodes": [0]}], 1
     path = writer.save(folder)
-    return Drawn(
-        path=path, triangles=triangles, colors=colors, areas=np.zeros(0), words=f"{path.name}: {', '.join(words)}"
-    )
+    return Drawn(path=path, triangles=triangles, colors=colors, words=f"{path.name}: {', '.join(words)}")
 
 
 def _stored(rng: np.random.Generator, kind: str, shape: tuple[int, int]) -> np.ndarray:
