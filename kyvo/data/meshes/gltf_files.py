@@ -46,9 +46,7 @@ class GltfFile:
         tree = json.loads(data)
         if not isinstance(tree, dict):
             raise ValueError("its JSON is no object")
-        version = str(tree.get("asset", {}).get("minVersion", tree.get("asset", {}).get("version", "2.0")))
-        if version != "2.0":
-            raise Fault(f"it is glTF {version}; glTF 2.0 is read", "Export the mesh anew.")
+        _check_version(tree.get("asset", {}))
         found = cls(path=path, tree=tree, binary=binary)
         check_required(tree.get("extensionsRequired", ()))
         found._check_views()
@@ -171,6 +169,14 @@ def normalized(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind == "f":
         return values
     return np.maximum(values / np.iinfo(values.dtype).max, -1.0)
+
+
+def _check_version(asset: dict[str, Any]) -> None:
+    """Any 2.x is read, unless the file says that it needs more than 2.0 (section 3.2)."""
+    version, needed = str(asset.get("version", "2.0")), str(asset.get("minVersion", "2.0"))
+    if not version.startswith("2.") or needed != "2.0":
+        found = version if needed == "2.0" else f"{needed} at least"
+        raise Fault(f"it is glTF {found}; glTF 2.0 is read", "Export the mesh anew.")
 
 
 def _chunks(data: bytes) -> tuple[bytes, bytes]:

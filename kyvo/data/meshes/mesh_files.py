@@ -52,7 +52,17 @@ READERS: dict[str, Callable[[Path], list[MeshPart]]] = {
     ".ply": read_ply,
 }
 # What readers raise on files that are cut or damaged.
-_DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError, OverflowError, struct.error)
+_DAMAGE = (
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    OSError,
+    OverflowError,
+    RecursionError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -5,7 +5,7 @@ surface or its color, and are not read.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,10 +15,14 @@ from kyvo.data.meshes.mesh_parts import REPEAT, Fault, Sampler, Texture, lost_te
 from kyvo.data.meshes.named_files import decode_text, find_beside
 from kyvo.data.meshes.textures import decode_picture
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s+"
-_OPTION = re.compile(rf"-(o|s|t)\s+((?:{_NUMBER}){{1,3}})|-(mm)\s+({_NUMBER}{_NUMBER})|-(\w+)\s+(\S+)\s+")
-_WITHOUT_EFFECT = ("blendu", "blendv", "boost", "bm", "texres", "type")  # on the picture's colors and place
-_NEUTRAL = {"mm": [0.0, 1.0], "t": [0.0], "cc": "off", "imfchan": None}  # any other value changes the colors
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?\s+"
+_OPTION = re.compile(
+    rf"-(o|s|t)\s+((?:{_NUMBER}){{1,3}})|-(mm)\s+({_NUMBER}{_NUMBER})|-(\w+)\s+(\S+)\s+", re.IGNORECASE
+)
+_OPTIONS = frozenset(
+    ("o", "s", "t", "mm", "clamp", "cc", "imfchan", "blendu", "blendv", "boost", "bm", "texres", "type")
+)
+_ANEW = "Export the mesh anew."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +59,7 @@ def read_mtl(path: Path, *, beside: Path) -> dict[str, Material]:
         key, _, rest = line.strip().replace("\t", " ").partition(" ")
         key, rest = key.lower(), rest.strip()
         if key == "newmtl":
-            name = rest
+            name = " ".join(rest.split())
             materials[name] = Material()
         elif name is not None and key in _STATEMENTS:
             try:
@@ -79,42 +83,47 @@ def _kd(material: Material, rest: str, path: Path, beside: Path) -> Material:
 
 def _map_kd(material: Material, rest: str, path: Path, beside: Path) -> Material:
     folders = [path.parent, beside]
-    scale, offset, sampler = (1.0, 1.0), (0.0, 0.0), REPEAT
+    options: dict[str, str] = {}
     while (found := _OPTION.match(rest)) and find_beside(folders, rest) is None:
-        option, value = (part for part in found.groups() if part is not None)
-        numbers = [float(word) for word in value.split()] if option in ("o", "s", "t", "mm") else []
-        if option == "o":
-            offset = (numbers[0], [*numbers, 0.0][1])
-        elif option == "s":
-            scale = (numbers[0], [*numbers, 1.0][1])
-        elif option == "clamp":
-            sampler = Sampler(wrap_u="clamp", wrap_v="clamp") if value.lower() == "on" else REPEAT
-        elif option in _NEUTRAL:
-            neutral = value.lower() == _NEUTRAL[option] if option in ("cc", "imfchan") else _is_neutral(option, numbers)
-            if not neutral:
-                raise lost_texture(f"map_Kd of {path.name} has the option -{option} {value.strip()}, which is not read")
-        elif option not in _WITHOUT_EFFECT:
+        option, value = (part.strip().lower() for part in found.groups() if part is not None)
+        if option not in _OPTIONS:
             break  # the name begins with a minus
-        rest = rest[found.end() :]
+        options[option], rest = value, rest[found.end() :]
+    for option, value in options.items():
+        if _changes_colors(option, value):
+            raise lost_texture(f"map_Kd of {path.name} has the option -{option} {value}, which is not read")
     if not rest:
         return material
-    file = find_beside(folders, rest)
-    where = f"map_Kd of {path.name} names {rest}"
+    clamps = options.get("clamp") == "on"
     picture = Map(
-        file=path.parent / rest if file is None else file, where=where, scale=scale, offset=offset, sampler=sampler
+        file=find_beside(folders, rest) or path.parent / rest,
+        where=f"map_Kd of {path.name} names {rest}",
+        scale=_pair(options.get("s", ""), 1.0),
+        offset=_pair(options.get("o", ""), 0.0),
+        sampler=Sampler(wrap_u="clamp", wrap_v="clamp") if clamps else REPEAT,
     )
     return replace(material, map=picture)
 
 
-def _is_neutral(option: str, numbers: Sequence[float]) -> bool:
-    return numbers == [0.0, 1.0] if option == "mm" else not any(numbers)
+def _pair(numbers: str, default: float) -> tuple[float, float]:
+    """The first two of an option's numbers."""
+    u, v, *_ = [*map(float, numbers.split()), default, default]
+    return u, v
+
+
+def _changes_colors(option: str, value: str) -> bool:
+    """Whether an option that is not read has another than its neutral value."""
+    if option == "mm":
+        return [float(number) for number in value.split()] != [0.0, 1.0]
+    if option == "t":
+        return any(float(number) for number in value.split())
+    return (option, value) == ("cc", "on") or option == "imfchan"
 
 
 def _decal(material: Material, rest: str, path: Path, beside: Path) -> Material:
     raise lost_texture(f"{path.name} has the statement `decal {rest}`, which is not read")
 
 
-_ANEW = "Export the mesh anew."
 _STATEMENTS: dict[str, Callable[[Material, str, Path, Path], Material]] = {
     "kd": _kd,
     "map_kd": _map_kd,

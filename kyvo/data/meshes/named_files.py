@@ -2,8 +2,10 @@
 
 import codecs
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _ABSOLUTE = re.compile(r"^([A-Za-z]:)?/")
@@ -26,19 +28,20 @@ def decode_text(data: bytes) -> str:
 def find_beside(folders: Sequence[Path], name: str) -> Path | None:
     """The file of that name in the first of the folders that has it; None where there is none.
 
-    Back slashes part folders too. A name that differs in case alone is found, and so is the last part of an absolute
-    path that is not there: it is that of the machine that wrote the file.
+    Back slashes part folders too. A name that differs in case alone is found, one that is percent-encoded, and the last
+    part of an absolute path that is not there: it is that of the machine that wrote the file.
     """
     plain = name.strip().strip('"').replace("\\", "/")
     for wanted in (name, plain):
         for folder in folders:
             if (folder / wanted).is_file():
                 return folder / wanted
-    relative = plain.rpartition("/")[2] if _ABSOLUTE.match(plain) else plain
-    for folder in folders:
-        found = _whatever_case(folder, [part for part in relative.split("/") if part not in ("", ".")])
-        if found is not None:
-            return found
+    for relative in (plain, unquote(plain)):
+        relative = relative.rpartition("/")[2] if _ABSOLUTE.match(relative) else relative
+        for folder in folders:
+            found = _whatever_case(folder, [part for part in relative.split("/") if part not in ("", ".")])
+            if found is not None:
+                return found
     return None
 
 
@@ -49,10 +52,15 @@ def _whatever_case(folder: Path, parts: Sequence[str]) -> Path | None:
         return _whatever_case(folder / "..", parts[1:])
     if not folder.is_dir():
         return None
-    alike = [entry for entry in sorted(folder.iterdir()) if entry.name.lower() == parts[0].lower()]
+    alike = [entry for entry in sorted(folder.iterdir()) if _folded(entry.name) == _folded(parts[0])]
     alike.sort(key=lambda entry: entry.name != parts[0])
     for entry in alike:
         found = _whatever_case(entry, parts[1:])
         if found is not None:
             return found
     return None
+
+
+def _folded(name: str) -> str:
+    """The same for names that differ in case, or in how their accents are composed."""
+    return unicodedata.normalize("NFC", name).casefold()

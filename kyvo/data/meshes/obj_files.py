@@ -124,7 +124,7 @@ def _sorted_lines(text: str, path: Path) -> _Lines:
         elif keyword == "vt":
             uv.append(rest)
         elif keyword == "usemtl":
-            material = rest.strip() or None
+            material = " ".join(rest.split()) or None
             found.runs.append((len(faces), name, material))
         elif keyword == "o":
             name = rest.strip() or None
@@ -187,7 +187,8 @@ def _material(name: str | None, materials: Mapping[str, Material]) -> Material:
                 raise material.fault
             return material
     raise Fault(
-        f"texture: usemtl names {name}, which no library has", "Add it to the MTL file, or export the mesh anew."
+        f"texture: usemtl names the material {name}, which no library has",
+        "Add it to the MTL file, or export the mesh anew.",
     )
 
 
@@ -208,7 +209,7 @@ def _material_parts(
         used = uv_faces[textured]
         if used.min() < 0 or used.max() >= len(uv):
             index = used.min() if used.min() < 0 else used.max()
-            raise Fault(f"faces: one names texture coordinate {index} of {len(uv)}", "Export the mesh anew.")
+            raise Fault(f"faces: one names texture coordinate {index + 1} of {len(uv)}", "Export the mesh anew.")
         parts.append(
             MeshPart(
                 name=name,
@@ -240,9 +241,9 @@ def _vertices(
 ) -> tuple[Float[np.ndarray, "vertices 3"], Float[np.ndarray, "vertices 3"] | None]:
     """Where they are, and their colors, linear; gray for those that have none, None where none has one."""
     numbers, counts = _table(lines)
-    strange = sorted(set(np.unique(counts).tolist()) - {3, 4, 6})
+    strange = sorted(set(np.unique(counts).tolist()) - {3, 4, 6, 7})
     if strange:
-        raise ValueError(f"a vertex has {strange[0]} numbers; x y z, x y z w and x y z r g b are read")
+        raise ValueError(f"a vertex has {strange[0]} numbers; x y z [w] and x y z r g b [a] are read")
     starts = np.cumsum(counts) - counts
     vertices = numbers[starts[:, None] + np.arange(3)]
     weights = numbers[starts[counts == 4] + 3]
@@ -251,7 +252,7 @@ def _vertices(
             f"vertices: {int((weights != 1).sum())} of {len(vertices)} have a weight w other than 1, which is not read",
             "Export the mesh as polygons.",
         )
-    colored = counts == 6
+    colored = counts >= 6
     if not colored.any():
         return vertices, None
     colors = np.full((len(vertices), 3), UNTEXTURED)
@@ -328,7 +329,11 @@ def _corner_chunk(lines: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndar
     word = np.searchsorted(starts, fields, side="right") - 1
     slashes = np.cumsum(slash)
     place = slashes[fields] - slashes[starts[word]]  # 0 for v, 1 for vt, 2 for vn
-    if len(numbers) != len(fields) or (np.bincount(word[place == 0], minlength=len(starts)) != 1).any():
+    if (
+        len(numbers) != len(fields)
+        or place.max(initial=0) > 2
+        or (np.bincount(word[place == 0], minlength=len(starts)) != 1).any()
+    ):
         raise ValueError("a face has a corner that is no index of a vertex")
     vertex, uv = numbers[place == 0], np.full(len(starts), _NONE)
     uv[word[place == 1]] = numbers[place == 1]

@@ -78,7 +78,7 @@ def _header(data: bytes) -> Header:
     if data[start : start + 3] != b"ply":
         raise ValueError("it does not begin with ply")
     end = data[start + 3 : start + 5]
-    newline = b"\r\n" if end == b"\r\n" else b"\r" if end[:1] == b"\r" else b"\n"
+    newline = b"\r" if end[:1] == b"\r" and end != b"\r\n" else b"\n"
     order, elements, pictures = None, [], []
     while True:
         stop = data.find(newline, start)
