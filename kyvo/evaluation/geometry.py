@@ -137,7 +137,7 @@ def read_objects(path: Path, num_points: int, seed: Sequence[int]) -> Objects:
 def _meshes(path: Path) -> dict[str, tuple[np.ndarray, Points]]:
     """Triangles [faces, 3, 3] and points of each object of a file. Raises SceneError for one that cannot be read."""
     try:
-        parts = read_parts(path)
+        parts = read_parts(path, colors=False)
     except AssetError as error:
         where = str(error).removeprefix("file: ").removeprefix(str(path)).removeprefix(":").removeprefix(" is")
         raise SceneError(f"{path}: {where.strip()}") from error

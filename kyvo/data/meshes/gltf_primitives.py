@@ -102,7 +102,7 @@ class Primitive:
             return None
         if not find_spec("DracoPy"):
             raise compressed(self.where, DRACO)
-        import DracoPy
+        import DracoPy  # type: ignore[import-not-found]
 
         try:
             mesh = DracoPy.decode(self.gltf.view(packed["bufferView"]))

@@ -28,9 +28,16 @@ from kyvo.data.meshes.mesh_parts import (
 Matrix = Float[np.ndarray, "4 4"]
 
 
-def read_gltf(path: Path) -> list[MeshPart]:
-    """Raises Fault, ValueError, KeyError, IndexError or TypeError for a file that cannot be read."""
-    scene = GltfScene(gltf=GltfFile.open(path))
+def read_gltf(path: Path, *, colors: bool = True) -> list[MeshPart]:
+    """The parts of a file.
+
+    Args:
+        colors: False leaves colors and materials out, and their faults.
+
+    Raises:
+        Fault, ValueError, KeyError, IndexError, TypeError: it cannot be read.
+    """
+    scene = GltfScene(gltf=GltfFile.open(path), colors=colors)
     if scene.count_triangles() > MAX_TRIANGLES:
         raise too_many_triangles()
     return [part for name, node, places in scene.placed() for part in scene.parts(name, node, places)]
@@ -41,6 +48,7 @@ class GltfScene:
     """The nodes that are shown."""
 
     gltf: GltfFile
+    colors: bool
 
     @cached_property
     def nodes(self) -> Sequence[Mapping[str, Any]]:
@@ -176,23 +184,18 @@ class GltfScene:
             where = f"meshes[{node['mesh']}].primitives[{number}]"
             primitive = Primitive(gltf=self.gltf, tree=tree, weights=weights, where=where)
             positions = primitive.attributes["POSITION"].astype(float)
+            mirrored = np.zeros(len(positions), dtype=bool)
             if "skin" in node:
-                if index in self._instances:
-                    raise Fault(
-                        f"nodes[{index}] has a skin and {INSTANCING}, which together are not read",
-                        "Export the mesh without instances.",
-                    )
-                joints = self._joints(node["skin"])
-                positions, mirrored = skinned(positions, primitive.attributes, joints, where)
+                positions, mirrored = self._skinned(index, primitive, positions)
                 places = np.eye(4)[None]  # a skinned mesh's own node does not move it (section 3.7.3.3)
-            else:
-                mirrored = np.zeros(len(positions), dtype=bool)
             if primitive.mode != "triangles":
                 for place in places:
                     yield bare_part(name, primitive.mode, moved(positions, place))
                 continue
             check_indices(primitive.faces.reshape(-1), len(positions))
-            colors, uv, texture = self._materials.surface(tree.get("material"), primitive.attributes, where)
+            material = tree.get("material") if self.colors else None
+            attributes = primitive.attributes if self.colors else {"POSITION": positions}
+            colors, uv, texture = self._materials.surface(material, attributes, where)
             for place in places:
                 flip = mirrored[primitive.faces[:, :1]] ^ (np.linalg.det(place[:3, :3]) < 0)
                 faces = np.where(flip, primitive.faces[:, ::-1], primitive.faces)
@@ -204,6 +207,16 @@ class GltfScene:
                     uv=uv[faces],
                     texture=texture,
                 )
+
+    def _skinned(
+        self, index: int, primitive: Primitive, positions: Float[np.ndarray, "vertices 3"]
+    ) -> tuple[Float[np.ndarray, "vertices 3"], np.ndarray]:
+        if index in self._instances:
+            raise Fault(
+                f"nodes[{index}] has a skin and {INSTANCING}, which together are not read",
+                "Export the mesh without instances.",
+            )
+        return skinned(positions, primitive.attributes, self._joints(self.nodes[index]["skin"]), primitive.where)
 
 
 def moved(points: Float[np.ndarray, "points 3"], place: Matrix) -> Float[np.ndarray, "points 3"]:

@@ -45,7 +45,7 @@ __all__ = [
 LOG = logging.getLogger(__name__)
 
 MAX_BYTES = 1 << 30  # of a file
-READERS: dict[str, Callable[[Path], list[MeshPart]]] = {
+READERS: dict[str, Callable[..., list[MeshPart]]] = {
     ".glb": read_gltf,
     ".gltf": read_gltf,
     ".obj": read_obj,
@@ -104,10 +104,16 @@ def read_mesh(path: Path) -> LooseMesh:
     )
 
 
-def read_parts(path: Path) -> list[MeshPart]:
-    """The parts of a mesh file in its own axes and units. Raises AssetError with the file and what is wrong with it.
+def read_parts(path: Path, *, colors: bool = True) -> list[MeshPart]:
+    """The parts of a mesh file in its own axes and units.
 
     Points and lines that stand beside triangles are told of: they have no surface.
+
+    Args:
+        colors: False is for who wants the surface alone: a lost texture is then no fault.
+
+    Raises:
+        AssetError: the file, and what is wrong with it.
     """
     if not path.is_file():
         raise AssetError(f"file: {path} does not exist.")
@@ -120,7 +126,7 @@ def read_parts(path: Path) -> list[MeshPart]:
             f"file: {path} is {size / 1e9:.1f} GB large; up to {MAX_BYTES / 1e9:.1f} GB are read. Reduce the mesh."
         )
     try:
-        parts = READERS[kind](path)
+        parts = READERS[kind](path, colors=colors)
     except Fault as fault:
         raise AssetError(f"file: {path}: {fault}") from fault
     except _DAMAGE as error:

@@ -66,11 +66,18 @@ class _Lines:
     num_points: int = 0
 
 
-def read_obj(path: Path) -> list[MeshPart]:
-    """Raises Fault, ValueError or IndexError for a file that cannot be read."""
+def read_obj(path: Path, *, colors: bool = True) -> list[MeshPart]:
+    """The parts of a file.
+
+    Args:
+        colors: False leaves colors and materials out, and their faults.
+
+    Raises:
+        Fault, ValueError, IndexError: it cannot be read.
+    """
     lines = _sorted_lines(decode_text(path.read_bytes()), path)
-    materials = _materials(path, lines.libraries)
-    vertices, colors = _vertices(lines.vertices)
+    materials = _materials(path, lines.libraries) if colors else {}
+    vertices, at_vertices = _vertices(lines.vertices, colors=colors)
     if not lines.faces:
         return [bare_part(path.stem, "points", vertices)]
     corners, uv_corners, sizes = _corners(lines)
@@ -92,7 +99,7 @@ def read_obj(path: Path) -> list[MeshPart]:
         if len(here):
             found = _material(material, materials)
             texture = None if found.map is None else texture_of(found.map)
-            parts += _material_parts(name, found, texture, vertices, colors, faces[here], uv, uv_faces[here])
+            parts += _material_parts(name, found, texture, vertices, at_vertices, faces[here], uv, uv_faces[here])
     if lines.num_lines:
         parts.append(bare_part(path.stem, "lines", np.zeros((0, 3))))
     if lines.num_points:
@@ -237,7 +244,7 @@ def _even(color: tuple[float, float, float], count: int) -> Float[np.ndarray, "f
 
 
 def _vertices(
-    lines: Sequence[str],
+    lines: Sequence[str], *, colors: bool
 ) -> tuple[Float[np.ndarray, "vertices 3"], Float[np.ndarray, "vertices 3"] | None]:
     """Where they are, and their colors, linear; gray for those that have none, None where none has one."""
     numbers, counts = _table(lines)
@@ -253,13 +260,13 @@ def _vertices(
             "Export the mesh as polygons.",
         )
     colored = counts >= 6
-    if not colored.any():
+    if not colors or not colored.any():
         return vertices, None
-    colors = np.full((len(vertices), 3), UNTEXTURED)
-    colors[colored] = to_linear(
+    found = np.full((len(vertices), 3), UNTEXTURED)
+    found[colored] = to_linear(
         scaled_colors(numbers[starts[colored, None] + np.arange(3, 6)], "f4", "those of vertices")
     )
-    return vertices, colors
+    return vertices, found
 
 
 def _texture_coordinates(lines: Sequence[str]) -> Float[np.ndarray, "coordinates 2"]:

@@ -35,13 +35,20 @@ _UVS = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"), ("texture_s", "textu
 _INDICES = ("vertex_indices", "vertex_index")
 
 
-def read_ply(path: Path) -> list[MeshPart]:
-    """Raises Fault, ValueError or IndexError for a file that cannot be read."""
+def read_ply(path: Path, *, colors: bool = True) -> list[MeshPart]:
+    """The parts of a file.
+
+    Args:
+        colors: False leaves colors and pictures out, and their faults.
+
+    Raises:
+        Fault, ValueError, IndexError: it cannot be read.
+    """
     header, elements = read_tables(path.read_bytes())
     vertex, face = elements.get("vertex", {}), elements.get("face", {})
     if not {"x", "y", "z"} <= vertex.keys():
         raise ValueError("its vertices have no x, y and z")
-    if "material_index" in face and "material" in elements:
+    if colors and "material_index" in face and "material" in elements:
         raise Fault(
             "colors: those of its element material are not read", "Export the mesh with colors at its vertices."
         )
@@ -54,24 +61,31 @@ def read_ply(path: Path) -> list[MeshPart]:
     if len(faces) > MAX_TRIANGLES:
         raise too_many_triangles()
 
-    of_vertices, of_faces = _colors("vertex", vertex, header.types), _colors("face", face, header.types)
-    colors = np.full((len(faces), 3, 3), UNTEXTURED)
+    pictures = header.pictures if colors else ()
+    of_vertices = _colors("vertex", vertex, header.types) if colors else None
+    of_faces = _colors("face", face, header.types) if colors else None
+    at_corners = np.full((len(faces), 3, 3), UNTEXTURED)
     if of_vertices is not None:
-        colors = of_vertices[faces]
+        at_corners = of_vertices[faces]
     elif of_faces is not None:
-        colors[: len(owners)] = of_faces[owners][:, None]
-    picture = _picture_numbers(header.pictures, face, owners, len(faces))
+        at_corners[: len(owners)] = of_faces[owners][:, None]
+    picture = _picture_numbers(pictures, face, owners, len(faces))
     uv = np.zeros((len(faces), 3, 2))
     if (picture >= 0).any():
         uv = _texture_coordinates(vertex, face, faces, triangles)
-        colors[picture >= 0] = 1.0
+        at_corners[picture >= 0] = 1.0
     parts = []
-    for index in np.unique(picture).tolist():
+    for index in map(int, np.unique(picture)):
         here = picture == index
-        texture = None if index < 0 else Texture(pixels=_pixels(path, header.pictures[index]))
+        texture = None if index < 0 else Texture(pixels=_pixels(path, pictures[index]))
         parts.append(
             MeshPart(
-                name=path.stem, vertices=vertices, faces=faces[here], colors=colors[here], uv=uv[here], texture=texture
+                name=path.stem,
+                vertices=vertices,
+                faces=faces[here],
+                colors=at_corners[here],
+                uv=uv[here],
+                texture=texture,
             )
         )
     return parts
