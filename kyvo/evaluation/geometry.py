@@ -160,11 +160,10 @@ def _meshes_of_trimesh(path: Path) -> dict[str, tuple[np.ndarray, Points]]:
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError) as error:
         # trimesh's readers raise all of these on files that are cut or damaged.
         raise SceneError(f"{path}: not a readable {path.suffix} ({type(error).__name__}: {error}).") from error
-    nothing = np.zeros((0, 3, 3))
     return {
-        str(name): (np.asarray(part.triangles), nothing[0])
+        str(name): (np.asarray(part.triangles), np.zeros((0, 3)))
         if isinstance(part, trimesh.Trimesh)
-        else (nothing, np.asarray(part.vertices))
+        else (np.zeros((0, 3, 3)), np.asarray(part.vertices))
         for name, part in geometry.items()
     }
 
