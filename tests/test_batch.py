@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import signal
@@ -82,6 +83,31 @@ def test_bad_inputs_are_lines_of_the_manifest_and_the_others_are_done(model, tmp
         scene = load_scene(tmp_path / "out" / path.relative_to(tmp_path).with_suffix(".json"))
         assert scene.image == path.name and len(scene) == line.objects
     assert [line["input"] for line in rows(tmp_path / "out" / "manifest.jsonl")] == [line.input for line in lines]
+
+
+def test_hostile_pictures_are_lines_of_the_manifest_and_the_others_are_done(model, tmp_path):
+    good = picture(tmp_path / "a.png")
+    small, large = good.read_bytes(), tmp_path / "large.jpg"
+    Image.new("RGB", (2000, 2000), "red").save(large, progressive=True)
+    scans = large.read_bytes()
+    last = scans[scans.rindex(b"\xff\xda") : -2]
+    (tmp_path / "scans.jpg").write_bytes(scans[:-2] + last * 1500 + scans[-2:])
+    frame = b"\0\0\0\x1afcTL" + bytes(26) + struct.pack(">I", zlib.crc32(b"fcTL" + bytes(26)))
+    (tmp_path / "frame.png").write_bytes(small[:33] + frame + small[33:])
+    (tmp_path / "header.png").write_bytes(small[:8] + b"\0\0\0\4IHDR" + small[16:20] + small[20:])
+    (tmp_path / "other.png").write_bytes(b"P6 9 9 99999999999 \0")
+    (tmp_path / "wall.png").write_bytes(png_of(1, 30_000))
+    lines = recognize_files(model, [tmp_path], tmp_path / "out", batch_size=2)
+    failed = {Path(line.input).name for line in lines if line.status == "failed"}
+    assert failed >= {"scans.jpg", "header.png", "other.png"}
+    assert {"a.png", "large.jpg", "wall.png"} <= {Path(line.input).name for line in lines} - failed
+    assert all(line.error and line.input in line.error for line in lines if line.status == "failed")
+
+
+def png_of(width, height):
+    file = io.BytesIO()
+    Image.new("RGB", (width, height)).save(file, "PNG")
+    return file.getvalue()
 
 
 def test_nothing_is_overwritten_unless_asked(model, tmp_path):
