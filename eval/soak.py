@@ -73,7 +73,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     server, url = start_server(args.model)
     try:
-        kept = [(path, body, ask(url + path, body)) for path, body in valid_requests(args.samples)]
+        kept = [
+            (path, body, ask(url + path, body)) for path, body in valid_requests(args.samples, Path(args.model).name)
+        ]
         process = psutil.Process(server.pid)
         before, peak, stop = resident(process), [0], threading.Event()
         watch = threading.Thread(target=watch_memory, args=(process, peak, stop))
@@ -141,7 +143,7 @@ def seconds_until_health(url: str) -> float:
             time.sleep(0.05)
 
 
-def valid_requests(samples: int) -> list[tuple[str, dict[str, Any]]]:
+def valid_requests(samples: int, model: str) -> list[tuple[str, dict[str, Any]]]:
     """Each task on each sample."""
     found = []
     for path in sorted(SAMPLES.glob("*.png"))[:samples]:
@@ -154,7 +156,7 @@ def valid_requests(samples: int) -> list[tuple[str, dict[str, Any]]]:
             ("/scenes/ask", {"scene": scene, "question": "How many cubes are there?"}),
             ("/scenes/render", {"scene": scene}),
             ("/scenes/edit", {"scene": scene, "instruction": "Remove the cube."}),
-            ("/chat/completions", {"model": "mini", "messages": [{"role": "user", "content": content}]}),
+            ("/chat/completions", {"model": model, "messages": [{"role": "user", "content": content}]}),
         ]
     return found
 
