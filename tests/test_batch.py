@@ -7,18 +7,21 @@ import subprocess
 import sys
 import time
 import zlib
+from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from kyvo.api import Kyvo
 from kyvo.batch import recognize_batches, recognize_files
 from kyvo.batch.inputs import find_pictures
 from kyvo.errors import ConfigError
 from kyvo.scene.clevr import load_clevr
 from kyvo.scene.files import load_scene, scene_from_json
-from kyvo.testing import tiny_kyvo
+from kyvo.testing import tiny_kyvo, tiny_refiner
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +140,39 @@ def test_the_batch_size_does_not_change_the_scenes(model, tmp_path):
     for path in paths:
         alone, together = (load_scene(tmp_path / size / f"{path.stem}.json") for size in ("1", "5"))
         assert [item.location for item in alone.objects] == [item.location for item in together.objects]
+
+
+NEAR = 1e-3  # of places and confidences; docs/serving.md says it
+
+
+def alike(found, known):
+    """Words are equal; places and confidences are near."""
+    assert len(found) == len(known)
+    for one, other in zip(found.objects, known.objects, strict=True):
+        words = ("shape", "size", "color", "material")
+        assert [one.get(name) for name in words] == [other.get(name) for name in words]
+        np.testing.assert_allclose(one.location, other.location, atol=NEAR, rtol=0)
+        assert abs(one.confidence - other.confidence) <= NEAR
+
+
+@pytest.mark.parametrize("size", [2, 7, 20])
+def test_words_and_places_do_not_depend_on_the_batch(model, monkeypatch, size):
+    monkeypatch.setattr(model, "processor", replace(model.processor, refiner=tiny_refiner()))
+    pictures = np.random.default_rng(3).integers(256, size=(size, 32, 48, 3), dtype=np.uint8)
+    alone = [model.recognize([picture])[0] for picture in pictures[:4]]
+    for found, known in zip(model.recognize(list(pictures)), alone, strict=False):
+        alike(found, known)
+
+
+@pytest.mark.slow
+def test_nor_do_those_of_the_bundled_model():
+    bundled = Kyvo.from_pretrained("mini", device="cpu")
+    paths = sorted((Path(str(files("kyvo"))) / "assets" / "samples").glob("*.png"))[:4]
+    alone = [bundled.recognize([path])[0] for path in paths]
+    for size in (3, 16):
+        order = (paths * size)[:size]
+        for index, found in enumerate(bundled.recognize(order)):
+            alike(found, alone[index % len(paths)])
 
 
 def test_going_on_skips_what_is_done_and_unchanged_and_does_the_rest(model, tmp_path):
