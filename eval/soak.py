@@ -7,7 +7,7 @@ threads share `--requests` requests, one in four of them hostile: damaged and co
 JSON that is none, bodies that stop half way, clients that leave, silent connections. Every valid answer is compared
 with the kept one: its words exactly, its places within `--tolerance` (`docs/serving.md` says why they may differ).
 
-An answer with 503 or 429 and `Retry-After` is stated overload. Any other 5xx is an error, an answer that is not the
+An answer with 503 or 429 and `Retry-After` is stated overload: it is counted, and asked again after that time. Any other 5xx is an error, an answer that is not the
 kept one is mixed up, and a request without an answer is lost. Memory is read before, at its peak and after.
 """
 
@@ -196,24 +196,28 @@ def soak(
                     note(count, kind, status, overload, f"hostile: {status}")
                 continue
             path, body, known = dice.choice(kept)
-            start = time.perf_counter()
-            try:
-                found, status, overload, told = ask(url + path, body), 200, False, ""
-            except HTTPError as error:
-                found, status, overload = None, error.code, "Retry-After" in error.headers
-                told = f"{path}: {error.code} {error.read(200)!r}"
-            except (OSError, ValueError) as error:
-                found, status, overload, told = None, 0, False, f"{path}: {type(error).__name__} {error}"
-            seconds = time.perf_counter() - start
-            with lock:
-                note(count, path, status, overload, told)
-                if 400 <= status < 500 and not overload:
-                    count.refused.append(told)
-                if found is not None:
-                    count.seconds[path].append(seconds)
-                    count.truncated += bool(found.get("truncated"))
-                    if not same(found, known, near=near):
-                        count.mixed.append(f"{path}: another answer than alone")
+            overload = True
+            while overload:
+                start = time.perf_counter()
+                try:
+                    found, status, overload, told = ask(url + path, body), 200, False, ""
+                except HTTPError as error:
+                    retry_after = error.headers.get("Retry-After")
+                    found, status, overload = None, error.code, retry_after is not None
+                    told = f"{path}: {error.code} {error.read(200)!r}"
+                    time.sleep(float(retry_after or 0))
+                except (OSError, ValueError) as error:
+                    found, status, overload, told = None, 0, False, f"{path}: {type(error).__name__} {error}"
+                seconds = time.perf_counter() - start
+                with lock:
+                    note(count, path, status, overload, told)
+                    if 400 <= status < 500 and not overload:
+                        count.refused.append(told)
+                    if found is not None:
+                        count.seconds[path].append(seconds)
+                        count.truncated += bool(found.get("truncated"))
+                        if not same(found, known, near=near):
+                            count.mixed.append(f"{path}: another answer than alone")
 
     threads = [threading.Thread(target=client) for _ in range(clients)]
     for thread in threads:
