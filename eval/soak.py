@@ -7,9 +7,9 @@ threads share `--requests` requests, one in four of them hostile: damaged and co
 JSON that is none, bodies that stop half way, clients that leave, silent connections. Every valid answer is compared
 with the kept one: its words exactly, its places within `--tolerance` (`docs/serving.md` says why they may differ).
 
-An answer with 503 or 429 and `Retry-After` is stated overload: it is counted, and asked again after that time. Any other
-5xx is an error, an answer that is not the kept one is mixed up, and a request without an answer is lost. Memory is read
-before, at its peak and after.
+An answer with 503 or 429 and `Retry-After` is stated overload: it is counted, and asked again after that time. Any
+other 5xx is an error, an answer that is not the kept one is mixed up, and a request without an answer is lost. Memory
+is read before, at its peak and after.
 """
 
 import argparse
