@@ -7,8 +7,9 @@ threads share `--requests` requests, one in four of them hostile: damaged and co
 JSON that is none, bodies that stop half way, clients that leave, silent connections. Every valid answer is compared
 with the kept one: its words exactly, its places within `--tolerance` (`docs/serving.md` says why they may differ).
 
-An answer with 503 or 429 and `Retry-After` is stated overload. Any other 5xx is an error, an answer that is not the
-kept one is mixed up, and a request without an answer is lost. Memory is read before, at its peak and after.
+An answer with 503 or 429 and `Retry-After` is stated overload: it is counted, and asked again after that time. Any
+other 5xx is an error, an answer that is not the kept one is mixed up, and a request without an answer is lost. Memory
+is read before, at its peak and after.
 """
 
 import argparse
@@ -73,7 +74,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     server, url = start_server(args.model)
     try:
-        kept = [(path, body, ask(url + path, body)) for path, body in valid_requests(args.samples)]
+        kept = [
+            (path, body, ask(url + path, body)) for path, body in valid_requests(args.samples, Path(args.model).name)
+        ]
         process = psutil.Process(server.pid)
         before, peak, stop = resident(process), [0], threading.Event()
         watch = threading.Thread(target=watch_memory, args=(process, peak, stop))
@@ -141,7 +144,7 @@ def seconds_until_health(url: str) -> float:
             time.sleep(0.05)
 
 
-def valid_requests(samples: int) -> list[tuple[str, dict[str, Any]]]:
+def valid_requests(samples: int, model: str) -> list[tuple[str, dict[str, Any]]]:
     """Each task on each sample."""
     found = []
     for path in sorted(SAMPLES.glob("*.png"))[:samples]:
@@ -154,7 +157,7 @@ def valid_requests(samples: int) -> list[tuple[str, dict[str, Any]]]:
             ("/scenes/ask", {"scene": scene, "question": "How many cubes are there?"}),
             ("/scenes/render", {"scene": scene}),
             ("/scenes/edit", {"scene": scene, "instruction": "Remove the cube."}),
-            ("/chat/completions", {"model": "mini", "messages": [{"role": "user", "content": content}]}),
+            ("/chat/completions", {"model": model, "messages": [{"role": "user", "content": content}]}),
         ]
     return found
 
@@ -194,24 +197,19 @@ def soak(
                     note(count, kind, status, overload, f"hostile: {status}")
                 continue
             path, body, known = dice.choice(kept)
-            start = time.perf_counter()
-            try:
-                found, status, overload, told = ask(url + path, body), 200, False, ""
-            except HTTPError as error:
-                found, status, overload = None, error.code, "Retry-After" in error.headers
-                told = f"{path}: {error.code} {error.read(200)!r}"
-            except (OSError, ValueError) as error:
-                found, status, overload, told = None, 0, False, f"{path}: {type(error).__name__} {error}"
-            seconds = time.perf_counter() - start
-            with lock:
-                note(count, path, status, overload, told)
-                if 400 <= status < 500 and not overload:
-                    count.refused.append(told)
-                if found is not None:
-                    count.seconds[path].append(seconds)
-                    count.truncated += bool(found.get("truncated"))
-                    if not same(found, known, near=near):
-                        count.mixed.append(f"{path}: another answer than alone")
+            while True:
+                start = time.perf_counter()
+                status, found, retry_after, told = send(url + path, body)
+                with lock:
+                    note(count, path, status, retry_after is not None, told)
+                    if found is not None:
+                        count.seconds[path].append(time.perf_counter() - start)
+                        count.truncated += bool(found.get("truncated"))
+                        if not same(found, known, near=near):
+                            count.mixed.append(f"{path}: another answer than alone")
+                if retry_after is None:
+                    break
+                time.sleep(retry_after)
 
     threads = [threading.Thread(target=client) for _ in range(clients)]
     for thread in threads:
@@ -221,14 +219,28 @@ def soak(
     return count
 
 
+def send(url: str, body: dict[str, Any] | bytes) -> tuple[int, dict[str, Any] | None, float | None, str]:
+    """The status, 0 where there was no answer; the answer; after how many seconds to ask again; and what went wrong."""
+    try:
+        return 200, ask(url, body), None, ""
+    except HTTPError as error:
+        wait = error.headers.get("Retry-After")
+        return error.code, None, None if wait is None else float(wait), f"{url}: {error.code} {error.read(200)!r}"
+    except (OSError, ValueError) as error:
+        return 0, None, None, f"{url}: {type(error).__name__} {error}"
+
+
 def note(count: Count, kind: str, status: int, overload: bool, told: str) -> None:
     """Counts how one request ended; 0 is without an answer."""
     count.statuses[status] += 1
     count.overloaded += overload
     if status >= 500 and not overload:
         count.failed.append(told)
-    if status == 0 and kind != "hostile":
-        count.lost.append(told)
+    if kind != "hostile":
+        if status == 0:
+            count.lost.append(told)
+        elif 400 <= status < 500 and not overload:
+            count.refused.append(told)
 
 
 def same(found: Any, known: Any, *, near: float) -> bool:
@@ -294,13 +306,8 @@ def attack(url: str, pictures: list[bytes], dice: random.Random) -> tuple[int, b
 
 
 def status_of(url: str, body: dict[str, Any] | bytes) -> tuple[int, bool]:
-    try:
-        ask(url, body)
-    except HTTPError as error:
-        return error.code, "Retry-After" in error.headers
-    except OSError:
-        return 0, False
-    return 200, False
+    status, _, retry_after, _ = send(url, body)
+    return status, retry_after is not None
 
 
 def send_raw(url: str, kind: str, body: bytes) -> tuple[int, bool]:

@@ -22,19 +22,16 @@ class Entry:
 
 
 class Admission:
-    """The jobs that were taken and are not done. Not for many threads: its owner holds a lock."""
+    """The jobs that were taken and are not done. Its owner holds a lock for all but the numbers."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self.num_waiting = 0
         self._waiting: OrderedDict[str, deque[Entry]] = OrderedDict()  # by client, whose turn is next first
         self._running: dict[Entry, float] = {}  # the shared time at which each began
         self._shared = 0.0  # s that a job would have had to itself which ran all along
         self._seen = clock()
         self._costs: defaultdict[str, float] = defaultdict(float)  # s, by task
-
-    @property
-    def num_waiting(self) -> int:
-        return sum(map(len, self._waiting.values()))
 
     @property
     def num_running(self) -> int:
@@ -47,6 +44,7 @@ class Admission:
 
     def add(self, entry: Entry) -> None:
         self._waiting.setdefault(entry.client, deque()).append(entry)
+        self.num_waiting += 1
 
     def displace(self, client: str) -> Entry | None:
         """Takes out the last waiting job of the client with most jobs, if that has two more than this one."""
@@ -78,6 +76,7 @@ class Admission:
             self._costs[entry.task] = known + RECENT * (cost - known)
 
     def _take(self, client: str, *, last: bool) -> Entry:
+        self.num_waiting -= 1
         own = self._waiting[client]
         entry = own.pop() if last else own.popleft()
         if not own:

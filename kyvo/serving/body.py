@@ -35,7 +35,7 @@ class BodyRoute(APIRoute):
 
 
 class _LimitedRequest(Request):
-    """Hands `json()` what is within limits. Raises Refusal, which FastAPI lets through."""
+    """Hands `json()` what is within limits. Raises RequestError, which FastAPI lets through."""
 
     account: Account
 
@@ -59,7 +59,7 @@ async def _read(request: Request, limits: Limits, account: Account) -> bytes:
 
 
 async def read_body(receive: Receive, *, limit: int, seconds: float, account: Account) -> bytes:
-    """A body of at most `limit` bytes that arrives within `seconds`, and fits into the account. Raises Refusal for
+    """A body of at most `limit` bytes that arrives within `seconds`, and fits into the account. Raises RequestError for
     another."""
     chunks, size = [], 0
     try:
@@ -84,7 +84,7 @@ def _too_large(limit: int) -> RequestError:
 
 
 def parse_json(body: bytes, limits: Limits) -> Any:
-    """The JSON of a body. Raises Refusal for what is none, or beyond the limits."""
+    """The JSON of a body. Raises RequestError for what is none, or beyond the limits."""
     # Each value but the first follows one of these; strings may hold some, and short ones alone do.
     if sum(map(body.count, (b",", b"[", b"{"))) > limits.values:
         raise RequestError(413, f"the body has more than {limits.values:,} JSON values.")

@@ -18,7 +18,7 @@ class Account:
         self.held = 0
 
     def take(self, size: int) -> None:
-        """For so many bytes of the body. Raises Refusal where the budget has no room for them."""
+        """For so many bytes of the body. Raises RequestError where the budget has no room for them."""
         self._budget.take(size * COPIES)
         self.held += size * COPIES
 

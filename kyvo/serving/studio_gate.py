@@ -87,7 +87,7 @@ class StudioGate:
         return await read_body(receive, limit=limit, seconds=self.limits.body_seconds, account=account)
 
     def _checked(self, body: bytes, visitor: str) -> bytes:
-        """An event's body, written anew. Raises Refusal where it names a file that is not this visitor's."""
+        """An event's body, written anew. Raises RequestError where it names a file that is not this visitor's."""
         event = parse_json(body, self.limits)
         known = self.samples | self._uploads.get(visitor, {}).keys()
         for path in _paths(event):

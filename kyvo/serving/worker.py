@@ -129,8 +129,8 @@ class Worker:
             self._jobs.add(ticket)
         self._threads.submit(self._work)
         if isinstance(displaced, Ticket):
+            self._count(displaced, busy)
             displaced.future.set_exception(busy)
-            self._count(displaced)
         return ticket
 
     def run(self, job: Job) -> Done:
@@ -158,9 +158,9 @@ class Worker:
             return Busy(reason, retry_after=self.retry_after)
         return None
 
-    def _count(self, ticket: Ticket) -> None:
+    def _count(self, ticket: Ticket, error: BaseException | None) -> None:
         outcomes = {type(None): "done", Cancelled: "cancelled", Late: "late", Busy: "refused"}
-        outcome = outcomes.get(type(ticket.future.exception()), "failed")
+        outcome = outcomes.get(type(error), "failed")
         self.metrics.jobs.labels(ticket.task, outcome).inc()
         self.metrics.tokens.labels("prompt").inc(ticket.run.num_prompt)
         self.metrics.tokens.labels("completion").inc(ticket.run.num_output)
@@ -181,8 +181,8 @@ class Worker:
         with self._lock:
             self._jobs.end(ticket, counts=error is None)
             self._ends.append(time.monotonic())
+        self._count(ticket, error)
         if done is not None:
             ticket.future.set_result(done)
         else:
             ticket.future.set_exception(error)
-        self._count(ticket)

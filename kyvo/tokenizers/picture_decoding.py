@@ -56,6 +56,7 @@ def decode_picture(
     max_megapixels: float = MAX_MEGAPIXELS,
     seconds: float = SECONDS,
     patience: float | None = None,
+    texture: bool = False,
 ) -> np.ndarray:
     """The picture as sRGB uint8 [H, W, 3], upright by its EXIF orientation.
 
@@ -68,6 +69,7 @@ def decode_picture(
         max_megapixels: decided from the header before any pixel is decoded.
         seconds: that a file may take which is not plain.
         patience: seconds that such a file waits for its turn; by default as long as it takes.
+        texture: the colors without transparency, rows as they are stored: EXIF's orientation is not applied.
 
     Raises:
         ImageError: the data are no picture, are damaged, or take more than they may.
@@ -78,15 +80,15 @@ def decode_picture(
             raise ImageError(_unknown(formats))
         if is_plain(data):
             with _HERE:
-                return _decode(data, formats, max_megapixels)
-        return _POOL.decode(data, formats, max_megapixels, seconds, patience)
+                return _decode(data, formats, max_megapixels, texture)
+        return _POOL.decode(data, formats, max_megapixels, texture, seconds, patience)
     except DecoderBusy:
         raise
     except ImageError as error:
         raise ImageError(f"{name} {error}") from error
 
 
-def _decode(data: bytes, formats: Sequence[str], max_megapixels: float) -> np.ndarray:
+def _decode(data: bytes, formats: Sequence[str], max_megapixels: float, texture: bool) -> np.ndarray:
     """Raises ImageError, without a name, for whatever goes wrong: Pillow's readers raise errors of any kind."""
     limit = f"the limit is {max_megapixels:g} megapixels. Scale it down first."
     try:
@@ -102,6 +104,8 @@ def _decode(data: bytes, formats: Sequence[str], max_megapixels: float) -> np.nd
                     raise ImageError(f"has no pixels: it is {width}x{height}.")
                 _mend_transparency(image)
                 image.load()
+                if texture:
+                    return to_rgb(image, transparency=False)
                 turned = _UPRIGHT.get(image.getexif().get(0x0112, 1))
                 return to_rgb(image if turned is None else image.transpose(turned))
     except ImageError:
@@ -135,17 +139,17 @@ def _mend_transparency(image: Image.Image) -> None:
         image.info["transparency"] = tuple(value >> 8 for value in color)
 
 
-def to_rgb(image: Image.Image) -> np.ndarray:
-    """Any mode of Pillow's as RGB uint8 [H, W, 3]; transparency on white."""
+def to_rgb(image: Image.Image, *, transparency: bool = True) -> np.ndarray:
+    """Any mode of Pillow's as RGB uint8 [H, W, 3]; transparency on white, or left out."""
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image).astype(np.float64)
         # Pillow opens 16-bit grey as I;16 or I by format and version: both hold 0 to 65,535.
         grey = values / 257.0 if image.mode != "F" else values * (255.0 if values.max() <= 1.0 else 1.0)
         grey = np.nan_to_num(grey, nan=0.0)
-        if isinstance(image.info.get("transparency"), int):
+        if transparency and isinstance(image.info.get("transparency"), int):
             grey[values == image.info["transparency"]] = 255.0
         return np.repeat(np.clip(np.round(grey), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
-    if image.has_transparency_data:
+    if transparency and image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.asarray(image.convert("RGB"))
@@ -159,12 +163,18 @@ class _Pool:
         self._room = threading.BoundedSemaphore(MAX_PROCESSES)
 
     def decode(
-        self, data: bytes, formats: Sequence[str], max_megapixels: float, seconds: float, patience: float | None = None
+        self,
+        data: bytes,
+        formats: Sequence[str],
+        max_megapixels: float,
+        texture: bool,
+        seconds: float,
+        patience: float | None = None,
     ) -> np.ndarray:
         with self._turn(patience):
             process = self._idle.pop() if self._idle else _Process()
             try:
-                picture = process.decode(data, formats, max_megapixels, seconds)
+                picture = process.decode(data, formats, max_megapixels, texture, seconds)
             except _Ended as error:
                 process.kill()
                 raise ImageError(str(error)) from error
@@ -206,10 +216,12 @@ class _Process:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"},
         )
 
-    def decode(self, data: bytes, formats: Sequence[str], max_megapixels: float, seconds: float) -> np.ndarray:
+    def decode(
+        self, data: bytes, formats: Sequence[str], max_megapixels: float, texture: bool, seconds: float
+    ) -> np.ndarray:
         """Raises _Ended where the process did not survive it, ImageError where it tells what is wrong."""
         assert self._process.stdin is not None and self._process.stdout is not None
-        head = {"size": len(data), "formats": list(formats), "max_megapixels": max_megapixels}
+        head = {"size": len(data), "formats": list(formats), "max_megapixels": max_megapixels, "texture": texture}
         late = threading.Event()
         timer = threading.Timer(seconds, lambda: (late.set(), self._process.kill()))
         timer.start()
@@ -269,7 +281,8 @@ def _serve(inputs: IO[bytes], outputs: IO[bytes]) -> None:
             return
         _limit_memory(head["max_megapixels"])
         try:
-            picture = np.ascontiguousarray(_decode(bytes(data), head["formats"], head["max_megapixels"]))
+            settings = head["formats"], head["max_megapixels"], head["texture"]
+            picture = np.ascontiguousarray(_decode(bytes(data), *settings))
         except ImageError as error:
             _write(outputs, {"size": 0, "error": str(error)}, b"")
         else:

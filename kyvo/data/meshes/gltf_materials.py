@@ -14,7 +14,7 @@ from jaxtyping import Float
 from kyvo.data.meshes.gltf_extensions import PICTURES, SPECULAR, TRANSFORM, UNREAD_PICTURES, extension
 from kyvo.data.meshes.gltf_files import GltfFile
 from kyvo.data.meshes.mesh_parts import UNTEXTURED, Fault, Sampler, Texture, Wrap, lost_texture
-from kyvo.data.meshes.textures import decode_picture
+from kyvo.data.meshes.textures import decode_texture
 
 LOG = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Materials:
     def _texture(self, number: int, where: str) -> Texture:
         if number not in self.textures:
             texture = self.gltf.tree["textures"][number]
-            pixels = decode_picture(*self._picture(texture, where))
+            pixels = decode_texture(*self._picture(texture, where))
             sampler = self.gltf.tree["samplers"][texture["sampler"]] if "sampler" in texture else {}
             self.textures[number] = Texture(pixels=pixels, sampler=_sampler(sampler))
         return self.textures[number]

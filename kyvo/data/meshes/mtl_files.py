@@ -13,7 +13,7 @@ import numpy as np
 
 from kyvo.data.meshes.mesh_parts import REPEAT, Fault, Sampler, Texture, lost_texture, scaled_colors, to_linear
 from kyvo.data.meshes.named_files import decode_text, find_beside
-from kyvo.data.meshes.textures import decode_picture
+from kyvo.data.meshes.textures import decode_texture
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?\s+"
 _OPTION = re.compile(
@@ -37,7 +37,7 @@ class Map:
 
     def texture(self) -> Texture:
         """Raises Fault where the picture is missing or no readable one."""
-        return Texture(pixels=decode_picture(self.file, self.where), sampler=self.sampler)
+        return Texture(pixels=decode_texture(self.file, self.where), sampler=self.sampler)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ from kyvo.data.meshes.mesh_parts import (
 from kyvo.data.meshes.named_files import find_beside
 from kyvo.data.meshes.ply_tables import Columns, Lists, read_tables
 from kyvo.data.meshes.polygons import strip_triangles, triangulate
-from kyvo.data.meshes.textures import decode_picture
+from kyvo.data.meshes.textures import decode_texture
 
 _COLORS = (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))
 _UVS = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"), ("texture_s", "texture_t"))
@@ -107,7 +107,7 @@ def _picture_numbers(
 def _pixels(path: Path, name: str) -> np.ndarray:
     where = f"its header names {name}"
     found = find_beside([path.parent], name)
-    return decode_picture(path.parent / name if found is None else found, where)
+    return decode_texture(path.parent / name if found is None else found, where)
 
 
 def _polygons(

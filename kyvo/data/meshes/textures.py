@@ -1,20 +1,21 @@
 """Texture pictures of mesh files: decoded whole, so that a cut one is found, and sampled."""
 
-import io
-import warnings
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
-from PIL import Image
 
 from kyvo.data.meshes.mesh_parts import Pixels, Sampler, Wrap, lost_texture
+from kyvo.errors import ImageError
+from kyvo.tokenizers.picture_decoding import FORMATS, decode_picture
+
+TEXTURES = (*FORMATS, "TGA")  # that are read
 
 # Compressed for graphics cards; there is no reader for them here.
 _GPU_FORMATS = {b"\xabKTX 20\xbb": "KTX2", b"\xabKTX 11\xbb": "KTX", b"sB\x13\x00": "Basis Universal"}
 
 
-def decode_picture(source: bytes | Path, where: str) -> Pixels:
+def decode_texture(source: bytes | Path, where: str) -> Pixels:
     """The picture's colors without its transparency, rows as they are stored: EXIF's orientation is not applied.
 
     Args:
@@ -31,20 +32,9 @@ def decode_picture(source: bytes | Path, where: str) -> Pixels:
         if source.startswith(magic):
             raise lost_texture(f"{where}, which is in the format {name}; PNG, JPEG and WebP are read")
     try:
-        with (
-            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
-            Image.open(io.BytesIO(source)) as picture,
-        ):
-            return _rgb(picture)
-    except Exception as error:  # Pillow's readers raise errors of many kinds on damaged files
-        raise lost_texture(f"{where}, which is no readable picture ({error})") from error
-
-
-def _rgb(picture: Image.Image) -> Pixels:
-    if picture.mode.startswith("I"):  # grey of 16 bits, which Pillow would clip
-        grey = np.round(np.asarray(picture).astype(float) / 257)
-        return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
-    return np.asarray(picture.convert("RGB"))
+        return decode_picture(source, "it", formats=TEXTURES, texture=True)
+    except ImageError as error:
+        raise lost_texture(f"{where}, which is no readable picture: {error}") from error
 
 
 def sample(pixels: Pixels, sampler: Sampler, uv: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 3"]:
