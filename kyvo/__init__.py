@@ -6,7 +6,7 @@ Importing the package imports no torch; the public names below load their module
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Camera",
