@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Fine-tune a tiny model
 #
-# Make data, turn it into codes, train, and recognise with the result. The model is tiny and takes 20 steps, so it learns
+# Make data, turn it into codes, train, and recognise with the result. The model is tiny and takes 20 steps; it learns
 # nothing to speak of. It shows the steps; docs/training.md has sizes that learn.
 # Run it in a clone: `python examples/04_fine_tune.py`.
 
