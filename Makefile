@@ -26,7 +26,7 @@ test-slow: $(STAMP)  ## the heavier tests, and those against taming-transformers
 	$(PYTEST) --durations 15 -m "(slow or taming or llama) and not gpu"
 
 docs: $(STAMP)  ## the site of docs/, in out/site; strict, offline
-	$(BIN)/python -m mkdocs build --strict --site-dir out/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir out/site
 
 lint: $(STAMP)  ## ruff and pyright
 	$(BIN)/ruff format --check .
