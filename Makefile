@@ -1,13 +1,17 @@
 # Everything here works from a fresh clone with Python 3.11 or newer: the environment is made on first use.
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 BIN := .venv/bin
+# Test processes share the cores: each computes with one thread, and a file's tests stay in one process.
+PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 STAMP := .venv/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help demo model test test-slow lint
+.PHONY: help demo model test test-slow lint docs environment
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+environment: $(STAMP)  ## .venv with the package and all that the targets below need
 
 demo: $(STAMP)  ## the four tasks on the bundled pictures; scene JSON and one sheet in out/demo; a mesh to tokens and back
 	$(BIN)/kyvo demo --out out/demo
@@ -16,10 +20,13 @@ model: $(STAMP)  ## the bundled model from nothing, in runs/mini; half an hour w
 	$(MAKE) --file configs/mini.mk model
 
 test: $(STAMP)  ## the default tests: offline, on the CPU
-	$(BIN)/python -m pytest
+	$(PYTEST) --durations 15
 
 test-slow: $(STAMP)  ## the heavier tests, and those against taming-transformers and the real Llama tokenizer where installed
-	$(BIN)/python -m pytest -m "slow or taming or llama"
+	$(PYTEST) --durations 15 -m "(slow or taming or llama) and not gpu"
+
+docs: $(STAMP)  ## the site of docs/, in out/site; strict, offline
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir out/site
 
 lint: $(STAMP)  ## ruff and pyright
 	$(BIN)/ruff format --check .
@@ -33,5 +40,5 @@ $(STAMP): pyproject.toml
 	  "Install python3.11, or say where it is: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; \
 	  echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install -y python3-venv" >&2; exit 2; }
-	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[dev,docs]'
 	@touch $@

@@ -10,7 +10,7 @@ from kyvo.threads import wait_asleep
 
 wait_asleep()
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Camera",

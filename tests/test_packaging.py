@@ -41,6 +41,7 @@ REACH = {
 ALL_BUT_TRAINING = {*REACH, "batch", "conversation", "serving", "testing"} - {"training"}
 REACH |= {name: ALL_BUT_TRAINING for name in ("batch", "conversation", "serving", "testing")}
 REACH["cli"] = ALL_BUT_TRAINING | {"training"}  # `kyvo model convert`
+REACH["__main__"] = {"cli"}
 
 
 def run_python(code: str, *, cwd: Path) -> str:

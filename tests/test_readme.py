@@ -1,17 +1,37 @@
-"""The README's claims: its Python runs, its tree is the tree, its commands exist."""
+"""The README's claims: its Python runs, its tree is the tree, its commands exist, and it is short."""
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 
+import loading
+import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
 from kyvo.cli.main import app
 from kyvo.scene.files import load_scene
+from kyvo.scene.schema import clevr_schema
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+
+
+def table(title):
+    """The rows of the only table of a section, without its head."""
+    section = re.search(rf"^## {title}\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)[1]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return rows[0], rows[2:]
+
+
+def programs(text):
+    """The programs that a text tells its reader to run, with their options."""
+    for line in re.findall(r"`python ((?:eval|tokenizers|recipes)/[^`]+)`", text):
+        words = shlex.split(line)
+        yield words[0], {word for word in words if word.startswith("--")}
 
 
 def test_the_ten_lines_of_python_run(tmp_path, monkeypatch, capsys):
@@ -21,8 +41,28 @@ def test_the_ten_lines_of_python_run(tmp_path, monkeypatch, capsys):
     assert len(code.strip().splitlines()) <= 10
     names: dict = {}
     exec(compile(code, "README.md", "exec"), names)
-    assert len(load_scene("clevr_0.json")) == len(capsys.readouterr().out.splitlines()) > 0
-    Image.fromarray(names["picture"])
+    *objects, last = capsys.readouterr().out.splitlines()
+    assert len(load_scene("edited.json")) == len(objects) - 1 > 0
+    assert [item.color for item in load_scene("edited.json").objects].count("yellow") == 0
+    assert last.endswith("3 spheres") and len(names["answer"].objects) == 3
+    Image.fromarray(names["edited"].image)
+
+
+def test_a_reader_learns_at_once_what_the_model_understands():
+    top = README[: README.index("## Start")]
+    for word in ("CLEVR", "photographs", "120x80"):
+        assert word in top
+    for field in clevr_schema().fields:
+        assert all(re.search(rf"\b{word}\b", top) for word in field.words), field.name
+
+
+def test_it_has_at_most_900_words_and_short_sentences():
+    words = re.findall(r"[A-Za-z0-9][\w'.,/%-]*", README)
+    assert len(words) <= 900
+    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+    prose = " ".join(line for line in prose.splitlines() if line and line[0] not in "#|!")
+    for sentence in re.split(r"(?<=[.:?])\s", prose):
+        assert "·" in sentence or len(sentence.split()) < 25, sentence
 
 
 def test_every_path_in_the_tree_exists():
@@ -35,22 +75,46 @@ def test_every_path_in_the_tree_exists():
         assert path.exists(), line
 
 
-def test_every_kyvo_command_of_the_readme_has_help():
-    for command in sorted(set(re.findall(r"(?:^|`)kyvo ((?:scene |data )?[a-z]+)", README, re.MULTILINE))):
+@pytest.mark.parametrize("page", ["README.md", "docs/cli.md"])
+def test_every_kyvo_command_has_help(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = set()
+    for group, names in re.findall(r"(?:^|`|bin/)kyvo ([a-z-]+)(?: ([a-z0-9-]+(?:\\\|[a-z0-9-]+)*))?", text, re.MULTILINE):
+        found |= {f"{group} {name}".strip() for name in names.split("\\|")} if group in GROUPS else {group}
+    assert found
+    for command in sorted(found):
         assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0, command
 
 
+GROUPS = {group.name for group in app.registered_groups}
+
+
 def test_every_local_link_leads_somewhere():
-    for target in re.findall(r"\]\((?!http)([^)#]+)", README):
-        assert (ROOT / target).exists(), target
+    for text, folder in ((README, ROOT), (COMMANDS, ROOT / "docs")):
+        for target in re.findall(r"\]\((?!http)([^)#]+)", text):
+            assert (folder / target).exists(), target
 
 
-def test_the_status_table_holds_figures_and_the_commands_that_give_them():
-    table = re.search(r"\| what \| figure \| aim \| by \|\n(.*?)\n\n", README, re.DOTALL)[1].splitlines()[1:]
-    assert len(table) >= 8
-    for line in table:
-        figure, command = line.split(" | ")[1], line.split(" | ")[-1]
-        assert re.search(r"\d", figure), line
-        for path in re.findall(r"(?:python |\()((?:eval|tokenizers|docs)/[\w.]+)", command):
-            assert (ROOT / path).is_file(), line
-    assert not re.search(r"^[A-Z_@]{4,}$", README, re.MULTILINE)  # a figure that was never filled in
+def test_results_have_the_four_columns_and_a_command_each():
+    head, rows = table("Results")
+    assert head[2:6] == ["language model alone", "whole system", "known camera", "paper"]
+    letters = dict(re.findall(r"^\| ([A-Z]) \| (`.+`) \|$", COMMANDS, re.MULTILINE))
+    assert len(rows) >= 8
+    for row in rows:
+        assert re.search(r"\d", " ".join(row[2:5])), row
+        assert row[-1] in letters, row
+
+
+def test_speeds_have_figures_and_commands():
+    _, rows = table("Speed")
+    assert len(rows) >= 6
+    for _, figure, command in rows:
+        assert re.search(r"\d", figure) and re.search(r"`python |the same", command)
+
+
+@pytest.mark.parametrize(("path", "options"), [*programs(README), *programs(COMMANDS)])
+def test_every_program_exists_and_takes_its_options(path, options, capsys):
+    with loading.program(path) as program, pytest.raises(SystemExit) as ended:
+        program.main(["--help"])
+    assert ended.value.code == 0
+    assert options <= set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
