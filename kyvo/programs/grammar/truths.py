@@ -4,7 +4,7 @@ from kyvo.programs.grammar.amounts import side
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.comparisons import add_comparisons, exactly
 from kyvo.programs.grammar.meaning import ALL, either, narrow
-from kyvo.programs.grammar.words import set
+from kyvo.programs.grammar.words import as_set
 from kyvo.programs.program import (
     Alike,
     All,
@@ -36,7 +36,11 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "<truth>")
     rule("asks", "<truth> (or not|or no|yes or no|true or false)", None, 0.1)
     any_ = "(a|an|any|some|one|any other|another|at least one|even one|even a single|a single)"
-    thereis = "(is there|are there|do you see|can you see|does THEPICTURE (have|hold|contain|show|include)|do you find|is there anything like|can you find|do you (notice|spot)|have you got|is THEPICTURE home to|do we have|are you able to see|is it true that there (is|are)|can we see)"
+    thereis = (
+        "(is there|are there|do you see|can you see|does THEPICTURE (have|hold|contain|show|include)|"
+        "do you find|is there anything like|can you find|do you (notice|spot)|have you got|"
+        "is THEPICTURE home to|do we have|are you able to see|is it true that there (is|are)|can we see)"
+    )
     rule("truth", f"{thereis} [{any_}] (<desc1>|<descs>) [<seen>]", lambda of, *_: Exists(of=of))
     rule(
         "truth",
@@ -65,7 +69,8 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "truth",
-        f"(look for|search for) [{any_}] (<desc1>|<descs>) [(.|,)] (is one to be found|is there one|are there any|do you find one)",
+        f"(look for|search for) [{any_}] (<desc1>|<descs>) [(.|,)] (is one to be found|is there one|"
+        "are there any|do you find one)",
         lambda of: Exists(of=of),
     )
     rule(
@@ -90,7 +95,9 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "truth",
-        "(apart from|besides|leaving out|not counting|other than) <np> [,] (do|does|can you see|do you see|are there|is there) any [other] (<descs>|<desc1>) (that share|share|have|that have|that shares) (its|the same) <field>",
+        "(apart from|besides|leaving out|not counting|other than) <np> [,] (do|does|can you see|do you see|"
+        "are there|is there) any [other] (<descs>|<desc1>) (that share|share|have|that have|"
+        "that shares) (its|the same) <field>",
         lambda like, of, field: Exists(of=narrow(of, WhereSame(of=ALL, field=field, like=like))),
     )
     rule(
@@ -188,7 +195,8 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
 
     rule(
         "truth",
-        "(is|are|does|do) <np1> [(have|share)] <samefield> (any|some|another) [of] [the] [other] (object|thing|item|shape|objects|things|items|shapes)",
+        "(is|are|does|do) <np1> [(have|share)] <samefield> (any|some|another) [of] [the] [other] (object|"
+        "thing|item|shape|objects|things|items|shapes)",
         lambda a, field: Exists(of=WhereSame(of=ALL, field=field, like=a)),
     )
     rule(
@@ -233,12 +241,12 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "truth",
         "(is|are) <value> the <field> of <np1>",
-        lambda value, field, of: SameWord(first=word(set(of), field), second=value) if value.field == field else None,
+        lambda value, field, of: _is_word_of(field, of, value),
     )
     rule(
         "truth",
         "is the <field> of <np1> <value>",
-        lambda field, of, value: SameWord(first=word(set(of), field), second=value) if value.field == field else None,
+        _is_word_of,
     )
     # "is the cube red", "is it behind the ball"
     rule("truth", "(is|was) <np1> <predx>", _is, 0.1)
@@ -258,7 +266,8 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "(is|are) <np1> (also|all|both|made of|colored|painted|) <pred>", _is, 0.2)
     rule(
         "truth",
-        "(does|do) <np1> (look|have|appear|seem|stand|sit|lie) [to be|a|an] <pred> [(finish|surface|texture|color|shape)]",
+        "(does|do) <np1> (look|have|appear|seem|stand|sit|lie) [to be|a|an] <pred> [(finish|surface|"
+        "texture|color|shape)]",
         _is,
         0.8,
     )
@@ -293,12 +302,16 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     add_comparisons(rule)
 
 
+def _is_word_of(field: str, of: Selector, value: Literally) -> Truth | None:
+    """ "Is the color of the cube red?" """
+    return SameWord(first=WordOf(of=as_set(of), field=field), second=value) if value.field == field else None
+
+
 def _is(of: Selector, pred: Selector) -> Truth | None:
-    plain = isinstance(pred, Where) and isinstance(pred.of, Everything)
-    if plain and isinstance(of, The | Earlier) and getattr(of, "count", 1) == 1:
+    if isinstance(pred, Where) and pred.of == ALL and isinstance(of, The | Earlier) and getattr(of, "count", 1) == 1:
         return SameWord(
-            first=WordOf(of=set(of), field=pred.field), second=Literally(field=pred.field, value=pred.value)
-        )  # type: ignore[union-attr]
+            first=WordOf(of=as_set(of), field=pred.field), second=Literally(field=pred.field, value=pred.value)
+        )
     if isinstance(pred, WhereSame) and pred.of == ALL and isinstance(of, The | Earlier):
         return SameWord(first=WordOf(of=of, field=pred.field), second=WordOf(of=pred.like, field=pred.field))
     if isinstance(pred, Either) and _is_word(pred.first) and _is_word(pred.second):
