@@ -163,7 +163,8 @@ def _add_descriptions(rule: Rules) -> None:
 
 def _add_phrases(rule: Rules) -> None:
     """What descriptions refer to, by their articles."""
-    rule("def1", "(the|this|that|your|my) <desc1>", the)
+    rule("def1", "(the|your|my) <desc1>", the)
+    rule("def1", "(this|that) <desc1>", lambda of: None if of in (ALL, ONE) else the(of))
     rule("def1", "(these|those|the) <descs>")
     rule("def1", "the (one|only|single|sole|lone) <desc1>", the, 0.1)
     rule("def1", "the <many> <descs>", lambda count, of: the(of, count))

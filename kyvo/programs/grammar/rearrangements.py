@@ -78,7 +78,7 @@ def add_rearrangements(rule: Rules) -> None:
         "([up] (in|into|as) (a|one|the same|a single) (column|vertical line) [(from front to back)]|"
         "[up] (in a line|) from front to back|one behind the other|behind each other|behind one another)"
     )
-    pile = "(on top of (one another|each other)|in a (stack|pile|tower|column)|into a (stack|pile|tower)|on each other)"
+    pile = "(on top of (one another|each other)|in a (stack|pile|tower)|into a (stack|pile|tower)|on each other)"
     rule(
         "step",
         f"(stack|pile|line up|put|place|arrange|pile up|stack up) <np> [up] {pile}",
