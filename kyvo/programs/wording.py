@@ -188,7 +188,8 @@ def _phrase(selector: Selector) -> str:
 
 
 def _each(selector: Selector) -> str:
-    return _phrase(selector) if _is_definite(selector) else f"all {_phrase(selector)}"
+    said = _phrase(selector)
+    return said if _is_definite(selector) or said.startswith(("the ", "object number")) else f"all {said}"
 
 
 def _is_definite(selector: Selector) -> bool:

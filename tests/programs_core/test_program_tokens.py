@@ -90,7 +90,7 @@ def test_a_program_of_another_schema_or_another_script_has_no_tokens():
     pets = ProgramGrammar(SceneSchema(name="pets", fields=(Field(name="kind", marker="[KIND]", words=("dog",)),)))
     with pytest.raises(UnknownWord, match="pets have no 'color'"):
         pets.encode(p.Query(asks=p.Count(of=RED)))
-    with pytest.raises(ProgramError, match="token 7 is 'teal'; one of gray, red"):
+    with pytest.raises(ProgramError, match="token 11 is 'teal'; one of gray, red"):
         GRAMMAR.encode(p.Query(asks=p.Count(of=p.Where(of=p.The(of=RED), field="color", value="teal"))))
     cases = tuple(p.Case(word=word, amount=p.Number(value=1)) for word in ("шар", "куб"))
     with pytest.raises(ProgramError, match="token 3 is 'ш'"):
