@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 GROUND = {"devices", "errors", "extras", "npz"}
 REACH = {
     "scene": set(),
+    "programs": {"scene"},
     "export": {"scene"},
     "metrics": {"scene"},
     "tokenizers": {"scene"},
@@ -83,10 +84,11 @@ def test_no_program_has_the_name_of_an_installed_package():
         assert importlib.util.find_spec(path.stem) is None, f"{path} hides the package {path.stem}"
 
 
-def test_importing_kyvo_and_its_scenes_imports_nothing_heavy(tmp_path):
+def test_importing_kyvo_its_scenes_and_programs_imports_nothing_heavy(tmp_path):
     code = (
-        "import importlib, pkgutil, sys, kyvo, kyvo.scene\n"
-        "for module in pkgutil.iter_modules(kyvo.scene.__path__, 'kyvo.scene.'): importlib.import_module(module.name)\n"
+        "import importlib, pkgutil, sys, kyvo, kyvo.scene, kyvo.programs\n"
+        "for part in (kyvo.scene, kyvo.programs):\n"
+        "  for module in pkgutil.iter_modules(part.__path__, part.__name__ + '.'): importlib.import_module(module.name)\n"
         "print(sorted({'torch', 'torchtune', 'transformers', 'datasets', 'open3d', 'scipy'} & set(sys.modules)))"
     )
     assert run_python(code, cwd=tmp_path) == "[]"
