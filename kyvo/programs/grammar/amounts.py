@@ -27,7 +27,8 @@ THERE = (
 
 
 HOWMANY = (
-    "(how many|[the] [total] number of|what number of|what is the [total] (number|amount|count|quantity) of|"
+    "(how many|[the] [total] number of|what number of|what is the [(total|combined|overall)] "
+    "(number|amount|count|quantity|sum) of|"
     "[give|tell me|state] the [total] (number|count|amount) of|count [up] [all] [of]|"
     "what do you get when you count [up] [all] [of]|(how much|hoe many|what amount of|what quantity of))"
 )

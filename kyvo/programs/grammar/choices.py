@@ -54,6 +54,12 @@ def add_choices(rule: Rules, schema: SceneSchema) -> None:
             f"(which|what) <field> has {more} <descs> [(,|.)] <case> or <case>",
             lambda field, of, a, b, f=fewest: choose(a, b, fewest=f, of=of),
         )
+    for more, fewest in (("more", False), ("(fewer|less)", True)):
+        rule(
+            "asks",
+            f"(is|are) {more} [of] [the] <descs> <ofcase> or <ofcase>",
+            lambda n, a, b, f=fewest: choose((a[0], narrow(n, a[1])), (b[0], narrow(n, b[1])), fewest=f),
+        )
     # "is the cube red or blue"
     rule("asks", "(is|are) <np1> [(made of|colored|a|an|either)] <value> or [(a|an)] <value>", _one_of, 0.0)
     rule("asks", "(is|are) <np1> [(made of|colored|a|an|either)] <kindword> or [(a|an)] <kindword>", _one_of)

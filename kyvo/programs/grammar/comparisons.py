@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any as Anything
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import ALL, narrow, without
+from kyvo.programs.grammar.meaning import ALL, either, narrow, without
 from kyvo.programs.program import (
     Arithmetic,
     Compare,
@@ -28,6 +28,7 @@ def add_comparisons(rule: Rules) -> None:
     a, b = "(<cdesc>)", "(<cdesc>)"
     rule("cdesc", "<descs>")
     rule("cdesc", "<desc1>", None, 0.4)
+    rule("cdesc", "<descs> (plus|and) [the] [number of] <descs>", either, 0.6)
     rule("cdesc", "<adj>", None, 0.3)
     rule("cdesc", "(the number of|there are|is the number of|do you see) <descs>")
     thereis = "(are there|is there|do you see|do you count|does THEPICTURE have|can you see|there are|)"
@@ -129,7 +130,11 @@ def add_comparisons(rule: Rules) -> None:
     )
     rule("truth", "(is|are) there [an] odd (number|amount) of <descs>", lambda of: _parity(of, 1))
     rule("truth", "(is|are) there [an] even (number|amount) of <descs>", lambda of: Not(of=_parity(of, 1)))
-    rule("truth", "(is|are) (most|most of|the majority of) [(the|these)] <descs> <predx>", _most)
+    rule(
+        "truth",
+        "(is|are) (most|most of|the majority of|more than half of|over half of) [(the|these)] <descs> <predx>",
+        _most,
+    )
 
 
 def _parity(of: Selector, rest: int) -> Truth:

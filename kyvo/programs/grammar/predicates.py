@@ -61,7 +61,7 @@ def add_predicates(rule: Rules) -> None:
         lambda field: Shared(of=ALL, field=field),
     )
     rule("selfsame", "(a|one|any|a common) <field> [in common]", lambda field: Shared(of=ALL, field=field), 0.3)
-    rule("selfsame", "(alike|identical|matching) in <field>", lambda field: Shared(of=ALL, field=field))
+    rule("selfsame", "(alike|identical|matching|the same|equal) in <field>", lambda field: Shared(of=ALL, field=field))
     # what follows "is"
     rule("pred", "<rels>")
     rule("pred", "STAND JUST <rels>", None)
@@ -119,7 +119,7 @@ def add_predicates(rule: Rules) -> None:
         "[(that is|that are|which are)] (in|on|of|within|from|inside) THEPICTURE [(shown|here|above|below|of THINGS)]",
         ALL,
     )
-    rule("seen", "of (all|any) (sizes|colors|shapes|materials|kinds|types)", ALL)
+    rule("seen", "of (all|any) (sizes|colors|shapes|materials|kinds|types|size|color|shape|material|kind|type)", ALL)
     rule(
         "seen",
         "[(that is|that are|that you|which are)] (shown|pictured|present|displayed|here|you see|seen|"

@@ -61,7 +61,7 @@ RELATION_WORDS = {
     "above": "(above|on top of|on the top of|atop|over|upon|on)",
     "below": "(below|under|underneath|beneath)",
     "near": (
-        "(near|near to|next to|beside|close to|adjacent to|alongside|by|neighboring|nearby|at the side of|"
+        "(near|near to|next to|beside|beside of|close to|adjacent to|alongside|by|neighboring|nearby|at the side of|"
         "in the vicinity of|not far from|by the side of)"
     ),
     "touching": "(touching|in contact with|contacting|leaning (on|against)|in touch with|that touch)",

@@ -94,6 +94,8 @@ def add_sentences(rule: Rules) -> None:
         _the_narrowed,
         0.2,
     )
+    rule("statement", "<def1> (is|are) <pred>", lambda of, _: of if isinstance(of, The) else None, 0.6)
+    rule("statement", "one [of the] (<desc1>|<descs>) is <pred>", _the_narrowed, 0.5)
     rule("statement", "(i see|you see|we have|we see|THEPICTURE (has|contains|shows)) [(a|an|one)] <desc1>", _the, 0.1)
 
 

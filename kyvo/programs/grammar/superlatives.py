@@ -62,7 +62,7 @@ def add_superlatives(rule: Rules) -> None:
             )
             rule(
                 "count_from",
-                f"<nth> [(one|object|thing)] from [the] {side} [(side|edge)]",
+                f"<nth> [(one|object|thing)] from [the] [far] {side} [(side|edge)]",
                 lambda rank, by=by: extreme(by, rank),
             )
     rule("measure", "(largest|biggest|hugest|tallest|greatest|widest|bulkiest)", Bigness())

@@ -10,12 +10,14 @@ from kyvo.programs.program import (
     All,
     BiggerThan,
     Bigness,
+    Closeness,
     Earlier,
     Either,
     Every,
     Everything,
     Exists,
     Extreme,
+    Farness,
     Literally,
     Not,
     Related,
@@ -126,6 +128,12 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "(whether|if) <np1> (is|are) <predx>", _is)
     rule("truth", "(whether|if) all <descs> are <predx>", lambda of, pred: _every(of, pred))
     rule("truth", "(whether|if) <groups> (have|are) <alikefields>", lambda of, fields: _alike(of, fields))
+    rule(
+        "truth",
+        f"{thereis} (two|2|any two|any) <descs> [THAT] [(are|is|have|has|of|with|share)] [all] <selfsame>",
+        lambda of, pred: Exists(of=narrow(of, pred)),
+        0.05,
+    )
     # all of them
     every = "(all [of] [(the|these|those)] [other]|all|each of the|every one of the|both [of] [(the|these)]|both)"
     rule("truth", f"(is|are) {every} <descs> <predx>", _every)
@@ -149,7 +157,11 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         tuple(field.name for field in schema.fields if field.words),
         0.2,
     )
-    rule("alikefields", "[all] [made] [out] of the same <field>", lambda field: (field,))
+    rule(
+        "alikefields",
+        "[all] [(made|comprised|composed|constructed|built)] [out] of the same <field>",
+        lambda field: (field,),
+    )
     rule("alikefields", "[all] (alike|identical|equal|the same|similar) in <field>", lambda field: (field,))
     rule("groups", "[(all|both|all of|both of)] [(the|these|those)] [<many>] <descs>", lambda *v: v[-1])
     rule("groups", "(they|these|those|them) [(all|both)]", Earlier())
@@ -211,9 +223,9 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         lambda a, field: Exists(of=WhereSame(of=ALL, field=field, like=a)),
     )
     rule("samefield", "[of] (the|) (same|identical|equal) <field> (as|to|with|like) [that of]")
-    rule("samefield", "[made] [out] of the same <field> (as|to)")
+    rule("samefield", "[(made|comprised|composed|constructed|built)] [out] of the same <field> (as|to)")
     rule("samefield", "(share|match|matches) [(a|the|its)] [same] <field> (as|with|of|to)")
-    rule("truth", "(is|are) <np1> <samefield> <np1>", lambda a, field, b: same(field, a, b))
+    rule("truth", "(is|are) <np1> [is] <samefield> <np1>", lambda a, field, b: same(field, a, b))
     rule("truth", "(do|does) <np1> [(have|share)] <samefield> <np1>", lambda a, field, b: same(field, a, b))
     rule(
         "truth",
@@ -298,6 +310,12 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         f"(is|are) <np1> [(any|much|all)] {smaller} (than|then) <np1> [is]",
         lambda a, b: BiggerThan(by=Smallness(), first=a, second=b),
     )
+    closer = "(is|are) <np1> [(any|much)] (closer|nearer) to <np1> (than|then) <np1> [is]"
+    rule("truth", closer, lambda a, to, b: BiggerThan(by=Closeness(to=to), first=a, second=b))
+    farther = "(is|are) <np1> [(any|much)] (farther|further) [away] from <np1> (than|then) <np1> [is]"
+    rule("truth", farther, lambda a, to, b: BiggerThan(by=Farness(to=to), first=a, second=b))
+    beyond = "(is|are) <np1> [(any|much)] (farther|further|more) [to] [the] <sidename> (than|then) <np1> [is]"
+    rule("truth", beyond, lambda a, by, b: BiggerThan(by=by, first=a, second=b))
     # numbers
     add_comparisons(rule)
 

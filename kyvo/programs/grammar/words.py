@@ -180,6 +180,12 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     )
     rule("whichones", "[all] <descs>")
     rule("asks", "(list|name) (<np>|<whichones>)", lambda of: Which(of=of), 0.3)
+    rule(
+        "word",
+        "(what|which) [one] of [(the|these)] [<many>] <descs> (is|has|are) <pred>",
+        lambda *v: named(narrow(v[-2], v[-1])),
+        0.3,
+    )
     rule("asks", "(which|what) one [of them] (is|are) <pred>", lambda pred: Which(of=pred), 0.1)
     rule(
         "asks",
@@ -271,6 +277,9 @@ def _add_commonest(rule: Rules, schema: SceneSchema) -> None:
         common,
     )
     rule("word", f"what (is|are) the <field> (that|which) {often} [<seen>]", lambda field, *_: common(field))
+    by_most = "(is|are) (on|represented by|shared by|found on|used for|used on) (most|the most|the majority of|most of)"
+    rule("word", f"(what|which) <field> {by_most} [(the|these)] <descs>", common)
+    rule("word", f"what is the <field> [that] [is] {by_most.removeprefix('(is|are) ')} [(the|these)] <descs>", common)
     rule("word", "(what|which) <field> (is|are) <many> of (the|these) <descs>", lambda field, _, of: common(field, of))
     rule("word", f"(what|which) <field> {often} [<seen>]", lambda field, *_: common(field))
     rule("word", f"(what|which) <field> {often} [(among|of|in|for)] [(the|all the)] <descs>", common)
