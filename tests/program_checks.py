@@ -2,6 +2,7 @@
 
     python tests/program_checks.py naive 0 10000     both executors agree on random programs
     python tests/program_checks.py clevr 10000       and on sampled questions, with their answers
+    python tests/program_checks.py tokens 0 1000     random walks of the grammar end, and are programs
     python tests/program_checks.py fuzz 0 20000      broken programs raise errors with names, and soon
 
 Prints what was counted as JSON; exits with 1 at the first that fails.
@@ -14,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,13 +26,14 @@ from kyvo.errors import KyvoError
 from kyvo.programs import program as p
 from kyvo.programs.execute import answer, apply
 from kyvo.programs.json_form import from_json, from_text, to_json
-from kyvo.programs.structure import slots
+from kyvo.programs.structure import check, slots
 from kyvo.programs.tokens import ProgramGrammar
 from kyvo.programs.wording import wording
 from kyvo.scene.scene import Scene
+from kyvo.scene.schema import SCHEMAS
 
 PLACING = ("add", "move", "copy", "rotate", "align")  # steps that the naive executor does not know
-SLOWEST = 1.0  # seconds that one broken program may take
+SLOWEST = 1.0  # seconds of this process that one broken program may take
 
 
 def outcome(run: Callable[[], Any]) -> Any:
@@ -100,15 +103,41 @@ def check_clevr(count: int) -> Counter[str]:
     return counts
 
 
+@cache
+def grammar_of(name: str, most: int) -> ProgramGrammar:
+    return ProgramGrammar(SCHEMAS[name](), max_tokens=most)
+
+
+def check_tokens(seed: int) -> str:
+    """A list of tokens drawn among those allowed, to its end."""
+    draw = random.Random(seed)
+    name, most = draw.choice(list(SCHEMAS)), draw.choice((5, 6, 12, 40, 300))
+    grammar = grammar_of(name, most)
+    state, tokens = grammar.start(), []
+    while not state.is_done:
+        allowed = grammar.allowed(state)
+        assert allowed, (seed, tokens)  # no dead end
+        tokens.append(draw.choice(allowed))
+        state = grammar.step(state, tokens[-1])
+    assert len(tokens) <= most, seed
+    program = grammar.decode(tokens)
+    check(program, grammar.schema)
+    assert from_json(to_json(program), grammar.schema) == program, seed
+    longest = grammar_of(name, 300)
+    assert longest.decode(longest.encode(program)) == program, seed
+    return "query" if isinstance(program, p.Query) else "edit"
+
+
 def check_fuzz(seed: int) -> str:
-    """One broken program, as JSON, as a text, as tokens or as nodes: a named error or a result, and soon."""
+    """One program, sound or broken as JSON, as a text, as tokens or as nodes: a named error or a result, and soon."""
     draw = random.Random(seed)
     scene = random_scene(seed // 50)
     program = Draw(seed, scene=scene if seed % 2 else None).program(nodes=draw.choice((5, 20, 60)))
-    start = time.perf_counter()
+    start = time.process_time()
     try:
-        kind = draw.choice(("json", "text", "tokens", "nodes"))
-        broken: Any = {"json": _json, "text": _text, "tokens": _tokens, "nodes": _nodes}[kind](program, draw)
+        kind = draw.choice(("sound", "json", "text", "tokens", "nodes"))
+        breaks = {"sound": lambda program, _: program, "json": _json, "text": _text, "tokens": _tokens, "nodes": _nodes}
+        broken: Any = breaks[kind](program, draw)
         wording(broken)
         broken = from_json(to_json(broken))
         result = answer(broken, scene, CLEVR) if isinstance(broken, p.Query) else apply(broken, scene, CLEVR)
@@ -117,7 +146,7 @@ def check_fuzz(seed: int) -> str:
     except KyvoError as error:
         assert len(str(error)) > 10, (seed, error)
         found = f"{kind}: {type(error).__name__}"
-    took = time.perf_counter() - start
+    took = time.process_time() - start
     assert took < SLOWEST, (seed, took)
     return found
 
@@ -232,6 +261,6 @@ if __name__ == "__main__":
     if what == "clevr":
         counts = check_clevr(int(numbers[0]))
     else:
-        check = {"naive": check_naive, "fuzz": check_fuzz}[what]
-        counts = Counter(check(seed) for seed in range(int(numbers[0]), int(numbers[1])))
+        one = {"naive": check_naive, "tokens": check_tokens, "fuzz": check_fuzz}[what]
+        counts = Counter(one(seed) for seed in range(int(numbers[0]), int(numbers[1])))
     print(json.dumps(counts))

@@ -203,8 +203,9 @@ def test_a_copy_is_the_same_but_for_its_place_and_confidence():
     assert spot(result.scene, 4) == pytest.approx([-2.2, -2.0, 0.7], abs=1e-5)
     beside = edit(p.Copy(of=CUBE)).scene
     assert 0.1 < gap(beside, 4, 0) < 0.2
-    both = edit(p.Copy(of=where(shape="sphere"), place=p.Offset(direction="behind", distance=1.41))).scene
-    assert spot(both, 5) - spot(both, 4) == pytest.approx(spot(SCENE, 2) - spot(SCENE, 1), abs=1e-5)
+    few = replace(SCENE, objects=SCENE.objects[:3])
+    both = edit(p.Copy(of=where(shape="sphere"), place=p.Offset(direction="front", distance=2.0)), scene=few).scene
+    assert spot(both, 4) - spot(both, 3) == pytest.approx(spot(few, 2) - spot(few, 1), abs=1e-5)
 
 
 def test_a_scene_has_no_more_objects_than_the_limit():

@@ -27,6 +27,10 @@ def test_converted_questions_of_clevrs_kinds_have_the_answers_they_came_with():
     assert sum(run("clevr", 2000).values()) == 2000
 
 
+def test_every_list_that_the_grammar_allows_ends_and_is_a_well_formed_program():
+    assert sum(run("tokens", 0, 200).values()) == 200
+
+
 def test_broken_programs_raise_errors_with_names_and_soon():
     assert sum(run("fuzz", 0, 500).values()) == 500
 

@@ -25,6 +25,8 @@ from kyvo.programs.program import (
 )
 from kyvo.scene.schema import SceneSchema
 
+_SIDES = {"left": "left", "right": "right", "front": "front", "behind": "back"}
+
 
 def add_additions(rule: Rules, schema: SceneSchema) -> None:
     rule("newthing", "<newwords>")
@@ -40,7 +42,8 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "newone",
-        "(a|an|another|one|one more|an additional|a new|an extra|a second|some|a single|one new|yet another) [(new|more|extra)] <newthing>",
+        "(a|an|another|one|one more|an additional|a new|an extra|a second|some|a single|one new|"
+        "yet another) [(new|more|extra)] <newthing>",
         lambda words: (words, 1),
     )
     rule(
@@ -103,12 +106,14 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "step",
-        "(make|add|create|put|place) <copycount> (copy|copies|duplicate|duplicates|clone|clones) of <one_target> [(and|,)] [(put|place|set)] [it] [<goal>]",
+        "(make|add|create|put|place) <copycount> (copy|copies|duplicate|duplicates|clone|"
+        "clones) of <one_target> [(and|,)] [(put|place|set)] [it] [<goal>]",
         lambda count, of, *place: _copied(of, count, *place),
     )
     rule(
         "step",
-        "(make|add|create|put|place) <copycount> [(more|other|new|)] (one|ones|object|objects|thing) (like|just like|the same as|identical to) <one_target> [<goal>]",
+        "(make|add|create|put|place) <copycount> [(more|other|new|)] (one|ones|object|objects|thing) (like|"
+        "just like|the same as|identical to) <one_target> [<goal>]",
         lambda count, of, *place: _copied(of, count, *place),
     )
     rule(
@@ -126,7 +131,7 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "step",
         f"(replace|substitute|exchange|swap|switch|swap out|switch out|change) <target> {with_} <newone>",
-        lambda of, new: (Replace(of=of, words=_literals(new[0])),) if new[1] == 1 and new[0] else None,
+        lambda of, new: (Replace(of=of, words=new[0]),) if new[1] == 1 and new[0] else None,
     )
     rule(
         "step",
@@ -137,12 +142,12 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "step",
         "(substitute|put) <newone> (for|in place of|instead of) <target>",
-        lambda new, of: (Replace(of=of, words=_literals(new[0])),),
+        lambda new, of: (Replace(of=of, words=new[0]),),
     )
     rule(
         "step",
         "put <newone> where <target> (is|was|stands)",
-        lambda new, of: (Replace(of=of, words=_literals(new[0])),),
+        lambda new, of: (Replace(of=of, words=new[0]),),
     )
 
 
@@ -153,18 +158,13 @@ def _beside(of: Selector, side: Any, to: Selector) -> Selector:
     return the(narrow(inner, Related(of=ALL, relation=side, to=to)))
 
 
-def _literals(words: tuple[Literally, ...]) -> tuple[Literally, ...]:
-    return words
-
-
 def _added(new: tuple[tuple[Literally, ...], int], place: Place | None = None) -> tuple[Step, ...] | None:
     words, count = new
-    if isinstance(place, Offset):
-        place = (
-            At(region={"behind": "back"}.get(place.direction, place.direction))
-            if place.direction not in ("above", "below")
-            else None
-        )  # type: ignore[arg-type]
+    if isinstance(place, Offset):  # "to the left": a new object has no place from which to go
+        region = _SIDES.get(place.direction)
+        place = None if region is None or place.distance is not None else At(region=region)  # type: ignore[arg-type]
+        if place is None:
+            return None
     if isinstance(place, Before | Toward | InLine):
         return None
     return (Add(words=words, place=place, count=count),) if count >= 1 else None

@@ -18,10 +18,20 @@ from kyvo.programs.program import (
 )
 from kyvo.scene.schema import SceneSchema
 
-THERE = "(are there|is there|there are|there is|do you see|can you see|can be seen|are in THEPICTURE|are shown|are pictured|are present|are visible|do you count|does THEPICTURE (hold|have|contain|show)|exist|did you find|do you find|you find|are you able to see|do we have|do we see|are displayed|appear|are depicted|are represented|are seen|are here|you see|you can see|have we got|are)"
+THERE = (
+    "(are there|is there|there are|there is|do you see|can you see|can be seen|are in THEPICTURE|are shown|"
+    "are pictured|are present|are visible|do you count|does THEPICTURE (hold|have|contain|show)|exist|"
+    "did you find|do you find|you find|are you able to see|do we have|do we see|are displayed|appear|"
+    "are depicted|are represented|are seen|are here|you see|you can see|have we got|are)"
+)
 
 
-HOWMANY = "(how many|[the] [total] number of|what number of|what is the [total] (number|amount|count|quantity) of|[give|tell me|state] the [total] (number|count|amount) of|count [up] [all] [of]|what do you get when you count [up] [all] [of]|(how much|hoe many|what amount of|what quantity of))"
+HOWMANY = (
+    "(how many|[the] [total] number of|what number of|what is the [(total|combined|overall)] "
+    "(number|amount|count|quantity|sum) of|"
+    "[give|tell me|state] the [total] (number|count|amount) of|count [up] [all] [of]|"
+    "what do you get when you count [up] [all] [of]|(how much|hoe many|what amount of|what quantity of))"
+)
 
 
 FINAL = "[(in total|total|altogether|in all|all together|overall|here|then)]"
@@ -31,7 +41,10 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "<amount>")
     itself = "[,] (not counting|leaving out|excluding|besides|apart from) itself"
     rule("amount", f"{HOWMANY} <things> <same> {itself}", _count)
-    leaving = "[,] (leaving out|apart from|not counting|besides|other than|excluding|aside from|except) <np> [,] (share|shares|match|matches|have|has) (its|the same) <field>"
+    leaving = (
+        "[,] (leaving out|apart from|not counting|besides|other than|excluding|aside from|"
+        "except) <np> [,] (share|shares|match|matches|have|has) (its|the same) <field>"
+    )
     rule(
         "amount",
         f"{HOWMANY} <things> {leaving}",
@@ -39,7 +52,8 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "amount",
-        f"(apart from|besides|leaving out|not counting|other than) <np> [,] {HOWMANY} <things> (that share|share|have|that have) (its|the same) <field>",
+        f"(apart from|besides|leaving out|not counting|other than) <np> [,] {HOWMANY} <things> (that share|"
+        "share|have|that have) (its|the same) <field>",
         lambda like, of, field: Count(of=narrow(of, WhereSame(of=ALL, field=field, like=like))),
     )
     rule(
@@ -54,13 +68,16 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "amount",
-        "(put|take|group|gather) the <descs> (and|together with|with) the <descs> [into one (group|set)] [together] [(.|,)] how many (does it hold|do you have|are there|are in it|objects is that|is that)",
+        "(put|take|group|gather) the <descs> (and|together with|with) the <descs> [into one (group|"
+        "set)] [together] [(.|,)] how many (does it hold|do you have|are there|are in it|objects is that|"
+        "is that)",
         lambda a, b: Count(of=either(a, b)),
     )
     rule("things", "<descs>")
     rule("things", "<desc1>", None, 0.5)
     rule("things", "of (the|these|those|all|all the) <descs>")
-    rule("things", "the <descs>", None, 0.2)
+    rule("things", "[of] the <descs>", None, 0.2)
+    rule("things", "of <descs>", None, 0.4)
     rule("things", "<descs> [,] (and|or|plus) <descs>", either, 0.4)
     rule("things", "either <descs> or <descs>", either)
     rule("things", "(total|different|single|individual|separate) <descs>", None, 0.1)
@@ -69,7 +86,8 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("amount", f"{HOWMANY} <things> {THERE} [that|which] (is|are|STANDS|) <pred> {FINAL}", _count, 0.1)
     rule(
         "amount",
-        f"{HOWMANY} <things> [that] (is|are|were|look|would be|stand|sit|lie|can be found|located) [(all|also|there|either|both)] <pred> {FINAL}",
+        f"{HOWMANY} <things> [that] (is|are|were|look|would be|stand|sit|lie|can be found|located) [(all|"
+        f"also|there|either|both)] <pred> {FINAL}",
         _count,
     )
     rule("amount", f"{HOWMANY} <things> (have|has|share) <selfsame>", _count)
@@ -104,7 +122,10 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("amount", f"{HOWMANY} (are|is) <pred> {FINAL}", lambda pred: Count(of=pred), 0.3)
     kind = kind_field(schema)
     if kind:
-        kinds = "[(different|various|distinct|unique)] (types|kinds|sorts|type|kind) of [(different|geometric)] (things|objects|items|shapes|figures)"
+        kinds = (
+            "[(different|various|distinct|unique)] (types|kinds|sorts|type|kind) of [(different|"
+            "geometric)] (things|objects|items|shapes|figures)"
+        )
         rule("amount", f"{HOWMANY} {kinds} [{THERE}] [<seen>]", lambda *_: CountWords(of=ALL, field=kind))
         rule("amount", f"{HOWMANY} {kinds} are <pred>", lambda pred: CountWords(of=pred, field=kind))
         rule(
@@ -118,18 +139,22 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("amount", f"{HOWMANY} [of] (them|those|these) are <pred>", lambda pred: Count(of=narrow(Earlier(), pred)))
     rule(
         "amount",
-        f"{HOWMANY} [(different|various|distinct|unique|separate|types of|kinds of)] [<adjx>] <fields> {THERE} {FINAL} [<seen>]",
-        lambda *v: CountWords(of=narrow(ALL, *v[:-1]) if False else _all(v), field=_fieldof(v)),
+        f"{HOWMANY} [(different|various|distinct|unique|separate|types of|"
+        f"kinds of)] [<adjx>] <fields> {THERE} {FINAL} [<seen>]",
+        lambda *v: CountWords(of=_all(v), field=_field_of(v)),
     )
     rule("adjx", "<any>")
     rule(
         "amount",
-        f"{HOWMANY} [(different|various|distinct|unique|types of)] <fields> (of|among|do|are represented by|for) [(the|all [the]|all of the|these)] [(different)] <descs> [{THERE}|have|come in]",
+        f"{HOWMANY} [(different|various|distinct|unique|types of)] <fields> (of|among|do|"
+        f"are represented by|for) [(the|all [the]|all of the|these)] [(different)] <descs> [{THERE}|have|"
+        "come in]",
         lambda field, of: CountWords(of=of, field=field),
     )
     rule(
         "amount",
-        f"{HOWMANY} [(different|various|distinct|unique|types of)] <fields> are [(the|all [the]|all of the|these)] <descs> [made of]",
+        f"{HOWMANY} [(different|various|distinct|unique|types of)] <fields> are [(the|all [the]|all of the|"
+        "these)] <descs> [made of]",
         lambda field, of: CountWords(of=of, field=field),
     )
     rule(
@@ -168,12 +193,14 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("operation", "divided by", "divided by")
     rule(
         "amount",
-        "if [(you|i|we)] (add|added|combine|combined) <countof> (and|to|with|plus) <countof> [,] [what is the (total|sum)|how many [(things|objects|items|shapes)] [(would there be|do you get|are there|would you have|is that|will there be)]]",
+        "if [(you|i|we)] (add|added|combine|combined) <countof> (and|to|with|"
+        "plus) <countof> [,] [what is the (total|sum)|how many [(things|objects|items|"
+        "shapes)] [(would there be|do you get|are there|would you have|is that|will there be)]]",
         lambda a, b: Arithmetic(operation="plus", first=a, second=b),
     )
 
 
-def _fieldof(values: tuple[Anything, ...]) -> str:
+def _field_of(values: tuple[Anything, ...]) -> str:
     return next(value for value in values if isinstance(value, str))
 
 

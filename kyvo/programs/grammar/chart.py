@@ -13,7 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 SCENE = ("kind1", "kinds", "shaped", "adj", "value", "field", "fields", "noun1", "nouns", "measure")
@@ -73,6 +73,7 @@ class Choice:
 Part = Word | Symbol | Row | Choice
 
 
+@cache
 def parse_pattern(pattern: str) -> Part:
     """A pattern's parts. Raises ValueError for brackets that do not match."""
     stack: list[list[list[Part]]] = [[[]]]
@@ -159,6 +160,7 @@ class Grammar:
     """Rules, indexed for reading."""
 
     rules: tuple[Rule, ...]
+    _firsts: dict[int, frozenset[str]] = field(default_factory=dict)
     _openings: dict[int, tuple[Mapping[str, list[Part]], list[Part]]] = field(default_factory=dict)
 
     @cached_property
@@ -234,9 +236,12 @@ class Grammar:
                 break
         return words, symbols
 
-    def _first(self, part: Part) -> set[str]:
-        words, symbols = self._opening(part)
-        return words.union(*(self.firsts[symbol] for symbol in symbols))
+    def _first(self, part: Part) -> frozenset[str]:
+        found = self._firsts.get(id(part))  # rules live as long as their grammar
+        if found is None:
+            words, symbols = self._opening(part)
+            found = self._firsts[id(part)] = frozenset(words).union(*(self.firsts[symbol] for symbol in symbols))
+        return found
 
     @cached_property
     def starts(self) -> Mapping[str, tuple[Mapping[str, list[Rule]], list[Rule]]]:
@@ -260,7 +265,7 @@ class Grammar:
 
     def openings(self, choice: Choice) -> tuple[Mapping[str, list[Part]], list[Part]]:
         """The parts of a choice by the words that they can begin with, and those that may be empty."""
-        found = self._openings.get(id(choice))  # rules live as long as their grammar
+        found = self._openings.get(id(choice))
         if found is None:
             table: dict[str, list[Part]] = defaultdict(list)
             empty = [part for part in choice.parts if self._empty(part, self.nullable)]

@@ -5,7 +5,7 @@ from typing import Any as Anything
 from kyvo.programs.grammar.amounts import side
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.meaning import ALL, either, narrow, parts
-from kyvo.programs.grammar.words import set
+from kyvo.programs.grammar.words import as_set
 from kyvo.programs.program import (
     Ask,
     Bigness,
@@ -54,6 +54,12 @@ def add_choices(rule: Rules, schema: SceneSchema) -> None:
             f"(which|what) <field> has {more} <descs> [(,|.)] <case> or <case>",
             lambda field, of, a, b, f=fewest: choose(a, b, fewest=f, of=of),
         )
+    for more, fewest in (("more", False), ("(fewer|less)", True)):
+        rule(
+            "asks",
+            f"(is|are) {more} [of] [the] <descs> <ofcase> or <ofcase>",
+            lambda n, a, b, f=fewest: choose((a[0], narrow(n, a[1])), (b[0], narrow(n, b[1])), fewest=f),
+        )
     # "is the cube red or blue"
     rule("asks", "(is|are) <np1> [(made of|colored|a|an|either)] <value> or [(a|an)] <value>", _one_of, 0.0)
     rule("asks", "(is|are) <np1> [(made of|colored|a|an|either)] <kindword> or [(a|an)] <kindword>", _one_of)
@@ -63,7 +69,7 @@ def add_choices(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "asks",
         "what <field> is <np1> [(,|.)] <anyvalue> [,] <anyvalue> [,] or <anyvalue>",
-        lambda field, of, *_: WordOf(of=set(of), field=field),
+        lambda field, of, *_: WordOf(of=as_set(of), field=field),
     )
     rule("anyvalue", "(<value>|<kindvalue>)")
     # "which is larger, the cube or the ball"
@@ -97,7 +103,9 @@ def _apart(words: str, of: Selector, others: str) -> tuple[str, Selector]:
 def _which_side(of: Selector, first: Anything, second: Anything, to: Selector) -> Ask | None:
     if first == second:
         return None
-    cases = (Case(word=SIDES.get(name, name), amount=Count(of=narrow(of, side(name, to)))) for name in (first, second))
+    cases = (
+        Case(word=SIDES.get(name, str(name)), amount=Count(of=narrow(of, side(name, to)))) for name in (first, second)
+    )
     return Choose(cases=tuple(cases))
 
 
@@ -107,4 +115,4 @@ def _case(of: Selector) -> tuple[str, Selector]:
 
 
 def _one_of(of: Selector, first: Literally, second: Literally) -> Word | None:
-    return WordOf(of=set(of), field=first.field) if first.field == second.field and first != second else None
+    return WordOf(of=as_set(of), field=first.field) if first.field == second.field and first != second else None

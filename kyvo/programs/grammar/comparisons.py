@@ -1,9 +1,10 @@
 """Rules of questions that compare numbers: more, fewer, as many, at least three, an odd number."""
 
+from functools import partial
 from typing import Any as Anything
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import ALL, narrow, without
+from kyvo.programs.grammar.meaning import ALL, either, narrow, without
 from kyvo.programs.program import (
     Arithmetic,
     Compare,
@@ -27,27 +28,32 @@ def add_comparisons(rule: Rules) -> None:
     a, b = "(<cdesc>)", "(<cdesc>)"
     rule("cdesc", "<descs>")
     rule("cdesc", "<desc1>", None, 0.4)
+    rule("cdesc", "<descs> (plus|and) [the] [number of] <descs>", either, 0.6)
     rule("cdesc", "<adj>", None, 0.3)
     rule("cdesc", "(the number of|there are|is the number of|do you see) <descs>")
     thereis = "(are there|is there|do you see|do you count|does THEPICTURE have|can you see|there are|)"
     rule(
         "truth",
-        f"{thereis} [(an|the)] (equal|same) (number|amount|numbers|amounts|quantity|count) of {a} (and|as|to|compared to) {b} [<seen>]",
+        f"{thereis} [(an|the)] (equal|same) (number|amount|numbers|amounts|quantity|count) of {a} (and|as|"
+        f"to|compared to) {b} [<seen>]",
         lambda x, y, *_: compared("equal")(x, y),
     )
     rule(
         "truth",
-        f"(is|are) the (number|amount|count|quantity) of {a} (the same as|equal to|the same number as|identical to) [the (number|amount|count) of] {b}",
+        f"(is|are) the (number|amount|count|quantity) of {a} (the same as|equal to|the same number as|"
+        f"identical to) [the (number|amount|count) of] {b}",
         compared("equal"),
     )
     rule(
         "truth",
-        f"(is|are) the (number|amount|count|quantity) of {a} (less|smaller|lower|fewer) (than|then) [the (number|amount|count) of] {b}",
+        f"(is|are) the (number|amount|count|quantity) of {a} (less|smaller|lower|fewer) (than|"
+        f"then) [the (number|amount|count) of] {b}",
         compared("less"),
     )
     rule(
         "truth",
-        f"(is|are) the (number|amount|count|quantity) of {a} (greater|more|larger|higher|bigger) (than|then) [the (number|amount|count) of] {b}",
+        f"(is|are) the (number|amount|count|quantity) of {a} (greater|more|larger|higher|bigger) (than|"
+        f"then) [the (number|amount|count) of] {b}",
         compared("greater"),
     )
     rule(
@@ -79,14 +85,15 @@ def add_comparisons(rule: Rules) -> None:
     rule("truth", f"are the {a} outnumbered by the {b}", compared("less"))
     rule("truth", f"(do|does) [the] {a} outnumber [the] {b}", compared("greater"))
     rule("truth", f"would you need more {a} to have as many as there are {b}", compared("less"))
-    for words, comparison in (
+    numbers: tuple[tuple[str, Anything], ...] = (
         ("(exactly|just|only|precisely)", "equal"),
         ("(at least|no fewer than|no less than)", "at least"),
         ("(at most|no more than|not more than)", "at most"),
         ("(more than|over|greater than)", "greater"),
         ("(fewer than|less than|under)", "less"),
-    ):
-        number = lambda count, of, c=comparison: Compare(comparison=c, first=Count(of=of), second=Number(value=count))  # noqa: E731
+    )
+    for words, comparison in numbers:
+        number = partial(_is_number, comparison)
         rule(
             "truth", f"{thereis} {words} <int> (<descs>|<desc1>) [<seen>]", lambda count, of, *_, n=number: n(count, of)
         )
@@ -123,10 +130,11 @@ def add_comparisons(rule: Rules) -> None:
     )
     rule("truth", "(is|are) there [an] odd (number|amount) of <descs>", lambda of: _parity(of, 1))
     rule("truth", "(is|are) there [an] even (number|amount) of <descs>", lambda of: Not(of=_parity(of, 1)))
-    most = lambda of, pred: Compare(
-        comparison="greater", first=Count(of=narrow(of, pred)), second=Count(of=without(of, pred))
+    rule(
+        "truth",
+        "(is|are) (most|most of|the majority of|more than half of|over half of) [(the|these)] <descs> <predx>",
+        _most,
     )
-    rule("truth", "(is|are) (most|most of|the majority of) [(the|these)] <descs> <predx>", most)
 
 
 def _parity(of: Selector, rest: int) -> Truth:
@@ -134,3 +142,11 @@ def _parity(of: Selector, rest: int) -> Truth:
     half = Arithmetic(operation="divided by", first=Count(of=of), second=two)
     even = Compare(comparison="equal", first=Arithmetic(operation="times", first=half, second=two), second=Count(of=of))
     return Not(of=even)
+
+
+def _most(of: Selector, pred: Selector) -> Truth:
+    return Compare(comparison="greater", first=Count(of=narrow(of, pred)), second=Count(of=without(of, pred)))
+
+
+def _is_number(comparison: Anything, count: int, of: Selector) -> Truth:
+    return Compare(comparison=comparison, first=Count(of=of), second=Number(value=count))

@@ -17,12 +17,33 @@ from kyvo.programs.program import (
 from kyvo.scene.schema import SceneSchema
 
 EDIT_MACROS = {
-    "MOVE": "(move|put|place|shift|push|slide|bring|drag|take|set|relocate|transfer|position|carry|send|pull|nudge|get|stick|transport|reposition|lay|drop|stand|locate|insert|stack|attach|scoot|throw|leave|stow|store|mount|hang|rest|shove|pick and place|arrange|fit|return)",
-    "PICKUP": "(pick up|take|grab|get|lift up|lift|grasp|find|pick|hold|pull out|collect|look for|locate|select|choose|fetch|seize|pickup)",
-    "PUTDOWN": "(put|place|set|move|set it down|drop|stack|position|bring|lay|stand|put down|set down|attach|slide|push|shift|drag|take|relocate|return)",
-    "DELETE": "(remove|delete|erase|destroy|get rid of|take away|throw away|throw out|clear away|eliminate|discard|hide|break|dispose of|take out|wipe out|kill|clear|lose|drop|dump|vanish|smash|demolish|clear out|scrap|cut|cut out|exclude|strip)",
-    "MAKE": "(make|turn|paint|color|recolor|dye|have|render|let|repaint|spray|spray paint|tint|convert|transform|change|switch|set|modify|alter|edit|update)",
-    "CREATE": "(add|create|insert|put|place|make|build|draw|generate|introduce|bring in|spawn|set down|put in|put down|drop|drop in|stack|set|include|attach|append|position|construct|give me|want|would like|would like to see|need|show|have|produce|lay|stick|throw in|bring|plop)",
+    "MOVE": (
+        "(move|put|place|shift|push|slide|bring|drag|take|set|relocate|transfer|position|carry|send|pull|nudge|"
+        "get|stick|transport|reposition|lay|drop|stand|locate|insert|stack|attach|scoot|throw|leave|stow|store|"
+        "mount|hang|rest|shove|pick and place|arrange|fit|return)"
+    ),
+    "PICKUP": (
+        "(pick up|take|grab|get|lift up|lift|grasp|find|pick|hold|pull out|collect|look for|locate|select|"
+        "choose|fetch|seize|pickup)"
+    ),
+    "PUTDOWN": (
+        "(put|place|set|move|set it down|drop|stack|position|bring|lay|stand|put down|set down|attach|slide|"
+        "push|shift|drag|take|relocate|return)"
+    ),
+    "DELETE": (
+        "(remove|delete|erase|destroy|get rid of|take away|throw away|throw out|clear away|eliminate|discard|"
+        "hide|break|dispose of|take out|wipe out|kill|clear|lose|drop|dump|vanish|smash|demolish|clear out|"
+        "scrap|cut|cut out|exclude|strip)"
+    ),
+    "MAKE": (
+        "(make|turn|paint|color|recolor|dye|have|render|let|repaint|spray|spray paint|tint|convert|transform|"
+        "change|switch|set|modify|alter|edit|update)"
+    ),
+    "CREATE": (
+        "(add|create|insert|put|place|make|build|draw|generate|introduce|bring in|spawn|set down|put in|"
+        "put down|drop|drop in|stack|set|include|attach|append|position|construct|give me|want|would like|"
+        "would like to see|need|show|have|produce|lay|stick|throw in|bring|plop)"
+    ),
 }
 
 
@@ -45,7 +66,10 @@ def _add_sequences(rule: Rules) -> None:
     rule("steps", "<step> <andthen> <steps>", lambda first, _, rest: first + rest)
     rule(
         "andthen",
-        "([.] [,] and [then|also|finally|afterwards|lastly|next|now|after that] [,]|[.] [,] [and] then|(.|,) [(also|next|finally|afterwards|after that|now|lastly|secondly)] [,]|[.] [,] [and] (after that|afterwards|after which|following that|next|finally|subsequently) [,]|(.|,) please|while also|followed by)",
+        "([.] [,] and [then|also|finally|afterwards|lastly|next|now|after that] [,]|[.] [,] [and] then|(.|"
+        ",) [(also|next|finally|afterwards|after that|now|lastly|secondly)] [,]|[.] [,] [and] (after that|"
+        "afterwards|after which|following that|next|finally|subsequently) [,]|(.|,) please|while also|"
+        "followed by)",
         0,
     )
 
@@ -63,7 +87,8 @@ def _add_targets(rule: Rules) -> None:
 def _add_moves(rule: Rules) -> None:
     rule(
         "step",
-        "MOVE <target> [so that it stands|until it is|so that it is|until it stands|so it is|such that it is|to be|so they are|over|down|directly|straight|such that it stands] <goal>",
+        "MOVE <target> [so that it stands|until it is|so that it is|until it stands|so it is|"
+        "such that it is|to be|so they are|over|down|directly|straight|such that it stands] <goal>",
         move,
     )
     rule("step", "stack <target> (to|with|and) <one_target>", lambda of, to: move(of, OnTop(of=to)), 0.1)
@@ -79,17 +104,20 @@ def _add_moves(rule: Rules) -> None:
     rule("step", "MOVE <target> <goal> and <goal>", move, 0.2)
     rule(
         "step",
-        "(i want|i would like|i need|let|have|want) <target> (to be|be|to stand|stand|to go|go|moved|placed|put|move|to move|sit|to sit) <goal>",
+        "(i want|i would like|i need|let|have|want) <target> (to be|be|to stand|stand|to go|go|moved|"
+        "placed|put|move|to move|sit|to sit) <goal>",
         move,
     )
     rule(
         "step",
-        "<target> (should|must|needs to|has to|ought to|shall) (be|stand|go|move|be moved|be placed|be put|sit|be standing) <goal>",
+        "<target> (should|must|needs to|has to|ought to|shall) (be|stand|go|move|be moved|be placed|be put|"
+        "sit|be standing) <goal>",
         move,
     )
     rule(
         "step",
-        "<target> (should be|must be|is to be|gets|has to be|needs to be) (moved|placed|put|shifted|pushed|slid|brought|stacked) <goal>",
+        "<target> (should be|must be|is to be|gets|has to be|needs to be) (moved|placed|put|shifted|pushed|"
+        "slid|brought|stacked) <goal>",
         move,
     )
     rule("step", "<target> (moves|goes|belongs) <goal>", move, 0.2)
@@ -105,7 +133,8 @@ def _add_moves(rule: Rules) -> None:
     )
     rule(
         "step",
-        "(bring|move|push|pull|get|put) <np1> and <np1> (closer together|together|closer to each other|next to each other)",
+        "(bring|move|push|pull|get|put) <np1> and <np1> (closer together|together|closer to each other|"
+        "next to each other)",
         lambda a, b: move(a, NextTo(to=b)),
     )
     rule("step", "(lift|raise|lift up|raise up) <target> [up]", lambda of: move(of, Offset(direction="above")), 1.0)
@@ -128,29 +157,34 @@ def _add_removals(rule: Rules) -> None:
     rule("step", "DELETE <target> [(from|out of|off|off of) THEPICTURE] [too|away|there|completely]", gone)
     rule(
         "step",
-        "(take|throw|clear|move|put|wipe|cut|get) <target> (away|out|off|out of THEPICTURE|off THEPICTURE|out of here|from THEPICTURE)",
+        "(take|throw|clear|move|put|wipe|cut|get) <target> (away|out|off|out of THEPICTURE|off THEPICTURE|"
+        "out of here|from THEPICTURE)",
         gone,
     )
     rule(
         "step",
-        "(i want|i would like|want|i need|have) <target> (gone|removed|deleted|to be gone|to be removed|to disappear|to go away|out|out of THEPICTURE|away|to vanish)",
+        "(i want|i would like|want|i need|have) <target> (gone|removed|deleted|to be gone|to be removed|"
+        "to disappear|to go away|out|out of THEPICTURE|away|to vanish)",
         gone,
     )
     rule("step", "(let|make|have) <target> (disappear|vanish|go away)", gone)
     rule(
         "step",
-        "(i do not (want|need)|i no longer want|i do not want to see) <target> [(any more|anymore|here|there|any longer)]",
+        "(i do not (want|need)|i no longer want|i do not want to see) <target> [(any more|anymore|here|"
+        "there|any longer)]",
         gone,
     )
     rule(
         "step",
-        "<target> (should|must|has to|needs to|can|may) (go|be removed|be deleted|disappear|go away|be gone|vanish|be destroyed|be erased|be taken away|leave)",
+        "<target> (should|must|has to|needs to|can|may) (go|be removed|be deleted|disappear|go away|"
+        "be gone|vanish|be destroyed|be erased|be taken away|leave)",
         gone,
     )
     rule("step", "(show|show me|give me|draw) THEPICTURE without <target>", gone)
     rule(
         "step",
-        "(remove|delete|clear|empty|erase|wipe) (everything|all|THEPICTURE|the (whole|entire) PICTURE|it all|all of it|all of them)",
+        "(remove|delete|clear|empty|erase|wipe) (everything|all|THEPICTURE|the (whole|entire) PICTURE|"
+        "it all|all of it|all of them)",
         (Remove(of=ALL),),
         0.05,
     )
@@ -161,12 +195,15 @@ def _add_removals(rule: Rules) -> None:
     )
     rule(
         "step",
-        "(remove|delete|erase|destroy|get rid of|clear away|take away) (everything|all|all [of] [the] THINGS) (except|but|except for|apart from|besides|other than|that is not|that are not) (<np>|<anyset>)",
+        "(remove|delete|erase|destroy|get rid of|clear away|take away) (everything|all|"
+        "all [of] [the] THINGS) (except|but|except for|apart from|besides|other than|that is not|"
+        "that are not) (<np>|<anyset>)",
         lambda kept: (Remove(of=without(ALL, kept)),),
     )
     rule("anyset", "<descs>")
     rule(
         "step",
-        "(leave|keep) <np> (and|but) (remove|delete|destroy) (everything else|the rest|all others|all the others|the others|all other THINGS)",
+        "(leave|keep) <np> (and|but) (remove|delete|destroy) (everything else|the rest|all others|"
+        "all the others|the others|all other THINGS)",
         lambda kept: (Remove(of=without(ALL, kept)),),
     )

@@ -31,7 +31,10 @@ AWAY = 1.0  # "away from it"
 
 
 def add_amounts(rule: Rules) -> None:
-    unit = "(unit|units|step|steps|meter|meters|space|spaces|block|blocks|place|places|spot|spots|square|squares|cell|cells|m)"
+    unit = (
+        "(unit|units|step|steps|meter|meters|space|spaces|block|blocks|place|places|spot|spots|square|squares|"
+        "cell|cells|m)"
+    )
     rule("num", "#")
     rule("num", "<int>", float, 0.01)
     rule("num", "(half a|half|a half|one half)", 0.5)
@@ -43,7 +46,8 @@ def add_amounts(rule: Rules) -> None:
     rule("dist", f"[by] [about|around|roughly|exactly|approximately] <num> {unit} [(further|farther|more|away)]")
     rule(
         "dist",
-        "[by|just] (a [(little|tiny|small|wee)] bit|slightly|a little|a tad|a touch|a small amount|somewhat|a smidge|a hair|a few centimeters) [(more|further|farther|closer)]",
+        "[by|just] (a [(little|tiny|small|wee)] bit|slightly|a little|a tad|a touch|a small amount|"
+        "somewhat|a smidge|a hair|a few centimeters) [(more|further|farther|closer)]",
         A_BIT,
     )
     rule("dist", "[by] (a lot|far|much|way|a long way|a great deal) [(more|further|farther)]", A_LOT, 0.1)
@@ -85,10 +89,22 @@ def add_places(rule: Rules) -> None:
         0.1,
     )
     for name, words in {
-        "left": "([to|on|at|onto] the [very|far|immediate] left [hand] [side] of|left of|on the left from|[to|on] the left from|[to|on] left side of|to left of)",
-        "right": "([to|on|at|onto] the [very|far|immediate] right [hand] [side] of|right of|on the right from|[to|on] the right from|[to|on] right side of|to right of)",
-        "front": "(in front of|to the front [side] of|ahead of|before|on the front side of|in the front of|at the front of|front of)",
-        "behind": "(behind|in back of|to the (back|rear) [side] of|[to] the behind of|at the back of|beyond|on the (rear|back) side of|to the rear of|in the back of)",
+        "left": (
+            "([to|on|at|onto] the [very|far|immediate] left [hand] [side] of|left of|on the left from|[to|"
+            "on] the left from|[to|on] left side of|to left of)"
+        ),
+        "right": (
+            "([to|on|at|onto] the [very|far|immediate] right [hand] [side] of|right of|on the right from|[to|"
+            "on] the right from|[to|on] right side of|to right of)"
+        ),
+        "front": (
+            "(in front of|to the front [side] of|ahead of|before|on the front side of|in the front of|"
+            "at the front of|front of)"
+        ),
+        "behind": (
+            "(behind|in back of|to the (back|rear) [side] of|[to] the behind of|at the back of|beyond|"
+            "on the (rear|back) side of|to the rear of|in the back of)"
+        ),
         "below": "(below|under|underneath|beneath)",
     }.items():
         rule("side", words, name)
@@ -96,25 +112,30 @@ def add_places(rule: Rules) -> None:
         rule("side", f"[(to|on|at|in)] [the] [(diagonal|diagonally)] {words} [hand] [(corner|side)] of", corner)
     rule(
         "goal",
-        "[(right|directly|just|immediately)] [to] (next to|near|near to|beside|close to|adjacent to|alongside|by|by the side of|against|up against|in the vicinity of|touching|in contact with|nearby|to the side of|closest to) <one_target>",
+        "[(right|directly|just|immediately)] [to] (next to|near|near to|beside|close to|adjacent to|"
+        "alongside|by|by the side of|against|up against|in the vicinity of|touching|in contact with|nearby|"
+        "to the side of|closest to) <one_target>",
         lambda to: NextTo(to=to),
     )
     for corner, words in CORNERS.items():
         rule("corner", f"{words} corner", corner)
     rule(
         "goal",
-        "so [that] (one corner|one of its corners|its <corner>|the <corner> of it) (touches|meets) the <corner> of <one_target>",
+        "so [that] (one corner|one of its corners|its <corner>|the <corner> of it) (touches|"
+        "meets) the <corner> of <one_target>",
         lambda *v: Beside(direction=v[-2], to=v[-1]),
     )
     rule(
         "goal",
-        "so [that] (one corner|one of its corners|its <corner>|the <corner> of it) (touches|meets) <one_target> 's <corner>",
+        "so [that] (one corner|one of its corners|its <corner>|the <corner> of it) (touches|"
+        "meets) <one_target> 's <corner>",
         lambda *v: Beside(direction=v[-1], to=v[-2]),
     )
     rule("goal", "so [that] (it|they) (touches|touch|is touching|are touching) <one_target>", lambda to: NextTo(to=to))
     rule(
         "goal",
-        "[(right|somewhere|halfway|midway|exactly)] [in|to] (between|in between|in the middle of|inbetween) <np1> and <np1>",
+        "[(right|somewhere|halfway|midway|exactly)] [in|to] (between|in between|in the middle of|"
+        "inbetween) <np1> and <np1>",
         lambda a, b: Midway(first=a, second=b),
     )
     rule(
@@ -124,7 +145,8 @@ def add_places(rule: Rules) -> None:
     )
     rule(
         "goal",
-        "[to|right|directly] (on top of|on the top of|onto|on to|atop|above|over|on|upon|to the top of|at the top of|on top) <one_target>",
+        "[to|right|directly] (on top of|on the top of|onto|on to|atop|above|over|on|upon|to the top of|"
+        "at the top of|on top) <one_target>",
         lambda of: OnTop(of=of),
     )
     # parts of the picture
@@ -144,7 +166,8 @@ def add_places(rule: Rules) -> None:
             middle = At(region=f"{region} middle")  # type: ignore[arg-type]
             rule(
                 "goal",
-                f"[(to|in|into|on|at)] [the] ({words} center|center {words}|middle {words}|{words} middle|middle of the {words}|center of the {words}) [(side|point|edge)] [of THEPICTURE]",
+                f"[(to|in|into|on|at)] [the] ({words} center|center {words}|middle {words}|{words} middle|"
+                f"middle of the {words}|center of the {words}) [(side|point|edge)] [of THEPICTURE]",
                 middle,
             )
             rule("goal", f"(in|into|on|at) the {words}", at, 0.1)
@@ -157,8 +180,14 @@ def add_places(rule: Rules) -> None:
     for name, words in {
         "left": "([(to|toward)] [the] left [side]|leftward|left hand side)",
         "right": "([(to|toward)] [the] right [side]|rightward)",
-        "front": "(forward|[(to|toward)] [the] front|closer [to the CAMERA]|nearer [to the CAMERA]|toward (me|us|the CAMERA|you)|ahead|to the fore)",
-        "behind": "(backward|(to|toward) [the] (back|rear)|farther [away]|further [away]|further back|away from (me|us|the CAMERA)|away)",
+        "front": (
+            "(forward|[(to|toward)] [the] front|closer [to the CAMERA]|nearer [to the CAMERA]|toward (me|us|"
+            "the CAMERA|you)|ahead|to the fore)"
+        ),
+        "behind": (
+            "(backward|(to|toward) [the] (back|rear)|farther [away]|further [away]|further back|away from (me|"
+            "us|the CAMERA)|away)"
+        ),
         "above": "(up|upward|higher)",
         "below": "(down|downward|lower)",
     }.items():
@@ -210,14 +239,17 @@ def add_places(rule: Rules) -> None:
     spot = "(position|place|spot|location)"
     rule(
         "goal",
-        f"[(to|in|at|into)] [(the|that)] [{spot}] where <one_target> (is|was|stands|stood|are|were|used to be|is now) [(before|originally|standing|now|at first)]",
+        f"[(to|in|at|into)] [(the|that)] [{spot}] where <one_target> (is|was|stands|stood|are|were|"
+        "used to be|is now) [(before|originally|standing|now|at first)]",
         _stood,
     )
     rule("goal", f"(to|in|at|into) the {spot} of <one_target>", lambda of: PlaceOf(of=of))
     rule("goal", f"(to|in|at|into) <one_target> 's {spot}", lambda of: PlaceOf(of=of))
     rule(
         "goal",
-        f"back [again] [(to|where|in)] [(where it was|its (original|old|previous|former|first|last) {spot}|it was|where it came from|where it stood|where it was before|its {spot}|where they were|their (original|old|previous) (places|positions|place))] [before]",
+        f"back [again] [(to|where|in)] [(where it was|its (original|old|previous|former|first|last) {spot}|"
+        f"it was|where it came from|where it stood|where it was before|its {spot}|where they were|"
+        "their (original|old|previous) (places|positions|place))] [before]",
         Before(),
     )
     rule(
@@ -228,7 +260,8 @@ def add_places(rule: Rules) -> None:
     rule("goal", "[back] [to] where (it|they) (was|were|stood|came from) [(before|originally|at first)]", Before())
     rule(
         "goal",
-        "(in the same row as|in a row with|in line with|level with|in one line with|in one row with|on the same line as|in the row of) <np>",
+        "(in the same row as|in a row with|in line with|level with|in one line with|in one row with|"
+        "on the same line as|in the row of) <np>",
         lambda to: InLine(to=to, direction="left"),
     )
     rule(

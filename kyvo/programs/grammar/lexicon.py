@@ -59,11 +59,14 @@ METALS: Mapping[str, Sequence[tuple[str, str]]] = {  # a color and a material at
     "brass": (("yellow", "metal"),),
 }
 SOLIDS: Sequence[tuple[str, Sequence[str]]] = (  # what solids are like, in words that follow a noun
-    ("(with|that have|that has|having|has|have) [a|any|some] [(smooth|round)] (flat) (side|sides|surface|surfaces|face|faces)", ("cube", "cylinder")),
-    ("(with|that have|that has|having|has|have) (no|without any) [flat|straight] (side|sides|edges|corners|lines|surfaces|faces)", ("sphere",)),
+    ("(with|that have|that has|having|has|have) [a|any|some] [(smooth|round)] (flat) (side|sides|surface|"
+        "surfaces|face|faces)", ("cube", "cylinder")),
+    ("(with|that have|that has|having|has|have) (no|without any) [flat|straight] (side|sides|edges|corners|"
+        "lines|surfaces|faces)", ("sphere",)),
     ("without [any] [flat|straight] (sides|edges|corners|lines|surfaces|faces)", ("sphere",)),
     ("(with|that have|that has|having|has|have) [(four|six|#|the most|sharp|square)] (corners|sides)", ("cube",)),
-    ("(with|that have|that has|having|has|have) [a] (curved|round|rounded) (side|sides|surface|surfaces|edges)", ("sphere", "cylinder")),
+    ("(with|that have|that has|having|has|have) [a] (curved|round|rounded) (side|sides|surface|surfaces|"
+        "edges)", ("sphere", "cylinder")),
     ("(that|which) [(can|could|would|will)] [likely] roll [away]", ("sphere", "cylinder")),
 )  # fmt: skip
 FIELDS: Mapping[str, Sequence[str]] = {

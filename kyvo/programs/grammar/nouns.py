@@ -50,12 +50,14 @@ def _add_numbers(rule: Rules) -> None:
 def _add_adjectives(rule: Rules) -> None:
     rule(
         "noun1",
-        "(thing|object|item|shape|piece|solid|figure|element|body|objects shape|geometric (figure|shape|object|solid)|entity|geometric|form)",
+        "(thing|object|item|shape|piece|solid|figure|element|body|objects shape|geometric (figure|shape|"
+        "object|solid)|entity|geometric|form)",
         ALL,
     )
     rule(
         "nouns",
-        "(things|objects|items|shapes|pieces|solids|figures|elements|bodies|geometric (figures|shapes|objects|solids)|entities|images|forms)",
+        "(things|objects|items|shapes|pieces|solids|figures|elements|bodies|geometric (figures|shapes|"
+        "objects|solids)|entities|images|forms)",
         ALL,
     )
     rule("noun1", "one", ONE)
@@ -72,7 +74,8 @@ def _add_adjectives(rule: Rules) -> None:
     rule("any", "(fully|completely|totally|entirely|wholly|) visible", negated(Hidden(of=ALL)), 0.5)
     rule(
         "any",
-        "(same|single|only|different|various|actual|particular|exact|visible|shown|existing|solid|other|separate|individual|lone|sole|colored)",
+        "(same|single|only|different|various|actual|particular|exact|visible|shown|existing|solid|other|"
+        "separate|individual|lone|sole|colored)",
         ALL,
         0.8,
     )
@@ -118,7 +121,8 @@ def _add_descriptions(rule: Rules) -> None:
     )
     rule(
         "post1",
-        "[being] [(partially|partly|half|)] (hidden|hiding|covered|obscured|blocked|obstructed) (behind|by|from view by) [any] OTHERS",
+        "[being] [(partially|partly|half|)] (hidden|hiding|covered|obscured|blocked|obstructed) (behind|by|"
+        "from view by) [any] OTHERS",
         Hidden(of=ALL),
     )
     rule(
@@ -159,7 +163,8 @@ def _add_descriptions(rule: Rules) -> None:
 
 def _add_phrases(rule: Rules) -> None:
     """What descriptions refer to, by their articles."""
-    rule("def1", "(the|this|that|your|my) <desc1>", the)
+    rule("def1", "(the|your|my) <desc1>", the)
+    rule("def1", "(this|that) <desc1>", lambda of: None if of in (ALL, ONE) else the(of))
     rule("def1", "(these|those|the) <descs>")
     rule("def1", "the (one|only|single|sole|lone) <desc1>", the, 0.1)
     rule("def1", "the <many> <descs>", lambda count, of: the(of, count))
@@ -179,7 +184,8 @@ def _add_phrases(rule: Rules) -> None:
     rule("def1", "(everything|all|all of it|it all)", ALL)
     rule(
         "def1",
-        "(everything else|all [the] others|the others|the rest [of (the <anyofs>|them)]|all the rest|the remaining ones)",
+        "(everything else|all [the] others|the others|the rest [of (the <anyofs>|them)]|all the rest|"
+        "the remaining ones)",
         without(ALL, Earlier()),
     )
     rule("anyofs", "<descs>")
@@ -194,7 +200,8 @@ def _add_phrases(rule: Rules) -> None:
     rule("def1", "(every|each) <desc1> (but|except|except for|apart from|besides|excluding) <np1>", without)
     rule(
         "def1",
-        "(it|this|that|this one|that one|that (object|thing|item)|this (object|thing|item)|the same (one|object|thing)|itself)",
+        "(it|this|that|this one|that one|that (object|thing|item)|this (object|thing|item)|the same (one|"
+        "object|thing)|itself)",
         Earlier(),
         0.1,
     )

@@ -20,7 +20,8 @@ def add_predicates(rule: Rules) -> None:
         region_of = InRegion(of=ALL, region=region)  # type: ignore[arg-type]
         rule(
             "place",
-            f"JUST (on|in|at|to|toward) (the|) {pattern} [hand] [(corner|side|half|part|section|area|edge|portion|third|row|ground)] [(of|in|on) THEPICTURE]",
+            f"JUST (on|in|at|to|toward) (the|) {pattern} [hand] [(corner|side|half|part|section|area|edge|"
+            "portion|third|row|ground)] [(of|in|on) THEPICTURE]",
             region_of,
         )
     for region, pattern in CORNERS.items():
@@ -55,11 +56,12 @@ def add_predicates(rule: Rules) -> None:
     )
     rule(
         "selfsame",
-        "(of|) [all] [(exactly|)] (the|a|) (same|identical|matching|common|one) <field> [as] [each other] [(as|to|with) (each|one another|another)]",
+        "(of|) [all] [(exactly|)] (the|a|) (same|identical|matching|common|"
+        "one) <field> [as] [each other] [(as|to|with) (each|one another|another)]",
         lambda field: Shared(of=ALL, field=field),
     )
     rule("selfsame", "(a|one|any|a common) <field> [in common]", lambda field: Shared(of=ALL, field=field), 0.3)
-    rule("selfsame", "(alike|identical|matching) in <field>", lambda field: Shared(of=ALL, field=field))
+    rule("selfsame", "(alike|identical|matching|the same|equal) in <field>", lambda field: Shared(of=ALL, field=field))
     # what follows "is"
     rule("pred", "<rels>")
     rule("pred", "STAND JUST <rels>", None)
@@ -88,7 +90,8 @@ def add_predicates(rule: Rules) -> None:
     rule("pred", "not <pred1> (or|nor) <pred1>", lambda a, b: negated(either(a, b)))
     rule(
         "pred",
-        "[being] [(partially|partly|half|)] (hidden|hiding|covered|obscured|blocked|obstructed) (behind|by|from view by) [any] OTHERS",
+        "[being] [(partially|partly|half|)] (hidden|hiding|covered|obscured|blocked|obstructed) (behind|by|"
+        "from view by) [any] OTHERS",
         Hidden(of=ALL),
     )
     rule(
@@ -116,10 +119,12 @@ def add_predicates(rule: Rules) -> None:
         "[(that is|that are|which are)] (in|on|of|within|from|inside) THEPICTURE [(shown|here|above|below|of THINGS)]",
         ALL,
     )
-    rule("seen", "of (all|any) (sizes|colors|shapes|materials|kinds|types)", ALL)
+    rule("seen", "of (all|any) (sizes|colors|shapes|materials|kinds|types|size|color|shape|material|kind|type)", ALL)
     rule(
         "seen",
-        "[(that is|that are|that you|which are)] (shown|pictured|present|displayed|here|you see|seen|visible|depicted|there|represented|total|around|overall|altogether|in total|in sight|on display|in view|in all|there are|you can see|shown here|being shown|appearing)",
+        "[(that is|that are|that you|which are)] (shown|pictured|present|displayed|here|you see|seen|"
+        "visible|depicted|there|represented|total|around|overall|altogether|in total|in sight|on display|"
+        "in view|in all|there are|you can see|shown here|being shown|appearing)",
         ALL,
     )
     rule("seen", "(that|which) you (can see|see)", ALL)

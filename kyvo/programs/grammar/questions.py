@@ -49,21 +49,25 @@ def _add_others(rule: Rules, schema: SceneSchema) -> None:
     rule("gone", "should <np> be (removed|taken away|deleted|taken out)")
     rule(
         "gone",
-        "(if|when|suppose|after) (you|i|we|someone) (remove|removed|take away|took away|delete|deleted|removing|take out|took out|were to remove|destroyed) <np>",
+        "(if|when|suppose|after) (you|i|we|someone) (remove|removed|take away|took away|delete|deleted|"
+        "removing|take out|took out|were to remove|destroyed) <np>",
     )
     rule(
         "gone",
-        "(without|not counting|ignoring|excluding|leaving out|apart from|aside from|besides|except for|other than) <np>",
+        "(without|not counting|ignoring|excluding|leaving out|apart from|aside from|besides|except for|"
+        "other than) <np>",
     )
     rule("asks", "<gone> [(,|.)] [then] <asks>", _hypothetical, 0.1)
     rule(
         "asks",
-        "<gone> [(,|.)] how many <things> (will|would|) (be left|remain|be there|there be|are left|remain|stay|be) [remaining|left|over]",
+        "<gone> [(,|.)] how many <things> (will|would|) (be left|remain|be there|there be|are left|remain|"
+        "stay|be) [remaining|left|over]",
         lambda gone, of: _hypothetical(gone, Count(of=of)),
     )
     rule(
         "amount",
-        "how many <things> (will|would|) (be left|remain|there be|be there|are left|remain|be remaining) [left] [(,|)] <gone>",
+        "how many <things> (will|would|) (be left|remain|there be|be there|are left|remain|"
+        "be remaining) [left] [(,|)] <gone>",
         lambda of, gone: _hypothetical(gone, Count(of=of)),
     )
     rule(

@@ -1,11 +1,16 @@
 """Rules of edits that swap, turn or line up objects."""
 
+from functools import partial
+from typing import Any
+
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.goals import move
 from kyvo.programs.program import (
     Align,
     Beside,
     Rotate,
+    Selector,
+    Step,
     Swap,
 )
 
@@ -64,9 +69,16 @@ def add_rearrangements(rule: Rules) -> None:
     rule("step", f"PICKUP <target> and {turn} (it|them) <sense>", lambda of, sense: rotated(of, QUARTER * sense))
     # lines
     align = "(align|line up|arrange|put|place|order|set up|lay out|bring|straighten out|organize)"
-    row = "([up] (in|into|on|along|to|as) (a|one|the same|the|a single|a straight) (row|line|straight line|horizontal line) [(from left to right|side by side|left to right)]|[up] from left to right|side by side|in a horizontal line)"
-    column = "([up] (in|into|as) (a|one|the same|a single) (column|vertical line) [(from front to back)]|[up] (in a line|) from front to back|one behind the other|behind each other|behind one another)"
-    pile = "(on top of (one another|each other)|in a (stack|pile|tower|column)|into a (stack|pile|tower)|on each other)"
+    row = (
+        "([up] (in|into|on|along|to|as) (a|one|the same|the|a single|a straight) (row|line|straight line|"
+        "horizontal line) [(from left to right|side by side|left to right)]|[up] from left to right|"
+        "side by side|in a horizontal line)"
+    )
+    column = (
+        "([up] (in|into|as) (a|one|the same|a single) (column|vertical line) [(from front to back)]|"
+        "[up] (in a line|) from front to back|one behind the other|behind each other|behind one another)"
+    )
+    pile = "(on top of (one another|each other)|in a (stack|pile|tower)|into a (stack|pile|tower)|on each other)"
     rule(
         "step",
         f"(stack|pile|line up|put|place|arrange|pile up|stack up) <np> [up] {pile}",
@@ -78,8 +90,9 @@ def add_rearrangements(rule: Rules) -> None:
         "(build|make) a (tower|stack|pile) (of|from|with|out of) [all] <np>",
         lambda of: (Align(of=of, direction="above"),),
     )
-    for line, direction in ((row, "left"), (column, "front")):
-        lined = lambda of, d=direction: (Align(of=of, direction=d),)  # noqa: E731
+    lines: tuple[tuple[str, Any], ...] = ((row, "left"), (column, "front"))
+    for line, direction in lines:
+        lined = partial(_lined, direction)
         rule("step", f"{align} <np> {line}", lined)
         rule(
             "step",
@@ -107,3 +120,7 @@ def add_rearrangements(rule: Rules) -> None:
         "MOVE <target> and (align|line up) it (with|to|along) <side> <one_target>",
         lambda of, side, to: move(of, Beside(direction=side, to=to)),
     )
+
+
+def _lined(direction: Any, of: Selector) -> tuple[Step, ...]:
+    return (Align(of=of, direction=direction),)

@@ -50,11 +50,20 @@ _SIDE = "[(very|far|immediate|direct)] {0} [hand] [side]"
 RELATION_WORDS = {
     "left": f"((to|on|at|toward) the {_SIDE.format('left')} of|left of|left from|on the left from)",
     "right": f"((to|on|at|toward) the {_SIDE.format('right')} of|right of|right from|on the right from)",
-    "front": "(in front of|infront of|in the front of|ahead of|to the front of|before|in front|forward of|on the front side of|closer to the CAMERA than|nearer than)",
-    "behind": "(behind|in back of|in the back of|to the (back|rear) [side] of|at the back of|beyond|back of|to the behind of|in the rear of|farther away than)",
+    "front": (
+        "(in front of|infront of|in the front of|ahead of|to the front of|before|in front|forward of|"
+        "on the front side of|closer to the CAMERA than|nearer than)"
+    ),
+    "behind": (
+        "(behind|in back of|in the back of|to the (back|rear) [side] of|at the back of|beyond|back of|"
+        "to the behind of|in the rear of|farther away than)"
+    ),
     "above": "(above|on top of|on the top of|atop|over|upon|on)",
     "below": "(below|under|underneath|beneath)",
-    "near": "(near|near to|next to|beside|close to|adjacent to|alongside|by|neighboring|nearby|at the side of|in the vicinity of|not far from|by the side of)",
+    "near": (
+        "(near|near to|next to|beside|beside of|close to|adjacent to|alongside|by|neighboring|nearby|at the side of|"
+        "in the vicinity of|not far from|by the side of)"
+    ),
     "touching": "(touching|in contact with|contacting|leaning (on|against)|in touch with|that touch)",
 }
 
@@ -92,7 +101,8 @@ def add_relations(rule: Rules) -> None:
     rule("rels", "(to|on) (its|their|his) [immediate] <itsside> [hand] [side]", lambda name: related(name, Earlier()))
     rule(
         "rels",
-        "[STAND] JUST (between|in between|inbetween|in the middle of|sandwiched between|surrounded by|flanked by) <np> and <np>",
+        "[STAND] JUST (between|in between|inbetween|in the middle of|sandwiched between|surrounded by|"
+        "flanked by) <np> and <np>",
         _between,
     )
     rule("rels", "[STAND] JUST (between|in between|in the middle of|sandwiched between) <twonp>", _between_two)

@@ -20,25 +20,33 @@ def add_sentences(rule: Rules) -> None:
     stop = "[.] [,]"
     rule(
         "polite",
-        "(please|kindly|first|firstly|first of all|to begin with|maybe|perhaps|hey|hi|hello|ok|okay|now|so|well|then|next|also|and|thanks|thank you|great|good|alright|right)",
+        "(please|kindly|first|firstly|first of all|to begin with|maybe|perhaps|hey|hi|hello|ok|okay|now|so|"
+        "well|then|next|also|and|thanks|thank you|great|good|alright|right)",
         0,
     )
     rule("polite", "(can|could|would|will) you [(please|kindly|also|now|possibly|maybe|just)]", 0)
     rule(
         "polite",
-        "(would you mind|i want you to|i would like you to|i need you to|you should|you need to|you can|let us|go|now go|i would like to|i want to|you have to|you must|your task is to|try to|help me|go ahead and|we need to|we should|let me|straighten and)",
+        "(would you mind|i want you to|i would like you to|i need you to|you should|you need to|you can|"
+        "let us|go|now go|i would like to|i want to|you have to|you must|your task is to|try to|help me|"
+        "go ahead and|we need to|we should|let me|straighten and)",
         0,
     )
     rule(
         "polite",
-        "(tell me|can you tell me|could you tell me|do you know|i wonder|please tell me|i would like to know|say|i want to know|answer|question|looking at THEPICTURE|in THEPICTURE|from THEPICTURE|of THEPICTURE|look at THEPICTURE|in total|of these THINGS|of all [of] the THINGS|of the THINGS|of the THINGS (shown|pictured|seen|in THEPICTURE)|among the THINGS|between all the THINGS) [,]",
+        "(tell me|can you tell me|could you tell me|do you know|i wonder|please tell me|"
+        "i would like to know|say|i want to know|answer|question|looking at THEPICTURE|in THEPICTURE|"
+        "from THEPICTURE|of THEPICTURE|look at THEPICTURE|in total|of these THINGS|of all [of] the THINGS|"
+        "of the THINGS|of the THINGS (shown|pictured|seen|in THEPICTURE)|among the THINGS|"
+        "between all the THINGS) [,]",
         0,
     )
     rule("politer", "<polite> [,|.]", 0, 0.05)
     rule("politer", "<polite> [,|.] <politer>", 0, 0.05)
     rule(
         "thanks",
-        "[.] [,] (please|thanks|thank you|for me|now|thank you very much|if you can|if possible|would you|will you|ok|okay|right|then|cheers|again|instead|too|also|as well)",
+        "[.] [,] (please|thanks|thank you|for me|now|thank you very much|if you can|if possible|would you|"
+        "will you|ok|okay|right|then|cheers|again|instead|too|also|as well)",
         0,
     )
     rule("text", "[<politer>] <sentence> [<thanks>]", lambda *values: next(v for v in values if not isinstance(v, int)))
@@ -63,7 +71,8 @@ def add_sentences(rule: Rules) -> None:
     )
     rule(
         "pointing",
-        "(find|look at|consider|locate|take|see|focus on|observe|pick|get|grab|look for|go to|pick up|choose|select|lift|grasp|straighten) <np>",
+        "(find|look at|consider|locate|take|see|focus on|observe|pick|get|grab|look for|go to|pick up|"
+        "choose|select|lift|grasp|straighten) <np>",
     )
     # "there is a red cube; ..."
     rule("statement", "there (is|are|exists|was) [(only|just)] [(a|an|another|the|one|some)] (<desc1>|<descs>)", _the)
@@ -80,10 +89,13 @@ def add_sentences(rule: Rules) -> None:
     )
     rule(
         "statement",
-        "(find|look at|consider|see|i see|you see|look for|THEPICTURE (has|contains|shows)) [(a|an|the)] <desc1> [THAT] [is] <pred>",
+        "(find|look at|consider|see|i see|you see|look for|THEPICTURE (has|contains|shows)) [(a|an|"
+        "the)] <desc1> [THAT] [is] <pred>",
         _the_narrowed,
         0.2,
     )
+    rule("statement", "<def1> (is|are) <pred>", lambda of, _: of if isinstance(of, The) else None, 0.6)
+    rule("statement", "one [of the] (<desc1>|<descs>) is <pred>", _the_narrowed, 0.5)
     rule("statement", "(i see|you see|we have|we see|THEPICTURE (has|contains|shows)) [(a|an|one)] <desc1>", _the, 0.1)
 
 

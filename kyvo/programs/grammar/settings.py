@@ -40,7 +40,8 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     rule("newwords1", "(<value>|<kindvalue>) [colored|,|and]")
     rule(
         "step",
-        "MAKE <target> [(to be|be|become|look|to|into|in|as|to look|so that it is|over to|turn|to become|over)] <setword>",
+        "MAKE <target> [(to be|be|become|look|to|into|in|as|to look|so that it is|over to|turn|to become|"
+        "over)] <setword>",
         _set,
     )
     rule(
@@ -51,19 +52,22 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "step",
-        "(i want|i would like|want|i need|have|let) <target> (to be|be|to become|become|to turn|turn|to look|in) <setword>",
+        "(i want|i would like|want|i need|have|let) <target> (to be|be|to become|become|to turn|turn|"
+        "to look|in) <setword>",
         _set,
     )
     rule(
         "step",
-        "<target> (should|must|needs to|has to|shall|will|ought to) (be|become|turn|turn into|look|be made|be painted|be turned into|be changed to) <setword>",
+        "<target> (should|must|needs to|has to|shall|will|ought to) (be|become|turn|turn into|look|be made|"
+        "be painted|be turned into|be changed to) <setword>",
         _set,
     )
     rule("step", "<target> (becomes|turns|turns into|gets|is now|is to be) <setword>", _set, 0.2)
     rule("step", "(from now on|now) <target> (is|are) <setword>", _set)
     rule(
         "step",
-        "(give|get) <target> [(a|the|some)] [new] <value> [(finish|coat|color|paint|surface|texture|look|coating|shape)]",
+        "(give|get) <target> [(a|the|some)] [new] <value> [(finish|coat|color|paint|surface|texture|look|"
+        "coating|shape)]",
         lambda of, word: _set(of, (word,)),
     )
     rule("step", "(give|lend) <target> a new <field> [(.|,)] <anyword>", set_field)
@@ -95,7 +99,8 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "step",
-        f"(find|take|look at|get|see|pick|consider) <target> [,] (and|then) {verbs} its <field> (to|into|be|) <anyword>",
+        f"(find|take|look at|get|see|pick|consider) <target> [,] (and|then) {verbs} its <field> (to|into|"
+        "be|) <anyword>",
         set_field,
     )
     rule(
@@ -118,13 +123,15 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     like = lambda of, field, to: (Set(of=of, field=field, to=WordOf(of=to, field=field)),)  # noqa: E731
     rule(
         "step",
-        "(MAKE|give|get) <target> [(be|have|to be|in|of)] [(of|made of)] the (same|identical) <field> (as|of|like|that) [that of] <one_target> [has]",
+        "(MAKE|give|get) <target> [(be|have|to be|in|of)] [(of|made of)] the (same|identical) <field> (as|"
+        "of|like|that) [that of] <one_target> [has]",
         like,
     )
     rule("step", "<target> should (have|be) the same <field> as <one_target>", like)
     rule(
         "step",
-        "(MAKE|give|set) the <field> of <target> (to|) [be] [(the same as|like|that of|equal to|match)] [the <field> of|that of] <one_target>",
+        "(MAKE|give|set) the <field> of <target> (to|) [be] [(the same as|like|that of|equal to|"
+        "match)] [the <field> of|that of] <one_target>",
         lambda field, of, *v: like(of, field, v[-1]),
         0.1,
     )
@@ -166,7 +173,8 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         size = lambda of, far=None, big=larger: (Resize(of=of, larger=big),)  # noqa: E731
         rule(
             "step",
-            f"(make|turn|get|have|let|render) <target> [(become|be|a bit|a little|slightly|much|even|a lot|a bit more)] {words}",
+            "(make|turn|get|have|let|render) <target> [(become|be|a bit|a little|slightly|much|even|a lot|"
+            f"a bit more)] {words}",
             size,
         )
         rule("step", f"{verb} [the size of] <target> [in size]", size)

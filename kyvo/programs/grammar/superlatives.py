@@ -31,7 +31,10 @@ def add_superlatives(rule: Rules) -> None:
         "left": "(leftmost|left most|far left|farthest left|furthest left|most left|leftest)",
         "right": "(rightmost|right most|far right|farthest right|furthest right|most right|rightest)",
         "front": "(frontmost|foremost|front most|closest|nearest|formost|most front)",
-        "behind": "(rearmost|backmost|rear most|back most|farthest back|furthest back|farthest|furthest|hindmost|most distant)",
+        "behind": (
+            "(rearmost|backmost|rear most|back most|farthest back|furthest back|farthest|furthest|hindmost|"
+            "most distant)"
+        ),
         "above": "(highest|topmost|uppermost|top)",
         "below": "(lowest|bottommost|lowermost|bottom)",
     }
@@ -45,7 +48,8 @@ def add_superlatives(rule: Rules) -> None:
             rule("measurepost", f"FARTHEST [away] [(to|at|toward|on|in)] [the] {side} [side] [of THEPICTURE]", by)
             rule(
                 "measurepost",
-                f"(on|to|at|in|toward) the (far|very|extreme|farthest|furthest|most) {side} [(side|edge)] [of THEPICTURE]",
+                f"(on|to|at|in|toward) the (far|very|extreme|farthest|furthest|most) {side} [(side|"
+                "edge)] [of THEPICTURE]",
                 by,
             )
             rule("measurepost", f"[the] CLOSEST to the {side} [(side|edge)] [of THEPICTURE]", by)
@@ -58,7 +62,7 @@ def add_superlatives(rule: Rules) -> None:
             )
             rule(
                 "count_from",
-                f"<nth> [(one|object|thing)] from [the] {side} [(side|edge)]",
+                f"<nth> [(one|object|thing)] from [the] [far] {side} [(side|edge)]",
                 lambda rank, by=by: extreme(by, rank),
             )
     rule("measure", "(largest|biggest|hugest|tallest|greatest|widest|bulkiest)", Bigness())

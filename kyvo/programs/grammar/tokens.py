@@ -23,6 +23,8 @@ _CONTRACTIONS = (
     (re.compile(r"\b3d\b"), "solid"),
     (re.compile(r"(\d)\s*(?:\u00b0)"), r"\1 degrees"),
 )
+_SPELLED = {"&": "and", "+": "plus", "\u2013": COMMA, "\u2014": COMMA, "\u00d7": "times"}
+_NO_WORDS = set("'\"()[]{}<>*_|~/\\#@%^$")
 _AMERICAN = {
     "colour": "color",
     "colours": "colors",
@@ -87,7 +89,9 @@ def _split(text: str) -> Iterator[str]:
                 " ",
             )
             token = "minus" if follows else ""
-        elif token == "'" or token == '"' or token in "()[]{}<>*_|~":
+        elif token in _SPELLED:
+            token = _SPELLED[token]
+        elif token in _NO_WORDS:
             token = ""
         if token.endswith("'s") and len(token) > 2:
             yield from (_AMERICAN.get(token[:-2], token[:-2]), "'s")

@@ -4,18 +4,20 @@ from kyvo.programs.grammar.amounts import side
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.comparisons import add_comparisons, exactly
 from kyvo.programs.grammar.meaning import ALL, either, narrow
-from kyvo.programs.grammar.words import set
+from kyvo.programs.grammar.words import as_set
 from kyvo.programs.program import (
     Alike,
     All,
     BiggerThan,
     Bigness,
+    Closeness,
     Earlier,
     Either,
     Every,
     Everything,
     Exists,
     Extreme,
+    Farness,
     Literally,
     Not,
     Related,
@@ -36,7 +38,11 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "<truth>")
     rule("asks", "<truth> (or not|or no|yes or no|true or false)", None, 0.1)
     any_ = "(a|an|any|some|one|any other|another|at least one|even one|even a single|a single)"
-    thereis = "(is there|are there|do you see|can you see|does THEPICTURE (have|hold|contain|show|include)|do you find|is there anything like|can you find|do you (notice|spot)|have you got|is THEPICTURE home to|do we have|are you able to see|is it true that there (is|are)|can we see)"
+    thereis = (
+        "(is there|are there|do you see|can you see|does THEPICTURE (have|hold|contain|show|include)|"
+        "do you find|is there anything like|can you find|do you (notice|spot)|have you got|"
+        "is THEPICTURE home to|do we have|are you able to see|is it true that there (is|are)|can we see)"
+    )
     rule("truth", f"{thereis} [{any_}] (<desc1>|<descs>) [<seen>]", lambda of, *_: Exists(of=of))
     rule(
         "truth",
@@ -65,7 +71,8 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "truth",
-        f"(look for|search for) [{any_}] (<desc1>|<descs>) [(.|,)] (is one to be found|is there one|are there any|do you find one)",
+        f"(look for|search for) [{any_}] (<desc1>|<descs>) [(.|,)] (is one to be found|is there one|"
+        "are there any|do you find one)",
         lambda of: Exists(of=of),
     )
     rule(
@@ -90,7 +97,9 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "truth",
-        "(apart from|besides|leaving out|not counting|other than) <np> [,] (do|does|can you see|do you see|are there|is there) any [other] (<descs>|<desc1>) (that share|share|have|that have|that shares) (its|the same) <field>",
+        "(apart from|besides|leaving out|not counting|other than) <np> [,] (do|does|can you see|do you see|"
+        "are there|is there) any [other] (<descs>|<desc1>) (that share|share|have|that have|"
+        "that shares) (its|the same) <field>",
         lambda like, of, field: Exists(of=narrow(of, WhereSame(of=ALL, field=field, like=like))),
     )
     rule(
@@ -119,6 +128,12 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "(whether|if) <np1> (is|are) <predx>", _is)
     rule("truth", "(whether|if) all <descs> are <predx>", lambda of, pred: _every(of, pred))
     rule("truth", "(whether|if) <groups> (have|are) <alikefields>", lambda of, fields: _alike(of, fields))
+    rule(
+        "truth",
+        f"{thereis} (two|2|any two|any) <descs> [THAT] [(are|is|have|has|of|with|share)] [all] <selfsame>",
+        lambda of, pred: Exists(of=narrow(of, pred)),
+        0.05,
+    )
     # all of them
     every = "(all [of] [(the|these|those)] [other]|all|each of the|every one of the|both [of] [(the|these)]|both)"
     rule("truth", f"(is|are) {every} <descs> <predx>", _every)
@@ -142,7 +157,11 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         tuple(field.name for field in schema.fields if field.words),
         0.2,
     )
-    rule("alikefields", "[all] [made] [out] of the same <field>", lambda field: (field,))
+    rule(
+        "alikefields",
+        "[all] [(made|comprised|composed|constructed|built)] [out] of the same <field>",
+        lambda field: (field,),
+    )
     rule("alikefields", "[all] (alike|identical|equal|the same|similar) in <field>", lambda field: (field,))
     rule("groups", "[(all|both|all of|both of)] [(the|these|those)] [<many>] <descs>", lambda *v: v[-1])
     rule("groups", "(they|these|those|them) [(all|both)]", Earlier())
@@ -188,7 +207,8 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
 
     rule(
         "truth",
-        "(is|are|does|do) <np1> [(have|share)] <samefield> (any|some|another) [of] [the] [other] (object|thing|item|shape|objects|things|items|shapes)",
+        "(is|are|does|do) <np1> [(have|share)] <samefield> (any|some|another) [of] [the] [other] (object|"
+        "thing|item|shape|objects|things|items|shapes)",
         lambda a, field: Exists(of=WhereSame(of=ALL, field=field, like=a)),
     )
     rule(
@@ -203,9 +223,9 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         lambda a, field: Exists(of=WhereSame(of=ALL, field=field, like=a)),
     )
     rule("samefield", "[of] (the|) (same|identical|equal) <field> (as|to|with|like) [that of]")
-    rule("samefield", "[made] [out] of the same <field> (as|to)")
+    rule("samefield", "[(made|comprised|composed|constructed|built)] [out] of the same <field> (as|to)")
     rule("samefield", "(share|match|matches) [(a|the|its)] [same] <field> (as|with|of|to)")
-    rule("truth", "(is|are) <np1> <samefield> <np1>", lambda a, field, b: same(field, a, b))
+    rule("truth", "(is|are) <np1> [is] <samefield> <np1>", lambda a, field, b: same(field, a, b))
     rule("truth", "(do|does) <np1> [(have|share)] <samefield> <np1>", lambda a, field, b: same(field, a, b))
     rule(
         "truth",
@@ -233,12 +253,12 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "truth",
         "(is|are) <value> the <field> of <np1>",
-        lambda value, field, of: SameWord(first=word(set(of), field), second=value) if value.field == field else None,
+        lambda value, field, of: _is_word_of(field, of, value),
     )
     rule(
         "truth",
         "is the <field> of <np1> <value>",
-        lambda field, of, value: SameWord(first=word(set(of), field), second=value) if value.field == field else None,
+        _is_word_of,
     )
     # "is the cube red", "is it behind the ball"
     rule("truth", "(is|was) <np1> <predx>", _is, 0.1)
@@ -258,7 +278,8 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "(is|are) <np1> (also|all|both|made of|colored|painted|) <pred>", _is, 0.2)
     rule(
         "truth",
-        "(does|do) <np1> (look|have|appear|seem|stand|sit|lie) [to be|a|an] <pred> [(finish|surface|texture|color|shape)]",
+        "(does|do) <np1> (look|have|appear|seem|stand|sit|lie) [to be|a|an] <pred> [(finish|surface|"
+        "texture|color|shape)]",
         _is,
         0.8,
     )
@@ -289,16 +310,26 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         f"(is|are) <np1> [(any|much|all)] {smaller} (than|then) <np1> [is]",
         lambda a, b: BiggerThan(by=Smallness(), first=a, second=b),
     )
+    closer = "(is|are) <np1> [(any|much)] (closer|nearer) to <np1> (than|then) <np1> [is]"
+    rule("truth", closer, lambda a, to, b: BiggerThan(by=Closeness(to=to), first=a, second=b))
+    farther = "(is|are) <np1> [(any|much)] (farther|further) [away] from <np1> (than|then) <np1> [is]"
+    rule("truth", farther, lambda a, to, b: BiggerThan(by=Farness(to=to), first=a, second=b))
+    beyond = "(is|are) <np1> [(any|much)] (farther|further|more) [to] [the] <sidename> (than|then) <np1> [is]"
+    rule("truth", beyond, lambda a, by, b: BiggerThan(by=by, first=a, second=b))
     # numbers
     add_comparisons(rule)
 
 
+def _is_word_of(field: str, of: Selector, value: Literally) -> Truth | None:
+    """ "Is the color of the cube red?" """
+    return SameWord(first=WordOf(of=as_set(of), field=field), second=value) if value.field == field else None
+
+
 def _is(of: Selector, pred: Selector) -> Truth | None:
-    plain = isinstance(pred, Where) and isinstance(pred.of, Everything)
-    if plain and isinstance(of, The | Earlier) and getattr(of, "count", 1) == 1:
+    if isinstance(pred, Where) and pred.of == ALL and isinstance(of, The | Earlier) and getattr(of, "count", 1) == 1:
         return SameWord(
-            first=WordOf(of=set(of), field=pred.field), second=Literally(field=pred.field, value=pred.value)
-        )  # type: ignore[union-attr]
+            first=WordOf(of=as_set(of), field=pred.field), second=Literally(field=pred.field, value=pred.value)
+        )
     if isinstance(pred, WhereSame) and pred.of == ALL and isinstance(of, The | Earlier):
         return SameWord(first=WordOf(of=of, field=pred.field), second=WordOf(of=pred.like, field=pred.field))
     if isinstance(pred, Either) and _is_word(pred.first) and _is_word(pred.second):

@@ -26,7 +26,7 @@ from kyvo.programs.program import (
 from kyvo.scene.schema import SceneSchema
 
 
-def set(selector: Selector) -> Selector:
+def as_set(selector: Selector) -> Selector:
     """A set where a noun phrase stands: which one is meant is no question then."""
     selector = settle_region(selector)
     if isinstance(selector, Extreme):
@@ -45,25 +45,29 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
 
     def named(of: Selector) -> Ask | Word:
         """What an object is called: its kind, or where that is told, another field."""
-        told = set(_told(of))
+        told = frozenset(_told(of))
         field = next((name for name in (kind, other) if name and name not in told), None)
-        return WordOf(of=set(of), field=field) if field else Which(of=set(of))
+        return WordOf(of=as_set(of), field=field) if field else Which(of=as_set(of))
 
-    word = lambda field, of: WordOf(of=set(of), field=field)  # noqa: E731
+    word = lambda field, of: WordOf(of=as_set(of), field=field)  # noqa: E731
     rule("asks", "<word>")
     rule("kindof", "[(kind of|type of|exact)] <field>")
     rule(
         "fieldq",
-        "(what|which|in what|in which|of what|of which|what kind of|what type of|what sort of|tell me what|tell me which|can you (say|tell me|tell) (what|which)) [kind of] <field>",
+        "(what|which|in what|in which|of what|of which|what kind of|what type of|what sort of|tell me what|"
+        "tell me which|can you (say|tell me|tell) (what|which)) [kind of] <field>",
     )
     rule(
         "fieldq",
-        "(what is|what are|what would be|name|tell me|give|give me|state|i would like to know|i want to know|do you know|describe|identify|can you tell me|please tell me|what about) (the|a) [(common|exact)] (<field>|<fields>) of",
+        "(what is|what are|what would be|name|tell me|give|give me|state|i would like to know|"
+        "i want to know|do you know|describe|identify|can you tell me|please tell me|what about) (the|"
+        "a) [(common|exact)] (<field>|<fields>) of",
     )
     rule("fieldq", "how (big|large)", "size") if "size" in names else None
     rule(
         "word",
-        "<fieldq> (is|are|was|does|do|would|has|have) <np> [(have|made of|made out of|made from|made|in|show|be|look|of|come in|appear to be|painted|colored)]",
+        "<fieldq> (is|are|was|does|do|would|has|have) <np> [(have|made of|made out of|made from|made|in|"
+        "show|be|look|of|come in|appear to be|painted|colored)]",
         word,
     )
     rule("word", "<fieldq> (is|are) [shown by|] <np>", word, 0.1)
@@ -96,7 +100,8 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     # "what color ball is behind the cube"
     rule(
         "word",
-        "(what|which|what is the|of what|what would be the) <field> (<desc1>|<descs>) (is|are|sits|stands|lies|would be|appears|does|do|has|have) [STAND] <pred>",
+        "(what|which|what is the|of what|what would be the) <field> (<desc1>|<descs>) (is|are|sits|stands|"
+        "lies|would be|appears|does|do|has|have) [STAND] <pred>",
         lambda field, of, pred: word(field, narrow(of, pred)),
     )
     rule(
@@ -127,19 +132,21 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     if "material" in names:
         rule(
             "word",
-            "(what|of what|from what|out of what) (is|are|was) <np> (made [out] of|made from|made|built of|composed of|made up of|constructed of|made out)",
-            lambda of: WordOf(of=set(of), field="material"),
+            "(what|of what|from what|out of what) (is|are|was) <np> (made [out] of|made from|made|built of|"
+            "composed of|made up of|constructed of|made out)",
+            lambda of: WordOf(of=as_set(of), field="material"),
         )
         rule(
             "word",
             "(of what|from what|out of what) (is|are|was) <np> made",
-            lambda of: WordOf(of=set(of), field="material"),
+            lambda of: WordOf(of=as_set(of), field="material"),
         )
-        rule("word", "<np> (is|are) made [out] of what", lambda of: WordOf(of=set(of), field="material"))
+        rule("word", "<np> (is|are) made [out] of what", lambda of: WordOf(of=as_set(of), field="material"))
         rule(
             "word",
-            "[(of|from|out of|with)] (what|which) [(material|substance|stuff)] (did|do) (they|you|we|one) make <np> [(of|from|out of)]",
-            lambda of: WordOf(of=set(of), field="material"),
+            "[(of|from|out of|with)] (what|which) [(material|substance|stuff)] (did|do) (they|you|we|"
+            "one) make <np> [(of|from|out of)]",
+            lambda of: WordOf(of=as_set(of), field="material"),
         )
     # which one: by its kind, or by its color where the kind is told
     rule("word", "(what|which) (is|are|sits|stands|lies) [STAND] <preds>", lambda pred: named(pred), 0.3)
@@ -166,16 +173,24 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "(which|what) (<descs>) [(are there|do you see|can you see)]", lambda of: Which(of=of), 0.4)
     rule(
         "asks",
-        "(list|name|show [me]|find|tell me|point (at|to|out)|show|highlight|select|identify|give me|locate) (<np>|<whichones>)",
+        "(list|name|show [me]|find|tell me|point (at|to|out)|show|highlight|select|identify|give me|"
+        "locate) (<np>|<whichones>)",
         lambda of: Which(of=of),
         0.3,
     )
     rule("whichones", "[all] <descs>")
     rule("asks", "(list|name) (<np>|<whichones>)", lambda of: Which(of=of), 0.3)
+    rule(
+        "word",
+        "(what|which) [one] of [(the|these)] [<many>] <descs> (is|has|are) <pred>",
+        lambda *v: named(narrow(v[-2], v[-1])),
+        0.3,
+    )
     rule("asks", "(which|what) one [of them] (is|are) <pred>", lambda pred: Which(of=pred), 0.1)
     rule(
         "asks",
-        "(what|which THINGS|what all) (do you see|can you see|are there|is there|is in THEPICTURE|are in THEPICTURE|does THEPICTURE (show|have|contain|hold))",
+        "(what|which THINGS|what all) (do you see|can you see|are there|is there|is in THEPICTURE|"
+        "are in THEPICTURE|does THEPICTURE (show|have|contain|hold))",
         Which(of=ALL),
     )
     rule(
@@ -232,8 +247,17 @@ def _told(of: Selector) -> Iterator[str]:
 
 def _add_commonest(rule: Rules, schema: SceneSchema) -> None:
     kind = kind_field(schema)
-    most = "(most common|most frequent|most frequently (seen|shown|used|occurring|appearing)|most numerous|predominant|dominant|dominate|most represented|most prevalent|most often seen|most abundant|most popular|most used|commonest|majority|main|most seen|most shown)"
-    often = "(occurs|appears|is seen|is shown|is used|is represented|shows up|is there|is|are|does|are there|is present|is repeated|is pictured|occur|appear|happens|is found|is displayed|do you see|do we see) [the] [to be] (most|most often|most frequently|the most|the most of|most times|the most times|more (than|then) any other|most of)"
+    most = (
+        "(most common|most frequent|most frequently (seen|shown|used|occurring|appearing)|most numerous|"
+        "predominant|dominant|dominate|most represented|most prevalent|most often seen|most abundant|"
+        "most popular|most used|commonest|majority|main|most seen|most shown)"
+    )
+    often = (
+        "(occurs|appears|is seen|is shown|is used|is represented|shows up|is there|is|are|does|are there|"
+        "is present|is repeated|is pictured|occur|appear|happens|is found|is displayed|do you see|"
+        "do we see) [the] [to be] (most|most often|most frequently|the most|the most of|most times|"
+        "the most times|more (than|then) any other|most of)"
+    )
     common = lambda field, of=ALL: Commonest(of=of, field=field)  # noqa: E731
     rule("word", f"(what|which) <field> (is|are) [the] {most} [<field>] [<seen>]", lambda field, *_: common(field))
     rule(
@@ -248,22 +272,28 @@ def _add_commonest(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "word",
-        f"[(what is|what are|which is|name|tell me)] the {most} <field> (of|among|for|in) [(the|all the|all of the|all)] <descs>",
+        f"[(what is|what are|which is|name|tell me)] the {most} <field> (of|among|for|in) [(the|all the|"
+        "all of the|all)] <descs>",
         common,
     )
     rule("word", f"what (is|are) the <field> (that|which) {often} [<seen>]", lambda field, *_: common(field))
+    by_most = "(is|are) (on|represented by|shared by|found on|used for|used on) (most|the most|the majority of|most of)"
+    rule("word", f"(what|which) <field> {by_most} [(the|these)] <descs>", common)
+    rule("word", f"what is the <field> [that] [is] {by_most.removeprefix('(is|are) ')} [(the|these)] <descs>", common)
     rule("word", "(what|which) <field> (is|are) <many> of (the|these) <descs>", lambda field, _, of: common(field, of))
     rule("word", f"(what|which) <field> {often} [<seen>]", lambda field, *_: common(field))
     rule("word", f"(what|which) <field> {often} [(among|of|in|for)] [(the|all the)] <descs>", common)
     rule(
         "word",
-        "(what|which) <field> (is|are|do) [the] (most|most of|the majority of|a majority of) [(the|these|all the)] <descs> [have]",
+        "(what|which) <field> (is|are|do) [the] (most|most of|the majority of|a majority of) [(the|these|"
+        "all the)] <descs> [have]",
         common,
     )
     rule("word", "(what is|what are) the <field> of [the] (most|most of|the majority of) [(the|these)] <descs>", common)
     rule(
         "word",
-        "(what|which) <field> (has|have) [the] (most|largest number of|highest number of|greatest number of) [of] <descs>",
+        "(what|which) <field> (has|have) [the] (most|largest number of|highest number of|"
+        "greatest number of) [of] <descs>",
         common,
     )
     rule(
@@ -278,7 +308,8 @@ def _add_commonest(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "word",
-        "(what|which) <field> (is|are|occurs|appears|is seen|shows up) [the] (least common|rarest|least frequent|least|least often|the least|fewest|fewest times|the fewest) [<seen>]",
+        "(what|which) <field> (is|are|occurs|appears|is seen|shows up) [the] (least common|rarest|"
+        "least frequent|least|least often|the least|fewest|fewest times|the fewest) [<seen>]",
         lambda field, *_: Commonest(of=ALL, field=field, least=True),
     )
     rule("word", "(most|the majority) of (the|these) <descs> are what <field>", lambda of, field: common(field, of))
@@ -300,7 +331,8 @@ def _add_alone(rule: Rules, schema: SceneSchema, named: Anything) -> None:
     for field in fields:
         rule(
             "ofone",
-            f"(with|THAT has|having|THAT is) [(a|an|the)] (unique|different|unmatched|distinct|odd) {field} [(than|from|to|of|as) ALLOTHERS]",
+            "(with|THAT has|having|THAT is) [(a|an|the)] (unique|different|unmatched|distinct|"
+            f"odd) {field} [(than|from|to|of|as) ALLOTHERS]",
             lonely(ALL, field),
         )
         rule(
@@ -310,19 +342,23 @@ def _add_alone(rule: Rules, schema: SceneSchema, named: Anything) -> None:
         )
         rule(
             "ofone",
-            f"(THAT (does|do) not (share|have|match)|without) (a|the|its|any) [same] {field} (as|with|of) (any|ALLOTHERS|anything else|any of the other THINGS|any other THINGS)",
+            f"(THAT (does|do) not (share|have|match)|without) (a|the|its|any) [same] {field} (as|with|"
+            "of) (any|ALLOTHERS|anything else|any of the other THINGS|any other THINGS)",
             lonely(ALL, field),
         )
     rule("post1", "<ofone>")
     rule(
         "word",
-        f"(what|which) <field> (is|are) [only] (only represented|represented|used|shown|seen|found|present|there|appears|on|shared|had) [(on|by|in|for|only)] {one} {thing}",
+        "(what|which) <field> (is|are) [only] (only represented|represented|used|shown|seen|found|present|"
+        f"there|appears|on|shared|had) [(on|by|in|for|only)] {one} {thing}",
         lambda field: WordOf(of=lonely(ALL, field), field=field),
         0.1,
     )
     rule(
         "word",
-        f"(what|which) <field> (appears|occurs|is shown|is there|is seen|is present|is used|is represented|is only represented|is only shown|is only used) [only] [(one time|once|only once|just once|{one})] [{thing}]",
+        "(what|which) <field> (appears|occurs|is shown|is there|is seen|is present|is used|is represented|"
+        "is only represented|is only shown|is only used) [only] [(one time|once|only once|just once|"
+        f"{one})] [{thing}]",
         lambda field: WordOf(of=lonely(ALL, field), field=field),
         0.3,
     )
