@@ -79,7 +79,9 @@ def test_every_path_in_the_tree_exists():
 def test_every_kyvo_command_has_help(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     found = set()
-    for group, names in re.findall(r"(?:^|`|bin/)kyvo ([a-z-]+)(?: ([a-z0-9-]+(?:\\\|[a-z0-9-]+)*))?", text, re.MULTILINE):
+    for group, names in re.findall(
+        r"(?:^|`|bin/)kyvo ([a-z-]+)(?: ([a-z0-9-]+(?:\\\|[a-z0-9-]+)*))?", text, re.MULTILINE
+    ):
         found |= {f"{group} {name}".strip() for name in names.split("\\|")} if group in GROUPS else {group}
     assert found
     for command in sorted(found):
