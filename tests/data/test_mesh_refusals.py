@@ -165,6 +165,7 @@ TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\n"
         ("usemap wood\nf 1 2 3\n", "", "usemap: a texture map beside the material"),
         ("mtllib lost.mtl\nf 1 2 3\n", "", r"texture: mtllib names lost\.mtl, which is missing"),
         ("mtllib a.mtl\nusemtl other\nf 1 2 3\n", "newmtl m", "usemtl names the material other, which no library has"),
+        ("mtllib a.mtl\nusemtl other\nf 1 2 3\n", "", "usemtl names the material other, which no library has"),
         ("mtllib a.mtl\nusemtl m\nf 1 2 3\n", "newmtl m\nKd spectral a.rfl", "`Kd spectral a.rfl`"),
         ("mtllib a.mtl\nusemtl m\nf 1 2 3\n", "newmtl m\nKd 2.5 0 0", "colors: Kd of a.mtl go from 0 to 2.5"),
         ("mtllib a.mtl\nusemtl m\nf 1 2 3\n", "newmtl m\ndecal a.png", "`decal a.png`, which is not read"),
@@ -187,6 +188,17 @@ def test_a_fault_of_a_material_that_no_face_has_costs_nothing(tmp_path: Path) ->
     (tmp_path / "a.mtl").write_text("newmtl m\nmap_Kd lost.png\nnewmtl n\nKd xyz 1\n")
     (tmp_path / "a.obj").write_text(f"mtllib a.mtl\n{TRIANGLE}f 1 2 3\n")
     assert len(read_mesh(tmp_path / "a.obj").triangles) == 1
+
+
+def test_a_face_of_two_corners_is_a_line(tmp_path: Path, caplog) -> None:
+    (tmp_path / "a.obj").write_text(f"{TRIANGLE}f 1 2 3\nf 1 2\n")
+    (tmp_path / "a.ply").write_text(
+        HEAD.format("", "") + FACE.format("").replace("face 1", "face 2") + "0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n2 0 1\n"
+    )
+    for name in ("a.obj", "a.ply"):
+        with caplog.at_level(logging.WARNING):
+            assert len(read_mesh(tmp_path / name).triangles) == 1
+        assert f"{name}: it has lines beside its triangles" in caplog.text
 
 
 def test_words_that_are_no_statements_of_an_obj_are_told_of(tmp_path: Path, caplog) -> None:

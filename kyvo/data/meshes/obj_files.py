@@ -59,7 +59,9 @@ class _Lines:
     vertices: list[str] = field(default_factory=list)
     uv: list[str] = field(default_factory=list)
     faces: list[str] = field(default_factory=list)
-    counts: list[tuple[int, int]] = field(default_factory=list)  # of vertices and uv before each face
+    counts: dict[int, tuple[int, int]] = field(
+        default_factory=dict
+    )  # of vertices and uv before a face that counts back
     runs: list[tuple[int, str | None, str | None]] = field(default_factory=list)  # first face, object, material
     libraries: list[str] = field(default_factory=list)
     num_lines: int = 0  # of statements `l` and `p`, which have no surface
@@ -76,7 +78,7 @@ def read_obj(path: Path, *, colors: bool = True) -> list[MeshPart]:
         Fault, ValueError, IndexError: it cannot be read.
     """
     lines = _sorted_lines(decode_text(path.read_bytes()), path)
-    materials = _materials(path, lines.libraries) if colors else {}
+    materials = _materials(path, lines.libraries) if colors and lines.libraries else None
     vertices, at_vertices = _vertices(lines.vertices, colors=colors)
     if not lines.faces:
         return [bare_part(path.stem, "points", vertices)]
@@ -100,7 +102,7 @@ def read_obj(path: Path, *, colors: bool = True) -> list[MeshPart]:
             found = _material(material, materials)
             texture = None if found.map is None else texture_of(found.map)
             parts += _material_parts(name, found, texture, vertices, at_vertices, faces[here], uv, uv_faces[here])
-    if lines.num_lines:
+    if lines.num_lines or (sizes < 3).any():
         parts.append(bare_part(path.stem, "lines", np.zeros((0, 3))))
     if lines.num_points:
         parts.append(bare_part(path.stem, "points", np.zeros((0, 3))))
@@ -124,8 +126,9 @@ def _sorted_lines(text: str, path: Path) -> _Lines:
         if keyword == "v":
             vertices.append(rest)
         elif keyword == "f" or keyword == "fo":
+            if "-" in rest:
+                counts[len(faces)] = len(vertices), len(uv)
             faces.append(rest)
-            counts.append((len(vertices), len(uv)))
             if len(faces) > MAX_TRIANGLES:
                 raise too_many_triangles()
         elif keyword == "vt":
@@ -182,9 +185,9 @@ def _library_files(folder: Path, names: str) -> list[Path]:
     return found
 
 
-def _material(name: str | None, materials: Mapping[str, Material]) -> Material:
-    """Raises Fault where the libraries lack it, or its color cannot be read."""
-    if name is None or not materials:
+def _material(name: str | None, materials: Mapping[str, Material] | None) -> Material:
+    """Raises Fault where the libraries lack it, or its color cannot be read; without any library there is no color."""
+    if name is None or materials is None:
         return Material()
     for wanted in (name, name.partition(" #")[0].strip()):
         same = [wanted] if wanted in materials else [key for key in materials if key.lower() == wanted.lower()]
@@ -321,8 +324,9 @@ def _corners(
     for index, column in ((vertex, 0), (uv, 1)):
         behind = (index < 0) & (index != _NONE)
         if behind.any():
-            before = np.repeat(np.array([count[column] for count in lines.counts]), sizes)
-            index[behind] += before[behind] + 1
+            before = np.zeros(len(sizes), dtype=np.int64)
+            before[list(lines.counts)] = [count[column] for count in lines.counts.values()]
+            index[behind] += np.repeat(before, sizes)[behind] + 1
     return vertex - 1, np.where(uv == _NONE, _NONE, uv - 1), sizes
 
 

@@ -88,6 +88,9 @@ def read_ply(path: Path, *, colors: bool = True) -> list[MeshPart]:
                 texture=texture,
             )
         )
+    lists = _list(face, _INDICES)
+    if "edge" in elements or (lists is not None and (lists.sizes < 3).any()):
+        parts.append(bare_part(path.stem, "lines", np.zeros((0, 3))))
     return parts
 
 
