@@ -65,7 +65,9 @@ def test_a_folder_of_ones_own_becomes_a_set_and_faulty_pairs_are_told_of(tmp_pat
 
 def test_a_folder_without_a_fault_ends_with_0_and_one_without_a_good_pair_with_2(tmp_path):
     result = run("folder", own_folder(tmp_path / "good", ("red", "blue")), "--out", tmp_path / "set")
-    assert "left out" not in result.output and "Left out" not in (tmp_path / "set" / "README.md").read_text()
+    assert (
+        "left out" not in result.output and "Notes on the sources" not in (tmp_path / "set" / "README.md").read_text()
+    )
     bad = run("folder", own_folder(tmp_path / "bad", ("pink", "pink")), "--out", tmp_path / "none", code=2)
     assert "none of 2 samples makes a row; the first: a.json: objects[0].color: color is 'pink'" in bad.stderr
     assert not list((tmp_path / "none").glob("*.arrow")) and not (tmp_path / "none" / "card.json").exists()
