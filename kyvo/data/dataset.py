@@ -152,7 +152,6 @@ def write_set(
             settings.block_path(out, block).unlink()
         told = f"; the first: {reasons[0].name}: {reasons[0].reason}" if reasons else ""
         raise ConfigError(f"none of {settings.count} samples makes a row{told}")
-    _write_state(out, settings)
     return _write_card(out, settings, command)
 
 
@@ -264,11 +263,8 @@ def _left_out(out: Path, settings: SetSettings) -> list[LeftOut]:
     return [LeftOut(**row) for path in paths if path.is_file() for row in json.loads(path.read_text())]
 
 
-def _write_state(out: Path, settings: SetSettings) -> None:
+def _write_state(out: Path, what: str, rows: datasets.Dataset, files: Sequence[str], content: str) -> None:
     """What `datasets.load_from_disk` reads first: the files, and a name of their content for its caches."""
-    files = [settings.block_path(out, block).name for block in range(settings.num_blocks)]
-    rows = open_set(out)
-    content = hashlib.sha256(json.dumps([settings.to_dict(), len(rows)]).encode()).hexdigest()
     state = {
         "_data_files": [{"filename": name} for name in files],
         "_fingerprint": content[:16],
@@ -278,7 +274,7 @@ def _write_state(out: Path, settings: SetSettings) -> None:
         "_output_all_columns": False,
         "_split": "train",
     }
-    datasets.DatasetInfo(description=settings.what, features=rows.features).write_to_directory(str(out))
+    datasets.DatasetInfo(description=what, features=rows.features).write_to_directory(str(out))
     _write_whole(out / "state.json", json.dumps(state, indent=1).encode())
 
 
@@ -336,6 +332,7 @@ def _write_card(out: Path, settings: SetSettings, command: str) -> dict[str, Any
         "sha256": hashlib.sha256(lines.encode()).hexdigest(),  # of `sha256sum`'s list of the files
         "files": hashes,
     }
+    _write_state(out, settings.what, rows, list(hashes), card["sha256"])
     _write_whole(out / "card.json", json.dumps(card, indent=1).encode())
     _write_whole(out / "README.md", _readme(card, settings).encode())
     return card
@@ -344,14 +341,14 @@ def _write_card(out: Path, settings: SetSettings, command: str) -> dict[str, Any
 def _readme(card: dict[str, Any], settings: SetSettings) -> str:
     notes = [f"{len(card['left_out'])} of {settings.count:,} samples left out"] if card["left_out"] else []
     told = [*notes, *card["source_notes"], *card["left_out"]]
-    left_out = "\n## Left out\n\n" + "\n".join(f"- {line}" for line in told[:SHOWN]) + "\n" if told else ""
+    section = "\n## Notes on the sources\n\n" + "\n".join(f"- {line}" for line in told[:SHOWN]) + "\n" if told else ""
     if len(told) > SHOWN:
-        left_out += f"- and {len(told) - SHOWN} more, in `card.json`\n"
+        section += f"- and {len(told) - SHOWN} more, in `card.json`\n"
     return _README.format(
         head=front_matter(settings.what, card["license"], card["rows"], {"train": "data-*.arrow"}),
         lines="\n".join(f"- `{name}`: {meaning}" for name, meaning in card["columns"].items()),
         about=settings.about(),
-        missing=left_out,
+        missing=section,
         **card,
     )
 

@@ -47,14 +47,14 @@ def test_a_folder_of_ones_own_becomes_a_set_and_faulty_pairs_are_told_of(tmp_pat
     result = run("folder", own, "--out", tmp_path / "set", code=1)
     assert "2 rows" in result.stdout
     said = result.stderr
-    assert "left out: b.json: objects[0].color: is 'pink'" in said
+    assert "left out: b.json: objects[0].color: color is 'pink'" in said
     assert "left out: d.png: is not a picture" in said and "left out: e.json: has no picture; e.png" in said
     assert "3 of 5 samples left out" in said
     card = json.loads((tmp_path / "set" / "card.json").read_text())
     assert card["command"] == "kyvo data folder own --out set --schema clevr"
     assert [line.partition(":")[0] for line in card["left_out"]] == ["b.json", "d.png", "e.json"]
     text = (tmp_path / "set" / "README.md").read_text()
-    assert "3 of 5 samples left out" in text and "- b.json: objects[0].color: is 'pink'" in text
+    assert "3 of 5 samples left out" in text and "- b.json: objects[0].color: color is 'pink'" in text
     rows = open_set(tmp_path / "set")
     assert rows["name"][:] == ["a.png", "c.png"]
     assert np.array_equal(np.asarray(rows[1]["image"]), PICTURE)
@@ -65,9 +65,11 @@ def test_a_folder_of_ones_own_becomes_a_set_and_faulty_pairs_are_told_of(tmp_pat
 
 def test_a_folder_without_a_fault_ends_with_0_and_one_without_a_good_pair_with_2(tmp_path):
     result = run("folder", own_folder(tmp_path / "good", ("red", "blue")), "--out", tmp_path / "set")
-    assert "left out" not in result.output and "Left out" not in (tmp_path / "set" / "README.md").read_text()
+    assert (
+        "left out" not in result.output and "Notes on the sources" not in (tmp_path / "set" / "README.md").read_text()
+    )
     bad = run("folder", own_folder(tmp_path / "bad", ("pink", "pink")), "--out", tmp_path / "none", code=2)
-    assert "none of 2 samples makes a row; the first: a.json: objects[0].color: is 'pink'" in bad.stderr
+    assert "none of 2 samples makes a row; the first: a.json: objects[0].color: color is 'pink'" in bad.stderr
     assert not list((tmp_path / "none").glob("*.arrow")) and not (tmp_path / "none" / "card.json").exists()
 
 

@@ -168,7 +168,7 @@ def test_an_unknown_engine_is_refused(tmp_path):
 
 
 def test_an_empty_folder_is_no_set(tmp_path):
-    with pytest.raises(ConfigError, match=r"holds no data-\*.arrow files; make a set there"):
+    with pytest.raises(ConfigError, match=r"holds no data-\*.arrow and no \*.parquet files; make a set"):
         open_set(tmp_path)
 
 
