@@ -40,7 +40,7 @@ def directions(scene: Scene) -> Mapping[str, Vector]:
     """
     given = scene.extra.get("directions")
     if given is not None:
-        return _given(given)
+        return _given(given, _up(scene.up_axis))
     if scene.frame == "camera":
         return CAMERA_DIRECTIONS
     up = _up(scene.up_axis)
@@ -71,10 +71,11 @@ def relationships(scene: Scene, *, margin: float = MARGIN) -> dict[str, list[lis
     return found
 
 
-def _given(given: Any) -> dict[str, Vector]:
-    """The `directions` of a file. Raises SceneError unless they are six vectors."""
+def _given(given: Any, up: Vector) -> dict[str, Vector]:
+    """The `directions` of a file, which may leave out above and below. Raises SceneError unless they are vectors."""
+    upright = {"above": up, "below": tuple(-value for value in up)}
     try:
-        found = {name: _vector(np.asarray(given[name], dtype=float)) for name in DIRECTIONS}
+        found = {name: _vector(np.asarray({**upright, **given}[name], dtype=float)) for name in DIRECTIONS}
         apart = [np.dot(found[a], found[b]) for a, b in (("right", "behind"), ("right", "above"), ("behind", "above"))]
         sound = all(abs(np.linalg.norm(found[name]) - 1) < 0.01 for name in DIRECTIONS) and np.abs(apart).max() < 0.01
     except (KeyError, TypeError, ValueError):
