@@ -27,6 +27,7 @@ from kyvo.serving.metrics import Metrics
 from kyvo.tokenizers.tasks import SCENE_ALONE, TASKS, Segment, Segments
 
 LATE = "there was no answer in time; try again when less is asked of the server."
+TOGETHER = 2.0  # times as fast as one after another are jobs together, at least: they decode in one batch
 GRACE = 5.0  # seconds that the engine may take beyond a deadline, which it sees between two steps
 
 
@@ -198,7 +199,7 @@ class Worker:
         """Why the job cannot be taken; None where it can. A server without jobs takes any."""
         if self._num_open >= self.limits.jobs:
             return Busy(f"{self._num_open} jobs are waiting, and no more may.", retry_after=self.retry_after)
-        if self._num_open and self._jobs.seconds(job.task) > self.limits.seconds:
+        if self._num_open and self._jobs.seconds(job.task) / TOGETHER > self.limits.seconds:
             reason = f"{self._num_open} jobs are waiting; one more would take longer than {self.limits.seconds:g} s."
             return Busy(reason, retry_after=self.retry_after)
         return None
