@@ -22,6 +22,8 @@ from kyvo.serving.admission import Admission, Entry
 from kyvo.serving.limits import Limits
 from kyvo.serving.metrics import Metrics
 
+TOGETHER = 2.0  # times as fast as one after another are jobs together, at least: they decode in one batch
+
 
 class Busy(KyvoError):
     """As much is there to do as may be, or the worker stops; `retry_after` is in seconds."""
@@ -153,7 +155,7 @@ class Worker:
         """Why the job cannot be taken; None where it can. A server without jobs takes any."""
         if self._num_open >= self.limits.jobs:
             return Busy(f"{self._num_open} jobs are waiting, and no more may.", retry_after=self.retry_after)
-        if self._num_open and self._jobs.seconds(job.task) > self.limits.seconds:
+        if self._num_open and self._jobs.seconds(job.task) / TOGETHER > self.limits.seconds:
             reason = f"{self._num_open} jobs are waiting; one more would take longer than {self.limits.seconds:g} s."
             return Busy(reason, retry_after=self.retry_after)
         return None

@@ -171,7 +171,7 @@ def test_a_client_with_less_takes_the_place_of_one_with_more(working, model, sce
 def test_a_job_that_would_end_too_late_is_refused_at_once(working, model, scene):
     worker, _ = working(parallel=1, seconds=30)
     assert worker.run(question(model, scene)).result.text
-    worker._jobs._costs["question_answering"] = 20.0  # as on a slow machine
+    worker._jobs._costs["question_answering"] = 40.0  # as on a slow machine
     _, release = held(worker)
     with pytest.raises(Busy, match="would take longer than 30 s"):
         worker.submit(question(model, scene))
