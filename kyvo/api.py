@@ -33,7 +33,7 @@ from kyvo.generation.redrawing import Redrawing
 from kyvo.generation.requests import Decoded, Handle, Reason, Request
 from kyvo.generation.sampling import Sampling
 from kyvo.generation.views import averaged, shifted, shifts
-from kyvo.models.fold import load_positions
+from kyvo.models.fold import load_llama, load_positions
 from kyvo.models.planner import Planner, load_planner
 from kyvo.models.pointer import Pointer, load_pointer
 from kyvo.models.question_planner import QuestionPlanner, load_question_planner
@@ -179,7 +179,7 @@ class Kyvo:
         """
         folder = _find(name_or_path)
         processor = Processor.from_pretrained(folder)
-        model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+        model = load_llama(folder)
         device = choose_device(device)
         processor.image.model.to(device)
         if processor.refiner is not None:

@@ -25,8 +25,9 @@ from PIL import Image
 from kyvo.api import Kyvo, Picture
 from kyvo.data.edit_phrases import parse
 from kyvo.data.referents import resolve
-from kyvo.errors import ImageError, KyvoError, SceneError
+from kyvo.errors import KyvoError, SceneError
 from kyvo.export.formats import export_scene
+from kyvo.files import write_picture
 from kyvo.scene.diff import SceneDiff, diff
 from kyvo.scene.files import read_json, scene_from_json, scene_to_json, write_json
 from kyvo.scene.scene import Camera, Scene, SceneObject
@@ -214,10 +215,7 @@ class Conversation:
         """The scene as a file of any format of `kyvo.export.formats`, or its picture as a .png."""
         path = Path(path)
         if format is None and path.suffix.lower() == ".png":
-            try:
-                Image.fromarray(self.image).save(path)
-            except OSError as error:
-                raise ImageError(f"{path}: cannot be written ({error.strerror or error}).") from error
+            write_picture(path, Image.fromarray(self.image))
             return
         from kyvo.data.object_meshes import object_meshes
 

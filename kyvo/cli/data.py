@@ -324,9 +324,10 @@ def show(
     Example: kyvo data show data/clevr --out sheet.png
     """
     from kyvo.data.gallery import show_set
+    from kyvo.files import write_picture
 
     with _told("kyvo data show"):
-        show_set(folder, count=count, start=start).save(out)
+        write_picture(out, show_set(folder, count=count, start=start))
     typer.echo(f"{out}: written")
 
 

@@ -137,8 +137,8 @@ def view(
     Example: kyvo scene view predicted.json --truth true.json --image picture.png --out view.png
     """
     from kyvo.data.object_meshes import object_meshes
-    from kyvo.export.files import replaced
     from kyvo.export.view import draw_view
+    from kyvo.files import write_picture
     from kyvo.tokenizers.pictures import read_picture
 
     if out.suffix.lower() != ".png":
@@ -152,8 +152,7 @@ def view(
         meshes=object_meshes(scene),
         truth_meshes=None if true_scene is None else object_meshes(true_scene),
     )
-    with replaced(out) as draft:
-        drawn.save(draft)
+    write_picture(out, drawn)
     typer.echo(f"{out}: {drawn.width}x{drawn.height} px", err=True)
 
 

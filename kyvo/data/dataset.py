@@ -35,6 +35,7 @@ from PIL import Image
 import kyvo
 from kyvo.errors import ConfigError, KyvoError
 from kyvo.extras import MissingDependency
+from kyvo.files import make_folder, replacing, write_plain_json, write_text
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene
 
@@ -171,8 +172,8 @@ def _claim(out: Path, settings: SetSettings) -> None:
         return
     if out.exists() and not (out.is_dir() and all(path.suffix in (".part", ".json") for path in out.iterdir())):
         raise ConfigError(f"{out} is not empty and holds no set of ours; choose another --out.")
-    out.mkdir(parents=True, exist_ok=True)
-    _write_whole(record, json.dumps(asked, indent=1).encode())
+    make_folder(out)
+    write_plain_json(record, asked)
 
 
 Task = tuple[Path, SetSettings, int]  # a block of a set
@@ -182,16 +183,17 @@ def _write_block(task: Task) -> int:
     """Makes one block; returns its number of rows."""
     out, settings, block = task
     path = settings.block_path(out, block)
-    part = path.with_suffix(".part")
     all_indices = settings.indices(block)
     kept = [name for name in settings.features if name not in settings.left_out]
     features = datasets.Features({name: settings.features[name] for name in kept})
-    with ArrowWriter(path=str(part), features=features, writer_batch_size=settings.batch) as writer:
+    with (
+        replacing(path, faults=(pa.ArrowException,)) as draft,
+        ArrowWriter(path=str(draft), features=features, writer_batch_size=settings.batch) as writer,
+    ):
         for start in range(0, len(all_indices), settings.batch):
             for row in settings.rows(all_indices[start : start + settings.batch]):
                 writer.write({name: row[name] for name in kept})
         writer.finalize()
-    os.replace(part, path)
     return len(all_indices)
 
 
@@ -257,10 +259,10 @@ def _write_card(out: Path, settings: SetSettings, command: str) -> dict[str, Any
         "sha256": hashlib.sha256(lines.encode()).hexdigest(),  # of `sha256sum`'s list of the files
         "files": hashes,
     }
-    _write_whole(out / "card.json", json.dumps(card, indent=1).encode())
+    write_plain_json(out / "card.json", card)
     columns = "\n".join(f"- `{name}`: {meaning}" for name, meaning in card["columns"].items())
     readme = _README.format(**card, lines=columns, about=settings.about())
-    _write_whole(out / "README.md", readme.encode())
+    write_text(out / "README.md", readme)
     return card
 
 
@@ -302,10 +304,3 @@ def _commit() -> str | None:
     except FileNotFoundError:
         return None
     return found.stdout.strip() if found.returncode == 0 else None
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """The file appears whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)

@@ -14,6 +14,7 @@ import numpy as np
 import trimesh
 
 from kyvo.export.solids import TO_Y_UP, Meshes, Solid, Stage, stage
+from kyvo.files import write_text
 from kyvo.scene.scene import Camera, Scene
 
 MARK = "/*SCENE*/null"
@@ -21,7 +22,7 @@ MARK = "/*SCENE*/null"
 
 def write_html(scene: Scene, path: Path, meshes: Meshes | None = None) -> None:
     """Writes the page. Raises SceneError as `kyvo.export.solids.stage` does."""
-    path.write_text(html_text(scene, meshes), encoding="utf-8")
+    write_text(path, html_text(scene, meshes))
 
 
 def html_text(scene: Scene, meshes: Meshes | None = None) -> str:

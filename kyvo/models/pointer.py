@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jaxtyping import Float
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from kyvo.files import reading
+from kyvo.models.weights import read_weights, write_weights
 
 POINTER_NAME = "pointer.safetensors"
 
@@ -34,9 +36,8 @@ class Pointer(nn.Module):
 
 def save_pointer(folder: Path, weights: Mapping[str, Tensor]) -> None:
     """Writes a pointer's `state_dict` beside the model."""
-    save_file(
-        {name: tensor.detach().float().cpu().contiguous() for name, tensor in weights.items()}, folder / POINTER_NAME
-    )
+    plain = {name: tensor.detach().float().cpu().contiguous() for name, tensor in weights.items()}
+    write_weights(folder / POINTER_NAME, plain)
 
 
 def load_pointer(folder: Path) -> Pointer | None:
@@ -44,8 +45,9 @@ def load_pointer(folder: Path) -> Pointer | None:
     path = folder / POINTER_NAME
     if not path.is_file():
         return None
-    weights = load_file(path)
-    num_objects, dim = weights["objects.weight"].shape
-    pointer = Pointer(dim, num_objects)
-    pointer.load_state_dict(weights)
+    weights = read_weights(path)
+    with reading(path):
+        num_objects, dim = weights["objects.weight"].shape
+        pointer = Pointer(dim, num_objects)
+        pointer.load_state_dict(weights)
     return pointer.eval().requires_grad_(False)

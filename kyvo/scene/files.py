@@ -5,16 +5,14 @@ Keys that the format does not name are kept as they are: of the file in `Scene.e
 """
 
 import json
-import os
 import re
 import sys
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from kyvo.errors import SceneError
+from kyvo.files import write_text
 from kyvo.scene.scene import STANDARD_ATTRIBUTES, Camera, Scene, SceneObject
 
 FORMAT = "kyvo-scene"
@@ -103,19 +101,9 @@ def read_json(path: str | Path) -> Any:
 
 
 def write_json(data: Any, path: str | Path) -> None:
-    """Writes JSON with an indent of two, lists of numbers on one line, through a file beside it and a rename."""
-    path = Path(path)
-    text = _NUMBER_LIST.sub(_on_one_line, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
-    draft = path.with_name(f".{path.name[:100]}.{os.getpid()}.{threading.get_ident()}.tmp")
-    try:
-        # backslashreplace: half a surrogate pair, which UTF-8 cannot hold, becomes JSON's own escape of it
-        draft.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-        os.replace(draft, path)
-    except OSError as error:
-        raise SceneError(f"{path}: cannot be written ({error.strerror}).") from error
-    finally:
-        with suppress(OSError):
-            draft.unlink()
+    """Writes JSON with an indent of two, lists of numbers on one line. Raises FileError where it cannot be written."""
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, _NUMBER_LIST.sub(_on_one_line, text) + "\n")
 
 
 def non_finite(data: Any, where: str = "") -> Iterator[str]:

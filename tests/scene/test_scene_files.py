@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kyvo.errors import SceneError
+from kyvo.errors import FileError, SceneError
 from kyvo.scene.files import load_scene, read_json, save_scene, scene_from_json, scene_to_json, write_json
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import SCHEMAS, clevr_camera
@@ -99,7 +99,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     save_scene(Scene(objects=()), path)
     before = path.read_text()
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(SceneError, match=r"scene.json: cannot be written \(No space left on device\)"):
+    with pytest.raises(FileError, match=r"scene.json: cannot be written \(No space left on device\)"):
         save_scene(Scene(objects=(SceneObject(),)), path)
     assert path.read_text() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["scene.json"]
@@ -196,5 +196,5 @@ def test_a_scene_that_json_cannot_hold_is_not_written(tmp_path, scene, message):
 
 
 def test_writing_into_a_folder_that_is_not_there_names_the_file(tmp_path):
-    with pytest.raises(SceneError, match=r"no/s.json: cannot be written \(No such file"):
+    with pytest.raises(FileError, match=r"no/s.json: cannot be written \(No such file"):
         save_scene(Scene(objects=()), tmp_path / "no" / "s.json")
