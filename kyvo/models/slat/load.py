@@ -117,7 +117,6 @@ def load_network(path: Path | str, *, device: torch.device | str = "cpu", dtype:
 def _read_weights(path: Path, network: nn.Module) -> dict[str, Tensor]:
     """Shapes and dtypes are compared before the first tensor is read."""
     own = network.state_dict()
-    check_weights([path])
     try:
         with safe_open(path, framework="pt") as file:
             names = set(file.keys())
@@ -134,6 +133,7 @@ def _read_weights(path: Path, network: nn.Module) -> dict[str, Tensor]:
                     raise CheckpointError(
                         f"{path}: {name} is {shape}; by the JSON beside it, it should be {list(tensor.shape)}."
                     )
+            check_weights([path])
             return {name: file.get_tensor(name).to(own[name].dtype) for name in own}
     except SafetensorError as error:
         raise CheckpointError(f"{path} is no readable safetensors file: {error}. Fetch it again.") from error
