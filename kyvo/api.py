@@ -21,6 +21,7 @@ from transformers import LlamaForCausalLM
 from kyvo.devices import choose_device
 from kyvo.errors import CheckpointError, ConfigError, TokenError
 from kyvo.generation.as_seen import as_seen, drawn_camera
+from kyvo.generation.calibration import FILE as CALIBRATION_NAME
 from kyvo.generation.calibration import Calibration
 from kyvo.generation.confidence import object_confidences
 from kyvo.generation.engine import Engine, Places
@@ -38,6 +39,7 @@ from kyvo.models.planner import Planner, load_planner
 from kyvo.models.pointer import Pointer, load_pointer
 from kyvo.models.question_planner import QuestionPlanner, load_question_planner
 from kyvo.models.refined_scenes import mean_camera, refine_scenes
+from kyvo.models.refiner import REFINER_NAME
 from kyvo.processor import Processor
 from kyvo.scene.scene import Camera, Scene
 from kyvo.scene.schema import camera_of
@@ -494,6 +496,15 @@ def _present(value: Part | None, name: str) -> Part:
 
 def _read(images: Sequence[Picture]) -> list[np.ndarray]:
     return [image if isinstance(image, np.ndarray) else read_picture(image) for image in images]
+
+
+def lacking_parts(folder: Path) -> list[str]:
+    """What a model folder could have beside the language model and has not, with what follows from that."""
+    parts = {
+        CALIBRATION_NAME: "calibration (confidences are the language model's own; eval/calibration.py fits one)",
+        REFINER_NAME: "refiner (places are as the language model writes them; recipes/refiner.py trains one)",
+    }
+    return [about for name, about in parts.items() if not (folder / name).is_file()]
 
 
 def _find(name_or_path: str | Path) -> Path:

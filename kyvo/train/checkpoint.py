@@ -48,7 +48,7 @@ def save_checkpoint(
             shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed before it pointed here
         write_text(output_dir / "latest", name + "\n")
     except FileError as error:
-        last = _names(output_dir) if output_dir.is_dir() else []
+        last = _names(output_dir)
         raise CheckpointError(
             f"{folder} cannot be written ({error}){_free(output_dir)} "
             + (f"The last good checkpoint is {last[-1]}. " if last else "There is no earlier checkpoint. ")
@@ -60,20 +60,31 @@ def save_checkpoint(
     return folder
 
 
-def load_checkpoint(output_dir: Path) -> dict[str, Any]:
+def check_free(output_dir: Path) -> None:
+    """Raises CheckpointError for a folder that has the checkpoints of another run."""
+    if found := _names(output_dir):
+        raise CheckpointError(
+            f"{output_dir} already has the checkpoints {', '.join(found)}; a second run would replace some of them. "
+            "Go on with that run by train.resume=true, or set another output_dir."
+        )
+
+
+def load_checkpoint(output_dir: Path) -> dict[str, Any] | None:
     """The state of the newest checkpoint that is whole: `latest`, or the next older one; skipped ones are logged.
 
-    Raises CheckpointError when there is none.
+    None, with a warning, for a folder without checkpoints, as of a run that was killed before its first one.
+
+    Raises CheckpointError when there are some and none is whole.
     """
-    pointer = output_dir / "latest"
-    if not pointer.is_file():
-        raise CheckpointError(
-            f"{output_dir} has no checkpoint to resume from (no file `latest`). Set train.resume=false, or output_dir "
-            "to the folder of an earlier run."
-        )
-    latest = pointer.read_text().strip()
+    pointer, names = output_dir / "latest", _names(output_dir)
+    if pointer.is_file():
+        latest = pointer.read_text().strip()
+        names = [*(entry for entry in names if entry < latest), latest]
+    if not names:
+        LOG.warning("%s has no checkpoint yet: the run begins at step 0", output_dir)
+        return None
     faults = []
-    for name in [latest, *reversed([entry for entry in _names(output_dir) if entry < latest])]:
+    for name in reversed(names):
         try:
             return _load(output_dir / name / STATE)
         except CheckpointError as error:
@@ -105,6 +116,8 @@ def _load(path: Path) -> dict[str, Any]:
 
 def _names(output_dir: Path) -> list[str]:
     """Of the checkpoints in the folder, oldest first."""
+    if not output_dir.is_dir():
+        return []
     return sorted(path.name for path in output_dir.iterdir() if re.fullmatch(r"step_\d{6,}", path.name))
 
 
