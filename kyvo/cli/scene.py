@@ -1,6 +1,7 @@
 """`kyvo scene`: checks, converts, compares and draws scene files."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -188,7 +189,7 @@ def read_one(path: Path) -> "Scene":
 def _unique(named: Iterable[tuple[str, "Scene"]]) -> list[tuple[str, "Scene"]]:
     rows = list(named)
     stems = [stem for stem, _ in rows]
-    twice = next((stem for stem in stems if stems.count(stem) > 1), None) if len(set(stems)) < len(stems) else None
+    twice = next((stem for stem, count in Counter(stems).items() if count > 1), None)
     if twice is not None:
         raise SceneError(f"two scenes are called {twice!r}; each needs a file of its own.")
     return rows

@@ -56,7 +56,8 @@ def blender_script(scene: Scene, meshes: Meshes | None = None) -> str:
     """The script's text."""
     shown = stage(scene, up="z", meshes=meshes)
     unique = {id(item.mesh): item for item in shown.solids}
-    objects = [_object(item, list(unique).index(id(item.mesh))) for item in shown.solids]
+    place = {key: number for number, key in enumerate(unique)}
+    objects = [_object(item, place[id(item.mesh)]) for item in shown.solids]
     camera = None if shown.camera is None else _camera(shown.camera)
     content = f"SCENE = {{\n'camera': {camera!r},\n'objects': {_rows(objects)},\n'meshes': " + (
         f"{_rows([_mesh(item) for item in unique.values()])},\n}}\n"

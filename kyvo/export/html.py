@@ -34,6 +34,7 @@ def html_text(scene: Scene, meshes: Meshes | None = None) -> str:
 
 def _content(scene: Scene, shown: Stage) -> dict[str, Any]:
     unique = {id(item.mesh): item for item in shown.solids}
+    place = {key: number for number, key in enumerate(unique)}
     points = np.concatenate([item.points for item in shown.solids] or [np.eye(3)])
     low, high = points.min(0), points.max(0)
     count = len(shown.solids)
@@ -46,7 +47,7 @@ def _content(scene: Scene, shown: Stage) -> dict[str, Any]:
         "axes": np.array(TO_Y_UP[scene.up_axis], dtype=float).T.tolist(),  # the scene's x, y, z in the viewer's
         "camera": None if shown.camera is None else _camera(shown.camera),
         "meshes": [_mesh(item) for item in unique.values()],
-        "objects": [_object(item, list(unique).index(id(item.mesh))) for item in shown.solids],
+        "objects": [_object(item, place[id(item.mesh)]) for item in shown.solids],
     }
 
 

@@ -118,7 +118,8 @@ def stage(scene: Scene, *, up: str, meshes: Meshes | None = None) -> Stage:
     if up == "z":
         axes = np.array(Y_TO_Z_UP) @ axes
     solids = [solid(scene, index, (meshes or {}).get(index)) for index in range(len(scene))]
-    turned = {id(item.mesh): _turned_mesh(item.mesh, axes) for item in solids}  # objects of one mesh still share it
+    unique = {id(item.mesh): item.mesh for item in solids}  # objects of one mesh still share it
+    turned = {key: _turned_mesh(mesh, axes) for key, mesh in unique.items()}
     return Stage(
         solids=tuple(
             replace(

@@ -64,7 +64,7 @@ def _add_mesh(usd: Any, opened: Any, item: Solid) -> Any:
     mesh = usd.UsdGeom.Mesh.Define(opened, f"/scene/{item.name}")
     prim = mesh.GetPrim()
     prim.SetDisplayName(item.label)
-    prim.SetCustomDataByKey("kyvo:object", json.dumps(item.attributes, ensure_ascii=False))
+    prim.SetCustomDataByKey("kyvo:object", json.dumps(item.attributes))
     x, y, z, w = Rotation.from_matrix(item.rotation).as_quat().tolist()
     mesh.AddTranslateOp().Set(usd.Gf.Vec3d(*item.location.tolist()))
     mesh.AddOrientOp(usd.UsdGeom.XformOp.PrecisionDouble).Set(usd.Gf.Quatd(w, x, y, z))
