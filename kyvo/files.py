@@ -169,6 +169,11 @@ def read_json_object(path: str | Path) -> dict[str, Any]:
     return data
 
 
+def leads_out(path: Path, folder: Path) -> bool:
+    """Whether a path that should stand in the folder leads elsewhere, by a link or by `..`."""
+    return not path.resolve().is_relative_to(folder.resolve())
+
+
 def make_folder(folder: str | Path) -> Path:
     """Makes the folder and those above it, unless they are there. Raises FileError where it cannot be made."""
     try:

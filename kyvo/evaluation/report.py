@@ -82,7 +82,7 @@ def _figures(results: Results) -> str:
     rows = "".join(
         f"<tr><td>{escape(figure.name)}</td><td class=number>{_number(figure.value)}</td>"
         f"<td class=number>{'' if figure.low is None else f'{_number(figure.low)} to {_number(figure.high)}'}</td>"
-        f"<td class=number>{figure.count}</td></tr>"
+        f"<td class=number>{escape(str(figure.count))}</td></tr>"
         for figure in results.figures
     )
     titles = "".join(f"<th class=number>{title}</th>" for title in ("value", "95 % interval", "items"))

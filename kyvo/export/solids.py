@@ -140,6 +140,7 @@ def solid(scene: Scene, index: int, mesh: trimesh.Trimesh | None = None) -> Soli
     item, where = scene.objects[index], f"objects[{index}]"
     if item.location is None:
         raise SceneError(f"{where}.location is missing; an object needs a place to be drawn at.")
+    attributes = object_to_json(item, where)  # refuses what no scene file may hold
     scale = np.ones(3)
     if mesh is None:
         mesh, scale = _own_mesh(scene, item, where)
@@ -150,12 +151,12 @@ def solid(scene: Scene, index: int, mesh: trimesh.Trimesh | None = None) -> Soli
         label=label,
         mesh=mesh,
         location=np.array(item.location, dtype=float),
-        rotation=_rotation(item, scene.up_axis, where),
+        rotation=_rotation(item, scene.up_axis),
         scale=scale,
         color=(1.0, 1.0, 1.0) if mesh.visual is not None and mesh.visual.defined else linear_color(item),
         metallic=metallic,
         roughness=roughness,
-        attributes=object_to_json(item, where),
+        attributes=attributes,
     )
 
 
@@ -209,12 +210,9 @@ def _extents(dimensions: tuple[float, float, float], up_axis: str) -> Float[np.n
     return np.array(extents, dtype=float)
 
 
-def _rotation(item: SceneObject, up_axis: str, where: str) -> Matrix:
+def _rotation(item: SceneObject, up_axis: str) -> Matrix:
     if "R_cam" in item.extra:  # Omni3D's
-        matrix = np.array(item.extra["R_cam"], dtype=float)
-        if matrix.shape != (3, 3) or not np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-3):
-            raise SceneError(f"{where}.R_cam is {item.extra['R_cam']}; three rows of a rotation are needed.")
-        return matrix
+        return np.array(item.extra["R_cam"], dtype=float)
     if item.pose is not None:
         return Rotation.from_euler("xyz", item.pose).as_matrix()  # lower case: about the frame's own axes
     turn = item.extra.get("rotation")

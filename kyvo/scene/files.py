@@ -175,8 +175,9 @@ def object_to_json(item: SceneObject, where: str = "object", *, places: int | No
         data["shape_codes"] = [int(code) for code in item.shape_codes]
     if item.confidence is not None:
         data["confidence"] = _rounded([item.confidence], f"{where}.confidence", places)[0]
+    data |= _extra_to_json(item.extra, STANDARD_ATTRIBUTES, where)
     object_from_json(data, where)
-    return data | _extra_to_json(item.extra, STANDARD_ATTRIBUTES, where)
+    return data
 
 
 def camera_to_json(camera: Camera, *, places: int | None = PLACES) -> dict[str, Any]:
@@ -230,6 +231,12 @@ def object_from_json(row: Any, where: str = "object") -> SceneObject:
         values["confidence"] = _number(row["confidence"], f"{where}.confidence")
         if not 0 <= values["confidence"] <= 1:
             raise SceneError(f"{where}.confidence is {_shown(row['confidence'])}; a number from 0 to 1 is needed.")
+    if "R_cam" in row:  # Omni3D's rotation
+        turn = row["R_cam"]
+        if not isinstance(turn, list) or len(turn) != 3:
+            raise SceneError(f"{where}.R_cam is {_shown(turn)}; three rows of three numbers are needed.")
+        if fault := rotation_fault(_numbers(axis, 3, f"{where}.R_cam[{i}]") for i, axis in enumerate(turn)):
+            raise SceneError(f"{where}.R_cam {fault}")
     return SceneObject(**values, extra={key: value for key, value in row.items() if key not in STANDARD_ATTRIBUTES})
 
 

@@ -161,8 +161,8 @@ def test_a_cameras_matrix_looks_along_minus_z_with_y_up():
         (SceneObject(location=(0.0, 0.0, 0.0)), r"objects\[1\] is without shape"),
         (CUBE.with_values(size="huge"), r"objects\[1\].size is 'huge'.*large or small"),
         (SceneObject(location=(0.0, 0.0, 0.0), shape_codes=(1,)), r"objects\[1\] has shape_codes only"),
-        (CHAIR.with_values(R_cam=[[1, 0], [0, 1]]), r"objects\[1\].R_cam is .*three rows of a rotation"),
-        (CHAIR.with_values(R_cam=[[2, 0, 0], [0, 2, 0], [0, 0, 2]]), "three rows of a rotation"),
+        (CHAIR.with_values(R_cam=[[1, 0], [0, 1]]), r"objects\[1\].R_cam is .*three rows of three numbers"),
+        (CHAIR.with_values(R_cam=[[2, 0, 0], [0, 2, 0], [0, 0, 2]]), "the rows of a rotation are needed"),
     ],
 )
 def test_what_cannot_be_drawn_is_told_with_its_place(item, message):

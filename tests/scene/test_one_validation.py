@@ -1,4 +1,4 @@
-"""One validation: what `validate` finds the reader refuses and the writer does not write, and the rest goes everywhere."""
+"""One validation: the reader refuses what `validate` finds, nothing such is written, and the rest goes everywhere."""
 
 import copy
 import json
@@ -39,7 +39,7 @@ HOSTILE = [
     (("objects", 0, "dimensions"), [1, 1, -1]),
     (("objects", 0, "pose"), [1e308, 0, 0]),
     (("objects", 0, "shape_codes"), [1e308]),
-    *((("objects", 0, name), value) for name in ("category", "color", "shape") for value in ("a\ud800", "\udfff", "a\nb")),
+    *((("objects", 0, name), value) for name in ("category", "color") for value in ("a\ud800", "\udfff", "a\nb")),
     (("image",), "a\udc00.png"),
     (("image",), "\0"),
     (("schema",), "\ud800"),
