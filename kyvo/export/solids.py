@@ -34,6 +34,8 @@ Matrix = Float[np.ndarray, "3 3"]
 Meshes = Mapping[int, trimesh.Trimesh]  # index of an object -> its mesh
 
 SURFACES = {"metal": (1.0, 0.25), "rubber": (0.0, 0.7)}  # metallic and roughness
+FLAT = 1e-6  # of the longest extent; what is thinner has no thickness
+SHEET, SHEET_RANGE = 1e-3, (2e-6, 1e-3)  # thickness it gets: of the longest extent, in the scene's units
 PLAIN = (0.0, 0.8)  # of any other material
 SEGMENTS = 64  # around a cylinder
 SHARP = 0.6  # rad; edges sharper than this are not shaded round
@@ -203,11 +205,16 @@ def _own_mesh(scene: Scene, item: SceneObject, where: str) -> tuple[trimesh.Trim
 
 
 def _extents(dimensions: tuple[float, float, float], up_axis: str) -> Float[np.ndarray, "3"]:
-    """Along x, y, z: the height along the up axis, then length and width along the other two, as Omni3D's boxes."""
+    """Along x, y, z: the height along the up axis, then length and width along the other two, as Omni3D's boxes.
+
+    An extent of 0 becomes a sheet's: other programs do not read a matrix that cannot be inverted.
+    """
     width, height, length = dimensions
     extents = [length, width]
     extents.insert("xyz".index(up_axis[1]), height)
-    return np.array(extents, dtype=float)
+    found = np.array(extents, dtype=float)
+    longest = float(found.max())
+    return np.where(found > FLAT * longest, found, np.clip(SHEET * longest, *SHEET_RANGE))
 
 
 def _rotation(item: SceneObject, up_axis: str) -> Matrix:
