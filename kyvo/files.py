@@ -202,7 +202,10 @@ def locked(folder: str | Path) -> Iterator[None]:
                     f"{folder} is being written by another process; wait for its end, or name another folder."
                 ) from error
         remove_drafts(Path(folder))
-        yield
+        try:
+            yield
+        finally:  # those of worker processes that were stopped
+            remove_drafts(Path(folder))
     finally:
         os.close(handle)
 

@@ -98,6 +98,7 @@ def recognize(
 
     from kyvo.batch import check_format, model_name, recognize_batches, write_scenes
     from kyvo.cli.model import load_model
+    from kyvo.files import locked, make_folder
     from kyvo.generation.views import shifts
     from kyvo.scene.files import load_scene
 
@@ -137,19 +138,20 @@ def recognize(
             if line.status == "failed":
                 console.print(f"failed: {line.error}", style="red", markup=False, highlight=False, soft_wrap=True)
 
-        lines = write_scenes(
-            items,
-            run,
-            out,
-            model=model_name(loaded),
-            views=views,
-            camera=taken,
-            format=format.value,
-            min_confidence=min_confidence,
-            resume=resume,
-            overwrite=overwrite,
-            report=report,
-        )
+        with locked(make_folder(out)):
+            lines = write_scenes(
+                items,
+                run,
+                out,
+                model=model_name(loaded),
+                views=views,
+                camera=taken,
+                format=format.value,
+                min_confidence=min_confidence,
+                resume=resume,
+                overwrite=overwrite,
+                report=report,
+            )
     counts = Counter(line.status for line in lines)
     dropped = sum(line.dropped for line in lines if line.status == "done")
     if as_json:

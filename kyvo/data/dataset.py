@@ -35,7 +35,7 @@ from PIL import Image
 import kyvo
 from kyvo.errors import ConfigError, KyvoError
 from kyvo.extras import MissingDependency
-from kyvo.files import make_folder, replacing, write_plain_json, write_text
+from kyvo.files import locked, make_folder, replacing, write_plain_json, write_text
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene
 
@@ -118,10 +118,24 @@ def write_set(
     Raises:
         ConfigError: `out` holds a set of other settings, or files that are no set, or the engine is unknown.
         MissingDependency: Ray is asked for and not installed.
+        FileError: a file cannot be written, or another process is making this set.
     """
     if engine not in ENGINES:
         raise ConfigError(f"engine is {engine!r}; known are {', '.join(ENGINES)}.")
     _claim(out, settings)
+    with locked(out):
+        return _write_blocks(out, settings, workers=workers, engine=engine, command=command, progress=progress)
+
+
+def _write_blocks(
+    out: Path,
+    settings: SetSettings,
+    *,
+    workers: int,
+    engine: str,
+    command: str,
+    progress: Callable[[int], object],
+) -> dict[str, Any]:
     waiting = []
     for block in range(settings.num_blocks):
         if settings.block_path(out, block).exists():
