@@ -35,6 +35,7 @@ from kyvo.processor import Processor
 from kyvo.train.args import TrainArgs, check_names, rate_factor
 from kyvo.train.batch import MULTIPLE, MULTIPLE_CUDA, Batch
 from kyvo.train.checkpoint import check_free, load_checkpoint, save_checkpoint
+from kyvo.train.components import check_components
 from kyvo.train.data import BatchStream, CodedScenes, check_codes, load_batches
 from kyvo.train.distributed import Ranks, clip_gradients, gathered, num_ranks, placed_optimizer_state, shard
 from kyvo.train.evaluation import decoded_score, held_out, held_out_loss, load_folded
@@ -73,6 +74,7 @@ class FinetuneRecipe(FTRecipeInterface):
 
     def __init__(self, cfg: DictConfig) -> None:
         check_names(cfg, SECTIONS)
+        check_components(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
         self.args = TrainArgs.from_config(OmegaConf.to_container(cfg.train, resolve=True))  # type: ignore[arg-type]
         peft = OmegaConf.to_container(cfg.peft, resolve=True) if "peft" in cfg else {}
         self.peft = from_section(PeftArgs, peft, prefix="peft.")  # type: ignore[arg-type]
