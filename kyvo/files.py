@@ -20,7 +20,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from kyvo.errors import CheckpointError, FileError, KyvoError
 
-DRAFT = re.compile(r"\.(?P<name>.+)\.\d+-\d+\.part(\.\w+)?")  # what a killed run leaves of a file or folder
+DRAFT = re.compile(r"\..+\.(?P<process>\d+)-\d+\.part(\.\w+)?")  # what a killed run leaves of a file or folder
 
 
 @runtime_checkable
@@ -187,7 +187,7 @@ def make_folder(folder: str | Path) -> Path:
 def locked(folder: str | Path) -> Iterator[None]:
     """The folder for this process alone; the system takes the lock back when the process ends, however it ends.
 
-    Drafts of killed runs are removed: nobody else can be writing them. A file system without locks is used without.
+    Drafts of killed runs are removed. A file system without locks is used without.
 
     Raises:
         FileError: another process has the folder.
@@ -211,12 +211,25 @@ def locked(folder: str | Path) -> Iterator[None]:
 
 
 def remove_drafts(folder: Path) -> None:
-    """Removes what killed runs left half-written, here and in the folders below."""
-    for path in [path for path in folder.rglob(".*.part*") if DRAFT.fullmatch(path.name)]:
+    """Removes what killed runs left half-written, here and in the folders below; drafts of living ones stay."""
+    for path in list(folder.rglob(".*.part*")):
+        found = DRAFT.fullmatch(path.name)
+        if found is None or _lives(int(found["process"])):
+            continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's process
+        pass
+    return True
 
 
 def cannot_write(path: str | Path, error: Exception) -> FileError:

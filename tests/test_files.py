@@ -239,11 +239,12 @@ def test_drafts_of_killed_runs_go_and_other_files_stay(tmp_path):
     (tmp_path / "sub").mkdir()
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)]).returncode == 9
     assert len([path for path in tmp_path.rglob(".*")]) == 2
-    for name in ("data.part", ".hidden", ".a.part", "a.json"):
+    living = f".c.json.{os.getpid()}-7.part"
+    for name in ("data.part", ".hidden", ".a.part", "a.json", living):
         (tmp_path / name).write_text("mine")
     with locked(tmp_path):
         assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == [
-            ".a.part", ".hidden", "a.json", "data.part", "sub",
+            ".a.part", living, ".hidden", "a.json", "data.part", "sub",
         ]  # fmt: skip
 
 

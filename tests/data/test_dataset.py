@@ -263,7 +263,7 @@ def test_what_a_killed_run_left_half_written_goes_and_a_second_process_is_refuse
     out = tmp_path / "set"
     write_set(tmp_path / "whole", SMALL)
     out.mkdir()
-    (out / ".data-00001-of-00003.arrow.123-456.part").write_text("half")
+    (out / ".data-00001-of-00003.arrow.99999999-456.part").write_text("half")
     with locked(out), pytest.raises(FileError, match="is being written by another process"):
         write_set(out, SMALL)
     write_set(out, SMALL)
