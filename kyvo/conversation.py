@@ -23,8 +23,8 @@ import numpy as np
 from PIL import Image
 
 from kyvo.api import Kyvo, Picture
-from kyvo.data.edit_phrases import parse
-from kyvo.data.referents import resolve
+from kyvo.data.language.edit_phrases import parse
+from kyvo.data.language.referents import resolve
 from kyvo.errors import KyvoError, SceneError
 from kyvo.export.formats import export_scene
 from kyvo.files import write_picture
@@ -158,7 +158,7 @@ class Conversation:
     @property
     def camera(self) -> Camera | None:
         """The camera that the picture has; None where nothing says it."""
-        return (self.model.drawn_camera(self.scene) if self.is_drawn else None) or self.scene.camera
+        return (self.model.rendering_camera(self.scene) if self.is_drawn else None) or self.scene.camera
 
     @property
     def _last_image(self) -> np.ndarray | None:
@@ -217,7 +217,7 @@ class Conversation:
         if format is None and path.suffix.lower() == ".png":
             write_picture(path, Image.fromarray(self.image))
             return
-        from kyvo.data.object_meshes import object_meshes
+        from kyvo.data.meshes.object_meshes import object_meshes
 
         export_scene(self.scene, path, format=format, meshes=object_meshes(self.scene))
 
@@ -282,7 +282,7 @@ def is_question(text: str) -> bool:
     """Whether a turn asks rather than tells.
 
     It does where it ends with a question mark, begins with a question word or asks for a count or a name, unless it is
-    an instruction in a wording of `kyvo.data.edit_phrases`, or a polite one: "Could you move the cube?"
+    an instruction in a wording of `kyvo.data.language.edit_phrases`, or a polite one: "Could you move the cube?"
     """
     words = " ".join(text.lower().split())
     if _parsed(text) is not None or _REQUEST.match(words):

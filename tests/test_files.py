@@ -17,8 +17,8 @@ from PIL import Image
 
 from kyvo.batch.outputs import Manifest, ManifestLine, SceneLines, open_outputs
 from kyvo.data.dataset import write_set
-from kyvo.data.procedural import write_library
-from kyvo.data.sets import ClevrSet
+from kyvo.data.generators import ClevrSet
+from kyvo.data.meshes.procedural import write_library
 from kyvo.data.statistics import plot_counts
 from kyvo.errors import FileError, KyvoError
 from kyvo.evaluation.report import write_report
@@ -33,7 +33,7 @@ from kyvo.scene.scene import Scene, SceneObject
 from kyvo.shapes.code_files import CodeFile, ShapeCodes
 from kyvo.testing import tiny_planner, tiny_processor
 from kyvo.tokenizers.training import log, write_state
-from kyvo.train.checkpoint import save_checkpoint
+from kyvo.training.checkpoint import save_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 CUBE = SceneObject(size="large", color="red", material="metal", shape="cube", location=(0.0, 0.0, 0.7))

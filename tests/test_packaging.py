@@ -26,7 +26,7 @@ REACH = {
     "tokenizers": {"scene"},
     "models": {"scene", "tokenizers"},
     "data": {"scene", "tokenizers", "export"},
-    "train": {"scene", "metrics", "tokenizers", "models", "data", "processor", "api"},
+    "training": {"scene", "metrics", "tokenizers", "models", "data", "processor", "api"},
     "shapes": {"scene", "metrics", "export", "tokenizers", "models", "data"},
     "processor": {"scene", "tokenizers", "models", "shapes"},
     "auto": {"scene", "tokenizers", "processor"},
@@ -34,9 +34,9 @@ REACH = {
     "generation": {"scene", "tokenizers", "models", "data", "processor"},
     "api": {"scene", "tokenizers", "models", "data", "generation", "processor"},
 }
-ALL_BUT_TRAIN = {*REACH, "batch", "conversation", "serve", "testing"} - {"train"}
-REACH |= {name: ALL_BUT_TRAIN for name in ("batch", "conversation", "serve", "testing")}
-REACH["cli"] = ALL_BUT_TRAIN | {"train"}  # `kyvo model convert`
+ALL_BUT_TRAINING = {*REACH, "batch", "conversation", "serving", "testing"} - {"training"}
+REACH |= {name: ALL_BUT_TRAINING for name in ("batch", "conversation", "serving", "testing")}
+REACH["cli"] = ALL_BUT_TRAINING | {"training"}  # `kyvo model convert`
 
 
 def run_python(code: str, *, cwd: Path) -> str:
@@ -93,7 +93,7 @@ def test_importing_kyvo_and_its_scenes_imports_nothing_heavy(tmp_path):
 
 
 def test_only_training_imports_torchtune():
-    users = [path for path in sources("kyvo", "tokenizers", "eval") if path.relative_to(ROOT).parts[1] != "train"]
+    users = [path for path in sources("kyvo", "tokenizers", "eval") if path.relative_to(ROOT).parts[1] != "training"]
     guilty = [path for path in users if any(name.split(".")[0] == "torchtune" for name in imports_of(path))]
     assert guilty == []
 

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from kyvo.data.assets import Asset
+from kyvo.data.meshes.assets import Asset
 from kyvo.errors import CheckpointError
 from kyvo.models.slat.encoder import SLatEncoder
 from kyvo.models.slat.gaussians import Camera

@@ -62,7 +62,7 @@ def toy_sized(name, tmp_path, tiny_inputs, codes):
         cfg.optimizer._component_ = "torch.optim.AdamW"
     small = {
         "max_steps": 1, "batch_size": 4, "gradient_accumulation": 1, "warmup_steps": 0, "easy_steps": 0,
-        "device": "cpu", "precision": "fp32", "compile": False, "num_threads": 1, "prefetch": 0, "start": None,
+        "device": "cpu", "precision": "fp32", "compile": False, "num_threads": 1, "prefetch": 0, "init_weights": None,
         "max_epochs": None,
     }  # fmt: skip
     if cfg.train.get("decay") != "cosine":
