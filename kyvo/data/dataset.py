@@ -124,6 +124,8 @@ def write_set(
         raise ConfigError(f"engine is {engine!r}; known are {', '.join(ENGINES)}.")
     _claim(out, settings)
     with locked(out):
+        for left in out.glob("data-*.part"):  # of a run of Kyvo 0.1 that was killed
+            left.unlink()
         return _write_blocks(out, settings, workers=workers, engine=engine, command=command, progress=progress)
 
 

@@ -90,7 +90,9 @@ def read_init_weights(path: Path, *, size: DecoderSize) -> InitWeights:
         CheckpointError: it is none of them, does not read, or is of another `size`.
     """
     if (path / "latest").is_file():
-        return _run(load_checkpoint(path), path)
+        state = load_checkpoint(path)
+        assert state is not None  # which is for a folder without `latest`
+        return _run(state, path)
     if (path / CONVERTED).is_file():
         return _converted(path)
     if (path / "config.json").is_file():

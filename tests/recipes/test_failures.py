@@ -151,7 +151,7 @@ def test_settings_of_the_optimizer_that_change_on_resume_are_taken_and_told(runs
     runs.run("run", **{**SHORT, "max_steps": 2})
     recipe = runs.run("run", "optimizer.weight_decay=0.5", resume=True, **SHORT)
     assert [group["weight_decay"] for group in recipe.optimizer.param_groups] == [0.5, 0.0]
-    assert "optimizer.weight_decay was 0.01 so far and is 0.5 from here on" in caplog.text
+    assert "optimizer.weight_decay was 0.01 in the run so far and is 0.5 from here on" in caplog.text
 
 
 def test_a_task_that_no_folder_serves_is_refused_by_its_name(runs):

@@ -17,7 +17,7 @@ from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import clevr_camera, clevr_schema
 from kyvo.scene.validate import validate_file
 
-SIZES = (250, 2000)
+SIZES = (100, 800)
 PICTURE = np.zeros((32, 48, 3), np.uint8)
 COMMANDS = {
     "read": lambda path: load_scene(path),

@@ -204,11 +204,37 @@ def load_llama(folder: Path) -> "LlamaForCausalLM":
             read_json_object(path)
     files = model_files(folder)
     check_weights(files)
+    shapes: dict[str, list[int]] = {}
     for path in files:
         with reading(path), safe_open(path, framework="pt") as file:
-            file.keys()
+            shapes |= {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  # no mapping
+    _check_size(folder / "config.json", shapes)
     with reading(folder):
-        return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+        model, found = LlamaForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+        )
+    for fault in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if names := sorted(map(str, found[fault])):
+            raise CheckpointError(f"{folder}: the weights have {fault.replace('_keys', '')} names: {names[:4]}.")
+    return model
+
+
+def _check_size(path: Path, shapes: Mapping[str, list[int]]) -> None:
+    """Raises CheckpointError where the config is of another model than the weights: what a config alone says may be
+    larger than any memory."""
+    config = read_json_object(path)
+    layers = {name.split(".")[2] for name in shapes if name.startswith("model.layers.")}
+    table = shapes.get("model.embed_tokens.weight", [0, 0])
+    gate = shapes.get("model.layers.0.mlp.gate_proj.weight", [0, 0])
+    found = {
+        "vocab_size": table[0],
+        "hidden_size": table[-1],
+        "intermediate_size": gate[0],
+        "num_hidden_layers": len(layers),
+    }
+    for name, number in found.items():
+        if config.get(name) != number:
+            raise CheckpointError(f"{path}: {name} is {config.get(name)!r}; the weights beside it have {number}.")
 
 
 def load_positions(folder: Path) -> Float[Tensor, "places dim"] | None:
