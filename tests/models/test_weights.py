@@ -49,7 +49,12 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
+QUICK = ("cut", "noise", "deep", "other object")
+
+
+@pytest.mark.parametrize(
+    "damage", [damage if damage in QUICK else pytest.param(damage, marks=pytest.mark.slow) for damage in DAMAGE]
+)
 @pytest.mark.parametrize("name", FILES)
 def test_a_damaged_file_is_named(name, damage, whole, tmp_path):
     folder = tmp_path / "model"
