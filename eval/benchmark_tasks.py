@@ -28,6 +28,7 @@ from kyvo.data.clevr.sampling import render_scenes, sample_scenes
 from kyvo.data.language.questions import sample_questions
 from kyvo.evaluation.provenance import machine
 from kyvo.evaluation.timing import alternate
+from kyvo.files import write_picture
 from kyvo.scene.scene import Scene
 
 PICTURES = 32  # recognised together; the levels are for as many
@@ -115,7 +116,7 @@ def peak_gigabytes(model: str, pictures: Sequence[np.ndarray], *, cores: int) ->
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for index, picture in enumerate(pictures):
-            Image.fromarray(picture).save(folder / f"{index:06d}.png")
+            write_picture(folder / f"{index:06d}.png", Image.fromarray(picture))
         command = [sys.executable, "-c", "from kyvo.cli.main import run; run()", "recognize", str(folder)]
         command += ["--out", str(folder / "scenes"), "--model", model, "--device", "cpu"]
         threads = {"OMP_NUM_THREADS": str(cores)}

@@ -16,6 +16,7 @@ import numpy as np
 
 from kyvo.deprecated import LOG_NAMES, current_names
 from kyvo.errors import ConfigError
+from kyvo.files import write_figure, write_plain_json
 
 STEP = re.compile(r"Step (\d+) \| (.*)")
 SMOOTH = 25  # logged steps
@@ -43,7 +44,7 @@ def main(argv: list[str] | None = None) -> Curves:
         "image_tokenizer": columns([json.loads(line) for line in _lines(args.image_tokenizer / "log.jsonl")]),
     }
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "curves.json").write_text(json.dumps(curves) + "\n")
+    write_plain_json(args.out / "curves.json", curves, indent=None)
     draw(curves, args.out / "curves.png")
     return curves
 
@@ -82,7 +83,7 @@ def draw(curves: Curves, path: Path) -> None:
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("step")
         axis.grid(alpha=0.3)
-    figure.savefig(path, dpi=80)
+    write_figure(path, figure, dpi=80)
     plt.close(figure)
 
 

@@ -32,6 +32,7 @@ from kyvo.evaluation.provenance import checkout_commit, cpu_name
 from kyvo.evaluation.results import Results, save_results
 from kyvo.evaluation.scenes import evaluate_scenes
 from kyvo.export.sheet import contact_sheet, draw_scene, enlarge
+from kyvo.files import write_picture, write_text
 from kyvo.scene.clevr import load_clevr
 from kyvo.scene.files import scene_from_json, scene_to_json
 from kyvo.scene.scene import Scene
@@ -74,9 +75,8 @@ def main(argv: list[str] | None = None) -> Results:
     first, predictions, truths, seconds = predict(partial(model.recognize, refine=args.refine), bar)
     found = args.out / "predictions.jsonl"
     args.out.mkdir(parents=True, exist_ok=True)
-    found.write_text(
-        "".join(json.dumps({"key": key, "scene": scene_to_json(scene)}) + "\n" for key, scene in predictions.items())
-    )
+    lines = [json.dumps({"key": key, "scene": scene_to_json(scene)}) + "\n" for key, scene in predictions.items()]
+    write_text(found, "".join(lines))
 
     truth = replace(read_scenes(args.data or args.clevr), items=truths, faults={})  # those up to the limit
     results = evaluate_scenes(read_scenes(found), truth)
@@ -178,7 +178,7 @@ def draw_sheet(
         picture = fit(picture, width, height)
         cells += [enlarge(picture, 3), draw_scene(picture, scene, camera, factor=3)]
     rows = [cells[start : start + 4] for start in range(0, len(cells), 4)]
-    contact_sheet(rows, ("picture", "recognised") * 2).save(path)
+    write_picture(path, contact_sheet(rows, ("picture", "recognised") * 2))
 
 
 if __name__ == "__main__":

@@ -32,10 +32,11 @@ from kyvo.errors import ConfigError, KyvoError
 from kyvo.evaluation.provenance import checkout_commit, machine
 from kyvo.evaluation.results import Figure, Results, bootstrap, program_versions, save_results
 from kyvo.export.sheet import contact_sheet
+from kyvo.files import write_picture
 from kyvo.metrics.geometry import PROTOCOLS
 from kyvo.shapes.contour import extract_mesh
 from kyvo.shapes.mesh import load_shape
-from kyvo.shapes.pictures import TURNS, label, save_picture, side_views
+from kyvo.shapes.pictures import TURNS, label, side_views
 from kyvo.shapes.roundtrip import STAGES, VIEW_PROTOCOL, RoundTrip, StageScores, check_kind
 from kyvo.shapes.scores import NUM_POINTS, TAU
 from kyvo.shapes.sets import mesh_paths
@@ -101,7 +102,7 @@ def main(argv: list[str] | None = None) -> dict[str, Results]:
         results, sheet = measure(makers, tokenizer, inputs={**inputs, "set": name}, versions=versions)
         save_results(results, args.out / f"{name}.json")
         if sheet:
-            save_picture(sheet, args.out / f"{name}.png")
+            write_picture(args.out / f"{name}.png", sheet)
         print_results(name, results)
         found[name] = results
     return found

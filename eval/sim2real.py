@@ -10,7 +10,6 @@ The renderers' constants did come from real pictures, and CONSTANTS says which: 
 
 import argparse
 import hashlib
-import json
 import platform
 import shlex
 import sys
@@ -30,6 +29,7 @@ import kyvo
 from kyvo.data.clevr.sampling import RENDERERS, render_scenes
 from kyvo.errors import SceneError
 from kyvo.export.sheet import contact_sheet
+from kyvo.files import write_picture, write_plain_json
 from kyvo.metrics.images import psnr, ssim
 from kyvo.scene.clevr import load_clevr
 from kyvo.scene.scene import Camera, Scene
@@ -104,11 +104,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     }
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(results, indent=1) + "\n")
+        write_plain_json(args.out, results)
     if args.sheet:
         args.sheet.parent.mkdir(parents=True, exist_ok=True)
         rows = [[Image.fromarray(picture) for picture in row] for row in zip(*first.values(), strict=True)]
-        contact_sheet(rows, list(first)).save(args.sheet)
+        write_picture(args.sheet, contact_sheet(rows, list(first)))
     print("\n".join(f"{renderer}: {CONSTANTS[renderer]}" for renderer in args.renderers))
     return results
 

@@ -24,7 +24,6 @@ the same model, set and settings is not measured again. Intervals are the bootst
 
 import argparse
 import json
-import os
 import shlex
 import sys
 import time
@@ -49,6 +48,7 @@ from kyvo.deprecated import current_options
 from kyvo.evaluation.inputs import clean_key, sha256_of
 from kyvo.evaluation.provenance import checkout_commit, machine
 from kyvo.evaluation.results import Figure, mean_figure
+from kyvo.files import write_text
 from kyvo.metrics.answers import TrueAnswer, exact_matches
 from kyvo.metrics.images import l2, ssim
 from kyvo.metrics.scenes import CLEVR_TAUS, match_scene
@@ -158,8 +158,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             "machine": {**machine(), "threads": torch.get_num_threads(), "device": str(model.model.device)},
         }
         args.out.mkdir(parents=True, exist_ok=True)
-        _write(args.out / f"{name}.jsonl", "".join(json.dumps(item) + "\n" for item in items))
-        _write(path, json.dumps({"model": Path(args.model).name, "parts": parts}, indent=1) + "\n")
+        write_text(args.out / f"{name}.jsonl", "".join(json.dumps(item) + "\n" for item in items))
+        write_text(path, json.dumps({"model": Path(args.model).name, "parts": parts}, indent=1) + "\n")
     print("\n".join(_lines({name: parts[name] for name in chosen})))
     return {"model": Path(args.model).name, "parts": parts}
 
@@ -502,13 +502,6 @@ def _lines(parts: Mapping[str, Any]) -> list[str]:
             )
             lines.append(f"{row} {verdict}".rstrip())
     return lines
-
-
-def _write(path: Path, text: str) -> None:
-    """The file appears whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from typing import Any
 
 from kyvo.errors import ConfigError, KyvoError
 from kyvo.evaluation.results import Figure, Results, load_results, side_by_side
+from kyvo.files import write_text
 
 PUBLISHED = Path(__file__).parent / "published.json"
 ARROWS = {"higher": "↑", "lower": "↓"}
@@ -53,7 +54,7 @@ def main(argv: list[str] | None = None) -> str:
         text = make_tables(args.results, published, args.tables)
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(text, encoding="utf-8")
+        write_text(args.out, text)
     else:
         print(text, end="")
     return text

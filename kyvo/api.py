@@ -18,11 +18,13 @@ from transformers import LlamaForCausalLM
 
 from kyvo.devices import choose_device
 from kyvo.errors import CheckpointError, ConfigError
+from kyvo.generation.calibration import FILE as CALIBRATION_NAME
 from kyvo.generation.calibration import Calibration
 from kyvo.generation.constraint import MAX_OBJECTS, Constraint
 from kyvo.generation.language_model import Completion, LanguageModel, Pending, Picture
 from kyvo.generation.sampling import Sampling
-from kyvo.models.llama.fold import load_positions
+from kyvo.models.heads.refiner import REFINER_NAME
+from kyvo.models.llama.fold import load_llama, load_positions
 from kyvo.pipelines.answering import Answered, Answering
 from kyvo.pipelines.dialogue import Dialogue
 from kyvo.pipelines.editing import Edited, Editing, Mode
@@ -78,7 +80,7 @@ class Kyvo:
         """
         folder = find_model(name_or_path)
         processor = Processor.from_pretrained(folder)
-        model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+        model = load_llama(folder)
         device = choose_device(device)
         processor.image.model.to(device)
         if processor.refiner is not None:
@@ -207,6 +209,15 @@ def find_mode(mode: str) -> Mode:
     if mode not in tuple(Mode):
         raise ConfigError(f"mode is {mode!r}; known are {', '.join(Mode)}.")
     return Mode(mode)
+
+
+def lacking_parts(folder: Path) -> list[str]:
+    """What a model folder could have beside the language model and has not, with what follows from that."""
+    parts = {
+        CALIBRATION_NAME: "calibration (confidences are the language model's own; eval/calibration.py fits one)",
+        REFINER_NAME: "refiner (places are as the language model writes them; recipes/refiner.py trains one)",
+    }
+    return [about for name, about in parts.items() if not (folder / name).is_file()]
 
 
 def find_model(name_or_path: str | Path) -> Path:

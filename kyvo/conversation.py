@@ -21,8 +21,9 @@ import numpy as np
 from PIL import Image
 
 from kyvo.api import Answered, Edited, Kyvo, Picture, Understood
-from kyvo.errors import ImageError, KyvoError, SceneError
+from kyvo.errors import KyvoError, SceneError
 from kyvo.export.formats import export_scene
+from kyvo.files import write_picture
 from kyvo.pipelines.run import Run
 from kyvo.pipelines.understanding import expect, read
 from kyvo.programs import parsing
@@ -220,10 +221,7 @@ class Conversation:
         """The scene as a file of any format of `kyvo.export.formats`, or its picture as a .png."""
         path = Path(path)
         if format is None and path.suffix.lower() == ".png":
-            try:
-                Image.fromarray(self.image).save(path)
-            except OSError as error:
-                raise ImageError(f"{path}: cannot be written ({error.strerror or error}).") from error
+            write_picture(path, Image.fromarray(self.image))
             return
         from kyvo.data.meshes.object_meshes import object_meshes
 

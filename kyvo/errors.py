@@ -27,3 +27,7 @@ class CheckpointError(KyvoError):
 
 class ImageError(KyvoError):
     """A picture that cannot be read, or is not a picture."""
+
+
+class FileError(KyvoError):
+    """A file that cannot be written: no space, no permission, no such folder, or another process has it."""

@@ -7,12 +7,12 @@ refiner.safetensors                                    where recognised objects 
 ```
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kyvo.errors import CheckpointError
+from kyvo.files import make_folder, read_json_object, reading, write_plain_json
 from kyvo.models.heads.refined_scenes import check_fits
 from kyvo.models.heads.refiner import Refiner, load_refiner, save_refiner
 from kyvo.scene.schema import SceneSchema
@@ -73,10 +73,10 @@ class Processor:
     def save(self, folder: str | Path) -> None:
         """Writes the files into `folder`, which a model may share."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_json(folder / "vocabulary.json", self.vocabulary.to_dict())
-        _write_json(folder / "schema.json", self.schema.to_dict())
-        _write_json(folder / "sequence.json", {"center_first": self.center_first, "two_way": self.two_way})
+        make_folder(folder)
+        write_plain_json(folder / "vocabulary.json", self.vocabulary.to_dict())
+        write_plain_json(folder / "schema.json", self.schema.to_dict())
+        write_plain_json(folder / "sequence.json", {"center_first": self.center_first, "two_way": self.two_way})
         self.text.save(folder)
         self.image.save(folder)
         if self.shape is not None:
@@ -89,29 +89,31 @@ class Processor:
         """Inverse of `save`. Raises CheckpointError naming the file that is missing or does not fit the others."""
         folder = Path(folder)
         sequence = _read_json(folder / "sequence.json")
-        return cls(
-            vocabulary=Vocabulary.from_dict(_read_json(folder / "vocabulary.json")),
-            schema=SceneSchema.from_dict(_read_json(folder / "schema.json")),
-            text=load_text(folder / "tokenizer.model"),
-            image=ImageTokenizer.from_pretrained(folder),
-            shape=ShapeTokenizer.from_pretrained(folder) if (folder / SHAPE_CONFIG).is_file() else None,
-            refiner=load_refiner(folder),
-            center_first=sequence["center_first"],
-            two_way=tuple(sequence.get("two_way", ("shape",))),  # folders of before it could be chosen
-        )
-
-
-def _write_json(path: Path, data: dict[str, Any]) -> None:
-    path.write_text(json.dumps(data, indent=1) + "\n")
+        with reading(folder / "sequence.json"):
+            center_first = bool(sequence["center_first"])
+            two_way = tuple(map(str, sequence.get("two_way", ("shape",))))  # folders of before it could be chosen
+        vocabulary, schema = _read_json(folder / "vocabulary.json"), _read_json(folder / "schema.json")
+        with reading(folder / "vocabulary.json"):
+            read_vocabulary = Vocabulary.from_dict(vocabulary)
+        with reading(folder / "schema.json"):
+            read_schema = SceneSchema.from_dict(schema)
+        with reading(folder):
+            return cls(
+                vocabulary=read_vocabulary,
+                schema=read_schema,
+                text=load_text(folder / "tokenizer.model"),
+                image=ImageTokenizer.from_pretrained(folder),
+                shape=ShapeTokenizer.from_pretrained(folder) if (folder / SHAPE_CONFIG).is_file() else None,
+                refiner=load_refiner(folder),
+                center_first=center_first,
+                two_way=two_way,
+            )
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except OSError as error:
+    if not path.is_file():
         raise CheckpointError(
-            f"{path}: cannot be read ({error.strerror}). A Kyvo model folder has it; "
+            f"{path}: cannot be read (No such file or directory). A Kyvo model folder has it; "
             "one that a training run is still writing, or a plain Llama folder, has not."
-        ) from error
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path}: not JSON ({error}).") from error
+        )
+    return read_json_object(path)

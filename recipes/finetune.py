@@ -10,6 +10,7 @@ losses an uninterrupted run would have had.
 
 import itertools
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -25,14 +26,17 @@ from torchtune.modules import TransformerSelfAttentionLayer
 from torchtune.recipe_interfaces import FTRecipeInterface
 from tqdm import tqdm
 
+from kyvo.api import lacking_parts
 from kyvo.data.configs import from_section
 from kyvo.deprecated import current_components
 from kyvo.errors import CheckpointError, ConfigError
+from kyvo.files import locked, make_folder
 from kyvo.processor import Processor
 from kyvo.training.args import TrainArgs, check_names, rate_factor
 from kyvo.training.auxiliary_heads import AuxiliaryHeads
 from kyvo.training.batch import MULTIPLE, MULTIPLE_CUDA, Batch
-from kyvo.training.checkpoint import load_checkpoint, save_checkpoint
+from kyvo.training.checkpoint import check_free, load_checkpoint, save_checkpoint
+from kyvo.training.components import check_components
 from kyvo.training.data import BatchStream, CodedScenes, check_codes, load_batches
 from kyvo.training.distributed import Ranks, clip_gradients, gathered, num_ranks, placed_optimizer_state, shard
 from kyvo.training.evaluation import decoded_score, held_out, held_out_loss, load_folded
@@ -70,6 +74,7 @@ class FinetuneRecipe(FTRecipeInterface):
 
     def __init__(self, cfg: DictConfig) -> None:
         check_names(cfg, SECTIONS)
+        check_components(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
         self.args = TrainArgs.from_config(OmegaConf.to_container(cfg.train, resolve=True))  # type: ignore[arg-type]
         peft = OmegaConf.to_container(cfg.peft, resolve=True) if "peft" in cfg else {}
         self.peft = from_section(PeftArgs, peft, prefix="peft.")  # type: ignore[arg-type]
@@ -89,6 +94,8 @@ class FinetuneRecipe(FTRecipeInterface):
             torch.set_num_threads(args.num_threads)
         torch.manual_seed(args.seed)  # torchtune's set_seed would give each rank other weights
         self.processor = Processor.from_pretrained(cfg.processor)
+        if not args.resume:
+            check_free(self.output_dir)
         state = load_checkpoint(self.output_dir) if args.resume else None
         self.model_section = cfg.model
         self._setup_model(state)
@@ -108,7 +115,7 @@ class FinetuneRecipe(FTRecipeInterface):
         if self.ranks.count > 1:
             torch.manual_seed(args.seed + self.ranks.rank)  # of dropout
         if state is not None:
-            self._resume(state)
+            self._resume(state, named=cfg.optimizer)
         self.metric_logger = None
         if self.ranks.is_first:
             self.metric_logger = config.instantiate(cfg.metric_logger)
@@ -173,7 +180,7 @@ class FinetuneRecipe(FTRecipeInterface):
     def _setup_evaluation(self, cfg: DictConfig) -> None:
         args = self.args
         self.held_out = {}
-        if args.eval_every is not None:
+        if args.eval_every:
             if "eval_data" not in cfg:
                 raise ConfigError(f"train.eval_every is {args.eval_every}, but the config has no section eval_data.")
             self.held_out = held_out(
@@ -190,6 +197,10 @@ class FinetuneRecipe(FTRecipeInterface):
         batches = self._batches()
         self.model.train()
         bar = tqdm(total=self.end, initial=self.step, unit="step", disable=None if self.ranks.is_first else True)
+        self._tell(
+            f"{self.end - self.step:,} steps of {args.batch_size * args.gradient_accumulation * self.ranks.count} "
+            f"sequences, from step {self.step:,}; a checkpoint every {args.save_every:,} in {self.output_dir}"
+        )
         throughput = Throughput()
         not_finite = 0  # steps in a row
         while self.step < self.end:
@@ -211,6 +222,7 @@ class FinetuneRecipe(FTRecipeInterface):
             self.optimizer.zero_grad(set_to_none=True)
 
             self.step += 1
+            bar.total = self.end  # it comes nearer where the clock sets it
             bar.update()
             throughput.count(sum(batch.num_tokens for batch in micro_batches) * self.ranks.count)
             not_finite = 0 if finite else not_finite + 1
@@ -224,11 +236,24 @@ class FinetuneRecipe(FTRecipeInterface):
             if self.step % args.log_every == 0:
                 self._log(metrics, throughput)
                 bar.set_postfix(loss=f"{metrics['loss'].item():.3f}")
-            if args.eval_every is not None and (self.step % args.eval_every == 0 or self.step == self.end):
+            if args.eval_every and (self.step % args.eval_every == 0 or self.step == self.end):
                 self.evaluate()
             if self.step % args.save_every == 0 or self.step == self.end:
                 self.save_checkpoint()
         bar.close()
+        self._tell_end()
+
+    def _tell(self, text: str) -> None:
+        if self.ranks.is_first:
+            print(text, file=sys.stderr, flush=True)
+
+    def _tell_end(self) -> None:
+        """Where the model is, what to do with it, and what it lacks beside a whole one."""
+        model = self.output_dir / f"step_{self.step:06d}" / "model"
+        self._tell(f"done: {self.step:,} steps in {self._elapsed() / 60:.1f} minutes. The model is {model}; try")
+        self._tell(f"    kyvo recognize PICTURE --model {model} --out found")
+        if lacking := lacking_parts(model):
+            self._tell(f"It has no {' and no '.join(lacking)}.")
 
     def _gradients(self, micro_batches: list[Batch]) -> dict[str, Tensor]:
         """The step's loss, sum(w CE) / sum(w) over all micro-batches of all ranks, its gradients, and their norm."""
@@ -368,6 +393,7 @@ class FinetuneRecipe(FTRecipeInterface):
             "model": trained,
             "auxiliary": None if self.auxiliary is None else self.auxiliary.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "optimizer_kind": type(self.optimizer).__name__,
             "step": self.step,
             "seconds": self._elapsed(),
             "decay_from": self.decay_from if self.step > self.decay_from else None,
@@ -433,23 +459,23 @@ class FinetuneRecipe(FTRecipeInterface):
                 f"{self.output_dir} has weights of another model: {sorted(missing | set(found.unexpected_keys))[:8]}."
             )
 
-    def _resume(self, state: dict[str, Any]) -> None:
-        """Puts the run where its checkpoint stands.
+    def _resume(self, state: dict[str, Any], *, named: DictConfig) -> None:
+        """Puts the run where its checkpoint stands; the optimizer's `named` settings are those of this run.
 
         Raises:
-            CheckpointError: its batches were other ones, so that its position means nothing here.
+            CheckpointError: its batches were other ones, so that its position means nothing here, or its optimizer.
         """
         then = {"pack_tokens": None, **state["data"]}  # older runs could not pack
         now = self._data_facts()
         if then != now:
             # What is stored as gradient_accumulation is this product: ranks may change where it stays.
-            named = {"gradient_accumulation": "ranks x gradient_accumulation"}
+            labels = {"gradient_accumulation": "ranks x gradient_accumulation"}
             apart = [name for name in now | then if then.get(name) != now.get(name)]
-            told = ", ".join(f"{named.get(name, name)} {then.get(name)} (now {now.get(name)})" for name in apart)
+            told = ", ".join(f"{labels.get(name, name)} {then.get(name)} (now {now.get(name)})" for name in apart)
             raise CheckpointError(
                 f"{self.output_dir} was trained with {told}. Take the same settings, or another output_dir."
             )
-        self.optimizer.load_state_dict(placed_optimizer_state(state["optimizer"], self.optimizer))
+        self._resume_optimizer(state, [str(name) for name in named])
         self.step, self.seconds = state["step"], state["seconds"]
         self.skipped_steps = state.get("skipped_steps", 0)
         if state["decay_from"] is not None:  # the decay has begun: it goes on from there
@@ -457,6 +483,26 @@ class FinetuneRecipe(FTRecipeInterface):
             self.end = min(self.end, self.decay_from + self.decay_steps)
         random_states = state.get("random_states", [state["random_state"]])
         torch.set_rng_state(random_states[self.ranks.rank % len(random_states)])
+
+    def _resume_optimizer(self, state: dict[str, Any], named: list[str]) -> None:
+        groups = self.optimizer.param_groups
+        then, now = state.get("optimizer_kind"), type(self.optimizer).__name__
+        if then is None and state["optimizer"]["param_groups"][0].keys() != groups[0].keys():
+            then = "another one"  # an older run, which did not say
+        if then is not None and then != now:
+            raise CheckpointError(
+                f"{self.output_dir} was trained with the optimizer {then}, this run has {now}, which cannot go on from "
+                "that state. Take the same optimizer, or begin in another output_dir with train.init_weights at it."
+            )
+        asked = [{name: group[name] for name in named if name in group and name != "lr"} for group in groups]
+        self.optimizer.load_state_dict(placed_optimizer_state(state["optimizer"], self.optimizer))
+        for group, settings in zip(self.optimizer.param_groups, asked, strict=True):
+            for name, value in settings.items():
+                if group[name] != value:
+                    LOG.warning(
+                        "optimizer.%s was %s in the run so far and is %s from here on", name, group[name], value
+                    )
+            group.update(settings)
 
     def cleanup(self) -> None:
         if self.metric_logger is not None:
@@ -509,9 +555,10 @@ def recipe_main(cfg: DictConfig) -> None:
     cfg = OmegaConf.create(current_components(OmegaConf.to_container(cfg)))
     config.log_config(recipe_name="FinetuneRecipe", cfg=cfg)
     recipe = FinetuneRecipe(cfg=cfg)
-    recipe.setup(cfg=cfg)
-    recipe.train()
-    recipe.cleanup()
+    with nullcontext() if int(os.environ.get("RANK", 0)) else locked(make_folder(recipe.output_dir)):
+        recipe.setup(cfg=cfg)
+        recipe.train()
+        recipe.cleanup()
 
 
 if __name__ == "__main__":

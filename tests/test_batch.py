@@ -18,7 +18,8 @@ from PIL import Image
 from kyvo.api import Kyvo
 from kyvo.batch import recognize_batches, recognize_files
 from kyvo.batch.inputs import find_pictures
-from kyvo.errors import ConfigError
+from kyvo.errors import ConfigError, FileError
+from kyvo.files import locked
 from kyvo.scene.clevr import load_clevr
 from kyvo.scene.files import load_scene, scene_from_json
 from kyvo.testing import tiny_kyvo, tiny_refiner
@@ -307,3 +308,19 @@ def test_a_killed_run_loses_at_most_its_batch_and_goes_on(model, tmp_path, form)
 def _named(model, folder):
     """The same model, loaded: what is done is so under its name."""
     return type(model).from_pretrained(folder, device="cpu")
+
+
+def test_a_second_process_is_refused_while_the_first_one_writes(model, tmp_path):
+    pictures, out = [picture(tmp_path / "a.png")], tmp_path / "out"
+    out.mkdir()
+    with locked(out), pytest.raises(FileError, match=r"out is being written by another process"):
+        recognize_files(model, pictures, out, resume=True)
+    assert statuses(recognize_files(model, pictures, out, resume=True)) == {"a.png": "done"}
+
+
+def test_a_manifest_that_cannot_be_written_ends_the_run_with_its_name(model, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "manifest.jsonl").symlink_to("/dev/full")
+    with pytest.raises(FileError, match=r"manifest\.jsonl: cannot be written \(No space left on device\)"):
+        recognize_files(model, [picture(tmp_path / "a.png")], out, format="jsonl")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import sentencepiece
 
+from kyvo.files import write_bytes
 from kyvo.scene.schema import SCHEMAS
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", *map(str, range(11)))
@@ -89,7 +90,7 @@ def main(argv: list[str] | None = None) -> Path:
         minloglevel=2,
     )
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_bytes(model.getvalue())
+    write_bytes(args.out, model.getvalue())
     pieces = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue()).get_piece_size()
     print(f"{args.out}: {pieces} pieces from {len(corpus):,} sentences")
     return args.out

@@ -26,6 +26,7 @@ from kyvo.data.meshes.assets import load_library
 from kyvo.data.meshes.procedural import procedural_library
 from kyvo.devices import choose_device
 from kyvo.errors import ConfigError
+from kyvo.files import replacing_folder, write_plain_json
 from kyvo.scene.files import scene_from_json
 from kyvo.shapes.scene_codes import library_codes, with_shapes
 from kyvo.shapes.tokenizer import ShapeTokenizer
@@ -93,7 +94,6 @@ def main(argv: list[str] | None = None) -> Path:
         load_from_cache_file=False,
         desc="encode",
     )
-    coded.save_to_disk(args.out)
     card = {
         "made_by": "tokenizers/encode.py",
         "count": len(coded),
@@ -103,7 +103,9 @@ def main(argv: list[str] | None = None) -> Path:
     }
     if shape is not None:
         card["shape_tokenizer"] = shape.about
-    (args.out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    with replacing_folder(args.out) as draft:
+        coded.save_to_disk(draft)
+        write_plain_json(draft / "card.json", card)
     print(f"{args.out}: {len(coded):,} samples of {tokenizer.config.rows} x {tokenizer.config.columns} codes")
     return args.out
 

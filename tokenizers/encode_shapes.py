@@ -19,6 +19,7 @@ from typing import Any
 from datasets import Dataset, Features, List, Value
 
 from kyvo.errors import ConfigError, KyvoError
+from kyvo.files import replacing_folder, write_plain_json
 from kyvo.metrics.geometry import compare_clouds
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.shapes.cells import surface_latent
@@ -46,14 +47,15 @@ def main(argv: list[str] | None = None) -> Path:
         raise ConfigError(f"None of the {len(encoder.paths)} files of {args.data} could be encoded; see above.")
     numbers = {name: Value("float32") for name in SCORES}
     features = Features({"name": Value("string"), "codes": List(Value("int16")), **numbers})
-    Dataset.from_list(rows, features=features).save_to_disk(args.out)
     card = {
         "made_by": "tokenizers/encode_shapes.py",
         "count": len(rows),
         "left_out": encoder.faults,
         "shape_tokenizer": encoder.tokenizer.about,
     }
-    (args.out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    with replacing_folder(args.out) as draft:
+        Dataset.from_list(rows, features=features).save_to_disk(draft)
+        write_plain_json(draft / "card.json", card)
     mean = sum(row["f_score"] for row in rows) / len(rows)
     print(f"{args.out}: {len(rows):,} objects of {encoder.tokenizer.config.num_codes} codes, F-score {mean:.3f}")
     return args.out

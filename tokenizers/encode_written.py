@@ -23,6 +23,7 @@ from kyvo.api import Kyvo
 from kyvo.data.clevr.sampling import render_scenes
 from kyvo.data.dataset import open_set
 from kyvo.devices import choose_device
+from kyvo.files import replacing_folder
 from kyvo.generation.engine import Engine
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.scene import Scene
@@ -47,7 +48,8 @@ def main(argv: list[str] | None = None) -> Path:
     rows = rows.select(range(min(args.limit or len(rows), len(rows))))
     scenes = [scene_from_json(json.loads(text), str(args.data)) for text in rows["scene"]]
     pairs = Dataset.from_list(list(written(kyvo, scenes, at_once=args.batch_size)), features=FEATURES)
-    pairs.save_to_disk(args.out)
+    with replacing_folder(args.out) as draft:
+        pairs.save_to_disk(draft)
     config = kyvo.processor.image.config
     print(f"{args.out}: {len(pairs):,} pictures of {config.rows} x {config.columns} vectors")
     return args.out

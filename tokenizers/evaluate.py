@@ -12,7 +12,6 @@ encoded again. The second cannot be better by much; how much worse it is tells w
 """
 
 import argparse
-import json
 import platform
 import shlex
 import sys
@@ -29,6 +28,7 @@ import kyvo
 from kyvo.data.picture_sets import is_set, load_objects, load_pictures
 from kyvo.errors import ConfigError
 from kyvo.export.sheet import contact_sheet
+from kyvo.files import write_figure, write_picture, write_plain_json
 from kyvo.metrics.images import STANDARD, psnr, ssim
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.codebook import CodeUse, code_use
@@ -80,9 +80,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     }
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        write_plain_json(args.out / "results.json", results)
         plot_codes(args.out / "codes.png", use, rows=config.rows, columns=config.columns, num_pictures=len(pictures))
-        reconstruction_sheet(pictures, ours, noise).save(args.out / "reconstructions.png")
+        write_picture(args.out / "reconstructions.png", reconstruction_sheet(pictures, ours, noise))
     print_results(results)
     return results
 
@@ -158,7 +158,7 @@ def plot_codes(path: Path, use: CodeUse, *, rows: int, columns: int, num_picture
     line.plot(reorder(share, rows, columns), label="from the centre out", linewidth=1)
     line.set(title=f"its share of {num_pictures:,} pictures", xlabel="place in the sequence", ylabel="%", ylim=(0, 102))
     line.legend(frameon=False)
-    figure.savefig(path, dpi=120)
+    write_figure(path, figure, dpi=120)
 
 
 def reconstruction_sheet(pictures: np.ndarray, ours: np.ndarray, noise: Sequence[float]) -> Image.Image:

@@ -28,6 +28,7 @@ from kyvo.data.dataset import open_set, write_set
 from kyvo.data.generators import ClevrSet, QuestionSet
 from kyvo.errors import ConfigError
 from kyvo.evaluation.provenance import checkout_commit, cpu_name
+from kyvo.files import append_line, copy_file, replacing_folder
 from kyvo.processor import Processor
 from kyvo.scene.schema import clevr_schema
 from kyvo.tokenizers.image import ImageTokenizer
@@ -111,8 +112,7 @@ class Cookbook:
             "commit": checkout_commit(ROOT),
             "cpu": f"{cpu_name()}, {os.cpu_count()} cores",
         }
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        append_line(self.path, line)
         self.runs[line["key"]] = line
         return line
 
@@ -194,19 +194,15 @@ class Cookbook:
             out = whole.with_name(f"{whole.name}_{self.budget.scenes[name]}")
             if not out.is_dir():
                 rows = load_from_disk(str(whole)).select(range(self.budget.scenes[name]))
-                partial = out.with_suffix(".part")
-                rows.save_to_disk(partial)
-                shutil.copy(whole / "card.json", partial)
-                partial.rename(out)
+                with replacing_folder(out) as draft:
+                    rows.save_to_disk(draft)
+                    copy_file(whole / "card.json", draft / "card.json")
             return out
         pictures = self.pictures(name)
         out = self.work / "codes" / f"{pictures.name}_{self.image.sha256[:8]}"
         if not out.is_dir():
-            partial = out.with_suffix(".part")
-            shutil.rmtree(partial, ignore_errors=True)
             encode = runpy.run_path(str(ROOT / "tokenizers" / "encode.py"))["main"]
-            encode(["--data", str(pictures), "--image-tokenizer", str(self.image_folder), "--out", str(partial)])
-            partial.rename(out)
+            encode(["--data", str(pictures), "--image-tokenizer", str(self.image_folder), "--out", str(out)])
         return out
 
     def processor(self, arm: Arm) -> Path:
@@ -218,16 +214,16 @@ class Cookbook:
             vocabulary = Vocabulary.for_schema(
                 schema, num_text=self._text.size, num_image_codes=self.image.config.n_embed
             )
-            partial = out.with_suffix(".part")
-            Processor(
+            processor = Processor(
                 vocabulary=vocabulary,
                 schema=schema,
                 text=self._text,
                 image=self.image,
                 center_first=arm.center_first,
                 two_way=(),  # as in the paper
-            ).save(partial)
-            partial.rename(out)
+            )
+            with replacing_folder(out) as draft:
+                processor.save(draft)
         return out
 
     @cached_property

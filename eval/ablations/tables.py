@@ -7,6 +7,7 @@ from typing import Any
 
 from ablations.arms import FIGURES, Ablation, Arm
 from kyvo.errors import ConfigError
+from kyvo.files import write_figure, write_text
 
 Found = Mapping[Arm, Sequence[Mapping[str, Any]]]  # the finished runs of each arm
 
@@ -81,7 +82,7 @@ def plot(ablation: Ablation, found: Found, path: Path) -> None:
         axes.tick_params(axis="y", labelsize=7)
         axes.set_title(FIGURES[name].heading if down == 1 else f"{column}: {FIGURES[name].heading}", fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    drawing.savefig(path, dpi=110)
+    write_figure(path, drawing, dpi=110)
 
 
 def write_into(path: Path, blocks: Mapping[str, str]) -> None:
@@ -97,4 +98,4 @@ def write_into(path: Path, blocks: Mapping[str, str]) -> None:
         if not (found and closed):
             raise ConfigError(f"{path} has no place for {name}: the lines {begin.strip()} and {end}. Put them in.")
         text = f"{before}{begin}{block}\n{end}{after}"
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)

@@ -5,7 +5,6 @@ import base64
 import io
 import json
 import multiprocessing
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from kyvo.data.clevr.sampling import render_scenes, sample_scenes
 from kyvo.data.dataset import open_set, scene_cell
 from kyvo.data.generators import PICTURE
 from kyvo.evaluation.timing import alternate, rate_ratio
+from kyvo.files import copy_file, write_plain_json
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene
 from kyvo.tokenizers.image import ImageTokenizer
@@ -83,8 +83,8 @@ def opening_many(scenes: Sequence[Scene], *, count: int, repeats: int) -> dict[s
                 writer.write_batch({"scene": rows})
                 writer.finalize()
         for path in paths[1:-1]:
-            shutil.copyfile(paths[0], path)
-        (folder / "all.json").write_text(json.dumps([{"scene": cells[index % len(cells)]} for index in range(count)]))
+            copy_file(paths[0], path)
+        write_plain_json(folder / "all.json", [{"scene": cells[index % len(cells)]} for index in range(count)])
         seconds = alternate(
             {
                 "open_set": lambda: open_set(folder)[count - 1],
@@ -134,4 +134,4 @@ def _write_both(folder: Path, pictures: Sequence[np.ndarray], scenes: Sequence[s
     datasets.disable_progress_bars()
     datasets.Dataset.from_list(arrow, features=datasets.Features(PICTURE)).save_to_disk(folder)
     whole = [{"image": base64.b64encode(png).decode(), "scene": scene, "name": name} for png, scene, name in rows]
-    (folder / "all.json").write_text(json.dumps(whole))
+    write_plain_json(folder / "all.json", whole)

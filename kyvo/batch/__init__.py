@@ -20,6 +20,7 @@ from kyvo.api import Kyvo
 from kyvo.batch.inputs import Item, find_pictures
 from kyvo.batch.outputs import InFlight, Manifest, ManifestLine, SceneFiles, SceneLines, open_outputs
 from kyvo.errors import ConfigError, KyvoError
+from kyvo.files import locked, make_folder
 from kyvo.scene.files import camera_to_json
 from kyvo.scene.scene import Camera, Scene
 from kyvo.scene.schema import SceneSchema
@@ -70,20 +71,22 @@ def recognize_files(
 
     Raises:
         ConfigError: the format is unknown, or cannot hold this model's scenes.
+        FileError: another process is writing into `out`, or its manifest cannot be written.
     """
     check_format(format, model.processor.schema)
-    return write_scenes(
-        find_pictures(inputs),
-        partial(recognize_batches, model, batch_size=batch_size, camera=camera),
-        out,
-        model=model.name,
-        camera=camera,
-        format=format,
-        min_confidence=min_confidence,
-        resume=resume,
-        overwrite=overwrite,
-        report=report,
-    )
+    with locked(make_folder(out)):
+        return write_scenes(
+            find_pictures(inputs),
+            partial(recognize_batches, model, batch_size=batch_size, camera=camera),
+            out,
+            model=model.name,
+            camera=camera,
+            format=format,
+            min_confidence=min_confidence,
+            resume=resume,
+            overwrite=overwrite,
+            report=report,
+        )
 
 
 def check_format(format: str, schema: SceneSchema) -> None:

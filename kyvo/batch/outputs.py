@@ -9,15 +9,15 @@ ours, and is never replaced unasked.
 """
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from kyvo.errors import ConfigError, SceneError
+from kyvo.errors import ConfigError
 from kyvo.export.formats import FORMATS
 from kyvo.export.omni3d import write_omni3d
+from kyvo.files import append_line, make_folder, replacing
 from kyvo.scene.clevr import to_clevr
 from kyvo.scene.files import scene_to_json, write_json
 from kyvo.scene.scene import Scene
@@ -60,7 +60,7 @@ class Manifest:
                 self.done[row["input"]] = ManifestLine(**{key: row[key] for key in row.keys() & names})
 
     def append(self, line: ManifestLine) -> None:
-        _append(self.path, asdict(line))
+        append_line(self.path, asdict(line))
 
 
 class InFlight:
@@ -96,12 +96,9 @@ class SceneFiles:
         return (self.folder / self.output(key)).exists()
 
     def save(self, key: str, scene: Scene) -> None:
-        """Raises SceneError for a scene that the format cannot hold, and where it cannot be written."""
+        """Raises SceneError for a scene that the format cannot hold, FileError where it cannot be written."""
         path = self.folder / self.output(key)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SceneError(f"{path}: cannot be written ({error.strerror}).") from error
+        make_folder(path.parent)
         if self.format == "omni3d":
             write_omni3d(scene, path)
         else:
@@ -129,7 +126,7 @@ class SceneLines:
     def save(self, key: str, scene: Scene) -> None:
         """Raises SceneError for values that JSON cannot hold."""
         self.replaced |= key in self.keys
-        _append(self.path, {"key": key, "scene": scene_to_json(scene)})
+        append_line(self.path, {"key": key, "scene": scene_to_json(scene)})
         self.keys.add(key)
 
     def close(self) -> None:
@@ -137,12 +134,10 @@ class SceneLines:
         if not self.replaced:
             return
         last = {str(row.get("key")): number for number, row in enumerate(_rows(self.path))}
-        draft = self.path.with_name(f".{LINES}.{os.getpid()}.tmp")
-        with draft.open("w", encoding="utf-8") as file:
+        with replacing(self.path) as draft, draft.open("w", encoding="utf-8") as file:
             for number, row in enumerate(_rows(self.path)):
                 if last[str(row.get("key"))] == number:
                     file.write(json.dumps(row) + "\n")
-        os.replace(draft, self.path)
 
 
 def open_outputs(folder: Path, format: str) -> SceneFiles | SceneLines:
@@ -164,16 +159,3 @@ def _rows(path: Path) -> Iterable[dict[str, Any]]:
                 continue
             if isinstance(row, dict):
                 yield row
-
-
-def _append(path: Path, row: dict[str, Any]) -> None:
-    """One line in one write; a half line that is there is closed first."""
-    try:
-        with path.open("ab+", buffering=0) as file:
-            start = b""
-            if file.tell():
-                file.seek(-1, os.SEEK_END)
-                start = b"" if file.read(1) == b"\n" else b"\n"
-            file.write(start + json.dumps(row, allow_nan=False).encode() + b"\n")
-    except OSError as error:
-        raise SceneError(f"{path}: cannot be written ({error.strerror}).") from error

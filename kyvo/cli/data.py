@@ -390,9 +390,10 @@ def show(
     Example: kyvo data show data/clevr --out sheet.png
     """
     from kyvo.data.gallery import show_set
+    from kyvo.files import write_picture
 
     with _exit_on_error("kyvo data show"):
-        show_set(folder, count=count, start=start).save(out)
+        write_picture(out, show_set(folder, count=count, start=start))
     typer.echo(f"{out}: written")
 
 
@@ -405,7 +406,7 @@ def _parse_size(text: str) -> tuple[int, int]:
 
 
 def _ray_traced(size: str, min_objects: int, max_objects: int, renderer: str, device: str) -> dict[str, Any]:
-    from kyvo.data.clevr.sampling import ClevrRules
+    from kyvo.data.clevr.sampling.sampling import ClevrRules
 
     width, height = _parse_size(size)
     rules = ClevrRules(min_objects=min_objects, max_objects=max_objects)

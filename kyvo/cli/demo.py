@@ -69,6 +69,7 @@ def demo(
     from kyvo.data.language.edit_phrases import parse
     from kyvo.data.language.edits import execute
     from kyvo.export.sheet import contact_sheet, draw_scene, enlarge
+    from kyvo.files import write_picture
     from kyvo.metrics.scenes import mean_jaccard
     from kyvo.scene.files import load_scene
     from kyvo.scene.schema import clevr_camera
@@ -99,7 +100,7 @@ def demo(
         ["", f"{question} {answer}", "", "", instruction]
         for question, answer, instruction in zip(questions, said, instructions, strict=True)
     ]
-    contact_sheet(rows, TITLES, captions=captions).save(out / "sheet.png")
+    write_picture(out / "sheet.png", contact_sheet(rows, TITLES, captions=captions))
     truths = [load_scene(path.with_suffix(".json")) for path in samples]
     wanted = [execute(parse(instruction), truth) for instruction, truth in zip(instructions, truths, strict=True)]
     right = sum(ours == true for ours, true in zip(said, answers, strict=True))
@@ -127,8 +128,8 @@ def show(scene: "Scene", title: str, console: "Console") -> None:
 def round_trip(path: Path, picture: Path, console: "Console") -> None:
     """The mesh to shape tokens and back, drawn before and after; what that needs may be missing on a bare machine."""
     from kyvo.extras import MissingDependency
+    from kyvo.files import write_picture
     from kyvo.shapes.mesh import load_shape
-    from kyvo.shapes.pictures import save_picture
     from kyvo.shapes.roundtrip import RoundTrip
     from kyvo.shapes.tokenizer import ShapeTokenizer
 
@@ -138,7 +139,7 @@ def round_trip(path: Path, picture: Path, console: "Console") -> None:
         console.print(f"no mesh round trip: {error}", markup=False, soft_wrap=True)
         return
     scores = trip.scores()
-    save_picture(trip.sheet(scores), picture)
+    write_picture(picture, trip.sheet(scores))
     kept = scores["tokens"]
     console.print(
         f"{path.name} -> {len(trip.codes)} shape tokens -> mesh: F-score at 0.05 {kept.f_score:.3f}, "

@@ -4,6 +4,7 @@ Commands import what is heavy inside their bodies, so that help comes at once. E
 2 wrong usage.
 """
 
+import errno
 import logging
 import sys
 from collections.abc import Sequence
@@ -79,10 +80,12 @@ def run(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=words, prog_name="kyvo")
     except (KyvoError, OSError) as error:
-        if debugging() or (isinstance(error, OSError) and error.filename is None):
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+        if debugging() or (isinstance(error, OSError) and error.filename is None and not full):
             raise
         # A file that cannot be read or written is the user's to mend; KyvoErrors say so themselves.
-        text = str(error) if isinstance(error, KyvoError) else f"{error.filename}: {error.strerror}"
+        where = getattr(error, "filename", None) or "the output"  # files are named by kyvo.files
+        text = str(error) if isinstance(error, KyvoError) else f"{where}: {error.strerror}"
         line = " ".join(text.split())
         Console(stderr=True).print(f"kyvo: {line}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)

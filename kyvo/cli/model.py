@@ -1,5 +1,6 @@
 """Loading a model for a command: no chatter of other libraries, and a wrong name is wrong usage."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,13 +23,16 @@ def load_model(name: str, device: str = "auto", parser: str = "grammar") -> "Kyv
     them cannot be loaded."""
     from transformers.utils.logging import disable_progress_bar
 
-    from kyvo.api import Kyvo
+    from kyvo.api import Kyvo, lacking_parts
     from kyvo.parsers import load_parser
 
     disable_progress_bar()
     try:
-        return Kyvo.from_pretrained(name, device=device, parser=load_parser(parser))
+        model = Kyvo.from_pretrained(name, device=device, parser=load_parser(parser))
     except KyvoError as error:
         if debugging():
             raise
         raise typer.BadParameter(str(error), param_hint="--model / --device / --parser") from error
+    for part in lacking_parts(Path(model.model.name_or_path)):
+        typer.echo(f"note: {name} has no {part}", err=True)
+    return model

@@ -1,6 +1,5 @@
 """`kyvo recipes`: the recipes and configs that came with the package, to be listed and copied."""
 
-import shutil
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kyvo.errors import ConfigError
+from kyvo.files import copy_file, make_folder
 
 app = typer.Typer(no_args_is_help=True, help="Training recipes and configs.")
 
@@ -41,8 +41,8 @@ def cp(
     path = path / Path(name).name if path.is_dir() else path
     if path.exists():
         raise ConfigError(f"{path} exists already; name another file or remove it.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(shipped[name], path)
+    make_folder(path.parent)
+    copy_file(shipped[name], path)
     typer.echo(path)
 
 

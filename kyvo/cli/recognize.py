@@ -95,6 +95,7 @@ def recognize(
 
     from kyvo.batch import check_format, recognize_batches, write_scenes
     from kyvo.cli.model import load_model
+    from kyvo.files import locked, make_folder
     from kyvo.scene.files import load_scene
 
     taken = None if camera is None else load_scene(camera).camera
@@ -132,18 +133,19 @@ def recognize(
             if line.status == "failed":
                 console.print(f"failed: {line.error}", style="red", markup=False, highlight=False, soft_wrap=True)
 
-        lines = write_scenes(
-            items,
-            run,
-            out,
-            model=loaded.name,
-            camera=taken,
-            format=format.value,
-            min_confidence=min_confidence,
-            resume=resume,
-            overwrite=overwrite,
-            report=report,
-        )
+        with locked(make_folder(out)):
+            lines = write_scenes(
+                items,
+                run,
+                out,
+                model=loaded.name,
+                camera=taken,
+                format=format.value,
+                min_confidence=min_confidence,
+                resume=resume,
+                overwrite=overwrite,
+                report=report,
+            )
     fitted = [line for line in lines if line.status == "done" and line.note]
     if fitted:
         first = f"{fitted[0].input}: {fitted[0].note}"

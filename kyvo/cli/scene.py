@@ -1,6 +1,7 @@
 """`kyvo scene`: checks, converts, compares and draws scene files."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -137,8 +138,8 @@ def view(
     Example: kyvo scene view predicted.json --truth true.json --image picture.png --out view.png
     """
     from kyvo.data.meshes.object_meshes import object_meshes
-    from kyvo.export.files import replaced
     from kyvo.export.view import draw_view
+    from kyvo.files import write_picture
     from kyvo.tokenizers.pictures import read_picture
 
     if out.suffix.lower() != ".png":
@@ -152,8 +153,7 @@ def view(
         meshes=object_meshes(scene),
         truth_meshes=None if true_scene is None else object_meshes(true_scene),
     )
-    with replaced(out) as draft:
-        drawn.save(draft)
+    write_picture(out, drawn)
     typer.echo(f"{out}: {drawn.width}x{drawn.height} px", err=True)
 
 
@@ -189,7 +189,7 @@ def read_one(path: Path) -> "Scene":
 def _unique(named: Iterable[tuple[str, "Scene"]]) -> list[tuple[str, "Scene"]]:
     rows = list(named)
     stems = [stem for stem, _ in rows]
-    twice = next((stem for stem in stems if stems.count(stem) > 1), None) if len(set(stems)) < len(stems) else None
+    twice = next((stem for stem, count in Counter(stems).items() if count > 1), None)
     if twice is not None:
         raise SceneError(f"two scenes are called {twice!r}; each needs a file of its own.")
     return rows

@@ -126,9 +126,9 @@ def roundtrip(
     """
     import numpy as np
 
+    from kyvo.files import write_picture
     from kyvo.shapes.code_files import unique_names
     from kyvo.shapes.mesh import load_shape
-    from kyvo.shapes.pictures import save_picture
     from kyvo.shapes.roundtrip import RoundTrip, check_kind
     from kyvo.tokenizers.codebook import code_use
 
@@ -140,7 +140,7 @@ def roundtrip(
         with batch.item(path):
             trip = RoundTrip.of(load_shape(path, up_axis=up_axis), tokenizer)
             scores, picture = trip.scores(), out / f"{name}.png"
-            save_picture(trip.sheet(scores), picture)
+            write_picture(picture, trip.sheet(scores))
             stages = {stage: asdict(values) for stage, values in scores.items()}
             different = len(np.unique(trip.codes))
             batch.done.append(
@@ -174,11 +174,12 @@ def show(
 
     Example: kyvo shape show chair.glb shapes.json --out shapes.png
     """
+    from kyvo.files import write_picture
     from kyvo.models.slat.load import load_network
     from kyvo.shapes.contour import CHANNELS
     from kyvo.shapes.decoding import decode_surface, read_latents, show_cells
     from kyvo.shapes.mesh import UP_AXES, load_shape
-    from kyvo.shapes.pictures import save_picture, shape_sheet
+    from kyvo.shapes.pictures import shape_sheet
     from kyvo.shapes.surfaces import surface_asset
 
     if out.suffix.lower() != ".png":
@@ -201,7 +202,7 @@ def show(
             rows += found
             batch.done += [{"file": str(path), "name": mesh.name} for _, mesh in found]
     if rows:
-        save_picture(shape_sheet(rows), out)
+        write_picture(out, shape_sheet(rows))
     batch.finish(f"{len(rows)} objects drawn" + (f": {out}" if rows else ""), as_json=as_json)
 
 

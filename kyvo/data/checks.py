@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kyvo.errors import ConfigError, ImageError, SceneError
+from kyvo.files import leads_out
 from kyvo.scene.clevr import from_clevr, is_clevr
 from kyvo.scene.files import read_json, scene_from_json, scene_to_json
 from kyvo.scene.scene import Scene
@@ -81,6 +82,10 @@ def check_pair(files: list[Path], schema: SceneSchema) -> Pair:
             wanted = f"{found[0].stem}.json" if partner == "scene" else f"{found[0].stem}.png"
             faults.append(Fault(file=found[0], place="", message=f"has no {partner}; {wanted} is needed beside it."))
     picture = scene = None
+    for file in files:
+        if leads_out(file, file.parent):  # what is packed into a set is given away with it
+            message = f"is a link to {file.resolve()}, outside the folder; put a copy of the file in its place."
+            return Pair(faults=[Fault(file=file, place="", message=message)], picture=None, scene=None, name=file.name)
     for file in pictures:
         try:
             picture = read_picture(file)

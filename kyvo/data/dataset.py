@@ -37,6 +37,7 @@ from PIL import Image
 import kyvo
 from kyvo.clusters import cluster
 from kyvo.errors import ConfigError, KyvoError
+from kyvo.files import locked, make_folder, replacing, write_plain_json, write_text
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene
 
@@ -133,10 +134,26 @@ def write_set(
         ConfigError: `out` holds a set of other settings, or files that are no set, or the engine is unknown; or every
             sample of the sources was left out.
         MissingDependency: Ray is asked for and not installed.
+        FileError: a file cannot be written, or another process is making this set.
     """
     if engine not in ENGINES:
         raise ConfigError(f"engine is {engine!r}; known are {', '.join(ENGINES)}.")
     _claim(out, settings)
+    with locked(out):
+        for left in out.glob("data-*.part"):  # of a run of Kyvo 0.1 that was killed
+            left.unlink()
+        return _write_blocks(out, settings, workers=workers, engine=engine, command=command, progress=progress)
+
+
+def _write_blocks(
+    out: Path,
+    settings: SetSettings,
+    *,
+    workers: int,
+    engine: str,
+    command: str,
+    progress: Callable[[int], object],
+) -> dict[str, Any]:
     waiting = []
     for block in range(settings.num_blocks):
         if settings.block_path(out, block).exists():
@@ -221,8 +238,8 @@ def _claim(out: Path, settings: SetSettings) -> None:
         return
     if out.exists() and not (out.is_dir() and all(path.suffix in (".part", ".json") for path in out.iterdir())):
         raise ConfigError(f"{out} is not empty and holds no set of ours; choose another --out.")
-    out.mkdir(parents=True, exist_ok=True)
-    _write_whole(record, json.dumps(asked, indent=1).encode())
+    make_folder(out)
+    write_plain_json(record, asked)
 
 
 Task = tuple[Path, SetSettings, int]  # a block of a set
@@ -232,12 +249,14 @@ def _write_block(task: Task) -> int:
     """Makes one block; returns its number of rows."""
     out, settings, block = task
     path = settings.block_path(out, block)
-    part = path.with_suffix(".part")
     all_indices = settings.indices(block)
     kept = [name for name in settings.features if name not in settings.left_out]
     features = datasets.Features({name: settings.features[name] for name in kept})
     missing: list[LeftOut] = []
-    with ArrowWriter(path=str(part), features=features, writer_batch_size=settings.batch) as writer:
+    with (
+        replacing(path, faults=(pa.ArrowException,)) as draft,
+        ArrowWriter(path=str(draft), features=features, writer_batch_size=settings.batch) as writer,
+    ):
         for start in range(0, len(all_indices), settings.batch):
             for row in settings.rows(all_indices[start : start + settings.batch]):
                 if isinstance(row, LeftOut):
@@ -245,11 +264,11 @@ def _write_block(task: Task) -> int:
                 else:
                     writer.write({name: row[name] for name in kept})
         writer.finalize()
-    if missing:
-        _write_whole(_left_out_path(path), json.dumps([asdict(row) for row in missing], indent=1).encode())
-    else:
-        _left_out_path(path).unlink(missing_ok=True)
-    os.replace(part, path)
+        left_out = _left_out_path(path)  # written first: where the block is, so is what it leaves out
+        if missing:
+            write_plain_json(left_out, [asdict(row) for row in missing])
+        else:
+            left_out.unlink(missing_ok=True)
     return len(all_indices)
 
 
@@ -275,7 +294,7 @@ def _write_state(out: Path, what: str, rows: datasets.Dataset, files: Sequence[s
         "_split": "train",
     }
     datasets.DatasetInfo(description=what, features=rows.features).write_to_directory(str(out))
-    _write_whole(out / "state.json", json.dumps(state, indent=1).encode())
+    write_plain_json(out / "state.json", state)
 
 
 def _share_among_processes(tasks: Sequence[Task], workers: int) -> Generator[int, None, None]:
@@ -333,8 +352,8 @@ def _write_card(out: Path, settings: SetSettings, command: str) -> dict[str, Any
         "files": hashes,
     }
     _write_state(out, settings.what, rows, list(hashes), card["sha256"])
-    _write_whole(out / "card.json", json.dumps(card, indent=1).encode())
-    _write_whole(out / "README.md", _readme(card, settings).encode())
+    write_plain_json(out / "card.json", card)
+    write_text(out / "README.md", _readme(card, settings))
     return card
 
 
@@ -422,10 +441,3 @@ def _commit() -> str | None:
     except FileNotFoundError:
         return None
     return found.stdout.strip() if found.returncode == 0 else None
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """The file appears whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)

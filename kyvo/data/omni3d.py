@@ -177,6 +177,8 @@ def read_pair(scene: Scene, pictures: Path, *, flipped: bool = False) -> tuple[U
         flipped: gives the mirror image of both.
     """
     assert scene.image is not None
+    if PurePosixPath(scene.image).is_absolute() or ".." in PurePosixPath(scene.image).parts:
+        raise ImageError(f"{scene.image} leads out of {pictures}, where the pictures of the annotations are.")
     picture = read_picture(pictures / scene.image)
     if [picture.shape[1], picture.shape[0]] != scene.extra["image_size"]:
         width, height = scene.extra["image_size"]

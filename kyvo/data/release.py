@@ -19,6 +19,7 @@ from jaxtyping import Float
 
 from kyvo.data.release_codecs import COLUMNS, Codec, SceneCodec, check_dataset, codecs_for
 from kyvo.errors import CheckpointError, ConfigError, SceneError, TokenError
+from kyvo.files import write_plain_json
 from kyvo.scene.clevr import load_clevr
 from kyvo.scene.files import read_json, scene_from_json, scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
@@ -137,7 +138,7 @@ def save_token_file(path: Path, samples: Mapping[str, Any], codec: Codec, *, box
             raise TokenError(f"{key!r}: {error}") from error
         rest = content.extra.get("release", {}) if isinstance(content, Scene) else {}
         data[key] = {"token_ids": ids, **rest} if boxed else ids
-    path.write_text(json.dumps(data), encoding="utf-8")
+    write_plain_json(path, data, indent=None)
 
 
 def release_rows(files: Mapping[str, TokenFile], on_fault: Callable[[str], object]) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from kyvo.data.dataset import open_set
 from kyvo.errors import SceneError
+from kyvo.files import write_figure
 from kyvo.scene.files import scene_from_json
 
 WORDS = ("shape", "category", "size", "color", "material")
@@ -69,4 +70,4 @@ def plot_counts(counts: Mapping[str, Mapping[str, int]], path: Path) -> None:
         axes.set_title(f"{name} ({sum(values.values()):,})", fontsize=10)
         axes.tick_params(axis="x", labelrotation=90 if len(values) > 8 else 0, labelsize=7)
         axes.tick_params(axis="y", labelsize=7)
-    figure.savefig(path, dpi=110)
+    write_figure(path, figure, dpi=110)

@@ -137,7 +137,7 @@ def _entry(item: Mapping[str, Any], picture: np.ndarray | None, camera: Camera |
         parts.append(_objects(item, measure))
     drawn = _DRAWN if is_scene else ()
     parts.append(_values({name: value for name, value in item.items() if name not in drawn}))
-    return f'<article data-key="{escape(key)}" data-score="{score!r}" hidden>{"".join(parts)}</article>'
+    return f'<article data-key="{escape(key)}" data-score="{escape(repr(score))}" hidden>{"".join(parts)}</article>'
 
 
 def _marked(picture: np.ndarray, item: Mapping[str, Any], camera: Camera | None) -> Image.Image:

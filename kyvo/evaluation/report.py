@@ -7,19 +7,17 @@ data allows are drawn, and every table is shown.
 
 import base64
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from kyvo.errors import SceneError
 from kyvo.evaluation import plots
 from kyvo.evaluation.gallery import make_gallery
 from kyvo.evaluation.results import Results
+from kyvo.files import make_folder, write_text
 from kyvo.scene.schema import CLEVR_CAMERA
 
 LIMIT = 60  # items in the gallery: about 4 MB of pictures
@@ -34,20 +32,12 @@ def write_report(results: Results, folder: Path, *, images: Path | None = None, 
         limit: how many items the gallery shows, the lowest scores first; the rest is counted.
 
     Raises:
-        SceneError: the page cannot be written.
+        FileError: the page cannot be written.
     """
     text = report_page(results, images=images, limit=limit)
     path = folder / "report.html"
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, encoding="utf-8", errors="backslashreplace")
-        os.replace(draft, path)
-    except OSError as error:
-        raise SceneError(f"{path}: cannot be written ({error.strerror}).") from error
-    finally:
-        with suppress(OSError):
-            draft.unlink()
+    make_folder(folder)
+    write_text(path, text)
     return path
 
 
@@ -92,7 +82,7 @@ def _figures(results: Results) -> str:
     rows = "".join(
         f"<tr><td>{escape(figure.name)}</td><td class=number>{_number(figure.value)}</td>"
         f"<td class=number>{'' if figure.low is None else f'{_number(figure.low)} to {_number(figure.high)}'}</td>"
-        f"<td class=number>{figure.count}</td></tr>"
+        f"<td class=number>{escape(str(figure.count))}</td></tr>"
         for figure in results.figures
     )
     titles = "".join(f"<th class=number>{title}</th>" for title in ("value", "95 % interval", "items"))

@@ -6,10 +6,8 @@ item keeps its score and its matches, so that a figure can be looked into; every
 
 import json
 import math
-import os
 import platform
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy as np
 
 import kyvo
 from kyvo.errors import ConfigError, SceneError
+from kyvo.files import make_folder, write_text
 from kyvo.scene.files import non_finite, read_json
 
 FORMAT = "kyvo-results"
@@ -96,7 +95,7 @@ class Results:
 def save_results(results: Results, path: str | Path) -> None:
     """Writes the result file, an item a line; an interrupted write leaves the file that was there.
 
-    Raises SceneError where it cannot be written or a number in it is not finite.
+    Raises FileError where it cannot be written, SceneError where a number in it is not finite.
     """
     path, data = Path(path), results.to_json()
     for place in non_finite(data):
@@ -104,16 +103,8 @@ def save_results(results: Results, path: str | Path) -> None:
     lists = {name: data.pop(name) for name in ("items", "excluded")}
     head = json.dumps(data, indent=1, ensure_ascii=False).removesuffix("\n}")
     parts = [f'"{name}": [\n' + ",\n".join(map(json.dumps, rows)) + "\n]" for name, rows in lists.items()]
-    draft = path.with_name(f".{path.name[:100]}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(",\n ".join([head, *parts]) + "\n}\n", encoding="utf-8", errors="backslashreplace")
-        os.replace(draft, path)
-    except OSError as error:
-        raise SceneError(f"{path}: cannot be written ({error.strerror}).") from error
-    finally:
-        with suppress(OSError):
-            draft.unlink()
+    make_folder(path.parent)
+    write_text(path, ",\n ".join([head, *parts]) + "\n}\n")
 
 
 def load_results(path: str | Path) -> Results:

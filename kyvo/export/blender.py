@@ -18,6 +18,7 @@ import numpy as np
 from kyvo.errors import SceneError
 from kyvo.export.primitives import Meshes, Primitive, camera_matrix, stage
 from kyvo.extras import MissingDependency
+from kyvo.files import replacing, write_text
 from kyvo.scene.scene import Camera, Scene
 
 MARK = "SCENE = None\n"
@@ -34,28 +35,29 @@ def write_blender(scene: Scene, path: Path, meshes: Meshes | None = None) -> Non
     """
     text = blender_script(scene, meshes)
     if path.suffix.lower() != ".blend":
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
         return
     if importlib.util.find_spec("bpy") is None:
         raise MissingDependency(
             'A .blend file needs Blender as a package, for Python 3.11: pip install "kyvo[blender]". '
             "Or write a .py and run: blender --background --python FILE.py -- FILE.blend"
         )
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, replacing(path, suffix=".blend") as draft:
         script = Path(folder) / "scene.py"
-        script.write_text(text, encoding="utf-8")
-        command = [sys.executable, str(script), "--", str(path.absolute())]
+        write_text(script, text)
+        command = [sys.executable, str(script), "--", str(draft.absolute())]
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or ["it said nothing"]
-        raise SceneError(f"Blender did not build the scene (exit code {done.returncode}): {lines[-1]}")
+        if done.returncode != 0:
+            lines = done.stderr.strip().splitlines() or ["it said nothing"]
+            raise SceneError(f"Blender did not build the scene (exit code {done.returncode}): {lines[-1]}")
 
 
 def blender_script(scene: Scene, meshes: Meshes | None = None) -> str:
     """The script's text."""
     shown = stage(scene, up="z", meshes=meshes)
     unique = {id(item.mesh): item for item in shown.primitives}
-    objects = [_object(item, list(unique).index(id(item.mesh))) for item in shown.primitives]
+    place = {key: number for number, key in enumerate(unique)}
+    objects = [_object(item, place[id(item.mesh)]) for item in shown.primitives]
     camera = None if shown.camera is None else _camera(shown.camera)
     content = f"SCENE = {{\n'camera': {camera!r},\n'objects': {_rows(objects)},\n'meshes': " + (
         f"{_rows([_mesh(item) for item in unique.values()])},\n}}\n"

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kyvo.errors import ConfigError
-from kyvo.export.files import replaced
 from kyvo.scene.clevr import to_clevr
 from kyvo.scene.files import write_json
 from kyvo.scene.scene import Scene
@@ -72,15 +71,15 @@ def export_scene(
 
     Raises:
         ConfigError: the format is unknown, or does not go with the suffix.
-        SceneError: the format cannot hold the scene, with the object and the field; or the file cannot be written.
+        SceneError: the format cannot hold the scene, with the object and the field.
+        FileError: the file cannot be written.
         MissingDependency: the format's library is not installed.
     """
     path = Path(path)
     chosen = FORMATS[format_of(path, format)]
     module, _, name = chosen.writer.partition(":")
     write = getattr(import_module(module), name)
-    with replaced(path) as draft:
-        write(scene, draft, **({"meshes": meshes} if chosen.takes_meshes else {}))
+    write(scene, path, **({"meshes": meshes} if chosen.takes_meshes else {}))
 
 
 def write_clevr(scene: Scene, path: Path) -> None:

@@ -16,6 +16,7 @@ from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
 from kyvo.export.primitives import Meshes, Primitive, camera_matrix, stage
+from kyvo.files import write_bytes
 from kyvo.scene.scene import Camera, Scene
 
 NEAR = 0.01  # m; nothing nearer to the camera is drawn
@@ -23,7 +24,7 @@ NEAR = 0.01  # m; nothing nearer to the camera is drawn
 
 def write_glb(scene: Scene, path: Path, meshes: Meshes | None = None) -> None:
     """Writes a binary glTF 2.0 file. Raises SceneError as `kyvo.export.primitives.stage` does."""
-    path.write_bytes(glb_bytes(scene, meshes))
+    write_bytes(path, glb_bytes(scene, meshes))
 
 
 def glb_bytes(scene: Scene, meshes: Meshes | None = None) -> bytes:

@@ -14,6 +14,7 @@ import numpy as np
 import trimesh
 
 from kyvo.export.primitives import TO_Y_UP, Meshes, Primitive, Stage, stage
+from kyvo.files import write_text
 from kyvo.scene.scene import Camera, Scene
 
 MARK = "/*SCENE*/null"
@@ -21,7 +22,7 @@ MARK = "/*SCENE*/null"
 
 def write_html(scene: Scene, path: Path, meshes: Meshes | None = None) -> None:
     """Writes the page. Raises SceneError as `kyvo.export.primitives.stage` does."""
-    path.write_text(html_text(scene, meshes), encoding="utf-8")
+    write_text(path, html_text(scene, meshes))
 
 
 def html_text(scene: Scene, meshes: Meshes | None = None) -> str:
@@ -33,6 +34,7 @@ def html_text(scene: Scene, meshes: Meshes | None = None) -> str:
 
 def _content(scene: Scene, shown: Stage) -> dict[str, Any]:
     unique = {id(item.mesh): item for item in shown.primitives}
+    place = {key: number for number, key in enumerate(unique)}
     points = np.concatenate([item.points for item in shown.primitives] or [np.eye(3)])
     low, high = points.min(0), points.max(0)
     count = len(shown.primitives)
@@ -45,7 +47,7 @@ def _content(scene: Scene, shown: Stage) -> dict[str, Any]:
         "axes": np.array(TO_Y_UP[scene.up_axis], dtype=float).T.tolist(),  # the scene's x, y, z in the viewer's
         "camera": None if shown.camera is None else _camera(shown.camera),
         "meshes": [_mesh(item) for item in unique.values()],
-        "objects": [_object(item, list(unique).index(id(item.mesh))) for item in shown.primitives],
+        "objects": [_object(item, place[id(item.mesh)]) for item in shown.primitives],
     }
 
 

@@ -34,6 +34,8 @@ Matrix = Float[np.ndarray, "3 3"]
 Meshes = Mapping[int, trimesh.Trimesh]  # index of an object -> its mesh
 
 SURFACES = {"metal": (1.0, 0.25), "rubber": (0.0, 0.7)}  # metallic and roughness
+FLAT = 1e-6  # of the longest extent; what is thinner has no thickness
+SHEET, SHEET_RANGE = 1e-3, (2e-6, 1e-3)  # thickness it gets: of the longest extent, in the scene's units
 PLAIN = (0.0, 0.8)  # of any other material
 SEGMENTS = 64  # around a cylinder
 SHARP = 0.6  # rad; edges sharper than this are not shaded round
@@ -118,7 +120,8 @@ def stage(scene: Scene, *, up: str, meshes: Meshes | None = None) -> Stage:
     if up == "z":
         axes = np.array(Y_TO_Z_UP) @ axes
     primitives = [primitive(scene, index, (meshes or {}).get(index)) for index in range(len(scene))]
-    turned = {id(item.mesh): _turned_mesh(item.mesh, axes) for item in primitives}  # objects of one mesh still share it
+    unique = {id(item.mesh): item.mesh for item in primitives}  # objects of one mesh still share it
+    turned = {key: _turned_mesh(mesh, axes) for key, mesh in unique.items()}
     return Stage(
         primitives=tuple(
             replace(
@@ -139,6 +142,7 @@ def primitive(scene: Scene, index: int, mesh: trimesh.Trimesh | None = None) -> 
     item, where = scene.objects[index], f"objects[{index}]"
     if item.location is None:
         raise SceneError(f"{where}.location is missing; an object needs a place to be drawn at.")
+    attributes = object_to_json(item, where)  # refuses what no scene file may hold
     scale = np.ones(3)
     if mesh is None:
         mesh, scale = _own_mesh(scene, item, where)
@@ -149,12 +153,12 @@ def primitive(scene: Scene, index: int, mesh: trimesh.Trimesh | None = None) -> 
         label=label,
         mesh=mesh,
         location=np.array(item.location, dtype=float),
-        rotation=_rotation(item, scene.up_axis, where),
+        rotation=_rotation(item, scene.up_axis),
         scale=scale,
         color=(1.0, 1.0, 1.0) if mesh.visual is not None and mesh.visual.defined else linear_color(item),
         metallic=metallic,
         roughness=roughness,
-        attributes=object_to_json(item, where),
+        attributes=attributes,
     )
 
 
@@ -201,19 +205,21 @@ def _own_mesh(scene: Scene, item: SceneObject, where: str) -> tuple[trimesh.Trim
 
 
 def _extents(dimensions: tuple[float, float, float], up_axis: str) -> Float[np.ndarray, "3"]:
-    """Along x, y, z: the height along the up axis, then length and width along the other two, as Omni3D's boxes."""
+    """Along x, y, z: the height along the up axis, then length and width along the other two, as Omni3D's boxes.
+
+    An extent of 0 becomes a sheet's: other programs do not read a matrix that cannot be inverted.
+    """
     width, height, length = dimensions
     extents = [length, width]
     extents.insert("xyz".index(up_axis[1]), height)
-    return np.array(extents, dtype=float)
+    found = np.array(extents, dtype=float)
+    longest = float(found.max())
+    return np.where(found > FLAT * longest, found, np.clip(SHEET * longest, *SHEET_RANGE))
 
 
-def _rotation(item: SceneObject, up_axis: str, where: str) -> Matrix:
+def _rotation(item: SceneObject, up_axis: str) -> Matrix:
     if "R_cam" in item.extra:  # Omni3D's
-        matrix = np.array(item.extra["R_cam"], dtype=float)
-        if matrix.shape != (3, 3) or not np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-3):
-            raise SceneError(f"{where}.R_cam is {item.extra['R_cam']}; three rows of a rotation are needed.")
-        return matrix
+        return np.array(item.extra["R_cam"], dtype=float)
     if item.pose is not None:
         return Rotation.from_euler("xyz", item.pose).as_matrix()  # lower case: about the frame's own axes
     turn = item.extra.get("rotation")

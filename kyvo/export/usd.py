@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from kyvo.export.primitives import Meshes, Primitive, camera_matrix, stage
 from kyvo.extras import MissingDependency
+from kyvo.files import replacing
 from kyvo.scene.scene import Camera, Scene
 
 FILM = 32.0  # mm; width of the picture on the camera's film, as CLEVR's
@@ -45,14 +46,15 @@ def write_usd(scene: Scene, path: Path, meshes: Meshes | None = None) -> None:
         usd.UsdShade.MaterialBindingAPI.Apply(mesh.GetPrim()).Bind(materials[key])
     if shown.camera is not None:
         _add_camera(usd, opened, shown.camera)
-    opened.GetRootLayer().Export(str(path))
+    with replacing(path, suffix=path.suffix, faults=(usd.Tf.ErrorException,)) as draft:
+        opened.GetRootLayer().Export(str(draft))
 
 
 def _import_usd() -> Any:
     """The modules of usd-core, which come without types."""
     try:
         return SimpleNamespace(
-            **{name: import_module(f"pxr.{name}") for name in ("Gf", "Sdf", "Usd", "UsdGeom", "UsdShade", "Vt")}
+            **{name: import_module(f"pxr.{name}") for name in ("Gf", "Sdf", "Tf", "Usd", "UsdGeom", "UsdShade", "Vt")}
         )
     except ImportError as error:
         raise MissingDependency('USD needs usd-core. Run: pip install "kyvo[usd]"') from error
@@ -62,7 +64,7 @@ def _add_mesh(usd: Any, opened: Any, item: Primitive) -> Any:
     mesh = usd.UsdGeom.Mesh.Define(opened, f"/scene/{item.name}")
     prim = mesh.GetPrim()
     prim.SetDisplayName(item.label)
-    prim.SetCustomDataByKey("kyvo:object", json.dumps(item.attributes, ensure_ascii=False))
+    prim.SetCustomDataByKey("kyvo:object", json.dumps(item.attributes))
     x, y, z, w = Rotation.from_matrix(item.rotation).as_quat().tolist()
     mesh.AddTranslateOp().Set(usd.Gf.Vec3d(*item.location.tolist()))
     mesh.AddOrientOp(usd.UsdGeom.XformOp.PrecisionDouble).Set(usd.Gf.Quatd(w, x, y, z))

@@ -7,7 +7,6 @@ keeps the order of confidences, and its two numbers need some hundred objects. A
 `calibration.json`, written by eval/calibration.py.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from kyvo.errors import CheckpointError, ConfigError
+from kyvo.files import read_json_object
 from kyvo.scene.files import write_json
 
 FILE = "calibration.json"
@@ -67,10 +67,10 @@ class Calibration:
         path = Path(folder) / FILE
         if not path.is_file():
             return cls()
+        data = read_json_object(path)
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
             found = cls(scale=float(data["scale"]), shift=float(data["shift"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise CheckpointError(f"{path}: no calibration ({error}); make it again by eval/calibration.py.") from error
         if not (found.scale > 0 and math.isfinite(found.scale) and math.isfinite(found.shift)):
             raise CheckpointError(f"{path}: scale is {found.scale} and shift {found.shift}; a scale above 0 is needed.")

@@ -7,20 +7,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from kyvo.errors import CheckpointError
+from kyvo.files import make_folder, reading
+from kyvo.models.weights import check_weights, write_weights
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def save_network(path: Path, network: nn.Module) -> None:
     """Writes it; the config, its attribute, into the file's metadata."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     weights = {name: tensor.bfloat16().contiguous() for name, tensor in network.state_dict().items()}
     config: Any = network.config
-    save_file(weights, path, metadata={"config": json.dumps(asdict(config))})
+    write_weights(path, weights, metadata={"config": json.dumps(asdict(config))})
 
 
 def load_network(
@@ -32,7 +33,8 @@ def load_network(
     """
     if not path.is_file():
         return None
-    with safe_open(path, framework="pt") as file:
+    check_weights([path])
+    with reading(path), safe_open(path, framework="pt") as file:
         about: dict[str, Any] = json.loads((file.metadata() or {}).get("config", "{}"))
         weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118  # no mapping
     try:
@@ -40,6 +42,6 @@ def load_network(
             config(**{name: tuple(value) if isinstance(value, list) else value for name, value in about.items()})
         )
         loaded.load_state_dict(weights)
-    except (TypeError, RuntimeError) as error:
+    except (TypeError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path} is not what {recipe} writes: {error}. Train it again.") from error
     return loaded.eval().requires_grad_(False)

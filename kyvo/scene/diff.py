@@ -1,5 +1,6 @@
 """What differs between two scenes: objects added, removed, moved and changed."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from kyvo.errors import SceneError
 from kyvo.scene.scene import STANDARD_ATTRIBUTES, Scene, SceneObject
 
 WORDS = ("category", "shape", "size", "color", "material")
+MAX_COMPARED = 2_000  # objects of a scene: the best assignment takes time with their cube
 COMPARED = tuple(name for name in STANDARD_ATTRIBUTES if name not in ("location", "confidence"))
 
 
@@ -71,8 +73,11 @@ def diff(before: Scene, after: Scene, *, reach: float = 1.0, tolerance: float = 
                 f"{name} is {getattr(before, name)!r} before and {getattr(after, name)!r} after; "
                 "scenes are compared in one frame and unit."
             )
-    costs = np.asarray([[_cost(old, new, reach) for new in after.objects] for old in before.objects])
-    costs = costs.reshape(len(before), len(after))
+    if max(len(before), len(after)) > MAX_COMPARED:
+        raise SceneError(
+            f"the scenes have {len(before):,} and {len(after):,} objects; those of up to {MAX_COMPARED:,} are compared."
+        )
+    costs = _costs(before.objects, after.objects, reach)
     # 3 for a pair that is none: leaving a fitting pair unmatched never pays
     rows, columns = linear_sum_assignment(np.where(costs > 1, 3.0, costs))
     pairs = [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if costs[i, j] <= 1]
@@ -98,12 +103,23 @@ def diff(before: Scene, after: Scene, *, reach: float = 1.0, tolerance: float = 
     )
 
 
-def _cost(old: SceneObject, new: SceneObject, reach: float) -> float:
-    words = [name for name in WORDS if getattr(old, name) is not None or getattr(new, name) is not None]
-    share = sum(getattr(old, name) != getattr(new, name) for name in words) / max(len(words), 1)
-    if old.location is None or new.location is None:
-        return share
-    return share + min(float(np.linalg.norm(np.subtract(old.location, new.location))) / reach, 1.0)
+def _costs(old: Sequence[SceneObject], new: Sequence[SceneObject], reach: float) -> np.ndarray:
+    """[old, new]: the share of words that differ, plus the distance where both have a place."""
+    differing, named = np.zeros((2, len(old), len(new)))
+    for name in WORDS:
+        known: dict[Any, int] = {None: 0}
+        ours, theirs = (
+            np.array([known.setdefault(getattr(item, name), len(known)) for item in items], dtype=int)
+            for items in (old, new)
+        )
+        differing += ours[:, None] != theirs
+        named += (ours[:, None] > 0) | (theirs > 0)
+    costs = differing / np.maximum(named, 1)
+    ours, theirs = (
+        np.array([item.location or (np.nan,) * 3 for item in items], dtype=float).reshape(-1, 3) for items in (old, new)
+    )
+    squares = sum((ours[:, None, axis] - theirs[:, axis]) ** 2 for axis in range(3))
+    return costs + np.nan_to_num(np.minimum(np.sqrt(squares) / reach, 1.0))
 
 
 def _same(old: Any, new: Any, tolerance: float) -> bool:

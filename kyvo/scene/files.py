@@ -5,16 +5,14 @@ Keys that the format does not name are kept as they are: of the file in `Scene.e
 """
 
 import json
-import os
 import re
 import sys
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from kyvo.errors import SceneError
+from kyvo.files import write_text
 from kyvo.scene.scene import STANDARD_ATTRIBUTES, Camera, Scene, SceneObject
 
 FORMAT = "kyvo-scene"
@@ -23,6 +21,10 @@ FRAMES = ("world", "camera")
 UP_AXES = ("+x", "-x", "+y", "-y", "+z", "-z")
 UNITS = ("clevr", "m")
 PLACES = 6  # decimals written: a micrometre where the unit is a metre
+LIMIT = 1e9  # no number of the format is larger: metres to twenty times around the Earth, pixels, radians
+MIN_FOCAL, MAX_PIXELS = 1e-3, 1_000_000  # px
+MAX_OBJECTS = 10_000  # in a scene
+_SKEW = 1e-3  # of a rotation's products from those of unit axes at right angles
 
 _CHOICES = {"frame": FRAMES, "up_axis": UP_AXES, "units": UNITS}
 _HEAD = ("format", "version", "schema", "frame", "up_axis", "units")
@@ -32,13 +34,15 @@ _VECTORS = ("location", "dimensions", "pose")
 
 
 def scene_to_json(scene: Scene) -> dict[str, Any]:
-    """The file's content as plain data. Raises SceneError for values that JSON cannot hold."""
+    """The file's content as plain data. Raises SceneError for values that a scene file cannot hold."""
     data: dict[str, Any] = {"format": FORMAT, "version": VERSION}
     data |= {name: getattr(scene, name) for name in _HEAD[2:]}
     if scene.image is not None:
         data["image"] = scene.image
     if scene.camera is not None:
         data["camera"] = camera_to_json(scene.camera)
+    if len(scene) > MAX_OBJECTS:
+        raise SceneError(too_many(len(scene)))
     data["objects"] = [object_to_json(item, f"objects[{i}]") for i, item in enumerate(scene.objects)]
     return data | _extra_to_json(scene.extra, _TOP_KEYS, "scene")
 
@@ -65,11 +69,13 @@ def scene_from_json(data: Any, where: str = "scene") -> Scene:
         raise SceneError(f"{where}: version is {version}; this Kyvo reads up to {VERSION}. Upgrade Kyvo.")
     if version != VERSION or isinstance(version, bool):
         raise SceneError(f"{where}: version is {_shown(version)}; {VERSION} is needed.")
-    for place in non_finite(data):
-        raise SceneError(f"{where}: {place} is not finite; a finite number is needed.")
     rows = data.get("objects")
     if not isinstance(rows, list):
         raise SceneError(f"{where}: objects is {_shown(rows)}; a list is needed.")
+    if len(rows) > MAX_OBJECTS:
+        raise SceneError(f"{where}: {too_many(len(rows))}")
+    for place in non_finite(data):
+        raise SceneError(f"{where}: {place} is not finite; a finite number is needed.")
     head = {name: _word(data.get(name), f"{where}: {name}", _CHOICES.get(name, ())) for name in _HEAD[2:]}
     return Scene(
         objects=tuple(object_from_json(row, f"{where}: objects[{i}]") for i, row in enumerate(rows)),
@@ -103,19 +109,9 @@ def read_json(path: str | Path) -> Any:
 
 
 def write_json(data: Any, path: str | Path) -> None:
-    """Writes JSON with an indent of two, lists of numbers on one line, through a file beside it and a rename."""
-    path = Path(path)
-    text = _NUMBER_LIST.sub(_on_one_line, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
-    draft = path.with_name(f".{path.name[:100]}.{os.getpid()}.{threading.get_ident()}.tmp")
-    try:
-        # backslashreplace: half a surrogate pair, which UTF-8 cannot hold, becomes JSON's own escape of it
-        draft.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-        os.replace(draft, path)
-    except OSError as error:
-        raise SceneError(f"{path}: cannot be written ({error.strerror}).") from error
-    finally:
-        with suppress(OSError):
-            draft.unlink()
+    """Writes JSON with an indent of two, lists of numbers on one line. Raises FileError where it cannot be written."""
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, _NUMBER_LIST.sub(_on_one_line, text) + "\n")
 
 
 def non_finite(data: Any, where: str = "") -> Iterator[str]:
@@ -139,17 +135,38 @@ def _on_one_line(match: re.Match[str]) -> str:
     return "[" + " ".join(match.group()[1:-1].split()) + "]"
 
 
+def too_many(count: int) -> str:
+    """What is said of a scene with so many objects."""
+    return f"objects has {count:,} entries; a scene has at most {MAX_OBJECTS:,}. Split it."
+
+
+def rotation_fault(rows: Any) -> str | None:
+    """What is wrong with three rows of three numbers that should be the axes of a rotation; None where nothing is."""
+    rows = [[float(number) for number in row] for row in rows]
+    products = [[sum(a * b for a, b in zip(one, other, strict=True)) for other in rows] for one in rows]
+    skew = max(abs(products[i][j] - (i == j)) for i in range(3) for j in range(3))
+    (a, b, c), (d, e, f), (g, h, i) = rows
+    turn = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+    if skew <= _SKEW and turn > 0:  # NaN is not
+        return None
+    what = "mirrors" if skew <= _SKEW else "has rows that are no unit axes at right angles"
+    return f"{what}; the rows of a rotation are needed."
+
+
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    data = dict(pairs)
-    if len(data) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} stands twice in one object")
+    data: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in data:
+            raise ValueError(f"the key {key!r} stands twice in one object")
+        data[key] = value
     return data
 
 
 def object_to_json(item: SceneObject, where: str = "object", *, places: int | None = PLACES) -> dict[str, Any]:
-    """One entry of `objects`, with the attributes that the object has; `places` None leaves its numbers unrounded."""
+    """One entry of `objects`, with the attributes that the object has; `places` None leaves its numbers unrounded.
+
+    Raises SceneError for what the reader would refuse.
+    """
     data: dict[str, Any] = {name: getattr(item, name) for name in _WORDS if getattr(item, name) is not None}
     for name in _VECTORS:
         if getattr(item, name) is not None:
@@ -158,12 +175,14 @@ def object_to_json(item: SceneObject, where: str = "object", *, places: int | No
         data["shape_codes"] = [int(code) for code in item.shape_codes]
     if item.confidence is not None:
         data["confidence"] = _rounded([item.confidence], f"{where}.confidence", places)[0]
-    return data | _extra_to_json(item.extra, STANDARD_ATTRIBUTES, where)
+    data |= _extra_to_json(item.extra, STANDARD_ATTRIBUTES, where)
+    object_from_json(data, where)
+    return data
 
 
 def camera_to_json(camera: Camera, *, places: int | None = PLACES) -> dict[str, Any]:
-    """The entry `camera`; `places` None leaves its numbers unrounded."""
-    return {
+    """The entry `camera`; `places` None leaves its numbers unrounded. Raises SceneError as `camera_from_json` does."""
+    data = {
         "width": camera.width,
         "height": camera.height,
         "focal": _rounded([camera.focal], "camera.focal", places)[0],
@@ -171,6 +190,8 @@ def camera_to_json(camera: Camera, *, places: int | None = PLACES) -> dict[str, 
         "location": _rounded(camera.location, "camera.location", places),
         "rotation": [_rounded(row, f"camera.rotation[{i}]", places) for i, row in enumerate(camera.rotation)],
     }
+    camera_from_json(data)
+    return data
 
 
 def _extra_to_json(extra: Mapping[str, Any], taken: tuple[str, ...], where: str) -> dict[str, Any]:
@@ -210,6 +231,12 @@ def object_from_json(row: Any, where: str = "object") -> SceneObject:
         values["confidence"] = _number(row["confidence"], f"{where}.confidence")
         if not 0 <= values["confidence"] <= 1:
             raise SceneError(f"{where}.confidence is {_shown(row['confidence'])}; a number from 0 to 1 is needed.")
+    if "R_cam" in row:  # Omni3D's rotation
+        turn = row["R_cam"]
+        if not isinstance(turn, list) or len(turn) != 3:
+            raise SceneError(f"{where}.R_cam is {_shown(turn)}; three rows of three numbers are needed.")
+        if fault := rotation_fault(_numbers(axis, 3, f"{where}.R_cam[{i}]") for i, axis in enumerate(turn)):
+            raise SceneError(f"{where}.R_cam {fault}")
     return SceneObject(**values, extra={key: value for key, value in row.items() if key not in STANDARD_ATTRIBUTES})
 
 
@@ -220,18 +247,21 @@ def camera_from_json(row: Any, where: str = "camera") -> Camera:
         found = ", ".join(sorted(row)) if isinstance(row, dict) else _shown(row)
         raise SceneError(f"{where} has {found or 'no keys'}; exactly {', '.join(names)} are needed.")
     focal = _number(row["focal"], f"{where}.focal")
-    if focal <= 0:
-        raise SceneError(f"{where}.focal is {_shown(row['focal'])}; a number of px above 0 is needed.")
+    if focal < MIN_FOCAL:
+        raise SceneError(f"{where}.focal is {_shown(row['focal'])}; a number of px from {MIN_FOCAL} on is needed.")
     rows = row["rotation"]
     if not isinstance(rows, list) or len(rows) != 3:
         raise SceneError(f"{where}.rotation is {_shown(rows)}; three rows of three numbers are needed.")
+    axes = tuple(_numbers(axis, 3, f"{where}.rotation[{i}]") for i, axis in enumerate(rows))
+    if fault := rotation_fault(axes):
+        raise SceneError(f"{where}.rotation {fault}")
     return Camera(
-        width=_whole(row["width"], 1, f"{where}.width"),
-        height=_whole(row["height"], 1, f"{where}.height"),
+        width=_whole(row["width"], 1, f"{where}.width", MAX_PIXELS),
+        height=_whole(row["height"], 1, f"{where}.height", MAX_PIXELS),
         focal=focal,
         center=_numbers(row["center"], 2, f"{where}.center"),  # type: ignore[arg-type]
         location=_numbers(row["location"], 3, f"{where}.location"),  # type: ignore[arg-type]
-        rotation=tuple(_numbers(axis, 3, f"{where}.rotation[{i}]") for i, axis in enumerate(rows)),  # type: ignore[arg-type]
+        rotation=axes,  # type: ignore[arg-type]
     )
 
 
@@ -239,7 +269,18 @@ def _word(value: Any, where: str, known: tuple[str, ...] = ()) -> str:
     if not isinstance(value, str) or (known and value not in known):
         fits = f"one of {', '.join(known)}" if known else "a text"
         raise SceneError(f"{where} is {_shown(value)}; {fits} is needed.")
+    if fault := text_fault(value):
+        raise SceneError(f"{where} {fault}")
     return value
+
+
+def text_fault(text: str) -> str | None:
+    """What is wrong with a text that no font shows and no other format holds; None where nothing is."""
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        return "has half a surrogate pair, which is no character; whole characters are needed."
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
+        return "has a control character, such as a line end; one line of text is needed."
+    return None
 
 
 def _numbers(value: Any, count: int, where: str) -> tuple[float, ...]:
@@ -251,12 +292,15 @@ def _numbers(value: Any, count: int, where: str) -> tuple[float, ...]:
 def _number(value: Any, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise SceneError(f"{where} is {_shown(value)}; a number is needed.")
+    if not abs(value) <= LIMIT:  # NaN is not
+        raise SceneError(f"{where} is {_shown(value)}; a number from -{LIMIT:g} to {LIMIT:g} is needed.")
     return float(value)
 
 
-def _whole(value: Any, low: int, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1 or value < low:
-        raise SceneError(f"{where} is {_shown(value)}; a whole number from {low} on is needed.")
+def _whole(value: Any, low: int, where: str, high: float = LIMIT) -> int:
+    fits = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high and value % 1 == 0
+    if not fits:
+        raise SceneError(f"{where} is {_shown(value)}; a whole number from {low} to {high:,.0f} is needed.")
     return int(value)
 
 
@@ -264,5 +308,5 @@ def _shown(value: Any) -> str:
     """The value as JSON would show it, cut where it is long."""
     if value is None:
         return "missing or null"
-    text = json.dumps(value, ensure_ascii=False, default=repr)
+    text = json.dumps(value, ensure_ascii=False, default=repr).encode(errors="backslashreplace").decode()
     return text if len(text) <= 60 else f"{text[:57]}..."

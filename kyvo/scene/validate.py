@@ -13,7 +13,7 @@ from typing import Any, TypeGuard
 from jsonschema import Draft202012Validator
 
 from kyvo.errors import SceneError
-from kyvo.scene.files import VERSION, non_finite, read_json
+from kyvo.scene.files import MAX_OBJECTS, VERSION, non_finite, read_json, scene_from_json, too_many
 from kyvo.scene.schema import Field, SceneSchema
 
 
@@ -32,6 +32,9 @@ def validate(data: Any, schema: SceneSchema | None = None) -> list[str]:
     version = data.get("version") if isinstance(data, dict) else None
     if isinstance(version, int) and version > VERSION:
         return [f"version is {version}; this Kyvo reads up to {VERSION}. Upgrade Kyvo."]
+    rows = data.get("objects") if isinstance(data, dict) else None
+    if isinstance(rows, list) and len(rows) > MAX_OBJECTS:
+        return [too_many(len(rows))]
     faults = [f"{place} is not finite; a finite number is needed." for place in non_finite(data)]
     bad_objects = set()
     for error in sorted(_validator().iter_errors(data), key=lambda error: [str(part) for part in error.absolute_path]):
@@ -40,9 +43,13 @@ def validate(data: Any, schema: SceneSchema | None = None) -> list[str]:
         place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
         message = error.message if len(error.message) <= 200 else f"{error.message[:197]}..."
         faults.append(f"{place}: {message}." if place else f"{message}.")
+    if not faults:  # what the JSON Schema cannot say, as whether three rows are a rotation
+        try:
+            scene_from_json(data)
+        except SceneError as error:
+            faults.append(str(error).removeprefix("scene: "))
     if schema is not None and isinstance(data, dict):
         faults += _convention_faults(data, schema)
-        rows = data.get("objects")
         for index, row in enumerate(rows if isinstance(rows, list) else []):
             if ("objects", index) not in bad_objects:
                 faults += [fault for field in schema.fields for fault in _field_faults(row, field, f"objects[{index}]")]

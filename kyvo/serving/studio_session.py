@@ -14,6 +14,7 @@ from kyvo.data.meshes.object_meshes import object_meshes
 from kyvo.errors import ConfigError, SceneError
 from kyvo.export.formats import export_scene
 from kyvo.export.view import draw_outlines
+from kyvo.files import write_bytes
 from kyvo.programs.errors import AmbiguousReference, ProgramError
 from kyvo.scene.files import save_scene
 from kyvo.scene.scene import Scene
@@ -200,7 +201,7 @@ class Session:
         folder = Path(self._folder.name)
         save_scene(scene, folder / "scene.json")
         export_scene(scene, folder / "scene.glb", meshes=object_meshes(scene))
-        (folder / "picture.png").write_bytes(png_bytes(image))
+        write_bytes(folder / "picture.png", png_bytes(image))
         return str(folder / "scene.json"), str(folder / "scene.glb"), str(folder / "picture.png")
 
 

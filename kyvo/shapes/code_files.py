@@ -21,7 +21,7 @@ from jaxtyping import Int
 
 from kyvo.data.meshes.mesh_files import AssetError
 from kyvo.errors import ConfigError, TokenError
-from kyvo.export.files import replaced
+from kyvo.files import write_arrays, write_text
 from kyvo.npz import read_header
 from kyvo.shapes.mesh import Place
 
@@ -57,16 +57,15 @@ class CodeFile:
             {"name": item.name, "source": item.source, "place": item.place and asdict(item.place)}
             for item in self.objects
         ]
-        with replaced(path) as draft:
-            if path.suffix.lower() == ".npz":
-                codes = np.stack([item.codes for item in self.objects]).astype(np.int32)
-                np.savez_compressed(draft, about=np.array(json.dumps({**about, "objects": rows})), codes=codes)
-                return
-            lines = [
-                json.dumps({**row, "codes": item.codes.tolist()}) for row, item in zip(rows, self.objects, strict=True)
-            ]
-            head = json.dumps(about, indent=1).removesuffix("\n}")
-            draft.write_text(f'{head},\n "objects": [\n' + ",\n".join(lines) + "\n]}\n", encoding="utf-8")
+        if path.suffix.lower() == ".npz":
+            codes = np.stack([item.codes for item in self.objects]).astype(np.int32)
+            write_arrays(path, about=np.array(json.dumps({**about, "objects": rows})), codes=codes)
+            return
+        lines = [
+            json.dumps({**row, "codes": item.codes.tolist()}) for row, item in zip(rows, self.objects, strict=True)
+        ]
+        head = json.dumps(about, indent=1).removesuffix("\n}")
+        write_text(path, f'{head},\n "objects": [\n' + ",\n".join(lines) + "\n]}\n")
 
     @classmethod
     def load(cls, path: Path | str) -> "CodeFile":

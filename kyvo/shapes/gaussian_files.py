@@ -12,8 +12,8 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from kyvo.data.meshes.mesh_files import AssetError
-from kyvo.export.files import replaced
 from kyvo.export.primitives import TO_Y_UP
+from kyvo.files import write_bytes
 from kyvo.models.slat.gaussians import Gaussians
 from kyvo.models.slat.radiance import SH_CONSTANT
 
@@ -32,7 +32,7 @@ TO_FILE = np.array(TO_Y_UP["-y"]).T @ np.array(TO_Y_UP["+z"])  # z up to y down
 
 
 def write_gaussians(gaussians: Gaussians, path: Path | str) -> None:
-    """Writes the file whole or not at all. Raises SceneError where it cannot be written."""
+    """Raises FileError where the file cannot be written."""
     values = {name: value.detach().cpu().double().numpy() for name, value in vars(gaussians).items()}
     opacity = np.clip(values["opacities"], MARGIN, 1 - MARGIN)
     columns = np.concatenate(
@@ -48,8 +48,7 @@ def write_gaussians(gaussians: Gaussians, path: Path | str) -> None:
     )
     header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(gaussians)}"]
     header += [f"property float {name}" for name in PROPERTIES] + ["end_header", ""]
-    with replaced(Path(path)) as draft:
-        draft.write_bytes("\n".join(header).encode() + columns.astype("<f4").tobytes())
+    write_bytes(path, "\n".join(header).encode() + columns.astype("<f4").tobytes())
 
 
 def read_gaussians(path: Path | str) -> Gaussians:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,7 +9,6 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from kyvo.data.meshes.assets import Asset
-from kyvo.export.files import replaced
 from kyvo.export.sheet import contact_sheet
 from kyvo.models.slat.gaussians import Camera
 from kyvo.shapes.views import FIELD_OF_VIEW, MeshViews
@@ -57,9 +55,3 @@ def label(picture: Image.Image, words: str) -> None:
     """Writes words into a picture's upper left corner."""
     font = ImageFont.load_default(size=max(10, picture.width // 20))
     ImageDraw.Draw(picture).text((6, 4), words, fill="#303030", font=font)
-
-
-def save_picture(picture: Image.Image, path: Path) -> None:
-    """Writes a PNG whole or not at all. Raises SceneError where it cannot be written."""
-    with replaced(path) as draft:
-        picture.save(draft, format="PNG")

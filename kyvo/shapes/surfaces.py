@@ -15,9 +15,9 @@ from trimesh.visual import ColorVisuals
 from kyvo.data.meshes.assets import Asset
 from kyvo.data.meshes.mesh_files import UNTEXTURED, to_linear, to_srgb
 from kyvo.errors import ConfigError, SceneError
-from kyvo.export.files import replaced
 from kyvo.export.formats import export_scene
 from kyvo.export.primitives import TO_Y_UP, stage
+from kyvo.files import write_bytes
 from kyvo.models.slat.flexicubes import Surface
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.shapes.mesh import Place
@@ -68,7 +68,7 @@ def write_shape(mesh: trimesh.Trimesh, path: Path | str, *, name: str = "shape",
 
     Raises:
         ConfigError: the file's name ends otherwise.
-        SceneError: the file cannot be written.
+        FileError: the file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -90,8 +90,7 @@ def write_shape(mesh: trimesh.Trimesh, path: Path | str, *, name: str = "shape",
     )
     if primitive.vertex_colors is not None:
         plain.visual = ColorVisuals(plain, vertex_colors=_bytes(to_srgb(primitive.vertex_colors)))
-    with replaced(path) as draft:
-        draft.write_bytes(export_ply(plain))
+    write_bytes(path, export_ply(plain))
 
 
 def place_shapes(

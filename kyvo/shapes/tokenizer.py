@@ -7,9 +7,6 @@ weights' file, by which a model knows that it was trained on these very codes). 
 
 import functools
 import hashlib
-import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.resources import files
@@ -24,6 +21,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 
 from kyvo.errors import CheckpointError, ConfigError, TokenError
+from kyvo.files import make_folder, read_json_object, write_bytes, write_plain_json
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.shapes.vqvae import ShapeVQVAE, ShapeVQVAEConfig, from_grid, to_grid
 
@@ -95,7 +93,7 @@ class ShapeTokenizer:
         return self.codebook.device
 
     def save(self, folder: Path | str, *, dtype: torch.dtype | None = None) -> None:
-        """Writes both files, each beside its place first.
+        """Writes both files.
 
         Args:
             dtype: of the weights in the file, as torch.float16, which halves it; by default as they were read. Another
@@ -105,12 +103,9 @@ class ShapeTokenizer:
             ShapeTokenizer(self.model, dtype=dtype).save(folder)
             return
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".shape_tokenizer.") as beside:
-            (Path(beside) / WEIGHTS_NAME).write_bytes(self._to_bytes())
-            (Path(beside) / CONFIG_NAME).write_text(json.dumps(self.about, indent=2) + "\n", encoding="utf-8")
-            for name in (WEIGHTS_NAME, CONFIG_NAME):
-                os.replace(Path(beside) / name, folder / name)
+        make_folder(folder)
+        write_bytes(folder / WEIGHTS_NAME, self._to_bytes())
+        write_plain_json(folder / CONFIG_NAME, self.about, indent=2)
 
     @classmethod
     def from_pretrained(cls, name_or_folder: Path | str = "mini") -> "ShapeTokenizer":
@@ -174,10 +169,7 @@ def _find(name_or_folder: Path | str) -> Path:
 
 
 def _read_about(path: Path) -> dict[str, Any]:
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} is no JSON: {error}. Copy it again.") from error
-    if not isinstance(about, dict) or not isinstance(about.get("config"), dict) or "sha256" not in about:
+    about = read_json_object(path)
+    if not isinstance(about.get("config"), dict) or not isinstance(about.get("sha256"), str):
         raise CheckpointError(f"{path} has no config and sha256; it is written by ShapeTokenizer.save.")
     return about

@@ -6,7 +6,6 @@ a model knows that it was trained on these very codes).
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +19,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 
 from kyvo.errors import CheckpointError, ImageError
+from kyvo.files import make_folder, read_json_object, reading, write_bytes, write_plain_json
 from kyvo.tokenizers.taming import read_taming
 from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
 
@@ -148,9 +148,9 @@ class ImageTokenizer:
 
     def save(self, folder: Path | str) -> None:
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / WEIGHTS_NAME).write_bytes(self._to_bytes())
-        (folder / CONFIG_NAME).write_text(json.dumps(self.about, indent=2) + "\n", encoding="utf-8")
+        make_folder(folder)
+        write_bytes(folder / WEIGHTS_NAME, self._to_bytes())
+        write_plain_json(folder / CONFIG_NAME, self.about, indent=2)
 
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> "ImageTokenizer":
@@ -161,14 +161,16 @@ class ImageTokenizer:
                 raise CheckpointError(
                     f"{folder} has no {name}; a tokenizer's folder is written by ImageTokenizer.save."
                 )
-        about = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
-        model = VQGAN(VQGANConfig(**about["config"]))
-        model.load_taming(load_file(folder / WEIGHTS_NAME))
+        about = read_json_object(folder / CONFIG_NAME)
+        with reading(folder / CONFIG_NAME):
+            model, written = VQGAN(VQGANConfig(**about["config"])), str(about["sha256"])
+        with reading(folder / WEIGHTS_NAME):
+            model.load_taming(load_file(folder / WEIGHTS_NAME))
         tokenizer = cls(model)
-        if tokenizer.sha256 != about["sha256"]:
+        if tokenizer.sha256 != written:
             raise CheckpointError(
                 f"The tensors in {folder / WEIGHTS_NAME} have sha256 {tokenizer.sha256[:12]}..., {CONFIG_NAME} says "
-                f"{about['sha256'][:12]}...: the two are not of one tokenizer. Copy both from the same folder."
+                f"{written[:12]}...: the two are not of one tokenizer. Copy both from the same folder."
             )
         return tokenizer
 

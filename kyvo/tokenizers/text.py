@@ -5,7 +5,6 @@ Both come back exactly: ``decode(encode(text)) == text``. Neither adds begin or 
 
 import base64
 import binascii
-import shutil
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -13,6 +12,7 @@ import sentencepiece
 import tiktoken
 
 from kyvo.errors import CheckpointError
+from kyvo.files import copy_file, reading
 from kyvo.tokenizers.vocabulary import LLAMA3_TEXT
 
 
@@ -73,7 +73,7 @@ class LlamaText:
         return self._encoding.decode(ids)
 
     def save(self, folder: Path) -> None:
-        shutil.copyfile(self.path, folder / "tokenizer.model")
+        copy_file(self.path, folder / "tokenizer.model")
 
 
 class SentencePieceText:
@@ -103,7 +103,7 @@ class SentencePieceText:
         return self._model.decode(ids)
 
     def save(self, folder: Path) -> None:
-        shutil.copyfile(self.path, folder / "tokenizer.model")
+        copy_file(self.path, folder / "tokenizer.model")
 
 
 def load_text(path: str | Path) -> TextTokenizer:
@@ -111,10 +111,8 @@ def load_text(path: str | Path) -> TextTokenizer:
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file; a text tokenizer is a file called tokenizer.model.")
-    with path.open("rb") as file:
-        head = file.read(64)
-    return (
-        LlamaText(path)
-        if head.split(b" ")[0].isascii() and b"\n" not in head[:4] and b" " in head
-        else SentencePieceText(path)
-    )
+    with reading(path):
+        with path.open("rb") as file:
+            head = file.read(64)
+        lines = head.split(b" ")[0].isascii() and b"\n" not in head[:4] and b" " in head
+        return LlamaText(path) if lines else SentencePieceText(path)

@@ -2,7 +2,6 @@
 saves, its log and its state on disk."""
 
 import json
-import os
 import time
 from abc import ABC, abstractmethod
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from kyvo.errors import CheckpointError
+from kyvo.files import append_line, reading, replacing
 
 STATE_NAME = "training.pt"
 
@@ -106,18 +106,18 @@ class TokenizerTraining(ABC):
 def log(out: Path, line: dict[str, Any]) -> None:
     """One JSON line to stdout and to OUT/log.jsonl."""
     print(json.dumps(line), flush=True)
-    with (out / "log.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    append_line(out / "log.jsonl", line)
 
 
 def write_state(state: dict[str, Any], path: Path) -> None:
-    """Writes beside `path` and renames, so that a run killed meanwhile leaves the older state whole."""
-    torch.save(state, path.with_suffix(".tmp"))
-    os.replace(path.with_suffix(".tmp"), path)
+    """A run killed meanwhile leaves the older state whole. Raises FileError where it cannot be written."""
+    with replacing(path, faults=(RuntimeError,)) as draft:  # torch's writer tells of a full disk so
+        torch.save(state, draft)
 
 
 def read_state(path: Path) -> dict[str, Any]:
     """The state that `write_state` wrote. Raises CheckpointError where there is none."""
     if not path.is_file():
         raise CheckpointError(f"There is no {path} to resume from; start without --resume.")
-    return torch.load(path, map_location="cpu", weights_only=True)
+    with reading(path):
+        return torch.load(path, map_location="cpu", weights_only=True)

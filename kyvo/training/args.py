@@ -53,7 +53,7 @@ class TrainArgs:
     too_long: str = "refuse"  # or skip: samples longer than the model takes are left out and counted
     pack_tokens: int | None = None  # a batch's sequences share rows of at most so many tokens; None: a row each
     activation_checkpointing: bool = False  # layers are computed again in the backward: less memory, more time
-    eval_every: int | None = None  # steps between evaluations on the section `eval_data`
+    eval_every: int | None = None  # steps between evaluations on the section `eval_data`; 0 or None: none
     eval_batches: int = 8  # of each task, for its loss
     decode_samples: int = 0  # of each task, decoded and scored in each evaluation
 

@@ -10,7 +10,6 @@ output_dir/step_000500/model/            the folded model with its processor: wh
 
 import hashlib
 import logging
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -21,7 +20,9 @@ from typing import Any
 import torch
 
 from kyvo.deprecated import CHECKPOINT_KEYS, current_names
-from kyvo.errors import CheckpointError
+from kyvo.errors import CheckpointError, FileError
+from kyvo.files import replacing_folder, write_text
+from kyvo.tokenizers.training import write_state
 
 LOG = logging.getLogger(__name__)
 STATE = "state.pt"
@@ -40,46 +41,51 @@ def save_checkpoint(
     """
     name = f"step_{step:06d}"
     folder = output_dir / name
-    partial = output_dir / f".{name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
     try:
-        partial.mkdir(parents=True)
-        torch.save(state, partial / STATE)
-        (partial / f"{STATE}.sha256").write_text(f"{_sha256(partial / STATE)}  {STATE}\n")
-        write_model(partial / "model")
-    except (OSError, RuntimeError) as error:  # torch's writer says a full disk by a RuntimeError
-        shutil.rmtree(partial, ignore_errors=True)
+        with replacing_folder(folder) as draft:
+            write_state(state, draft / STATE)
+            write_text(draft / f"{STATE}.sha256", f"{_sha256(draft / STATE)}  {STATE}\n")
+            write_model(draft / "model")
+            shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed before it pointed here
+        write_text(output_dir / "latest", name + "\n")
+    except FileError as error:
         last = _names(output_dir)
         raise CheckpointError(
-            f"{folder} cannot be written ({error}); {shutil.disk_usage(output_dir).free / 1e9:.1f} GB are free. "
+            f"{folder} cannot be written ({error}){_free(output_dir)} "
             + (f"The last good checkpoint is {last[-1]}. " if last else "There is no earlier checkpoint. ")
             + "Free space or lower train.keep_last, then go on with train.resume=true."
         ) from error
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(partial, folder)
-    pointer = output_dir / ".latest.partial"
-    pointer.write_text(name + "\n")
-    os.replace(pointer, output_dir / "latest")
     older = [entry for entry in _names(output_dir) if entry != name]
     for entry in older[: max(0, len(older) + 1 - keep_last)]:
         shutil.rmtree(output_dir / entry)
     return folder
 
 
-def load_checkpoint(output_dir: Path) -> dict[str, Any]:
+def check_free(output_dir: Path) -> None:
+    """Raises CheckpointError for a folder that has the checkpoints of another run."""
+    if found := _names(output_dir):
+        raise CheckpointError(
+            f"{output_dir} already has the checkpoints {', '.join(found)}; a second run would replace some of them. "
+            "Go on with that run by train.resume=true, or set another output_dir."
+        )
+
+
+def load_checkpoint(output_dir: Path) -> dict[str, Any] | None:
     """The state of the newest checkpoint that is whole: `latest`, or the next older one; skipped ones are logged.
 
-    Raises CheckpointError when there is none.
+    None, with a warning, for a folder without checkpoints, as of a run that was killed before its first one.
+
+    Raises CheckpointError when there are some and none is whole.
     """
-    pointer = output_dir / "latest"
-    if not pointer.is_file():
-        raise CheckpointError(
-            f"{output_dir} has no checkpoint to resume from (no file `latest`). Set train.resume=false, or output_dir "
-            "to the folder of an earlier run."
-        )
-    latest = pointer.read_text().strip()
+    pointer, names = output_dir / "latest", _names(output_dir)
+    if pointer.is_file():
+        latest = pointer.read_text().strip()
+        names = [*(entry for entry in names if entry < latest), latest]
+    if not names:
+        LOG.warning("%s has no checkpoint yet: the run begins at step 0", output_dir)
+        return None
     faults = []
-    for name in [latest, *reversed([entry for entry in _names(output_dir) if entry < latest])]:
+    for name in reversed(names):
         try:
             return _load(output_dir / name / STATE)
         except CheckpointError as error:
@@ -88,20 +94,31 @@ def load_checkpoint(output_dir: Path) -> dict[str, Any]:
     raise CheckpointError(f"{output_dir} has no whole checkpoint: {'; '.join(faults)}")
 
 
+def _free(folder: Path) -> str:
+    try:
+        return f"; {shutil.disk_usage(folder).free / 1e9:.1f} GB are free."
+    except OSError:  # no such folder
+        return "."
+
+
 def _load(path: Path) -> dict[str, Any]:
     checksum = path.with_name(f"{STATE}.sha256")
     try:
         if checksum.is_file() and checksum.read_text().split()[0] != _sha256(path):  # older runs wrote none
             raise CheckpointError(f"{path}: cannot be read, as it is not what was written (its sha256 differs).")
         return current_names(torch.load(path, map_location="cpu", weights_only=True), CHECKPOINT_KEYS)
+    except CheckpointError:
+        raise
     except UnpicklingError as error:
         raise CheckpointError(f"{path}: cannot be read, as it holds more than tensors and plain values.") from error
-    except (OSError, RuntimeError, EOFError) as error:
+    except Exception as error:  # an unpickler raises anything on a damaged file
         raise CheckpointError(f"{path}: cannot be read ({error}).") from error
 
 
 def _names(output_dir: Path) -> list[str]:
     """Of the checkpoints in the folder, oldest first."""
+    if not output_dir.is_dir():
+        return []
     return sorted(path.name for path in output_dir.iterdir() if re.fullmatch(r"step_\d{6,}", path.name))
 
 

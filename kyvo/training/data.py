@@ -89,7 +89,8 @@ class CodedScenes:
         change_weight: float = 1.0,
         objects: bool = False,
     ) -> None:
-        """Raises ConfigError for an unknown task, a folder that is no such set, and one that serves no task.
+        """Raises ConfigError for an unknown task or one that no folder serves, and a folder that is no such set or
+        serves no task.
 
         Args:
             builder: makes the sequences.
@@ -135,6 +136,12 @@ class CodedScenes:
             parts = np.array([tasks[name] for name in served], dtype=float)
             self.tasks.append(served)
             self.limits.append(np.cumsum(parts) / parts.sum())
+        for task in tasks:
+            if not any(task in served for served in self.tasks):
+                raise ConfigError(
+                    f"data.tasks has {task}, which takes the columns {', '.join(sorted(_needed(task)))}; none of "
+                    f"{', '.join(map(str, folders))} has them all. Leave the task out, or add a folder that serves it."
+                )
 
     def __len__(self) -> int:
         return int(self.ends[-1])

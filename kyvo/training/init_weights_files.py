@@ -12,7 +12,6 @@
 All are read into our names; `kyvo.training.init_weights` puts them into a model.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,13 +20,14 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from kyvo.deprecated import CHECKPOINT_KEYS, current_names
 from kyvo.errors import CheckpointError
+from kyvo.files import read_json_object, replacing_folder, write_plain_json
 from kyvo.models.llama.fold import POSITIONS_NAME, unfold_layers
 from kyvo.models.llama.presets import SIZES, DecoderSize
+from kyvo.models.weights import read_weights, write_weights
 from kyvo.tokenizers.vocabulary import Vocabulary
 from kyvo.training.checkpoint import load_checkpoint
 
@@ -86,7 +86,9 @@ def read_init_weights(path: Path, *, size: DecoderSize) -> InitWeights:
         CheckpointError: it is none of them, does not read, or is of another `size`.
     """
     if (path / "latest").is_file():
-        return _run(load_checkpoint(path), path)
+        state = load_checkpoint(path)
+        assert state is not None  # which is for a folder without `latest`
+        return _run(state, path)
     if (path / CONVERTED).is_file():
         return _converted(path)
     if (path / "config.json").is_file():
@@ -118,13 +120,11 @@ def save_converted(folder: Path, init: InitWeights, *, source: Path) -> None:
     """Writes what `read_init_weights` reads faster. Raises CheckpointError where the folder exists."""
     if folder.exists():
         raise CheckpointError(f"{folder} exists already; name another folder or remove it.")
-    partial = folder.with_name(f".{folder.name}.partial")
-    partial.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.contiguous().clone() for name, tensor in init.weights.items()}
-    save_file(weights, partial / CONVERTED)
     about = {"form": init.form, "source": source.name, "sources": init.sources}
-    (partial / "start.json").write_text(json.dumps(about, indent=1) + "\n")
-    partial.rename(folder)
+    with replacing_folder(folder) as draft:
+        write_weights(draft / CONVERTED, weights)
+        write_plain_json(draft / "start.json", about)
 
 
 def check_layers(weights: Mapping[str, Tensor], *, size: DecoderSize, where: str) -> None:
@@ -160,7 +160,7 @@ def check_layers(weights: Mapping[str, Tensor], *, size: DecoderSize, where: str
 def _meta(weights: Mapping[str, Tensor], path: Path, size: DecoderSize) -> InitWeights:
     params = path.with_name("params.json")
     if params.is_file():
-        found = json.loads(params.read_text())
+        found = read_json_object(params)
         _check_figures(
             {"n_heads": size.num_heads, "n_kv_heads": size.num_kv_heads, "rope_theta": size.rope_base}, found, params
         )
@@ -221,7 +221,7 @@ def _meta_layers(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict
 
 
 def _hugging_face(folder: Path, size: DecoderSize) -> InitWeights:
-    config = json.loads((folder / "config.json").read_text())
+    config = read_json_object(folder / "config.json")
     figures = {
         "hidden_size": size.dim,
         "num_hidden_layers": size.num_layers,
@@ -237,7 +237,7 @@ def _hugging_face(folder: Path, size: DecoderSize) -> InitWeights:
         raise CheckpointError(f"{folder} has a config.json, but no model*.safetensors.")
     weights: dict[str, Tensor] = {}
     for file in files:
-        weights |= load_file(file)
+        weights |= read_weights(file)
     table = weights.pop("model.embed_tokens.weight", None)
     if table is None:
         raise CheckpointError(f"{folder} has no model.embed_tokens.weight.")
@@ -251,10 +251,10 @@ def _hugging_face(folder: Path, size: DecoderSize) -> InitWeights:
         sources |= {text: "model.embed_tokens.weight", HEAD_TEXT: "lm_head.weight" if head is not table else "tied"}
         form = "hugging_face"
     else:
-        ours |= _table_parts(table, Vocabulary.from_dict(json.loads((folder / "vocabulary.json").read_text())))
+        ours |= _table_parts(table, Vocabulary.from_dict(read_json_object(folder / "vocabulary.json")))
         ours[HEAD_ROWS] = head
         if (folder / POSITIONS_NAME).is_file():
-            ours[POSITIONS] = load_file(folder / POSITIONS_NAME)["positions"]
+            ours[POSITIONS] = read_weights(folder / POSITIONS_NAME)["positions"]
         sources |= {name: "model.embed_tokens.weight" for name in ours if name not in sources}
         sources |= {HEAD_ROWS: "lm_head.weight", POSITIONS: POSITIONS_NAME}
         form = "folded"
@@ -290,18 +290,18 @@ def _run(state: Mapping[str, Any], path: Path) -> InitWeights:
 
 
 def _converted(folder: Path) -> InitWeights:
-    about = json.loads((folder / "start.json").read_text())
-    return InitWeights(form=about["form"], weights=load_file(folder / CONVERTED), sources=about["sources"])
+    about = read_json_object(folder / "start.json")
+    return InitWeights(form=about["form"], weights=read_weights(folder / CONVERTED), sources=about["sources"])
 
 
 def _load(path: Path) -> dict[str, Any]:
     if path.suffix == ".safetensors":
-        return load_file(path)
+        return read_weights(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except UnpicklingError as error:
         raise CheckpointError(f"{path}: holds more than tensors and plain values; it is not read.") from error
-    except (OSError, RuntimeError, EOFError) as error:
+    except Exception as error:  # an unpickler raises anything on a damaged file
         raise CheckpointError(f"{path}: cannot be read ({error}).") from error
 
 

@@ -14,14 +14,15 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchao.dtypes.nf4tensor import NF4Tensor, to_nf4
 from torchtune.modules.peft import LoRALinear
 
 from kyvo.errors import ConfigError
+from kyvo.files import make_folder
 from kyvo.models.llama.fold import fold_layers
 from kyvo.models.llama.presets import DecoderSize
+from kyvo.models.weights import write_weights
 from kyvo.training.model import KyvoDecoder
 
 METHODS = ("full", "lora", "qlora")
@@ -156,10 +157,7 @@ def save_adapter(
     prefix = "base_model.model."
     weights = {prefix + name: tensor for name, tensor in fold_layers(adapters, size=size).items()}
     weights |= {f"{prefix}model.embed_tokens.weight": table, f"{prefix}lm_head.weight": head}
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     config.save_pretrained(str(folder))
-    save_file(
-        {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in weights.items()},
-        folder / "adapter_model.safetensors",
-        metadata={"format": "pt"},
-    )
+    plain = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in weights.items()}
+    write_weights(folder / "adapter_model.safetensors", plain, metadata={"format": "pt"})

@@ -137,7 +137,8 @@ class OutputHead(nn.Linear):
 
     def _load_from_state_dict(self, state_dict, prefix, *args):  # type: ignore[no-untyped-def]
         rows, frozen = (state_dict.get(prefix + name) for name in ("weight", "frozen"))
-        if rows is not None:
+        alone = frozen is None and self.frozen is not None and rows is not None and len(rows) == len(self.weight)
+        if rows is not None and not alone:  # alone: the trained rows of an adapter's checkpoint
             if frozen is not None:
                 rows = torch.cat([frozen, rows])
             num_frozen = 0 if self.frozen is None else len(self.frozen)

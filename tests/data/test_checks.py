@@ -105,3 +105,17 @@ def test_no_folder_and_an_empty_folder_are_refused(tmp_path):
         check_folder(tmp_path / "none", clevr_schema())
     with pytest.raises(ConfigError, match=r"holds no pictures and no scenes; put name\.png and name\.json there"):
         stems(tmp_path)
+
+
+def test_a_link_that_leads_out_of_the_folder_is_a_fault_and_one_within_is_not(tmp_path):
+    folder, elsewhere = tmp_path / "set", tmp_path / "private"
+    folder.mkdir()
+    elsewhere.mkdir()
+    put(folder, "a")
+    put(elsewhere, "secret")
+    for suffix in (".png", ".json"):
+        (folder / f"b{suffix}").symlink_to(folder / f"a{suffix}")
+        (folder / f"c{suffix}").symlink_to(elsewhere / f"secret{suffix}")
+    ((name, _, message),) = told(folder)
+    assert name == "c.json" and "is a link to" in message and "outside the folder" in message
+    assert [pair.name for pair in good_pairs(folder)] == ["a.png", "b.png"]

@@ -9,17 +9,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from datasets.arrow_writer import ArrowWriter
+from kyvo.data.clevr.sampling.sampling import render_scenes
 from PIL import Image
 from typer.testing import CliRunner
 
 from kyvo.cli.data import app
-from kyvo.data.clevr.sampling import render_scenes
 from kyvo.data.dataset import open_set, write_set
 from kyvo.data.generators import ClevrSet, EditSet, QuestionSet
 from kyvo.data.language.edit_phrases import parse
 from kyvo.data.language.edits import execute
 from kyvo.data.language.question_programs import answer
-from kyvo.errors import ConfigError, SceneError
+from kyvo.errors import ConfigError, FileError, SceneError
+from kyvo.files import locked
 from kyvo.scene.clevr import to_clevr
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.relations import relationships
@@ -256,3 +257,15 @@ def test_a_device_that_is_not_there_is_refused_before_the_work():
     with pytest.raises(ConfigError, match="device is 'tpu'; known are auto, cpu and cuda"):
         ClevrSet(count=1, seed=0, width=8, height=8, device="tpu")
     assert ClevrSet(count=1, seed=0, width=8, height=8, device="auto").device in ("cpu", "cuda")
+
+
+def test_what_a_killed_run_left_half_written_goes_and_a_second_process_is_refused(tmp_path):
+    out = tmp_path / "set"
+    write_set(tmp_path / "whole", SMALL)
+    out.mkdir()
+    (out / ".data-00001-of-00003.arrow.99999999-456.part").write_text("half")
+    with locked(out), pytest.raises(FileError, match="is being written by another process"):
+        write_set(out, SMALL)
+    write_set(out, SMALL)
+    assert {path.name for path in out.iterdir()} == {path.name for path in (tmp_path / "whole").iterdir()}
+    assert digests(out) == digests(tmp_path / "whole")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kyvo.errors import SceneError
+from kyvo.errors import FileError
 from kyvo.evaluation.gallery import FOUND, MISSED, WRONG, from_above, make_gallery
 from kyvo.evaluation.report import fill_page, report_page, write_report
 from kyvo.evaluation.results import Figure, Results
@@ -195,6 +195,6 @@ def test_parts_of_a_page_are_not_filled_a_second_time():
 def test_a_page_that_cannot_be_written_leaves_the_old_one(results, tmp_path):
     taken = tmp_path / "file"
     taken.write_text("")
-    with pytest.raises(SceneError, match="cannot be written"):
+    with pytest.raises(FileError, match="cannot be written"):
         write_report(results, taken)
-    assert not list(Path(tmp_path).glob("**/*.tmp"))
+    assert not list(Path(tmp_path).glob("**/.*"))

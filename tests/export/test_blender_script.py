@@ -6,7 +6,7 @@ import importlib.util
 import numpy as np
 import pytest
 
-from kyvo.errors import SceneError
+from kyvo.errors import FileError
 from kyvo.export.blender import blender_script
 from kyvo.export.formats import export_scene
 from kyvo.export.primitives import stage
@@ -78,5 +78,5 @@ def test_blender_builds_and_saves_the_scene(tmp_path):
 def test_a_scene_that_blender_cannot_build_is_an_error_with_its_last_words(tmp_path):
     pytest.importorskip("bpy")
     (tmp_path / "two.blend").mkdir()
-    with pytest.raises(SceneError, match="cannot be written"):
+    with pytest.raises(FileError, match="cannot be written"):
         export_scene(TWO, tmp_path / "two.blend")

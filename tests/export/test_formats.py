@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kyvo.data.omni3d import load_omni3d
-from kyvo.errors import ConfigError, SceneError
+from kyvo.errors import ConfigError, FileError, SceneError
 from kyvo.export.formats import FORMATS, export_scene, format_of
 from kyvo.scene.clevr import load_clevr
 from kyvo.scene.scene import Camera, Scene, SceneObject
@@ -74,7 +74,7 @@ def test_a_scene_that_does_not_fit_leaves_the_old_file_and_nothing_else(format, 
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(SceneError, match=r"no/scene.glb: cannot be written \(No such file"):
+    with pytest.raises(FileError, match=r"no/scene.glb: cannot be written \(No such file"):
         export_scene(Scene(objects=(CUBE,)), tmp_path / "no" / "scene.glb")
 
 

@@ -161,10 +161,38 @@ def test_a_cameras_matrix_looks_along_minus_z_with_y_up():
         (SceneObject(location=(0.0, 0.0, 0.0)), r"objects\[1\] is without shape"),
         (CUBE.with_values(size="huge"), r"objects\[1\].size is 'huge'.*large or small"),
         (SceneObject(location=(0.0, 0.0, 0.0), shape_codes=(1,)), r"objects\[1\] has shape_codes only"),
-        (CHAIR.with_values(R_cam=[[1, 0], [0, 1]]), r"objects\[1\].R_cam is .*three rows of a rotation"),
-        (CHAIR.with_values(R_cam=[[2, 0, 0], [0, 2, 0], [0, 0, 2]]), "three rows of a rotation"),
+        (CHAIR.with_values(R_cam=[[1, 0], [0, 1]]), r"objects\[1\].R_cam is .*three rows of three numbers"),
+        (CHAIR.with_values(R_cam=[[2, 0, 0], [0, 2, 0], [0, 0, 2]]), "the rows of a rotation are needed"),
     ],
 )
 def test_what_cannot_be_drawn_is_told_with_its_place(item, message):
     with pytest.raises(SceneError, match=message):
         stage(scene_of(CUBE, item), up="y")
+
+
+@pytest.mark.parametrize("up_axis", ["+z", "-y"])
+@pytest.mark.parametrize(
+    "dimensions",
+    [
+        (0.6, 0.0, 0.5),
+        (0.0, 1.0, 2.0),
+        (1.0, 1.0, 0.0),
+        (0.0, 0.0, 3.0),
+        (0.0, 0.0, 0.0),
+        (2.0, 1e-12, 2.0),
+        (1e-5, 0.0, 0.0),
+    ],
+)
+@pytest.mark.parametrize("shape", [None, "sphere"])
+def test_an_object_without_thickness_is_a_thin_sheet_that_every_program_reads(dimensions, up_axis, shape):
+    item = SceneObject(category="book", shape=shape, location=(0.0, 0.0, 1.0), dimensions=dimensions)
+    for up in ("y", "z"):
+        (found,) = stage(Scene(objects=(item,), units="m", up_axis=up_axis), up=up).solids
+        assert np.linalg.matrix_rank(np.round(found.matrix, 6)) == 4
+        assert sorted(2 * found.scale) == pytest.approx(sorted(dimensions), abs=1e-3)
+
+
+def test_a_thin_object_keeps_its_thickness():
+    paper = SceneObject(category="paper", location=(0.0, 0.0, 0.0), dimensions=(0.2, 1e-4, 0.3))
+    (found,) = stage(Scene(objects=(paper,), units="m"), up="z").solids
+    assert sorted(2 * found.scale) == pytest.approx([1e-4, 0.2, 0.3])

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from datasets import load_from_disk
 from kyvo.recipes.finetune import FinetuneRecipe
 from omegaconf import OmegaConf
@@ -28,11 +29,30 @@ def codes(tmp_path_factory):
     return str(folder / "all")
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_config_is_valid_and_takes_a_step_at_toy_size(name, tmp_path, tiny_inputs, codes):
+class Killed(Exception):
+    """What stops a run."""
+
+
+class KilledRecipe(FinetuneRecipe):
+    """Stops when its first checkpoint is written."""
+
+    def save_checkpoint(self):
+        super().save_checkpoint()
+        raise Killed
+
+
+def run(recipe, cfg):
+    recipe.setup(cfg)
+    recipe.train()
+    recipe.cleanup()
+    return recipe
+
+
+def toy_sized(name, tmp_path, tiny_inputs, codes):
+    """The config, with the tiny processor and set, for one step."""
     cfg = OmegaConf.load(CONFIGS / name)
     config.validate(cfg)
-    recipe = FinetuneRecipe(cfg)  # refuses unknown names and wrong types
+    FinetuneRecipe(cfg)  # refuses unknown names and wrong types
     for section in ("data", "easy_data", "eval_data"):
         if section in cfg:
             cfg[section].folders = [codes]
@@ -52,13 +72,41 @@ def test_a_config_is_valid_and_takes_a_step_at_toy_size(name, tmp_path, tiny_inp
     if cfg.train.get("eval_every"):
         small |= {"eval_batches": 1, "decode_samples": 1}
     cfg.train = OmegaConf.merge(cfg.train, small)
-    adapts = recipe.peft.adapts
-    recipe = FinetuneRecipe(cfg)
-    recipe.setup(cfg)
-    recipe.train()
-    recipe.cleanup()
+    return cfg
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_config_is_valid_and_takes_a_step_at_toy_size(name, tmp_path, tiny_inputs, codes):
+    cfg = toy_sized(name, tmp_path, tiny_inputs, codes)
+    adapts = run(FinetuneRecipe(cfg), cfg).peft.adapts
     newest = tmp_path / (tmp_path / "latest").read_text().strip()
     assert (newest / "model" / "config.json").is_file() and (newest / "adapter").is_dir() == adapts
+
+
+QUICK = {"tiny.yaml", "joint_1b_lora.yaml"}  # adapters beside a frozen head, and all weights
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
+)
+def test_a_config_resumes_where_it_stopped_and_ends_as_one_never_stopped(name, tmp_path, tiny_inputs, codes):
+    cfg = toy_sized(name, tmp_path, tiny_inputs, codes)
+    cfg.train = OmegaConf.merge(cfg.train, {"max_steps": 3, "save_every": 2, "eval_every": 0, "decode_samples": 0})
+    ended = {}
+    for folder in ("whole", "parts"):
+        cfg.output_dir = str(tmp_path / folder)
+        if folder == "parts":
+            with pytest.raises(Killed):
+                run(KilledRecipe(cfg), cfg)
+            cfg.train.resume = True
+        ended[folder] = run(FinetuneRecipe(cfg), cfg).model.state_dict()
+    for key, tensor in ended["whole"].items():
+        assert torch.equal(torch.as_tensor(plain(tensor)), torch.as_tensor(plain(ended["parts"][key]))), key
+
+
+def plain(tensor):
+    """Four-bit weights as the numbers they stand for."""
+    return tensor.get_original_weight() if hasattr(tensor, "get_original_weight") else tensor
 
 
 def test_every_data_set_task_size_and_method_of_the_paper_has_a_config():

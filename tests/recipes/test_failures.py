@@ -128,3 +128,41 @@ def test_a_checkpoint_of_another_size_is_refused(runs):
     recipe, cfg = runs.build("run", "model.size=kyvo_mini", resume=True, **SHORT)
     with pytest.raises(CheckpointError, match="has weights of another model"):
         recipe.setup(cfg)
+
+
+def test_a_second_run_into_a_folder_is_refused_and_changes_nothing(runs):
+    runs.run("run", **SHORT)
+    before = {path: path.read_bytes() for path in (runs.folder / "run").rglob("*") if path.is_file()}
+    recipe, cfg = runs.build("run", **SHORT)
+    with pytest.raises(CheckpointError, match=r"run already has the checkpoints .*step_000006.*train\.resume=true"):
+        recipe.setup(cfg)
+    assert before == {path: path.read_bytes() for path in (runs.folder / "run").rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(("first", "second"), [("AdamW", "SGD"), ("SGD", "AdamW"), ("AdamW", "NAdam")])
+def test_another_optimizer_on_resume_is_refused_by_its_name(runs, first, second):
+    runs.run("run", f"optimizer._component_=torch.optim.{first}", **{**SHORT, "max_steps": 2})
+    recipe, cfg = runs.build("run", f"optimizer._component_=torch.optim.{second}", resume=True, **SHORT)
+    with pytest.raises(CheckpointError, match=f"trained with the optimizer {first}, this run has {second}"):
+        recipe.setup(cfg)
+
+
+def test_settings_of_the_optimizer_that_change_on_resume_are_taken_and_told(runs, caplog):
+    runs.run("run", **{**SHORT, "max_steps": 2})
+    recipe = runs.run("run", "optimizer.weight_decay=0.5", resume=True, **SHORT)
+    assert [group["weight_decay"] for group in recipe.optimizer.param_groups] == [0.5, 0.0]
+    assert "optimizer.weight_decay was 0.01 in the run so far and is 0.5 from here on" in caplog.text
+
+
+def test_a_task_that_no_folder_serves_is_refused_by_its_name(runs):
+    recipe, cfg = runs.build("run", "data.tasks.question_answering=0.5", **SHORT)
+    with pytest.raises(ConfigError, match=r"data\.tasks has question_answering, which takes the columns .*questions"):
+        recipe.setup(cfg)
+
+
+def test_a_run_says_how_long_it_is_and_where_its_model_is(runs, capsys):
+    runs.run("run", **SHORT)
+    text, model = capsys.readouterr().err, runs.folder / "run" / "step_000006" / "model"
+    assert "6 steps of 4 sequences, from step 0; a checkpoint every 2 in" in text
+    assert f"The model is {model}; try" in text and f"kyvo recognize PICTURE --model {model}" in text
+    assert "It has no calibration" in text and "no refiner" in text

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kyvo.data.meshes.mesh_files import AssetError
-from kyvo.errors import SceneError
+from kyvo.errors import FileError
 from kyvo.models.slat.gaussians import Gaussians
 from kyvo.shapes.gaussian_files import PROPERTIES, read_gaussians, write_gaussians
 
@@ -109,6 +109,6 @@ def test_a_bad_file_is_named_with_what_is_wrong(tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_where_a_file_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(SceneError, match=r"splats\.ply: cannot be written"):
+    with pytest.raises(FileError, match=r"splats\.ply: cannot be written"):
         write_gaussians(some_gaussians(0), tmp_path / "none" / "splats.ply")
     assert not list(tmp_path.iterdir())

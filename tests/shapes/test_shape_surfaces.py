@@ -8,7 +8,7 @@ import torch
 import trimesh
 
 from kyvo.data.meshes.mesh_files import to_linear
-from kyvo.errors import ConfigError, SceneError
+from kyvo.errors import ConfigError, FileError, SceneError
 from kyvo.export.formats import export_scene
 from kyvo.models.slat.flexicubes import Surface
 from kyvo.scene.scene import Scene, SceneObject
@@ -80,7 +80,7 @@ def test_other_endings_and_empty_surfaces_are_refused_and_nothing_is_written(tmp
     with pytest.raises(ConfigError, match=r"box\.stl: a mesh is written as \.glb or \.ply"):
         write_shape(colored_mesh(surface()), tmp_path / "box.stl")
     for name in ("box.glb", "box.ply"):
-        with pytest.raises(SceneError, match=rf"none.{name}: cannot be written"):
+        with pytest.raises(FileError, match=rf"none.{name}: cannot be written"):
             write_shape(colored_mesh(surface()), tmp_path / "none" / name)
     empty = Surface(vertices=torch.zeros(0, 3), faces=torch.zeros(0, 3, dtype=torch.long), attributes=torch.zeros(0, 3))
     with pytest.raises(SceneError, match=r"the decoded surface has no face"):

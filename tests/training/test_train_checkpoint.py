@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from kyvo.errors import CheckpointError
-from kyvo.training.checkpoint import load_checkpoint, save_checkpoint
+from kyvo.training.checkpoint import check_free, load_checkpoint, save_checkpoint
 
 
 def save(folder, step, *, keep_last=2, write_model=lambda path: path.mkdir()):
@@ -29,9 +29,25 @@ def test_a_save_that_dies_leaves_the_one_before(tmp_path):
     assert load_checkpoint(tmp_path) == {"step": 10}
 
 
-def test_resuming_without_a_checkpoint_says_what_to_do(tmp_path):
-    with pytest.raises(CheckpointError, match=r"no checkpoint to resume from.*train\.resume=false"):
-        load_checkpoint(tmp_path)
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew_and_says_so(tmp_path, caplog):
+    (tmp_path / ".step_000005.1-2.part").mkdir()
+    for folder in (tmp_path, tmp_path / "none"):
+        assert load_checkpoint(folder) is None
+        assert f"{folder} has no checkpoint yet: the run begins at step 0" in caplog.text
+
+
+def test_a_first_checkpoint_without_its_pointer_is_found(tmp_path):
+    save(tmp_path, 5)
+    (tmp_path / "latest").unlink()
+    assert load_checkpoint(tmp_path) == {"step": 5}
+
+
+def test_a_folder_with_checkpoints_is_not_taken_for_another_run(tmp_path):
+    check_free(tmp_path / "none")
+    check_free(tmp_path)
+    save(tmp_path, 5)
+    with pytest.raises(CheckpointError, match=r"already has the checkpoints step_000005.*train\.resume=true"):
+        check_free(tmp_path)
 
 
 def test_a_damaged_state_is_named(tmp_path):

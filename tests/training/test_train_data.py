@@ -170,6 +170,8 @@ def test_a_task_that_needs_other_columns_is_refused(processor, codes):
         assert task in TASKS
         with pytest.raises(ConfigError, match=f"has the columns codes, scene; {task} take"):
             CodedScenes(processor.builder, folders=[codes], tasks={task: 1.0})
+    with pytest.raises(ConfigError, match=r"data\.tasks has editing, which takes the columns .*; none of"):
+        CodedScenes(processor.builder, folders=[codes], tasks={"recognition": 3.0, "editing": 9.0})
     with pytest.raises(ConfigError, match=r"'recogniton'; known tasks are rendering, recognition"):
         CodedScenes(processor.builder, folders=[codes], tasks={"recogniton": 1.0})
 
@@ -193,10 +195,8 @@ def test_sets_serve_the_tasks_they_have_the_columns_for(processor, tmp_path):
     assert {(given.text, wanted.text) for given, wanted in found} == {(" b", "b"), (" c", "c")}
 
 
-def test_tasks_are_drawn_by_their_shares_among_those_served(processor, codes):
-    samples = CodedScenes(
-        processor.builder, folders=[codes], tasks={"recognition": 3.0, "rendering": 1.0, "editing": 9.0}
-    )
+def test_tasks_are_drawn_by_their_shares(processor, codes):
+    samples = CodedScenes(processor.builder, folders=[codes], tasks={"recognition": 3.0, "rendering": 1.0})
     sequences = samples.sequences([0] * 400, np.random.default_rng(0))
     begins_with_a_picture = sum(int(sequence.ids[1] == sequences[0].ids[1]) for sequence in sequences)
     assert min(begins_with_a_picture, 400 - begins_with_a_picture) == pytest.approx(100, abs=30)

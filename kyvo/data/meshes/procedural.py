@@ -19,6 +19,7 @@ from trimesh.visual.material import PBRMaterial
 
 from kyvo.data.meshes.assets import INDEX, Asset, AssetError, AssetLibrary
 from kyvo.data.meshes.mesh_files import to_linear
+from kyvo.files import make_folder, write_bytes, write_text
 
 Triangles = Float[np.ndarray, "faces 3 3"]
 Color = tuple[int, int, int]  # sRGB, 0 to 255
@@ -59,7 +60,7 @@ def procedural_library(*, seed: int = 0, variants: int = 4) -> AssetLibrary:
 
 def write_library(folder: Path, *, seed: int = 0, variants: int = 4) -> None:
     """The same library as a folder of GLB files with materials and its `assets.yaml`, for `load_library`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     rows = []
     for name, category, parts in _variants(seed, variants):
         scene = trimesh.Scene()
@@ -78,9 +79,9 @@ def write_library(folder: Path, *, seed: int = 0, variants: int = 4) -> None:
                 ),
                 geom_name=f"{name}-{number}",
             )
-        (folder / f"{name}.glb").write_bytes(export_glb(scene))
+        write_bytes(folder / f"{name}.glb", export_glb(scene))
         rows.append({"file": f"{name}.glb", "category": category, "up_axis": "+y", "scale": 1.0})
-    (folder / INDEX).write_text(yaml.safe_dump({"assets": rows}, sort_keys=False))
+    write_text(folder / INDEX, yaml.safe_dump({"assets": rows}, sort_keys=False))
 
 
 def _variants(seed: int, variants: int) -> list[tuple[str, str, list[Part]]]:

@@ -4,22 +4,27 @@ The composite embedding becomes one table, names become Hugging Face's, and the 
 training side rotates neighbouring pairs of a head's entries, Hugging Face the first half against the second.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub import save_torch_state_dict
 from jaxtyping import Float
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from kyvo.errors import CheckpointError
+from kyvo.files import cannot_write, make_folder, read_json_object, reading, write_plain_json
 from kyvo.models.llama.presets import DecoderSize
+from kyvo.models.weights import check_weights, read_weights, record_checksums, write_weights
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM
 
 POSITIONS_NAME = "positions.safetensors"
+MODEL_NAME = "model.safetensors"
 
 _NAMES = {
     "attn.q_proj": "self_attn.q_proj",
@@ -166,7 +171,7 @@ def save_llama(
 
     Image positions, where the model has them, are no weight of a Llama: they go into a file of their own.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     weights = {
         name: tensor.to("cpu", dtype).contiguous()
         for name, tensor in fold(state, table=table, head=head, size=size).items()
@@ -174,14 +179,69 @@ def save_llama(
     config = llama_config(size=size, vocab_size=len(table), bos_id=bos_id, eos_id=eos_id, pad_id=pad_id)
     config["torch_dtype"] = str(dtype).removeprefix("torch.")
     generation = {"bos_token_id": bos_id, "eos_token_id": eos_id, "pad_token_id": pad_id, "do_sample": False}
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    (folder / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
+    write_plain_json(folder / "config.json", config, indent=2)
+    write_plain_json(folder / "generation_config.json", generation, indent=2)
     if positions is not None:
-        save_file({"positions": positions.detach().to("cpu", dtype).contiguous()}, folder / POSITIONS_NAME)
-    save_torch_state_dict(weights, folder, max_shard_size=max_shard_size, metadata={"format": "pt"})
+        write_weights(folder / POSITIONS_NAME, {"positions": positions.detach().to("cpu", dtype).contiguous()})
+    try:
+        save_torch_state_dict(weights, folder, max_shard_size=max_shard_size, metadata={"format": "pt"})
+    except (OSError, SafetensorError) as error:
+        raise cannot_write(folder / MODEL_NAME, error) from error
+    record_checksums(folder, [path.name for path in model_files(folder)])
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The weight files of a Llama's folder, one or in parts."""
+    return sorted(folder.glob("model*.safetensors"))
+
+
+def load_llama(folder: Path) -> "LlamaForCausalLM":
+    """The model, in float32. Raises CheckpointError where a file is missing, damaged or not the one written."""
+    from transformers import LlamaForCausalLM  # slow to import
+
+    for path in (folder / "config.json", folder / "generation_config.json", folder / f"{MODEL_NAME}.index.json"):
+        if path.is_file():
+            read_json_object(path)
+    files = model_files(folder)
+    check_weights(files)
+    shapes: dict[str, list[int]] = {}
+    for path in files:
+        with reading(path), safe_open(path, framework="pt") as file:
+            shapes |= {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  # no mapping
+    _check_size(folder / "config.json", shapes)
+    with reading(folder):
+        model, found = LlamaForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+        )
+    for fault in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if names := sorted(map(str, found[fault])):
+            raise CheckpointError(f"{folder}: the weights have {fault.replace('_keys', '')} names: {names[:4]}.")
+    return model
+
+
+def _check_size(path: Path, shapes: Mapping[str, list[int]]) -> None:
+    """Raises CheckpointError where the config is of another model than the weights: what a config alone says may be
+    larger than any memory."""
+    config = read_json_object(path)
+    layers = {name.split(".")[2] for name in shapes if name.startswith("model.layers.")}
+    table = shapes.get("model.embed_tokens.weight", [0, 0])
+    gate = shapes.get("model.layers.0.mlp.gate_proj.weight", [0, 0])
+    found = {
+        "vocab_size": table[0],
+        "hidden_size": table[-1],
+        "intermediate_size": gate[0],
+        "num_hidden_layers": len(layers),
+    }
+    for name, number in found.items():
+        if config.get(name) != number:
+            raise CheckpointError(f"{path}: {name} is {config.get(name)!r}; the weights beside it have {number}.")
 
 
 def load_positions(folder: Path) -> Float[Tensor, "places dim"] | None:
     """The positions that `save_llama` wrote; None for a model without them."""
     path = folder / POSITIONS_NAME
-    return load_file(path)["positions"] if path.is_file() else None
+    if not path.is_file():
+        return None
+    weights = read_weights(path)
+    with reading(path):
+        return weights["positions"]

@@ -5,8 +5,6 @@ The object is normalised: its bounding box is centred at the origin and its long
 along x and likewise along y and z. https://arxiv.org/abs/2412.01506, section 3.
 """
 
-import os
-import tempfile
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from kyvo.errors import CheckpointError, KyvoError
+from kyvo.files import write_arrays
 from kyvo.models.slat.sparse import SparseTensor, Voxels
 from kyvo.npz import read_header
 
@@ -139,11 +138,7 @@ class StructuredLatent:
             "feats": latent.feats.detach().float().cpu().numpy(),
             "coords": latent.coords.cpu().numpy().astype(np.uint8),
         }
-        # Beside its place first: a run that is stopped leaves no half of a file.
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as beside:
-            draft = Path(beside) / "latent.npz"
-            np.savez_compressed(draft, **arrays)
-            os.replace(draft, path)
+        write_arrays(path, **arrays)
 
     @classmethod
     def load(cls, path: Path | str, *, resolution: int = RESOLUTION) -> "StructuredLatent":

@@ -5,8 +5,6 @@ trainer's memory control. Weights load strictly: what is missing, unknown or of 
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields
 from difflib import get_close_matches
@@ -15,10 +13,10 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from kyvo.errors import CheckpointError, ConfigError
+from kyvo.files import write_text
 from kyvo.models.slat.decoders import (
     GaussianDecoderConfig,
     MeshDecoderConfig,
@@ -34,6 +32,7 @@ from kyvo.models.slat.structure import (
     StructureDecoderConfig,
     StructureEncoderConfig,
 )
+from kyvo.models.weights import check_weights, write_weights
 
 
 class Kind(NamedTuple):
@@ -134,6 +133,7 @@ def _read_weights(path: Path, network: nn.Module) -> dict[str, Tensor]:
                     raise CheckpointError(
                         f"{path}: {name} is {shape}; by the JSON beside it, it should be {list(tensor.shape)}."
                     )
+            check_weights([path])
             return {name: file.get_tensor(name).to(own[name].dtype) for name in own}
     except SafetensorError as error:
         raise CheckpointError(f"{path} is no readable safetensors file: {error}. Fetch it again.") from error
@@ -144,8 +144,5 @@ def save_network(network: nn.Module, path: Path | str) -> None:
     base = Path(path)
     state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     about = json.dumps(describe_network(network), indent=2) + "\n"
-    with tempfile.TemporaryDirectory(dir=base.parent, prefix=f".{base.name}.") as folder:
-        save_file(state, Path(folder) / "weights")
-        (Path(folder) / "about").write_text(about, encoding="utf-8")
-        os.replace(Path(folder) / "weights", base.with_name(base.name + ".safetensors"))
-        os.replace(Path(folder) / "about", base.with_name(base.name + ".json"))
+    write_weights(base.with_name(base.name + ".safetensors"), state)
+    write_text(base.with_name(base.name + ".json"), about)

@@ -70,7 +70,11 @@ def test_a_network_comes_back_from_its_files(name, tmp_path):
     x = some_input(name)
     for path in ("network", "network.json", "network.safetensors"):
         the_same(load_network(tmp_path / path)(x), network(x), rtol=0, atol=0)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["network.json", "network.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "checksums.sha256",
+        "network.json",
+        "network.safetensors",
+    ]
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
