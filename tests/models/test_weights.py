@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from kyvo.models.heads.pointer import Pointer, save_pointer
 from safetensors.torch import load_file
 
 from kyvo.api import Kyvo
 from kyvo.errors import CheckpointError, KyvoError
 from kyvo.generation.calibration import Calibration
-from kyvo.models.heads.pointer import Pointer, save_pointer
 from kyvo.models.heads.refiner import save_refiner
 from kyvo.models.weights import CHECKSUMS, check_weights, read_weights, record_checksums, write_weights
 from kyvo.testing import tiny_kyvo, tiny_refiner
