@@ -19,6 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from kyvo.errors import CheckpointError, ConfigError
+from kyvo.models.flow.slat_flow import SLatFlowConfig, SLatFlowModel
+from kyvo.models.flow.structure_flow import SparseStructureFlowModel, StructureFlowConfig
 from kyvo.models.slat.decoders import (
     GaussianDecoderConfig,
     MeshDecoderConfig,
@@ -48,6 +50,8 @@ KINDS = {
     "SLatRadianceFieldDecoder": Kind(SLatRadianceFieldDecoder, RadianceFieldDecoderConfig),
     "SparseStructureEncoder": Kind(SparseStructureEncoder, StructureEncoderConfig),
     "SparseStructureDecoder": Kind(SparseStructureDecoder, StructureDecoderConfig),
+    "SparseStructureFlowModel": Kind(SparseStructureFlowModel, StructureFlowConfig),
+    "SLatFlowModel": Kind(SLatFlowModel, SLatFlowConfig),
 }
 TRAINING_ONLY = frozenset({"use_checkpoint"})  # changes memory in training, never the network
 
