@@ -48,8 +48,8 @@ class FlowConfig:
             raise ConfigError(f"pe_mode is {self.pe_mode!r}; the published flow models have 'ape'.")
         if self.model_channels < 6 or self.model_channels % self.num_heads:
             raise ConfigError(
-                f"model_channels is {self.model_channels} and num_heads {self.num_heads}; take a multiple of the heads, "
-                "at least 6."
+                f"model_channels is {self.model_channels} and num_heads {self.num_heads}; take a multiple of the "
+                "heads, at least 6."
             )
         if self.resolution % self.patch_size:
             raise ConfigError(f"A grid of {self.resolution} does not divide into patches of {self.patch_size}.")

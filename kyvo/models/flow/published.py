@@ -1,7 +1,7 @@
 """The configurations of TRELLIS's published flow models: the JSON beside each file of its repositories.
 
-`microsoft/TRELLIS-image-large` holds the pair for pictures, `TRELLIS-text-base`, `-large` and `-xlarge` those for texts.
-For building a network of the same kind without the files; `load_network` reads the JSON that the user has.
+`microsoft/TRELLIS-image-large` holds the pair for pictures; `TRELLIS-text-base`, `-large` and `-xlarge` hold those for
+texts. For building a network of the same kind without the files; `load_network` reads the JSON that the user has.
 """
 
 from typing import Any

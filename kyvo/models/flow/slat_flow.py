@@ -7,6 +7,7 @@ statistics that the pipeline's JSON holds.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -99,7 +100,7 @@ class SLatFlowModel(FlowModel):
         more = config.num_io_res_blocks - 1
         into: list[nn.Module] = []
         back: list[nn.Module] = []
-        for width, next_width in zip(widths[:-1], widths[1:], strict=True):
+        for width, next_width in pairwise(widths):
             into += [*(res_block(width, width) for _ in range(more)), res_block(width, next_width, "down")]
             # A skip stands beside what each block on the way back takes.
             back = [res_block(2 * next_width, width, "up"), *(res_block(2 * width, width) for _ in range(more)), *back]
