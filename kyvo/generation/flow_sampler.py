@@ -16,8 +16,6 @@ from torch import Tensor
 
 from kyvo.errors import ConfigError, KyvoError
 
-SIGMA_MIN = 1e-5  # noise that is left in data
-
 
 class Cancelled(KyvoError):
     """The caller asked a sampling to stop."""
@@ -137,21 +135,6 @@ class Constraint(Protocol):
     def back(self, x: Tensor, t: float, earlier: float, /) -> Tensor:
         """The state taken from t back to an earlier, noisier time."""
         ...
-
-
-def noise_level(t: float) -> float:
-    """Standard deviation of the noise in a state: x(t) = (1 - t) data + noise_level(t) noise."""
-    return SIGMA_MIN + (1 - SIGMA_MIN) * t
-
-
-def add_noise(data: Tensor, noise: Tensor, t: float | Tensor) -> Tensor:
-    """The state at time t between data and noise."""
-    return (1 - t) * data + (SIGMA_MIN + (1 - SIGMA_MIN) * t) * noise
-
-
-def velocity_target(data: Tensor, noise: Tensor) -> Tensor:
-    """What conditional flow matching teaches the network (https://arxiv.org/abs/2210.02747): dx / dt of `add_noise`."""
-    return (1 - SIGMA_MIN) * noise - data
 
 
 def seeded_noise(shapes: Sequence[tuple[int, ...]], *, seed: int, first: int = 0) -> list[Tensor]:

@@ -13,7 +13,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from kyvo.errors import ConfigError
-from kyvo.generation.flow_sampler import add_noise, noise_level
+from kyvo.models.flow.path import add_noise, noise_level
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

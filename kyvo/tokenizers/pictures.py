@@ -1,6 +1,7 @@
 """Reading a picture file of unknown origin safely: any common format -> uint8 [H, W, 3], or an ImageError."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,15 @@ def read_picture(path: Path | str) -> np.ndarray:
     composited on white; of an animation the first frame is read. Raises ImageError for what is no picture, is cut
     short, or has more than 100 megapixels, which is decided from the header before any pixel is decoded.
     """
-    path = Path(path)
+    return _read(Path(path), _to_rgb)
+
+
+def read_picture_with_alpha(path: Path | str) -> np.ndarray:
+    """As `read_picture`, uint8 [H, W, 4] with straight alpha: 255 everywhere where the file has no transparency."""
+    return _read(Path(path), _to_rgba)
+
+
+def _read(path: Path, convert: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
     if path.is_dir():
         raise ImageError(f"{path} is a directory; give the picture files in it.")
     if not path.is_file():
@@ -33,7 +42,7 @@ def read_picture(path: Path | str) -> np.ndarray:
                 megapixels = image.width * image.height / 1e6
                 if megapixels > MAX_MEGAPIXELS:
                     raise _too_large(path, f"{image.width}x{image.height} px ({megapixels:,.0f} megapixels)")
-                return _to_rgb(ImageOps.exif_transpose(image))
+                return convert(ImageOps.exif_transpose(image))
     except Image.DecompressionBombError as error:
         # Pillow refuses the largest in `open` and tells only the number of pixels, in its message.
         num_pixels = int("".join(filter(str.isdigit, str(error).partition("pixels")[0])))
@@ -58,3 +67,10 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.asarray(image.convert("RGB"))
+
+
+def _to_rgba(image: Image.Image) -> np.ndarray:
+    if image.has_transparency_data:
+        return np.asarray(image.convert("RGBA"))
+    rgb = _to_rgb(image)
+    return np.concatenate([rgb, np.full_like(rgb[..., :1], 255)], axis=2)

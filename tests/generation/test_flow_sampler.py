@@ -9,15 +9,12 @@ from hypothesis import strategies as st
 
 from kyvo.errors import ConfigError
 from kyvo.generation.flow_sampler import (
-    SIGMA_MIN,
     Cancelled,
     FlowSampler,
-    add_noise,
-    noise_level,
     seeded_noise,
-    velocity_target,
 )
 from kyvo.generation.repaint import Repaint
+from kyvo.models.flow.path import SIGMA_MIN, add_noise, noise_level, velocity_target
 
 
 def towards(data):

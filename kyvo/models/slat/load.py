@@ -20,6 +20,12 @@ from torch import Tensor, nn
 
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.models.flow.slat_flow import SLatFlowConfig, SLatFlowModel
+from kyvo.models.flow.small_encoders import (
+    SmallPictureEncoder,
+    SmallPictureEncoderConfig,
+    SmallTextEncoder,
+    SmallTextEncoderConfig,
+)
 from kyvo.models.flow.structure_flow import SparseStructureFlowModel, StructureFlowConfig
 from kyvo.models.slat.decoders import (
     GaussianDecoderConfig,
@@ -52,6 +58,8 @@ KINDS = {
     "SparseStructureDecoder": Kind(SparseStructureDecoder, StructureDecoderConfig),
     "SparseStructureFlowModel": Kind(SparseStructureFlowModel, StructureFlowConfig),
     "SLatFlowModel": Kind(SLatFlowModel, SLatFlowConfig),
+    "SmallPictureEncoder": Kind(SmallPictureEncoder, SmallPictureEncoderConfig),
+    "SmallTextEncoder": Kind(SmallTextEncoder, SmallTextEncoderConfig),
 }
 TRAINING_ONLY = frozenset({"use_checkpoint"})  # changes memory in training, never the network
 
@@ -143,10 +151,15 @@ def _read_weights(path: Path, network: nn.Module) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} is no readable safetensors file: {error}. Fetch it again.") from error
 
 
-def save_network(network: nn.Module, path: Path | str) -> None:
-    """Writes `<path>.json` and `<path>.safetensors` with the dtypes of the network as it is."""
+def save_network(network: nn.Module, path: Path | str, *, state: Mapping[str, Tensor] | None = None) -> None:
+    """Writes `<path>.json` and `<path>.safetensors` with the dtypes of the network as it is.
+
+    Args:
+        state: written in place of the network's own weights.
+    """
     base = Path(path)
-    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    written = network.state_dict() if state is None else state
+    state = {name: tensor.contiguous() for name, tensor in written.items()}
     about = json.dumps(describe_network(network), indent=2) + "\n"
     with tempfile.TemporaryDirectory(dir=base.parent, prefix=f".{base.name}.") as folder:
         save_file(state, Path(folder) / "weights")
