@@ -134,7 +134,7 @@ class Trainer:
         self.structure_encoder = self._structure_encoder(config)
         self.objects = ObjectRows.open(data, resolution=self._resolution())
         self.frozen, self.trained = self._conditions(config.get("conditions") or {})
-        self.kinds = [kind for kind in KINDS if kind in self.frozen or kind in self.trained]
+        self.kinds: list[ConditionKind] = [kind for kind in KINDS if kind in self.frozen or kind in self.trained]
         if not self.kinds:
             raise ConfigError(f"conditions names none of {', '.join(KINDS)}; a flow needs at least one.")
         self.mean, self.std = self.objects.statistics() if self.is_sparse else ([0.0], [1.0])
@@ -312,7 +312,7 @@ class Trainer:
 
     def context(self, kind: ConditionKind, rows: list[int], rng: np.random.Generator, dropped: Tensor) -> Tensor:
         """Tokens of each object's condition, or the negative where it is dropped."""
-        encoder = self.frozen.get(kind) or self.trained[kind]
+        encoder: Any = self.frozen.get(kind) or self.trained[kind]
         if kind == "picture":
             given: Any = self.objects.pictures(rows, rng, size=encoder.picture_size).to(self.ranks.device)
         else:

@@ -32,6 +32,7 @@ REACH = {
     "auto": {"scene", "tokenizers", "processor"},
     "evaluation": {"scene", "metrics", "export", "tokenizers", "data"},
     "generation": {"scene", "tokenizers", "models", "data", "processor"},
+    "pipelines": {"scene", "tokenizers", "models", "data", "shapes", "generation"},
     "api": {"scene", "tokenizers", "models", "data", "generation", "processor"},
 }
 ALL_BUT_TRAIN = {*REACH, "batch", "conversation", "serve", "testing"} - {"train"}

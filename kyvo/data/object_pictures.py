@@ -102,10 +102,11 @@ def plain_background_cut(rgb: UInt8[np.ndarray, "height width 3"]) -> Bool[np.nd
             "mask (light where the object is) or a picture with transparency."
         )
     near = np.linalg.norm(rgb.astype(float) - color, axis=2) <= NEAR
-    areas: Any = ndimage.label(near)[0]  # scipy's stubs do not say that it is an array
+    label: Any = ndimage.label  # scipy's stubs do not know what it returns
+    areas, _ = label(near)
     reached = np.unique(np.concatenate([areas[0], areas[-1], areas[:, 0], areas[:, -1]]))
     shown = ~np.isin(areas, reached[reached > 0])
-    parts: Any = ndimage.label(shown)[0]
+    parts, _ = label(shown)
     sizes = np.bincount(parts.ravel())
     large = sizes >= SMALLEST_SHARE * shown.size
     large[0] = False

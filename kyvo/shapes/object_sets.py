@@ -113,8 +113,8 @@ class ObjectSet(SetSettings):
     def about(self) -> str:
         source = "the procedural library" if self.source == PROCEDURAL else f"meshes of {Path(self.source).name}"
         return (
-            f"Objects of {source} on a grid of {self.resolution}, each with {self.pictures} pictures of {self.size} px\n"
-            f"from around. Each row is set by the seed, {self.seed}, and its number alone."
+            f"Objects of {source} on a grid of {self.resolution}, each with {self.pictures} pictures of\n"
+            f"{self.size} px from around. Each row is set by the seed, {self.seed}, and its number alone."
         )
 
 

@@ -40,7 +40,7 @@ def draw_mesh(*, seed: int, index: int) -> Asset:
 
 
 def assembled(
-    parts: Sequence[tuple[Triangles, np.ndarray]],
+    parts: Sequence[tuple[np.ndarray, np.ndarray]],
     *,
     name: str,
     category: str,
