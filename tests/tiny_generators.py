@@ -33,8 +33,9 @@ def random(about: dict, *, std: float = 0.15) -> nn.Module:
 def tiny_generator(*, channels: int = 12, trellis_decoders: bool = False, **changes) -> ObjectGenerator:
     """`channels` 12: surface features, which need no decoder; 8 with TRELLIS's decoders."""
     structure = {"latent_channels": 3, "num_res_blocks": 1, "num_res_blocks_middle": 1}
-    decoder = random({"name": "SparseStructureDecoder", "args": {**structure, "channels": [8, 8, 4]}})
-    decoder.out_layer[2].bias.fill_(-0.8)  # few cells
+    decoder = random({"name": "SparseStructureDecoder", "args": {**structure, "channels": [8, 8, 4]}}, std=0.25)
+    logits = decoder(torch.randn(8, 3, 4, 4, 4, generator=torch.Generator().manual_seed(2)))
+    decoder.out_layer[2].bias -= logits.quantile(0.85)  # few cells
     parts = {
         "structure_decoder": decoder,
         "structure_encoder": random({"name": "SparseStructureEncoder", "args": {**structure, "channels": [4, 8, 8]}}),

@@ -45,7 +45,7 @@ class FlowSampler:
 
     steps: int = 25
     guidance: float = 5.0  # s in (1 + s) v(condition) - s v(negative)
-    guidance_interval: tuple[float, float] = (0.5, 1.0)  # times, both included
+    guidance_interval: Sequence[float] = (0.5, 1.0)  # two times, both included
     rescale_t: float = 3.0
 
     def __post_init__(self) -> None:
@@ -126,7 +126,10 @@ class FlowSampler:
 class Constraint(Protocol):
     """What of a state is known while it is sampled (`kyvo.generation.repaint`)."""
 
-    repeats: int  # times that each step is taken
+    @property
+    def repeats(self) -> int:
+        """Times that each step is taken."""
+        ...
 
     def impose(self, x: Tensor, t: float, /) -> Tensor:
         """The state with its known part as it is at time t."""

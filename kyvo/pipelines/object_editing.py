@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Int
 from scipy import ndimage
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from kyvo.errors import ConfigError
@@ -87,7 +87,7 @@ def edit_region(
     cells = _new_cells(generator, latent, region, tokens, samples, strength=strength, repeats=repeats)
 
     # Data of each cell: its own features outside of the region, those of the nearest cell that was there inside.
-    _, nearest = cKDTree(latent.coords.numpy()).query(cells.numpy())
+    _, nearest = KDTree(latent.coords.numpy()).query(cells.numpy())
     feats = latent.denormalize().feats[torch.from_numpy(nearest)]
     unknown = region[tuple(cells.T)][:, None]
     noise = generator.detail_noise([cells], samples)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from kyvo.data.object_pictures import ObjectPicture, read_object_picture
@@ -301,8 +301,8 @@ class ObjectGenerator:
 
     def sample_structure(
         self, condition: Condition, samples: Samples, *, noise: Tensor | None = None, **sampling: Any
-    ) -> list[Int[Tensor, "cells 3"]]:
-        """Active cells of each sample.
+    ) -> list[Tensor]:
+        """Active cells, int64 [cells, 3], of each sample.
 
         Args:
             noise: the state to begin with, in place of what the seed gives.
@@ -340,14 +340,14 @@ class ObjectGenerator:
     def sample_details(
         self,
         condition: Condition,
-        structures: Sequence[Int[Tensor, "cells 3"]],
+        structures: Sequence[Tensor],
         samples: Samples,
         *,
         noise: Tensor | None = None,
         start: float = 1.0,
         constraint: Constraint | None = None,
     ) -> list[GeneratedObject]:
-        """An object of each structure."""
+        """An object of each structure: cells, int64 [cells, 3]."""
         structures = [cells.to(self._device) for cells in structures]
         voxels = pack_cells(structures, resolution=self.slat_flow.config.resolution)
         if noise is None:
@@ -389,7 +389,7 @@ class ObjectGenerator:
         )
 
     def detail_noise(
-        self, structures: Sequence[Int[Tensor, "cells 3"]], samples: Samples
+        self, structures: Sequence[Tensor], samples: Samples
     ) -> Float[Tensor, "cells channels"]:
         """Apart from the structures' noise, which has the same seed."""
         shapes = [(len(cells), self.slat_flow.config.in_channels) for cells in structures]
@@ -408,7 +408,7 @@ class ObjectGenerator:
         return self.slat_flow.out_layer.weight.device
 
 
-def pack_cells(structures: Sequence[Int[Tensor, "cells 3"]], *, resolution: int) -> Voxels:
+def pack_cells(structures: Sequence[Tensor], *, resolution: int) -> Voxels:
     """Several objects' cells as one batch."""
     rows = [nn.functional.pad(cells, (1, 0), value=index) for index, cells in enumerate(structures)]
     return Voxels(coords=torch.cat(rows), resolution=resolution, batch_size=len(structures))
