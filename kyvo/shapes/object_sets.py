@@ -6,6 +6,7 @@ folder's captions come from its `manifest.jsonl`: lines of {"file": ..., "captio
 
 import io
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from datasets import Features, Image, List, Value
+from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as Picture
 
 from kyvo.data.assets import Asset
@@ -30,6 +31,7 @@ from kyvo.shapes.sets import mesh_paths
 from kyvo.shapes.training_meshes import assembled
 from kyvo.shapes.views import MeshViews, sphere_cameras
 
+LOG = logging.getLogger(__name__)
 PROCEDURAL = "procedural"
 MANIFEST = "manifest.jsonl"
 KEPT_COLORS = 0.4  # share of drawn objects with the colors of their kind
@@ -84,9 +86,17 @@ class ObjectSet(SetSettings):
         for index in indices:
             try:
                 yield self.row(index)
-            except (AssetError, LatentError, ImageError):
+            except (AssetError, LatentError, ImageError) as error:
                 if self.source == PROCEDURAL:
-                    raise  # a file that is no good is left out, and the set's card counts the rows
+                    raise
+                LOG.warning("left out: %s: %s", self.files[index], error)
+
+    def figures(self, rows: Dataset) -> dict[str, Any]:
+        """How many files were no good, and how many objects have no caption."""
+        return {
+            "left_out": self.count - len(rows),
+            "without_captions": sum(not captions for captions in rows["captions"]),
+        }
 
     def row(self, index: int) -> dict[str, Any]:
         """Raises AssetError for a mesh that cannot be read."""
