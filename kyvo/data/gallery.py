@@ -41,7 +41,7 @@ def _object_line(row: dict[str, Any]) -> list[Image.Image]:
     for picture in row["pictures"]:
         rgba = picture.convert("RGBA")
         cells.append(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"))
-    return [*cells, _text(row["captions"], (2 * cells[0].width, cells[0].height))]
+    return [*cells, _text(row["captions"], cells[0].size)]
 
 
 def _over(picture: np.ndarray, scene: Scene, factor: int) -> Image.Image:

@@ -1,5 +1,7 @@
 """Captions say what a drawn object is, and nothing else."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ def test_captions_name_the_category_and_the_parts_as_they_are_colored(category):
         assert said[0].startswith(("a ", "an ")) and said[0].endswith(category)
         for text in said:
             assert category in text
-            named = [part for part in parts if f" {part.name}" in text]
+            named = [part for part in parts if re.search(rf" {part.name}\b", text)]
             for part in named:
                 if "with" in text or ":" in text:
                     assert f"{color_name(part.color)} {part.name}" in text

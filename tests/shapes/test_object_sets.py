@@ -71,7 +71,7 @@ def test_a_folder_of_meshes_becomes_a_set_and_faulty_files_are_told(meshes, tmp_
 def test_the_sheet_and_the_counts_know_such_sets(tmp_path):
     run("objects", "--count", 2, *SMALL, "--out", tmp_path / "set")
     assert run("show", tmp_path / "set", "--out", tmp_path / "sheet.png").exit_code == 0
-    assert Image.open(tmp_path / "sheet.png").width == 2 * (32 + 8) + 2 * 32 + 16
+    assert Image.open(tmp_path / "sheet.png").width == 8 + 3 * (32 + 8)
     done = run("stats", tmp_path / "set", "--json")
     counts = json.loads(done.output)
     assert sum(counts["category"].values()) == sum(counts["cells"].values()) == 2

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from kyvo.errors import CheckpointError, KyvoError
 from kyvo.models.dinov2 import DinoPatches
 
-PICTURE_SIZE = 518  # px; 37 patches of 14
+PATCHES_ALONG = 37  # of a picture's side: 518 px in patches of 14
 
 
 class ConditionError(KyvoError):
@@ -28,16 +28,16 @@ class ConditionError(KyvoError):
 class PictureCondition(nn.Module):
     """Pictures -> all tokens of DINOv2, each normalised without weights. The negative is zeros."""
 
-    def __init__(self, network: DinoPatches, *, picture_size: int = PICTURE_SIZE) -> None:
+    def __init__(self, network: DinoPatches) -> None:
         super().__init__()
         self.network = network
-        self.picture_size = picture_size
+        self.picture_size = PATCHES_ALONG * network.patch_size
         self.channels = network.width
 
     @classmethod
-    def from_folder(cls, path: Path | str, *, picture_size: int = PICTURE_SIZE) -> "PictureCondition":
+    def from_folder(cls, path: Path | str) -> "PictureCondition":
         """Raises CheckpointError as `DinoPatches.from_folder` does."""
-        return cls(DinoPatches.from_folder(path), picture_size=picture_size)
+        return cls(DinoPatches.from_folder(path))
 
     def forward(self, pictures: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch tokens channels"]:
         """Of pictures of `picture_size` in [0, 1], black outside the object."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_conditions import CLIP_PLACES, CLIP_WIDTH, DINO_WIDTH, write_tiny_clip, write_tiny_dino
+from tiny_conditions import CLIP_PLACES, CLIP_WIDTH, DINO_PATCH, DINO_WIDTH, write_tiny_clip, write_tiny_dino
 
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.models.flow.conditions import ConditionError, PictureCondition, TextCondition
@@ -32,10 +32,11 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_picture_is_all_tokens_before_the_last_norm_each_normalised(dino: Path) -> None:
     from transformers import Dinov2WithRegistersModel
 
-    condition = PictureCondition.from_folder(dino, picture_size=28)
+    condition = PictureCondition.from_folder(dino)
     pictures = torch.rand(2, 3, 28, 28, generator=torch.Generator().manual_seed(1))
     found = condition(pictures)
     assert found.shape == (2, 1 + 4 + 7 * 7, DINO_WIDTH)
+    assert condition.picture_size == 37 * DINO_PATCH  # 518 px for patches of 14
     whole = Dinov2WithRegistersModel.from_pretrained(dino, local_files_only=True).eval()
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     with torch.no_grad():
