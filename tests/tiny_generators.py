@@ -30,8 +30,11 @@ def random(about: dict, *, std: float = 0.15) -> nn.Module:
     return network.eval().requires_grad_(False)
 
 
-def tiny_generator(*, channels: int = 12, trellis_decoders: bool = False, **changes) -> ObjectGenerator:
+def tiny_generator(
+    *, channels: int = 12, trellis_decoders: bool = False, cond_channels: int = COND, **changes
+) -> ObjectGenerator:
     """`channels` 12: surface features, which need no decoder; 8 with TRELLIS's decoders."""
+    shared = {**FLOW, "cond_channels": cond_channels}
     structure = {"latent_channels": 3, "num_res_blocks": 1, "num_res_blocks_middle": 1}
     decoder = random({"name": "SparseStructureDecoder", "args": {**structure, "channels": [8, 8, 4]}}, std=0.25)
     logits = decoder(torch.randn(8, 3, 4, 4, 4, generator=torch.Generator().manual_seed(2)))
@@ -42,14 +45,14 @@ def tiny_generator(*, channels: int = 12, trellis_decoders: bool = False, **chan
         "structure_flow": random(
             {
                 "name": "SparseStructureFlowModel",
-                "args": {**FLOW, "resolution": 4, "in_channels": 3, "out_channels": 3},
+                "args": {**shared, "resolution": 4, "in_channels": 3, "out_channels": 3},
             }
         ),
         "slat_flow": random(
             {
                 "name": "SLatFlowModel",
                 "args": {
-                    **FLOW,
+                    **shared,
                     "resolution": SIDE,
                     "in_channels": channels,
                     "out_channels": channels,

@@ -16,6 +16,7 @@ from trainings import lines
 
 from kyvo.data.dataset import write_set
 from kyvo.errors import CheckpointError, ConfigError
+from kyvo.models.flow.published import PUBLISHED_FLOWS
 from kyvo.models.slat.load import build_network, load_network, save_network
 from kyvo.shapes.object_sets import ObjectSet
 from kyvo.train.flow_data import ObjectRows, PackPosition, Packs
@@ -148,22 +149,51 @@ def test_encoders_of_the_user_stay_as_they_are(recipe, data, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", [STRUCTURE, SLAT], ids=["structure", "slat"])
-def test_two_ranks_train_the_same_kind_of_checkpoint_and_one_goes_on(recipe, data, tmp_path, model):
+def test_two_ranks_share_the_weights_and_one_goes_on_from_their_checkpoint(recipe, data, tmp_path, model):
     config = write_config(tmp_path, model, batch_size=1, max_voxels=1700)
     out = tmp_path / "out"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += [str(ROOT / "recipes" / "flow.py"), "--config", str(config), "--data", str(data), "--out", str(out)]
-    done = subprocess.run([*command, "--set", "train.steps=2"], capture_output=True, text=True, timeout=240, cwd=ROOT)
+    command += ["--set", "train.steps=2", "train.gradient_checkpointing=true"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-3000:]
-    done = subprocess.run([*command, "--resume", "--set", "train.steps=3"], capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-3000:]
-    alone = recipe.main(["--config", str(config), "--data", str(data), "--out", str(out), "--resume"])
-    assert [line["step"] for line in lines(alone)] == [1, 2, 3, 4]
-    # Two ranks with a batch each are one rank that accumulates two, but for the noise that each draws.
-    recipe.main(
-        ["--config", str(config), "--data", str(data), "--out", str(tmp_path / "one"), "--set", "train.accumulate=2"]
-    )
-    assert weights(alone, 4).keys() == weights(tmp_path / "one", 4).keys()
+    recipe.main(["--config", str(config), "--data", str(data), "--out", str(out), "--resume"])
+    assert [line["step"] for line in lines(out)] == [1, 2, 3, 4]
+    # Two ranks' checkpoint is a whole one, as one rank would have written it.
+    folder = out / "step_000004" / "model"
+    assert {path.name for path in folder.iterdir()} >= {"flow.json", "flow.safetensors", "text_encoder.json"}
+    assert load_network(folder / "flow").config.num_blocks == 2
+    assert weights(out, 2).keys() == weights(out, 4).keys()
+
+
+CONFIGS = sorted((ROOT / "configs" / "flow").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_config_that_is_shipped_is_valid_and_takes_a_step_at_toy_size(recipe, data, tmp_path, path):
+    config = yaml.safe_load(path.read_text())
+    assert set(config) <= set(recipe.SECTIONS)
+    network = build_network(config["model"], device="meta")
+    args = recipe.from_section(recipe.FlowArgs, config["train"], prefix="train.")
+    if args.device == "cuda":  # of a published size: too large for a step here
+        assert path.stem == "structure_image_large"
+        assert config["model"] == PUBLISHED_FLOWS["ss_flow_img_dit_L_16l8_fp16"]
+        return
+    for kind, about in config["conditions"].items():
+        if isinstance(about, dict):
+            about["args"] |= {"channels": 8, "num_blocks": 1}
+            assert about["name"] in ("SmallPictureEncoder", "SmallTextEncoder"), kind
+        else:
+            config["conditions"][kind] = SMALL[kind]
+    model = STRUCTURE if network.config.resolution == 8 else SLAT
+    small = yaml.safe_load(write_config(tmp_path, model).read_text())
+    small_args = {name: value for name, value in model["args"].items() if name in config["model"]["args"]}
+    config["model"]["args"] |= small_args
+    config["train"] |= {"steps": 1, "batch_size": 2}
+    config |= {name: value for name, value in small.items() if name == "structure_encoder"}
+    (tmp_path / "shipped.yaml").write_text(yaml.safe_dump(config))
+    recipe.main(["--config", str(tmp_path / "shipped.yaml"), "--data", str(data), "--out", str(tmp_path / "out")])
+    assert (tmp_path / "out" / "step_000001" / "model" / "flow.safetensors").exists()
 
 
 @pytest.mark.parametrize(

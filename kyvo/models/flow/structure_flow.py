@@ -56,4 +56,4 @@ class SparseStructureFlowModel(FlowModel):
         time = self.t_embedder(t).to(self.dtype)
         feats = self.transform(rows.flatten(0, 1).to(self.dtype), voxels, time, context.to(self.dtype))
         out = self.out_layer(F.layer_norm(feats.float(), feats.shape[1:]))
-        return out.unflatten(0, (batch, -1)).mT.unflatten(2, (side, side, side))
+        return out.unflatten(0, (batch, -1)).mT.unflatten(2, (side, side, side)).contiguous()
