@@ -1,12 +1,10 @@
 """Objects from a text or a picture: condition -> structure flow -> SLAT flow -> decoders.
 
-A folder is described as TRELLIS's are: `pipeline.json` names the networks, the samplers and the scale of the features.
-TRELLIS's folders load from local copies, and `save_pretrained` writes others of the same layout. Nothing is fetched.
+Folders are TRELLIS's or of the same layout (`kyvo.pipelines.object_folders`). Nothing is fetched.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,32 +16,17 @@ from torch import Tensor, nn
 from kyvo.data.object_pictures import ObjectPicture, read_object_picture
 from kyvo.errors import CheckpointError, ConfigError, KyvoError
 from kyvo.generation.flow_sampler import Constraint, FlowSampler, Progress, seeded_noise
-from kyvo.models.flow.load import ConditionEncoder, ConditionKind, load_condition
+from kyvo.models.flow.load import ConditionEncoder, ConditionKind
 from kyvo.models.flow.slat_flow import SLatFlowModel
 from kyvo.models.flow.structure_flow import SparseStructureFlowModel
 from kyvo.models.slat.flexicubes import Surface
 from kyvo.models.slat.gaussians import Gaussians
 from kyvo.models.slat.latent import StructuredLatent
-from kyvo.models.slat.load import load_network, save_network
 from kyvo.models.slat.sparse import SparseTensor, Voxels
 from kyvo.models.slat.structure import SparseStructureDecoder, SparseStructureEncoder
+from kyvo.pipelines.object_folders import read_parts, write_parts
 from kyvo.shapes.decoding import decode_gaussians, decode_surface
 
-PIPELINE = "pipeline.json"
-SAMPLER = "FlowEulerGuidanceIntervalSampler"
-# Our name of a network -> TRELLIS's in `pipeline.json`. Those of the second table may be missing.
-NEEDED = {
-    "structure_decoder": "sparse_structure_decoder",
-    "structure_flow": "sparse_structure_flow_model",
-    "slat_flow": "slat_flow_model",
-}
-OPTIONAL = {
-    "structure_encoder": "sparse_structure_encoder",
-    "mesh_decoder": "slat_decoder_mesh",
-    "gaussian_decoder": "slat_decoder_gs",
-}
-STRUCTURE_ENCODER = "ckpts/ss_enc_conv3d_16l8_fp16"  # TRELLIS publishes it, and its `pipeline.json` does not name it
-CONDITIONS: dict[ConditionKind, str] = {"picture": "image_cond_model", "text": "text_cond_model"}
 PUBLISHED_CONDITIONS = {
     "picture": "facebook/dinov2-with-registers-large",
     "text": "openai/clip-vit-large-patch14",
@@ -170,58 +153,12 @@ class ObjectGenerator:
         Raises:
             CheckpointError: a file is missing, or the networks do not fit together.
         """
-        folder = Path(folder)
-        args = _read_pipeline(folder / PIPELINE)
-        models = args.get("models", {})
-        missing = [name for name in NEEDED.values() if name not in models]
-        if missing:
-            raise CheckpointError(f"{folder / PIPELINE} names no {', '.join(missing)} among its models.")
-        networks: dict[str, Any] = {}
-        for ours, theirs in (NEEDED | OPTIONAL).items():
-            if theirs in models:
-                path = _find(folder, models[theirs])
-                networks[ours] = load_network(path, device=device, dtype=dtype)
-        if "structure_encoder" not in networks and (folder / f"{STRUCTURE_ENCODER}.json").is_file():
-            networks["structure_encoder"] = load_network(folder / STRUCTURE_ENCODER, device=device, dtype=dtype)
-        given = {"picture": picture_encoder, "text": text_encoder}
-        encoders = {}
-        for kind, name in CONDITIONS.items():
-            path = given[kind] or _local_encoder(folder, args.get(name))
-            if path is not None:
-                encoders[kind] = load_condition(kind, path).to(device)
-        scale = args.get("slat_normalization", {})
-        return cls(
-            **networks,
-            encoders=encoders,
-            slat_mean=tuple(scale.get("mean", ())),
-            slat_std=tuple(scale.get("std", ())),
-            structure_sampler=_sampler(args.get("sparse_structure_sampler", {})),
-            slat_sampler=_sampler(args.get("slat_sampler", {})),
-        )
+        given: dict[ConditionKind, Path | str | None] = {"picture": picture_encoder, "text": text_encoder}
+        return cls(**read_parts(Path(folder), encoders=given, device=device, dtype=dtype))
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Writes `pipeline.json` and `ckpts/`. Encoders of published kinds are the user's and are not copied."""
-        folder = Path(folder)
-        (folder / "ckpts").mkdir(parents=True, exist_ok=True)
-        models, conditions = {}, {}
-        for ours, theirs in (NEEDED | OPTIONAL).items():
-            network = getattr(self, ours)
-            if network is not None:
-                save_network(network, folder / "ckpts" / ours)
-                models[theirs] = f"ckpts/{ours}"
-        for kind, encoder in self.encoders.items():
-            if hasattr(encoder, "config"):
-                save_network(encoder, folder / "ckpts" / f"{kind}_encoder")
-                conditions[CONDITIONS[kind]] = f"ckpts/{kind}_encoder"
-        args = {
-            "models": models,
-            "sparse_structure_sampler": _describe_sampler(self.structure_sampler),
-            "slat_sampler": _describe_sampler(self.slat_sampler),
-            "slat_normalization": {"mean": list(self.slat_mean), "std": list(self.slat_std)},
-            **conditions,
-        }
-        text = json.dumps({"name": "ObjectGenerator", "args": args}, indent=2) + "\n"
-        (folder / PIPELINE).write_text(text, encoding="utf-8")
+        write_parts(Path(folder), {item.name: getattr(self, item.name) for item in fields(self)})
 
     def __call__(self, **inputs: Any) -> GeneratedObject:
         """The first object of `generate`."""
@@ -388,9 +325,7 @@ class ObjectGenerator:
             gaussian_decoder=self.gaussian_decoder,
         )
 
-    def detail_noise(
-        self, structures: Sequence[Tensor], samples: Samples
-    ) -> Float[Tensor, "cells channels"]:
+    def detail_noise(self, structures: Sequence[Tensor], samples: Samples) -> Float[Tensor, "cells channels"]:
         """Apart from the structures' noise, which has the same seed."""
         shapes = [(len(cells), self.slat_flow.config.in_channels) for cells in structures]
         return torch.cat(seeded_noise(shapes, seed=samples.seed, first=1 << 20)).to(self._device)
@@ -412,61 +347,3 @@ def pack_cells(structures: Sequence[Tensor], *, resolution: int) -> Voxels:
     """Several objects' cells as one batch."""
     rows = [nn.functional.pad(cells, (1, 0), value=index) for index, cells in enumerate(structures)]
     return Voxels(coords=torch.cat(rows), resolution=resolution, batch_size=len(structures))
-
-
-def _read_pipeline(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise CheckpointError(f"{path} does not exist; give a folder with a {PIPELINE}, as TRELLIS-image-large.")
-    try:
-        args = json.loads(path.read_text(encoding="utf-8"))["args"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} is no description of a pipeline ({error!r}). Fetch it again.") from error
-    if not isinstance(args, dict) or not isinstance(args.get("models", {}), dict):
-        raise CheckpointError(f"{path}: args.models is no table of networks. Fetch it again.")
-    return args
-
-
-def _find(folder: Path, name: str) -> Path:
-    """`<folder>/<name>`, or `<org>/<repo>/<path>` in a folder of that repository beside this one."""
-    _, _, rest = name.partition("/")
-    places = [folder / name, folder.parent / rest, folder.parent / name]
-    for place in places:
-        if place.with_name(f"{place.name}.json").is_file():
-            return place
-    raise CheckpointError(
-        f"{folder / PIPELINE} names {name}, which is not in {folder} nor in a folder of that repository beside it. "
-        "Fetch its .json and .safetensors."
-    )
-
-
-def _local_encoder(folder: Path, name: str | None) -> Path | None:
-    """The encoder that a pipeline names, where it lies in its folder; else the user gives one."""
-    if name is None:
-        return None
-    path = folder / name
-    return path if path.is_dir() or path.with_name(f"{path.name}.json").is_file() else None
-
-
-def _sampler(about: Mapping[str, Any]) -> FlowSampler:
-    name, params = about.get("name", SAMPLER), about.get("params", {})
-    if name != SAMPLER:
-        raise CheckpointError(f"The sampler is a {name}; known is {SAMPLER}.")
-    known = {
-        "steps": "steps",
-        "cfg_strength": "guidance",
-        "cfg_interval": "guidance_interval",
-        "rescale_t": "rescale_t",
-    }
-    for key in params.keys() - known.keys():
-        raise CheckpointError(f"The sampler's params have {key!r}; known are {', '.join(known)}.")
-    return FlowSampler(**{known[key]: value for key, value in params.items()})
-
-
-def _describe_sampler(sampler: FlowSampler) -> dict[str, Any]:
-    params = {
-        "steps": sampler.steps,
-        "cfg_strength": sampler.guidance,
-        "cfg_interval": list(sampler.guidance_interval),
-        "rescale_t": sampler.rescale_t,
-    }
-    return {"name": SAMPLER, "args": {"sigma_min": 1e-5}, "params": params}
