@@ -57,10 +57,10 @@ CODED := $(foreach set,any clevr edits questions,$(DATA)/$(set)_codes/card.json)
 PLAIN := $(foreach set,edits_shared questions,$(DATA)/$(set)/card.json)
 
 NEWEST = $(RUNS)/mini/$$(cat $(RUNS)/mini/latest)/model
-BESIDE := $(foreach network,refiner planner question_planner,$(RUNS)/$(network)/$(network).safetensors)
+HEADS := $(foreach network,refiner planner question_planner,$(RUNS)/$(network)/$(network).safetensors)
 DECODER := $(RUNS)/image_mini_decoder/image_tokenizer.json
-model: $(RUNS)/mini/done $(BESIDE) $(DECODER)
-	cp $(BESIDE) $(DECODER) $(DECODER:.json=.safetensors) $(NEWEST)
+model: $(RUNS)/mini/done $(HEADS) $(DECODER)
+	cp $(HEADS) $(DECODER) $(DECODER:.json=.safetensors) $(NEWEST)
 	@echo "The newest model: $(NEWEST)"
 
 # The image tokenizer waits for this one, so all else waits for it too. Only this one is traced on a GPU, which trains afterwards.

@@ -24,8 +24,8 @@ import torch
 from PIL import Image
 
 from kyvo.api import Kyvo
-from kyvo.data.clevr import render_scenes, sample_scenes
-from kyvo.data.questions import sample_questions
+from kyvo.data.clevr.sampling import render_scenes, sample_scenes
+from kyvo.data.language.questions import sample_questions
 from kyvo.evaluation.provenance import machine
 from kyvo.evaluation.timing import alternate
 from kyvo.scene.scene import Scene

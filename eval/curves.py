@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kyvo.deprecated import LOG_NAMES, current_names
 from kyvo.errors import ConfigError
 
 STEP = re.compile(r"Step (\d+) \| (.*)")
@@ -22,7 +23,7 @@ Curves = dict[str, dict[str, list[float]]]  # training -> quantity -> values; "s
 
 PANELS = (  # training, quantity, title
     ("language_model", "loss", "language model: loss, nats a label"),
-    ("language_model", "reading_loss", "objects read in the states: loss, nats"),
+    ("language_model", "auxiliary_loss", "objects read in the states: loss, nats"),
     ("language_model", "lr", "language model: learning rate of the matrices"),
     ("image_tokenizer", "psnr", "image tokenizer: PSNR on held-out pictures, dB"),
     ("image_tokenizer", "perplexity", "image tokenizer: perplexity of the codes"),
@@ -53,7 +54,7 @@ def read_train_log(path: Path) -> list[dict[str, float]]:
     for line in _lines(path):
         if found := STEP.match(line):
             pairs = (pair.rpartition(":") for pair in found[2].split())
-            steps[int(found[1])] = {name: float(value) for name, _, value in pairs}
+            steps[int(found[1])] = current_names({name: float(value) for name, _, value in pairs}, LOG_NAMES)
     return [{"step": step, **steps[step]} for step in sorted(steps)]
 
 
@@ -71,7 +72,7 @@ def draw(curves: Curves, path: Path) -> None:
         known = curves[training]
         if name in known:
             # The loss of reading is 0 where a batch has no picture.
-            shown = [place for place, value in enumerate(known[name]) if value or name != "reading_loss"]
+            shown = [place for place, value in enumerate(known[name]) if value or name != "auxiliary_loss"]
             steps, values = ([known[column][place] for place in shown] for column in ("step", name))
             if name.endswith("loss") and len(values) >= SMOOTH:
                 axis.plot(steps, values, color="0.8", linewidth=0.7)

@@ -3,7 +3,7 @@
 Makes the tables of Kyvo's paper in Markdown: its published figures, and beside them those of result files.
 
     RESULTS/<table>/<row>/<file>.json   a result file of `kyvo evaluate ... --out`
-    RESULTS/<table>/people.json         a study of people with one model for each row (`kyvo people report ... --out`)
+    RESULTS/<table>/people.json         a human evaluation, one model for each row (`kyvo human-eval report ... --out`)
 
 Tables, their columns and the file that fills each are those of eval/published.json (`--list` prints them); rows may be
 new ones. Without RESULTS all tables are printed with the published figures alone. Within a column all result files must

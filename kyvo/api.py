@@ -20,24 +20,24 @@ from transformers import LlamaForCausalLM
 
 from kyvo.devices import choose_device
 from kyvo.errors import CheckpointError, ConfigError, TokenError
-from kyvo.generation.as_seen import as_seen, drawn_camera
 from kyvo.generation.calibration import Calibration
+from kyvo.generation.canonical_camera import rendering_camera, to_canonical_camera
+from kyvo.generation.closed_loop import run_closed_loop
 from kyvo.generation.confidence import object_confidences
-from kyvo.generation.engine import Engine, Places
-from kyvo.generation.grammar import MAX_OBJECTS, Grammar
-from kyvo.generation.looking import look_again
+from kyvo.generation.constraint import MAX_OBJECTS, Constraint
+from kyvo.generation.engine import Engine, PositionTable
+from kyvo.generation.jacobi import JacobiDecoder
 from kyvo.generation.one_change import one_change
 from kyvo.generation.plans import check_planner
 from kyvo.generation.question_plans import check_question_planner, planned_answer
-from kyvo.generation.redrawing import Redrawing
 from kyvo.generation.requests import Decoded, Handle, Reason, Request
 from kyvo.generation.sampling import Sampling
 from kyvo.generation.views import averaged, shifted, shifts
-from kyvo.models.fold import load_positions
-from kyvo.models.planner import Planner, load_planner
-from kyvo.models.pointer import Pointer, load_pointer
-from kyvo.models.question_planner import QuestionPlanner, load_question_planner
-from kyvo.models.refined_scenes import mean_camera, refine_scenes
+from kyvo.models.heads.planner import Planner, load_planner
+from kyvo.models.heads.pointer import Pointer, load_pointer
+from kyvo.models.heads.question_planner import QuestionPlanner, load_question_planner
+from kyvo.models.heads.refined_scenes import mean_camera, refine_scenes
+from kyvo.models.llama.fold import load_positions
 from kyvo.processor import Processor
 from kyvo.scene.scene import Camera, Scene
 from kyvo.scene.schema import camera_of
@@ -97,7 +97,7 @@ class Pending:
         builder = self._kyvo._builder
         start, end = (builder.vocabulary.marker_id(marker) for marker in MARKERS[Segment.TEXT])
         ids: list[int] | None = None  # inside the text
-        told = ""
+        sent = ""
         for token in self.stream():
             if token == start:
                 ids = []
@@ -107,8 +107,8 @@ class Pending:
                 ids.append(token)
                 text = builder.text.decode(ids)
                 if not text.endswith("\N{REPLACEMENT CHARACTER}"):  # a character may take several ids
-                    yield text[len(told) :]
-                    told = text
+                    yield text[len(sent) :]
+                    sent = text
 
     def cancel(self) -> None:
         """Ends it at the next step, with what it has."""
@@ -131,7 +131,7 @@ class Kyvo:
     ) -> None:
         """
         Args:
-            positions: those [places, dim] the model was trained with, if it was (`SequenceBuilder.places`).
+            positions: those [places, dim] the model was trained with, if it was (`SequenceBuilder.grid_positions`).
             pointer: the model's, if it was trained with one: which object an instruction is about.
             planner: one that was trained on the model's states (`recipes/planner.py`): all that an instruction asks.
             question_planner: the same for questions (`recipes/question_planner.py`).
@@ -143,7 +143,7 @@ class Kyvo:
                 f"{len(processor.vocabulary):,}; the folder mixes two models."
             )
         self._builder = processor.builder  # made anew each time it is asked for
-        needed = self._builder.num_places
+        needed = self._builder.num_grid_positions
         if positions is not None and len(positions) != needed:
             rows, columns = self._builder.image_grid
             raise CheckpointError(
@@ -151,10 +151,10 @@ class Kyvo:
                 f"come out, and {MAX_NUMBER} objects need {needed}. The folder mixes two models, or is an older one."
             )
         self.model = model.eval()
-        self.places = None
+        self.position_table = None
         if positions is not None:
             vectors = positions.to(model.device, model.dtype)
-            self.places = Places(vectors=vectors, find=self._builder.places)
+            self.position_table = PositionTable(vectors=vectors, find=self._builder.grid_positions)
         self.pointer = None if pointer is None else pointer.to(model.device)
         if planner is not None:
             check_planner(planner, processor.schema, dim=model.config.hidden_size)
@@ -167,8 +167,8 @@ class Kyvo:
         self.calibration = calibration or Calibration()
         codebook = processor.image.codebook.to(model.device)
         # All that is asked for decodes in one batch.
-        self.engine = Engine(self.model, places=self.places, codebook=codebook)
-        self._grammars: dict[tuple[Task, int], Grammar] = {}
+        self.engine = Engine(self.model, position_table=self.position_table, codebook=codebook)
+        self._constraints: dict[tuple[Task, int], Constraint] = {}
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path = "mini", *, device: str = "auto") -> "Kyvo":
@@ -229,7 +229,7 @@ class Kyvo:
         self, scenes: Sequence[Scene], images: Sequence[Picture], *, cameras: Sequence[Camera | None] | None = None
     ) -> list[Scene]:
         """Recognised scenes, their objects' places and words read once more from the pixels of their pictures
-        (`kyvo.models.refined_scenes`); as they are where the model has no refiner.
+        (`kyvo.models.heads.refined_scenes`); as they are where the model has no refiner.
 
         A picture tells little of which way its camera was turned, and so of where in the scene its objects stand.
         `cameras` are those that took the pictures, where they are known. Raises ConfigError for them without a refiner.
@@ -242,46 +242,46 @@ class Kyvo:
         pictures = [fit(picture, config.width, config.height) for picture in _read(images)]
         return refine_scenes(refiner, scenes, pictures, self.processor.schema, cameras=cameras)
 
-    def render(self, scenes: Sequence[Scene], *, look: bool = True) -> list[np.ndarray]:
+    def render(self, scenes: Sequence[Scene], *, closed_loop: bool = True) -> list[np.ndarray]:
         """A picture of each scene: uint8 [height, width, 3]. Raises SceneError for what the schema cannot hold.
 
-        A model with a refiner looks at what it has drawn, and draws it again with objects nearer to their places
-        (`looked_at`); without `look` pictures are as they came out first, in two thirds of the time. It also
-        heeds a scene's camera (`as_seen`).
+        A model with a refiner corrects its renderings in a closed loop, until objects are near their locations.
+        `closed_loop=False` returns the first rendering, in two thirds of the time. With a refiner a scene's camera
+        counts too (`to_canonical_camera`).
         """
-        return [_present(drawn.image, "picture") for drawn in self._rendered(scenes, look=look)]
+        return [_present(drawn.image, "picture") for drawn in self._rendered(scenes, closed_loop=closed_loop)]
 
-    def as_seen(self, scene: Scene) -> Scene:
+    def to_canonical_camera(self, scene: Scene) -> Scene:
         """The scene that has to be rendered for the picture that the scene's own camera has
-        (`kyvo.generation.as_seen`); the same where the model has no refiner, which knows the camera it draws for."""
+        (`kyvo.generation.canonical_camera`); the same without a refiner, which knows the camera the model draws for."""
         refiner = self.processor.refiner
         if refiner is None:
             return scene
-        return as_seen(scene, mean_camera(refiner.config), self.processor.schema)
+        return to_canonical_camera(scene, mean_camera(refiner.config), self.processor.schema)
 
-    def drawn_camera(self, scene: Scene) -> Camera | None:
+    def rendering_camera(self, scene: Scene) -> Camera | None:
         """The camera that a rendering of the scene has; None where nothing says it."""
         refiner, config = self.processor.refiner, self.processor.image.config
         if refiner is None:
             return camera_of(replace(scene, camera=None), config.width, config.height)
-        return drawn_camera(scene, mean_camera(refiner.config))
+        return rendering_camera(scene, mean_camera(refiner.config))
 
-    def looked_at(
+    def closed_loop(
         self, scenes: Sequence[Scene], pictures: Sequence[np.ndarray], *, deadline: float | None = None
     ) -> list[np.ndarray]:
-        """Pictures of scenes as the model's camera sees them (`as_seen`), or others of the same scenes in which
-        objects stand nearer to their places (`kyvo.generation.looking`); as they are where the model has no refiner.
+        """Corrects renderings of scenes in the canonical camera (`to_canonical_camera`) in a closed loop: objects come
+        nearer to their locations (`kyvo.generation.closed_loop`). Without a refiner the pictures come back unchanged.
 
-        After the `deadline`, in seconds, no further look is begun.
+        No further round begins after the `deadline`, in seconds.
         """
         refiner = self.processor.refiner
         if refiner is None:
             return list(pictures)
 
         end = math.inf if deadline is None else time.monotonic() + deadline
-        redrawing = Redrawing(self.engine, self._builder, self.processor.image, pictures)
-        return look_again(
-            refiner, scenes, pictures, self.processor.schema, redrawing.draw, late=lambda: time.monotonic() >= end
+        jacobi = JacobiDecoder(self.engine, self._builder, self.processor.image, pictures)
+        return run_closed_loop(
+            refiner, scenes, pictures, self.processor.schema, jacobi.draw, late=lambda: time.monotonic() >= end
         )
 
     def edit(
@@ -293,7 +293,7 @@ class Kyvo:
         end_to_end: bool = False,
         keep_others: bool = True,
         about: Collection[int] | None = None,
-        grammar: Grammar | None = None,
+        constraint: Constraint | None = None,
     ) -> Completion:
         """The scene and picture after an instruction.
 
@@ -301,15 +301,15 @@ class Kyvo:
         one sequence, picture first, as in the paper's table; only there an `image` of the scene counts, and without
         one it is rendered first.
         One object changes, goes or comes, and all others stay (`change_one`, which takes `about`). Without
-        `keep_others` any may change, as also end to end, and where a `grammar` takes the place of the task's own.
+        `keep_others` any may change, as also end to end, and where a `constraint` takes the place of the task's own.
         """
         if end_to_end:
             given = Segments(image=self._picture_codes(scene, image), scene=scene, text=instruction)
-            return self.complete("editing", [given], grammar=grammar)[0]
-        if keep_others and grammar is None:
+            return self.complete("editing", [given], constraint=constraint)[0]
+        if keep_others and constraint is None:
             edited = self.change_one(scene, instruction, about=about)
         else:
-            edited = self.complete("scene_editing", [Segments(scene=scene, text=instruction)], grammar=grammar)[0]
+            edited = self.complete("scene_editing", [Segments(scene=scene, text=instruction)], constraint=constraint)[0]
         if edited.scene is None:
             return edited
         return edited.with_picture(self._rendered([edited.scene])[0])
@@ -347,9 +347,9 @@ class Kyvo:
         codes = None if image is None else self.encode_images([image])[0]
         task = "question_answering" if image is not None else "scene_question_answering"
         given = Segments(image=codes, scene=scene, text=question)
-        return _present(self.complete(task, [given], grammar=self.answers(scene, question))[0].text, "answer")
+        return _present(self.complete(task, [given], constraint=self.answers(scene, question))[0].text, "answer")
 
-    def answers(self, scene: Scene, question: str) -> Grammar | None:
+    def answers(self, scene: Scene, question: str) -> Constraint | None:
         """What may be said to a question: the one answer that follows from what is asked, or None for any.
 
         A model with a planner of questions knows what is asked, where it is sure (`kyvo.generation.question_plans`).
@@ -357,7 +357,7 @@ class Kyvo:
         if self.question_planner is None:
             return None
         answer = planned_answer(self.engine, self._builder, self.question_planner, scene, question)
-        return None if answer is None else Grammar.for_text(self._builder, answer)
+        return None if answer is None else Constraint.for_text(self._builder, answer)
 
     def complete(
         self,
@@ -365,7 +365,7 @@ class Kyvo:
         given: Sequence[Segments],
         *,
         sampling: Mapping[str, Sampling] | None = None,
-        grammar: Grammar | None = None,
+        constraint: Constraint | None = None,
         max_objects: int = MAX_OBJECTS,
         max_tokens: int | None = None,
         deadline: float | None = None,
@@ -377,7 +377,7 @@ class Kyvo:
                 task,
                 segments,
                 sampling=sampling,
-                grammar=grammar,
+                constraint=constraint,
                 max_objects=max_objects,
                 max_tokens=max_tokens,
                 deadline=deadline,
@@ -392,7 +392,7 @@ class Kyvo:
         given: Segments,
         *,
         sampling: Mapping[str, Sampling] | None = None,
-        grammar: Grammar | None = None,
+        constraint: Constraint | None = None,
         max_objects: int = MAX_OBJECTS,
         max_tokens: int | None = None,
         deadline: float | None = None,
@@ -401,8 +401,8 @@ class Kyvo:
 
         Args:
             sampling: of a kind of segment that comes out, "image", "scene" or "text"; greedy where not named.
-            grammar: in place of the task's own.
-            max_objects: that a scene may have, of the task's own grammar.
+            constraint: in place of the task's own.
+            max_objects: that a scene may have, in the task's own constraint.
             max_tokens: ids that may come out; an output that is longer ends before, as far as it can be closed.
             deadline: seconds after which the output ends as far as it is.
 
@@ -414,7 +414,7 @@ class Kyvo:
         prompt = builder.prompt(task, given)
         request = Request(
             prompt=prompt,
-            grammar=grammar or self._grammar(task, max_objects),
+            constraint=constraint or self._constraint(task, max_objects),
             spans=builder.spans(prompt),
             sampling=_by_segment(sampling or {}),
             max_tokens=max_tokens,
@@ -426,14 +426,14 @@ class Kyvo:
         """Image codes [batch, rows * columns] of pictures of any size."""
         return self.processor.image.encode(_read(images))
 
-    def _rendered(self, scenes: Sequence[Scene], *, look: bool = True) -> list[Completion]:
-        """The scenes' pictures; with `look` those of them that came out are looked at."""
-        scenes = [self.as_seen(scene) for scene in scenes]
+    def _rendered(self, scenes: Sequence[Scene], *, closed_loop: bool = True) -> list[Completion]:
+        """The scenes' pictures; with `closed_loop` they are corrected."""
+        scenes = [self.to_canonical_camera(scene) for scene in scenes]
         done = self.complete("rendering", [Segments(scene=scene) for scene in scenes])
-        if not look:
+        if not closed_loop:
             return done
         shown = [index for index, drawn in enumerate(done) if drawn.image is not None]
-        images = self.looked_at([scenes[index] for index in shown], [done[index].image for index in shown])  # type: ignore[misc]
+        images = self.closed_loop([scenes[index] for index in shown], [done[index].image for index in shown])  # type: ignore[misc]
         for index, image in zip(shown, images, strict=True):
             done[index] = replace(done[index], image=image)
         return done
@@ -441,13 +441,13 @@ class Kyvo:
     def _picture_codes(self, scene: Scene, image: Picture | None) -> np.ndarray:
         return self.encode_images([self.render([scene])[0] if image is None else image])[0]
 
-    def _grammar(self, task: Task, max_objects: int) -> Grammar:
+    def _constraint(self, task: Task, max_objects: int) -> Constraint:
         if max_objects < 1:
             raise ConfigError(f"max_objects is {max_objects}; a scene has at least 1.")
         key = (task, max_objects)
-        if key not in self._grammars:
-            self._grammars[key] = Grammar.for_task(task, self._builder, max_objects=max_objects)
-        return self._grammars[key]
+        if key not in self._constraints:
+            self._constraints[key] = Constraint.for_task(task, self._builder, max_objects=max_objects)
+        return self._constraints[key]
 
     def _completion(self, task: Task, row: Decoded) -> Completion:
         if not row.ids:

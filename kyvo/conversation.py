@@ -23,8 +23,8 @@ import numpy as np
 from PIL import Image
 
 from kyvo.api import Kyvo, Picture
-from kyvo.data.edit_phrases import parse
-from kyvo.data.referents import resolve
+from kyvo.data.language.edit_phrases import parse
+from kyvo.data.language.referents import resolve
 from kyvo.errors import ImageError, KyvoError, SceneError
 from kyvo.export.formats import export_scene
 from kyvo.scene.diff import SceneDiff, diff
@@ -157,7 +157,7 @@ class Conversation:
     @property
     def camera(self) -> Camera | None:
         """The camera that the picture has; None where nothing says it."""
-        return (self.model.drawn_camera(self.scene) if self.is_drawn else None) or self.scene.camera
+        return (self.model.rendering_camera(self.scene) if self.is_drawn else None) or self.scene.camera
 
     @property
     def _last_image(self) -> np.ndarray | None:
@@ -219,7 +219,7 @@ class Conversation:
             except OSError as error:
                 raise ImageError(f"{path}: cannot be written ({error.strerror or error}).") from error
             return
-        from kyvo.data.object_meshes import object_meshes
+        from kyvo.data.meshes.object_meshes import object_meshes
 
         export_scene(self.scene, path, format=format, meshes=object_meshes(self.scene))
 
@@ -284,7 +284,7 @@ def is_question(text: str) -> bool:
     """Whether a turn asks rather than tells.
 
     It does where it ends with a question mark, begins with a question word or asks for a count or a name, unless it is
-    an instruction in a wording of `kyvo.data.edit_phrases`, or a polite one: "Could you move the cube?"
+    an instruction in a wording of `kyvo.data.language.edit_phrases`, or a polite one: "Could you move the cube?"
     """
     words = " ".join(text.lower().split())
     if _parsed(text) is not None or _REQUEST.match(words):

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from kyvo.errors import CheckpointError
-from kyvo.models.refined_scenes import check_fits
-from kyvo.models.refiner import Refiner, load_refiner, save_refiner
+from kyvo.models.heads.refined_scenes import check_fits
+from kyvo.models.heads.refiner import Refiner, load_refiner, save_refiner
 from kyvo.scene.schema import SceneSchema
 from kyvo.shapes.tokenizer import CONFIG_NAME as SHAPE_CONFIG
 from kyvo.shapes.tokenizer import ShapeTokenizer

@@ -12,9 +12,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from kyvo.api import Kyvo
 from kyvo.generation.question_plans import questions
-from kyvo.models.planner import Planner, PlannerConfig
-from kyvo.models.question_planner import QuestionPlanner, QuestionPlannerConfig
-from kyvo.models.refiner import Refiner, RefinerConfig
+from kyvo.models.heads.planner import Planner, PlannerConfig
+from kyvo.models.heads.question_planner import QuestionPlanner, QuestionPlannerConfig
+from kyvo.models.heads.refiner import Refiner, RefinerConfig
 from kyvo.processor import Processor
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene, SceneObject

@@ -26,24 +26,28 @@ from torchtune.recipe_interfaces import FTRecipeInterface
 from tqdm import tqdm
 
 from kyvo.data.configs import from_section
+from kyvo.deprecated import current_components
 from kyvo.errors import CheckpointError, ConfigError
-from kyvo.models.pointer import save_pointer
+from kyvo.models.heads.pointer import save_pointer
 from kyvo.processor import Processor
-from kyvo.train.args import TrainArgs, check_names, rate_factor
-from kyvo.train.batch import MULTIPLE, MULTIPLE_CUDA, Batch
-from kyvo.train.checkpoint import load_checkpoint, save_checkpoint
-from kyvo.train.data import BatchStream, CodedScenes, check_codes, load_batches
-from kyvo.train.distributed import Ranks, clip_gradients, gathered, num_ranks, placed_optimizer_state, shard
-from kyvo.train.evaluation import decoded_score, held_out, held_out_loss, load_folded
-from kyvo.train.failures import (
+from kyvo.training.args import TrainArgs, check_names, rate_factor
+from kyvo.training.auxiliary_heads import AuxiliaryHeads, pointer_weights
+from kyvo.training.batch import MULTIPLE, MULTIPLE_CUDA, Batch
+from kyvo.training.checkpoint import load_checkpoint, save_checkpoint
+from kyvo.training.data import BatchStream, CodedScenes, check_codes, load_batches
+from kyvo.training.distributed import Ranks, clip_gradients, gathered, num_ranks, placed_optimizer_state, shard
+from kyvo.training.evaluation import decoded_score, held_out, held_out_loss, load_folded
+from kyvo.training.failures import (
     PATIENCE,
     TrainingError,
     describe_not_finite,
     describe_out_of_memory,
     samples_not_finite,
 )
-from kyvo.train.folding import save_folded, tables
-from kyvo.train.lora import (
+from kyvo.training.folding import save_folded, tables
+from kyvo.training.init_weights import apply_init_weights
+from kyvo.training.init_weights_files import read_init_weights
+from kyvo.training.lora import (
     PeftArgs,
     add_adapters,
     base_state,
@@ -52,12 +56,9 @@ from kyvo.train.lora import (
     save_adapter,
     trained_state,
 )
-from kyvo.train.loss import labelled_loss
-from kyvo.train.model import attention_kernel
-from kyvo.train.pace import Pace
-from kyvo.train.reading import Reading, pointer_weights
-from kyvo.train.start_files import read_start
-from kyvo.train.starting import apply_start
+from kyvo.training.loss import labelled_loss
+from kyvo.training.model import attention_kernel
+from kyvo.training.throughput import Throughput
 
 LOG = logging.getLogger(__name__)
 SECTIONS = (
@@ -92,10 +93,10 @@ class FinetuneRecipe(FTRecipeInterface):
         state = load_checkpoint(self.output_dir) if args.resume else None
         self.model_section = cfg.model
         self._setup_model(state)
-        self.optimizer = config.instantiate(cfg.optimizer, _decay_groups(self.model, self.reading))
+        self.optimizer = config.instantiate(cfg.optimizer, _decay_groups(self.model, self.auxiliary))
         self.parameters = [entry for group in self.optimizer.param_groups for entry in group["params"]]
         self.peak_rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.samples = self._open(cfg.data, objects=args.reading_weight > 0)
+        self.samples = self._open(cfg.data, objects=args.auxiliary_weight > 0)
         self.end = args.num_steps(len(self.samples), num_ranks=self.ranks.count)
         self.decay_steps = self.end - args.warmup_steps if args.decay == "cosine" else args.decay_steps
         self.decay_from = self.end - self.decay_steps
@@ -103,7 +104,7 @@ class FinetuneRecipe(FTRecipeInterface):
         if args.easy_steps:
             if "easy_data" not in cfg:
                 raise ConfigError(f"train.easy_steps is {args.easy_steps}, but the config has no section easy_data.")
-            self.easy_samples = self._open(cfg.easy_data, objects=args.reading_weight > 0)
+            self.easy_samples = self._open(cfg.easy_data, objects=args.auxiliary_weight > 0)
         self._setup_evaluation(cfg)
         if self.ranks.count > 1:
             torch.manual_seed(args.seed + self.ranks.rank)  # of dropout
@@ -130,31 +131,31 @@ class FinetuneRecipe(FTRecipeInterface):
         args = self.args
         self.model = self._build_model()
         self.model.to(dtype=torch.bfloat16 if args.precision == "bf16" else torch.float32)
-        start = None
-        if args.start is not None and (state is None or self.peft.adapts):
-            start = read_start(Path(args.start), size=self.model.size)
-            apply_start(self.model, start, where=args.start)
+        init = None
+        if args.init_weights is not None and (state is None or self.peft.adapts):
+            init = read_init_weights(Path(args.init_weights), size=self.model.size)
+            apply_init_weights(self.model, init, where=args.init_weights)
         self.base = None
         if self.peft.adapts:
             self.base = fingerprint(self.model)
             add_adapters(self.model, self.peft)
             if state is None and self.ranks.is_first:
                 self._save_folded(self.output_dir / "base", base_state(self.model.state_dict()))
-        self.reading = None
-        if args.reading_weight:
-            self.reading = Reading(self.processor.schema, self.model.size.dim)
-            if start is not None and start.reading is not None:
-                found = self.reading.load_state_dict(start.reading, strict=False)  # what it lacks begins anew
+        self.auxiliary = None
+        if args.auxiliary_weight:
+            self.auxiliary = AuxiliaryHeads(self.processor.schema, self.model.size.dim)
+            if init is not None and init.auxiliary is not None:
+                found = self.auxiliary.load_state_dict(init.auxiliary, strict=False)  # what it lacks begins anew
                 if found.unexpected_keys:
                     raise CheckpointError(
-                        f"{args.start} reads by other maps: {found.unexpected_keys[:4]}. Start from its model, "
+                        f"{args.init_weights} reads by other maps: {found.unexpected_keys[:4]}. Start from its model, "
                         "step_<step>/model."
                     )
         if state is not None:
             self._load_weights(state)
         self.model.to(self.device)
-        if self.reading is not None:
-            self.reading.to(self.device)
+        if self.auxiliary is not None:
+            self.auxiliary.to(self.device)
         if args.activation_checkpointing:
             training.set_activation_checkpointing(self.model, auto_wrap_policy={TransformerSelfAttentionLayer})
         if args.compile:
@@ -162,7 +163,7 @@ class FinetuneRecipe(FTRecipeInterface):
             for layer in self.model.layers:
                 layer.compile(dynamic=False)
         if self.ranks.count > 1:
-            shard(self.model, self.reading, precision=args.precision)
+            shard(self.model, self.auxiliary, precision=args.precision)
 
     def _open(self, section: DictConfig, *, objects: bool = False) -> CodedScenes:
         samples = config.instantiate(section, self.processor.builder, objects=objects)
@@ -190,10 +191,10 @@ class FinetuneRecipe(FTRecipeInterface):
         batches = self._batches()
         self.model.train()
         bar = tqdm(total=self.end, initial=self.step, unit="step", disable=None if self.ranks.is_first else True)
-        pace = Pace()
+        throughput = Throughput()
         not_finite = 0  # steps in a row
         while self.step < self.end:
-            self._fit_decay(pace)
+            self._fit_decay(throughput)
             micro_batches = [batch.to(self.device) for batch in itertools.islice(batches, args.gradient_accumulation)]
             factor = rate_factor(
                 self.step,
@@ -212,7 +213,7 @@ class FinetuneRecipe(FTRecipeInterface):
 
             self.step += 1
             bar.update()
-            pace.count(sum(batch.num_tokens for batch in micro_batches) * self.ranks.count)
+            throughput.count(sum(batch.num_tokens for batch in micro_batches) * self.ranks.count)
             not_finite = 0 if finite else not_finite + 1
             if not finite:
                 self._meet_not_finite(micro_batches, in_a_row=not_finite)
@@ -222,7 +223,7 @@ class FinetuneRecipe(FTRecipeInterface):
                         "%d samples are too long and left out: %s", len(batch.skipped), "; ".join(batch.skipped[:8])
                     )
             if self.step % args.log_every == 0:
-                self._log(metrics, pace)
+                self._log(metrics, throughput)
                 bar.set_postfix(loss=f"{metrics['loss'].item():.3f}")
             if args.eval_every is not None and (self.step % args.eval_every == 0 or self.step == self.end):
                 self.evaluate()
@@ -234,7 +235,7 @@ class FinetuneRecipe(FTRecipeInterface):
         """The step's loss, sum(w CE) / sum(w) over all micro-batches of all ranks, its gradients, and their norm."""
         args, ranks = self.args, self.ranks
         total_weight = ranks.sum(torch.stack([batch.weights.sum() for batch in micro_batches]).sum())
-        loss, reading_loss = torch.zeros(2, device=self.device)
+        loss, auxiliary_loss = torch.zeros(2, device=self.device)
         try:
             for batch in micro_batches:
                 with attention_kernel(self.device):
@@ -244,8 +245,8 @@ class FinetuneRecipe(FTRecipeInterface):
                     whole = part * ranks.count
                     if read is not None:
                         read = read / len(micro_batches)
-                        whole = whole + args.reading_weight * read
-                        reading_loss += read.detach() / ranks.count
+                        whole = whole + args.auxiliary_weight * read
+                        auxiliary_loss += read.detach() / ranks.count
                     whole.backward()
                 loss += part.detach()
         except torch.OutOfMemoryError as error:
@@ -256,23 +257,23 @@ class FinetuneRecipe(FTRecipeInterface):
             )
             raise TrainingError(message) from error
         metrics = {"loss": ranks.sum(loss), "grad_norm": clip_gradients(self.parameters, args.clip_grad_norm)}
-        if self.reading is not None:
-            metrics["reading_loss"] = ranks.sum(reading_loss)
+        if self.auxiliary is not None:
+            metrics["auxiliary_loss"] = ranks.sum(auxiliary_loss)
         return metrics
 
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """sum(w CE) of a batch on its device, and the loss of reading its objects."""
         with self._autocast():
             states = self.model.depths(
-                batch.ids, places=batch.places, mask=batch.attention(), input_pos=batch.input_pos
+                batch.ids, grid_positions=batch.grid_positions, mask=batch.attention(), input_pos=batch.input_pos
             )
             head = self.model.output
             part = labelled_loss(
                 states.last, head.trained_rows(), batch.positions, batch.targets, batch.weights, frozen=head.frozen
             )
-            if self.reading is None or not batch.objects:
+            if self.auxiliary is None or not batch.objects:
                 return part, None
-            return part, self.reading(states, batch.objects)
+            return part, self.auxiliary(states, batch.objects)
 
     def _meet_not_finite(self, micro_batches: list[Batch], *, in_a_row: int) -> None:
         """Says which samples did it, and stops unless such steps are to be skipped."""
@@ -290,18 +291,18 @@ class FinetuneRecipe(FTRecipeInterface):
             raise TrainingError(message)
         LOG.warning("skipped %s", message)
 
-    def _log(self, metrics: dict[str, Tensor], pace: Pace) -> None:
+    def _log(self, metrics: dict[str, Tensor], throughput: Throughput) -> None:
         if self.metric_logger is None:
             return
         values = {
             "loss": metrics["loss"].item(),
             "lr": self.optimizer.param_groups[0]["lr"],
             "grad_norm": metrics["grad_norm"].item(),
-            "tokens_per_second": round(pace.tokens_per_second),
+            "tokens_per_second": round(throughput.tokens_per_second),
             "minutes": round(self._elapsed() / 60, 2),
         }
-        if self.reading is not None:
-            values["reading_loss"] = metrics["reading_loss"].item()
+        if self.auxiliary is not None:
+            values["auxiliary_loss"] = metrics["auxiliary_loss"].item()
         if self.skipped_steps:
             values["skipped_steps"] = self.skipped_steps
         self.metric_logger.log_dict(values, step=self.step)
@@ -366,7 +367,7 @@ class FinetuneRecipe(FTRecipeInterface):
         trained = trained_state(self.model) if self.peft.adapts else self.model.state_dict()
         state = {
             "model": trained,
-            "reading": None if self.reading is None else self.reading.state_dict(),
+            "auxiliary": None if self.auxiliary is None else self.auxiliary.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self._elapsed(),
@@ -383,8 +384,8 @@ class FinetuneRecipe(FTRecipeInterface):
 
         def write_model(folder: Path) -> None:
             self._save_folded(folder, merged_state(whole, scale=self.peft.scale))
-            if state["reading"] is not None:
-                save_pointer(folder, pointer_weights(state["reading"]))
+            if state["auxiliary"] is not None:
+                save_pointer(folder, pointer_weights(state["auxiliary"]))
             if self.peft.adapts:
                 plain = tables(whole, self._build_model)
                 save_adapter(
@@ -420,12 +421,13 @@ class FinetuneRecipe(FTRecipeInterface):
             )
         if state.get("base") != self.base:
             raise CheckpointError(
-                f"{self.output_dir} has adapters of other base weights. Set train.start and train.seed as they were."
+                f"{self.output_dir} has adapters of other base weights. "
+                "Set train.init_weights and train.seed as they were."
             )
         try:
             found = self.model.load_state_dict(state["model"], strict=not self.peft.adapts)
-            if self.reading is not None and state["reading"] is not None:
-                self.reading.load_state_dict(state["reading"])
+            if self.auxiliary is not None and state["auxiliary"] is not None:
+                self.auxiliary.load_state_dict(state["auxiliary"])
         except RuntimeError as error:
             raise CheckpointError(f"{self.output_dir} has weights of another model: {error}") from error
         missing = set(found.missing_keys) & set(trained_state(self.model))
@@ -468,7 +470,7 @@ class FinetuneRecipe(FTRecipeInterface):
             "batch_size": args.batch_size,
             "gradient_accumulation": args.gradient_accumulation * self.ranks.count,  # micro-batches a step
             "seed": args.seed,
-            "reads": self.reading is not None,
+            "reads": self.auxiliary is not None,
             "pack_tokens": args.pack_tokens,
         }
 
@@ -481,28 +483,29 @@ class FinetuneRecipe(FTRecipeInterface):
         """Seconds since the first run of this output folder began."""
         return self.seconds + time.monotonic() - self.started
 
-    def _fit_decay(self, pace: Pace) -> None:
+    def _fit_decay(self, throughput: Throughput) -> None:
         """Begins the decay as soon as what is left of `max_minutes` is just enough for it."""
         args = self.args
         if args.max_minutes is None or self.step >= self.decay_from:
             return
-        late = args.max_minutes * 60 - self._elapsed() <= self.decay_steps * pace.seconds_per_step
+        late = args.max_minutes * 60 - self._elapsed() <= self.decay_steps * throughput.seconds_per_step
         if self.ranks.sum(torch.tensor(float(late), device=self.device)) > 0:  # ranks' clocks differ
             self.decay_from = self.step
             self.end = self.step + max(1, self.decay_steps)
 
 
-def _decay_groups(model: torch.nn.Module, reading: torch.nn.Module | None) -> list[dict[str, Any]]:
+def _decay_groups(model: torch.nn.Module, auxiliary: torch.nn.Module | None) -> list[dict[str, Any]]:
     """Weight decay only for the layers' matrices: it would pull rare embedding rows and norms to zero."""
     trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     matrices = [parameter for name, parameter in trained if name.startswith("layers.") and parameter.ndim == 2]
     others = [parameter for name, parameter in trained if not (name.startswith("layers.") and parameter.ndim == 2)]
-    others += reading.parameters() if reading is not None else []
+    others += auxiliary.parameters() if auxiliary is not None else []
     return [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
 
 
 @config.parse
 def recipe_main(cfg: DictConfig) -> None:
+    cfg = OmegaConf.create(current_components(OmegaConf.to_container(cfg)))
     config.log_config(recipe_name="FinetuneRecipe", cfg=cfg)
     recipe = FinetuneRecipe(cfg=cfg)
     recipe.setup(cfg=cfg)

@@ -40,9 +40,9 @@ from kyvo.models.slat.load import build_network, load_network, save_network
 from kyvo.models.slat.sparse import SparseTensor, Voxels
 from kyvo.models.slat.structure import SparseStructureEncoder
 from kyvo.tokenizers.training import log
-from kyvo.train.checkpoint import load_checkpoint, save_checkpoint
-from kyvo.train.distributed import Ranks, clip_gradients, gathered, placed, placed_optimizer_state
-from kyvo.train.flow_data import ObjectRows, PackPosition, Packs
+from kyvo.training.checkpoint import load_checkpoint, save_checkpoint
+from kyvo.training.distributed import Ranks, clip_gradients, gathered, placed, placed_optimizer_state
+from kyvo.training.flow_data import ObjectRows, PackPosition, Packs
 
 KINDS: tuple[ConditionKind, ...] = get_args(ConditionKind)
 SECTIONS = ("model", "conditions", "structure_encoder", "train")

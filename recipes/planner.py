@@ -1,7 +1,7 @@
 """python recipes/planner.py --config configs/planner.yaml --model DIR --data DIR [DIR ...] --out DIR
 
-Trains a planner (`kyvo.models.planner`), which reads what an instruction asks of a scene from the states of a model
-that is trained already and stays as it is. `--data` are Arrow sets of edits (`kyvo data edits --no-pictures`). It
+Trains a planner (`kyvo.models.heads.planner`), which reads what an instruction asks of a scene from the states of a
+model that is trained already and stays as it is. `--data` are Arrow sets of edits (`kyvo data edits --no-pictures`). It
 serves this model alone: copy `OUT/planner.safetensors` into its folder.
 `--minutes M` bounds the time instead of the steps. `--resume` goes on from `OUT/training.pt`; `--init FOLDER` starts
 from the network in a model's folder. One JSON line per report goes to stdout and to `OUT/log.jsonl`. OMP_NUM_THREADS
@@ -23,20 +23,20 @@ from tqdm import tqdm
 from kyvo.api import Kyvo
 from kyvo.data.configs import from_section
 from kyvo.data.dataset import open_set
-from kyvo.data.edits import concerned, origin
+from kyvo.data.language.edits import concerned, origin
 from kyvo.errors import ConfigError
 from kyvo.generation.one_change import TASK
-from kyvo.models.planner import OPERATIONS, PlanLogits, Planner, PlannerConfig, load_planner, save_planner
+from kyvo.models.heads.planner import OPERATIONS, PlanLogits, Planner, PlannerConfig, load_planner, save_planner
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.schema import SceneSchema
-from kyvo.train.beside import BesideArgs, BesideTraining
-from kyvo.train.text_states import TextStates, prompt_of, read_given, read_text_states
+from kyvo.training.head_trainer import HeadTrainer, HeadTrainerArgs
+from kyvo.training.text_states import TextStates, prompt_of, read_given, read_text_states
 
 NONE = -1  # a target that an instruction has not
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlannerArgs(BesideArgs):
+class PlannerArgs(HeadTrainerArgs):
     """The `train` section."""
 
     batch_size: int = 128  # instructions
@@ -126,7 +126,7 @@ def target(row: Mapping[str, Any], schema: SceneSchema) -> dict[str, Any]:
     }
 
 
-class Trainer(BesideTraining[PlannerArgs]):
+class Trainer(HeadTrainer[PlannerArgs]):
     """A planner on its way."""
 
     def __init__(

@@ -1,7 +1,7 @@
 """python recipes/question_planner.py --config configs/question_planner.yaml --model DIR --data DIR [DIR ...] --out DIR
 
-Trains a planner of questions (`kyvo.models.question_planner`), which reads what a question asks of a scene from the
-states of a model that is trained already and stays as it is. `--data` are Arrow sets of questions
+Trains a planner of questions (`kyvo.models.heads.question_planner`), which reads what a question asks of a scene from
+the states of a model that is trained already and stays as it is. `--data` are Arrow sets of questions
 (`kyvo data questions --no-pictures`). It serves this model alone: copy `OUT/question_planner.safetensors` into its
 folder.
 `--minutes M` bounds the time instead of the steps. `--resume` goes on from `OUT/training.pt`; `--init FOLDER` starts
@@ -23,10 +23,10 @@ from tqdm import tqdm
 from kyvo.api import Kyvo
 from kyvo.data.configs import from_section
 from kyvo.data.dataset import open_set
-from kyvo.data.question_programs import SceneIndex, operands
+from kyvo.data.language.question_programs import SceneIndex, operands
 from kyvo.errors import ConfigError
 from kyvo.generation.question_plans import questions
-from kyvo.models.question_planner import (
+from kyvo.models.heads.question_planner import (
     OPERANDS,
     QuestionLogits,
     QuestionPlanner,
@@ -34,21 +34,21 @@ from kyvo.models.question_planner import (
     load_question_planner,
     save_question_planner,
 )
-from kyvo.models.refined_scenes import as_tensors
+from kyvo.models.heads.refined_scenes import as_tensors
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.sequence import MAX_NUMBER
 from kyvo.tokenizers.tasks import TASKS
-from kyvo.train.beside import BesideArgs, BesideTraining
-from kyvo.train.reading import asked_objects
-from kyvo.train.text_states import TextStates, prompt_of, read_given, read_text_states
+from kyvo.training.auxiliary_heads import asked_objects
+from kyvo.training.head_trainer import HeadTrainer, HeadTrainerArgs
+from kyvo.training.text_states import TextStates, prompt_of, read_given, read_text_states
 
 TASK = TASKS["scene_question_answering"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuestionPlannerArgs(BesideArgs):
+class QuestionPlannerArgs(HeadTrainerArgs):
     """The `train` section."""
 
     batch_size: int = 128  # questions
@@ -122,7 +122,7 @@ def target(sets: Sequence[int], scene: Scene, schema: SceneSchema) -> Tensor:
     return found
 
 
-class Trainer(BesideTraining[QuestionPlannerArgs]):
+class Trainer(HeadTrainer[QuestionPlannerArgs]):
     """A planner of questions on its way."""
 
     def __init__(

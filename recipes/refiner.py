@@ -1,9 +1,9 @@
 """python recipes/refiner.py --config configs/refiner.yaml --data DIR [DIR ...] --out DIR
 
-Trains a refiner (`kyvo.models.refiner`), which reads recognised objects once more from the pixels. `--data` are Arrow
-sets of pictures and scenes with cameras. Its objects are the true ones, moved and renamed at random as a model would
-mistake them, so it needs no model and serves any of the same schema: copy `OUT/refiner.safetensors` into the model's
-folder.
+Trains a refiner (`kyvo.models.heads.refiner`), which reads recognised objects once more from the pixels. `--data` are
+Arrow sets of pictures and scenes with cameras. Its objects are the true ones, moved and renamed at random as a model
+would mistake them, so it needs no model and serves any of the same schema: copy `OUT/refiner.safetensors` into the
+model's folder.
 `--minutes M` bounds the time instead of the steps. `--resume` goes on from `OUT/training.pt`; `--init FOLDER` starts
 from the refiner in a model's folder. One JSON line per report goes to stdout and to `OUT/log.jsonl`. OMP_NUM_THREADS
 sets the CPU threads.
@@ -22,33 +22,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kyvo.data.augment import augment_pixels
-from kyvo.data.clevr import scene_batch
+from kyvo.data.clevr.augment import augment_pixels
+from kyvo.data.clevr.occlusion import with_contact_shadows
+from kyvo.data.clevr.sampling import scene_batch
 from kyvo.data.configs import from_section
 from kyvo.data.dataset import open_set
-from kyvo.data.occlusion import with_contact_shadows
 from kyvo.data.picture_sets import load_pictures
 from kyvo.devices import choose_device
 from kyvo.errors import ConfigError
-from kyvo.models.refined_scenes import as_tensors, to_unit
-from kyvo.models.refiner import Refined, Refiner, RefinerConfig, load_refiner, meet, project, save_refiner
+from kyvo.models.heads.refined_scenes import as_tensors, to_unit
+from kyvo.models.heads.refiner import Refined, Refiner, RefinerConfig, load_refiner, meet, project, save_refiner
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.schema import SceneSchema, load_schema
-from kyvo.train.beside import BesideArgs, BesideTraining, options_of, sections_of
+from kyvo.training.head_trainer import HeadTrainer, HeadTrainerArgs, options_of, sections_of
 
 SHADED = 16  # pictures that get their shadows at a time
 LOOK = 0.01  # widths of the picture that a camera may miss the origin by, in the sets
 
 
 @dataclass(frozen=True, kw_only=True)
-class RefinerArgs(BesideArgs):
+class RefinerArgs(HeadTrainerArgs):
     """The `train` section."""
 
     batch_size: int = 48  # pictures
     held_out: int = 480
     report_every: int = 200
     augment: float = 0.5  # share of pictures as another camera would have taken them
-    contact_shadows: float = 0.0  # share of pictures that get them: `kyvo.data.occlusion`, for ray-traced CLEVR scenes
+    contact_shadows: float = (
+        0.0  # share of pictures that get them: `kyvo.data.clevr.occlusion`, for ray-traced CLEVR scenes
+    )
     workers: int = 0  # processes that read the sets; 0: this one
 
 
@@ -92,7 +94,7 @@ def main(argv: list[str] | None = None) -> Path:
 
     sections = sections_of(options)
     schema = load_schema(sections["schema"])
-    if not schema.has_places:
+    if not schema.has_locations:
         raise ConfigError(f"the schema {schema.name!r} has no locations in a world frame; a refiner reads those.")
     config = from_section(RefinerConfig, sections["model"], prefix="model.", words=schema.word_counts)
     args = from_section(RefinerArgs, sections["train"], prefix="train.")
@@ -172,7 +174,7 @@ def mistaken(
     )
 
 
-class Trainer(BesideTraining[RefinerArgs]):
+class Trainer(HeadTrainer[RefinerArgs]):
     """A refiner on its way."""
 
     def __init__(

@@ -4,8 +4,8 @@ from transformers import AutoProcessor, LlamaConfig
 
 from kyvo.auto import KyvoProcessor
 from kyvo.errors import TokenError
-from kyvo.models.fold import llama_config
-from kyvo.models.presets import SIZES
+from kyvo.models.llama.fold import llama_config
+from kyvo.models.llama.presets import SIZES
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.testing import tiny_processor

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from kyvo import Conversation
 from kyvo.conversation import Concern, Turn, describe_diff, find_concern, is_question, merge
-from kyvo.data.edit_phrases import WORDINGS
-from kyvo.data.edits import execute, sample_edit
+from kyvo.data.language.edit_phrases import WORDINGS
+from kyvo.data.language.edits import execute, sample_edit
 from kyvo.errors import SceneError
 from kyvo.scene.diff import diff
 from kyvo.scene.files import scene_to_json

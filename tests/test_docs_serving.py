@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from kyvo.cli.main import app
-from kyvo.serve.app import create_app
-from kyvo.serve.intent import task_of
-from kyvo.serve.limits import Limits
-from kyvo.serve.server import serving
+from kyvo.serving.app import create_app
+from kyvo.serving.limits import Limits
+from kyvo.serving.server import serving
+from kyvo.serving.task_router import task_of
 from kyvo.testing import tiny_kyvo
 
 ROOT = Path(__file__).resolve().parent.parent

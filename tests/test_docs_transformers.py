@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from kyvo.api import Kyvo
+from kyvo.generation.constraint import Constraint
 from kyvo.generation.engine import decode
-from kyvo.generation.grammar import Grammar
 from kyvo.generation.guidance import to_lark
-from kyvo.models.fold import load_positions
+from kyvo.models.llama.fold import load_positions
 from kyvo.testing import tiny_kyvo
 from kyvo.tokenizers.pictures import read_picture
 from kyvo.tokenizers.tasks import TASKS, Segments
@@ -48,8 +48,10 @@ def likeliest(model, processor, positions=None):
     builder, task = processor.builder, TASKS["recognition"]
     codes = kyvo.encode_images([read_picture(ROOT / "kyvo" / "assets" / "samples" / "clevr_0.png")])[0]
     prompt = builder.prompt(task, Segments(image=codes))
-    grammar = Grammar.for_task(task, builder)
-    row = decode(kyvo.model, [prompt], [grammar], spans=[builder.spans(prompt)], places=kyvo.places, near=0)[0]
+    constraint = Constraint.for_task(task, builder)
+    row = decode(
+        kyvo.model, [prompt], [constraint], spans=[builder.spans(prompt)], position_table=kyvo.position_table, near=0
+    )[0]
     return builder.parse_output(task, row.ids).scene
 
 
@@ -84,8 +86,8 @@ def test_the_files_for_vllm_are_written_and_the_request_is_json(ran):
     tokenizer = AutoTokenizer.from_pretrained(folder / "id_tokenizer")
     assert len(tokenizer) == len(names["processor"].vocabulary)
     assert tokenizer.eos_token_id == names["processor"].text.eos_id
-    grammar = Grammar.for_task(TASKS["recognition"], names["processor"].builder)
-    assert (folder / "scene.lark").read_text() == to_lark(grammar)
+    constraint = Constraint.for_task(TASKS["recognition"], names["processor"].builder)
+    assert (folder / "scene.lark").read_text() == to_lark(constraint)
     request = json.loads(re.search(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[1])
     assert {"prompt", "structured_outputs", "return_token_ids"} <= request.keys()
 

@@ -32,14 +32,14 @@ def stopped_and_resumed(program: ModuleType, patch: pytest.MonkeyPatch, run: Cal
     return run("--resume")
 
 
-def write_beside_config(path: Path, *, model: dict, **train) -> Path:
+def write_head_config(path: Path, *, model: dict, **train) -> Path:
     """A config for a few steps of a small network beside a model."""
     train = {"steps": 4, "batch_size": 8, "held_out": 12, "report_every": 2} | train
     path.write_text(yaml.safe_dump({"model": model, "train": train}))
     return path
 
 
-def run_beside(program: ModuleType, config: Path, model: Path, data: Path, out: Path, *options: str) -> Path:
+def run_head_trainer(program: ModuleType, config: Path, model: Path, data: Path, out: Path, *options: str) -> Path:
     """One training of a network that reads a model's states."""
     return program.main(
         ["--config", str(config), "--model", str(model), "--data", str(data), "--out", str(out), *options]

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from kyvo.models.refiner import REFINER_NAME, load_refiner
+from kyvo.models.heads.refiner import REFINER_NAME, load_refiner
 from kyvo.processor import Processor
 from kyvo.scene.schema import SCHEMAS, load_schema
 from kyvo.shapes.tokenizer import ShapeTokenizer

@@ -5,7 +5,7 @@
 Reads what `kyvo data` writes, or a folder of pictures with scene JSONs of the same stem; each picture's column, `image`
 or `target_image`, becomes one of its image codes, row-major: `codes` or `target_codes`. Other columns stay. With
 `--augment` a picture's codes are there once more, `seen_codes`, as another camera would have taken it
-(`kyvo.data.augment`): those go in, and the plain ones come out. With `--shape-tokenizer` each object
+(`kyvo.data.clevr.augment`): those go in, and the plain ones come out. With `--shape-tokenizer` each object
 of an ObjaWorld scene gets the codes of its asset's mesh.
 Workers are processes; on a CPU several of them with OMP_NUM_THREADS=1 are fastest.
 """
@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from datasets import Dataset, Features, Image, List, Value
 
-from kyvo.data.assets import load_library
-from kyvo.data.augment import SEEN, augment
+from kyvo.data.clevr.augment import SEEN, augment
 from kyvo.data.dataset import open_set, scene_cell
 from kyvo.data.imports import FolderSet
-from kyvo.data.procedural import procedural_library
+from kyvo.data.meshes.assets import load_library
+from kyvo.data.meshes.procedural import procedural_library
 from kyvo.devices import choose_device
 from kyvo.errors import ConfigError
 from kyvo.scene.files import scene_from_json

@@ -20,7 +20,7 @@ from datasets import Dataset, Features, Image, List, Value
 from tqdm import tqdm
 
 from kyvo.api import Kyvo
-from kyvo.data.clevr import render_scenes
+from kyvo.data.clevr.sampling import render_scenes
 from kyvo.data.dataset import open_set
 from kyvo.devices import choose_device
 from kyvo.generation.engine import Engine
@@ -60,7 +60,7 @@ def written(kyvo: Kyvo, scenes: list[Scene], *, at_once: int) -> Iterator[dict[s
     """A row of each scene: what comes out for it [codes * width], row-major, and its picture."""
     processor = kyvo.processor
     codebook = processor.image.codebook.to(kyvo.model.device)
-    kyvo.engine = Engine(kyvo.model, places=kyvo.places, codebook=codebook, max_rows=at_once)
+    kyvo.engine = Engine(kyvo.model, position_table=kyvo.position_table, codebook=codebook, max_sequences=at_once)
     size = {"width": processor.image.config.width, "height": processor.image.config.height}
     for first in tqdm(range(0, len(scenes), at_once), desc="written", unit="batch", disable=None):
         part = [on_grid(scene, processor.schema) for scene in scenes[first : first + at_once]]

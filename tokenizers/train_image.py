@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from kyvo.data.augment import augment_pixels
+from kyvo.data.clevr.augment import augment_pixels
 from kyvo.data.picture_sets import load_objects, load_pictures, load_written
 from kyvo.devices import choose_device
 from kyvo.errors import CheckpointError, ConfigError

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kyvo.tokenizers.tasks import TASKS, Segment, Task
-from kyvo.train.data import COLUMNS
+from kyvo.training.data import COLUMNS
 
 # Input the other way round, as a task of its own.
 SCENE_FIRST = Task(

@@ -22,10 +22,10 @@ from omegaconf import DictConfig, OmegaConf
 from ablations.arms import START, Arm
 from ablations.scores import examples_of, nats_each, score_pictures, score_scenes, score_texts
 from kyvo.api import Kyvo
-from kyvo.data.clevr import ClevrRules
+from kyvo.data.clevr.sampling import ClevrRules
 from kyvo.data.configs import from_section
 from kyvo.data.dataset import open_set, write_set
-from kyvo.data.sets import ClevrSet, QuestionSet
+from kyvo.data.generators import ClevrSet, QuestionSet
 from kyvo.errors import ConfigError
 from kyvo.evaluation.provenance import checkout_commit, cpu_name
 from kyvo.processor import Processor
@@ -34,9 +34,9 @@ from kyvo.tokenizers.image import ImageTokenizer
 from kyvo.tokenizers.tasks import TASKS, Segment
 from kyvo.tokenizers.text import load_text
 from kyvo.tokenizers.vocabulary import Vocabulary
-from kyvo.train.data import CodedScenes
-from kyvo.train.evaluation import held_out
-from kyvo.train.model import KyvoDecoder
+from kyvo.training.data import CodedScenes
+from kyvo.training.evaluation import held_out
+from kyvo.training.model import KyvoDecoder
 
 ROOT = Path(__file__).resolve().parents[2]
 MINI = Path(str(files("kyvo"))) / "assets" / "mini"
@@ -92,12 +92,12 @@ class Cookbook:
 
     def run(self, arm: Arm, seed: int) -> dict[str, Any]:
         """Trains, measures, and keeps the line; what others start from is trained before, and its weights are kept."""
-        start = None if arm.tuning == "scratch" else self._start(seed)
+        init_weights = None if arm.tuning == "scratch" else self._init_weights(seed)
         codes, test, processor = self.codes(arm.data), self.codes("test"), self.processor(arm)
         out = self.work / "runs" / self.key(arm, seed)
         shutil.rmtree(out, ignore_errors=True)
         began = time.monotonic()
-        recipe = self._train(arm, seed, codes=codes, processor=processor, start=start, out=out)
+        recipe = self._train(arm, seed, codes=codes, processor=processor, init_weights=init_weights, out=out)
         trained = time.monotonic()
         folder = out / (out / "latest").read_text().strip() / "model"
         figures = self._measure(arm, recipe.model, Kyvo.from_pretrained(folder, device="cpu"), test)
@@ -116,14 +116,14 @@ class Cookbook:
         self.runs[line["key"]] = line
         return line
 
-    def _start(self, seed: int) -> Path:
+    def _init_weights(self, seed: int) -> Path:
         folder = self.work / "runs" / self.key(START, seed)
         if self.found(START, seed) is None or not (folder / "latest").is_file():
             self.run(START, seed)
         return folder
 
     def _train(
-        self, arm: Arm, seed: int, *, codes: Path, processor: Path, start: Path | None, out: Path
+        self, arm: Arm, seed: int, *, codes: Path, processor: Path, init_weights: Path | None, out: Path
     ) -> FinetuneRecipe:
         changes = {
             "output_dir": str(out),
@@ -131,7 +131,7 @@ class Cookbook:
             "model": {"numbers": arm.numbers, "projector": arm.projector},
             "peft": {"method": "lora" if arm.tuning == "lora" else "full"},
             "data": {"folders": [str(codes)], "tasks": {arm.task: 1.0}},
-            "train": {"seed": seed, "start": None if start is None else str(start)},
+            "train": {"seed": seed, "init_weights": None if init_weights is None else str(init_weights)},
         }
         cfg = OmegaConf.merge(self.recipe, changes)
         recipe = FinetuneRecipe(cfg)  # type: ignore[arg-type]

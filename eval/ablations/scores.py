@@ -13,11 +13,11 @@ from kyvo.metrics.answers import TrueAnswer, score_answers
 from kyvo.metrics.images import l2, object_squares, ssim
 from kyvo.metrics.scenes import CLEVR, mean_jaccard
 from kyvo.tokenizers.tasks import Segments
-from kyvo.train.batch import Batch
-from kyvo.train.data import CodedScenes
-from kyvo.train.evaluation import held_out_loss
-from kyvo.train.loss import labelled_loss
-from kyvo.train.model import KyvoDecoder
+from kyvo.training.batch import Batch
+from kyvo.training.data import CodedScenes
+from kyvo.training.evaluation import held_out_loss
+from kyvo.training.loss import labelled_loss
+from kyvo.training.model import KyvoDecoder
 
 Example = tuple[Segments, Segments]  # given and wanted
 
@@ -32,7 +32,9 @@ def nats_each(model: KyvoDecoder, batches: Iterable[Batch], ids: range) -> float
     """Cross-entropy of the labels among `ids` with the true tokens before each, nats a label."""
 
     def loss_of(batch: Batch) -> Tensor:
-        hidden = model.hidden(batch.ids, places=batch.places, mask=batch.attention(), input_pos=batch.input_pos)
+        hidden = model.hidden(
+            batch.ids, grid_positions=batch.grid_positions, mask=batch.attention(), input_pos=batch.input_pos
+        )
         return labelled_loss(hidden, model.output.table(), batch.positions, batch.targets, batch.weights)
 
     model.eval()

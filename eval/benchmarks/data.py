@@ -22,9 +22,9 @@ from datasets.arrow_writer import ArrowWriter
 from PIL import Image
 
 from benchmarks.inputs import IMAGES
-from kyvo.data.clevr import render_scenes, sample_scenes
+from kyvo.data.clevr.sampling import render_scenes, sample_scenes
 from kyvo.data.dataset import open_set, scene_cell
-from kyvo.data.sets import PICTURE
+from kyvo.data.generators import PICTURE
 from kyvo.evaluation.timing import alternate, rate_ratio
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene

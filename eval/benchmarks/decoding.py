@@ -12,16 +12,16 @@ from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessorList
 
 from benchmarks.inputs import builder_of
 from kyvo.api import Kyvo
-from kyvo.data.clevr import render_scenes, sample_scenes
+from kyvo.data.clevr.sampling import render_scenes, sample_scenes
 from kyvo.devices import choose_device
 from kyvo.errors import KyvoError
 from kyvo.evaluation.timing import alternate, rate_ratio
+from kyvo.generation.constraint import Constraint
 from kyvo.generation.engine import Engine, decode
-from kyvo.generation.grammar import Grammar
-from kyvo.generation.logits import GrammarLogits
+from kyvo.generation.logits import ConstraintLogits
 from kyvo.generation.requests import Decoded, Request
-from kyvo.models.fold import llama_config
-from kyvo.models.presets import SIZES
+from kyvo.models.llama.fold import llama_config
+from kyvo.models.llama.presets import SIZES
 from kyvo.tokenizers.sequence import SequenceBuilder
 from kyvo.tokenizers.tasks import TASKS, Segments
 from kyvo.tokenizers.vocabulary import SCENE_END
@@ -43,7 +43,7 @@ def benchmark_decode(args: argparse.Namespace) -> dict[str, Any]:
     """Recognition by our engine, one by one without a cache, and by transformers' `generate` with the same grammar."""
     device = choose_device(args.device)
     model, builder, prompts = _trained(args, device) if args.model else _random(args, device)
-    grammar = Grammar.for_task(RECOGNITION, builder, max_objects=args.max_objects)
+    constraint = Constraint.for_task(RECOGNITION, builder, max_objects=args.max_objects)
     few = prompts[: args.alone]
     outputs: dict[str, list[list[int]]] = {}
 
@@ -51,9 +51,9 @@ def benchmark_decode(args: argparse.Namespace) -> dict[str, Any]:
         return lambda: outputs.__setitem__(name, run())
 
     def engine(rows: list[list[int]]) -> list[list[int]]:
-        return [row.ids for row in decode(model, rows, [grammar] * len(rows), near=0)]
+        return [row.ids for row in decode(model, rows, [constraint] * len(rows), near=0)]
 
-    generate = partial(_generate, model, grammar, builder)
+    generate = partial(_generate, model, constraint, builder)
     weights = sum(parameter.nbytes for parameter in model.parameters()) - model.model.embed_tokens.weight.nbytes
     source = torch.empty(max(weights, 1 << 24), dtype=torch.uint8, device=device)
     seconds = alternate(
@@ -62,7 +62,7 @@ def benchmark_decode(args: argparse.Namespace) -> dict[str, Any]:
             "ours_alone": keep("ours_alone", lambda: [engine([row])[0] for row in few]),
             "generate_together": keep("generate_together", lambda: generate(prompts)),
             "generate_alone": keep("generate_alone", lambda: [generate([row])[0] for row in few]),
-            "no_cache_alone": keep("no_cache_alone", lambda: [_without_cache(model, grammar, row) for row in few]),
+            "no_cache_alone": keep("no_cache_alone", lambda: [_without_cache(model, constraint, row) for row in few]),
             "copy": lambda: source.clone(),
         },
         repeats=args.repeats,
@@ -76,7 +76,7 @@ def benchmark_decode(args: argparse.Namespace) -> dict[str, Any]:
     if min(equal.values()) < 0.9:  # a tie of two ids may fall either way with another batch
         raise KyvoError(f"shares of outputs equal to ours, decoded together: {equal}; all must be 0.9 or more.")
     # At batch 1 a forward reads every weight but the embedding's once; a copy reads and writes.
-    forwards = sum(_num_choices(grammar, ids) for ids in outputs["ours_alone"])
+    forwards = sum(_num_choices(constraint, ids) for ids in outputs["ours_alone"])
 
     def over(fast: str, slow: str) -> float:
         return rate_ratio(seconds, fast, slow, work=(tokens[fast], tokens[slow]))
@@ -107,12 +107,12 @@ def questions(
     Answers are one or two ids. The others are asked one after another, and together; their rate is per question.
     """
     task = TASKS["question_answering"]
-    grammar = Grammar.for_task(task, builder, max_text=2)
+    constraint = Constraint.for_task(task, builder, max_text=2)
     rows, columns = builder.image_grid
     codes = np.random.default_rng(seed).integers(builder.vocabulary.num_image_codes, size=rows * columns)
     scene = sample_scenes(range(1), seed=seed, width=columns, height=rows)[0]
     prompts = [builder.prompt(task, Segments(image=codes, scene=scene, text=text), clamp=True) for text in QUESTIONS]
-    first, *others = [Request(prompt=prompt, grammar=grammar) for prompt in prompts]
+    first, *others = [Request(prompt=prompt, constraint=constraint) for prompt in prompts]
     engines = [Engine(model)]
     asked: dict[str, list[Decoded]] = {}
 
@@ -131,7 +131,7 @@ def questions(
         repeats=repeats,
         device=device,
     )
-    alone = [row.ids for row in decode(model, prompts[1:], [grammar] * len(others), max_rows=1)]
+    alone = [row.ids for row in decode(model, prompts[1:], [constraint] * len(others), max_sequences=1)]
     for name in ("others", "others_together"):
         if np.mean([row.ids == ids for row, ids in zip(asked[name], alone, strict=True)]) < 0.8:  # ties
             raise KyvoError(f"the answers of {name} are not those of questions that share nothing.")
@@ -177,19 +177,19 @@ def _trained(args: argparse.Namespace, device: str) -> tuple[LlamaForCausalLM, S
 
 
 @torch.inference_mode()
-def _without_cache(model: LlamaForCausalLM, grammar: Grammar, prompt: list[int]) -> list[int]:
+def _without_cache(model: LlamaForCausalLM, constraint: Constraint, prompt: list[int]) -> list[int]:
     """Greedy decoding that runs the whole prefix for every id, forced ones included."""
-    state, ids = grammar.START, list(prompt)
-    while state != grammar.end:
+    state, ids = constraint.START, list(prompt)
+    while state != constraint.end:
         logits = model(torch.tensor([ids], device=model.device), use_cache=False, logits_to_keep=1).logits[0, -1]
-        allowed = torch.from_numpy(grammar.allowed(state)).to(model.device)
+        allowed = torch.from_numpy(constraint.allowed(state)).to(model.device)
         ids.append(int(allowed[logits[allowed].argmax()]))
-        state = grammar.step(state, ids[-1])
+        state = constraint.step(state, ids[-1])
     return ids[len(prompt) :]
 
 
 def _generate(
-    model: LlamaForCausalLM, grammar: Grammar, builder: SequenceBuilder, prompts: list[list[int]]
+    model: LlamaForCausalLM, constraint: Constraint, builder: SequenceBuilder, prompts: list[list[int]]
 ) -> list[list[int]]:
     """transformers' own loop; the prompts have one length, as all pictures have as many codes."""
     ids = torch.tensor(prompts, device=model.device)
@@ -200,16 +200,16 @@ def _generate(
         max_new_tokens=model.config.max_position_embeddings - ids.shape[1],
         eos_token_id=builder.text.eos_id,
         pad_token_id=builder.text.pad_id,
-        logits_processor=LogitsProcessorList([GrammarLogits(grammar)]),
+        logits_processor=LogitsProcessorList([ConstraintLogits(constraint)]),
     )
     rows = done[:, ids.shape[1] :].tolist()
     return [row[: row.index(builder.text.eos_id) + 1] for row in rows]
 
 
-def _num_choices(grammar: Grammar, ids: Sequence[int]) -> int:
+def _num_choices(constraint: Constraint, ids: Sequence[int]) -> int:
     """How many of the ids the model was asked for."""
-    state, count = grammar.START, 0
+    state, count = constraint.START, 0
     for token in ids:
-        count += grammar.forced(state) is None
-        state = grammar.step(state, token)
+        count += constraint.forced(state) is None
+        state = constraint.step(state, token)
     return count

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.inputs import builder_of
-from kyvo.data.clevr import sample_scenes
+from kyvo.data.clevr.sampling import sample_scenes
 from kyvo.devices import choose_device
 from kyvo.errors import KyvoError
 from kyvo.evaluation.timing import alternate, rate_ratio
@@ -33,10 +33,10 @@ def benchmark_train(args: argparse.Namespace) -> dict[str, Any]:
     places by masks, logits everywhere, in fp32 and copied, their argmax taken; `naive` leaves all of that out but the
     logits and their fp32 loss.
     """
-    from kyvo.train.batch import Batch, collate  # only training needs torchtune
-    from kyvo.train.data import BatchStream
-    from kyvo.train.loss import labelled_loss
-    from kyvo.train.model import attention_kernel, decoder
+    from kyvo.training.batch import Batch, collate  # only training needs torchtune
+    from kyvo.training.data import BatchStream
+    from kyvo.training.loss import labelled_loss
+    from kyvo.training.model import attention_kernel, decoder
 
     device = choose_device(args.device)
     builder = builder_of(args.size, args.vocabulary)

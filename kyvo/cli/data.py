@@ -68,7 +68,7 @@ def clevr(
     command = _command("clevr", locals())
 
     def settings() -> "SetSettings":
-        from kyvo.data.sets import ClevrSet  # torch loads in seconds: not for --help
+        from kyvo.data.generators import ClevrSet  # torch loads in seconds: not for --help
 
         return ClevrSet(count=count, seed=seed, **_ray_traced(size, min_objects, max_objects, renderer, device))
 
@@ -97,7 +97,7 @@ def edits(
     command = _command("edits", locals())
 
     def settings() -> "SetSettings":
-        from kyvo.data.sets import EditSet
+        from kyvo.data.generators import EditSet
 
         ray_traced = _ray_traced(size, min_objects, max_objects, renderer, device)
         return EditSet(count=count, each=each, seed=seed, pictures=pictures, **ray_traced)
@@ -129,7 +129,7 @@ def questions(
     command = _command("questions", locals())
 
     def settings() -> "SetSettings":
-        from kyvo.data.sets import QuestionSet
+        from kyvo.data.generators import QuestionSet
 
         return QuestionSet(
             count=count,
@@ -162,7 +162,7 @@ def objaworld(
     command = _command("objaworld", locals())
 
     def settings() -> "SetSettings":
-        from kyvo.data.sets import ObjaWorldSet
+        from kyvo.data.generators import ObjaWorldSet
 
         width, height = _parse_size(size)
         folder = None if assets is None else str(assets)
@@ -312,7 +312,7 @@ def validate(
     from kyvo.data.checks import check_folder
     from kyvo.scene.schema import load_schema
 
-    with _told("kyvo data validate"):
+    with _exit_on_error("kyvo data validate"):
         faults = [str(fault) for fault in check_folder(folder, load_schema(schema))]
     if as_json:
         typer.echo(json.dumps(faults, indent=2, ensure_ascii=False))
@@ -334,7 +334,7 @@ def stats(
     """
     from kyvo.data.statistics import count_set, plot_counts
 
-    with _told("kyvo data stats"):
+    with _exit_on_error("kyvo data stats"):
         counts = count_set(folder)
     if as_json:
         typer.echo(json.dumps(counts, indent=2, ensure_ascii=False))
@@ -359,7 +359,7 @@ def show(
     """
     from kyvo.data.gallery import show_set
 
-    with _told("kyvo data show"):
+    with _exit_on_error("kyvo data show"):
         show_set(folder, count=count, start=start).save(out)
     typer.echo(f"{out}: written")
 
@@ -373,7 +373,7 @@ def _parse_size(text: str) -> tuple[int, int]:
 
 
 def _ray_traced(size: str, min_objects: int, max_objects: int, renderer: str, device: str) -> dict[str, Any]:
-    from kyvo.data.clevr import ClevrRules
+    from kyvo.data.clevr.sampling import ClevrRules
 
     width, height = _parse_size(size)
     rules = ClevrRules(min_objects=min_objects, max_objects=max_objects)
@@ -383,7 +383,7 @@ def _ray_traced(size: str, min_objects: int, max_objects: int, renderer: str, de
 def _make(settings_of: Callable[[], "SetSettings"], out: Path, workers: int, engine: Engine, command: str) -> None:
     """Makes the set under a progress bar."""
     started = time.perf_counter()
-    with _told(" ".join(command.split()[:3])):
+    with _exit_on_error(" ".join(command.split()[:3])):
         from kyvo.data.dataset import write_set
 
         settings = settings_of()
@@ -406,8 +406,8 @@ def _make(settings_of: Callable[[], "SetSettings"], out: Path, workers: int, eng
 
 def _source_lines(settings: "SetSettings") -> list[str]:
     """What the reader of the sources has to tell: what was left out and why, which reading fits."""
+    from kyvo.data.generators import ObjaWorldSet
     from kyvo.data.imports import Omni3dSet, ReleaseSet
-    from kyvo.data.sets import ObjaWorldSet
 
     if isinstance(settings, ObjaWorldSet) and settings.assets is not None:
         return [str(fault) for fault in settings.library.faults]
@@ -420,7 +420,7 @@ def _source_lines(settings: "SetSettings") -> list[str]:
 
 
 @contextmanager
-def _told(command: str) -> Iterator[None]:
+def _exit_on_error(command: str) -> Iterator[None]:
     """A refusal is one line and exit code 2."""
     try:
         yield

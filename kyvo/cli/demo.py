@@ -66,9 +66,9 @@ def demo(
 
     from kyvo.batch import recognize_files
     from kyvo.cli.model import load_model
-    from kyvo.data.clevr import render_scenes
-    from kyvo.data.edit_phrases import parse
-    from kyvo.data.edits import execute
+    from kyvo.data.clevr.sampling import render_scenes
+    from kyvo.data.language.edit_phrases import parse
+    from kyvo.data.language.edits import execute
     from kyvo.export.sheet import contact_sheet, draw_scene, enlarge
     from kyvo.metrics.scenes import mean_jaccard
     from kyvo.scene.files import load_scene

@@ -41,7 +41,7 @@ def export(
         raise SceneError(f"{out} {what}.")
     meshes = None
     if chosen.takes_meshes:
-        from kyvo.data.object_meshes import object_meshes
+        from kyvo.data.meshes.object_meshes import object_meshes
 
         meshes = object_meshes(scene)
         if any(item.shape_codes is not None for item in scene.objects):

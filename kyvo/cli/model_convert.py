@@ -21,21 +21,25 @@ def convert(
             help="Llama-3.2 (consolidated.00.pth, or a Hugging Face folder), meta_model_N.pt, a run or a model folder."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="A folder that does not exist yet; train.start takes it.")],
-    size: Annotated[str, typer.Option("--size", help="A size of kyvo.models.presets, such as kyvo_1b.")] = "kyvo_1b",
+    out: Annotated[Path, typer.Option("--out", help="A folder that does not exist yet; train.init_weights takes it.")],
+    size: Annotated[
+        str, typer.Option("--size", help="A size of kyvo.models.llama.presets, such as kyvo_1b.")
+    ] = "kyvo_1b",
 ) -> None:
     """Read weights, say what was mapped to what, and write them under our names.
 
     Example: kyvo model convert llama/Llama-3.2-1B-Instruct --out weights/llama_1b
     """
     from kyvo.errors import ConfigError
-    from kyvo.models.presets import SIZES
-    from kyvo.train.start_files import read_start, save_converted
+    from kyvo.models.llama.presets import SIZES
+    from kyvo.training.init_weights_files import read_init_weights, save_converted
 
     if size not in SIZES:
         raise ConfigError(f"--size is {size!r}; known sizes are {', '.join(SIZES)}.")
-    start = read_start(source, size=SIZES[size]())
-    save_converted(out, start, source=source)
-    for line in start.lines():
+    init = read_init_weights(source, size=SIZES[size]())
+    save_converted(out, init, source=source)
+    for line in init.lines():
         typer.echo(line)
-    typer.echo(f"{out}: {len(start.weights)} weights of the form {start.form}. Use it as train.start={out}", err=True)
+    typer.echo(
+        f"{out}: {len(init.weights)} weights of the form {init.form}. Use it as train.init_weights={out}", err=True
+    )

@@ -136,7 +136,7 @@ def view(
 
     Example: kyvo scene view predicted.json --truth true.json --image picture.png --out view.png
     """
-    from kyvo.data.object_meshes import object_meshes
+    from kyvo.data.meshes.object_meshes import object_meshes
     from kyvo.export.files import replaced
     from kyvo.export.view import draw_view
     from kyvo.tokenizers.pictures import read_picture

@@ -34,9 +34,9 @@ def serve(
     """
     from kyvo.cli.model import load_model
     from kyvo.errors import ConfigError
-    from kyvo.serve.app import LOCAL_HOSTS, create_app
-    from kyvo.serve.limits import Limits
-    from kyvo.serve.server import open_socket, run_app
+    from kyvo.serving.app import LOCAL_HOSTS, create_app
+    from kyvo.serving.limits import Limits
+    from kyvo.serving.server import open_socket, run_app
 
     local = host in LOCAL_HOSTS
     if not (local or api_key):

@@ -16,13 +16,13 @@ def studio(
 
     Example: kyvo studio --port 8001
     """
-    from kyvo.serve.studio import import_gradio, mount_studio
+    from kyvo.serving.studio import import_gradio, mount_studio
 
     import_gradio()  # first, so that a missing package is told at once
     from kyvo.cli.model import load_model
-    from kyvo.serve.app import create_app
-    from kyvo.serve.limits import Limits
-    from kyvo.serve.server import open_socket, run_app
+    from kyvo.serving.app import create_app
+    from kyvo.serving.limits import Limits
+    from kyvo.serving.server import open_socket, run_app
 
     listener = open_socket("127.0.0.1", port)
     limits = Limits(seconds=timeout, megapixels=max_megapixels)

@@ -13,8 +13,8 @@ from typing import Any, TypeVar, get_origin
 import yaml
 
 from kyvo.data.dataset import SetSettings
+from kyvo.data.generators import ClevrSet, EditSet, ObjaWorldSet, QuestionSet
 from kyvo.data.imports import FolderSet, Omni3dSet, ReleaseSet
-from kyvo.data.sets import ClevrSet, EditSet, ObjaWorldSet, QuestionSet
 from kyvo.errors import ConfigError
 
 KINDS = {

@@ -14,10 +14,10 @@ from datasets import Features, List, Value
 
 from kyvo.data.checks import check_pair, stems
 from kyvo.data.dataset import SetSettings, picture_cell, scene_cell
+from kyvo.data.generators import PICTURE, PICTURE_COLUMNS
 from kyvo.data.omni3d import Omni3DSet, load_omni3d, read_pair
 from kyvo.data.release import TokenFile, find_release, load_token_file, release_rows
 from kyvo.data.release_codecs import COLUMNS
-from kyvo.data.sets import PICTURE, PICTURE_COLUMNS
 from kyvo.errors import ImageError
 from kyvo.scene.schema import load_schema
 from kyvo.tokenizers.text import load_text

@@ -158,7 +158,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
 
 def _set_rows(path: Path) -> Iterator[tuple[str, Any]]:
     from kyvo.data.dataset import open_set
-    from kyvo.data.question_programs import answer_type
+    from kyvo.data.language.question_programs import answer_type
 
     rows = open_set(path)
     if "questions" not in rows.column_names:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from kyvo.errors import SceneError
-from kyvo.export.solids import Meshes, Solid, camera_matrix, stage
+from kyvo.export.primitives import Meshes, Primitive, camera_matrix, stage
 from kyvo.extras import MissingDependency
 from kyvo.scene.scene import Camera, Scene
 
@@ -30,7 +30,7 @@ def write_blender(scene: Scene, path: Path, meshes: Meshes | None = None) -> Non
 
     Raises:
         MissingDependency: a `.blend` is wanted and `bpy` is not installed.
-        SceneError: as `kyvo.export.solids.stage` does, or Blender failed.
+        SceneError: as `kyvo.export.primitives.stage` does, or Blender failed.
     """
     text = blender_script(scene, meshes)
     if path.suffix.lower() != ".blend":
@@ -54,8 +54,8 @@ def write_blender(scene: Scene, path: Path, meshes: Meshes | None = None) -> Non
 def blender_script(scene: Scene, meshes: Meshes | None = None) -> str:
     """The script's text."""
     shown = stage(scene, up="z", meshes=meshes)
-    unique = {id(item.mesh): item for item in shown.solids}
-    objects = [_object(item, list(unique).index(id(item.mesh))) for item in shown.solids]
+    unique = {id(item.mesh): item for item in shown.primitives}
+    objects = [_object(item, list(unique).index(id(item.mesh))) for item in shown.primitives]
     camera = None if shown.camera is None else _camera(shown.camera)
     content = f"SCENE = {{\n'camera': {camera!r},\n'objects': {_rows(objects)},\n'meshes': " + (
         f"{_rows([_mesh(item) for item in unique.values()])},\n}}\n"
@@ -71,7 +71,7 @@ def _rows(rows: Sequence[Any]) -> str:
     return "[" + "".join(f"\n{row!r}," for row in rows) + "]"
 
 
-def _object(item: Solid, mesh: int) -> dict[str, Any]:
+def _object(item: Primitive, mesh: int) -> dict[str, Any]:
     return {
         "name": item.name,
         "mesh": mesh,
@@ -84,7 +84,7 @@ def _object(item: Solid, mesh: int) -> dict[str, Any]:
     }
 
 
-def _mesh(item: Solid) -> dict[str, Any]:
+def _mesh(item: Primitive) -> dict[str, Any]:
     colors = item.vertex_colors
     return {
         "vertices": np.round(item.mesh.vertices, 6).tolist(),

@@ -1,7 +1,7 @@
 """`export_scene`: a scene to a file of any format, whole or not at all. `FORMATS` is the one table of them.
 
-Writers take a scene, a path and meshes for objects whose shape has none of ours (`kyvo.export.solids.stage`); they are
-imported when asked for.
+Writers take a scene, a path and meshes for objects whose shape has none of ours (`kyvo.export.primitives.stage`); they
+are imported when asked for.
 """
 
 from collections.abc import Mapping
@@ -68,7 +68,7 @@ def export_scene(
 
     Args:
         format: one of FORMATS; by default that of the suffix of `path`.
-        meshes: index of an object -> its mesh, as for `kyvo.export.solids.stage`; formats without meshes ignore them.
+        meshes: index of an object -> its mesh, as for `kyvo.export.primitives.stage`; other formats ignore them.
 
     Raises:
         ConfigError: the format is unknown, or does not go with the suffix.

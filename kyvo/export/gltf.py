@@ -15,14 +15,14 @@ from trimesh.scene.cameras import Camera as GltfCamera
 from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
-from kyvo.export.solids import Meshes, Solid, camera_matrix, stage
+from kyvo.export.primitives import Meshes, Primitive, camera_matrix, stage
 from kyvo.scene.scene import Camera, Scene
 
 NEAR = 0.01  # m; nothing nearer to the camera is drawn
 
 
 def write_glb(scene: Scene, path: Path, meshes: Meshes | None = None) -> None:
-    """Writes a binary glTF 2.0 file. Raises SceneError as `kyvo.export.solids.stage` does."""
+    """Writes a binary glTF 2.0 file. Raises SceneError as `kyvo.export.primitives.stage` does."""
     path.write_bytes(glb_bytes(scene, meshes))
 
 
@@ -30,7 +30,7 @@ def glb_bytes(scene: Scene, meshes: Meshes | None = None) -> bytes:
     """The content of that file."""
     shown = stage(scene, up="y", meshes=meshes)
     graph = trimesh.Scene(metadata={name: getattr(scene, name) for name in ("schema", "frame", "up_axis", "units")})
-    for item in shown.solids:
+    for item in shown.primitives:
         graph.add_geometry(
             _with_material(item),
             node_name=item.name,
@@ -58,7 +58,7 @@ def _perspective(camera: Camera) -> dict[str, float]:
     }
 
 
-def _with_material(item: Solid) -> trimesh.Trimesh:
+def _with_material(item: Primitive) -> trimesh.Trimesh:
     """The mesh in the object's color; one with a texture keeps its own material."""
     mesh = item.mesh.copy(include_cache=True)
     if isinstance(mesh.visual, TextureVisuals):

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import trimesh
 
-from kyvo.export.solids import TO_Y_UP, Meshes, Solid, Stage, stage
+from kyvo.export.primitives import TO_Y_UP, Meshes, Primitive, Stage, stage
 from kyvo.scene.scene import Camera, Scene
 
 MARK = "/*SCENE*/null"
 
 
 def write_html(scene: Scene, path: Path, meshes: Meshes | None = None) -> None:
-    """Writes the page. Raises SceneError as `kyvo.export.solids.stage` does."""
+    """Writes the page. Raises SceneError as `kyvo.export.primitives.stage` does."""
     path.write_text(html_text(scene, meshes), encoding="utf-8")
 
 
@@ -32,10 +32,10 @@ def html_text(scene: Scene, meshes: Meshes | None = None) -> str:
 
 
 def _content(scene: Scene, shown: Stage) -> dict[str, Any]:
-    unique = {id(item.mesh): item for item in shown.solids}
-    points = np.concatenate([item.points for item in shown.solids] or [np.eye(3)])
+    unique = {id(item.mesh): item for item in shown.primitives}
+    points = np.concatenate([item.points for item in shown.primitives] or [np.eye(3)])
     low, high = points.min(0), points.max(0)
-    count = len(shown.solids)
+    count = len(shown.primitives)
     return {
         "title": scene.image or f"{scene.schema} scene",
         "note": f"{count} object{'' if count == 1 else 's'}, {scene.frame} frame, {scene.up_axis} up, {scene.units}",
@@ -45,11 +45,11 @@ def _content(scene: Scene, shown: Stage) -> dict[str, Any]:
         "axes": np.array(TO_Y_UP[scene.up_axis], dtype=float).T.tolist(),  # the scene's x, y, z in the viewer's
         "camera": None if shown.camera is None else _camera(shown.camera),
         "meshes": [_mesh(item) for item in unique.values()],
-        "objects": [_object(item, list(unique).index(id(item.mesh))) for item in shown.solids],
+        "objects": [_object(item, list(unique).index(id(item.mesh))) for item in shown.primitives],
     }
 
 
-def _object(item: Solid, mesh: int) -> dict[str, Any]:
+def _object(item: Primitive, mesh: int) -> dict[str, Any]:
     return {
         "label": item.label,
         "mesh": mesh,
@@ -64,7 +64,7 @@ def _object(item: Solid, mesh: int) -> dict[str, Any]:
     }
 
 
-def _mesh(item: Solid) -> dict[str, str]:
+def _mesh(item: Primitive) -> dict[str, str]:
     mesh: trimesh.Trimesh = item.mesh
     arrays = {
         "positions": np.asarray(mesh.vertices, dtype="<f4"),

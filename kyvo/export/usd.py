@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from kyvo.export.solids import Meshes, Solid, camera_matrix, stage
+from kyvo.export.primitives import Meshes, Primitive, camera_matrix, stage
 from kyvo.extras import MissingDependency
 from kyvo.scene.scene import Camera, Scene
 
@@ -25,7 +25,7 @@ def write_usd(scene: Scene, path: Path, meshes: Meshes | None = None) -> None:
 
     Raises:
         MissingDependency: usd-core does not import.
-        SceneError: as `kyvo.export.solids.stage` does.
+        SceneError: as `kyvo.export.primitives.stage` does.
     """
     usd = _import_usd()
     shown = stage(scene, up="z", meshes=meshes)
@@ -37,7 +37,7 @@ def write_usd(scene: Scene, path: Path, meshes: Meshes | None = None) -> None:
     for name in ("schema", "frame", "up_axis", "units"):
         root.GetPrim().SetCustomDataByKey(f"kyvo:{name}", getattr(scene, name))
     materials: dict[Any, Any] = {}
-    for item in shown.solids:
+    for item in shown.primitives:
         mesh = _add_mesh(usd, opened, item)
         key = (item.color, item.metallic, item.roughness, item.vertex_colors is None)
         if key not in materials:
@@ -58,7 +58,7 @@ def _import_usd() -> Any:
         raise MissingDependency('USD needs usd-core. Run: pip install "kyvo[usd]"') from error
 
 
-def _add_mesh(usd: Any, opened: Any, item: Solid) -> Any:
+def _add_mesh(usd: Any, opened: Any, item: Primitive) -> Any:
     mesh = usd.UsdGeom.Mesh.Define(opened, f"/scene/{item.name}")
     prim = mesh.GetPrim()
     prim.SetDisplayName(item.label)
@@ -82,7 +82,7 @@ def _add_mesh(usd: Any, opened: Any, item: Solid) -> Any:
     return mesh
 
 
-def _add_material(usd: Any, opened: Any, place: str, item: Solid) -> Any:
+def _add_material(usd: Any, opened: Any, place: str, item: Primitive) -> Any:
     """A preview surface; the color of a mesh with colors at its vertices is read from them."""
     material = usd.UsdShade.Material.Define(opened, place)
     shader = usd.UsdShade.Shader.Define(opened, f"{place}/surface")

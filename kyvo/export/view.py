@@ -17,8 +17,8 @@ from scipy.spatial import ConvexHull, QhullError
 from trimesh.visual.color import linear_to_srgb
 
 from kyvo.errors import SceneError
+from kyvo.export.primitives import TO_Y_UP, Meshes, linear_color, object_label, primitive
 from kyvo.export.sheet import INK, enlarge
-from kyvo.export.solids import TO_Y_UP, Meshes, linear_color, object_label, solid
 from kyvo.scene.diff import SceneDiff, diff
 from kyvo.scene.scene import Camera, Scene, SceneObject
 from kyvo.scene.schema import camera_of
@@ -53,7 +53,7 @@ def draw_view(
 ) -> Image.Image:
     """The scene from above; with `picture`, also over it; with `truth`, as a prediction against it.
 
-    An object without a mesh (`kyvo.export.solids.stage`) is a small square; one without a place is told of in words.
+    An object without a mesh (`kyvo.export.primitives.stage`) is a small square; one without a location is a text.
 
     Raises:
         SceneError: the two scenes differ in frame, up axis or units, or no camera says where objects are in `picture`.
@@ -173,7 +173,7 @@ def _seen(scene: Scene, camera: Camera, scale: float, meshes: Meshes | None) -> 
 def _points(scene: Scene, index: int, meshes: Meshes | None) -> Float[np.ndarray, "points 3"]:
     """Points of the object's surface in the scene's frame; the corners of a small cube where it has no mesh."""
     try:
-        return solid(scene, index, (meshes or {}).get(index)).points
+        return primitive(scene, index, (meshes or {}).get(index)).points
     except SceneError:
         corners = np.stack(np.meshgrid(*[(-POINT, POINT)] * 3), axis=-1).reshape(-1, 3)
         return corners + np.array(scene.objects[index].location)

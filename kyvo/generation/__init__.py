@@ -1,1 +1,1 @@
-"""Decoding: the grammar of what may come next, and the engine that obeys it."""
+"""Decoding: the constraint on what may come next, and the engine that obeys it."""

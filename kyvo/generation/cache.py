@@ -1,4 +1,4 @@
-"""`RowCache`: keys and values of many rows in one buffer, each row with a length of its own.
+"""`SequenceCache`: keys and values of many sequences in one buffer, a row each, with a length of its own.
 
 The buffer is written in place and grows seldom, so a step copies no past; rows that decode stand at its head, so that
 a forward sees a plain slice of it. transformers' StaticCache has one length for all rows and so cannot let rows join.
@@ -13,13 +13,13 @@ STRIDE = 64  # the buffer's length grows by so many ids
 States = Float[Tensor, "layers both heads length width"]  # keys and values of one row
 
 
-class RowCache:
+class SequenceCache:
     """What `LlamaModel` asks of a cache (`update`, `get_seq_length`), and what the engine needs of its rows."""
 
-    def __init__(self, config: LlamaConfig, *, max_rows: int, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, config: LlamaConfig, *, max_sequences: int, dtype: torch.dtype, device: torch.device) -> None:
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         heads = config.num_key_value_heads or config.num_attention_heads
-        self.max_rows = max_rows
+        self.max_sequences = max_sequences
         # layers both rows heads length width
         self._states = torch.zeros((config.num_hidden_layers, 2, 0, heads, 0, width), dtype=dtype, device=device)
         self._aim: tuple[slice, int, Tensor, Tensor, Tensor] | None = None
@@ -31,7 +31,7 @@ class RowCache:
         if rows <= num_rows and length <= num_ids:
             return
         if rows > num_rows:
-            rows = min(self.max_rows, 1 << (rows - 1).bit_length())
+            rows = min(self.max_sequences, 1 << (rows - 1).bit_length())
         length = max(num_ids, -(-length // STRIDE) * STRIDE)
         # Zeros, for what is masked still enters a product, and memory as it comes may hold NaN.
         self._states = old.new_zeros(*old.shape[:2], max(rows, num_rows), old.shape[3], length, old.shape[5])

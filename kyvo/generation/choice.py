@@ -1,4 +1,4 @@
-"""`Choice`: logits -> the id each row takes among those its grammar allows, and how probable it was.
+"""`Choice`: logits -> the id each sequence takes among those its constraint allows, and how probable it was.
 
 Greedy is not the likeliest id where ids have distances: scenes and pictures are scored by how near they come, and the
 likeliest of many alike ids may be one of a few outsiders. Among numbers the one with most probability near it is
@@ -19,16 +19,16 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from kyvo.generation.grammar import Grammar
-from kyvo.generation.rows import Chosen, Row
+from kyvo.generation.constraint import Constraint
 from kyvo.generation.sampling import draw
+from kyvo.generation.sequence_state import Chosen, SequenceState
 
 NEAR = 5  # bins: 0.25 of CLEVR's units, the largest of the distances that are scored
 MAX_SETS = 256  # of allowed ids that are kept; a schema has some twenty
 
 
 class Choice:
-    """Greedy, or drawn as the row's `Sampling` says."""
+    """Greedy, or drawn as the sequence's `Sampling` says."""
 
     def __init__(
         self,
@@ -46,19 +46,22 @@ class Choice:
         self.near = near
         self.codebook = codebook
         self.table = table
-        self._by_state: WeakKeyDictionary[Grammar, dict[int, _Allowed]] = WeakKeyDictionary()
+        self._by_state: WeakKeyDictionary[Constraint, dict[int, _Allowed]] = WeakKeyDictionary()
         self._by_ids: OrderedDict[bytes, _Allowed] = OrderedDict()
 
-    def __call__(self, logits: Float[Tensor, "rows vocab"], rows: Sequence[Row]) -> list[Chosen]:
-        allowed = [self._allowed(row.grammar, row.state, logits) for row in rows]
+    def __call__(self, logits: Float[Tensor, "rows vocab"], sequences: Sequence[SequenceState]) -> list[Chosen]:
+        allowed = [self._allowed(sequence.constraint, sequence.state, logits) for sequence in sequences]
         logits = logits.masked_fill(~torch.stack([own.mask for own in allowed]), -torch.inf)
         probabilities = logits.softmax(dim=-1)
         best, tokens = (found.tolist() for found in probabilities.max(dim=-1))
         chosen = [Chosen(token, probability) for token, probability in zip(tokens, best, strict=True)]
 
-        drawn = [index for index, row in enumerate(rows) if not row.sampling.greedy]
+        drawn = [index for index, sequence in enumerate(sequences) if not sequence.sampling.greedy]
         if drawn:
-            settings, chances = [rows[index].sampling for index in drawn], [rows[index].chance() for index in drawn]
+            settings, chances = (
+                [sequences[index].sampling for index in drawn],
+                [sequences[index].chance() for index in drawn],
+            )
             found = draw(logits[drawn], settings, chances)
             likely = probabilities[drawn].gather(1, found[:, None])[:, 0].tolist()
             for index, token, probability in zip(drawn, found.tolist(), likely, strict=True):
@@ -66,10 +69,10 @@ class Choice:
 
         numbers: defaultdict[_Allowed, list[int]] = defaultdict(list)  # rows by the numbers that may come
         codes: list[int] = []  # rows where any image code may come
-        for index, row in enumerate(rows):
-            if row.state in row.grammar.numbers and row.sampling.greedy:
+        for index, sequence in enumerate(sequences):
+            if sequence.state in sequence.constraint.numbers and sequence.sampling.greedy:
                 numbers[allowed[index]].append(index)
-            elif row.state in row.grammar.codes and row.sampling.greedy and self.codebook is not None:
+            elif sequence.state in sequence.constraint.codes and sequence.sampling.greedy and self.codebook is not None:
                 codes.append(index)
         for own, indices in numbers.items():
             places, mass = likeliest_numbers(probabilities[indices][:, own.ids], near=self.near)
@@ -86,11 +89,11 @@ class Choice:
                 chosen[index] = Chosen(token, probabilities[index, token].item(), vector, mean)
         return chosen
 
-    def _allowed(self, grammar: Grammar, state: int, logits: Tensor) -> "_Allowed":
+    def _allowed(self, constraint: Constraint, state: int, logits: Tensor) -> "_Allowed":
         """States share what they allow where it is the same: a shape has 512 alike."""
-        states = self._by_state.setdefault(grammar, {})
+        states = self._by_state.setdefault(constraint, {})
         if state not in states:
-            ids = grammar.allowed(state)
+            ids = constraint.allowed(state)
             key = ids.tobytes()
             if key not in self._by_ids:
                 self._by_ids[key] = _Allowed.of(ids, logits)

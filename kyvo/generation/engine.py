@@ -1,7 +1,7 @@
 """`Engine`: the decoding loop. Requests of any tasks and lengths join and leave one running batch.
 
 A step reads the prompts of those who join (a part that an earlier prompt shares is taken over, `prefix.py`), then sends
-every row's *pending* ids through the model: the one chosen last and those its grammar forces after it. Rows are in no
+every row's *pending* ids through the model: the one chosen last and those its constraint forces. Rows are in no
 step with each other: each has its own length in the cache, its own positions and its own mask.
 
 transformers' own continuous batching serves plain ids on a GPU; it takes no grammar, no vectors added to embeddings and
@@ -23,37 +23,37 @@ from torch import Tensor
 from transformers import LlamaForCausalLM, LlamaModel
 
 from kyvo.errors import KyvoError, TokenError
-from kyvo.generation.cache import RowCache
+from kyvo.generation.cache import SequenceCache
 from kyvo.generation.choice import NEAR, Choice
-from kyvo.generation.grammar import Grammar
+from kyvo.generation.constraint import Constraint
 from kyvo.generation.prefix import WORTH, PrefixCache, Spans
 from kyvo.generation.requests import Decoded, Handle, Request
-from kyvo.generation.rows import Row
-from kyvo.models.embedding import place_vectors
+from kyvo.generation.sequence_state import SequenceState
+from kyvo.models.llama.embedding import position_vectors
 
-MAX_ROWS = 32
+MAX_SEQUENCES = 32
 MAX_SHARED = 8192  # ids; 8 kB each in the bundled model
 # What a model calls its cache: transformers 5.24 has a new name, and warns of the old one at every forward.
 CACHE = "cache" if "cache" in signature(LlamaModel.forward).parameters else "past_key_values"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Places:
+class PositionTable:
     """What a model that was trained with positions adds to the embedding of image codes and objects."""
 
     vectors: Float[Tensor, "places dim"]
-    find: Callable[[Sequence[int]], np.ndarray]  # `SequenceBuilder.places`
+    find: Callable[[Sequence[int]], np.ndarray]  # `SequenceBuilder.grid_positions`
 
     def add(
-        self, embedded: Float[Tensor, "rows width dim"], rows: Sequence[Sequence[int]], *, seen: Sequence[int]
+        self, embedded: Float[Tensor, "rows width dim"], sequences: Sequence[Sequence[int]], *, seen: Sequence[int]
     ) -> Float[Tensor, "rows width dim"]:
         """Embeddings of the ids of each row after the `seen` first ones, with the vectors of their places."""
-        places = np.full(embedded.shape[:2], -1, dtype=np.int64)
-        for index, (ids, start) in enumerate(zip(rows, seen, strict=True)):
-            places[index, : len(ids) - start] = self.find(ids)[start:]
-        if places.max() < 0:
+        grid_positions = np.full(embedded.shape[:2], -1, dtype=np.int64)
+        for index, (ids, start) in enumerate(zip(sequences, seen, strict=True)):
+            grid_positions[index, : len(ids) - start] = self.find(ids)[start:]
+        if grid_positions.max() < 0:
             return embedded
-        return embedded + place_vectors(self.vectors, torch.from_numpy(places).to(embedded.device))
+        return embedded + position_vectors(self.vectors, torch.from_numpy(grid_positions).to(embedded.device))
 
 
 class Engine:
@@ -67,31 +67,31 @@ class Engine:
         self,
         model: LlamaForCausalLM,
         *,
-        places: Places | None = None,
-        max_rows: int = MAX_ROWS,
+        position_table: PositionTable | None = None,
+        max_sequences: int = MAX_SEQUENCES,
         max_shared: int = MAX_SHARED,
         near: int = NEAR,
         codebook: Float[Tensor, "codes width"] | None = None,
     ) -> None:
         """
         Args:
-            model: a folded model; its weights decide, the grammar only removes what cannot come.
-            places: of a model that was trained with positions.
-            max_rows: requests that decode together; more wait.
+            model: a folded model; its weights decide, the constraint only removes what cannot come.
+            position_table: of a model that was trained with positions.
+            max_sequences: requests that decode together; more wait.
             max_shared: ids of prompts whose states are kept for prompts that begin alike; 0 for none.
             near, codebook: how numbers and image codes are chosen (`Choice`).
         """
         self.model = model
-        self.places = places
-        self.max_rows = max_rows
+        self.position_table = position_table
+        self.max_sequences = max_sequences
         self.num_forwards = 0  # since the start
-        self._cache = RowCache(model.config, max_rows=max_rows, dtype=model.dtype, device=model.device)
+        self._cache = SequenceCache(model.config, max_sequences=max_sequences, dtype=model.dtype, device=model.device)
         self._prefixes = PrefixCache(max_shared)
         table = model.get_input_embeddings()
         assert isinstance(table, torch.nn.Embedding)
         self._choice = Choice(near=near, codebook=codebook, table=table.weight)
-        self._rows: list[Row] = []  # row i of the cache is the i-th
-        self._waiting: deque[Row] = deque()
+        self._sequences: list[SequenceState] = []  # row i of the cache is the i-th
+        self._waiting: deque[SequenceState] = deque()
         self._turn = threading.Lock()  # who holds it makes a step
         self._news = threading.Condition()  # guards `_waiting`; told of what a sleeping thread must know
         self._thread: threading.Thread | None = None
@@ -99,7 +99,7 @@ class Engine:
 
     @property
     def num_running(self) -> int:
-        return len(self._rows)
+        return len(self._sequences)
 
     @property
     def num_waiting(self) -> int:
@@ -109,9 +109,9 @@ class Engine:
         """Queues a request. Raises TokenError for a prompt that the model cannot take."""
         self._check(request.prompt)
         handle = Handle(self._drive)
-        row = Row(request, handle, context=self.model.config.max_position_embeddings)
+        sequence = SequenceState(request, handle, context=self.model.config.max_position_embeddings)
         with self._news:
-            self._waiting.append(row)
+            self._waiting.append(sequence)
             self._news.notify_all()
         return handle
 
@@ -144,12 +144,12 @@ class Engine:
                 self._leave()
                 self._join()
                 self._leave()  # the first choice may be the end
-                if self._rows:
-                    self._forward(0, len(self._rows))
+                if self._sequences:
+                    self._forward(0, len(self._sequences))
             except RuntimeError as error:  # torch's, out of memory included
                 self._fail(error)  # those in the batch get it, the rest goes on
             self._leave()
-            return bool(self._rows or self._waiting)
+            return bool(self._sequences or self._waiting)
 
     def _serve(self) -> None:
         try:
@@ -162,7 +162,7 @@ class Engine:
         finally:  # nobody may wait for ever for a loop that broke
             self._thread = None
             with self._news:
-                self._rows += self._waiting
+                self._sequences += self._waiting
                 self._waiting.clear()
             self._fail(KyvoError("the engine's loop ended before this request was done."))
 
@@ -188,80 +188,82 @@ class Engine:
 
     def _leave(self) -> None:
         """Ends rows that are done, cancelled or late. The last row moves where one left, so that there are no gaps."""
-        for slot in reversed(range(len(self._rows))):
-            row = self._rows[slot]
-            row.check()
-            if row.finished:
-                last = self._rows.pop()
-                if last is not row:
-                    self._cache.move(len(self._rows), slot, last.num_seen)
-                    self._rows[slot] = last
-                row.handle.finish(row.out)
+        for slot in reversed(range(len(self._sequences))):
+            sequence = self._sequences[slot]
+            sequence.check()
+            if sequence.finished:
+                last = self._sequences.pop()
+                if last is not sequence:
+                    self._cache.move(len(self._sequences), slot, last.num_seen)
+                    self._sequences[slot] = last
+                sequence.handle.finish(sequence.out)
         with self._news:
-            for row in self._waiting:
-                row.check()
-            ended = [row for row in self._waiting if row.finished]
+            for sequence in self._waiting:
+                sequence.check()
+            ended = [sequence for sequence in self._waiting if sequence.finished]
             if ended:
-                self._waiting = deque(row for row in self._waiting if not row.finished)
-        for row in ended:
-            row.handle.finish(row.out)
+                self._waiting = deque(sequence for sequence in self._waiting if not sequence.finished)
+        for sequence in ended:
+            sequence.handle.finish(sequence.out)
 
     def _join(self) -> None:
         """Reads the prompts of those for whom there is room, those of like length together."""
-        joining = sorted(self._next(self.max_rows - len(self._rows)), key=_num_pending)
-        start = len(self._rows)
-        self._rows += joining
-        for slot, row in enumerate(joining, start):
-            self._cache.reserve(len(self._rows), len(row.ids))
-            if row.known is not None:
-                self._cache.write(slot, row.known)
-                row.known = None
-        for _, group in groupby(joining, key=lambda row: row.num_pending.bit_length()):
-            rows = list(group)
-            self._forward(start, start + len(rows))
-            for slot, row in enumerate(rows, start):
-                if self._prefixes.wants(row.prompt, shared=row.out.num_shared):
-                    self._prefixes.add(row.prompt, self._cache.read(slot, len(row.prompt.ids)))
-            start += len(rows)
+        joining = sorted(self._next(self.max_sequences - len(self._sequences)), key=_num_pending)
+        start = len(self._sequences)
+        self._sequences += joining
+        for slot, sequence in enumerate(joining, start):
+            self._cache.reserve(len(self._sequences), len(sequence.ids))
+            if sequence.known is not None:
+                self._cache.write(slot, sequence.known)
+                sequence.known = None
+        for _, group in groupby(joining, key=lambda sequence: sequence.num_pending.bit_length()):
+            sequences = list(group)
+            self._forward(start, start + len(sequences))
+            for slot, sequence in enumerate(sequences, start):
+                if self._prefixes.wants(sequence.prompt, shared=sequence.out.num_shared):
+                    self._prefixes.add(sequence.prompt, self._cache.read(slot, len(sequence.prompt.ids)))
+            start += len(sequences)
 
-    def _next(self, room: int) -> list[Row]:
+    def _next(self, room: int) -> list[SequenceState]:
         """Those that join now, first come first. Who begins like one of them joins after that one has been read."""
-        joining: list[Row] = []
-        later: list[Row] = []
+        joining: list[SequenceState] = []
+        later: list[SequenceState] = []
         with self._news:
             while self._waiting and len(joining) < room:
-                row = self._waiting.popleft()
-                row.num_seen, row.known = self._prefixes.longest(row.prompt)
-                row.out.num_shared = row.num_seen
+                sequence = self._waiting.popleft()
+                sequence.num_seen, sequence.known = self._prefixes.longest(sequence.prompt)
+                sequence.out.num_shared = sequence.num_seen
                 first = (other for other in joining if self._prefixes.wants(other.prompt, shared=other.num_seen))
-                begins_alike = any(row.prompt.shared(other.prompt) >= row.num_seen + WORTH for other in first)
-                (later if begins_alike else joining).append(row)
+                begins_alike = any(sequence.prompt.shared(other.prompt) >= sequence.num_seen + WORTH for other in first)
+                (later if begins_alike else joining).append(sequence)
             self._waiting.extendleft(reversed(later))
         return joining
 
     def _forward(self, start: int, stop: int) -> None:
         """Sends what is pending of some rows through the model; each then has its next id."""
-        rows = self._rows[start:stop]
-        counts = torch.tensor([row.num_pending for row in rows])
+        sequences = self._sequences[start:stop]
+        counts = torch.tensor([sequence.num_pending for sequence in sequences])
         columns = torch.arange(int(counts.max()))
         real = columns < counts[:, None]  # rows width
-        positions = torch.tensor([row.num_seen for row in rows])[:, None] + columns
+        positions = torch.tensor([sequence.num_seen for sequence in sequences])[:, None] + columns
         ids = torch.zeros_like(positions)
-        ids[real] = torch.tensor([*chain.from_iterable(row.ids[row.num_seen :] for row in rows)])
+        ids[real] = torch.tensor([*chain.from_iterable(sequence.ids[sequence.num_seen :] for sequence in sequences)])
 
-        spans = [row.prompt.spans for row in rows]
-        visible = visible_ids(positions, spans, length=max(len(row.ids) for row in rows))
+        spans = [sequence.prompt.spans for sequence in sequences]
+        visible = visible_ids(positions, spans, length=max(len(sequence.ids) for sequence in sequences))
 
-        self._cache.reserve(len(self._rows), visible.shape[2])
+        self._cache.reserve(len(self._sequences), visible.shape[2])
         self._cache.aim(start, positions, real)
         device = self.model.device
         ids = ids.to(device)
         embedded = self.model.get_input_embeddings()(ids)
-        for index, row in enumerate(rows):
-            if row.embedded is not None:
-                embedded[index, 0] = row.embedded
-        if self.places is not None:
-            embedded = self.places.add(embedded, [row.ids for row in rows], seen=[row.num_seen for row in rows])
+        for index, sequence in enumerate(sequences):
+            if sequence.embedded is not None:
+                embedded[index, 0] = sequence.embedded
+        if self.position_table is not None:
+            embedded = self.position_table.add(
+                embedded, [sequence.ids for sequence in sequences], seen=[sequence.num_seen for sequence in sequences]
+            )
         hidden = self.model.model(
             inputs_embeds=embedded,
             attention_mask=additive(visible.to(device), embedded.dtype),
@@ -269,47 +271,47 @@ class Engine:
             use_cache=True,
             **{CACHE: self._cache},
         ).last_hidden_state
-        last = hidden[torch.arange(len(rows), device=device), (counts - 1).to(device)]
+        last = hidden[torch.arange(len(sequences), device=device), (counts - 1).to(device)]
         self.num_forwards += 1
-        chosen = self._choice(self.model.lm_head(last).float(), rows)
-        for row, own in zip(rows, chosen, strict=True):
-            row.choose(own)
+        chosen = self._choice(self.model.lm_head(last).float(), sequences)
+        for sequence, own in zip(sequences, chosen, strict=True):
+            sequence.choose(own)
 
     def _fail(self, error: BaseException) -> None:
-        rows, self._rows = self._rows, []
-        for row in rows:
-            row.handle.finish(error)
+        sequences, self._sequences = self._sequences, []
+        for sequence in sequences:
+            sequence.handle.finish(error)
 
 
 def decode(
     model: LlamaForCausalLM,
     prompts: Sequence[Sequence[int]],
-    grammars: Sequence[Grammar],
+    constraints: Sequence[Constraint],
     *,
     spans: Sequence[Spans] | None = None,
-    places: Places | None = None,
+    position_table: PositionTable | None = None,
     near: int = NEAR,
     codebook: Float[Tensor, "codes width"] | None = None,
-    max_rows: int = MAX_ROWS,
+    max_sequences: int = MAX_SEQUENCES,
 ) -> list[Decoded]:
-    """Completes every prompt greedily within its grammar, by an engine of its own.
+    """Completes every prompt greedily within its constraint, by an engine of its own.
 
     Args:
-        prompts: ids of each row, without padding; lengths may differ.
-        grammars: one a row; rows may share one.
+        prompts: ids of each, without padding; lengths may differ.
+        constraints: one a prompt; prompts may share one.
         spans: of each prompt, what attends both ways (`SequenceBuilder.spans`); without them all is causal.
-        places, near, codebook, max_rows: as of `Engine`.
+        position_table, near, codebook, max_sequences: as of `Engine`.
     """
-    engine = Engine(model, places=places, near=near, codebook=codebook, max_rows=max_rows)
+    engine = Engine(model, position_table=position_table, near=near, codebook=codebook, max_sequences=max_sequences)
     handles = [
-        engine.submit(Request(prompt=prompt, grammar=grammar, spans=own))
-        for prompt, grammar, own in zip(prompts, grammars, spans or [()] * len(prompts), strict=True)
+        engine.submit(Request(prompt=prompt, constraint=constraint, spans=own))
+        for prompt, constraint, own in zip(prompts, constraints, spans or [()] * len(prompts), strict=True)
     ]
     return [handle.result() for handle in handles]
 
 
-def _num_pending(row: Row) -> int:
-    return row.num_pending
+def _num_pending(sequence: SequenceState) -> int:
+    return sequence.num_pending
 
 
 def visible_ids(

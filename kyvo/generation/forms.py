@@ -1,9 +1,9 @@
-"""Forms of an object: the ids that may stand at each of its places, for a grammar that writes it (`PinnedGrammar`)."""
+"""Forms of an object: the ids that may stand at each of its places, for a `KeepObjectsConstraint` that writes it."""
 
 from collections.abc import Iterator, Mapping
 
 from kyvo.generation.choice import NEAR
-from kyvo.generation.pinned import Form
+from kyvo.generation.keep_objects import Form
 from kyvo.scene.scene import SceneObject
 from kyvo.scene.schema import Field
 from kyvo.tokenizers.sequence import SequenceBuilder

@@ -10,37 +10,37 @@ from collections.abc import Sequence
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
-from kyvo.generation.grammar import Grammar
+from kyvo.generation.constraint import Constraint
 from kyvo.processor import Processor
 from tokenizers import Tokenizer, decoders
 
 
-def to_lark(grammar: Grammar) -> str:
-    """The same outputs as `grammar`'s without their EOS, which llguidance adds itself."""
-    states, sources = [grammar.START], Counter[int]()
+def to_lark(constraint: Constraint) -> str:
+    """The same outputs as `constraint`'s without their EOS, which llguidance adds itself."""
+    states, sources = [constraint.START], Counter[int]()
     for state in states:  # grows on the way
-        for _, target in grammar.edges(state):
+        for _, target in constraint.edges(state):
             sources[target] += 1
             if sources[target] == 1:
                 states.append(target)
-    last = {state for state in states if [target for _, target in grammar.edges(state)] == [grammar.end]}
+    last = {state for state in states if [target for _, target in constraint.edges(state)] == [constraint.end]}
     rules = {
-        state: "start" if state == grammar.START else f"s{state}"
+        state: "start" if state == constraint.START else f"s{state}"
         for state in states
-        if state == grammar.START or (state not in last and (sources[state] > 1 or len(grammar.edges(state)) > 1))
+        if state == constraint.START or (state not in last and (sources[state] > 1 or len(constraint.edges(state)) > 1))
     }  # the states between them are one chain
 
     def chain(ids: Sequence[int], target: int) -> str:
         parts = [_tokens(ids)]
         while target not in last and target not in rules:
-            ids, target = grammar.edges(target)[0]
+            ids, target = constraint.edges(target)[0]
             parts.append(_tokens(ids))
         return " ".join([*parts, rules[target]] if target in rules else parts)
 
     return "".join(
-        f"{name}: {' | '.join(chain(ids, target) for ids, target in grammar.edges(state))}\n"
+        f"{name}: {' | '.join(chain(ids, target) for ids, target in constraint.edges(state))}\n"
         for state, name in rules.items()
-        if state != grammar.end
+        if state != constraint.end
     )
 
 

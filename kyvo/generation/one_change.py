@@ -5,7 +5,7 @@ grammar.
 Where there is no planner, or none that is sure, the model is asked which object is meant (`Pointer`). A scene that is
 then written freely is taken as it is where this object and no other is another or gone, or one is new. But most ids
 are copies, and a model may copy on where it should not, or change another object, or more than one. Then every plain
-thing that can have become of the one is a grammar of its own, which holds all other objects (`PinnedGrammar`): it is
+thing that can have become of the one is a constraint that keeps all other objects (`KeepObjectsConstraint`): it is
 gone, one of its words is another, one of its numbers is another, or there is a new object beside it. Each is written
 greedily, and the one is taken within which the model finds itself most: the probability of all that the grammar
 allows, id by id. A new place is likely then if any place is, however many there are.
@@ -17,15 +17,15 @@ from dataclasses import replace
 from functools import partial
 
 from kyvo.errors import TokenError
+from kyvo.generation.constraint import Constraint
 from kyvo.generation.engine import Engine
 from kyvo.generation.forms import changes
-from kyvo.generation.grammar import Grammar
-from kyvo.generation.pinned import PinnedGrammar, object_ids
+from kyvo.generation.keep_objects import KeepObjectsConstraint, object_ids
 from kyvo.generation.plans import SURE, planned, read_plan
 from kyvo.generation.read_prompt import ReadPrompt
 from kyvo.generation.requests import Decoded, Request
-from kyvo.models.planner import Planner
-from kyvo.models.pointer import Pointer
+from kyvo.models.heads.planner import Planner
+from kyvo.models.heads.pointer import Pointer
 from kyvo.scene.scene import Scene
 from kyvo.tokenizers.sequence import SequenceBuilder
 from kyvo.tokenizers.tasks import TASKS, Segments
@@ -71,21 +71,21 @@ def one_change(
     plan = None if planner is None else read_plan(planner, read.text_states(), snapped, schema, among=among)
     followed = plan if plan is not None and plan.chance >= SURE else None
     if followed is not None:
-        grammars = [planned(TASK, builder, snapped, followed)]
+        constraints = [planned(TASK, builder, snapped, followed)]
     else:
         tried = read.meant(snapped, pointer) if among is None else among
         if among is None:
-            grammar = Grammar.for_task(TASK, builder, max_objects=len(snapped) + 1)
-            free = engine.submit(request(grammar=grammar)).result()
+            constraint = Constraint.for_task(TASK, builder, max_objects=len(snapped) + 1)
+            free = engine.submit(request(constraint=constraint)).result()
             num_asked += free.num_asked
             if not free.truncated and changes_one(builder, snapped, free.ids, among=tried):
                 return free
-        grammars = list(hypotheses(builder, snapped, tried))
+        constraints = list(hypotheses(builder, snapped, tried))
         if not among:
-            grammars.append(PinnedGrammar(TASK, builder, snapped, num_added=1))
-    handles = [engine.submit(request(grammar=grammar)) for grammar in grammars]
+            constraints.append(KeepObjectsConstraint(TASK, builder, snapped, num_added=1))
+    handles = [engine.submit(request(constraint=constraint)) for constraint in constraints]
     rows = [handle.result() for handle in handles]
-    whole = [(row, grammar) for row, grammar in zip(rows, grammars, strict=True) if not row.truncated]
+    whole = [(row, constraint) for row, constraint in zip(rows, constraints, strict=True) if not row.truncated]
     if not whole:
         raise TokenError(
             f"the scene after the edit was cut ({rows[0].reason}) before it was whole; prompt and output may have "
@@ -95,7 +95,7 @@ def one_change(
         row = whole[0][0]
         allowed = [followed.chance] * len(row.ids)
     else:
-        told = read.log_masses([row.ids for row, _ in whole], [grammar for _, grammar in whole])
+        told = read.log_masses([row.ids for row, _ in whole], [constraint for _, constraint in whole])
         best = max(range(len(whole)), key=lambda number: float(told[number].sum()))
         row, allowed = whole[best][0], told[best].exp().tolist()
     return Decoded(
@@ -118,11 +118,11 @@ def changes_one(builder: SequenceBuilder, scene: Scene, output: Sequence[int], *
     return gone.total() == 1 and new <= 1 and any(was[place] in gone for place in among)
 
 
-def hypotheses(builder: SequenceBuilder, scene: Scene, tried: Sequence[int]) -> Iterator[Grammar]:
+def hypotheses(builder: SequenceBuilder, scene: Scene, tried: Sequence[int]) -> Iterator[Constraint]:
     """Of each object of `tried`, by its place in a snapped scene, all that can have become of it: one grammar each."""
     for index in tried:
         items = scene.objects
         rest = replace(scene, objects=(*items[:index], *items[index + 1 :]))
-        yield PinnedGrammar(TASK, builder, rest)
+        yield KeepObjectsConstraint(TASK, builder, rest)
         for form in changes(builder, items[index]):
-            yield PinnedGrammar(TASK, builder, rest, num_added=1, written=form)
+            yield KeepObjectsConstraint(TASK, builder, rest, num_added=1, written=form)

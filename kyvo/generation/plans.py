@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kyvo.errors import CheckpointError
+from kyvo.generation.constraint import Constraint
 from kyvo.generation.forms import any_numbers, as_it_is, fixed, form
-from kyvo.generation.grammar import Grammar
-from kyvo.generation.pinned import PinnedGrammar
-from kyvo.models.planner import OPERATIONS, PlanLogits, Planner
+from kyvo.generation.keep_objects import KeepObjectsConstraint
+from kyvo.models.heads.planner import OPERATIONS, PlanLogits, Planner
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.sequence import SequenceBuilder
@@ -40,7 +40,7 @@ def check_planner(planner: Planner, schema: SceneSchema, *, dim: int) -> None:
     Args:
         dim: of the model's states.
     """
-    if not schema.has_places:
+    if not schema.has_locations:
         raise CheckpointError(f"the schema {schema.name!r} has no locations in a world frame, which a planner gives.")
     if (planner.config.dim, planner.config.words) != (dim, schema.word_counts):
         raise CheckpointError(
@@ -84,7 +84,7 @@ def read_plan(
     return plan if _does_something(plan, scene) else None
 
 
-def planned(task: Task, builder: SequenceBuilder, scene: Scene, plan: Plan) -> Grammar:
+def planned(task: Task, builder: SequenceBuilder, scene: Scene, plan: Plan) -> Constraint:
     """The outputs of `task` in which all of the plan is so, and every other object of the snapped scene as it was."""
     if plan.about is None:
         values = any_numbers(builder)
@@ -94,7 +94,7 @@ def planned(task: Task, builder: SequenceBuilder, scene: Scene, plan: Plan) -> G
         values = as_it_is(builder, item)
         rest = replace(scene, objects=(*scene.objects[: plan.about], *scene.objects[plan.about + 1 :]))
     if plan.operation == "remove":
-        return PinnedGrammar(task, builder, rest)
+        return KeepObjectsConstraint(task, builder, rest)
     values |= {name: fixed(builder, builder.scenes.schema.field(name), word) for name, word in plan.words.items()}
     x, y, *others = values["location"]
     if plan.operation == "change":  # another size may stand at another height
@@ -102,7 +102,7 @@ def planned(task: Task, builder: SequenceBuilder, scene: Scene, plan: Plan) -> G
     if plan.place is not None:
         x, y = ([builder.vocabulary.number_id(value)] for value in plan.place)
     values["location"] = [x, y, *others]
-    return PinnedGrammar(task, builder, rest, num_added=1, written=form(builder, values))
+    return KeepObjectsConstraint(task, builder, rest, num_added=1, written=form(builder, values))
 
 
 def _likeliest(logits: Float[Tensor, "1 choices"], allowed: Sequence[bool]) -> tuple[float, int]:

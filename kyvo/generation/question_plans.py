@@ -15,8 +15,8 @@ from torch import Tensor
 from kyvo.errors import CheckpointError
 from kyvo.generation.engine import Engine
 from kyvo.generation.read_prompt import ReadPrompt
-from kyvo.models.question_planner import OPERANDS, QuestionPlanner
-from kyvo.models.refined_scenes import as_tensors
+from kyvo.models.heads.question_planner import OPERANDS, QuestionPlanner
+from kyvo.models.heads.refined_scenes import as_tensors
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.sequence import SequenceBuilder
@@ -59,7 +59,7 @@ def check_question_planner(planner: QuestionPlanner, schema: SceneSchema, *, dim
     Args:
         dim: of the model's states.
     """
-    if not schema.has_places:
+    if not schema.has_locations:
         raise CheckpointError(f"the schema {schema.name!r} has no locations in a world frame, which questions are of.")
     config = planner.config
     if (config.dim, config.words, config.num_questions) != (dim, schema.word_counts, len(questions(schema))):

@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 
+from kyvo.generation.constraint import Constraint
 from kyvo.generation.engine import CACHE, Engine
-from kyvo.generation.grammar import Grammar
-from kyvo.generation.pinned import PinnedGrammar, object_ids
-from kyvo.models.pointer import Pointer, early_depth
+from kyvo.generation.keep_objects import KeepObjectsConstraint, object_ids
+from kyvo.models.heads.pointer import Pointer, early_depth
 from kyvo.scene.scene import Scene
 from kyvo.tokenizers.sequence import MARKERS, SequenceBuilder
 from kyvo.tokenizers.tasks import Task
@@ -45,7 +45,9 @@ class ReadPrompt:
         return self.early[self.ids.index(self.builder.vocabulary.marker_id(TEXT_START)) :]
 
     @torch.inference_mode()
-    def log_masses(self, outputs: Sequence[Sequence[int]], grammars: Sequence[Grammar]) -> list[Float[Tensor, " ids"]]:
+    def log_masses(
+        self, outputs: Sequence[Sequence[int]], constraints: Sequence[Constraint]
+    ) -> list[Float[Tensor, " ids"]]:
         """Of each id of each output, in nats, how probable all are that its grammar allows in its place.
 
         The first id is the same in all outputs, and told as sure.
@@ -55,8 +57,8 @@ class ReadPrompt:
         hidden = self._states([[*self.ids, *output[:-1]] for output in outputs], cache)[-1]
         told = self.engine.model.lm_head(hidden).float().log_softmax(-1).cpu()
         return [
-            torch.stack([told.new_zeros(()), *_masses(logs, output, grammar)])
-            for logs, output, grammar in zip(told, outputs, grammars, strict=True)
+            torch.stack([told.new_zeros(()), *_masses(logs, output, constraint)])
+            for logs, output, constraint in zip(told, outputs, constraints, strict=True)
         ]
 
     def meant(self, scene: Scene, pointer: Pointer | None) -> list[int]:
@@ -69,8 +71,8 @@ class ReadPrompt:
         """The objects of a snapped scene that the model would least write again as they are."""
         objects = object_ids(self.builder, scene)
         same = [*self.builder.scenes.encode(scene), self.builder.text.eos_id]
-        grammar = PinnedGrammar(self.task, self.builder, scene)
-        sure = self.log_masses([same], [grammar])[0][1:-2].split([len(item) for item in objects])
+        constraint = KeepObjectsConstraint(self.task, self.builder, scene)
+        sure = self.log_masses([same], [constraint])[0][1:-2].split([len(item) for item in objects])
         return sorted(range(len(objects)), key=lambda index: float(sure[index].sum()))[:count]
 
     def _states(
@@ -80,16 +82,16 @@ class ReadPrompt:
         model, seen = self.engine.model, cache.get_seq_length()
         ids = pad_sequence([torch.tensor(row[seen:]) for row in rows], batch_first=True)
         embedded = model.get_input_embeddings()(ids.to(model.device))
-        if self.engine.places is not None:
-            embedded = self.engine.places.add(embedded, rows, seen=[seen] * len(rows))
+        if self.engine.position_table is not None:
+            embedded = self.engine.position_table.add(embedded, rows, seen=[seen] * len(rows))
         return model.model(
             inputs_embeds=embedded, use_cache=True, output_hidden_states=True, **{CACHE: cache}
         ).hidden_states
 
 
-def _masses(logs: Float[Tensor, "width vocab"], output: Sequence[int], grammar: Grammar) -> Iterator[Tensor]:
+def _masses(logs: Float[Tensor, "width vocab"], output: Sequence[int], constraint: Constraint) -> Iterator[Tensor]:
     """Of each id after the first: what the grammar allows there, by the logs in the place before it."""
-    state = grammar.step(grammar.START, output[0])
+    state = constraint.step(constraint.START, output[0])
     for place, token in enumerate(output[1:]):
-        yield logs[place, torch.from_numpy(grammar.allowed(state))].logsumexp(0)
-        state = grammar.step(state, token)
+        yield logs[place, torch.from_numpy(constraint.allowed(state))].logsumexp(0)
+        state = constraint.step(state, token)

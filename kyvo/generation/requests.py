@@ -10,7 +10,7 @@ from typing import Literal
 from torch import Tensor
 
 from kyvo.errors import ConfigError
-from kyvo.generation.grammar import Grammar
+from kyvo.generation.constraint import Constraint
 from kyvo.generation.prefix import Spans
 from kyvo.generation.sampling import Sampling
 from kyvo.tokenizers.tasks import Segment
@@ -29,7 +29,7 @@ class Request:
     """A prompt to be completed within a grammar. Raises ConfigError for a budget or deadline that lets nothing out."""
 
     prompt: Sequence[int]  # ids, without padding
-    grammar: Grammar
+    constraint: Constraint
     spans: Spans = ()  # what attends both ways (`SequenceBuilder.spans`); without them all is causal
     sampling: Mapping[Segment, Sampling] = field(default_factory=dict)  # a kind that is not named is greedy
     max_tokens: int | None = None  # ids of the output, forced ones counted

@@ -155,7 +155,7 @@ class SceneSchema:
         ):
             if value not in known:
                 raise SceneError(f"schema {self.name}: {what} is {value!r}; known are {', '.join(known)}.")
-        if self.order == "seen" and not self.has_places:
+        if self.order == "seen" and not self.has_locations:
             raise SceneError(
                 f"schema {self.name}: order is 'seen', which needs a field `location` in the world's frame; "
                 "take 'given' or 'sorted'."
@@ -180,7 +180,7 @@ class SceneSchema:
         return next(field for field in self.fields if field.name == name)
 
     @property
-    def has_places(self) -> bool:
+    def has_locations(self) -> bool:
         """Whether its objects stand at locations of a world, and not of a camera."""
         return self.frame == "world" and "location" in {field.name for field in self.fields}
 

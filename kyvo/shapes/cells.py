@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from kyvo.data.assets import Asset
+from kyvo.data.meshes.assets import Asset
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.shapes.features import surface_features
 

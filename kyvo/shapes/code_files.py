@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from kyvo.data.mesh_files import AssetError
+from kyvo.data.meshes.mesh_files import AssetError
 from kyvo.errors import ConfigError, TokenError
 from kyvo.export.files import replaced
 from kyvo.npz import read_header

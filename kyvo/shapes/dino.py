@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from kyvo.data.assets import Asset
+from kyvo.data.meshes.assets import Asset
 from kyvo.errors import CheckpointError
 from kyvo.models.dinov2 import DinoPatches
 from kyvo.models.slat.encoder import SLatEncoder

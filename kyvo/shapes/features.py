@@ -8,9 +8,9 @@ is from the cell's centre, with its sign, is the offset along the normal.
 import numpy as np
 from jaxtyping import Float, Int
 
-from kyvo.data.assets import Asset
-from kyvo.data.mesh_files import to_srgb
-from kyvo.data.meshcaster import surface_color
+from kyvo.data.meshes.assets import Asset
+from kyvo.data.meshes.mesh_files import to_srgb
+from kyvo.data.meshes.meshcaster import surface_color
 from kyvo.extras import import_open3d
 from kyvo.shapes.mesh import areas, surface_points
 from kyvo.shapes.voxelize import MARGIN, cell_numbers, voxelize

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from kyvo.data.mesh_files import AssetError
+from kyvo.data.meshes.mesh_files import AssetError
 from kyvo.export.files import replaced
-from kyvo.export.solids import TO_Y_UP
+from kyvo.export.primitives import TO_Y_UP
 from kyvo.models.slat.gaussians import Gaussians
 from kyvo.models.slat.radiance import SH_CONSTANT
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from kyvo.data.assets import UP, Asset
-from kyvo.data.mesh_files import AssetError, read_mesh
+from kyvo.data.meshes.assets import UP, Asset
+from kyvo.data.meshes.mesh_files import AssetError, read_mesh
 from kyvo.scene.scene import Vector
 
 UP_AXES = {".glb": "+y", ".gltf": "+y", ".obj": "+y", ".ply": "+z"}  # glTF's rule, and the custom of the others

@@ -17,12 +17,12 @@ import numpy as np
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as Picture
 
-from kyvo.data.assets import Asset
-from kyvo.data.captions import COLORS, captions
 from kyvo.data.dataset import SetSettings
-from kyvo.data.mesh_files import AssetError
+from kyvo.data.meshes.assets import Asset
+from kyvo.data.meshes.captions import COLORS, captions
+from kyvo.data.meshes.mesh_files import AssetError
+from kyvo.data.meshes.procedural import BUILDERS
 from kyvo.data.object_pictures import cut_out
-from kyvo.data.procedural import BUILDERS
 from kyvo.errors import ConfigError, ImageError
 from kyvo.models.slat.latent import LatentError
 from kyvo.shapes.cells import surface_latent

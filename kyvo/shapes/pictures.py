@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from kyvo.data.assets import Asset
+from kyvo.data.meshes.assets import Asset
 from kyvo.export.files import replaced
 from kyvo.export.sheet import contact_sheet
 from kyvo.models.slat.gaussians import Camera

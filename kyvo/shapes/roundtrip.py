@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int
 from PIL import Image
 
-from kyvo.data.assets import Asset
+from kyvo.data.meshes.assets import Asset
 from kyvo.errors import ConfigError
 from kyvo.metrics.geometry import compare_clouds
 from kyvo.metrics.images import PEAK

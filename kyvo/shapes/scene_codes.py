@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import trimesh
 
-from kyvo.data.assets import AssetLibrary
+from kyvo.data.meshes.assets import AssetLibrary
 from kyvo.errors import ConfigError, SceneError
 from kyvo.scene.scene import Scene
 from kyvo.shapes.cells import surface_latent

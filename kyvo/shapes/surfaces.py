@@ -1,7 +1,7 @@
 """Surfaces that decoders give, as meshes with colors: files of one, and their places in a scene.
 
 A decoded mesh lies in the cube, z up (`kyvo.shapes.mesh`); the axes of files and scenes are those of
-`kyvo.export.solids`.
+`kyvo.export.primitives`.
 """
 
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ import trimesh
 from trimesh.exchange.ply import export_ply
 from trimesh.visual import ColorVisuals
 
-from kyvo.data.assets import Asset
-from kyvo.data.mesh_files import UNTEXTURED, to_linear, to_srgb
+from kyvo.data.meshes.assets import Asset
+from kyvo.data.meshes.mesh_files import UNTEXTURED, to_linear, to_srgb
 from kyvo.errors import ConfigError, SceneError
 from kyvo.export.files import replaced
 from kyvo.export.formats import export_scene
-from kyvo.export.solids import TO_Y_UP, stage
+from kyvo.export.primitives import TO_Y_UP, stage
 from kyvo.models.slat.flexicubes import Surface
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.shapes.mesh import Place
@@ -81,12 +81,15 @@ def write_shape(mesh: trimesh.Trimesh, path: Path | str, *, name: str = "shape",
     if path.suffix.lower() == ".glb":
         export_scene(scene, path, meshes={0: mesh})
         return
-    (solid,) = stage(scene, up="z", meshes={0: mesh}).solids
+    (primitive,) = stage(scene, up="z", meshes={0: mesh}).primitives
     plain = trimesh.Trimesh(
-        vertices=solid.points, faces=solid.mesh.faces, vertex_normals=solid.mesh.vertex_normals, process=False
+        vertices=primitive.points,
+        faces=primitive.mesh.faces,
+        vertex_normals=primitive.mesh.vertex_normals,
+        process=False,
     )
-    if solid.vertex_colors is not None:
-        plain.visual = ColorVisuals(plain, vertex_colors=_bytes(to_srgb(solid.vertex_colors)))
+    if primitive.vertex_colors is not None:
+        plain.visual = ColorVisuals(plain, vertex_colors=_bytes(to_srgb(primitive.vertex_colors)))
     with replaced(path) as draft:
         draft.write_bytes(export_ply(plain))
 

@@ -10,9 +10,9 @@ import numpy as np
 import trimesh
 from jaxtyping import Float
 
-from kyvo.data.assets import Asset
-from kyvo.data.mesh_files import to_linear
-from kyvo.data.procedural import BUILDERS
+from kyvo.data.meshes.assets import Asset
+from kyvo.data.meshes.mesh_files import to_linear
+from kyvo.data.meshes.procedural import BUILDERS
 from kyvo.shapes.mesh import normalized
 
 Triangles = Float[np.ndarray, "faces 3 3"]

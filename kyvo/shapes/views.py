@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from kyvo.data.assets import Asset
-from kyvo.data.mesh_files import to_srgb
-from kyvo.data.meshcaster import surface_color
+from kyvo.data.meshes.assets import Asset
+from kyvo.data.meshes.mesh_files import to_srgb
+from kyvo.data.meshes.meshcaster import surface_color
 from kyvo.extras import import_open3d
 from kyvo.models.slat.gaussians import Camera
 

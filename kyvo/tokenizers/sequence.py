@@ -55,10 +55,10 @@ class Sequence:
     labels: np.ndarray  # int64 [seq]
     weights: np.ndarray  # float32 [seq], loss weight of each label; 0 where there is none
     spans: tuple[tuple[int, int], ...]  # [start, stop) of tokens that attend both ways
-    places: np.ndarray  # int64 [seq], of image codes in their pictures and of objects in their scenes; -1 elsewhere
-    objects: np.ndarray | None = None  # int64 [codes, values], of the picture that goes in: `train.reading`
+    grid_positions: np.ndarray  # int64 [seq], of image codes and of objects; -1 elsewhere
+    objects: np.ndarray | None = None  # int64 [codes, values], of the picture that goes in: `training.auxiliary_heads`
     drawn: np.ndarray | None = None  # the same of the picture that comes out
-    asked: np.ndarray | None = None  # float32 [texts, objects], what each is about: `train.reading`
+    asked: np.ndarray | None = None  # float32 [texts, objects], what each is about: `training.auxiliary_heads`
     named: np.ndarray | None = None  # float32 [seq, objects], of `SequenceBuilder.named`
     changed: np.ndarray | None = None  # bool [seq], of `SequenceBuilder.changed`
     branches: tuple[tuple[int, int], ...] = ()  # [start, stop) of what goes on from one beginning: `share_beginning`
@@ -118,13 +118,13 @@ class SequenceBuilder:
             labels=labels,
             weights=np.array([*[0.0] * len(prompt), *weights, 1.0], dtype=np.float32),
             spans=self.spans(ids),
-            places=self.places(ids),
+            grid_positions=self.grid_positions(ids),
         )
 
-    def places(self, ids: Ids) -> np.ndarray:
-        """int64 [seq]: where each image code that goes in stands in its picture, row-major; after those places, the
-        number of the object in its scene, for all ids of the object; after those (`written_places`), where a code that
-        comes out stands; -1 for all other ids.
+    def grid_positions(self, ids: Ids) -> np.ndarray:
+        """int64 [seq]: where each image code of the input stands in its picture, row-major; after those numbers,
+        the number of the object in its scene, for all ids of the object; after those (`output_grid_positions`),
+        where a code of the output stands; -1 for all other ids.
 
         `ids` is a sequence from its beginning, or a part of one that is not yet complete.
         """
@@ -136,17 +136,17 @@ class SequenceBuilder:
         rows, columns = self.image_grid
         number = np.clip(count - before - 1, 0, rows * columns - 1)
         after_output = np.cumsum(ids == self.vocabulary.marker_id(OUTPUT)) > 0
-        number = np.where(after_output, self.written_places.start + self.order[number], number)
+        number = np.where(after_output, self.output_grid_positions.start + self.order[number], number)
         return np.where(inside, number, self._objects(ids))
 
     @property
-    def num_places(self) -> int:
-        """How many different `places` there are."""
-        return self.written_places.stop
+    def num_grid_positions(self) -> int:
+        """How many different `grid_positions` there are."""
+        return self.output_grid_positions.stop
 
     @property
-    def written_places(self) -> range:
-        """The `places` of codes that come out, row-major."""
+    def output_grid_positions(self) -> range:
+        """The `grid_positions` of codes that come out, row-major."""
         start = self.image_grid[0] * self.image_grid[1] + MAX_NUMBER
         return range(start, 2 * start - MAX_NUMBER)
 
@@ -301,7 +301,7 @@ def share_beginning(sequences: SequenceOf[Sequence]) -> Sequence:
     ends = shared + np.cumsum([len(one.ids) - shared for one in sequences])
     joined = {
         name: np.concatenate([getattr(first, name)[:shared], *(getattr(one, name)[shared:] for one in sequences)])
-        for name in ("ids", "labels", "weights", "places", "named", "changed")
+        for name in ("ids", "labels", "weights", "grid_positions", "named", "changed")
         if getattr(first, name) is not None
     }
     assert all(stop <= shared for one in sequences for _, stop in one.spans), "what attends both ways is not shared"

@@ -13,7 +13,7 @@ from kyvo.data.release import save_token_file
 from kyvo.data.release_codecs import ImageCodec, SceneCodec, SceneReading, TextCodec
 from kyvo.scene.files import scene_from_json, scene_to_json
 from kyvo.scene.scene import Camera, Scene, SceneObject
-from kyvo.train.data import COLUMNS
+from kyvo.training.data import COLUMNS
 
 CUBE = SceneObject(shape="cube", size="large", color="red", material="metal", location=(0.5, -0.25, 0.7))
 EYE = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))

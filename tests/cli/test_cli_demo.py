@@ -7,9 +7,9 @@ from typer.testing import CliRunner
 
 from kyvo.cli.demo import ASKED
 from kyvo.cli.main import app
-from kyvo.data.edit_phrases import parse
-from kyvo.data.edits import execute
-from kyvo.data.question_programs import ANSWERS
+from kyvo.data.language.edit_phrases import parse
+from kyvo.data.language.edits import execute
+from kyvo.data.language.question_programs import ANSWERS
 from kyvo.scene.files import load_scene
 
 SAMPLES = Path(str(files("kyvo"))) / "assets" / "samples"

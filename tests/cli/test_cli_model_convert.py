@@ -2,9 +2,9 @@ import torch
 from typer.testing import CliRunner
 
 from kyvo.cli.main import app
-from kyvo.models.presets import kyvo_tiny
+from kyvo.models.llama.presets import kyvo_tiny
 from kyvo.testing import tiny_llama
-from kyvo.train.start_files import read_start
+from kyvo.training.init_weights_files import read_init_weights
 
 RUNNER = CliRunner()
 
@@ -17,8 +17,8 @@ def test_convert_writes_what_a_training_takes_and_says_what_it_mapped(tmp_path):
     )
     assert done.exit_code == 0, done.output
     assert "model.embed_tokens.weight" in done.output and "-> layers.0.attn.q_proj.weight [32, 32]" in done.output
-    start = read_start(tmp_path / "out", size=kyvo_tiny())
-    assert torch.equal(start.weights["tok_embeddings.text.weight"], theirs.model.embed_tokens.weight)
+    init = read_init_weights(tmp_path / "out", size=kyvo_tiny())
+    assert torch.equal(init.weights["tok_embeddings.text.weight"], theirs.model.embed_tokens.weight)
 
 
 def test_convert_refuses_another_size_by_name_and_writes_nothing(tmp_path):

@@ -14,7 +14,7 @@ def test_ls_lists_recipes_and_configs_with_what_they_are_for():
 
 def test_cp_copies_a_config_and_overwrites_nothing(tmp_path):
     done = RUNNER.invoke(app, ["recipes", "cp", "configs/train/tiny.yaml", str(tmp_path)])
-    assert done.exit_code == 0 and "kyvo.train.model.decoder" in (tmp_path / "tiny.yaml").read_text()
+    assert done.exit_code == 0 and "kyvo.training.model.decoder" in (tmp_path / "tiny.yaml").read_text()
     again = RUNNER.invoke(app, ["recipes", "cp", "configs/train/tiny.yaml", str(tmp_path)])
     assert again.exit_code != 0 and "exists already" in str(again.exception)
     wrong = RUNNER.invoke(app, ["recipes", "cp", "configs/train/tny.yaml"])

@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from kyvo.cli.main import app
-from kyvo.models.refiner import save_refiner
+from kyvo.models.heads.refiner import save_refiner
 from kyvo.scene.files import load_scene, save_scene
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import clevr_camera

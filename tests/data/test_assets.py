@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from kyvo.data.assets import INDEX, UP, AssetError, corner_normals, load_asset, load_library, rotation_matrix
-from kyvo.data.procedural import BUILDERS, procedural_library, write_library
+from kyvo.data.meshes.assets import INDEX, UP, AssetError, corner_normals, load_asset, load_library, rotation_matrix
+from kyvo.data.meshes.procedural import BUILDERS, procedural_library, write_library
 
 BRICK = (0.2, 0.4, 1.0)  # sides of a box along x, y, z
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from kyvo.data.augment import augment
+from kyvo.data.clevr.augment import augment
 
 
 def pictures(count=40):

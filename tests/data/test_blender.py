@@ -5,8 +5,8 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from kyvo.data.blender import explain_bpy
-from kyvo.data.clevr import render_scenes
+from kyvo.data.clevr.blender import explain_bpy
+from kyvo.data.clevr.sampling import render_scenes
 from kyvo.errors import ConfigError, SceneError
 from kyvo.extras import MissingDependency
 from kyvo.scene.scene import Scene, SceneObject

@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from kyvo.data.captions import COLORS, MOST_PARTS, captions, color_name
-from kyvo.data.procedural import BUILDERS, WOOD
+from kyvo.data.meshes.captions import COLORS, MOST_PARTS, captions, color_name
+from kyvo.data.meshes.procedural import BUILDERS, WOOD
 
 
 @pytest.mark.parametrize("category", BUILDERS)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kyvo.data import raytracer
-from kyvo.data.clevr import ClevrRules, render_scenes, sample_scenes, scene_batch
+from kyvo.data.clevr import raytracer
+from kyvo.data.clevr.sampling import ClevrRules, render_scenes, sample_scenes, scene_batch
 from kyvo.errors import ConfigError, SceneError
 from kyvo.scene.files import scene_from_json, scene_to_json
 from kyvo.scene.scene import Scene, SceneObject

@@ -13,12 +13,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from kyvo.cli.data import app
-from kyvo.data.clevr import render_scenes
+from kyvo.data.clevr.sampling import render_scenes
 from kyvo.data.dataset import open_set, write_set
-from kyvo.data.edit_phrases import parse
-from kyvo.data.edits import execute
-from kyvo.data.question_programs import answer
-from kyvo.data.sets import ClevrSet, EditSet, QuestionSet
+from kyvo.data.generators import ClevrSet, EditSet, QuestionSet
+from kyvo.data.language.edit_phrases import parse
+from kyvo.data.language.edits import execute
+from kyvo.data.language.question_programs import answer
 from kyvo.errors import ConfigError, SceneError
 from kyvo.scene.clevr import to_clevr
 from kyvo.scene.files import scene_from_json

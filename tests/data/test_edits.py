@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyvo.data.clevr import CLEVR_RULES, ClevrRules, all_visible, footprints, is_free, sample_scenes
-from kyvo.data.edit_phrases import KINDS, WORDINGS, kind_of, parse, phrase, wordings_of, write
-from kyvo.data.edits import Edit, execute, sample_edit, sample_edits
-from kyvo.data.referents import describe, find, resolve, unique_descriptions
+from kyvo.data.clevr.sampling import CLEVR_RULES, ClevrRules, all_visible, footprints, is_free, sample_scenes
+from kyvo.data.language.edit_phrases import KINDS, WORDINGS, kind_of, parse, phrase, wordings_of, write
+from kyvo.data.language.edits import Edit, execute, sample_edit, sample_edits
+from kyvo.data.language.referents import describe, find, resolve, unique_descriptions
 from kyvo.errors import ConfigError, SceneError
 from kyvo.scene.clevr import load_clevr
 from kyvo.scene.relations import directions, relationships

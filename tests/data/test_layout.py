@@ -8,8 +8,8 @@ import trimesh
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyvo.data.layout import Layout, random_layout, table_top, uniform_layout
-from kyvo.data.procedural import procedural_library
+from kyvo.data.meshes.layout import Layout, random_layout, table_top, uniform_layout
+from kyvo.data.meshes.procedural import procedural_library
 from kyvo.errors import SceneError
 
 RADII = st.lists(st.floats(0.05, 0.4), min_size=1, max_size=8).map(np.array)

@@ -11,7 +11,7 @@ import trimesh
 from PIL import Image
 from trimesh.exchange.gltf import export_glb, export_gltf
 
-from kyvo.data.mesh_files import MAX_BYTES, MAX_TRIANGLES, AssetError, read_mesh, to_linear, to_srgb
+from kyvo.data.meshes.mesh_files import MAX_BYTES, MAX_TRIANGLES, AssetError, read_mesh, to_linear, to_srgb
 
 BOX = trimesh.creation.box((0.2, 0.4, 1.0))
 

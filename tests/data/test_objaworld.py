@@ -9,9 +9,9 @@ import pytest
 import trimesh
 import yaml
 
-from kyvo.data.assets import INDEX, Asset, AssetError, load_library
-from kyvo.data.meshcaster import FLOOR, Placed, Setting, render, visible
-from kyvo.data.objaworld import (
+from kyvo.data.meshes.assets import INDEX, Asset, AssetError, load_library
+from kyvo.data.meshes.meshcaster import FLOOR, Placed, Setting, render, visible
+from kyvo.data.meshes.objaworld import (
     LIVING_ROOM,
     PARK,
     STILL_LIFE,
@@ -22,7 +22,7 @@ from kyvo.data.objaworld import (
     sample_scene,
     view_centric,
 )
-from kyvo.data.procedural import procedural_library
+from kyvo.data.meshes.procedural import procedural_library
 from kyvo.errors import ConfigError, SceneError
 from kyvo.scene.files import scene_from_json, scene_to_json
 from kyvo.scene.scene import Camera, SceneObject

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from kyvo.data.clevr import render_scenes, scene_batch
-from kyvo.data.occlusion import sky_hidden, with_contact_shadows
-from kyvo.data.raytracer import floor_points
+from kyvo.data.clevr.occlusion import sky_hidden, with_contact_shadows
+from kyvo.data.clevr.raytracer import floor_points
+from kyvo.data.clevr.sampling import render_scenes, scene_batch
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import clevr_camera
 

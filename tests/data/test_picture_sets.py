@@ -3,8 +3,8 @@ import pytest
 from PIL import Image
 
 from kyvo.data.dataset import write_set
+from kyvo.data.generators import ClevrSet
 from kyvo.data.picture_sets import is_set, load_objects, load_pictures
-from kyvo.data.sets import ClevrSet
 from kyvo.errors import ConfigError, ImageError
 from kyvo.testing import tiny_image
 

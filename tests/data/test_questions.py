@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyvo.data.clevr_templates import read_clevr_templates
-from kyvo.data.question_phrases import FAMILIES, TemplateSet, own_templates
-from kyvo.data.question_programs import ANSWERS, FUNCTIONS, WORDS, answer, check, step
-from kyvo.data.questions import Balance, Question, baselines, has_needless_relation, sample_questions
-from kyvo.data.referents import ATTRIBUTES
+from kyvo.data.language.clevr_templates import read_clevr_templates
+from kyvo.data.language.question_phrases import FAMILIES, TemplateSet, own_templates
+from kyvo.data.language.question_programs import ANSWERS, FUNCTIONS, WORDS, answer, check, step
+from kyvo.data.language.questions import Balance, Question, baselines, has_needless_relation, sample_questions
+from kyvo.data.language.referents import ATTRIBUTES
 from kyvo.errors import ConfigError, SceneError
 from kyvo.scene.clevr import load_clevr
 from kyvo.scene.scene import Scene, SceneObject

@@ -7,9 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from kyvo.cli.main import app
-from kyvo.data.clevr import ClevrRules
+from kyvo.data.clevr.sampling import ClevrRules
 from kyvo.data.dataset import write_set
-from kyvo.data.sets import ClevrSet
+from kyvo.data.generators import ClevrSet
 from kyvo.errors import SceneError
 from kyvo.extras import MissingDependency
 

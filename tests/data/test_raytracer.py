@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from kyvo.data.clevr import render_scenes, sample_scenes, scene_batch
-from kyvo.data.raytracer import LAMPS, render, visible_fraction
+from kyvo.data.clevr.raytracer import LAMPS, render, visible_fraction
+from kyvo.data.clevr.sampling import render_scenes, sample_scenes, scene_batch
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import CLEVR_CAMERA, clevr_camera
 

@@ -59,7 +59,7 @@ def test_all_forms_hold_the_same_scenes(tmp_path, truth):
 
 def test_a_set_is_read_by_its_names(tmp_path):
     from kyvo.data.dataset import open_set, write_set
-    from kyvo.data.sets import ClevrSet
+    from kyvo.data.generators import ClevrSet
 
     write_set(tmp_path / "set", ClevrSet(count=2, seed=0, width=24, height=16, samples=1, batch=2))
     found = read_scenes(tmp_path / "set")

@@ -9,7 +9,7 @@ import pytest
 from kyvo.errors import SceneError
 from kyvo.export.blender import blender_script
 from kyvo.export.formats import export_scene
-from kyvo.export.solids import stage
+from kyvo.export.primitives import stage
 from kyvo.extras import MissingDependency
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import clevr_camera
@@ -33,9 +33,9 @@ def content(script):
 
 def test_a_script_holds_each_object_with_its_transform_and_a_shared_mesh_once():
     scene = content(blender_script(TWO))
-    solids = stage(TWO, up="z").solids
-    assert [row["name"] for row in scene["objects"]] == [item.name for item in solids]
-    for row, item in zip(scene["objects"], solids, strict=True):
+    primitives = stage(TWO, up="z").primitives
+    assert [row["name"] for row in scene["objects"]] == [item.name for item in primitives]
+    for row, item in zip(scene["objects"], primitives, strict=True):
         np.testing.assert_allclose(row["matrix"], item.matrix, atol=1e-6)
     assert len(scene["meshes"]) == 1
     assert np.array(scene["meshes"][0]["vertices"]).shape == (24, 3)
@@ -67,7 +67,7 @@ def test_blender_builds_and_saves_the_scene(tmp_path):
     bpy = pytest.importorskip("bpy")
     export_scene(TWO, tmp_path / "two.blend")
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "two.blend"))
-    for item in stage(TWO, up="z").solids:
+    for item in stage(TWO, up="z").primitives:
         made = bpy.data.objects[item.name]
         np.testing.assert_allclose(made.matrix_world, item.matrix, atol=1e-5)
         surface = made.material_slots[0].material.node_tree.nodes["Principled BSDF"]

@@ -10,9 +10,9 @@ import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kyvo.data.object_meshes import object_meshes
+from kyvo.data.meshes.object_meshes import object_meshes
 from kyvo.export.gltf import glb_bytes
-from kyvo.export.solids import stage
+from kyvo.export.primitives import stage
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import arkitscenes_schema, clevr_camera, clevr_schema, objaworld_schema, objectron_schema
 from kyvo.testing import scenes
@@ -116,7 +116,7 @@ def test_scenes_of_every_schema_stand_where_they_should(schema):
         scene = data.draw(scenes(schema, max_objects=3))
         meshes = object_meshes(scene)
         read = load(glb_bytes(scene, meshes))
-        for item in stage(scene, up="y", meshes=meshes).solids:
+        for item in stage(scene, up="y", meshes=meshes).primitives:
             np.testing.assert_allclose(read.graph[item.name][0], item.matrix, atol=1e-6)
 
     check()

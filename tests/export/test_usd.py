@@ -10,7 +10,7 @@ pytest.importorskip("pxr")
 from pxr import Gf, Usd, UsdGeom, UsdShade
 from scipy.spatial.transform import Rotation
 
-from kyvo.data.object_meshes import object_meshes
+from kyvo.data.meshes.object_meshes import object_meshes
 from kyvo.export.formats import export_scene
 from kyvo.scene.scene import Camera, Scene, SceneObject
 

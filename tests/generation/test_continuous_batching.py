@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from kyvo.errors import ConfigError, KyvoError, TokenError
+from kyvo.generation.constraint import Constraint
 from kyvo.generation.engine import Engine, decode
-from kyvo.generation.grammar import Grammar
 from kyvo.generation.prefix import PrefixCache, Prompt
 from kyvo.generation.requests import Request
 from kyvo.generation.sampling import Sampling, draw
@@ -18,7 +18,7 @@ from kyvo.testing import tiny_builder, tiny_llama
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments
 
 BUILDER = tiny_builder(two_way=("image",), image_grid=(5, 8))
-GRAMMARS = {name: Grammar.for_task(task, BUILDER, max_objects=3, max_text=6) for name, task in TASKS.items()}
+CONSTRAINTS = {name: Constraint.for_task(task, BUILDER, max_objects=3, max_text=6) for name, task in TASKS.items()}
 CUBE = SceneObject(size="large", color="red", material="metal", shape="cube", location=(0.0, 0.0, 0.7))
 NAMES = ["recognition", "question_answering", "rendering", "recognition", "editing", "recognition"]
 
@@ -33,16 +33,16 @@ def request(name, *, picture=0, objects=2, text="What is it?", **settings):
     content = {"image": codes, "scene": Scene(objects=(CUBE,) * objects), "text": text}
     task = TASKS[name]
     prompt = BUILDER.prompt(task, Segments(**{kind.value: content[kind.value] for kind in task.inputs}))
-    return Request(**{"prompt": prompt, "grammar": GRAMMARS[name], "spans": BUILDER.spans(prompt), **settings})
+    return Request(**{"prompt": prompt, "constraint": CONSTRAINTS[name], "spans": BUILDER.spans(prompt), **settings})
 
 
 def alone(model, request):
-    return decode(model, [request.prompt], [request.grammar], spans=[request.spans])[0].ids
+    return decode(model, [request.prompt], [request.constraint], spans=[request.spans])[0].ids
 
 
 def test_requests_that_join_and_leave_in_the_middle_get_what_they_get_alone(model):
     requests = [request(name, picture=index, objects=index % 3) for index, name in enumerate(NAMES)]
-    engine = Engine(model, max_rows=3)
+    engine = Engine(model, max_sequences=3)
     handles = []
     for one in requests:  # a newcomer every third step, so that rows are in no step with each other
         handles.append(engine.submit(one))
@@ -192,7 +192,7 @@ def test_a_late_request_ends_with_what_it_has_and_the_others_go_on(model):
     row = late.result()
     assert row.reason == "deadline" and BUILDER.parse_output(TASKS["recognition"], row.ids).scene is not None
     assert other.result().ids == alone(model, request("rendering"))
-    waiting = Engine(model, max_rows=1)
+    waiting = Engine(model, max_sequences=1)
     first, second = waiting.submit(request("rendering")), waiting.submit(request("recognition", deadline=1e-6))
     assert second.result().reason == "deadline" and not first.done  # it never had a row
 
@@ -223,7 +223,7 @@ def test_a_thread_serves_many_threads_and_finishes_what_it_has(model):
     requests = [request(name, picture=index) for index, name in enumerate(NAMES)]
     expected = [alone(model, one) for one in requests]
     found = {}
-    engine = Engine(model, max_rows=4)
+    engine = Engine(model, max_sequences=4)
 
     def ask(index):
         found[index] = engine.submit(requests[index]).result(timeout=300).ids
@@ -266,7 +266,7 @@ def test_prompts_that_cannot_be_and_settings_that_let_nothing_out_are_refused(mo
     engine = Engine(model)
     for prompt, message in (([], "the prompt is empty"), ([1, 10**6], "has ids from 1 to 1000000; the model knows 0")):
         with pytest.raises(TokenError, match=message):
-            engine.submit(Request(prompt=prompt, grammar=GRAMMARS["recognition"]))
+            engine.submit(Request(prompt=prompt, constraint=CONSTRAINTS["recognition"]))
     with pytest.raises(ConfigError, match="max_tokens is 0"):
         request("rendering", max_tokens=0)
     with pytest.raises(ConfigError, match="deadline is -1"):

@@ -5,13 +5,13 @@ from alike import assert_alike
 from transformers import LlamaForCausalLM
 
 from kyvo.api import Kyvo
-from kyvo.data.clevr import sample_scenes
+from kyvo.data.clevr.sampling import sample_scenes
 from kyvo.generation.choice import NEAR, expected_codes, likeliest_numbers
 from kyvo.generation.confidence import object_confidences
-from kyvo.generation.engine import Places, decode
-from kyvo.generation.grammar import Grammar
+from kyvo.generation.constraint import Constraint
+from kyvo.generation.engine import PositionTable, decode
 from kyvo.generation.sampling import Sampling
-from kyvo.models.embedding import Positions
+from kyvo.models.llama.embedding import Positions
 from kyvo.testing import tiny_builder, tiny_llama, tiny_processor
 from kyvo.tokenizers.sequence import MAX_NUMBER
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments
@@ -22,13 +22,13 @@ BUILDER = tiny_builder()
 def random_prompts(task_name: str, count: int, *, seed: int = 0) -> list[list[int]]:
     """Prompts over random pictures, with scenes of different lengths and a text where the task has them."""
     random = np.random.default_rng(seed)
-    grammar = Grammar.for_task(TASKS["recognition"], BUILDER, max_objects=4)
+    constraint = Constraint.for_task(TASKS["recognition"], BUILDER, max_objects=4)
     prompts = []
     for _ in range(count):
-        state, ids = Grammar.START, []
-        while state != grammar.end:
-            ids.append(int(random.choice(grammar.allowed(state))))
-            state = grammar.step(state, ids[-1])
+        state, ids = Constraint.START, []
+        while state != constraint.end:
+            ids.append(int(random.choice(constraint.allowed(state))))
+            state = constraint.step(state, ids[-1])
         content = {
             "image": random.integers(0, 16, 12),
             "scene": BUILDER.parse_output(TASKS["recognition"], ids).scene,
@@ -42,26 +42,26 @@ def random_prompts(task_name: str, count: int, *, seed: int = 0) -> list[list[in
 def slow_twin(
     model: LlamaForCausalLM,
     prompt: list[int],
-    grammar: Grammar,
+    constraint: Constraint,
     positions: Positions | None = None,
     spans: tuple[tuple[int, int], ...] = (),
 ) -> list[int]:
     """Greedy decoding without a cache, without a batch, and without skipping forced ids."""
-    state, ids = Grammar.START, list(prompt)
+    state, ids = Constraint.START, list(prompt)
     with torch.inference_mode():
-        while state != grammar.end:
+        while state != constraint.end:
             embedded = model.get_input_embeddings()(torch.tensor([ids]))
             if positions is not None:
-                embedded = embedded + positions(torch.from_numpy(BUILDER.places(ids))[None])
+                embedded = embedded + positions(torch.from_numpy(BUILDER.grid_positions(ids))[None])
             seen = torch.ones(len(ids), len(ids), dtype=torch.bool).tril()
             for start, stop in spans:
                 seen[start:stop, start:stop] = True
             logits = model(inputs_embeds=embedded, attention_mask=seen[None, None]).logits[0, -1]
-            allowed = torch.from_numpy(grammar.allowed(state))
+            allowed = torch.from_numpy(constraint.allowed(state))
             likely = logits[allowed].softmax(0)
-            is_number = state in grammar.numbers
+            is_number = state in constraint.numbers
             ids.append(int(allowed[likeliest_numbers(likely[None], near=NEAR)[0][0] if is_number else likely.argmax()]))
-            state = grammar.step(state, ids[-1])
+            state = constraint.step(state, ids[-1])
     return ids[len(prompt) :]
 
 
@@ -102,10 +102,10 @@ def test_pictures_are_written_with_expected_codes_and_all_else_as_without():
     model = tiny_llama(len(BUILDER.vocabulary))
     codebook = torch.randn(len(BUILDER.vocabulary.ranges["image"]), 4, generator=torch.Generator().manual_seed(0))
     for task in TASKS:
-        grammar = Grammar.for_task(TASKS[task], BUILDER, max_objects=3, max_text=6)
+        constraint = Constraint.for_task(TASKS[task], BUILDER, max_objects=3, max_text=6)
         prompts = random_prompts(task, 4)
         plain, near = (
-            [row.ids for row in decode(model, prompts, [grammar] * 4, codebook=book)] for book in (None, codebook)
+            [row.ids for row in decode(model, prompts, [constraint] * 4, codebook=book)] for book in (None, codebook)
         )
         assert (plain == near) == (Segment.IMAGE not in TASKS[task].outputs)
 
@@ -113,10 +113,10 @@ def test_pictures_are_written_with_expected_codes_and_all_else_as_without():
 @pytest.mark.parametrize("task", TASKS)
 def test_a_batch_decodes_as_each_row_alone_without_a_cache(task):
     model = tiny_llama(len(BUILDER.vocabulary))
-    grammar = Grammar.for_task(TASKS[task], BUILDER, max_objects=3, max_text=6)
+    constraint = Constraint.for_task(TASKS[task], BUILDER, max_objects=3, max_text=6)
     prompts = random_prompts(task, 4)
-    together = [row.ids for row in decode(model, prompts, [grammar] * 4)]
-    assert together == [slow_twin(model, prompt, grammar) for prompt in prompts]
+    together = [row.ids for row in decode(model, prompts, [constraint] * 4)]
+    assert together == [slow_twin(model, prompt, constraint) for prompt in prompts]
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -124,36 +124,38 @@ def test_positions_reach_codes_and_objects_of_prompts_and_of_outputs(task):
     model = tiny_llama(len(BUILDER.vocabulary))
     torch.manual_seed(0)
     positions = Positions(*BUILDER.image_grid, 32, num_objects=MAX_NUMBER, order=BUILDER.order, scale=2.0)
-    grammar = Grammar.for_task(TASKS[task], BUILDER, max_objects=3, max_text=6)
+    constraint = Constraint.for_task(TASKS[task], BUILDER, max_objects=3, max_text=6)
     prompts = random_prompts(task, 4)
-    added = Places(vectors=positions.table().detach(), find=BUILDER.places)
-    together = [row.ids for row in decode(model, prompts, [grammar] * 4, places=added)]
-    assert together == [slow_twin(model, prompt, grammar, positions) for prompt in prompts]
-    assert together != [row.ids for row in decode(model, prompts, [grammar] * 4)]
+    added = PositionTable(vectors=positions.table().detach(), find=BUILDER.grid_positions)
+    together = [row.ids for row in decode(model, prompts, [constraint] * 4, position_table=added)]
+    assert together == [slow_twin(model, prompt, constraint, positions) for prompt in prompts]
+    assert together != [row.ids for row in decode(model, prompts, [constraint] * 4)]
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_two_way_spans_of_prompts_of_different_lengths_are_seen_whole(task):
     builder = tiny_builder(two_way=("image",))
     model = tiny_llama(len(BUILDER.vocabulary))
-    grammar = Grammar.for_task(TASKS[task], BUILDER, max_objects=3, max_text=6)
+    constraint = Constraint.for_task(TASKS[task], BUILDER, max_objects=3, max_text=6)
     prompts = random_prompts(task, 4)
     spans = [builder.spans(prompt) for prompt in prompts]
-    together = [row.ids for row in decode(model, prompts, [grammar] * 4, spans=spans)]
+    together = [row.ids for row in decode(model, prompts, [constraint] * 4, spans=spans)]
     assert together == [
-        slow_twin(model, prompt, grammar, spans=own) for prompt, own in zip(prompts, spans, strict=True)
+        slow_twin(model, prompt, constraint, spans=own) for prompt, own in zip(prompts, spans, strict=True)
     ]
-    causal = [row.ids for row in decode(model, prompts, [grammar] * 4)]
+    causal = [row.ids for row in decode(model, prompts, [constraint] * 4)]
     assert (together == causal) == (Segment.IMAGE not in TASKS[task].inputs)
 
 
 def test_rows_of_different_tasks_decode_together():
     model = tiny_llama(len(BUILDER.vocabulary))
     names = list(TASKS)
-    grammars = [Grammar.for_task(TASKS[name], BUILDER, max_objects=3, max_text=6) for name in names]
+    constraints = [Constraint.for_task(TASKS[name], BUILDER, max_objects=3, max_text=6) for name in names]
     prompts = [random_prompts(name, 1)[0] for name in names]
-    alone = [decode(model, [prompt], [grammar])[0].ids for prompt, grammar in zip(prompts, grammars, strict=True)]
-    assert [row.ids for row in decode(model, prompts, grammars)] == alone
+    alone = [
+        decode(model, [prompt], [constraint])[0].ids for prompt, constraint in zip(prompts, constraints, strict=True)
+    ]
+    assert [row.ids for row in decode(model, prompts, constraints)] == alone
 
 
 def test_every_output_of_random_weights_parses_in_a_thousand_decodes():
@@ -161,20 +163,20 @@ def test_every_output_of_random_weights_parses_in_a_thousand_decodes():
     for seed in range(10):
         model = tiny_llama(len(BUILDER.vocabulary), seed=seed)
         for name, task in TASKS.items():
-            grammar = Grammar.for_task(task, BUILDER, max_objects=4, max_text=8)
-            for row in decode(model, random_prompts(name, 25, seed=seed), [grammar] * 25):
+            constraint = Constraint.for_task(task, BUILDER, max_objects=4, max_text=8)
+            for row in decode(model, random_prompts(name, 25, seed=seed), [constraint] * 25):
                 assert BUILDER.parse_output(task, row.ids).kinds == set(task.outputs)
                 count += 1
     assert count == 250 * len(TASKS) >= 1000
 
 
 def test_an_output_that_reaches_its_limit_is_called_truncated():
-    grammar = Grammar.for_task(TASKS["recognition"], BUILDER, max_objects=1)
+    constraint = Constraint.for_task(TASKS["recognition"], BUILDER, max_objects=1)
     start = BUILDER.vocabulary.marker_id("[OBJECT-START]")
     for bias, truncated in ((1e4, True), (-1e4, False)):
         model = tiny_llama(len(BUILDER.vocabulary))
         model.lm_head = _Biased(model.lm_head, start, bias)
-        row = decode(model, random_prompts("recognition", 1), [grammar])[0]
+        row = decode(model, random_prompts("recognition", 1), [constraint])[0]
         scene = BUILDER.parse_output(TASKS["recognition"], row.ids).scene
         assert (len(scene), row.truncated) == (int(truncated), truncated)
 

@@ -1,6 +1,6 @@
 """Forms say what may stand at each place of an object."""
 
-from kyvo.data.clevr import ClevrRules, sample_scenes
+from kyvo.data.clevr.sampling import ClevrRules, sample_scenes
 from kyvo.generation.forms import any_numbers, as_it_is, changes, form
 from kyvo.scene.scene import Scene
 from kyvo.testing import tiny_builder

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kyvo.generation.grammar import Grammar
+from kyvo.generation.constraint import Constraint
 from kyvo.generation.guidance import id_tokenizer, to_lark
 from kyvo.scene.schema import SCHEMAS
 from kyvo.testing import tiny_builder, tiny_processor
@@ -14,7 +14,7 @@ PROCESSOR = tiny_processor()
 
 def test_a_scene_of_one_object_is_written_by_ids():
     builder = PROCESSOR.builder
-    lines = to_lark(Grammar.for_task(TASKS["recognition"], builder, max_objects=1)).splitlines()
+    lines = to_lark(Constraint.for_task(TASKS["recognition"], builder, max_objects=1)).splitlines()
     marker = builder.vocabulary.marker_id
     start, end, begin = (f"<[{marker(name)}]>" for name in ("[SCENE-START]", "[SCENE-END]", "[OBJECT-START]"))
     rule = lines[0].split()[-1]
@@ -33,21 +33,21 @@ def tokens():
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_llguidance_allows_what_the_grammar_allows_at_every_step(task, tokens):
+def test_llguidance_allows_what_the_constraint_allows_at_every_step(task, tokens):
     llguidance, tokenizer = tokens
     builder, size = PROCESSOR.builder, len(PROCESSOR.vocabulary)
-    grammar = Grammar.for_task(TASKS[task], builder, max_objects=3, max_text=4)
-    exported = llguidance.grammar_from("grammar", to_lark(grammar))  # as vLLM's guidance backend reads it
+    constraint = Constraint.for_task(TASKS[task], builder, max_objects=3, max_text=4)
+    exported = llguidance.grammar_from("grammar", to_lark(constraint))  # as vLLM's guidance backend reads it
     assert not llguidance.LLMatcher.validate_grammar(exported, None)
     for seed in range(3):
         matcher = llguidance.LLMatcher(tokenizer, exported)
-        random, state = np.random.default_rng(seed), grammar.START
-        while state != grammar.end:
+        random, state = np.random.default_rng(seed), constraint.START
+        while state != constraint.end:
             bits = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), np.uint8), bitorder="little")[:size]
             assert not matcher.get_error()
-            assert set(np.flatnonzero(bits)) == set(grammar.allowed(state)), state
-            token = int(random.choice(grammar.allowed(state)))
-            state = grammar.step(state, token)
+            assert set(np.flatnonzero(bits)) == set(constraint.allowed(state)), state
+            token = int(random.choice(constraint.allowed(state)))
+            state = constraint.step(state, token)
             assert matcher.consume_token(token)
         assert matcher.is_stopped()
 
@@ -56,5 +56,5 @@ def test_words_of_several_ids_and_shapes_are_exported_too(tokens):
     llguidance, _ = tokens
     builder = tiny_builder(SCHEMAS["objaworld"]())
     copy = Task(name="copy", inputs=(), outputs=(Segment.SCENE,))
-    exported = to_lark(Grammar.for_task(copy, builder, max_objects=2))
+    exported = to_lark(Constraint.for_task(copy, builder, max_objects=2))
     assert not llguidance.LLMatcher.validate_grammar(llguidance.grammar_from("grammar", exported), None)

@@ -5,17 +5,17 @@ import numpy as np
 import pytest
 import torch
 
-from kyvo.data.clevr import ClevrRules, sample_scenes
+from kyvo.data.clevr.sampling import ClevrRules, sample_scenes
 from kyvo.errors import TokenError
-from kyvo.generation.engine import Engine, Places
-from kyvo.generation.grammar import Grammar
+from kyvo.generation.constraint import Constraint
+from kyvo.generation.engine import Engine, PositionTable
+from kyvo.generation.keep_objects import KeepObjectsConstraint
 from kyvo.generation.one_change import changes_one, one_change
-from kyvo.generation.pinned import PinnedGrammar
 from kyvo.generation.read_prompt import ReadPrompt
 from kyvo.generation.requests import Request
-from kyvo.models.embedding import Positions
-from kyvo.models.planner import OPERATIONS
-from kyvo.models.pointer import Pointer
+from kyvo.models.heads.planner import OPERATIONS
+from kyvo.models.heads.pointer import Pointer
+from kyvo.models.llama.embedding import Positions
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import CLEVR_CAMERA, clevr_camera
 from kyvo.testing import tiny_builder, tiny_kyvo, tiny_llama, tiny_planner
@@ -31,8 +31,8 @@ TEXT = "Remove the red cube."
 def engine(*, seed=0):
     torch.manual_seed(seed)
     positions = Positions(*BUILDER.image_grid, 32, num_objects=MAX_NUMBER, order=BUILDER.order, scale=2.0)
-    places = Places(vectors=positions.table().detach(), find=BUILDER.places)
-    return Engine(tiny_llama(len(BUILDER.vocabulary), seed=seed), places=places)
+    position_table = PositionTable(vectors=positions.table().detach(), find=BUILDER.grid_positions)
+    return Engine(tiny_llama(len(BUILDER.vocabulary), seed=seed), position_table=position_table)
 
 
 def drawn(count):
@@ -54,20 +54,20 @@ def test_masses_are_those_of_each_sequence_alone():
     own, scene = engine(), drawn(1)[0]
     prompt = BUILDER.prompt(TASK, Segments(scene=scene, text=TEXT))
     wanted = outputs(scene, replace(scene, objects=scene.objects[1:]), Scene(objects=()))
-    grammar = Grammar.for_task(TASK, BUILDER)
+    constraint = Constraint.for_task(TASK, BUILDER)
     for output, told in zip(
-        wanted, ReadPrompt(own, BUILDER, TASK, prompt).log_masses(wanted, [grammar] * 3), strict=True
+        wanted, ReadPrompt(own, BUILDER, TASK, prompt).log_masses(wanted, [constraint] * 3), strict=True
     ):
         ids = torch.tensor([[*prompt, *output]])
         embedded = own.model.get_input_embeddings()(ids)
-        at = torch.from_numpy(BUILDER.places(ids[0].numpy()))
-        embedded[0, at >= 0] += own.places.vectors[at[at >= 0]]
+        at = torch.from_numpy(BUILDER.grid_positions(ids[0].numpy()))
+        embedded[0, at >= 0] += own.position_table.vectors[at[at >= 0]]
         with torch.no_grad():
             chances = own.model(inputs_embeds=embedded).logits[0, len(prompt) - 1 : -1].softmax(-1)
-        state, masses = grammar.step(grammar.START, output[0]), [1.0]
+        state, masses = constraint.step(constraint.START, output[0]), [1.0]
         for row, token in zip(chances[1:], output[1:], strict=True):
-            masses.append(float(row[grammar.allowed(state)].sum()))
-            state = grammar.step(state, token)
+            masses.append(float(row[constraint.allowed(state)].sum()))
+            state = constraint.step(state, token)
         np.testing.assert_allclose(told.exp(), masses, rtol=1e-3, atol=1e-6)
 
 
@@ -91,7 +91,7 @@ def test_without_a_pointer_the_objects_that_it_would_least_copy_are_tried():
     own, scene = engine(), drawn(1)[0]
     read = ReadPrompt(own, BUILDER, TASK, BUILDER.prompt(TASK, Segments(scene=scene, text=TEXT)))
     tried = read.least_copied(scene, count=2)
-    sure = read.log_masses(outputs(scene), [PinnedGrammar(TASK, BUILDER, scene)])[0][1:-2]
+    sure = read.log_masses(outputs(scene), [KeepObjectsConstraint(TASK, BUILDER, scene)])[0][1:-2]
     likely = sure.view(len(scene), -1).sum(1)
     assert likely[tried].max() <= np.delete(likely, tried).min()
     after = BUILDER.parse_output(TASK, one_change(own, BUILDER, scene, TEXT).ids).scene
@@ -121,7 +121,7 @@ def test_an_edit_is_what_the_model_writes_freely_where_that_is_one_change():
     empty = Scene(objects=())
     request = Request(
         prompt=BUILDER.prompt(TASK, Segments(scene=empty, text=TEXT)),
-        grammar=Grammar.for_task(TASK, BUILDER, max_objects=1),
+        constraint=Constraint.for_task(TASK, BUILDER, max_objects=1),
     )
     found = {}
     for seed in range(8):
@@ -150,7 +150,7 @@ def test_an_edit_cut_before_anything_is_whole_says_so():
         one_change(engine(), BUILDER, drawn(1)[0], TEXT, max_tokens=3)
 
 
-def test_an_edit_has_a_picture_and_holds_others_unless_told_otherwise():
+def test_an_edit_has_a_picture_and_holds_others_by_default():
     kyvo, scene = tiny_kyvo(), drawn(1)[0]
     done = kyvo.edit(scene, TEXT)
     assert done.scene.objects == kyvo.change_one(scene, TEXT).scene.objects and done.image is not None

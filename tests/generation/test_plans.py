@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from kyvo.data.clevr import ClevrRules, sample_scenes
+from kyvo.data.clevr.sampling import ClevrRules, sample_scenes
 from kyvo.errors import CheckpointError
 from kyvo.generation.plans import Plan, check_planner, planned, read_plan
-from kyvo.models.planner import OPERATIONS
+from kyvo.models.heads.planner import OPERATIONS
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import load_schema
 from kyvo.testing import tiny_builder, tiny_planner
@@ -48,12 +48,12 @@ def telling(operation: str, *, about: int = 0, of: int = 0, way=(0.0, 0.0), word
 
 def outputs(scene: Scene, plan: Plan, *, choose: int = 0) -> Scene:
     """What comes out under the plan's grammar, where the `choose`-th id is taken wherever there is a choice."""
-    grammar, ids = planned(TASK, BUILDER, scene, plan), []
-    state = grammar.START
-    while state != grammar.end:
-        allowed = grammar.allowed(state)
+    constraint, ids = planned(TASK, BUILDER, scene, plan), []
+    state = constraint.START
+    while state != constraint.end:
+        allowed = constraint.allowed(state)
         ids.append(int(allowed[choose % len(allowed)]))
-        state = grammar.step(state, ids[-1])
+        state = constraint.step(state, ids[-1])
     after = BUILDER.parse_output(TASK, ids).scene
     assert after is not None
     return after

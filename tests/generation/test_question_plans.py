@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from kyvo.data.clevr import ClevrRules, sample_scenes
-from kyvo.data.question_programs import SceneIndex, operands
-from kyvo.data.questions import sample_questions
+from kyvo.data.clevr.sampling import ClevrRules, sample_scenes
+from kyvo.data.language.question_programs import SceneIndex, operands
+from kyvo.data.language.questions import sample_questions
 from kyvo.errors import CheckpointError
 from kyvo.generation.question_plans import (
     QuestionPlan,
@@ -106,7 +106,7 @@ def test_the_answer_that_follows_is_given_where_the_planner_is_sure(scenes, logi
     assert told == ("3" if logit == SURE else plain) and plain != "3"
     if answer is not None:  # as it is decided, and beside a picture
         pending = kyvo.submit(
-            "scene_question_answering", Segments(scene=scene, text=text), grammar=kyvo.answers(scene, text)
+            "scene_question_answering", Segments(scene=scene, text=text), constraint=kyvo.answers(scene, text)
         )
         assert "".join(pending.texts()) == "3"
         assert kyvo.ask(scene, text, image=np.zeros((16, 24, 3), np.uint8)) == "3"

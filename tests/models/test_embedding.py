@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kyvo.errors import ConfigError
-from kyvo.models.embedding import CompositeEmbedding, Positions, place_vectors, sine_cosine
+from kyvo.models.llama.embedding import CompositeEmbedding, Positions, position_vectors, sine_cosine
 from kyvo.scene.schema import grid
 from kyvo.tokenizers.vocabulary import Vocabulary, release_objectron_vocabulary
 
@@ -117,7 +117,7 @@ def test_a_written_code_says_where_it_stands_and_where_the_next_one_goes():
         row, column = divmod(then, 3)
         expected = positions.next_rows.weight[row] + positions.next_columns.weight[column]
         torch.testing.assert_close(following[place], expected)
-    assert place_vectors(positions.table(), torch.tensor([-1])).eq(0).all()
+    assert position_vectors(positions.table(), torch.tensor([-1])).eq(0).all()
 
 
 def test_a_codebook_of_another_size_is_refused():

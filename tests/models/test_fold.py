@@ -6,12 +6,12 @@ import torch
 from transformers import LlamaForCausalLM
 
 from kyvo.errors import CheckpointError
-from kyvo.models.embedding import CompositeEmbedding, place_vectors
-from kyvo.models.fold import fold, load_positions, save_llama
-from kyvo.models.presets import kyvo_tiny
+from kyvo.models.llama.embedding import CompositeEmbedding, position_vectors
+from kyvo.models.llama.fold import fold, load_positions, save_llama
+from kyvo.models.llama.presets import kyvo_tiny
 from kyvo.scene.schema import grid
 from kyvo.tokenizers.vocabulary import Vocabulary
-from kyvo.train.model import build_decoder
+from kyvo.training.model import build_decoder
 
 VOCABULARY = Vocabulary(name="t", num_text=60, numbers=grid(-1, 1, 0.1), markers=("[A]", "[B]"), num_image_codes=32)
 # Heads of 32 entries and 4,000 positions: long enough for the slow waves that Llama-3.2's scaling stretches.
@@ -80,7 +80,7 @@ def test_equality_notices_a_wrong_config(tmp_path, harm):
 
 def test_equality_notices_rows_of_q_and_k_in_the_other_order(tmp_path, monkeypatch):
     model = make(kyvo_tiny())
-    monkeypatch.setattr("kyvo.models.fold._halves", lambda weight, head_dim: weight)
+    monkeypatch.setattr("kyvo.models.llama.fold._halves", lambda weight, head_dim: weight)
     write(tmp_path, model)
     assert difference(tmp_path, model, 300) > 5e-3
 
@@ -109,11 +109,11 @@ def test_positions_go_into_a_file_of_their_own(tmp_path):
     model = build_decoder(kyvo_tiny(), embedding, image_grid=(2, 3)).eval()
     write(tmp_path, model, positions=model.positions.table())
     ids = torch.tensor([[1, 3, *VOCABULARY.ranges["image"][:6], 3]])
-    places = torch.tensor([[-1, 6, 0, 1, 2, 3, 4, 5, -1]])  # 6 is the first object
+    grid_positions = torch.tensor([[-1, 6, 0, 1, 2, 3, 4, 5, -1]])  # 6 is the first object
     loaded = LlamaForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()
     with torch.no_grad():
-        ours = model.output(model.hidden(ids, places=places))
-        embedded = loaded.get_input_embeddings()(ids) + place_vectors(load_positions(tmp_path), places)
+        ours = model.output(model.hidden(ids, grid_positions=grid_positions))
+        embedded = loaded.get_input_embeddings()(ids) + position_vectors(load_positions(tmp_path), grid_positions)
         theirs = loaded(inputs_embeds=embedded).logits
         without = loaded(ids).logits
     assert (ours - theirs).abs().max() < 5e-4 < (ours - without).abs().max()

@@ -2,7 +2,7 @@
 
 import torch
 
-from kyvo.models.planner import MAX_IDS, load_planner, save_planner
+from kyvo.models.heads.planner import MAX_IDS, load_planner, save_planner
 from kyvo.testing import tiny_planner
 
 

@@ -1,6 +1,6 @@
 import torch
 
-from kyvo.models.pointer import Pointer, early_depth, load_pointer, save_pointer
+from kyvo.models.heads.pointer import Pointer, early_depth, load_pointer, save_pointer
 
 
 def test_a_pointer_comes_back_as_it_was_saved(tmp_path):

@@ -2,8 +2,8 @@
 
 import torch
 
-from kyvo.models.planner import MAX_IDS
-from kyvo.models.question_planner import load_question_planner, save_question_planner
+from kyvo.models.heads.planner import MAX_IDS
+from kyvo.models.heads.question_planner import load_question_planner, save_question_planner
 from kyvo.testing import tiny_question_planner
 
 LENGTHS, OBJECTS = (5, MAX_IDS + 9), (4, 2)

@@ -7,7 +7,7 @@ from hypothesis import given
 
 from kyvo.api import Kyvo
 from kyvo.errors import CheckpointError
-from kyvo.models.refined_scenes import as_tensors, check_fits, refine_scenes, to_unit
+from kyvo.models.heads.refined_scenes import as_tensors, check_fits, refine_scenes, to_unit
 from kyvo.scene.files import scene_from_json, scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import clevr_camera, clevr_schema, objaworld_schema, objectron_schema
@@ -39,7 +39,7 @@ def test_objects_stay_as_many_and_inside_the_schemas_numbers(scene):
 
 
 def test_scenes_of_a_batch_do_not_touch_one_another(monkeypatch):
-    monkeypatch.setattr("kyvo.models.refined_scenes.CHUNK", 2)
+    monkeypatch.setattr("kyvo.models.heads.refined_scenes.CHUNK", 2)
     cube = SceneObject(size="large", color="red", material="metal", shape="cube", location=(0.0, 0.0, 0.7))
     row = [replace(cube, location=(index / 2 - 1, 0.3 * index, 0.7)) for index in range(5)]
     found = [Scene(objects=tuple(row[:count])) for count in (3, 0, 5)]

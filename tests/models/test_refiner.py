@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from kyvo.errors import CheckpointError
-from kyvo.models.refiner import REFINER_NAME, Refiner, RefinerConfig, load_refiner, meet, project, save_refiner
+from kyvo.models.heads.refiner import REFINER_NAME, Refiner, RefinerConfig, load_refiner, meet, project, save_refiner
 from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_FOCAL, clevr_camera
 from kyvo.testing import tiny_refiner
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from tiny_generators import SIDE, tiny_generator
 
-from kyvo.data.procedural import procedural_library
+from kyvo.data.meshes.procedural import procedural_library
 from kyvo.errors import ConfigError
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.pipelines.object_editing import box_region, edit_region, mesh_region, vary_details

@@ -42,7 +42,7 @@ def test_a_config_is_valid_and_takes_a_step_at_toy_size(name, tmp_path, tiny_inp
         cfg.optimizer._component_ = "torch.optim.AdamW"
     small = {
         "max_steps": 1, "batch_size": 4, "gradient_accumulation": 1, "warmup_steps": 0, "easy_steps": 0,
-        "device": "cpu", "precision": "fp32", "compile": False, "num_threads": 1, "prefetch": 0, "start": None,
+        "device": "cpu", "precision": "fp32", "compile": False, "num_threads": 1, "prefetch": 0, "init_weights": None,
         "max_epochs": None,
     }  # fmt: skip
     if cfg.train.get("decay") != "cosine":

@@ -12,8 +12,8 @@ from datasets import Dataset, load_from_disk
 
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.testing import tiny_image
-from kyvo.train.data import check_codes
-from kyvo.train.failures import TrainingError, samples_not_finite
+from kyvo.training.data import check_codes
+from kyvo.training.failures import TrainingError, samples_not_finite
 
 SHORT = {"max_steps": 6, "warmup_steps": 0, "decay_steps": 0, "save_every": 2}
 

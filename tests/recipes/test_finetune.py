@@ -11,7 +11,7 @@ from transformers import LlamaForCausalLM
 
 from kyvo.api import Kyvo
 from kyvo.errors import CheckpointError, ConfigError
-from kyvo.models.pointer import load_pointer
+from kyvo.models.heads.pointer import load_pointer
 from kyvo.processor import Processor
 from kyvo.scene.scene import Scene
 from kyvo.testing import write_tiny_codes
@@ -60,7 +60,7 @@ def test_a_config_that_is_not_there_is_named(runs):
 def test_the_easy_data_comes_first_and_a_resume_within_it_goes_on(runs, tmp_path):
     write_tiny_codes(tmp_path / "easy", count=8, seed=1)
     easy = {
-        "_component_": "kyvo.train.data.CodedScenes",
+        "_component_": "kyvo.training.data.CodedScenes",
         "tasks": {"recognition": 1.0},
         "folders": [str(tmp_path / "easy")],
     }
@@ -76,7 +76,7 @@ def test_the_easy_data_comes_first_and_a_resume_within_it_goes_on(runs, tmp_path
 
 def test_a_run_starts_from_the_weights_of_another(runs):
     first = runs.run("first", max_steps=5, decay_steps=0)
-    recipe, cfg = runs.build("second", max_steps=5, decay_steps=0, start=str(runs.folder / "first"))
+    recipe, cfg = runs.build("second", max_steps=5, decay_steps=0, init_weights=str(runs.folder / "first"))
     recipe.setup(cfg)
     assert recipe.step == 0
     for name, weight in recipe.model.state_dict().items():
@@ -84,25 +84,27 @@ def test_a_run_starts_from_the_weights_of_another(runs):
 
 
 def test_a_run_that_reads_leaves_a_pointer_beside_its_model_and_starts_with_one(runs):
-    first = runs.run("first", max_steps=2, warmup_steps=0, decay_steps=0, reading_weight=0.3)
+    first = runs.run("first", max_steps=2, warmup_steps=0, decay_steps=0, auxiliary_weight=0.3)
     folder = runs.newest("first") / "model"
     pointer = load_pointer(folder)
     assert all(
-        torch.equal(pointer.state_dict()[name], value) for name, value in first.reading.about.state_dict().items()
+        torch.equal(pointer.state_dict()[name], value) for name, value in first.auxiliary.about.state_dict().items()
     )
     kyvo = Kyvo.from_pretrained(folder, device="cpu")
     assert kyvo.pointer is not None and len(kyvo.change_one(Scene(objects=()), "Add a cube.").scene) == 1
-    recipe, cfg = runs.build("second", reading_weight=0.3, start=str(folder))
+    recipe, cfg = runs.build("second", auxiliary_weight=0.3, init_weights=str(folder))
     recipe.setup(cfg)
-    assert torch.equal(recipe.reading.about.objects.weight, first.reading.about.objects.weight)
-    assert not torch.equal(recipe.reading.named.objects.weight, first.reading.named.objects.weight), "it begins anew"
+    assert torch.equal(recipe.auxiliary.about.objects.weight, first.auxiliary.about.objects.weight)
+    assert not torch.equal(recipe.auxiliary.named.objects.weight, first.auxiliary.named.objects.weight), (
+        "it begins anew"
+    )
     runs.run("third", max_steps=2, warmup_steps=0, decay_steps=0)
     assert load_pointer(runs.newest("third") / "model") is None
 
 
 def test_weights_of_another_model_are_no_start(runs):
     runs.run("first", max_steps=5, decay_steps=0)
-    recipe, cfg = runs.build("second", decay_steps=0, start=str(runs.folder / "first"))
+    recipe, cfg = runs.build("second", decay_steps=0, init_weights=str(runs.folder / "first"))
     cfg.model.smooth_numbers = True
     with pytest.raises(CheckpointError, match=r"weights are of another model: output\.number_map\.weight is missing"):
         recipe.setup(cfg)
@@ -134,7 +136,7 @@ def test_activation_checkpointing_changes_no_loss(runs):
 
 def test_an_evaluation_says_each_tasks_loss_and_scores(runs, tiny_inputs):
     folders = tiny_inputs[1].removeprefix("data.folders=[").removesuffix("]")
-    data = {"_component_": "kyvo.train.data.CodedScenes", "folders": [folders]}
+    data = {"_component_": "kyvo.training.data.CodedScenes", "folders": [folders]}
     data["tasks"] = {"recognition": 1.0, "rendering": 1.0}
     settings = {"max_steps": 4, "warmup_steps": 0, "decay_steps": 0, "sections": {"eval_data": data}}
     runs.run("seen", eval_every=2, decode_samples=2, **settings)

@@ -49,7 +49,7 @@ def test_adapters_new_rows_and_projections_train_and_nothing_else(runs):
 
 def test_weights_go_between_heads_with_frozen_and_with_trained_text(runs):
     first = runs.run("first", **SHORT)
-    second, cfg = runs.build("second", "model.freeze_head_text=true", start=str(runs.folder / "first"), **SHORT)
+    second, cfg = runs.build("second", "model.freeze_head_text=true", init_weights=str(runs.folder / "first"), **SHORT)
     second.setup(cfg)
     torch.testing.assert_close(second.model.output.table(), first.model.output.table(), rtol=0, atol=0)
     assert second.model.output.frozen is not None

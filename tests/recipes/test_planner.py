@@ -8,16 +8,16 @@ import loading
 import numpy as np
 import pytest
 import torch
-from trainings import lines, run_beside, stopped_and_resumed, write_beside_config
+from trainings import lines, run_head_trainer, stopped_and_resumed, write_head_config
 
 from kyvo.api import Kyvo
 from kyvo.data.dataset import open_set, write_set
-from kyvo.data.edits import execute
-from kyvo.data.sets import ClevrSet, EditSet
+from kyvo.data.generators import ClevrSet, EditSet
+from kyvo.data.language.edits import execute
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.generation.plans import read_plan
 from kyvo.generation.read_prompt import ReadPrompt
-from kyvo.models.planner import load_planner
+from kyvo.models.heads.planner import load_planner
 from kyvo.scene.files import scene_from_json
 from kyvo.testing import tiny_kyvo
 from kyvo.tokenizers.tasks import TASKS, Segments
@@ -39,12 +39,12 @@ def data(tmp_path_factory) -> Path:
     return folder
 
 
-write_config = partial(write_beside_config, model=MODEL)
+write_config = partial(write_head_config, model=MODEL)
 
 
 def test_it_learns_what_the_programs_say(program, folder, data, tmp_path):
     config = write_config(tmp_path / "c.yaml", steps=250, batch_size=24, learning_rate=3e-3, report_every=10)
-    out = run_beside(program, config, folder, data, tmp_path / "out")
+    out = run_head_trainer(program, config, folder, data, tmp_path / "out")
     log = lines(out)
     first, last = ({name: sum(line[name] for line in part) for name in log[0]} for part in (log[:2], log[-2:]))
     assert log[-1]["step"] == 250
@@ -91,34 +91,34 @@ def test_targets_are_what_the_program_does(program, data):
 
 
 def test_a_training_that_starts_from_a_folder_has_its_weights(program, folder, data, tmp_path):
-    other = run_beside(program, write_config(tmp_path / "c.yaml"), folder, data, tmp_path / "other")
+    other = run_head_trainer(program, write_config(tmp_path / "c.yaml"), folder, data, tmp_path / "other")
     still = write_config(tmp_path / "still.yaml", learning_rate=0.0)
-    out = run_beside(program, still, folder, data, tmp_path / "out", "--init", str(other))
+    out = run_head_trainer(program, still, folder, data, tmp_path / "out", "--init", str(other))
     for name, weight in load_planner(other).state_dict().items():
         torch.testing.assert_close(load_planner(out).state_dict()[name], weight, rtol=0, atol=0)
 
 
 def test_a_resumed_training_ends_as_one_that_was_never_stopped(program, folder, data, tmp_path, monkeypatch):
     config = write_config(tmp_path / "c.yaml")
-    whole = run_beside(program, config, folder, data, tmp_path / "whole")
+    whole = run_head_trainer(program, config, folder, data, tmp_path / "whole")
     halves = stopped_and_resumed(
-        program, monkeypatch, partial(run_beside, program, config, folder, data, tmp_path / "halves")
+        program, monkeypatch, partial(run_head_trainer, program, config, folder, data, tmp_path / "halves")
     )
     for name, weight in load_planner(whole).state_dict().items():
         torch.testing.assert_close(load_planner(halves).state_dict()[name], weight, rtol=0, atol=0)
 
 
 def test_a_state_of_another_model_is_refused(program, folder, data, tmp_path):
-    out = run_beside(program, write_config(tmp_path / "c.yaml"), folder, data, tmp_path / "out")
+    out = run_head_trainer(program, write_config(tmp_path / "c.yaml"), folder, data, tmp_path / "out")
     other = write_config(tmp_path / "other.yaml", model=MODEL | {"width": 16})
     with pytest.raises(CheckpointError, match="trained with another model section"):
-        run_beside(program, other, folder, data, out, "--resume")
+        run_head_trainer(program, other, folder, data, out, "--resume")
 
 
 def test_a_set_without_instructions_is_refused(program, folder, tmp_path):
     write_set(tmp_path / "set", ClevrSet(count=2, seed=5, width=48, height=32))
     with pytest.raises(ConfigError, match="is no set of edits; `kyvo data edits --no-pictures` makes one"):
-        run_beside(program, write_config(tmp_path / "c.yaml"), folder, tmp_path / "set", tmp_path / "out")
+        run_head_trainer(program, write_config(tmp_path / "c.yaml"), folder, tmp_path / "set", tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -131,4 +131,4 @@ def test_a_set_without_instructions_is_refused(program, folder, tmp_path):
 )
 def test_bad_settings_are_named(program, folder, data, tmp_path, change, message):
     with pytest.raises(ConfigError, match=message):
-        run_beside(program, write_config(tmp_path / "c.yaml", **change), folder, data, tmp_path / "out")
+        run_head_trainer(program, write_config(tmp_path / "c.yaml", **change), folder, data, tmp_path / "out")

@@ -7,19 +7,19 @@ from pathlib import Path
 import loading
 import pytest
 import torch
-from trainings import lines, run_beside, stopped_and_resumed, write_beside_config
+from trainings import lines, run_head_trainer, stopped_and_resumed, write_head_config
 
 from kyvo.api import Kyvo
 from kyvo.data.dataset import open_set, write_set
-from kyvo.data.question_programs import SceneIndex, operands
-from kyvo.data.sets import ClevrSet, QuestionSet
+from kyvo.data.generators import ClevrSet, QuestionSet
+from kyvo.data.language.question_programs import SceneIndex, operands
 from kyvo.errors import ConfigError
 from kyvo.generation.question_plans import questions
-from kyvo.models.question_planner import load_question_planner
+from kyvo.models.heads.question_planner import load_question_planner
 from kyvo.scene.files import scene_from_json
 
 MODEL = {"width": 64, "layers": 2}
-write_config = partial(write_beside_config, model=MODEL)
+write_config = partial(write_head_config, model=MODEL)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def data(tmp_path_factory) -> Path:
 
 def test_it_learns_what_the_programs_say(program, folder, data, tmp_path):
     config = write_config(tmp_path / "c.yaml", steps=200, batch_size=24, learning_rate=3e-3, report_every=10)
-    log = lines(run_beside(program, config, folder, data, tmp_path / "out"))
+    log = lines(run_head_trainer(program, config, folder, data, tmp_path / "out"))
     first, last = ({name: sum(line[name] for line in part) for name in log[0]} for part in (log[:2], log[-2:]))
     assert log[-1]["step"] == 200
     for name in ("question", "operands"):
@@ -79,17 +79,17 @@ def is_near(one, other):
 
 
 def test_a_training_that_starts_from_a_folder_has_its_weights(program, folder, data, tmp_path):
-    other = run_beside(program, write_config(tmp_path / "c.yaml"), folder, data, tmp_path / "other")
+    other = run_head_trainer(program, write_config(tmp_path / "c.yaml"), folder, data, tmp_path / "other")
     still = write_config(tmp_path / "still.yaml", learning_rate=0.0)
-    out = run_beside(program, still, folder, data, tmp_path / "out", "--init", str(other))
+    out = run_head_trainer(program, still, folder, data, tmp_path / "out", "--init", str(other))
     for name, weight in load_question_planner(other).state_dict().items():
         torch.testing.assert_close(load_question_planner(out).state_dict()[name], weight, rtol=0, atol=0)
 
 
 def test_a_resumed_training_ends_as_one_that_was_never_stopped(program, folder, data, tmp_path, monkeypatch):
     given = (program, write_config(tmp_path / "c.yaml"), folder, data)
-    whole = run_beside(*given, tmp_path / "whole")
-    halves = stopped_and_resumed(program, monkeypatch, partial(run_beside, *given, tmp_path / "halves"))
+    whole = run_head_trainer(*given, tmp_path / "whole")
+    halves = stopped_and_resumed(program, monkeypatch, partial(run_head_trainer, *given, tmp_path / "halves"))
     for name, weight in load_question_planner(whole).state_dict().items():
         torch.testing.assert_close(load_question_planner(halves).state_dict()[name], weight, rtol=0, atol=0)
 
@@ -97,10 +97,10 @@ def test_a_resumed_training_ends_as_one_that_was_never_stopped(program, folder, 
 def test_a_set_without_questions_is_refused(program, folder, tmp_path):
     write_set(tmp_path / "set", ClevrSet(count=2, seed=5, width=48, height=32))
     with pytest.raises(ConfigError, match="is no set of questions; `kyvo data questions --no-pictures` makes one"):
-        run_beside(program, write_config(tmp_path / "c.yaml"), folder, tmp_path / "set", tmp_path / "out")
+        run_head_trainer(program, write_config(tmp_path / "c.yaml"), folder, tmp_path / "set", tmp_path / "out")
 
 
 def test_more_held_out_than_there_is_is_refused(program, folder, data, tmp_path):
     config = write_config(tmp_path / "c.yaml", held_out=60)
     with pytest.raises(ConfigError, match=r"--data has 60 questions and train\.held_out is 60"):
-        run_beside(program, config, folder, data, tmp_path / "out")
+        run_head_trainer(program, config, folder, data, tmp_path / "out")

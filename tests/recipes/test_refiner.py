@@ -13,9 +13,9 @@ import yaml
 from trainings import lines, stopped_and_resumed
 
 from kyvo.data.dataset import open_set, write_set
-from kyvo.data.sets import ClevrSet
+from kyvo.data.generators import ClevrSet
 from kyvo.errors import CheckpointError, ConfigError
-from kyvo.models.refiner import load_refiner
+from kyvo.models.heads.refiner import load_refiner
 from kyvo.processor import Processor
 from kyvo.scene.schema import CLEVR_CAMERA, clevr_schema
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from kyvo.data.procedural import procedural_library
+from kyvo.data.meshes.procedural import procedural_library
 from kyvo.errors import CheckpointError
 from kyvo.models.slat.gaussians import Camera
 from kyvo.models.slat.load import build_network

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kyvo.data.mesh_files import AssetError
+from kyvo.data.meshes.mesh_files import AssetError
 from kyvo.errors import SceneError
 from kyvo.models.slat.gaussians import Gaussians
 from kyvo.shapes.gaussian_files import PROPERTIES, read_gaussians, write_gaussians

@@ -15,8 +15,8 @@ from omegaconf import OmegaConf
 
 from kyvo.api import Kyvo
 from kyvo.data.dataset import picture_cell, scene_cell
-from kyvo.data.objaworld import PARK, sample_scene
-from kyvo.data.procedural import procedural_library
+from kyvo.data.meshes.objaworld import PARK, sample_scene
+from kyvo.data.meshes.procedural import procedural_library
 from kyvo.errors import CheckpointError, ConfigError, SceneError
 from kyvo.export.formats import export_scene
 from kyvo.processor import Processor

@@ -5,7 +5,7 @@ import pytest
 import torch
 import trimesh
 
-from kyvo.data.assets import Asset
+from kyvo.data.meshes.assets import Asset
 from kyvo.metrics.geometry import nearest_distances
 from kyvo.models.slat.gaussians import rotation_matrices
 from kyvo.models.slat.latent import StructuredLatent

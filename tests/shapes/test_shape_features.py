@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from kyvo.data.assets import Asset
-from kyvo.data.mesh_files import to_linear
-from kyvo.data.procedural import procedural_library
+from kyvo.data.meshes.assets import Asset
+from kyvo.data.meshes.mesh_files import to_linear
+from kyvo.data.meshes.procedural import procedural_library
 from kyvo.metrics.geometry import compare_clouds
 from kyvo.shapes.features import surface_features
 from kyvo.shapes.mesh import normalized, surface_points

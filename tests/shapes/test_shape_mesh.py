@@ -7,7 +7,7 @@ import pytest
 import trimesh
 from trimesh.exchange.gltf import export_glb
 
-from kyvo.data.mesh_files import AssetError
+from kyvo.data.meshes.mesh_files import AssetError
 from kyvo.shapes.mesh import Place, areas, load_placed, load_shape, surface_points
 from kyvo.shapes.voxelize import voxelize
 

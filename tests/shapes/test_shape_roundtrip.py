@@ -7,7 +7,7 @@ import pytest
 import trimesh
 from tiny_shapes import knowing_tokenizer, tiny_tokenizer
 
-from kyvo.data.assets import Asset
+from kyvo.data.meshes.assets import Asset
 from kyvo.errors import ConfigError
 from kyvo.models.slat.latent import LatentError, StructuredLatent
 from kyvo.shapes.cells import surface_latent

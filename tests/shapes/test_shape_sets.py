@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kyvo.data.procedural import BUILDERS
+from kyvo.data.meshes.procedural import BUILDERS
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.shapes.sets import LatentFolder, write_drawn_latents, write_mesh_latents
 from kyvo.shapes.training_meshes import draw_mesh

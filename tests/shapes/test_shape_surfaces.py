@@ -7,7 +7,7 @@ import pytest
 import torch
 import trimesh
 
-from kyvo.data.mesh_files import to_linear
+from kyvo.data.meshes.mesh_files import to_linear
 from kyvo.errors import ConfigError, SceneError
 from kyvo.export.formats import export_scene
 from kyvo.models.slat.flexicubes import Surface

@@ -7,7 +7,7 @@ import pytest
 import torch
 import trimesh
 
-from kyvo.data.assets import Asset
+from kyvo.data.meshes.assets import Asset
 from kyvo.models.slat.gaussians import Camera
 from kyvo.shapes.views import MeshViews, sphere_cameras
 

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kyvo.data.clevr import sample_scenes
+from kyvo.data.clevr.sampling import sample_scenes
 from kyvo.errors import SceneError
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import clevr_camera, clevr_schema

@@ -11,7 +11,7 @@ from kyvo.testing import scenes, tiny_builder
 from kyvo.tokenizers.sequence import IGNORE, MAX_NUMBER
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments, Task
 from kyvo.tokenizers.vocabulary import OBJECT_END, OBJECT_START, OUTPUT, SCENE_END, SCENE_START
-from kyvo.train.model import attention_mask
+from kyvo.training.model import attention_mask
 
 BUILDER = tiny_builder()
 
@@ -44,12 +44,14 @@ def test_places_say_where_each_code_stands_in_its_picture(data, task):
     given_, wanted = data.draw(segments(task.inputs)), data.draw(segments(task.outputs))
     sequence = BUILDER.build(task, given_, wanted)
     pictures = [picture for picture in (given_.image, wanted.image) if picture is not None]
-    codes, written = BUILDER.vocabulary.ranges["image"], BUILDER.written_places
-    assert len(written) == np.prod(BUILDER.image_grid) and written.stop == BUILDER.num_places
+    codes, written = BUILDER.vocabulary.ranges["image"], BUILDER.output_grid_positions
+    assert len(written) == np.prod(BUILDER.image_grid) and written.stop == BUILDER.num_grid_positions
     inside = np.flatnonzero([token in codes for token in sequence.ids])
     comes_out = inside > sequence.ids.tolist().index(BUILDER.vocabulary.marker_id(OUTPUT))
-    assert np.flatnonzero([place in written for place in sequence.places]).tolist() == inside[comes_out].tolist()
-    place = sequence.places[inside] - written.start * comes_out
+    assert (
+        np.flatnonzero([place in written for place in sequence.grid_positions]).tolist() == inside[comes_out].tolist()
+    )
+    place = sequence.grid_positions[inside] - written.start * comes_out
     first = codes.start
     for picture, part in zip(
         pictures, np.split(np.arange(len(inside)), len(pictures)) if pictures else [], strict=True
@@ -57,7 +59,7 @@ def test_places_say_where_each_code_stands_in_its_picture(data, task):
         assert sorted(place[part]) == list(range(len(picture)))
         assert (sequence.ids[inside][part] - first == picture[place[part]]).all()
     cut = data.draw(st.integers(1, len(sequence.ids)))
-    assert (BUILDER.places(sequence.ids[:cut]) == sequence.places[:cut]).all()
+    assert (BUILDER.grid_positions(sequence.ids[:cut]) == sequence.grid_positions[:cut]).all()
 
 
 @given(data=st.data(), task=st.sampled_from(list(TASKS.values())))
@@ -73,7 +75,7 @@ def test_places_say_which_object_of_its_scene_each_id_belongs_to(data, task):
         expected.append(min(number, MAX_NUMBER - 1) if inside else None)
         inside &= token != marker(OBJECT_END)
     objects = range(after_codes, after_codes + MAX_NUMBER)
-    found = [place - after_codes if place in objects else None for place in sequence.places]
+    found = [place - after_codes if place in objects else None for place in sequence.grid_positions]
     assert found == expected
 
 

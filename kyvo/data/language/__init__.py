@@ -1,0 +1,1 @@
+"""Instructions and questions about CLEVR scenes: templates, programs, answers."""

@@ -1,0 +1,1 @@
+"""Meshes: files, assets, a procedural library, and ObjaWorld scenes made of them."""

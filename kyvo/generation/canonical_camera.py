@@ -1,0 +1,52 @@
+"""Scenes in the model's canonical camera: objects move so that this camera sees them where the scene's own does.
+
+The model draws for one camera only. After the move, its picture is the one that the scene's own camera takes.
+
+A prompt does not tell the camera, and the pictures that a model was trained on have one in the mean. One that stands a
+little elsewhere sees nearly the same picture of objects a little elsewhere: what it sees at their heights is exact.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from kyvo.scene.scene import Camera, Scene
+from kyvo.scene.schema import SceneSchema
+
+FARTHEST = 1.0  # units that an object may have to move; a camera that needs more is none that the model can draw for
+
+
+def rendering_camera(scene: Scene, camera: Camera) -> Camera:
+    """The camera that the scene's rendering has: its own, or the model's `camera` where it has none that is near."""
+    if scene.camera is None:
+        return camera
+    moved = np.linalg.norm(_there(scene, camera) - _places(scene), axis=1)
+    return scene.camera if (moved <= FARTHEST).all() else camera
+
+
+def to_canonical_camera(scene: Scene, camera: Camera, schema: SceneSchema) -> Scene:
+    """What the model's `camera` would have to see to have the picture that the scene's `rendering_camera` has.
+
+    Raises SceneError for what the schema cannot hold.
+    """
+    schema.snap(scene)  # refuses what is outside, before anything is moved and clamped
+    if rendering_camera(scene, camera) is camera:
+        return replace(scene, camera=camera)
+    axes, objects = schema.field("location").axes, []
+    for item, place in zip(scene.objects, _there(scene, camera).tolist(), strict=True):
+        x, y, _ = (axis.snap(value, clamp=True) for axis, value in zip(axes, place, strict=True))
+        objects.append(item.with_values(location=(x, y, item.location[2])))  # type: ignore[index]
+    return replace(scene, objects=tuple(objects), camera=camera)
+
+
+def _places(scene: Scene) -> Float[np.ndarray, "objects 3"]:
+    return np.array([item.location for item in scene.objects], dtype=float).reshape(-1, 3)
+
+
+def _there(scene: Scene, camera: Camera) -> Float[np.ndarray, "objects 3"]:
+    """Where `camera` would have to see the objects, at the same heights, to have them where the scene's own does."""
+    assert scene.camera is not None
+    places = _places(scene)
+    seen = scene.camera.resized(camera.width, camera.height).project(places)
+    return camera.at_heights(seen[:, :2], places[:, 2])

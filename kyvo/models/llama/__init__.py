@@ -1,0 +1,1 @@
+"""The language model: sizes, embedding, and folding to a plain `LlamaForCausalLM`."""

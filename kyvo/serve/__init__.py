@@ -1,1 +1,0 @@
-"""The model behind HTTP: an API that OpenAI's clients speak, and a page to look at (`kyvo.serve.studio`)."""

@@ -1,0 +1,61 @@
+"""Every answer that is not a result: one form, that of OpenAI's API, with a reason in words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException as PlainHTTPException
+
+from kyvo.errors import KyvoError
+
+CLIENT_GONE = 499  # nginx's number for a client that left; nobody reads the answer, the metrics count it
+MAX_FAULTS = 5  # of a body, told in one answer
+_TYPES = {401: "authentication_error", 429: "rate_limit_error"}
+
+
+class RequestError(HTTPException):
+    """A request that is answered with this status and reason."""
+
+    def __init__(self, status: int, reason: str, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status, reason, dict(headers) if headers else None)
+
+
+def error_body(status: int, reason: str) -> dict[str, Any]:
+    """The JSON of an answer with this status."""
+    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    return {"error": {"message": reason, "type": kind, "param": None, "code": None}}
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Errors of ours, of pydantic and of the router all take the one form."""
+
+    async def on_http(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, PlainHTTPException)
+        return JSONResponse(error_body(error.status_code, error.detail), error.status_code, error.headers)
+
+    async def on_invalid(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return JSONResponse(error_body(422, _faults(error)), 422)
+
+    async def on_kyvo(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse(error_body(422, str(error)), 422)
+
+    async def on_bug(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse(error_body(500, "an error of the server's own; its log says more."), 500)
+
+    app.add_exception_handler(PlainHTTPException, on_http)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(KyvoError, on_kyvo)
+    app.add_exception_handler(Exception, on_bug)
+
+
+def _faults(error: RequestValidationError) -> str:
+    lines = []
+    for fault in error.errors()[:MAX_FAULTS]:
+        steps = [step for step in fault["loc"] if step != "body"]
+        place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
+        lines.append(f"{place[:200] or 'the body'}: {fault['msg'][:300]}")
+    left = len(error.errors()) - len(lines)
+    return "; ".join(lines) + (f"; and {left} more" if left else "") + "."

@@ -1,0 +1,202 @@
+"""The studio: a page on the same server where a picture becomes a scene, and the scene is changed and asked about.
+
+All of it is served from here: no fonts, scripts or reports of other hosts; the page's own policy forbids them. What
+each event does to a session is in `kyvo.serving.studio_session`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+
+from kyvo.errors import KyvoError
+from kyvo.extras import MissingDependency
+from kyvo.serving.studio_session import COLUMNS, UNCHANGED, Session, Shown
+
+PATH = "/"  # below another, Gradio forgets it in the addresses of samples
+STYLE = "studio.css"
+HEIGHT = 330  # px, of the two views
+HINT = "Ask something, or say what to change: “How many cubes are there?”, “Remove the red cube.”"
+# Gradio's page names other hosts; with this the browser asks none of them.
+_POLICY = (
+    "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; frame-ancestors 'none'; base-uri 'self'; "
+    "form-action 'self'"
+)
+
+
+def import_gradio() -> Any:
+    """The `gradio` module, told to report nothing. Raises MissingDependency with the line that installs it."""
+    import os
+
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    try:
+        import gradio
+    except ModuleNotFoundError as error:
+        if error.name != "gradio":
+            raise
+        raise MissingDependency(
+            'The studio needs Gradio, which is not installed. Run: pip install "kyvo[gradio]"'
+        ) from None
+    return gradio
+
+
+def mount_studio(app: FastAPI) -> None:
+    """Adds the page to a server's app (`kyvo.serving.app.create_app`), at `PATH`; what the app has comes first."""
+    gradio = import_gradio()
+    limits = app.state.limits
+    page = build_page(gradio, partial(Session, app.state.worker), name=app.state.name)
+    page.queue(default_concurrency_limit=4, max_size=limits.jobs)
+    gradio.mount_gradio_app(
+        app,
+        page,
+        PATH,
+        server_name="127.0.0.1",
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        max_file_size=limits.body,
+        theme=_theme(gradio),
+        css=files("kyvo.serving").joinpath(STYLE).read_text(encoding="utf-8"),
+    )
+    app.add_middleware(_Policy)
+
+
+class _Policy:
+    """ASGI middleware: every answer forbids the browser to ask other hosts for anything."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def send_with_policy(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (b"content-security-policy", _POLICY.encode()),
+                    (b"referrer-policy", b"no-referrer"),
+                ]
+            await send(message)
+
+        await self.app(scope, receive, send_with_policy)
+
+
+def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) -> Any:
+    """The page, with what happens on it."""
+    samples = Path(str(files("kyvo"))).joinpath("assets", "samples")
+    examples = [[str(path)] for path in sorted(samples.glob("*.png"))]
+    with gradio.Blocks(title="Kyvo studio", analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as page:
+        session = gradio.State(None, time_to_live=6 * 3600)
+        gradio.HTML(
+            f"<header><h1>Kyvo studio</h1><p>A picture becomes a scene; the scene is changed and asked about in words."
+            f"</p><span>model: {name}</span></header>",
+            elem_id="head",
+            padding=False,
+        )
+        with gradio.Row(equal_height=False):
+            with gradio.Column(scale=3, min_width=260):
+                # The file as it came, not decoded by Gradio: its size is looked at first.
+                picture = gradio.Image(
+                    label="Picture: drop, paste or choose one", type="filepath", image_mode=None,
+                    sources=["upload", "clipboard"], height=190, buttons=[], elem_id="picture",
+                )  # fmt: skip
+                gradio.Examples(examples, [picture], label="Or one of these", elem_id="samples")
+                recognise = gradio.Button("Recognise", variant="primary", elem_id="recognise")
+                scene_file = gradio.UploadButton("Open scene JSON", file_types=[".json"], size="sm", elem_id="open")
+            with gradio.Column(scale=4, min_width=320):
+                marked = gradio.Image(
+                    label="What stands where", interactive=False, buttons=["fullscreen"], height=HEIGHT,
+                    format="png", elem_id="marked",
+                )  # fmt: skip
+            with gradio.Column(scale=4, min_width=320):
+                model = gradio.Model3D(
+                    label="In 3D: drag turns, wheel zooms", interactive=False, height=HEIGHT,
+                    clear_color=(0.13, 0.15, 0.18, 1.0), camera_position=(40, 60, None), elem_id="model",
+                )  # fmt: skip
+        with gradio.Row(equal_height=True, elem_id="bar"):
+            status = gradio.Markdown("Choose a picture and press **Recognise**.", elem_id="status")
+            small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 90, "interactive": False}
+            get_json = gradio.DownloadButton("↓ JSON", elem_id="get-json", **small)
+            get_glb = gradio.DownloadButton("↓ GLB", elem_id="get-glb", **small)
+            get_png = gradio.DownloadButton("↓ PNG", elem_id="get-png", **small)
+        with gradio.Row(equal_height=False):
+            with gradio.Column(scale=5, min_width=320):
+                chat = gradio.Chatbot(
+                    show_label=False, height=232, placeholder=HINT, buttons=[], feedback_options=None, elem_id="chat"
+                )
+                with gradio.Row(elem_id="say"):
+                    text = gradio.Textbox(
+                        show_label=False, placeholder="Ask, or say what to change; Enter sends", scale=5,
+                        max_lines=3, autofocus=True, elem_id="text", container=False,
+                    )  # fmt: skip
+                    send = gradio.Button("Send", variant="primary", scale=0, min_width=90, elem_id="send")
+                with gradio.Row(elem_id="turns"):
+                    keep = gradio.Checkbox(
+                        label="Keep all other objects", value=True, container=False, min_width=190, elem_id="keep"
+                    )
+                    undo = gradio.Button("Undo", size="sm", scale=0, min_width=80, elem_id="undo")
+                    redo = gradio.Button("Redo", size="sm", scale=0, min_width=80, elem_id="redo")
+                    render = gradio.Button("Render", size="sm", scale=0, min_width=80, elem_id="render")
+            with gradio.Column(scale=6, min_width=480), gradio.Tabs():
+                with gradio.Tab("Before and after"):
+                    with gradio.Row():
+                        plain: dict[str, Any] = {"interactive": False, "buttons": [], "height": 200, "format": "png"}
+                        before = gradio.Image(label="Before", elem_id="before", **plain)
+                        after = gradio.Image(label="After", elem_id="after", **plain)
+                    changes = gradio.Markdown(UNCHANGED, elem_id="diff")
+                with gradio.Tab("Objects"):
+                    objects = gradio.Dataframe(
+                        headers=COLUMNS, interactive=False, show_label=False, max_height=280, elem_id="objects"
+                    )
+                with gradio.Tab("JSON"):
+                    data = gradio.Code(
+                        language="json", interactive=False, show_label=False, max_lines=14, elem_id="json"
+                    )
+
+        outputs = [
+            session, text, status, marked, model, chat, before, after, changes, objects, data,
+            get_json, get_glb, get_png,
+        ]  # fmt: skip
+
+        def show(own: Session, shown: Shown, said: Any) -> list[Any]:
+            downloads = [gradio.DownloadButton(value=path, interactive=True) for path in shown.files]
+            return [
+                own, said, gradio.Markdown(shown.status, elem_classes=[]), shown.marked, shown.files[1],
+                shown.messages, shown.before, shown.after, shown.changes, shown.objects, shown.json, *downloads,
+            ]  # fmt: skip
+
+        def event(act: Callable[..., Shown], *, empties: bool = False) -> Callable[..., list[Any]]:
+            """What the page shows after `act` on the session; of an error its words, and all else as it was.
+
+            `empties`: the text was used up.
+            """
+
+            def handle(own: Session | None, *values: Any) -> list[Any]:
+                own = own or new_session()
+                try:
+                    return show(own, act(own, *values), "" if empties else gradio.skip())
+                except KyvoError as error:
+                    told = gradio.Markdown(f"**That did not work.** {error}", elem_classes=["fault"])
+                    return [own, gradio.skip(), told, *[gradio.skip()] * (len(outputs) - 3)]
+
+            return handle
+
+        options: dict[str, Any] = {"api_visibility": "private", "show_progress_on": [status], "outputs": outputs}
+        recognise.click(event(Session.recognise), [session, picture], **options)
+        scene_file.upload(event(Session.open), [session, scene_file, picture], **options)
+        for trigger in (text.submit, send.click):
+            trigger(event(Session.say, empties=True), [session, text, keep], **options)
+        undo.click(event(Session.undo), [session], **options)
+        redo.click(event(Session.redo), [session], **options)
+        render.click(event(Session.render), [session], **options)
+    return page
+
+
+def _theme(gradio: Any) -> Any:
+    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+    return gradio.themes.Base(primary_hue="indigo", neutral_hue="slate", radius_size="md", spacing_size="sm", **fonts)

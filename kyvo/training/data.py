@@ -1,0 +1,482 @@
+"""From coded sets to batches: which sample comes when, and in which task.
+
+The order is a pure function of the seed and the step, so a run resumes anywhere by counting. Lengths are
+known only after building, so a window of batches is built together and parted: batches hold sequences of like length,
+or, where sequences share rows (packing), as many tokens each. Windows stay small beside the set.
+"""
+
+import itertools
+import json
+import pickle
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import lru_cache, partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from datasets import load_from_disk
+from pyarrow import ArrowInvalid
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from kyvo.data.clevr.augment import SEEN
+from kyvo.data.dataset import open_set
+from kyvo.data.language.edits import concerned
+from kyvo.data.language.question_programs import SceneIndex, asked_about
+from kyvo.errors import ConfigError, KyvoError, TokenError
+from kyvo.scene.files import scene_from_json
+from kyvo.scene.scene import Scene
+from kyvo.tokenizers.sequence import Sequence as TokenSequence
+from kyvo.tokenizers.sequence import SequenceBuilder, share_beginning
+from kyvo.tokenizers.tasks import TASKS, Segments
+from kyvo.training.auxiliary_heads import asked_objects, object_rows
+from kyvo.training.batch import MULTIPLE, Batch, collate, even_groups, next_grid_positions, padded
+
+WINDOW = 16  # batches built and sorted together
+PROGRAMS = {"program": "instruction", "questions.program": "questions."}  # column -> that of the text it stands for
+REACH = 1.25  # cells from an object's centre that count as showing it
+
+
+# task -> the column of each input, and of each output; in `questions` some of a row's questions are taken. Where a row
+# has its picture as another camera took it, that one goes in.
+COLUMNS = {
+    "rendering": ({"scene": "scene"}, {"image": "codes"}),
+    "recognition": ({"image": "codes"}, {"scene": "scene"}),
+    "editing": (
+        {"image": "codes", "scene": "scene", "text": "instruction"},
+        {"image": "target_codes", "scene": "target_scene"},
+    ),
+    "question_answering": (
+        {"image": "codes", "scene": "scene", "text": "questions.question"},
+        {"text": "questions.answer"},
+    ),
+    "scene_editing": ({"scene": "scene", "text": "instruction"}, {"scene": "target_scene"}),
+    "scene_question_answering": ({"scene": "scene", "text": "questions.question"}, {"text": "questions.answer"}),
+}
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """What batches are made of: sequences by their number, and where each comes from."""
+
+    def __len__(self) -> int: ...
+
+    def sequences(self, indices: Sequence[int], rng: np.random.Generator) -> list[TokenSequence]: ...
+
+    def describe(self, index: int) -> str: ...
+
+
+class CodedScenes:
+    """Coded sets as samples of a mixture of tasks.
+
+    A set serves the tasks whose COLUMNS it has. Scenes are scene JSON, codes those of `tokenizers/encode.py`.
+    """
+
+    def __init__(
+        self,
+        builder: SequenceBuilder,
+        *,
+        folders: list[str],
+        tasks: Mapping[str, float],
+        weights: Mapping[str, float] | None = None,
+        shares: list[float] | None = None,
+        questions: int = 1,
+        edits: int = 1,
+        object_weight: float = 1.0,
+        change_weight: float = 1.0,
+        objects: bool = False,
+    ) -> None:
+        """Raises ConfigError for an unknown task, a folder that is no such set, and one that serves no task.
+
+        Args:
+            builder: makes the sequences.
+            folders: Arrow sets, joined.
+            tasks: task name -> share of the samples, among those its set serves; need not add up to 1.
+            weights: task name -> what its labels' loss weights are multiplied by; 1 where it is not named.
+            shares: of the samples, that each folder gives; without them as many as it has. The largest folder for its
+                share is seen once an epoch, rows of the others over and over.
+            questions: of a row, that share one sample (`share_beginning`); at most as many as it has.
+            edits: rows beside one another that share one sample where they edit the same scene
+                (`kyvo data edits --each`).
+            object_weight: what the loss weights of an output picture's codes that show an object are multiplied by.
+            change_weight: the same of an edited scene's ids that do not go on as the scene before does.
+            objects: say of each sequence with a picture where its objects stand, as far as the scene has a camera, and
+                of one with a question or an instruction which objects it is about, as far as the set has programs.
+        """
+        for setting, number in (("questions", questions), ("edits", edits)):
+            if number < 1:
+                raise ConfigError(f"data.{setting} is {number}; a sample has at least 1.")
+        self.builder = builder
+        self.questions = questions
+        self.edits = edits
+        self.object_weight = object_weight
+        self.change_weight = change_weight
+        self.objects = objects
+        self.weights = dict(weights or {})
+        for setting, names in (("tasks", tasks), ("weights", self.weights)):
+            if unknown := set(names) - set(COLUMNS):
+                raise ConfigError(f"data.{setting} has {min(unknown)!r}; known tasks are {', '.join(COLUMNS)}.")
+        self.folders = list(folders)
+        self.sets = [_open(folder) for folder in folders]
+        self.ends = np.cumsum(_numbers([len(rows) for rows in self.sets], shares))
+        self.tasks: list[list[str]] = []
+        self.limits: list[np.ndarray] = []  # of each set's tasks in [0, 1)
+        for folder, rows in zip(folders, self.sets, strict=True):
+            served = [name for name in tasks if _needed(name) <= set(rows.column_names)]
+            if not served:
+                needed = sorted(set.union(*(_needed(name) for name in tasks)))
+                raise ConfigError(
+                    f"{folder} has the columns {', '.join(rows.column_names)}; {', '.join(tasks)} take "
+                    f"{', '.join(needed)}. tokenizers/encode.py writes them."
+                )
+            parts = np.array([tasks[name] for name in served], dtype=float)
+            self.tasks.append(served)
+            self.limits.append(np.cumsum(parts) / parts.sum())
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def sequences(self, indices: Sequence[int], rng: np.random.Generator) -> list[TokenSequence]:
+        """The sequences of some samples, each in a task drawn from `rng`."""
+        return [
+            self._sequence(index, *draws) for index, draws in zip(indices, rng.random((len(indices), 2)), strict=True)
+        ]
+
+    def segments(self, index: int, which_task: float, which_question: float) -> tuple[str, Segments, Segments]:
+        """A sample as its task, what goes in and what is to come out. The two draws are in [0, 1)."""
+        task, rows = self._rows(index, which_task, which_question, questions=1, edits=1)
+        return task, *_sides(task, rows[0])
+
+    def only(self, task: str) -> "CodedScenes":
+        """The sets that serve a task, for that task alone."""
+        folders = [folder for folder, served in zip(self.folders, self.tasks, strict=True) if task in served]
+        return CodedScenes(self.builder, folders=folders, tasks={task: 1.0})
+
+    def describe(self, index: int) -> str:
+        """Where a sample stands: its folder and row."""
+        number, place = self._find(index)
+        return f"{self.folders[number]}, row {place}"
+
+    def _find(self, index: int) -> tuple[int, int]:
+        number = int(np.searchsorted(self.ends, index, side="right"))
+        start = self.ends[number - 1] if number else 0
+        return number, int(index - start) % len(self.sets[number])
+
+    def _rows(
+        self, index: int, which_task: float, which_question: float, *, questions: int, edits: int
+    ) -> tuple[str, list[dict[str, Any]]]:
+        """The task of a row, and the row: of a task that asks, once for each of so many of its questions, of one that
+        edits, with so many beside it on the same scene."""
+        number, place = self._find(index)
+        task = self.tasks[number][int(np.searchsorted(self.limits[number], which_task, side="right"))]
+        rows = [self.sets[number][place]]
+        if _reads(task, "questions."):
+            rows = _asked(rows[0], which_question, questions)
+        elif edits > 1 and _reads(task, "instruction"):
+            first = place - place % edits
+            beside = self.sets[number].select(range(first, min(first + edits, len(self.sets[number]))))
+            rows = [row for row in beside if row["scene"] == rows[0]["scene"]]
+        return task, rows
+
+    def _sequence(self, index: int, which_task: float, which_question: float) -> TokenSequence:
+        try:
+            task, rows = self._rows(index, which_task, which_question, questions=self.questions, edits=self.edits)
+            built = [self._built(task, *_sides(task, row)) for row in rows]
+            sequence = share_beginning(built) if len(built) > 1 else built[0]
+            if self.objects:
+                sequence = replace(sequence, asked=self._asked_objects(task, rows))
+            return replace(sequence, weights=sequence.weights * np.float32(self.weights.get(task, 1.0)))
+        except (KyvoError, json.JSONDecodeError) as error:
+            raise TokenError(f"{self.describe(index)}: {error}") from error
+
+    def _asked_objects(self, task: str, rows: Sequence[Mapping[str, Any]]) -> np.ndarray | None:
+        """What the rows' texts are about; None where they do not say it as programs."""
+        column = next((name for name in PROGRAMS if name in rows[0] and _reads(task, PROGRAMS[name])), None)
+        if column is None:
+            return None
+        scene = _scene(rows[0]["scene"])
+        programs = [json.loads(row[column]) for row in rows]
+        if column == "program":
+            sets = [1 << concerned(program, scene) for program in programs]
+        else:
+            index = SceneIndex(scene)
+            sets = [asked_about(program, index) for program in programs]
+        return asked_objects(scene, self.builder.scenes.schema, sets)
+
+    def _built(self, task: str, given: Segments, wanted: Segments) -> TokenSequence:
+        """The sequence, with what its pictures show as far as that is asked for and known."""
+        # Ground truth may lie a rounding outside the outermost bins.
+        sequence = self.builder.build(TASKS[task], given, wanted, clamp=True)
+        if (self.objects or self.change_weight != 1.0) and given.scene is not None and wanted.scene is not None:
+            changed = self.builder.changed(sequence.ids)
+            factor = np.where(changed, self.change_weight, 1.0).astype(np.float32)
+            sequence = replace(sequence, weights=factor * sequence.weights, changed=changed if self.objects else None)
+        if self.objects and given.scene is not None and given.text is not None:
+            sequence = replace(sequence, named=self.builder.named(sequence.ids))
+        seen = drawn = None
+        if self.objects and given.image is not None:
+            seen = self._object_rows(given.scene or wanted.scene, reach=0.0)
+        if (self.objects or self.object_weight != 1.0) and wanted.image is not None:
+            drawn = self._object_rows(wanted.scene or given.scene, reach=REACH)
+        if drawn is None:
+            return replace(sequence, objects=seen)
+        cells = np.append(drawn[:, 0] >= 0, False)[next_grid_positions(replace(sequence, drawn=drawn))]  # -1: none
+        weights = sequence.weights.copy()
+        weights[np.flatnonzero(cells) + 1] *= self.object_weight
+        return replace(sequence, objects=seen, drawn=drawn if self.objects else None, weights=weights)
+
+    def _object_rows(self, scene: Scene | None, *, reach: float) -> np.ndarray | None:
+        if scene is None or scene.camera is None:
+            return None
+        rows, columns = self.builder.image_grid
+        return object_rows(scene, self.builder.scenes.schema, rows=rows, columns=columns, reach=reach)
+
+
+def check_codes(folders: Sequence[str], tokenizers: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raises ConfigError for a set whose codes are another tokenizer's; a set without a card says nothing of it.
+
+    Args:
+        tokenizers: what the image tokenizer, and the shape tokenizer where there is one, is (`about`), by its kind.
+    """
+    for folder in folders:
+        path = Path(folder) / "card.json"
+        card = json.loads(path.read_text()) if path.is_file() else {}
+        for kind, about in tokenizers.items():
+            coded_with = card.get(f"{kind}_tokenizer") or {}
+            hashed = "codes_sha256" if "codes_sha256" in coded_with else "sha256"
+            theirs, ours = coded_with.get(hashed), about[hashed]
+            if theirs is not None and theirs != ours:
+                raise ConfigError(
+                    f"{folder} was coded with the {kind} tokenizer {theirs[:12]}..., the processor has {ours[:12]}...; "
+                    "their codes mean different things. Code the set again with tokenizers/encode.py, or name the "
+                    "processor of that tokenizer."
+                )
+
+
+def _needed(task: str) -> set[str]:
+    return {column.split(".")[0] for side in COLUMNS[task] for column in side.values()}
+
+
+def _reads(task: str, prefix: str) -> bool:
+    """Whether a task has a column of that beginning."""
+    return any(column.startswith(prefix) for side in COLUMNS[task] for column in side.values())
+
+
+def _asked(row: dict[str, Any], which: float, count: int) -> list[dict[str, Any]]:
+    """The row once for each of `count` of its questions, from a drawn one on, around the end."""
+    questions = row["questions"]
+    first = int(which * len(questions))
+    chosen = [questions[(first + number) % len(questions)] for number in range(min(count, len(questions)))]
+    return [row | {f"questions.{name}": value for name, value in one.items()} for one in chosen]
+
+
+def _sides(task: str, row: Mapping[str, Any]) -> tuple[Segments, Segments]:
+    """What goes in, and what is to come out."""
+    seen = {**row, "codes": row[SEEN]} if SEEN in row else row
+    given, wanted = (
+        Segments(**{segment: _content(segment, of_side[column]) for segment, column in side.items()})
+        for of_side, side in zip((seen, row), COLUMNS[task], strict=True)
+    )
+    return given, wanted
+
+
+def _numbers(lengths: Sequence[int], shares: Sequence[float] | None) -> list[int]:
+    """How many samples of an epoch each set gives. Raises ConfigError for shares that do not fit the sets."""
+    if shares is None:
+        return list(lengths)
+    if len(shares) != len(lengths) or min(shares) <= 0:
+        raise ConfigError(
+            f"data.shares is {list(shares)}; it has a number above 0 for each of the {len(lengths)} folders."
+        )
+    whole = max(length / share for length, share in zip(lengths, shares, strict=True))
+    return [max(1, round(whole * share)) for share in shares]
+
+
+def _content(segment: str, value: Any) -> Any:
+    if segment == "image":
+        return np.asarray(value)
+    return _scene(value) if segment == "scene" else value
+
+
+@lru_cache(maxsize=8)
+def _scene(text: str) -> Scene:
+    """Of scene JSON. Samples that share a scene have it read once."""
+    return scene_from_json(json.loads(text))
+
+
+def _open(folder: str) -> Any:
+    try:
+        rows = open_set(Path(folder)) if (Path(folder) / "settings.json").is_file() else load_from_disk(folder)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"data.folders has {folder}, which is no Arrow set. tokenizers/encode.py makes one of pictures, "
+            "`kyvo data` one of scenes and texts alone."
+        ) from error
+    except (
+        IndexError,
+        ArrowInvalid,
+    ) as error:  # datasets' answer to a set of no files, pyarrow's to half a file
+        raise ConfigError(
+            f"{folder} is an empty or damaged set. Leave it out of data.folders, or make it anew."
+        ) from error
+    known = set.union({SEEN, *PROGRAMS}, *map(_needed, COLUMNS))
+    return rows.select_columns([name for name in rows.column_names if name in known])
+
+
+class BatchStream(IterableDataset):
+    """Endless micro-batches from step `start` on.
+
+    A step takes `slots` micro-batches, and each slot has windows of its own, so that a rank builds no more than it
+    takes: ranks share the slots, and what a slot holds does not depend on how many they are.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        *,
+        batch_size: int,
+        seed: int,
+        max_seq_len: int,
+        pad_id: int,
+        start: int = 0,
+        slots: int = 1,
+        rank: int = 0,
+        num_ranks: int = 1,
+        pack_tokens: int | None = None,
+        skip_too_long: bool = False,
+        multiple: int = MULTIPLE,
+    ) -> None:
+        """Raises ConfigError where the set cannot fill a step, or a packed row would not fit the model.
+
+        Args:
+            samples: the set.
+            batch_size: samples in a micro-batch.
+            seed: of the order.
+            max_seq_len: tokens the model takes.
+            pad_id: of the text tokenizer.
+            start: the first step.
+            slots: micro-batches in a step, of all ranks together.
+            rank: of `num_ranks`; takes the slots rank, rank + num_ranks, ...
+            num_ranks: that share the slots.
+            pack_tokens: sequences share rows of at most so many tokens; None: a row each.
+            skip_too_long: leave out what the model does not take, instead of an error.
+            multiple: that lengths are padded to.
+        """
+        if len(samples) < batch_size * slots:
+            raise ConfigError(
+                f"the data has {len(samples)} samples, fewer than a step takes: train.batch_size, {batch_size}, times "
+                f"{slots} of accumulation and ranks."
+            )
+        if pack_tokens is not None and not MULTIPLE <= pack_tokens <= max_seq_len:
+            raise ConfigError(
+                f"train.pack_tokens is {pack_tokens}; it can be from {MULTIPLE} to what the model takes, {max_seq_len}."
+            )
+        self.samples = samples
+        self.batch_size = batch_size
+        self.seed = seed
+        self.limit = max_seq_len if pack_tokens is None else pack_tokens
+        self.pad_id = pad_id
+        self.start = start
+        self.slots = slots
+        self.mine = range(rank, slots, num_ranks)
+        self.packs = pack_tokens is not None
+        self.skip_too_long = skip_too_long
+        self.multiple = multiple
+
+    def __iter__(self) -> Iterator[Batch]:
+        for window in self.windows():
+            yield from window()
+
+    def windows(self) -> Iterator[Callable[[], list[Batch]]]:
+        """The stream in parts that are built by themselves: each a function that builds its batches."""
+        per_epoch = len(self.samples) // (self.batch_size * self.slots)  # steps
+        epoch, place = divmod(self.start, per_epoch)
+        while True:
+            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.samples))
+            while place < per_epoch:
+                first = place - place % WINDOW
+                count = min(WINDOW, per_epoch - first)
+                yield partial(self._batches, order, first, count, epoch, place - first)
+                place = first + count
+            epoch, place = epoch + 1, 0
+
+    def _batches(self, order: np.ndarray, first: int, count: int, epoch: int, begin: int) -> list[Batch]:
+        """The batches of `count` steps from `first` on, without those before the step `begin` of them."""
+        windows = [self._window(order, first, count, slot, epoch) for slot in self.mine]
+        return [
+            # Those left out are said once, with the window's first batch.
+            self._collate(parts[step], skipped if step == 0 else ())
+            for step in range(begin, count)
+            for parts, skipped in windows
+        ]
+
+    def _window(
+        self, order: np.ndarray, first: int, count: int, slot: int, epoch: int
+    ) -> tuple[list[list[tuple[int, TokenSequence]]], tuple[int, ...]]:
+        """A slot's samples of `count` steps from `first` on, as micro-batches, and those that are too long."""
+        number = first * self.slots + slot * count  # of its first micro-batch in the epoch
+        rng = np.random.default_rng([self.seed, epoch, number])
+        indices = order[number * self.batch_size : (number + count) * self.batch_size].tolist()
+        built = list(zip(indices, self.samples.sequences(indices, rng), strict=True))
+        fits = [pair for pair in built if padded(len(pair[1].ids), self.multiple) <= self.limit]
+        skipped = tuple(index for index, sequence in built if padded(len(sequence.ids), self.multiple) > self.limit)
+        if (skipped and not self.skip_too_long) or len(fits) < count:
+            longest = max(len(sequence.ids) for _, sequence in built)
+            raise ConfigError(
+                f"{len(skipped)} of {len(built)} samples are too long, among them {self.samples.describe(skipped[0])}: "
+                f"the longest has {padded(longest, self.multiple)} tokens after padding, the model takes {self.limit}. "
+                "Choose a larger model.size or train.pack_tokens, or set train.too_long=skip."
+            )
+        lengths = [len(sequence.ids) for _, sequence in fits]
+        if self.packs:
+            groups = even_groups(fits, lengths, count)
+        else:
+            fits.sort(key=lambda pair: len(pair[1].ids))
+            cuts = np.linspace(0, len(fits), count + 1).astype(int)
+            groups = [fits[start:stop] for start, stop in pairwise(cuts)]
+        return [groups[index] for index in rng.permutation(count)], skipped
+
+    def _collate(self, part: list[tuple[int, TokenSequence]], skipped: tuple[int, ...]) -> Batch:
+        limit = self.limit if self.packs else None
+        sequences = [sequence for _, sequence in part]
+        batch = collate(sequences, pad_id=self.pad_id, multiple=self.multiple, pack_tokens=limit)
+        described = map(self.samples.describe, (index for index, _ in part))
+        return replace(batch, samples=tuple(described), skipped=tuple(map(self.samples.describe, skipped)))
+
+
+class _Windows(IterableDataset):
+    """A stream's windows as bytes, those of this worker's turn. Tensors themselves would each hold a file open."""
+
+    def __init__(self, stream: BatchStream) -> None:
+        self.stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        worker = get_worker_info()
+        assert worker is not None
+        for build in itertools.islice(self.stream.windows(), worker.id, None, worker.num_workers):
+            yield pickle.dumps(build())
+
+
+def load_batches(stream: BatchStream, *, prefetch: int) -> Iterator[Batch]:
+    """The stream, built in this process or ahead of time in so many others; the order is the same."""
+    if not prefetch:
+        yield from stream
+        return
+    loader = DataLoader(
+        _Windows(stream),
+        batch_size=None,
+        num_workers=prefetch,
+        prefetch_factor=2,
+        generator=torch.Generator(),  # else it draws from the global one, and dropout differs after a resume
+    )
+    windows = map(pickle.loads, loader)
+    # A window has a hundred megabytes: it is taken in while the one before is trained on.
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, windows)
+        while True:
+            window = coming.result()
+            coming = reader.submit(next, windows)
+            yield from window

@@ -1,0 +1,420 @@
+import itertools
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+
+from kyvo.data.clevr.sampling import ClevrRules, sample_scenes
+from kyvo.data.language.edits import concerned, sample_edits
+from kyvo.data.language.questions import sample_questions
+from kyvo.errors import ConfigError, TokenError
+from kyvo.scene.files import scene_to_json
+from kyvo.scene.scene import Scene, SceneObject
+from kyvo.testing import tiny_processor, write_tiny_codes
+from kyvo.tokenizers.sequence import IGNORE
+from kyvo.tokenizers.tasks import TASKS
+from kyvo.tokenizers.vocabulary import OUTPUT, TEXT_START
+from kyvo.training.batch import collate, pack
+from kyvo.training.data import WINDOW, BatchStream, CodedScenes, load_batches
+from kyvo.training.model import decoder
+
+COUNT, BATCH = 90, 2
+EMPTY = json.dumps(scene_to_json(Scene(objects=())))
+
+
+@pytest.fixture(scope="module")
+def processor():
+    return tiny_processor()
+
+
+@pytest.fixture(scope="module")
+def codes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("codes")
+    write_tiny_codes(folder, count=COUNT)
+    return str(folder)
+
+
+def stream(processor, codes, *, tasks=None, start=0, seed=0, max_seq_len=1024, **settings):
+    samples = CodedScenes(processor.builder, folders=[codes], tasks=tasks or {"recognition": 1.0})
+    return BatchStream(
+        samples,
+        batch_size=BATCH,
+        seed=seed,
+        max_seq_len=max_seq_len,
+        pad_id=processor.text.pad_id,
+        start=start,
+        **settings,
+    )
+
+
+def take(batches, count):
+    return list(itertools.islice(batches, count))
+
+
+def same(left, right):
+    return torch.equal(left.ids, right.ids) and torch.equal(left.targets, right.targets)
+
+
+@pytest.mark.parametrize("start", [1, WINDOW, WINDOW + 5, 44, 45, 60])
+def test_a_stream_from_batch_k_is_the_whole_stream_without_its_first_k(processor, codes, start):
+    tasks = {"recognition": 0.5, "rendering": 0.5}
+    whole = take(stream(processor, codes, tasks=tasks), start + 8)
+    late = take(stream(processor, codes, tasks=tasks, start=start), 8)
+    assert all(same(left, right) for left, right in zip(whole[start:], late, strict=True))
+
+
+@pytest.mark.parametrize("start", [0, 3, 16, 21, 25])
+def test_ranks_take_turns_in_what_one_process_takes_alone(processor, codes, start):
+    alone = take(stream(processor, codes, start=start, slots=4), 40)
+    first, second = (
+        take(stream(processor, codes, start=start, slots=4, rank=rank, num_ranks=2), 20) for rank in (0, 1)
+    )
+    for step in range(10):
+        mine, theirs = first[2 * step : 2 * step + 2], second[2 * step : 2 * step + 2]
+        expected = alone[4 * step : 4 * step + 4]
+        assert all(
+            same(left, right) for left, right in zip([mine[0], theirs[0], mine[1], theirs[1]], expected, strict=True)
+        )
+
+
+def test_a_step_of_many_slots_needs_as_many_samples(processor, codes):
+    with pytest.raises(ConfigError, match=r"90 samples, fewer than a step takes: train\.batch_size, 2, times 46"):
+        stream(processor, codes, slots=46)
+
+
+def test_an_epoch_of_several_slots_holds_no_sample_twice(processor, codes):
+    names = [name for batch in take(stream(processor, codes, slots=5), 45) for name in batch.samples]
+    assert len(names) == len(set(names)) == COUNT
+    assert all("codes" in name and ", row " in name for name in names)
+
+
+def test_packed_rows_hold_each_sequence_once_and_no_more_than_their_tokens(processor, codes):
+    samples = CodedScenes(processor.builder, folders=[codes], tasks={"recognition": 0.5, "rendering": 0.5})
+    sequences = samples.sequences(range(30), np.random.default_rng(0))
+    rows = pack(sequences, tokens=200)
+    assert all(sum(len(sequence.ids) for sequence in row) <= 200 for row in rows)
+    packed = sorted(tuple(sequence.ids) for row in rows for sequence in row)
+    assert packed == sorted(tuple(sequence.ids) for sequence in sequences)
+    batch = collate(sequences, pad_id=0, pack_tokens=200)
+    assert batch.ids.numel() < 0.7 * collate(sequences, pad_id=0).ids.numel()
+    assert batch.num_tokens == (batch.documents >= 0).sum()
+    assert torch.equal(batch.ids.flatten()[batch.positions + 1], batch.targets)
+    assert batch.weights.sum().item() == pytest.approx(sum(sequence.weights.sum() for sequence in sequences))
+
+
+def test_samples_too_long_are_listed_and_left_out_where_that_is_wanted(processor, codes):
+    lengths = [len(batch.ids[0]) for batch in take(stream(processor, codes), 45)]
+    assert max(lengths) > 64
+    batches = take(stream(processor, codes, max_seq_len=64, skip_too_long=True), 45)
+    assert max(len(batch.ids[0]) for batch in batches) <= 64
+    skipped = [name for batch in batches for name in batch.skipped]
+    kept = [name for batch in batches for name in batch.samples]
+    assert skipped and len(kept) + len(skipped) == len(set(kept) | set(skipped)) == COUNT
+    with pytest.raises(ConfigError, match=r"samples are too long, among them \S+codes\d+, row \d+"):
+        take(stream(processor, codes, max_seq_len=64), 45)
+
+
+def test_another_seed_is_another_order(processor, codes):
+    assert not all(
+        same(left, right)
+        for left, right in zip(
+            take(stream(processor, codes), 8), take(stream(processor, codes, seed=1), 8), strict=True
+        )
+    )
+
+
+def test_an_epoch_holds_every_sample_once(processor, codes):
+    def keys(batches):
+        return sorted(
+            tuple(row[:14].tolist()) for batch in batches for row in batch.ids
+        )  # begin, picture: unlike all others
+
+    epochs = take(stream(processor, codes), 2 * COUNT // BATCH)
+    first, second = keys(epochs[: COUNT // BATCH]), keys(epochs[COUNT // BATCH :])
+    assert first == second and len(set(first)) == COUNT
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_other_processes_give_the_same_batches(processor, codes, number):
+    count = 2 * WINDOW + 5  # of three windows
+    here = take(load_batches(stream(processor, codes), prefetch=0), count)
+    there = take(load_batches(stream(processor, codes), prefetch=number), count)
+    assert all(same(left, right) for left, right in zip(here, there, strict=True))
+
+
+def test_batches_hold_sequences_of_like_length(processor, codes):
+    batches = take(stream(processor, codes), 40)
+    padded = sum(batch.ids.numel() for batch in batches)
+    longest = max(batch.ids.shape[1] for batch in batches)
+    assert padded < 0.9 * len(batches) * BATCH * longest
+
+
+def test_positions_point_at_the_token_before_each_label(processor, codes):
+    samples = CodedScenes(processor.builder, folders=[codes], tasks={"rendering": 1.0})
+    sequences = samples.sequences([3, 4, 5], np.random.default_rng(0))
+    batch = collate(sequences, pad_id=0, multiple=16)
+    assert batch.ids.shape[1] % 16 == 0 and batch.attention() is None
+    following = batch.ids.flatten()[batch.positions + 1]
+    assert torch.equal(following, batch.targets)
+    assert len(batch.targets) == sum((sequence.labels != -100).sum() for sequence in sequences)
+    assert batch.weights.sum().item() == pytest.approx(sum(sequence.weights.sum() for sequence in sequences))
+    assert batch.num_tokens == sum(len(sequence.ids) for sequence in sequences)
+
+
+def test_a_task_that_needs_other_columns_is_refused(processor, codes):
+    for task in ("editing", "question_answering"):
+        assert task in TASKS
+        with pytest.raises(ConfigError, match=f"has the columns codes, scene; {task} take"):
+            CodedScenes(processor.builder, folders=[codes], tasks={task: 1.0})
+    with pytest.raises(ConfigError, match=r"'recogniton'; known tasks are rendering, recognition"):
+        CodedScenes(processor.builder, folders=[codes], tasks={"recogniton": 1.0})
+
+
+def test_sets_serve_the_tasks_they_have_the_columns_for(processor, tmp_path):
+    rows = {"codes": [[1] * 6] * 8, "scene": [EMPTY] * 8}
+    edits = {"instruction": [" a"] * 8, "target_codes": [[2] * 6] * 8, "target_scene": [EMPTY] * 8}
+    asked = [{"question": f" {letter}", "answer": letter} for letter in "bc"]
+    Dataset.from_dict(rows | edits).save_to_disk(tmp_path / "edits")
+    Dataset.from_dict(rows | {"questions": [asked] * 8}).save_to_disk(tmp_path / "questions")
+    samples = CodedScenes(
+        processor.builder,
+        folders=[str(tmp_path / "edits"), str(tmp_path / "questions")],
+        tasks={"editing": 1.0, "question_answering": 3.0},
+    )
+    sequences = samples.sequences(range(16), np.random.default_rng(0))
+    for sequence in sequences[:8]:
+        given, wanted = processor.builder.parse(TASKS["editing"], sequence.ids)
+        assert (given.text, given.image.tolist(), wanted.image.tolist()) == (" a", [1] * 6, [2] * 6)
+    found = [processor.builder.parse(TASKS["question_answering"], sequence.ids) for sequence in sequences[8:]]
+    assert {(given.text, wanted.text) for given, wanted in found} == {(" b", "b"), (" c", "c")}
+
+
+def test_tasks_are_drawn_by_their_shares_among_those_served(processor, codes):
+    samples = CodedScenes(
+        processor.builder, folders=[codes], tasks={"recognition": 3.0, "rendering": 1.0, "editing": 9.0}
+    )
+    sequences = samples.sequences([0] * 400, np.random.default_rng(0))
+    begins_with_a_picture = sum(int(sequence.ids[1] == sequences[0].ids[1]) for sequence in sequences)
+    assert min(begins_with_a_picture, 400 - begins_with_a_picture) == pytest.approx(100, abs=30)
+
+
+def test_folders_that_are_no_coded_set_are_refused(processor, tmp_path):
+    with pytest.raises(ConfigError, match=r"no Arrow set.*encode\.py"):
+        CodedScenes(processor.builder, folders=[str(tmp_path)], tasks={"recognition": 1.0})
+    Dataset.from_dict({"scene": ["{}"]}).save_to_disk(tmp_path / "scenes")
+    with pytest.raises(ConfigError, match="has the columns scene; recognition take codes, scene"):
+        CodedScenes(processor.builder, folders=[str(tmp_path / "scenes")], tasks={"recognition": 1.0})
+
+
+def test_a_sequence_longer_than_the_model_is_refused(processor, codes):
+    with pytest.raises(ConfigError, match=r"after padding, the model takes 32\. Choose a larger model\.size"):
+        take(stream(processor, codes, max_seq_len=32), 30)
+
+
+@pytest.mark.parametrize(
+    ("codes", "scene", "message"),
+    [
+        ([99] * 6, EMPTY, r"row 0: image code 99 is outside the 16 image codes"),
+        ([1] * 5, EMPTY, r"row 0: a picture here has 2 x 3 = 6 codes, but 5 were given"),
+        ([1] * 6, '{"format": "something"}', r"row 0: "),
+        (
+            [1] * 6,
+            json.dumps(scene_to_json(Scene(objects=(SceneObject(category="chair", location=(0.0, 0.0, 1.0)),)))),
+            r"row 0: ",
+        ),
+    ],
+    ids=["another codebook", "another grid", "no scene", "another schema"],
+)
+def test_a_row_of_another_vocabulary_is_named(processor, tmp_path, codes, scene, message):
+    Dataset.from_dict({"codes": [codes] * 2, "scene": [scene] * 2}).save_to_disk(tmp_path / "codes")
+    samples = CodedScenes(processor.builder, folders=[str(tmp_path / "codes")], tasks={"recognition": 1.0})
+    with pytest.raises(TokenError, match=message):
+        samples.sequences([0], np.random.default_rng(0))
+
+
+def test_a_damaged_set_is_refused(processor, codes, tmp_path):
+    shutil.copytree(codes, tmp_path / "half")
+    path = next((tmp_path / "half").glob("*.arrow"))
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(ConfigError, match="half is an empty or damaged set"):
+        CodedScenes(processor.builder, folders=[str(tmp_path / "half")], tasks={"recognition": 1.0})
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    """Scenes with three questions each, and without pictures."""
+    folder = tmp_path_factory.mktemp("asked")
+    cube = SceneObject(shape="cube", size="small", color="red", material="metal", location=(0.5, -0.5, 0.35))
+    scenes = [json.dumps(scene_to_json(Scene(objects=(cube,) * count))) for count in (1, 2, 3, 4)]
+    questions = [{"question": f" {letter} a", "answer": letter} for letter in "bcd"]
+    Dataset.from_dict({"scene": scenes, "questions": [questions] * 4}).save_to_disk(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def edited(tmp_path_factory):
+    """Four scenes, each in three rows beside one another with three instructions."""
+    folder = tmp_path_factory.mktemp("edited")
+    cube = SceneObject(shape="cube", size="small", color="red", material="metal", location=(0.5, -0.5, 0.35))
+    scenes = [json.dumps(scene_to_json(Scene(objects=(cube,) * count))) for count in (1, 2, 3, 4) for _ in "bcd"]
+    targets = [json.dumps(scene_to_json(Scene(objects=(cube,) * count))) for count in (2, 1, 3) * 4]
+    columns = {"scene": scenes, "instruction": [f" {letter} a" for letter in "bcd"] * 4, "target_scene": targets}
+    Dataset.from_dict(columns).save_to_disk(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("task", "fixture", "setting", "rows", "share", "row_length"),
+    [
+        ("scene_question_answering", "asked", "questions", range(4), 0.6, 192),
+        ("scene_editing", "edited", "edits", (0, 4, 8, 9), 0.75, 256),
+    ],
+)
+def test_what_shares_a_scene_has_the_losses_that_it_has_alone(
+    processor, request, task, fixture, setting, rows, share, row_length, packed
+):
+    folder = request.getfixturevalue(fixture)
+    together = CodedScenes(processor.builder, folders=[folder], tasks={task: 1.0}, **{setting: 3})
+    shared = together.sequences(rows, np.random.default_rng(0))
+    alone = []
+    for sequence in shared:
+        first = sequence.branches[0][0]
+        for start, stop in sequence.branches:
+            parts = np.concatenate([sequence.ids[:first], sequence.ids[start:stop]])
+            given, wanted = processor.builder.parse(TASKS[task], parts)
+            alone.append(processor.builder.build(TASKS[task], given, wanted))
+    assert len(alone) == 12 and len({tuple(one.ids) for one in alone}) == 12
+    assert sum(len(one.ids) for one in shared) < share * sum(len(one.ids) for one in alone)
+
+    torch.manual_seed(0)
+    model = decoder(processor.vocabulary, processor.image.codebook, size="kyvo_tiny", scale=0.5).eval()
+
+    def losses(sequences, **settings):
+        batch = collate(sequences, pad_id=0, **settings)
+        with torch.no_grad():
+            states = model.hidden(batch.ids, mask=batch.attention(), input_pos=batch.input_pos)
+            logits = model.output(states).flatten(0, 1)[batch.positions]
+        return torch.nn.functional.cross_entropy(logits, batch.targets, reduction="none").sort().values
+
+    torch.testing.assert_close(losses(shared, pack_tokens=row_length if packed else None), losses(alone))
+    blind = [replace(sequence, branches=()) for sequence in shared]
+    assert not torch.allclose(losses(blind), losses(alone), atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """Coded pictures of scenes with a camera, and questions with their programs."""
+    folder = tmp_path_factory.mktemp("shown")
+    scenes = sample_scenes(range(3), seed=5, width=32, height=24, rules=ClevrRules(min_objects=3, max_objects=4))
+    questions = [sample_questions(scene, np.random.default_rng(0), count=4) for scene in scenes]
+    columns = {
+        "codes": [list(range(6))] * 3,
+        "scene": [json.dumps(scene_to_json(scene)) for scene in scenes],
+        "questions": [
+            [{"question": one.text, "answer": one.answer, "program": json.dumps(one.program)} for one in of_scene]
+            for of_scene in questions
+        ],
+    }
+    Dataset.from_dict(columns).save_to_disk(folder)
+    return str(folder)
+
+
+def test_codes_that_show_an_object_weigh_more_and_are_read_before_they_are_written(processor, shown):
+    def rendered(**settings):
+        samples = CodedScenes(processor.builder, folders=[shown], tasks={"rendering": 1.0}, **settings)
+        return samples.sequences([0, 1, 2], np.random.default_rng(0))
+
+    builder = processor.builder
+    for plain, heavy, read in zip(rendered(), rendered(object_weight=3.0), rendered(objects=True), strict=True):
+        assert plain.drawn is None and heavy.drawn is None and (read.weights == plain.weights).all()
+        on_objects = [
+            place in builder.output_grid_positions and read.drawn[place - builder.output_grid_positions.start, 0] >= 0
+            for place in plain.grid_positions
+        ]
+        assert 0 < sum(on_objects) <= 6
+        assert (heavy.weights == np.where(on_objects, 3 * plain.weights, plain.weights)).all()
+        targets = collate([read], pad_id=0).objects
+        assert targets.seen is None and targets.asked is None
+        assert (read.ids[targets.drawn.codes + 1] - builder.vocabulary.ranges["image"].start).tolist() == [
+            place - builder.output_grid_positions.start
+            for place in plain.grid_positions
+            if place in builder.output_grid_positions
+        ]
+        assert (targets.drawn.codes[targets.drawn.present] + 1).tolist() == np.flatnonzero(on_objects).tolist()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("questions", [1, 4])
+def test_what_questions_are_about_is_read_where_their_answers_are_predicted(processor, shown, questions, packed):
+    tasks = {"scene_question_answering": 1.0}
+    samples = CodedScenes(processor.builder, folders=[shown], tasks=tasks, questions=questions, objects=True)
+    sequences = samples.sequences([0, 1, 2], np.random.default_rng(0))
+    batch = collate(sequences, pad_id=0, pack_tokens=1024 if packed else None)
+    asked = batch.objects.asked
+    assert len(asked.positions) == len(asked.about) == 3 * questions
+    markers = batch.ids.flatten()[asked.positions]
+    assert (markers == processor.vocabulary.marker_id(TEXT_START)).all()
+    assert (batch.ids.flatten()[asked.positions - 1] == processor.vocabulary.marker_id(OUTPUT)).all()
+    named = batch.objects.named
+    words = sum((sequence.named.max(axis=1) >= 0).sum() for sequence in sequences)
+    assert len(named.positions) == len(named.about) == words > 3 * questions
+    ids = [processor.builder.scenes.word_ids[field][word][0] for field, word in (("color", "red"), ("shape", "cube"))]
+    known = {spelt[0] for of_field in processor.builder.scenes.word_ids.values() for spelt in of_field.values()}
+    assert set(ids) <= known and {int(token) for token in batch.ids.flatten()[named.positions]} <= known
+    plain = CodedScenes(processor.builder, folders=[shown], tasks=tasks)
+    assert plain.sequences([0], np.random.default_rng(0))[0].asked is None
+
+
+def test_an_instruction_says_which_object_it_is_about_and_what_changes_weighs_more(processor, tmp_path):
+    scene = sample_scenes(range(1), seed=5, width=32, height=24, rules=ClevrRules(min_objects=3, max_objects=4))[0]
+    edits = sample_edits([scene] * 6, [np.random.default_rng(seed) for seed in range(6)])
+    columns = {
+        "scene": [json.dumps(scene_to_json(scene))] * 6,
+        "instruction": [edit.instruction for edit in edits],
+        "program": [json.dumps(edit.program) for edit in edits],
+        "target_scene": [json.dumps(scene_to_json(edit.target)) for edit in edits],
+    }
+    Dataset.from_dict(columns).save_to_disk(tmp_path)
+    settings = {"folders": [str(tmp_path)], "tasks": {"scene_editing": 1.0}, "edits": 3}
+
+    def made(**further):
+        samples = CodedScenes(processor.builder, **settings, **further)
+        return samples.sequences([0, 3], np.random.default_rng(0))
+
+    snap = processor.builder.scenes.snap
+    batch = collate(made(objects=True), pad_id=0)
+    asked, told = batch.objects.asked, batch.objects.changed
+    assert (told.positions == batch.positions).all()  # before every label, of which all are the scene's
+    flags = np.concatenate([one.changed[one.labels != IGNORE] for one in made(objects=True)])
+    assert flags.any() and (told.changed.numpy() == flags).all()
+    for edit, row in zip(edits, asked.about, strict=True):
+        alone = replace(scene, objects=(scene.objects[concerned(edit.program, scene)],))
+        assert row.tolist().count(1) == 1
+        assert snap(scene).objects[int(row.argmax())] == snap(alone).objects[0]
+    for plain, heavy in zip(made(), made(change_weight=5.0), strict=True):
+        changed = np.zeros(len(plain.ids), dtype=bool)
+        for start, stop in plain.branches:
+            alone = np.concatenate([plain.ids[: plain.branches[0][0]], plain.ids[start:stop]])
+            changed[start:stop] = processor.builder.changed(alone)[plain.branches[0][0] :]
+        assert changed.any() and plain.asked is None and plain.changed is None
+        assert (heavy.weights == np.where(changed, 5 * plain.weights, plain.weights)).all()
+        told = next(one for one in made(objects=True) if np.array_equal(one.ids, plain.ids))
+        assert (told.changed == changed).all()
+
+
+def test_folders_give_the_shares_that_are_asked_of_them(processor, codes, asked):
+    tasks = {"recognition": 1.0, "scene_question_answering": 1.0}
+    samples = CodedScenes(
+        processor.builder, folders=[codes, asked], tasks=tasks, shares=[3, 1], weights={"recognition": 2.0}
+    )
+    assert len(samples) == COUNT + COUNT // 3
+    sequences = samples.sequences(range(len(samples)), np.random.default_rng(0))
+    assert len({tuple(sequence.ids[:40]) for sequence in sequences[COUNT:]}) <= 12  # four scenes, over and over
+    assert sequences[0].weights.max() == 2.0 and sequences[-1].weights.max() == 1.0
+    with pytest.raises(ConfigError, match=r"data\.shares is \[1\.0\]; it has a number above 0 for each of the 2"):
+        CodedScenes(processor.builder, folders=[codes, asked], tasks=tasks, shares=[1.0])
