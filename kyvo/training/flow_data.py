@@ -4,6 +4,7 @@ Which rows make batch number i follows from the seed and i alone, and so do the 
 goes on needs no more than the number of its step.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,8 @@ from kyvo.data.object_pictures import ObjectPicture
 from kyvo.errors import ConfigError
 from kyvo.models.slat.sparse import SparseTensor, Voxels
 
+MEASURED = 2000  # objects, about, that set the scale of features
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ObjectRows:
@@ -31,18 +34,17 @@ class ObjectRows:
 
     @classmethod
     def open(cls, folders: Sequence[Path], *, resolution: int) -> "ObjectRows":
-        """Raises ConfigError for a folder that is no such set, or whose cells lie outside of the grid."""
+        """Raises ConfigError for a folder that is no such set, or is on another grid."""
         sets = [open_set(folder) for folder in folders]
         for folder, rows in zip(folders, sets, strict=True):
             if not {"coords", "feats", "captions", "pictures"} <= set(rows.column_names):
                 raise ConfigError(f"{folder} is no set of objects; make one with `kyvo data objects`.")
-            if len(rows):
-                largest = max(int(np.frombuffer(row, np.uint8).max()) for row in rows["coords"])
-                if not resolution // 2 <= largest < resolution:
-                    raise ConfigError(
-                        f"{folder}: its cells go up to {largest}; objects on a grid of {resolution} were expected. "
-                        f"Make the set with --resolution {resolution}."
-                    )
+            found = json.loads((folder / "settings.json").read_text(encoding="utf-8"))["resolution"]
+            if found != resolution:
+                raise ConfigError(
+                    f"{folder} has objects on a grid of {found}, and the flow is over a grid of {resolution}. Make the "
+                    f"set with --resolution {resolution}."
+                )
         return cls(rows=datasets.concatenate_datasets(sets), resolution=resolution)
 
     def __len__(self) -> int:
@@ -53,9 +55,15 @@ class ObjectRows:
         """Cells of each object."""
         return list(self.rows["num_cells"])
 
+    @cached_property
+    def _views(self) -> dict[str, datasets.Dataset]:
+        """A row reads, and decodes, all columns of its set: each use has a set of what it needs."""
+        views = {name: self.rows.select_columns(["name", name]) for name in ("captions", "pictures")}
+        return {**views, "cells": self.rows.select_columns(["coords", "feats"])}
+
     def cells(self, index: int) -> tuple[Tensor, Tensor]:
         """Coordinates, int64 [cells, 3], and features, float32."""
-        row = self.rows[index]
+        row: Any = self._views["cells"][index]
         coords = np.frombuffer(row["coords"], np.uint8).reshape(-1, 3).astype(np.int64)
         feats = np.frombuffer(row["feats"], np.float16).reshape(len(coords), -1).astype(np.float32)
         return torch.from_numpy(coords), torch.from_numpy(feats)
@@ -90,15 +98,18 @@ class ObjectRows:
         return torch.stack(found)
 
     def _some(self, index: int, column: str) -> list[Any]:
-        row = self.rows[index]
+        row: Any = self._views[column][index]
         if not row[column]:
             raise ConfigError(f"The object {row['name']!r} has no {column}; leave that condition out, or its set.")
         return row[column]
 
     def statistics(self) -> tuple[list[float], list[float]]:
-        """Mean and standard deviation of each channel; every object counts the same, as in TRELLIS's own figures."""
+        """Mean and standard deviation of each channel, of objects from all over the sets.
+
+        Every object counts the same, as in TRELLIS's own figures.
+        """
         means, squares = [], []
-        for index in range(len(self)):
+        for index in range(0, len(self), max(1, len(self) // MEASURED)):
             _, feats = self.cells(index)
             means.append(feats.mean(0))
             squares.append(feats.square().mean(0))
