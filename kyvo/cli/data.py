@@ -172,6 +172,40 @@ def objaworld(
 
 
 @app.command()
+def objects(
+    out: Out,
+    source: Annotated[Path | None, typer.Option(help="Folder of meshes; the procedural library else.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Number of rows; of a folder, all meshes else.")] = None,
+    seed: Seed = 0,
+    resolution: Annotated[int, typer.Option(min=8, max=256, help="Cells along a side of the grid.")] = 32,
+    pictures: Annotated[int, typer.Option(min=1, help="Pictures of each object.")] = 4,
+    size: Annotated[int, typer.Option(min=16, help="Pixels of a picture's side.")] = 128,
+    workers: Workers = 1,
+    engine: Engines = Engine.processes,
+) -> None:
+    """Make single objects with surface features, pictures and captions, to train flows on.
+
+    A folder's captions come from its manifest.jsonl: lines of {"file": ..., "caption": ..., "category": ...}.
+
+    Example: kyvo data objects --count 1000 --out data/objects
+    """
+    command = _command("objects", locals())
+
+    def settings() -> "SetSettings":
+        from kyvo.errors import ConfigError
+        from kyvo.shapes.object_sets import ObjectSet
+
+        sizes = {"seed": seed, "resolution": resolution, "pictures": pictures, "size": size}
+        if source is not None:
+            return ObjectSet.of(source, limit=count, **sizes)
+        if count is None:
+            raise ConfigError("objects of the procedural library are drawn; say how many with --count.")
+        return ObjectSet(count=count, **sizes)
+
+    _make(settings, out, workers, engine, command)
+
+
+@app.command()
 def folder(
     source: Annotated[Path, typer.Argument(help="Pictures and scene JSONs of the same stem.")],
     out: Out,

@@ -18,6 +18,9 @@ def show_set(folder: Path, *, count: int = 6, start: int = 0, factor: int = 2) -
     """The sheet of `count` rows from `start` on, pictures enlarged by `factor`. Raises ConfigError for no set."""
     rows: Any = open_set(folder)  # its rows are dicts, which datasets does not tell a type checker
     chosen = rows.select(range(min(start, len(rows)), min(start + count, len(rows))))
+    if "captions" in rows.column_names:
+        lines = [_object_line(row) for row in chosen]
+        return contact_sheet(lines, [*(["picture"] * (max(map(len, lines), default=1) - 1)), "captions"])
     lines = [_line(row, factor) for row in chosen]
     titles = ["picture", "scene"] + (["target"] if "target_image" in rows.column_names else []) + ["text"]
     return contact_sheet(lines, titles)
@@ -30,6 +33,15 @@ def _line(row: dict[str, Any], factor: int) -> list[Image.Image]:
     if "target_image" in row:
         cells.append(enlarge(np.asarray(row["target_image"].convert("RGB")), factor))
     return [*cells, _text(_words(row, scene), cells[0].size)]
+
+
+def _object_line(row: dict[str, Any]) -> list[Image.Image]:
+    """Of a set of single objects."""
+    cells = []
+    for picture in row["pictures"]:
+        rgba = picture.convert("RGBA")
+        cells.append(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"))
+    return [*cells, _text(row["captions"], cells[0].size)]
 
 
 def _over(picture: np.ndarray, scene: Scene, factor: int) -> Image.Image:

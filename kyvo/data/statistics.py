@@ -27,6 +27,12 @@ def count_set(folder: Path) -> dict[str, dict[str, int]]:
     def add(name: str, value: Any) -> None:
         counts.setdefault(name, Counter())[str(value)] += 1
 
+    if "num_cells" in rows.column_names:  # single objects
+        for row in rows.select_columns(["category", "num_cells", "captions"]):
+            add("category", row["category"])
+            add("cells", 250 * round(row["num_cells"] / 250))
+            add("captions", len(row["captions"]))
+        return _sorted(counts)
     columns = [name for name in ("scene", "questions", *TEXTS) if name in rows.column_names]
     for number, row in enumerate(rows.select_columns(columns)):
         try:
@@ -46,6 +52,10 @@ def count_set(folder: Path) -> dict[str, dict[str, int]]:
         for question in row.get("questions", ()):
             add("family", question["family"])
             add("answer", question["answer"])
+    return _sorted(counts)
+
+
+def _sorted(counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
     return {name: dict(sorted(values.items(), key=lambda pair: _order(pair[0]))) for name, values in counts.items()}
 
 

@@ -5,20 +5,17 @@ folder of the user's; nothing is fetched. Each cell's centre is looked up in the
 authors found a test of visibility to make no difference (https://arxiv.org/abs/2412.01506, section 3.2).
 """
 
-import json
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 
 from kyvo.data.meshes.assets import Asset
 from kyvo.errors import CheckpointError
+from kyvo.models.dinov2 import DinoPatches
 from kyvo.models.slat.encoder import SLatEncoder
 from kyvo.models.slat.gaussians import Camera
 from kyvo.models.slat.latent import RESOLUTION, StructuredLatent
@@ -28,62 +25,6 @@ from kyvo.shapes.voxelize import voxelize
 
 NUM_VIEWS = 150
 PICTURE_SIZE = 518  # px; 37 patches of 14
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
-MODEL_TYPE = "dinov2_with_registers"
-
-
-class DinoPatches(nn.Module):
-    """Features of a picture's patches before the network's last normalisation, which the encoder was trained on."""
-
-    def __init__(self, network: Any) -> None:
-        super().__init__()
-        network.layernorm = nn.Identity()
-        self.network = network.eval().requires_grad_(False)
-        self.width: int = network.config.hidden_size
-        self.patch_size: int = network.config.patch_size
-        self.num_registers: int = network.config.num_register_tokens
-
-    @classmethod
-    def from_folder(cls, path: Path | str, *, device: torch.device | str = "cpu") -> "DinoPatches":
-        """The network of a folder with `config.json` and `model.safetensors`.
-
-        Raises:
-            CheckpointError: there is no such folder, or it holds another network.
-        """
-        import transformers
-
-        path = Path(path)
-        try:
-            about = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise CheckpointError(
-                f"{path} has no readable config.json ({error}). Give the folder of "
-                "facebook/dinov2-with-registers-large, as transformers saves it."
-            ) from error
-        if about.get("model_type") != MODEL_TYPE:
-            raise CheckpointError(
-                f"{path} is a {about.get('model_type')!r}; TRELLIS's encoder needs DINOv2 with registers, a "
-                f"{MODEL_TYPE!r}."
-            )
-        try:
-            kind: Any = transformers.Dinov2WithRegistersModel
-            network, loading = kind.from_pretrained(
-                path, local_files_only=True, use_safetensors=True, output_loading_info=True
-            )
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            raise CheckpointError(f"{path}: its weights cannot be read ({error}). Fetch them again.") from error
-        if loading["missing_keys"]:
-            raise CheckpointError(f"{path}: its weights lack {sorted(loading['missing_keys'])[:3]}. Fetch them again.")
-        return cls(network).to(device)
-
-    @torch.inference_mode()
-    def forward(self, pictures: Float[Tensor, "views 3 height width"]) -> Float[Tensor, "views channels rows columns"]:
-        """Of pictures in [0, 1], black where nothing is, whose sides are whole numbers of patches."""
-        mean, std = (pictures.new_tensor(values)[:, None, None] for values in (MEAN, STD))
-        tokens = self.network((pictures - mean) / std).last_hidden_state
-        patches = tokens[:, 1 + self.num_registers :]
-        rows, columns = (side // self.patch_size for side in pictures.shape[2:])
-        return patches.mT.unflatten(2, (rows, columns))
 
 
 def mean_features(

@@ -4,6 +4,8 @@ The library's fourteen kinds of things are too few to learn shape from; half of 
 turned bodies, shells and lumps, put together anyhow. All are turned about the up axis, stretched and colored anew.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import trimesh
 from jaxtyping import Float
@@ -25,20 +27,32 @@ def draw_mesh(*, seed: int, index: int) -> Asset:
     rng = np.random.default_rng(np.random.SeedSequence([seed, index]))
     if rng.random() < LIBRARY_SHARE:
         kind = list(BUILDERS)[int(rng.integers(len(BUILDERS)))]
-        parts = [(triangles, np.array(color) / 255) for triangles, color in BUILDERS[kind](rng)]
+        parts = [(part.triangles, np.array(part.color) / 255) for part in BUILDERS[kind](rng)]
         if rng.random() > KEPT_COLORS:
             parts = [(triangles, rng.random(3)) for triangles, _ in parts]
     else:
         kind = "assembly"
         parts = [(_placed(_solid(rng), rng), rng.random(3)) for _ in range(int(rng.integers(1, 6)))]
-    triangles = np.concatenate([part for part, _ in parts])
     turn = rng.uniform(0, 2 * np.pi) if rng.random() < 0.7 else np.pi / 2 * rng.integers(4)
-    triangles = triangles * rng.uniform(*STRETCH, size=3) @ _turn(turn)
+    # Stretched along its own axes before it is turned.
+    stretch = np.diag(rng.uniform(*STRETCH, size=3))
+    return assembled(parts, name=f"{kind}-{index:06}", category=kind, transform=stretch @ _turn(turn))
+
+
+def assembled(
+    parts: Sequence[tuple[np.ndarray, np.ndarray]],
+    *,
+    name: str,
+    category: str,
+    transform: Float[np.ndarray, "3 3"],
+) -> Asset:
+    """One mesh in the cube of parts with their sRGB colors in [0, 1]; corners are rows times `transform`."""
+    triangles = np.concatenate([part for part, _ in parts]) @ transform
     colors = np.concatenate([np.broadcast_to(to_linear(color), part.shape) for part, color in parts])
     return normalized(
         Asset(
-            name=f"{kind}-{index:06}",
-            category=kind,
+            name=name,
+            category=category,
             triangles=triangles,
             colors=colors,
             uv=np.zeros((len(triangles), 3, 2)),

@@ -17,13 +17,15 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from kyvo.errors import ImageError
 from kyvo.tokenizers.picture_headers import is_plain, may_be
+
+Form = Literal["rgb", "rgba", "texture"]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow has readers that start other programs
 MAX_MEGAPIXELS = 100
@@ -56,7 +58,7 @@ def decode_picture(
     max_megapixels: float = MAX_MEGAPIXELS,
     seconds: float = SECONDS,
     patience: float | None = None,
-    texture: bool = False,
+    form: Form = "rgb",
 ) -> np.ndarray:
     """The picture as sRGB uint8 [H, W, 3], upright by its EXIF orientation.
 
@@ -69,7 +71,8 @@ def decode_picture(
         max_megapixels: decided from the header before any pixel is decoded.
         seconds: that a file may take which is not plain.
         patience: seconds that such a file waits for its turn; by default as long as it takes.
-        texture: the colors without transparency, rows as they are stored: EXIF's orientation is not applied.
+        form: "rgb" has transparency composited on white; "rgba" has straight alpha, uint8 [H, W, 4], 255 where the file
+            has none; "texture" has the colors without transparency, rows as they are stored, not turned upright.
 
     Raises:
         ImageError: the data are no picture, are damaged, or take more than they may.
@@ -80,15 +83,15 @@ def decode_picture(
             raise ImageError(_unknown(formats))
         if is_plain(data):
             with _HERE:
-                return _decode(data, formats, max_megapixels, texture)
-        return _POOL.decode(data, formats, max_megapixels, texture, seconds, patience)
+                return _decode(data, formats, max_megapixels, form)
+        return _POOL.decode(data, formats, max_megapixels, form, seconds, patience)
     except DecoderBusy:
         raise
     except ImageError as error:
         raise ImageError(f"{name} {error}") from error
 
 
-def _decode(data: bytes, formats: Sequence[str], max_megapixels: float, texture: bool) -> np.ndarray:
+def _decode(data: bytes, formats: Sequence[str], max_megapixels: float, form: Form) -> np.ndarray:
     """Raises ImageError, without a name, for whatever goes wrong: Pillow's readers raise errors of any kind."""
     limit = f"the limit is {max_megapixels:g} megapixels. Scale it down first."
     try:
@@ -104,10 +107,11 @@ def _decode(data: bytes, formats: Sequence[str], max_megapixels: float, texture:
                     raise ImageError(f"has no pixels: it is {width}x{height}.")
                 _mend_transparency(image)
                 image.load()
-                if texture:
+                if form == "texture":
                     return to_rgb(image, transparency=False)
                 turned = _UPRIGHT.get(image.getexif().get(0x0112, 1))
-                return to_rgb(image if turned is None else image.transpose(turned))
+                upright = image if turned is None else image.transpose(turned)
+                return _to_rgba(upright) if form == "rgba" else to_rgb(upright)
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -155,6 +159,13 @@ def to_rgb(image: Image.Image, *, transparency: bool = True) -> np.ndarray:
     return np.asarray(image.convert("RGB"))
 
 
+def _to_rgba(image: Image.Image) -> np.ndarray:
+    if image.has_transparency_data:
+        return np.asarray(image.convert("RGBA"))
+    rgb = to_rgb(image)
+    return np.concatenate([rgb, np.full_like(rgb[..., :1], 255)], axis=2)
+
+
 class _Pool:
     """The processes, at most MAX_PROCESSES; each decodes one file at a time. For any thread."""
 
@@ -167,14 +178,14 @@ class _Pool:
         data: bytes,
         formats: Sequence[str],
         max_megapixels: float,
-        texture: bool,
+        form: Form,
         seconds: float,
         patience: float | None = None,
     ) -> np.ndarray:
         with self._turn(patience):
             process = self._idle.pop() if self._idle else _Process()
             try:
-                picture = process.decode(data, formats, max_megapixels, texture, seconds)
+                picture = process.decode(data, formats, max_megapixels, form, seconds)
             except _Ended as error:
                 process.kill()
                 raise ImageError(str(error)) from error
@@ -217,11 +228,11 @@ class _Process:
         )
 
     def decode(
-        self, data: bytes, formats: Sequence[str], max_megapixels: float, texture: bool, seconds: float
+        self, data: bytes, formats: Sequence[str], max_megapixels: float, form: Form, seconds: float
     ) -> np.ndarray:
         """Raises _Ended where the process did not survive it, ImageError where it tells what is wrong."""
         assert self._process.stdin is not None and self._process.stdout is not None
-        head = {"size": len(data), "formats": list(formats), "max_megapixels": max_megapixels, "texture": texture}
+        head = {"size": len(data), "formats": list(formats), "max_megapixels": max_megapixels, "form": form}
         late = threading.Event()
         timer = threading.Timer(seconds, lambda: (late.set(), self._process.kill()))
         timer.start()
@@ -281,7 +292,7 @@ def _serve(inputs: IO[bytes], outputs: IO[bytes]) -> None:
             return
         _limit_memory(head["max_megapixels"])
         try:
-            settings = head["formats"], head["max_megapixels"], head["texture"]
+            settings = head["formats"], head["max_megapixels"], head["form"]
             picture = np.ascontiguousarray(_decode(bytes(data), *settings))
         except ImageError as error:
             _write(outputs, {"size": 0, "error": str(error)}, b"")

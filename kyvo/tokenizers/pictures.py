@@ -33,7 +33,15 @@ _CHANNELS = (1, 2, 3, 4)  # grey, grey with transparency, RGB, RGBA
 
 def read_picture(path: Path | str) -> np.ndarray:
     """The picture as `decode_picture` gives it. Raises ImageError, which names the file, for whatever is wrong."""
-    path = Path(path)
+    return decode_picture(_content(Path(path)), str(path))
+
+
+def read_picture_with_alpha(path: Path | str) -> np.ndarray:
+    """As `read_picture`, uint8 [H, W, 4] with straight alpha: 255 everywhere where the file has no transparency."""
+    return decode_picture(_content(Path(path)), str(path), form="rgba")
+
+
+def _content(path: Path) -> bytes:
     try:
         if path.is_dir():
             raise ImageError(f"{path} is a directory; give the picture files in it.")
@@ -47,7 +55,7 @@ def read_picture(path: Path | str) -> np.ndarray:
         data = path.read_bytes()
     except OSError as error:
         raise ImageError(f"{path} cannot be read ({error.strerror or error}).") from error
-    return decode_picture(data, str(path))
+    return data
 
 
 def load_picture(source: Any) -> np.ndarray:

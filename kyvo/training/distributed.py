@@ -110,13 +110,14 @@ def placed_optimizer_state(state: dict[str, Any], optimizer: Any) -> dict[str, A
         return {name: placed_optimizer_state(state[name], part) for name, part in parts.items()}
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     entries = {
-        number: {name: _placed(value, parameters[number]) for name, value in entry.items()}
+        number: {name: placed(value, parameters[number]) for name, value in entry.items()}
         for number, entry in state["state"].items()
     }
     return {**state, "state": entries}
 
 
-def _placed(value: Any, parameter: nn.Parameter) -> Any:
+def placed(value: Any, parameter: Tensor) -> Any:
+    """A whole tensor as `parameter` is placed; what is no tensor of its shape is left as it is."""
     if isinstance(parameter, DTensor) and isinstance(value, Tensor) and value.shape == parameter.shape:
         return distribute_tensor(value.to(parameter.device), parameter.device_mesh, parameter.placements)
     return value

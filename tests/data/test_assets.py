@@ -190,11 +190,13 @@ def test_procedural_parts_are_wound_outwards_and_set_by_their_seed() -> None:
     for build in BUILDERS.values():
         parts = build(np.random.default_rng(0))
         again = build(np.random.default_rng(0))
-        for (mesh, color), (same, same_color) in zip(parts, again, strict=True):
+        assert len({part.name for part in parts}) == len(parts)
+        for part, same in zip(parts, again, strict=True):
+            mesh = part.triangles
             volume = (mesh[:, 0] * np.cross(mesh[:, 1], mesh[:, 2])).sum() / 6
             assert volume > 0, build.__name__
-            assert color == same_color
-            assert (mesh == same).all()
+            assert (part.color, part.name) == (same.color, same.name)
+            assert (mesh == same.triangles).all()
 
 
 def test_real_scans_load_upright_with_their_textures(shared_data: Path) -> None:

@@ -96,7 +96,7 @@ def test_a_folder_of_another_network_is_refused(folder: Path, tmp_path: Path) ->
         DinoPatches.from_folder(tmp_path)
     about = json.loads((folder / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**about, "model_type": "dinov2"}))
-    with pytest.raises(CheckpointError, match=r"is a 'dinov2'; TRELLIS's encoder needs DINOv2 with registers"):
+    with pytest.raises(CheckpointError, match=r"is a 'dinov2'; TRELLIS needs DINOv2 with registers"):
         DinoPatches.from_folder(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(about))
     with pytest.raises(CheckpointError, match=r"its weights cannot be read"):

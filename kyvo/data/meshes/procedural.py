@@ -8,6 +8,7 @@ GLB the meshes are y-up, as glTF wants them.
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import trimesh
@@ -23,7 +24,16 @@ from kyvo.files import make_folder, write_bytes, write_text
 
 Triangles = Float[np.ndarray, "faces 3 3"]
 Color = tuple[int, int, int]  # sRGB, 0 to 255
-Part = tuple[Triangles, Color]
+
+
+class Part(NamedTuple):
+    """A part of one color, and what it is called: "round top", "four legs"."""
+
+    triangles: Triangles
+    color: Color
+    name: str
+
+
 Builder = Callable[[np.random.Generator], list[Part]]
 
 SIZE = 1.4  # scene units per unit of the builders
@@ -44,9 +54,9 @@ def procedural_library(*, seed: int = 0, variants: int = 4) -> AssetLibrary:
     """`variants` assets of every category, set by the seed: `bench-0`, `bench-1`, ..."""
     assets = {}
     for name, category, parts in _variants(seed, variants):
-        triangles = np.concatenate([mesh for mesh, _ in parts])
+        triangles = np.concatenate([part.triangles for part in parts])
         low, high = triangles.min((0, 1)), triangles.max((0, 1))
-        colors = [np.broadcast_to(to_linear(np.array(color) / 255), mesh.shape) for mesh, color in parts]
+        colors = [np.broadcast_to(to_linear(np.array(part.color) / 255), part.triangles.shape) for part in parts]
         assets[name] = Asset(
             name=name,
             category=category,
@@ -64,12 +74,12 @@ def write_library(folder: Path, *, seed: int = 0, variants: int = 4) -> None:
     rows = []
     for name, category, parts in _variants(seed, variants):
         scene = trimesh.Scene()
-        for number, (mesh, color) in enumerate(parts):
-            linear = (*to_linear(np.array(color) / 255).tolist(), 1.0)
+        for number, part in enumerate(parts):
+            linear = (*to_linear(np.array(part.color) / 255).tolist(), 1.0)
             material = PBRMaterial(
                 name=f"{name}-{number}", baseColorFactor=linear, metallicFactor=0.0, roughnessFactor=0.8
             )
-            y_up = mesh.reshape(-1, 3)[:, [0, 2, 1]] * (1, 1, -1)
+            y_up = part.triangles.reshape(-1, 3)[:, [0, 2, 1]] * (1, 1, -1)
             scene.add_geometry(
                 trimesh.Trimesh(
                     vertices=y_up,
@@ -91,7 +101,7 @@ def _variants(seed: int, variants: int) -> list[tuple[str, str, list[Part]]]:
     for number, (category, build) in enumerate(BUILDERS.items()):
         for variant in range(variants):
             rng = np.random.default_rng(np.random.SeedSequence([seed, number, variant]))
-            parts = [(mesh * SIZE, color) for mesh, color in build(rng)]
+            parts = [part._replace(triangles=part.triangles * SIZE) for part in build(rng)]
             found.append((f"{category}-{variant}", category, parts))
     return found
 
@@ -160,13 +170,13 @@ def _person(rng: np.random.Generator) -> list[Part]:
     nose = _ball(0.015, 0.025, 0.02, at=(0, -0.105, 1.01))
     cap = _ball(0.093, 0.1, 0.095, at=(0, 0.012, 1.055))
     parts = [
-        (np.concatenate(shoes), IRON),
-        (np.concatenate(legs), trousers),
-        (np.concatenate([trunk, *arms]), shirt),
-        (np.concatenate([head, neck, nose, *hands]), skin),
-        (cap, hair),
+        Part(np.concatenate(shoes), IRON, "shoes"),
+        Part(np.concatenate(legs), trousers, "trousers"),
+        Part(np.concatenate([trunk, *arms]), shirt, "shirt"),
+        Part(np.concatenate([head, neck, nose, *hands]), skin, "skin"),
+        Part(cap, hair, "hair"),
     ]
-    return [(mesh * (tall / 1.15), color) for mesh, color in parts]
+    return [part._replace(triangles=part.triangles * (tall / 1.15)) for part in parts]
 
 
 def _bird(rng: np.random.Generator) -> list[Part]:
@@ -185,11 +195,11 @@ def _bird(rng: np.random.Generator) -> list[Part]:
     eyes = [_ball(0.013, 0.013, 0.016, at=(side * 0.068, -0.20, 0.425)) for side in (-1, 1)]
     dark = tuple(int(value * 0.7) for value in plumage)
     return [
-        (np.concatenate([body, head, neck]), plumage),
-        (np.concatenate([*wings, tail]), (dark[0], dark[1], dark[2])),
-        (breast, belly),
-        (np.concatenate([beak, *feet]), (226, 140, 40)),
-        (np.concatenate(eyes), (20, 20, 22)),
+        Part(np.concatenate([body, head, neck]), plumage, "feathers"),
+        Part(np.concatenate([*wings, tail]), (dark[0], dark[1], dark[2]), "wings"),
+        Part(breast, belly, "belly"),
+        Part(np.concatenate([beak, *feet]), (226, 140, 40), "beak and feet"),
+        Part(np.concatenate(eyes), (20, 20, 22), "eyes"),
     ]
 
 
@@ -203,7 +213,7 @@ def _bench(rng: np.random.Generator) -> list[Part]:
         frame += [_box(0.05, 0.05, 0.34, at=(x, -0.17, 0)), _box(0.05, 0.05, 0.67, at=(x, 0.19, 0))]
         frame += [_box(0.05, 0.38, 0.03, at=(x, 0.01, 0.31)), _box(0.05, 0.40, 0.03, at=(x, 0.01, 0.50))]
         frame += [_box(0.04, 0.04, 0.16, at=(x, -0.17, 0.36))]
-    return [(np.concatenate(slats + back), wood), (np.concatenate(frame), IRON)]
+    return [Part(np.concatenate(slats + back), wood, "seat and back"), Part(np.concatenate(frame), IRON, "frame")]
 
 
 def _lamppost(rng: np.random.Generator) -> list[Part]:
@@ -213,8 +223,8 @@ def _lamppost(rng: np.random.Generator) -> list[Part]:
     lamp = _lathe((0.08, tall - 0.30), (0.13, tall - 0.10))
     roof = _lathe((0.16, tall - 0.10), (0.05, tall - 0.02), (0.02, tall))
     return [
-        (np.concatenate([post, collar, roof]), _pick(rng, (IRON, (36, 70, 54), (60, 48, 44)))),
-        (lamp, (255, 240, 190)),
+        Part(np.concatenate([post, collar, roof]), _pick(rng, (IRON, (36, 70, 54), (60, 48, 44))), "post"),
+        Part(lamp, (255, 240, 190), "lamp"),
     ]
 
 
@@ -228,9 +238,9 @@ def _sofa(rng: np.random.Generator) -> list[Part]:
     cushions = [_box(inner - 0.015, 0.44, 0.11, at=(side * inner / 2, -0.085, 0.27)) for side in (-1, 1)]
     pillows = [_box(inner - 0.05, 0.09, 0.20, at=(side * inner / 2, 0.10, 0.38)) for side in (-1, 1)]
     return [
-        (np.concatenate([base, back, *arms]), color),
-        (np.concatenate(cushions + pillows), (light[0], light[1], light[2])),
-        (_legs(wide / 2 - 0.07, 0.25, 0.08, 0.03), WOOD[3]),
+        Part(np.concatenate([base, back, *arms]), color, "frame"),
+        Part(np.concatenate(cushions + pillows), (light[0], light[1], light[2]), "cushions"),
+        Part(_legs(wide / 2 - 0.07, 0.25, 0.08, 0.03), WOOD[3], "short legs"),
     ]
 
 
@@ -240,11 +250,12 @@ def _table(rng: np.random.Generator) -> list[Part]:
         radius = rng.uniform(0.42, 0.55)
         top = _lathe((radius, tall - 0.05), (radius, tall))
         foot = _lathe((0.26, 0), (0.24, 0.03), (0.06, 0.06), (0.05, tall - 0.05))
-        return [(top, wood), (foot, _pick(rng, (*WOOD, IRON)))]
+        return [Part(top, wood, "round top"), Part(foot, _pick(rng, (*WOOD, IRON)), "single foot")]
     x, y = rng.uniform(0.9, 1.25), rng.uniform(0.6, 0.75)
     top = _box(x, y, 0.05, at=(0, 0, tall - 0.05))
     apron = _box(x - 0.16, y - 0.16, 0.07, at=(0, 0, tall - 0.12))
-    return [(top, wood), (np.concatenate([_legs(x / 2 - 0.06, y / 2 - 0.06, tall - 0.05, 0.035), apron]), wood)]
+    legs = np.concatenate([_legs(x / 2 - 0.06, y / 2 - 0.06, tall - 0.05, 0.035), apron])
+    return [Part(top, wood, "rectangular top"), Part(legs, wood, "four legs")]
 
 
 def _chair(rng: np.random.Generator) -> list[Part]:
@@ -252,7 +263,10 @@ def _chair(rng: np.random.Generator) -> list[Part]:
     seat = _box(0.42, 0.42, 0.05, at=(0, 0, 0.36))
     posts = [_rod((side * 0.18, 0.18, 0.36), (side * 0.18, 0.21, 0.84), 0.022) for side in (-1, 1)]
     rails = [_box(0.36, 0.03, 0.10, at=(0, 0.20, z)) for z in (0.55, 0.71)]
-    return [(np.concatenate([*posts, *rails, _legs(0.17, 0.17, 0.37, 0.025)]), wood), (seat, fabric)]
+    return [
+        Part(np.concatenate([*posts, *rails, _legs(0.17, 0.17, 0.37, 0.025)]), wood, "back and legs"),
+        Part(seat, fabric, "seat"),
+    ]
 
 
 def _car(rng: np.random.Generator) -> list[Part]:
@@ -271,12 +285,12 @@ def _car(rng: np.random.Generator) -> list[Part]:
     tail = [_box(0.14, 0.03, 0.07, at=(side * 0.25, 0.80, 0.26)) for side in (-1, 1)]
     bumpers = [_box(0.70, 0.05, 0.07, at=(0, y, 0.15)) for y in (-0.81, 0.81)]
     return [
-        (np.concatenate([body, roof]), paint),
-        (cabin, (70, 92, 108)),
-        (np.concatenate(wheels), (30, 30, 32)),
-        (np.concatenate(hubs + bumpers), STEEL),
-        (np.concatenate(lights), (250, 244, 214)),
-        (np.concatenate(tail), (170, 24, 24)),
+        Part(np.concatenate([body, roof]), paint, "body"),
+        Part(cabin, (70, 92, 108), "windows"),
+        Part(np.concatenate(wheels), (30, 30, 32), "tyres"),
+        Part(np.concatenate(hubs + bumpers), STEEL, "hubs and bumpers"),
+        Part(np.concatenate(lights), (250, 244, 214), "headlights"),
+        Part(np.concatenate(tail), (170, 24, 24), "tail lights"),
     ]
 
 
@@ -288,12 +302,12 @@ def _tree(rng: np.random.Generator) -> list[Part]:
         for step in range(3):
             low, radius = tall * (0.22 + 0.22 * step), 0.5 - 0.12 * step
             cones.append(_lathe((radius, low), (0.01, low + tall * 0.36)))
-        return [(trunk, WOOD[1]), (np.concatenate(cones), leaves)]
+        return [Part(trunk, WOOD[1], "trunk"), Part(np.concatenate(cones), leaves, "needles")]
     balls = [_ball(0.36, 0.36, 0.34, at=(0, 0, tall - 0.36))]
     for turn in np.arange(5) * (2 * np.pi / 5) + rng.uniform(0, 2):
         place = (0.26 * np.cos(turn), 0.26 * np.sin(turn), tall - rng.uniform(0.5, 0.68))
         balls.append(_ball(0.27, 0.27, 0.24, at=place))
-    return [(trunk, WOOD[1]), (np.concatenate(balls), leaves)]
+    return [Part(trunk, WOOD[1], "trunk"), Part(np.concatenate(balls), leaves, "leaves")]
 
 
 def _barrel(rng: np.random.Generator) -> list[Part]:
@@ -304,7 +318,7 @@ def _barrel(rng: np.random.Generator) -> list[Part]:
     for low in (0.05, 0.19, 0.42, 0.56):
         ends = [(0.22 + 0.24 * t * (1 - t) + 0.008, z) for z in (low, low + 0.05) for t in (z / 0.66,)]
         hoops.append(_lathe(*ends))
-    return [(wood, _pick(rng, WOOD)), (np.concatenate(hoops), IRON)]
+    return [Part(wood, _pick(rng, WOOD), "staves"), Part(np.concatenate(hoops), IRON, "hoops")]
 
 
 def _bottle(rng: np.random.Generator) -> list[Part]:
@@ -316,7 +330,11 @@ def _bottle(rng: np.random.Generator) -> list[Part]:
     )
     label = _lathe((0.0965, 0.08), (0.0965, tall * 0.45))
     cork = _lathe((0.026, tall - 0.02), (0.028, tall + 0.03))
-    return [(glass, _pick(rng, GLASS)), (label, (236, 228, 206)), (cork, _pick(rng, ((190, 150, 104), *FABRIC)))]
+    return [
+        Part(glass, _pick(rng, GLASS), "body"),
+        Part(label, (236, 228, 206), "label"),
+        Part(cork, _pick(rng, ((190, 150, 104), *FABRIC)), "cork"),
+    ]
 
 
 def _vase(rng: np.random.Generator) -> list[Part]:
@@ -327,7 +345,11 @@ def _vase(rng: np.random.Generator) -> list[Part]:
     ring = 0.3 + 0.05
     band = _lathe(*[(float(np.interp(z / 0.5, height, outside)) + 0.004, z) for z in np.linspace(ring - 0.1, ring, 5)])
     inside = _lathe((0.10, 0.5005), (0.10, 0.501))
-    return [(body, _pick(rng, PAINT)), (band, _pick(rng, FABRIC)), (inside, (40, 36, 34))]
+    return [
+        Part(body, _pick(rng, PAINT), "body"),
+        Part(band, _pick(rng, FABRIC), "band"),
+        Part(inside, (40, 36, 34), "inside"),
+    ]
 
 
 def _crate(rng: np.random.Generator) -> list[Part]:
@@ -340,7 +362,10 @@ def _crate(rng: np.random.Generator) -> list[Part]:
             bars.append(_box(0.06, 0.06, side, at=(i, j, 0)))
         for z in (0, side - 0.06):
             bars += [_box(side, 0.06, 0.06, at=(0, i, z)), _box(0.06, side, 0.06, at=(i, 0, z))]
-    return [(inner, _pick(rng, ((186, 146, 98), (160, 118, 74)))), (np.concatenate(bars), _pick(rng, WOOD))]
+    return [
+        Part(inner, _pick(rng, ((186, 146, 98), (160, 118, 74))), "panels"),
+        Part(np.concatenate(bars), _pick(rng, WOOD), "bars"),
+    ]
 
 
 def _plant(rng: np.random.Generator) -> list[Part]:
@@ -355,9 +380,9 @@ def _plant(rng: np.random.Generator) -> list[Part]:
         leaf[..., 0] += leaf[..., 2] * (reach / rise)
         leaves.append(leaf @ lean + np.multiply(tip, (0.55, 0.55, 1)) - (0, 0, rise * 0.4))
     return [
-        (pot, _pick(rng, ((176, 92, 62), *PAINT))),
-        (soil, (60, 42, 32)),
-        (np.concatenate(leaves), _pick(rng, LEAVES)),
+        Part(pot, _pick(rng, ((176, 92, 62), *PAINT)), "pot"),
+        Part(soil, (60, 42, 32), "soil"),
+        Part(np.concatenate(leaves), _pick(rng, LEAVES), "leaves"),
     ]
 
 

@@ -32,7 +32,7 @@ def decode_texture(source: bytes | Path, where: str) -> Pixels:
         if source.startswith(magic):
             raise lost_texture(f"{where}, which is in the format {name}; PNG, JPEG and WebP are read")
     try:
-        return decode_picture(source, "it", formats=TEXTURES, texture=True)
+        return decode_picture(source, "it", formats=TEXTURES, form="texture")
     except ImageError as error:
         raise lost_texture(f"{where}, which is no readable picture: {error}") from error
 

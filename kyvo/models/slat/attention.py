@@ -78,6 +78,17 @@ def grouped_attention(
     return out
 
 
+class HeadRMSNorm(nn.Module):
+    """x / |x| * sqrt(width) * gamma over each head's width, in float32 (https://arxiv.org/abs/2010.04245)."""
+
+    def __init__(self, num_heads: int, width: int, *, device: torch.device | str | None = None) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(num_heads, width, device=device))
+
+    def forward(self, x: Float[Tensor, "*rows heads width"]) -> Float[Tensor, "*rows heads width"]:
+        return (F.normalize(x.float(), dim=-1) * self.gamma * x.shape[-1] ** 0.5).to(x.dtype)
+
+
 class SparseAttention(nn.Module):
     """Multi-head self-attention. `window_size` None: among all tokens of an object."""
 
@@ -88,6 +99,7 @@ class SparseAttention(nn.Module):
         num_heads: int,
         window_size: int | None,
         shift: int = 0,
+        qk_rms_norm: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -101,6 +113,9 @@ class SparseAttention(nn.Module):
         self.shift = shift
         self.to_qkv = nn.Linear(channels, 3 * channels, device=device, dtype=dtype)
         self.to_out = nn.Linear(channels, channels, device=device, dtype=dtype)
+        self.q_rms_norm, self.k_rms_norm = (
+            HeadRMSNorm(num_heads, channels // num_heads, device=device) if qk_rms_norm else None for _ in range(2)
+        )
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         if self.window_size is None:
@@ -108,4 +123,7 @@ class SparseAttention(nn.Module):
         else:
             groups = cube_windows(x.voxels, self.window_size, self.shift)
         qkv = self.to_qkv(x.feats).unflatten(1, (3, self.num_heads, -1))
+        if self.q_rms_norm is not None and self.k_rms_norm is not None:
+            query, key, value = qkv.unbind(1)
+            qkv = torch.stack([self.q_rms_norm(query), self.k_rms_norm(key), value], dim=1)
         return x.replace(self.to_out(grouped_attention(qkv, groups).flatten(1)))

@@ -17,6 +17,14 @@ from torch import Tensor, nn
 
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.files import write_text
+from kyvo.models.flow.slat_flow import SLatFlowConfig, SLatFlowModel
+from kyvo.models.flow.small_encoders import (
+    SmallPictureEncoder,
+    SmallPictureEncoderConfig,
+    SmallTextEncoder,
+    SmallTextEncoderConfig,
+)
+from kyvo.models.flow.structure_flow import SparseStructureFlowModel, StructureFlowConfig
 from kyvo.models.slat.decoders import (
     GaussianDecoderConfig,
     MeshDecoderConfig,
@@ -47,6 +55,10 @@ KINDS = {
     "SLatRadianceFieldDecoder": Kind(SLatRadianceFieldDecoder, RadianceFieldDecoderConfig),
     "SparseStructureEncoder": Kind(SparseStructureEncoder, StructureEncoderConfig),
     "SparseStructureDecoder": Kind(SparseStructureDecoder, StructureDecoderConfig),
+    "SparseStructureFlowModel": Kind(SparseStructureFlowModel, StructureFlowConfig),
+    "SLatFlowModel": Kind(SLatFlowModel, SLatFlowConfig),
+    "SmallPictureEncoder": Kind(SmallPictureEncoder, SmallPictureEncoderConfig),
+    "SmallTextEncoder": Kind(SmallTextEncoder, SmallTextEncoderConfig),
 }
 TRAINING_ONLY = frozenset({"use_checkpoint"})  # changes memory in training, never the network
 
@@ -139,10 +151,15 @@ def _read_weights(path: Path, network: nn.Module) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} is no readable safetensors file: {error}. Fetch it again.") from error
 
 
-def save_network(network: nn.Module, path: Path | str) -> None:
-    """Writes `<path>.json` and `<path>.safetensors` with the dtypes of the network as it is."""
+def save_network(network: nn.Module, path: Path | str, *, state: Mapping[str, Tensor] | None = None) -> None:
+    """Writes `<path>.json` and `<path>.safetensors` with the dtypes of the network as it is.
+
+    Args:
+        state: written in place of the network's own weights.
+    """
     base = Path(path)
-    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    written = network.state_dict() if state is None else state
+    state = {name: tensor.contiguous() for name, tensor in written.items()}
     about = json.dumps(describe_network(network), indent=2) + "\n"
     write_weights(base.with_name(base.name + ".safetensors"), state)
     write_text(base.with_name(base.name + ".json"), about)

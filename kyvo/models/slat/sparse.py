@@ -35,6 +35,13 @@ class Voxels:
         coords = torch.nn.functional.pad(coords.long(), (1, 0))
         return cls(coords=coords, resolution=resolution, batch_size=1)
 
+    @classmethod
+    def full(cls, *, resolution: int, batch_size: int, device: torch.device | str | None = None) -> "Voxels":
+        """Every cell of each grid, x-major with z running fastest."""
+        sides = (batch_size, resolution, resolution, resolution)
+        coords = torch.ones(sides, dtype=torch.bool, device=device).nonzero()
+        return cls(coords=coords, resolution=resolution, batch_size=batch_size)
+
     def memo(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """`make()`, called once for this set of cells and `key`."""
         if key not in self._memo:
@@ -206,6 +213,9 @@ def strided_convolution(
 def _convolve(feats: Tensor, weight: Tensor, bias: Tensor | None, kernel_map: KernelMap) -> Tensor:
     # One tap after another, input before output, so that a tap's matrix is ready for the product.
     matrices = weight.flatten(1, 3).permute(1, 2, 0).contiguous()
+    kind = feats.device.type
+    if torch.is_autocast_enabled(kind):  # autocast does not see into a custom function
+        feats, matrices = feats.to(torch.get_autocast_dtype(kind)), matrices.to(torch.get_autocast_dtype(kind))
     out = _GatherMatmulScatter.apply(feats, matrices, kernel_map)
     assert isinstance(out, Tensor)
     return out if bias is None else out + bias
@@ -223,15 +233,18 @@ def use_spconv(device: torch.device, backend: Backend) -> bool:
     return has_spconv()
 
 
-def downsample(x: SparseTensor, factor: int) -> SparseTensor:
+def downsample(x: SparseTensor, factor: int, *, include_self: bool = False) -> SparseTensor:
     """The mean over the active cells of each block of `factor`^3.
 
-    TRELLIS's flow models divide the sum by one more than the number of cells; nothing here needs that.
+    Args:
+        include_self: counts the zero that the sum starts from as one more cell, as torch's `scatter_reduce` does by
+            default. TRELLIS's flow models were trained so.
     """
     coarse, kernel_map = strided_map(x.voxels, factor, factor, 0)
     parents = _parents(kernel_map, len(x.voxels))
     total = x.feats.new_zeros(len(coarse), x.feats.shape[1]).index_add(0, parents, x.feats)
-    return SparseTensor(voxels=coarse, feats=total / torch.bincount(parents, minlength=len(coarse))[:, None])
+    count = torch.bincount(parents, minlength=len(coarse))[:, None] + int(include_self)
+    return SparseTensor(voxels=coarse, feats=(total / count).to(x.feats.dtype))
 
 
 def upsample(x: SparseTensor, fine: Voxels, factor: int) -> SparseTensor:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from kyvo.errors import ConfigError
 from kyvo.models.slat.sparse import Voxels
+from kyvo.models.slat.transformer import convert_half_parts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +109,7 @@ class _StructureNetwork(nn.Module):
 
     def set_compute_dtype(self, dtype: torch.dtype) -> None:
         """Converts the half-precision parts."""
-        for part in (self.blocks, self.middle_block):
-            for module in part.modules():
-                if isinstance(module, nn.Conv3d):
-                    module.to(dtype)
+        convert_half_parts(self, ("blocks", "middle_block"), dtype)
 
     def _residual(self, channels: int, count: int, device: Any) -> list[nn.Module]:
         return [ResBlock(channels, device=device, dtype=self.config.half) for _ in range(count)]

@@ -5,6 +5,7 @@ Tensor names, the places where it computes in float32 and the two epsilons are t
 the blocks are stored in half precision and all else in single.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,10 +121,7 @@ class SparseTransformer(nn.Module):
 
     def set_compute_dtype(self, dtype: torch.dtype) -> None:
         """Converts the half-precision parts. CPUs compute float16 slowly: float32, or bfloat16 with AMX, suits them."""
-        for name in self.half_parts:
-            for module in self.get_submodule(name).modules():
-                if isinstance(module, HALF_MODULES):
-                    module.to(dtype)
+        convert_half_parts(self, self.half_parts, dtype)
 
     def trunk(self, x: SparseTensor) -> SparseTensor:
         """Raises ConfigError for features of another width or a grid of another size."""
@@ -154,3 +152,11 @@ class SubmanifoldWeight(nn.Module):
 
 
 HALF_MODULES = (nn.Linear, SubmanifoldWeight, nn.Conv3d)
+
+
+def convert_half_parts(network: nn.Module, parts: Iterable[str], dtype: torch.dtype) -> None:
+    """Converts the linear maps and convolutions inside these parts; norms stay in float32."""
+    for name in parts:
+        for module in network.get_submodule(name).modules():
+            if isinstance(module, HALF_MODULES):
+                module.to(dtype)

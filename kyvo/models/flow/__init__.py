@@ -1,0 +1,1 @@
+"""Flow models that make objects: TRELLIS's two stages, their blocks and their conditions."""

@@ -1,0 +1,133 @@
+"""Small encoders of conditions, trained together with a flow: of pictures by patches, and of texts by whole words.
+
+A text's words are those of the captions it was trained on. Others are named by `unknown_words`: the encoder cannot know
+what they mean.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kyvo.errors import ConfigError
+from kyvo.models.flow.conditions import ConditionError, checked_text
+
+WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallEncoderConfig:
+    """Sizes that both encoders have."""
+
+    channels: int  # of a token; the flow's cond_channels
+    num_blocks: int = 3
+    num_heads: int = 4
+
+    def __post_init__(self) -> None:
+        if self.channels % self.num_heads:
+            raise ConfigError(f"{self.channels} channels do not divide into {self.num_heads} heads.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallPictureEncoderConfig(SmallEncoderConfig):
+    picture_size: int = 128  # px
+    patch_size: int = 16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.picture_size % self.patch_size:
+            raise ConfigError(f"Pictures of {self.picture_size} px do not divide into patches of {self.patch_size}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallTextEncoderConfig(SmallEncoderConfig):
+    words: Sequence[str]  # that it was trained on
+    num_places: int = 32  # words of the longest text
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "words", tuple(self.words))  # JSON hands over a list
+
+
+class _SmallEncoder(nn.Module):
+    """A pre-norm transformer over embedded tokens."""
+
+    def __init__(self, config: SmallEncoderConfig, *, num_tokens: int, device: torch.device | str | None) -> None:
+        super().__init__()
+        self.channels = config.channels
+        self.positions = nn.Parameter(torch.zeros(num_tokens, config.channels, device=device))
+        nn.init.normal_(self.positions, std=0.02)
+        layer = nn.TransformerEncoderLayer(
+            config.channels,
+            config.num_heads,
+            4 * config.channels,
+            dropout=0.0,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
+            device=device,
+        )
+        last = nn.LayerNorm(config.channels, device=device)
+        self.transformer = nn.TransformerEncoder(layer, config.num_blocks, norm=last, enable_nested_tensor=False)
+
+    def set_compute_dtype(self, dtype: torch.dtype) -> None:
+        """They are small: they stay in float32."""
+
+    def negative(self, condition: Float[Tensor, "batch tokens channels"]) -> Float[Tensor, "batch tokens channels"]:
+        return torch.zeros_like(condition)
+
+
+class SmallPictureEncoder(_SmallEncoder):
+    """One token a patch."""
+
+    def __init__(self, config: SmallPictureEncoderConfig, *, device: torch.device | str | None = None) -> None:
+        super().__init__(config, num_tokens=(config.picture_size // config.patch_size) ** 2, device=device)
+        self.config = config
+        self.picture_size = config.picture_size
+        self.patches = nn.Conv2d(3, config.channels, config.patch_size, stride=config.patch_size, device=device)
+
+    def forward(self, pictures: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch tokens channels"]:
+        """Of pictures of `picture_size` in [0, 1], black outside the object."""
+        patches = self.patches(2 * pictures - 1).flatten(2).mT
+        return self.transformer(patches + self.positions)
+
+
+class SmallTextEncoder(_SmallEncoder):
+    """One token a word; places after the text hold a word of their own."""
+
+    def __init__(self, config: SmallTextEncoderConfig, *, device: torch.device | str | None = None) -> None:
+        super().__init__(config, num_tokens=config.num_places, device=device)
+        self.config = config
+        self.ids = {word: number for number, word in enumerate(config.words, start=1)}  # 0: no word
+        self.embedding = nn.Embedding(len(config.words) + 1, config.channels, device=device)
+
+    def forward(self, texts: Sequence[str]) -> Float[Tensor, "batch tokens channels"]:
+        """Unknown words are left out; `unknown_words` names them.
+
+        Raises:
+            ConditionError: a text is empty, has no word that is known, or has more words than places.
+        """
+        rows = torch.zeros(len(texts), self.config.num_places, dtype=torch.long)
+        for row, text in zip(rows, texts, strict=True):
+            found = split_words(checked_text(text))
+            known = [self.ids[word] for word in found if word in self.ids]
+            if not known:
+                raise ConditionError(f"The model has never seen a word of {text[:40]!r}. Say it in other words.")
+            if len(known) > len(row):
+                raise ConditionError(
+                    f"The text {text[:40]!r}... has {len(known)} words and the encoder {len(row)} places. Shorten it."
+                )
+            row[: len(known)] = torch.tensor(known)
+        return self.transformer(self.embedding(rows.to(self.positions.device)) + self.positions)
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Words that it was not trained on, in their order."""
+        return [word for word in dict.fromkeys(split_words(text)) if word not in self.ids]
+
+
+def split_words(text: str) -> list[str]:
+    """Words in lower case, without punctuation; a hyphen parts two words."""
+    return WORD.findall(text.lower())

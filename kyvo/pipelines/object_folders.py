@@ -1,0 +1,150 @@
+"""The folder of an object generator, as TRELLIS's repositories are: `pipeline.json`, and networks in `ckpts/`.
+
+`pipeline.json` names the networks, the samplers, the scale of the features and the encoders of conditions. Encoders of
+published kinds are the user's: they are named, and not copied.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kyvo.errors import CheckpointError
+from kyvo.generation.flow_sampler import FlowSampler
+from kyvo.models.flow.load import ConditionKind, load_condition
+from kyvo.models.flow.path import SIGMA_MIN
+from kyvo.models.slat.load import load_network, save_network
+
+PIPELINE = "pipeline.json"
+SAMPLER = "FlowEulerGuidanceIntervalSampler"
+# Our name of a network -> TRELLIS's in `pipeline.json`. Those of the second table may be missing.
+NEEDED = {
+    "structure_decoder": "sparse_structure_decoder",
+    "structure_flow": "sparse_structure_flow_model",
+    "slat_flow": "slat_flow_model",
+}
+OPTIONAL = {
+    "structure_encoder": "sparse_structure_encoder",
+    "mesh_decoder": "slat_decoder_mesh",
+    "gaussian_decoder": "slat_decoder_gs",
+}
+STRUCTURE_ENCODER = "ckpts/ss_enc_conv3d_16l8_fp16"  # TRELLIS publishes it, and its `pipeline.json` does not name it
+CONDITIONS: dict[ConditionKind, str] = {"picture": "image_cond_model", "text": "text_cond_model"}
+SAMPLER_PARAMS = {
+    "steps": "steps",
+    "cfg_strength": "guidance",
+    "cfg_interval": "guidance_interval",
+    "rescale_t": "rescale_t",
+}
+
+
+def read_parts(
+    folder: Path,
+    *,
+    encoders: Mapping[ConditionKind, Path | str | None],
+    device: torch.device | str,
+    dtype: torch.dtype | None,
+) -> dict[str, Any]:
+    """The arguments of an `ObjectGenerator`.
+
+    Args:
+        encoders: the user's paths, which come before those of the folder.
+
+    Raises:
+        CheckpointError: a file is missing, or says what is not known here.
+    """
+    args = _read_pipeline(folder / PIPELINE)
+    models = args.get("models", {})
+    missing = [name for name in NEEDED.values() if name not in models]
+    if missing:
+        raise CheckpointError(f"{folder / PIPELINE} names no {', '.join(missing)} among its models.")
+    parts: dict[str, Any] = {}
+    for ours, theirs in (NEEDED | OPTIONAL).items():
+        if theirs in models:
+            parts[ours] = load_network(_find(folder, models[theirs]), device=device, dtype=dtype)
+    if "structure_encoder" not in parts and (folder / f"{STRUCTURE_ENCODER}.json").is_file():
+        parts["structure_encoder"] = load_network(folder / STRUCTURE_ENCODER, device=device, dtype=dtype)
+    parts["encoders"] = {}
+    for kind, name in CONDITIONS.items():
+        path = encoders[kind] or _local_encoder(folder, args.get(name))
+        if path is not None:
+            parts["encoders"][kind] = load_condition(kind, path).to(device)
+    scale = args.get("slat_normalization", {})
+    return parts | {
+        "slat_mean": tuple(scale.get("mean", ())),
+        "slat_std": tuple(scale.get("std", ())),
+        "structure_sampler": _sampler(args.get("sparse_structure_sampler", {})),
+        "slat_sampler": _sampler(args.get("slat_sampler", {})),
+    }
+
+
+def write_parts(folder: Path, parts: Mapping[str, Any]) -> None:
+    """Inverse of `read_parts`, but for the user's encoders."""
+    (folder / "ckpts").mkdir(parents=True, exist_ok=True)
+    models, conditions = {}, {}
+    for ours, theirs in (NEEDED | OPTIONAL).items():
+        if parts[ours] is not None:
+            save_network(parts[ours], folder / "ckpts" / ours)
+            models[theirs] = f"ckpts/{ours}"
+    for kind, encoder in parts["encoders"].items():
+        if hasattr(encoder, "config"):  # a small one of ours
+            save_network(encoder, folder / "ckpts" / f"{kind}_encoder")
+            conditions[CONDITIONS[kind]] = f"ckpts/{kind}_encoder"
+    args = {
+        "models": models,
+        "sparse_structure_sampler": _describe_sampler(parts["structure_sampler"]),
+        "slat_sampler": _describe_sampler(parts["slat_sampler"]),
+        "slat_normalization": {"mean": list(parts["slat_mean"]), "std": list(parts["slat_std"])},
+        **conditions,
+    }
+    text = json.dumps({"name": "ObjectGenerator", "args": args}, indent=2) + "\n"
+    (folder / PIPELINE).write_text(text, encoding="utf-8")
+
+
+def _read_pipeline(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist; give a folder with a {PIPELINE}, as TRELLIS-image-large.")
+    try:
+        args = json.loads(path.read_text(encoding="utf-8"))["args"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is no description of a pipeline ({error!r}). Fetch it again.") from error
+    if not isinstance(args, dict) or not isinstance(args.get("models", {}), dict):
+        raise CheckpointError(f"{path}: args.models is no table of networks. Fetch it again.")
+    return args
+
+
+def _find(folder: Path, name: str) -> Path:
+    """`<folder>/<name>`, or `<org>/<repo>/<path>` in a folder of that repository beside this one."""
+    _, _, rest = name.partition("/")
+    places = [folder / name, folder.parent / rest, folder.parent / name]
+    for place in places:
+        if place.with_name(f"{place.name}.json").is_file():
+            return place
+    raise CheckpointError(
+        f"{folder / PIPELINE} names {name}, which is not in {folder} nor in a folder of that repository beside it. "
+        "Fetch its .json and .safetensors."
+    )
+
+
+def _local_encoder(folder: Path, name: str | None) -> Path | None:
+    """The encoder that a pipeline names, where it lies in its folder; else the user gives one."""
+    if name is None:
+        return None
+    path = folder / name
+    return path if path.is_dir() or path.with_name(f"{path.name}.json").is_file() else None
+
+
+def _sampler(about: Mapping[str, Any]) -> FlowSampler:
+    name, params = about.get("name", SAMPLER), about.get("params", {})
+    if name != SAMPLER:
+        raise CheckpointError(f"The sampler is a {name}; known is {SAMPLER}.")
+    for key in params.keys() - SAMPLER_PARAMS.keys():
+        raise CheckpointError(f"The sampler's params have {key!r}; known are {', '.join(SAMPLER_PARAMS)}.")
+    return FlowSampler(**{SAMPLER_PARAMS[key]: value for key, value in params.items()})
+
+
+def _describe_sampler(sampler: FlowSampler) -> dict[str, Any]:
+    params = {theirs: getattr(sampler, ours) for theirs, ours in SAMPLER_PARAMS.items()}
+    return {"name": SAMPLER, "args": {"sigma_min": SIGMA_MIN}, "params": params}

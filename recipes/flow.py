@@ -1,0 +1,372 @@
+"""python recipes/flow.py --config configs/flow/structure_mini.yaml --data data/objects --out runs/structure_flow
+
+Trains a flow model by conditional flow matching: TRELLIS's structure flow or its SLAT flow, of any size, under
+conditions of pictures, texts or both. `--data` are sets of `kyvo data objects`. Encoders of conditions are given by
+their path, or trained here. `--set train.steps=100` changes a setting, `--resume` goes on from OUT's newest checkpoint,
+and `--init NETWORK` starts from the weights of a network of the same size.
+
+Several processes, each with a share of every weight (FSDP2): torchrun --nproc_per_node 2 recipes/flow.py ...
+OUT/step_<n>/model is the network with its encoders, averaged over the steps. One JSON line a report goes to stdout and
+to OUT/log.jsonl. OMP_NUM_THREADS sets the CPU threads.
+"""
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+from torch.distributed.fsdp import fully_shard
+
+from kyvo.data.configs import from_section
+from kyvo.devices import choose_device
+from kyvo.errors import CheckpointError, ConfigError
+from kyvo.models.flow.block import FlowModel
+from kyvo.models.flow.load import ConditionKind, load_condition
+from kyvo.models.flow.path import add_noise, velocity_target
+from kyvo.models.flow.slat_flow import SLatFlowModel
+from kyvo.models.flow.small_encoders import split_words
+from kyvo.models.slat.load import build_network, load_network, save_network
+from kyvo.models.slat.sparse import SparseTensor, Voxels
+from kyvo.models.slat.structure import SparseStructureEncoder
+from kyvo.tokenizers.training import log
+from kyvo.training.checkpoint import load_checkpoint, save_checkpoint
+from kyvo.training.distributed import Ranks, clip_gradients, gathered, placed, placed_optimizer_state
+from kyvo.training.flow_data import ObjectRows, PackPosition, Packs
+
+KINDS: tuple[ConditionKind, ...] = get_args(ConditionKind)
+SECTIONS = ("model", "conditions", "structure_encoder", "train")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowArgs:
+    """The `train` section."""
+
+    steps: int
+    batch_size: int = 8  # objects of a structure flow's batch
+    max_voxels: int = 32_768  # cells of a SLAT flow's batch
+    accumulate: int = 1  # batches of a rank that make a step
+    learning_rate: float = 1e-4
+    warmup: int = 0  # steps
+    weight_decay: float = 0.0
+    clip_grad_norm: float = 1.0
+    ema_decay: float = 0.9999  # of the averaged weights; lower in the first steps
+    condition_dropout: float = 0.1  # share of objects that get the negative condition
+    time_mean: float = 1.0  # t = sigmoid of a normal variable (https://arxiv.org/abs/2403.03206)
+    time_std: float = 1.0
+    precision: str = "fp32"  # or "bf16": under autocast
+    gradient_checkpointing: bool = False
+    report_every: int = 50  # steps
+    checkpoint_every: int = 1000  # steps
+    keep_last: int = 2
+    seed: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("fp32", "bf16"):
+            raise ConfigError(f"train.precision is {self.precision!r}; it is fp32 or bf16.")
+        if not 0 <= self.condition_dropout <= 1:
+            raise ConfigError(f"train.condition_dropout is {self.condition_dropout}; it is a share in [0, 1].")
+
+
+def main(argv: list[str] | None = None) -> Path:
+    """Trains and returns the folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True, nargs="+")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--init", type=Path, metavar="NETWORK", help="a network of the same size, without .json")
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--set", nargs="*", default=[], metavar="SETTING", help="as train.batch_size=64")
+    options = parser.parse_args(argv)
+
+    merged = OmegaConf.merge(OmegaConf.load(options.config), OmegaConf.from_dotlist(options.set))
+    config: Any = OmegaConf.to_container(merged)
+    for name in config.keys() - set(SECTIONS):
+        raise ConfigError(f"{name} is not a section of {options.config}; known are {', '.join(SECTIONS)}.")
+    args = from_section(FlowArgs, config["train"], prefix="train.")
+    ranks = Ranks.join(choose_device(args.device))
+    try:
+        trainer = Trainer(config, args, options.data, out=options.out, ranks=ranks)
+        trainer.start(init=options.init, resume=options.resume)
+        trainer.run()
+    finally:
+        ranks.leave()
+    return options.out
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class State:
+    """What flows: a dense grid of each object, or the features of packed cells."""
+
+    values: Tensor
+    voxels: Voxels | None  # None: dense
+
+    def spread(self, per_object: Tensor) -> Tensor:
+        """A number of each object, broadcast over its values."""
+        if self.voxels is None:
+            return per_object[:, None, None, None, None]
+        return per_object[self.voxels.coords[:, 0], None]
+
+    def velocity(self, model: nn.Module, values: Tensor, t: Tensor, context: Tensor) -> Tensor:
+        x = values if self.voxels is None else SparseTensor(voxels=self.voxels, feats=values)
+        return model(x, t, context)
+
+
+class Trainer:
+    """Network, encoders, averaged weights and place in the data."""
+
+    def __init__(self, config: Mapping[str, Any], args: FlowArgs, data: list[Path], *, out: Path, ranks: Ranks) -> None:
+        self.args, self.out, self.ranks = args, out, ranks
+        torch.manual_seed(args.seed)
+        self.model = self._build_model(config["model"])
+        self.is_sparse = isinstance(self.model, SLatFlowModel)
+        self.structure_encoder = self._structure_encoder(config)
+        self.objects = ObjectRows.open(data, resolution=self._resolution())
+        self.frozen, self.trained = self._conditions(config.get("conditions") or {})
+        self.kinds: list[ConditionKind] = [kind for kind in KINDS if kind in self.frozen or kind in self.trained]
+        if not self.kinds:
+            raise ConfigError(f"conditions names none of {', '.join(KINDS)}; a flow needs at least one.")
+        self.mean, self.std = self.objects.statistics() if self.is_sparse else ([0.0], [1.0])
+        sizes = self.objects.sizes if self.is_sparse else [1] * len(self.objects)
+        budget = args.max_voxels if self.is_sparse else args.batch_size
+        self.position = PackPosition(packs=Packs(sizes=sizes, budget=budget, seed=args.seed))
+        self.step = 0
+
+    def _build_model(self, section: Mapping[str, Any]) -> FlowModel:
+        model = build_network(section)
+        if not isinstance(model, FlowModel):
+            raise ConfigError(f"model.name is {section.get('name')!r}; a flow model is trained here.")
+        model.initialize()
+        model.gradient_checkpointing = self.args.gradient_checkpointing
+        return model.float()
+
+    def _structure_encoder(self, config: Mapping[str, Any]) -> SparseStructureEncoder | None:
+        """Makes occupancy the latents that a structure flow is over."""
+        path = config.get("structure_encoder")
+        if self.is_sparse:
+            return None
+        if path is None:
+            raise ConfigError(
+                "structure_encoder is missing; a structure flow needs <folder>/ss_enc_..., without .json."
+            )
+        encoder = load_network(path, device=self.ranks.device)
+        if not isinstance(encoder, SparseStructureEncoder):
+            raise ConfigError(f"structure_encoder: {path} is a {type(encoder).__name__}.")
+        return encoder
+
+    def _resolution(self) -> int:
+        """Of the objects' grid."""
+        if self.structure_encoder is None:
+            return self.model.config.resolution
+        halvings = len(self.structure_encoder.config.channels) - 1
+        return self.model.config.resolution * 2**halvings
+
+    def _conditions(self, section: Mapping[str, Any]) -> tuple[dict[str, Any], nn.ModuleDict]:
+        """Encoders by kind: those that stay as they are, and those that are trained with the flow."""
+        frozen: dict[str, Any] = {}
+        trained = nn.ModuleDict()
+        for kind in section:
+            if kind not in KINDS:
+                raise ConfigError(f"conditions.{kind} is not a condition; known are {', '.join(KINDS)}.")
+        for kind in KINDS:
+            about = section.get(kind)
+            if about is None:
+                continue
+            if isinstance(about, str):
+                frozen[kind] = load_condition(kind, about).to(self.ranks.device)
+                continue
+            given = dict(about.get("args") or {})
+            if kind == "text" and "words" not in given:
+                counts = Counter(
+                    word for said in self.objects.rows["captions"] for text in said for word in split_words(text)
+                )
+                given["words"] = sorted(counts)
+            trained[kind] = build_network({"name": about.get("name"), "args": given})
+        return frozen, trained
+
+    def start(self, *, init: Path | None, resume: bool) -> None:
+        """Weights from nothing, from a network, or from the newest checkpoint; then the shares of the ranks."""
+        state = load_checkpoint(self.out) if resume else None
+        if state is not None:
+            self._load_weights(state)
+        elif init is not None:
+            self._load_network(init)
+        self.model.to(self.ranks.device).train()
+        self.trained.to(self.ranks.device).train()
+        if self.ranks.count > 1:
+            for block in self.model.blocks:
+                fully_shard(block)
+            for whole in (self.model, *self.trained.values()):
+                fully_shard(whole)
+        self.parameters = [*self.model.parameters(), *self.trained.parameters()]
+        self.average = [parameter.detach().clone() for parameter in self.parameters]
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=self.args.learning_rate, weight_decay=self.args.weight_decay
+        )
+        if state is not None:
+            self._load_progress(state)
+
+    def _load_network(self, path: Path) -> None:
+        other = load_network(path, dtype=torch.float32)
+        try:
+            self.model.load_state_dict(other.state_dict())
+        except RuntimeError as error:
+            raise CheckpointError(f"--init: {path} has other sizes than the model section: {error}") from error
+
+    def _load_weights(self, state: Mapping[str, Any]) -> None:
+        try:
+            self.model.load_state_dict(state["model"])
+            self.trained.load_state_dict(state["encoders"])
+        except RuntimeError as error:
+            raise CheckpointError(f"{self.out} was trained with another model or other conditions: {error}") from error
+
+    def _load_progress(self, state: Mapping[str, Any]) -> None:
+        """The optimizer's state and the averages, each in its place."""
+        self.optimizer.load_state_dict(placed_optimizer_state(state["optimizer"], self.optimizer))
+        with torch.no_grad():
+            for average, whole in zip(self.average, state["average"], strict=True):
+                average.copy_(placed(whole, average))
+        self.step, self.position.epoch, self.position.index = state["step"], state["epoch"], state["index"]
+
+    def run(self) -> None:
+        """Steps to the end."""
+        args = self.args
+        self.out.mkdir(parents=True, exist_ok=True)
+        losses, tokens, began = [], 0, time.monotonic()
+        while self.step < args.steps:
+            loss, norm, num_tokens = self.train_step()
+            losses.append(loss)
+            tokens += num_tokens
+            if self.step % args.report_every == 0 or self.step == args.steps:
+                seconds = time.monotonic() - began
+                mean = self.ranks.sum(torch.tensor(float(np.mean(losses)))).item() / self.ranks.count
+                if self.ranks.is_first:
+                    left = seconds / len(losses) * (args.steps - self.step)
+                    line = {"step": self.step, "loss": mean, "gradient": norm, "tokens_per_second": tokens / seconds}
+                    log(self.out, {**line, "seconds_left": round(left, 1)})
+                losses, tokens, began = [], 0, time.monotonic()
+            if self.step % args.checkpoint_every == 0 or self.step == args.steps:
+                self.save()
+
+    def train_step(self) -> tuple[float, float, int]:
+        """Mean loss of this rank, norm of the gradient, and cells or tokens seen."""
+        args = self.args
+        rate = args.learning_rate * min(1.0, (self.step + 1) / max(1, args.warmup))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        packs = self.position.take(self.ranks.count * args.accumulate)
+        total, num_tokens = 0.0, 0
+        for number, rows in enumerate(packs[self.ranks.rank :: self.ranks.count]):
+            loss, seen = self.loss(rows, number)
+            (loss / args.accumulate).backward()
+            total, num_tokens = total + loss.item() / args.accumulate, num_tokens + seen
+        norm = float(clip_gradients(self.parameters, args.clip_grad_norm))
+        if math.isfinite(norm):  # one bad batch is left out
+            self.optimizer.step()
+        self.optimizer.zero_grad()
+        self._update_average()
+        self.step += 1
+        return total, norm, num_tokens
+
+    def loss(self, rows: list[int], number: int) -> tuple[Tensor, int]:
+        """Of one batch, the squared error of the velocity at random times (conditional flow matching)."""
+        device = self.ranks.device
+        # All ranks draw the kind together: an encoder that is shared out runs on all of them or on none.
+        kind = self.kinds[int(np.random.default_rng([self.args.seed, self.step, number]).integers(len(self.kinds)))]
+        rng = np.random.default_rng([self.args.seed, self.step, number, self.ranks.rank + 1])
+        generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.args.precision == "bf16"):
+            state = self.state(rows)
+            noise = torch.randn(state.values.shape, generator=generator).to(device)
+            normal = torch.randn(len(rows), generator=generator)
+            t = (self.args.time_mean + self.args.time_std * normal).sigmoid().to(device)
+            dropped = (torch.rand(len(rows), generator=generator) < self.args.condition_dropout).to(device)
+            context = self.context(kind, rows, rng, dropped)
+            noisy = add_noise(state.values, noise, state.spread(t))
+            found = state.velocity(self.model, noisy, t, context)
+        loss = F.mse_loss(found.float(), velocity_target(state.values, noise))
+        return loss, state.values.numel() // self.model.config.in_channels
+
+    def state(self, rows: list[int]) -> State:
+        """The objects as the flow ends at them."""
+        device = self.ranks.device
+        if self.structure_encoder is not None:
+            with torch.no_grad():
+                mean, _ = self.structure_encoder(self.objects.occupancy(rows).to(device))
+            return State(values=mean.float(), voxels=None)
+        x = self.objects.sparse(rows)
+        voxels = Voxels(coords=x.voxels.coords.to(device), resolution=x.voxels.resolution, batch_size=len(rows))
+        feats = (x.feats - torch.tensor(self.mean)) / torch.tensor(self.std)
+        return State(values=feats.to(device), voxels=voxels)
+
+    def context(self, kind: ConditionKind, rows: list[int], rng: np.random.Generator, dropped: Tensor) -> Tensor:
+        """Tokens of each object's condition, or the negative where it is dropped."""
+        encoder: Any = self.frozen.get(kind) or self.trained[kind]
+        if kind == "picture":
+            given: Any = self.objects.pictures(rows, rng, size=encoder.picture_size).to(self.ranks.device)
+        else:
+            given = self.objects.captions(rows, rng)
+        tokens = encoder(given)
+        return torch.where(dropped[:, None, None], encoder.negative(tokens), tokens)
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        decay = min(self.args.ema_decay, (1 + self.step) / (10 + self.step))
+        for average, parameter in zip(self.average, self.parameters, strict=True):
+            average.mul_(decay).add_(parameter.detach(), alpha=1 - decay)
+
+    def save(self) -> None:
+        """Everything that a resumed run needs, and the averaged networks. The first rank writes what all gather."""
+        state = {
+            "model": self.model.state_dict(),
+            "encoders": self.trained.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "epoch": self.position.epoch,
+            "index": self.position.index,
+        }
+        state = gathered(state)
+        if self.ranks.is_first:
+            save_checkpoint(
+                self.out,
+                step=self.step,
+                state=state,
+                write_model=lambda folder: self._write_model(folder, state),
+                keep_last=self.args.keep_last,
+            )
+        self.ranks.wait()
+
+    def _write_model(self, folder: Path, state: Mapping[str, Any]) -> None:
+        """`flow`, and `picture_encoder` and `text_encoder` where they were trained here; the features' scale."""
+        folder.mkdir()
+        names = [f"flow.{name}" for name, _ in self.model.named_parameters()]
+        names += [name for name, _ in self.trained.named_parameters()]
+        averages = dict(zip(names, state["average"], strict=True))
+        save_network(self.model, folder / "flow", state=state["model"] | part_of(averages, "flow."))
+        for kind, encoder in self.trained.items():
+            own = part_of(state["encoders"], f"{kind}.") | part_of(averages, f"{kind}.")
+            save_network(encoder, folder / f"{kind}_encoder", state=own)
+        if self.is_sparse:
+            scale = {"mean": self.mean, "std": self.std}
+            (folder / "slat_normalization.json").write_text(json.dumps(scale) + "\n", encoding="utf-8")
+
+
+def part_of(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin so, named without it."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+if __name__ == "__main__":
+    print(main(), file=sys.stderr)
