@@ -6,6 +6,10 @@ Importing the package imports no torch; the public names below load their module
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from kyvo.threads import wait_asleep
+
+wait_asleep()
+
 __version__ = "0.2.0"
 
 __all__ = [

@@ -34,6 +34,7 @@ from kyvo.programs.program import Edit, Query
 from kyvo.scene.diff import SceneDiff, diff
 from kyvo.scene.files import read_json, scene_from_json, scene_to_json, write_json
 from kyvo.scene.scene import Camera, Scene, SceneObject
+from kyvo.tokenizers.picture_decoding import decode_picture
 from kyvo.tokenizers.pictures import read_picture
 
 FORMAT = "kyvo-chat"
@@ -106,6 +107,11 @@ class Conversation:
     def turns(self) -> tuple[Turn, ...]:
         """Those that stand, in order."""
         return tuple(self._turns)
+
+    @property
+    def undone(self) -> tuple[Turn, ...]:
+        """Those that were taken back and can be brought back."""
+        return tuple(turn for turns in self._undone for turn in turns)
 
     @property
     def scene(self) -> Scene:
@@ -347,7 +353,7 @@ def _from_text(text: str | None) -> np.ndarray | None:
     if text is None:
         return None
     try:
-        with Image.open(io.BytesIO(base64.b64decode(text, validate=True))) as image:
-            return np.asarray(image.convert("RGB"))
-    except (binascii.Error, OSError) as error:
+        data = base64.b64decode(text, validate=True)
+    except binascii.Error as error:
         raise SceneError(f"a picture is no PNG in base64 ({error}).") from error
+    return decode_picture(data, "a picture of the conversation", formats=("PNG",))

@@ -440,10 +440,14 @@ class FinetuneRecipe(FTRecipeInterface):
             CheckpointError: its batches were other ones, so that its position means nothing here.
         """
         then = {"pack_tokens": None, **state["data"]}  # older runs could not pack
-        if then != self._data_facts():
+        now = self._data_facts()
+        if then != now:
+            # What is stored as gradient_accumulation is this product: ranks may change where it stays.
+            named = {"gradient_accumulation": "ranks x gradient_accumulation"}
+            apart = [name for name in now | then if then.get(name) != now.get(name)]
+            told = ", ".join(f"{named.get(name, name)} {then.get(name)} (now {now.get(name)})" for name in apart)
             raise CheckpointError(
-                f"{self.output_dir} was trained with {then}, this run has {self._data_facts()}. "
-                "Take the same settings, or another output_dir."
+                f"{self.output_dir} was trained with {told}. Take the same settings, or another output_dir."
             )
         self.optimizer.load_state_dict(placed_optimizer_state(state["optimizer"], self.optimizer))
         self.step, self.seconds = state["step"], state["seconds"]

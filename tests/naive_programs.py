@@ -61,9 +61,7 @@ class Naive:
             return _polygons(self.outline(i), self.outline(j))
         cube, ball = (i, j) if flat[0] else (j, i)
         x, y, _ = self.objects[ball]["location"]
-        inside = all(
-            (x - a[0]) * (b[1] - a[1]) - (y - a[1]) * (b[0] - a[0]) < 0 for a, b in _edges(self.outline(cube))
-        )
+        inside = all((x - a[0]) * (b[1] - a[1]) - (y - a[1]) * (b[0] - a[0]) < 0 for a, b in _edges(self.outline(cube)))
         near = min(_to_segment((x, y), a, b) for a, b in _edges(self.outline(cube)))
         return (-near if inside else near) - self.radius(ball)
 
@@ -167,19 +165,24 @@ class Naive:
     def s_in_region(self, s):
         return [i for i in self.find(s["of"]) if self.in_region(i, s["region"])]
 
-    def s_extreme(self, s):
+    def ranked(self, s):
         found = self.find(s["of"])
-        values = {i: value for i, value in zip(found, self.measure(s["by"], found), strict=True)}
+        values = dict(zip(found, self.measure(s["by"], found), strict=True))
+        if s["by"]["op"] in ("closeness", "farness"):
+            found = [i for i in found if i != self.one(s["by"]["to"])]
+        return found, values
+
+    def s_extreme(self, s):
+        found, values = self.ranked(s)
         if len(found) < s["rank"]:
             return []
-        goal = sorted(values.values(), reverse=True)[s["rank"] - 1]
+        goal = sorted((values[i] for i in found), reverse=True)[s["rank"] - 1]
         return [i for i in found if abs(values[i] - goal) <= 1e-6]
 
     def s_the(self, s):
         of, count = s["of"], s["count"]
         if of["op"] == "extreme":
-            found = self.find(of["of"])
-            values = dict(zip(found, self.measure(of["by"], found), strict=True))
+            found, values = self.ranked(of)
             sizes = {"bigness": "front", "smallness": "behind"}.get(of["by"]["op"])
             tie = {i: self.toward(i, sizes) if sizes else 0 for i in found}
             order = sorted(found, key=lambda i: (-values[i], -tie[i], i))
@@ -207,9 +210,9 @@ class Naive:
         if op == "along":
             return [self.toward(i, by["direction"]) for i in found]
         if op in ("closeness", "farness"):
-            to = self.one(by["to"])
+            to = self.spot(self.one(by["to"]))
             sign = 1 if op == "farness" else -1
-            return [sign * math.dist(self.spot(i), self.spot(to)) for i in found]
+            return [sign * math.dist(self.spot(i), to) for i in found]
         if op == "centrality":
             return [-math.hypot(*self.spot(i)[:2]) for i in found]
         sign = 1 if op == "bigness" else -1
@@ -255,7 +258,9 @@ class Naive:
 
     def q_compare(self, q):
         a, b = self.ask(q["first"]), self.ask(q["second"])
-        return {"equal": a == b, "less": a < b, "greater": a > b, "at least": a >= b, "at most": a <= b}[q["comparison"]]
+        return {"equal": a == b, "less": a < b, "greater": a > b, "at least": a >= b, "at most": a <= b}[
+            q["comparison"]
+        ]
 
     def q_same_word(self, q):
         if q["first"]["field"] != q["second"]["field"]:

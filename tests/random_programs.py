@@ -116,7 +116,10 @@ class Draw:
         if node not in _HEIGHTS:
             parts = [slot for slot in slots(node) if slot.kind == "node" and not slot.is_optional]
             _HEIGHTS[node] = 1 + max(
-                (min(self.height(fit) for fit in slot.fits if node not in fit.__mro__ and not _loops(fit, node)) for slot in parts),
+                (
+                    min(self.height(fit) for fit in slot.fits if node not in fit.__mro__ and not _loops(fit, node))
+                    for slot in parts
+                ),
                 default=0,
             )
         return _HEIGHTS[node]

@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import signal
@@ -6,18 +7,21 @@ import subprocess
 import sys
 import time
 import zlib
+from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from kyvo.api import Kyvo
 from kyvo.batch import recognize_batches, recognize_files
 from kyvo.batch.inputs import find_pictures
 from kyvo.errors import ConfigError
 from kyvo.scene.clevr import load_clevr
 from kyvo.scene.files import load_scene, scene_from_json
-from kyvo.testing import tiny_kyvo
+from kyvo.testing import tiny_kyvo, tiny_refiner
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +88,31 @@ def test_bad_inputs_are_lines_of_the_manifest_and_the_others_are_done(model, tmp
     assert [line["input"] for line in rows(tmp_path / "out" / "manifest.jsonl")] == [line.input for line in lines]
 
 
+def test_hostile_pictures_are_lines_of_the_manifest_and_the_others_are_done(model, tmp_path):
+    good = picture(tmp_path / "a.png")
+    small, large = good.read_bytes(), tmp_path / "large.jpg"
+    Image.new("RGB", (2000, 2000), "red").save(large, progressive=True)
+    scans = large.read_bytes()
+    last = scans[scans.rindex(b"\xff\xda") : -2]
+    (tmp_path / "scans.jpg").write_bytes(scans[:-2] + last * 1500 + scans[-2:])
+    frame = b"\0\0\0\x1afcTL" + bytes(26) + struct.pack(">I", zlib.crc32(b"fcTL" + bytes(26)))
+    (tmp_path / "frame.png").write_bytes(small[:33] + frame + small[33:])
+    (tmp_path / "header.png").write_bytes(small[:8] + b"\0\0\0\4IHDR" + small[16:20] + small[20:])
+    (tmp_path / "other.png").write_bytes(b"P6 9 9 99999999999 \0")
+    (tmp_path / "wall.png").write_bytes(png_of(1, 30_000))
+    lines = recognize_files(model, [tmp_path], tmp_path / "out", batch_size=2)
+    failed = {Path(line.input).name for line in lines if line.status == "failed"}
+    assert failed >= {"scans.jpg", "header.png", "other.png"}
+    assert {"a.png", "large.jpg", "wall.png"} <= {Path(line.input).name for line in lines} - failed
+    assert all(line.error and line.input in line.error for line in lines if line.status == "failed")
+
+
+def png_of(width, height):
+    file = io.BytesIO()
+    Image.new("RGB", (width, height)).save(file, "PNG")
+    return file.getvalue()
+
+
 def test_nothing_is_overwritten_unless_asked(model, tmp_path):
     path = picture(tmp_path / "a.png")
     assert recognize_files(model, [path], tmp_path)[0].status == "done"
@@ -111,6 +140,39 @@ def test_the_batch_size_does_not_change_the_scenes(model, tmp_path):
     for path in paths:
         alone, together = (load_scene(tmp_path / size / f"{path.stem}.json") for size in ("1", "5"))
         assert [item.location for item in alone.objects] == [item.location for item in together.objects]
+
+
+NEAR = 1e-3  # of places and confidences; docs/serving.md says it
+
+
+def alike(found, known):
+    """Words are equal; places and confidences are near."""
+    assert len(found) == len(known)
+    for one, other in zip(found.objects, known.objects, strict=True):
+        words = ("shape", "size", "color", "material")
+        assert [one.get(name) for name in words] == [other.get(name) for name in words]
+        np.testing.assert_allclose(one.location, other.location, atol=NEAR, rtol=0)
+        assert abs(one.confidence - other.confidence) <= NEAR
+
+
+@pytest.mark.parametrize("size", [2, 7, 20])
+def test_words_and_places_do_not_depend_on_the_batch(model, monkeypatch, size):
+    monkeypatch.setattr(model, "processor", replace(model.processor, refiner=tiny_refiner()))
+    pictures = np.random.default_rng(3).integers(256, size=(size, 32, 48, 3), dtype=np.uint8)
+    alone = [model.recognize([picture])[0] for picture in pictures[:4]]
+    for found, known in zip(model.recognize(list(pictures)), alone, strict=False):
+        alike(found, known)
+
+
+@pytest.mark.slow
+def test_nor_do_those_of_the_bundled_model():
+    bundled = Kyvo.from_pretrained("mini", device="cpu")
+    paths = sorted((Path(str(files("kyvo"))) / "assets" / "samples").glob("*.png"))[:4]
+    alone = [bundled.recognize([path])[0] for path in paths]
+    for size in (3, 16):
+        order = (paths * size)[:size]
+        for index, found in enumerate(bundled.recognize(order)):
+            alike(found, alone[index % len(paths)])
 
 
 def test_going_on_skips_what_is_done_and_unchanged_and_does_the_rest(model, tmp_path):

@@ -15,6 +15,7 @@ from kyvo.serving.chat import task_of
 from kyvo.serving.limits import Limits
 from kyvo.serving.server import serving
 from kyvo.testing import tiny_kyvo
+from kyvo.tokenizers.picture_headers import MAX_SCANS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
@@ -73,10 +74,17 @@ def test_the_limits_are_those_of_the_code():
         f"{limits.jobs} jobs taken",
         f"{limits.seconds:g} s for an answer",
         f"at most {limits.values:,} values in {limits.depth} levels",
+        f"{limits.memory // 2**20} MiB for the bodies",
+        f"{limits.connections} connections open",
+        f"head must arrive within {limits.head_seconds:g} s",
+        f"of its answer for {limits.body_seconds:g} s",
+        f"which has {limits.picture_seconds:g} s",
+        f"may have {MAX_SCANS} scans",
     ):
         assert shown in PAGE
     assert {entry.name for entry in fields(Limits)} == {
-        "body", "body_seconds", "values", "depth", "megapixels", "objects", "text", "jobs", "parallel", "seconds"
+        "body", "memory", "body_seconds", "values", "depth", "megapixels", "picture_seconds", "objects", "text", "jobs",
+        "parallel", "seconds", "connections", "head_seconds"
     }  # fmt: skip
 
 

@@ -63,14 +63,14 @@ def likeliest(model, processor, positions=None):
 def test_a_causal_model_generates_what_the_engine_decodes(ran):
     names, folder = ran
     kyvo = Kyvo.from_pretrained(folder / "causal_model", device="cpu")
-    assert names["scene"] == likeliest(kyvo.model, kyvo.processor)
+    assert names["plain_scene"] == likeliest(kyvo.model, kyvo.processor)
 
 
 def test_the_bundled_model_generates_what_the_engine_decodes(ran):
     names, _ = ran
     kyvo = Kyvo.from_pretrained("mini", device="cpu")
-    assert len(names["bundled_scene"]) > 0
-    assert names["bundled_scene"] == likeliest(kyvo.model, kyvo.processor, load_positions(MINI))
+    assert len(names["scene"]) > 0
+    assert names["scene"] == likeliest(kyvo.model, kyvo.processor, load_positions(MINI))
 
 
 def test_an_adapter_that_was_not_trained_changes_nothing(ran):
@@ -89,9 +89,9 @@ def test_the_files_for_vllm_are_written_and_the_request_is_json(ran):
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder / "id_tokenizer")
-    assert len(tokenizer) == len(names["processor"].vocabulary)
-    assert tokenizer.eos_token_id == names["processor"].text.eos_id
-    constraint = Constraint.for_task(TASKS["recognition"], names["processor"].builder)
+    assert len(tokenizer) == len(names["causal"].vocabulary)
+    assert tokenizer.eos_token_id == names["causal"].text.eos_id
+    constraint = Constraint.for_task(TASKS["recognition"], names["causal"].builder)
     assert (folder / "scene.lark").read_text() == to_lark(constraint)
     request = json.loads(re.search(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[1])
     assert {"prompt", "structured_outputs", "return_token_ids"} <= request.keys()

@@ -23,7 +23,7 @@ from kyvo.errors import ConfigError, KyvoError
 from kyvo.scene.files import camera_to_json
 from kyvo.scene.scene import Camera, Scene
 from kyvo.scene.schema import SceneSchema
-from kyvo.tokenizers.image import fit
+from kyvo.tokenizers.image import fit, fit_note
 from kyvo.tokenizers.pictures import read_picture
 
 
@@ -34,6 +34,7 @@ class Found:
     item: Item
     scene: Scene | None = None
     error: str | None = None
+    note: str | None = None  # of how the picture was fitted
     seconds: float = 0.0
     picture_size: tuple[int, int] | None = None  # width and height of the file's picture, px
     size: int | None = None  # of the file, bytes
@@ -190,7 +191,9 @@ def _read(item: Item, *, width: int, height: int) -> tuple[Found, np.ndarray | N
         size, mtime_ns = _stamp(item.path)
         picture = read_picture(item.path)
         shape = (picture.shape[1], picture.shape[0])
-        return Found(item=item, picture_size=shape, size=size, mtime_ns=mtime_ns), fit(picture, width, height)
+        note = fit_note(shape, width, height)
+        found = Found(item=item, note=note, picture_size=shape, size=size, mtime_ns=mtime_ns)
+        return found, fit(picture, width, height)
     except KyvoError as error:
         return Found(item=item, error=str(error)), None
 
@@ -259,4 +262,5 @@ def _save(found: Found, outputs: SceneFiles | SceneLines, min_confidence: float)
         lowest_confidence=round(min(sure), 6) if sure else None,
         dropped=len(scene) - len(kept),
         truncated=bool(scene.extra.get("truncated", False)),
+        note=found.note,
     )

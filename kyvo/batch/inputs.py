@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kyvo.errors import ConfigError
-
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")  # of pictures in folders and patterns
+from kyvo.tokenizers.pictures import SUFFIXES
 
 
 @dataclass(frozen=True, kw_only=True)

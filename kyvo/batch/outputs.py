@@ -42,6 +42,7 @@ class ManifestLine:
     dropped: int = 0  # objects below the least confidence asked for
     truncated: bool = False
     error: str | None = None
+    note: str | None = None  # of a picture that was cropped or filled up to the model's shape
     size: int | None = None  # of the input, bytes
     mtime_ns: int | None = None  # of the input
     settings: dict[str, Any] = field(default_factory=dict)  # all else that the output follows from

@@ -4,8 +4,6 @@ Workers read the pictures, so all machines see their folders under one name; the
 """
 
 import json
-import logging
-import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,20 +13,9 @@ import numpy as np
 
 from kyvo.batch import Found, recognize_batches
 from kyvo.batch.inputs import Item
-from kyvo.extras import MissingDependency
+from kyvo.clusters import cluster
 from kyvo.scene.files import scene_from_json, scene_to_json
 from kyvo.scene.scene import Camera
-
-
-def import_ray() -> Any:
-    """The module `ray`, with `ray.data`. Raises MissingDependency where it is not installed."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray's reports home: nothing here needs a network
-    try:
-        import ray  # type: ignore[import-not-found]
-        import ray.data  # type: ignore[import-not-found]
-    except ModuleNotFoundError as error:
-        raise MissingDependency('Ray is not installed; run: pip install "kyvo[ray]"') from error
-    return ray
 
 
 def recognize_by_ray(
@@ -48,15 +35,11 @@ def recognize_by_ray(
         model: a bundled model's name, or a model folder that every machine sees.
         workers: models at a time, each on one core, and on one GPU where `device` is "cuda".
     """
-    ray = import_ray()
     if not items:
         return
-    began = not ray.is_initialized()
-    if began:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    try:
+    with cluster() as ray:
         context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False  # the command has its own
+        context.enable_progress_bars = False  # where the environment was read before
         context.execution_options.verbose_progress = False
         rows = ray.data.from_items(
             [{"index": index, "path": str(item.path)} for index, item in enumerate(items)],
@@ -79,9 +62,6 @@ def recognize_by_ray(
         for batch in done.iter_batches(batch_size=None, batch_format="numpy"):
             pairs = zip(batch["index"].tolist(), batch["found"].tolist(), strict=True)
             yield [_from_text(text, items[index]) for index, text in pairs]
-    finally:
-        if began:
-            ray.shutdown()
 
 
 class _Worker:

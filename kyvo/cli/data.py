@@ -179,7 +179,7 @@ def folder(
     workers: Workers = 1,
     engine: Engines = Engine.processes,
 ) -> None:
-    """Read your own pictures and scenes; those with a fault are left out (see `kyvo data validate`).
+    """Read your own pictures and scenes; those with a fault are left out, told of, and make the exit code 1.
 
     Example: kyvo data folder my_pictures --out data/mine
     """
@@ -190,7 +190,8 @@ def folder(
 
         return FolderSet.of(source, schema)
 
-    _make(settings, out, workers, engine, command)
+    if _make(settings, out, workers, engine, command):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -263,6 +264,71 @@ def make(
         return load_settings(config, count=count)
 
     _make(settings, out, workers, engine, command)
+
+
+class ExportForm(StrEnum):
+    parquet = "parquet"
+    jsonl = "jsonl"
+    webdataset = "webdataset"
+
+
+@app.command()
+def export(
+    sources: Annotated[list[str], typer.Argument(metavar="[SPLIT=]SET...", help="Sets; train=DIR names the split.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; it must be empty.")],
+    form: Annotated[ExportForm, typer.Option("--format", help="parquet, jsonl (with picture files) or webdataset.")],
+    shares: Annotated[
+        str | None, typer.Option(help="Cut one set: train=0.8,validation=0.1,test=0.1, in the order of its rows.")
+    ] = None,
+    shard_size: Annotated[float, typer.Option(min=0.001, help="Of a file, about, in MB.")] = 500.0,
+    licence: Annotated[str | None, typer.Option("--license", help="Of the rows; by default what the set says.")] = None,
+) -> None:
+    """Write sets as Hugging Face's tools read them: Parquet, JSON Lines or WebDataset, with splits and a card.
+
+    Example: kyvo data export train=data/clevr validation=data/clevr_val --format parquet --out hub/clevr
+    """
+    with _exit_on_error("kyvo data export"):
+        import datasets
+
+        from kyvo.data.interchange import about_set, export_set, read_splits
+
+        if not sys.stderr.isatty():
+            datasets.disable_progress_bars()
+        named = _splits_of(sources)
+        title, said = about_set(next(iter(named.values())))
+        splits = read_splits(named, None if shares is None else _shares_of(shares))
+        written = export_set(
+            splits,
+            out,
+            form=form.value,
+            shard_bytes=int(shard_size * 1e6),
+            title=title,
+            licence=licence or said,
+        )
+    for split in splits:
+        typer.echo(f"{out / split.name}: {len(split.rows):,} rows in {len(written[split.name])} files")
+
+
+def _splits_of(sources: list[str]) -> dict[str, Path]:
+    """Split -> set. Raises ConfigError where a split stands twice."""
+    from kyvo.errors import ConfigError
+
+    named: dict[str, Path] = {}
+    for source in sources:
+        found = re.fullmatch(r"(\w+)=(.+)", source)
+        split, folder = (found[1], found[2]) if found else ("train", source)
+        if split in named:
+            raise ConfigError(f"the split {split} has two sets, {named[split]} and {folder}; write NAME=SET for each.")
+        named[split] = Path(folder)
+    return named
+
+
+def _shares_of(text: str) -> dict[str, float]:
+    """ "train=0.9,test=0.1" -> {"train": 0.9, "test": 0.1}."""
+    found = [re.fullmatch(r"(\w+)=([0-9.]+)", part.strip()) for part in text.split(",")]
+    if not all(found):
+        raise typer.BadParameter(f"{text!r} is no list of shares; give train=0.9,test=0.1.", param_hint="--shares")
+    return {match[1]: float(match[2]) for match in found if match}
 
 
 @app.command()
@@ -346,14 +412,14 @@ def _ray_traced(size: str, min_objects: int, max_objects: int, renderer: str, de
     return {"width": width, "height": height, "renderer": renderer, "device": device, "rules": rules}
 
 
-def _make(settings_of: Callable[[], "SetSettings"], out: Path, workers: int, engine: Engine, command: str) -> None:
-    """Makes the set under a progress bar."""
+def _make(settings_of: Callable[[], "SetSettings"], out: Path, workers: int, engine: Engine, command: str) -> int:
+    """Makes the set under a progress bar; returns the number of samples that were left out."""
     started = time.perf_counter()
     with _exit_on_error(" ".join(command.split()[:3])):
-        from kyvo.data.dataset import write_set
+        from kyvo.data.dataset import SHOWN, write_set
 
         settings = settings_of()
-        for line in _source_lines(settings):
+        for line in settings.source_notes():
             typer.echo(line, err=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
@@ -367,22 +433,14 @@ def _make(settings_of: Callable[[], "SetSettings"], out: Path, workers: int, eng
                 progress=lambda done: bar.advance(task, done),
             )
     seconds = time.perf_counter() - started
+    missing = card["left_out"]
+    for line in missing[:SHOWN]:
+        typer.echo(f"left out: {line}", err=True)
+    if missing:
+        more = f"; {len(missing) - SHOWN} more stand in {out / 'card.json'}" if len(missing) > SHOWN else ""
+        typer.echo(f"{len(missing):,} of {settings.count:,} samples left out{more}", err=True)
     typer.echo(f"{out}: {card['rows']:,} rows in {seconds:.1f} s, sha256 {card['sha256'][:16]}")
-
-
-def _source_lines(settings: "SetSettings") -> list[str]:
-    """What the reader of the sources has to tell: what was left out and why, which reading fits."""
-    from kyvo.data.generators import ObjaWorldSet
-    from kyvo.data.imports import Omni3dSet, ReleaseSet
-
-    if isinstance(settings, ObjaWorldSet) and settings.assets is not None:
-        return [str(fault) for fault in settings.library.faults]
-    if isinstance(settings, Omni3dSet):
-        return settings.found.tally.lines()
-    if isinstance(settings, ReleaseSet):
-        files, _, faults = settings.source
-        return [*(line for file in files.values() for line in file.lines()), *faults]
-    return []
+    return len(missing)
 
 
 @contextmanager

@@ -103,7 +103,7 @@ def boxes(
 
 @app.command()
 def answers(
-    predictions: Annotated[Path, typer.Argument(exists=True, help="JSONL or JSON with an answer a key.")],
+    predictions: Annotated[Path, typer.Argument(exists=True, help="JSONL, JSON or text with an answer a line.")],
     truth: Annotated[Path, typer.Argument(exists=True, help="The same, CLEVR's questions, or a set with questions.")],
     protocol: Annotated[Protocol, typer.Option(help="By key, or the released script as it is.")] = Protocol.PAPER,
     out: Out = None,
@@ -120,7 +120,7 @@ def answers(
     if protocol is Protocol.RELEASE:
         results = evaluate_released_answers(predictions, truth, seed=seed)
     else:
-        results = evaluate_answers(read_answers(predictions), read_answers(truth), seed=seed)
+        results = evaluate_answers(read_answers(predictions, truth), read_answers(truth), seed=seed)
     finish(results, out=out, report=report, as_json=as_json)
 
 

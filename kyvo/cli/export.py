@@ -12,7 +12,9 @@ def export(
     file: Annotated[Path, typer.Argument(metavar="SCENE", help="A scene file, or a CLEVR file of one scene.")],
     format: Annotated[
         str | None,
-        typer.Option(help="glb, usd, html, blender, clevr or omni3d; by default as OUT ends."),
+        typer.Option(
+            help="glb, usd, html, blender, clevr, or omni3d (of scenes in a camera's frame); by default as OUT ends."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The file to write; by default SCENE with the format's ending.")

@@ -89,7 +89,7 @@ def recognize(
     if not inputs:
         raise typer.BadParameter("no input: name pictures, folders or patterns, or a list of them with --list.")
     if engine is Engine.RAY:
-        from kyvo.batch.ray import import_ray
+        from kyvo.clusters import import_ray
 
         import_ray()  # what is missing is told before the work
 
@@ -143,6 +143,15 @@ def recognize(
             resume=resume,
             overwrite=overwrite,
             report=report,
+        )
+    fitted = [line for line in lines if line.status == "done" and line.note]
+    if fitted:
+        first = f"{fitted[0].input}: {fitted[0].note}"
+        console.print(
+            f"note: {len(fitted)} pictures are of another shape than the model's; the manifest has each, as {first}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
         )
     counts = Counter(line.status for line in lines)
     dropped = sum(line.dropped for line in lines if line.status == "done")

@@ -29,6 +29,13 @@ def serve(
     max_body: Annotated[float, typer.Option(min=0.001, help="Of a request, MiB.")] = 16.0,
     max_megapixels: Megapixels = 20.0,
     max_objects: Annotated[int, typer.Option(min=1, help="Of a scene that is given.")] = 64,
+    max_memory: Annotated[
+        float, typer.Option(min=1, help="Of the bodies of all requests in flight, as they are parsed, MiB.")
+    ] = 512.0,
+    max_connections: Annotated[int, typer.Option(min=8, help="Open at a time.")] = 512,
+    cors: Annotated[
+        list[str] | None, typer.Option(help="Pages of this origin may ask, as https://example.org; * for all. Repeat.")
+    ] = None,
     max_text: Annotated[int, typer.Option(min=1, help="Of a question or an instruction, characters.")] = 2000,
 ) -> None:
     """Answer over HTTP: OpenAI's chat completions, and /v1/scenes. Ctrl-C finishes what is begun and stops.
@@ -48,6 +55,8 @@ def serve(
         jobs=queue,
         seconds=timeout,
         body=int(max_body * 2**20),
+        memory=int(max_memory * 2**20),
+        connections=max_connections,
         megapixels=max_megapixels,
         objects=max_objects,
         text=max_text,
@@ -55,7 +64,12 @@ def serve(
     listener = open_socket(host, port)
     loaded = load_model(model, device, parser)
     app = create_app(
-        loaded, name=model_name(model), limits=limits, api_key=api_key, hosts=LOCAL_HOSTS if local else None
+        loaded,
+        name=model_name(model),
+        limits=limits,
+        api_key=api_key,
+        hosts=LOCAL_HOSTS if local else None,
+        origins=cors or (),
     )
     print(f"http://{host}:{listener.getsockname()[1]}/v1", flush=True)
     run_app(app, listener, patience=timeout)

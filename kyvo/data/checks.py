@@ -17,9 +17,7 @@ from kyvo.scene.files import read_json, scene_from_json, scene_to_json
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
 from kyvo.scene.validate import validate
-from kyvo.tokenizers.pictures import read_picture
-
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+from kyvo.tokenizers.pictures import SUFFIXES, read_picture
 
 _PLACE = re.compile(r"([A-Za-z_][\w.\[\]]*)(?:: | (?=is ))")  # at the head of a message: "units is 'm'; ..."
 
@@ -61,11 +59,11 @@ def stems(path: Path) -> dict[str, list[Path]]:
         raise ConfigError(f"{path} is no folder; give the folder with the pictures and their scene JSONs.")
     found: dict[str, list[Path]] = {}
     for file in sorted(path.iterdir()):
-        if file.suffix.lower() in (*PICTURES, ".json") and not file.name.startswith("."):
+        if file.suffix.lower() in (*SUFFIXES, ".json") and not file.name.startswith("."):
             found.setdefault(file.stem, []).append(file)
     if not found:
         raise ConfigError(
-            f"{path} holds no pictures and no scenes; put name.png and name.json there. Read are {', '.join(PICTURES)}."
+            f"{path} holds no pictures and no scenes; put name.png and name.json there. Read are {', '.join(SUFFIXES)}."
         )
     return found
 

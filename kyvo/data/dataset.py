@@ -1,8 +1,9 @@
 """Sets of pictures with their scenes as Arrow files: made in blocks, read memory-mapped.
 
-A set is a folder of `data-<block>-of-<blocks>.arrow` files (Hugging Face `datasets`' own format), a data card
-(`README.md`, `card.json`) once it is complete, and `settings.json`, which says what was asked for. `open_set` reads
-it, finished or not; so does `datasets.load_dataset("arrow", data_files=".../*.arrow")`.
+A set is a folder of `data-<block>-of-<blocks>.arrow` files (Hugging Face `datasets`' own format) and `settings.json`,
+which says what was asked for. Once it is complete it has a data card (`README.md`, `card.json`) and the two files by
+which `datasets.load_from_disk` knows it (`state.json`, `dataset_info.json`). `open_set` reads it, finished or not, and
+the Parquet files that `kyvo.data.interchange` makes of it.
 
 A block is set by the settings and its number alone, and appears under its name only when it is whole: workers share
 out blocks as they like, a run that was killed goes on where it stopped, and the bytes are always the same. Workers are
@@ -12,13 +13,12 @@ processes of one machine, or Ray's of many.
 import hashlib
 import io
 import json
-import logging
 import multiprocessing
 import os
 import platform
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -29,14 +29,24 @@ import datasets
 import numpy as np
 import pyarrow as pa
 import torch
+import yaml
 from datasets.arrow_writer import ArrowWriter
+from datasets.exceptions import DatasetGenerationError
 from PIL import Image
 
 import kyvo
+from kyvo.clusters import cluster
 from kyvo.errors import ConfigError, KyvoError
-from kyvo.extras import MissingDependency
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """A sample of the sources that makes no row."""
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +61,7 @@ class SetSettings(ABC):
     what: ClassVar[str]  # the card's title
     columns: ClassVar[dict[str, str]]  # name -> what it holds, for the card
     features: ClassVar[datasets.Features]
+    license: ClassVar[str] = "apache-2.0"  # of the rows, for the card: what Kyvo draws is as free as Kyvo
 
     def __post_init__(self) -> None:
         numbers = {name: value for name, value in vars(self).items() if name != "seed" and type(value) is int}
@@ -65,10 +76,10 @@ class SetSettings(ABC):
         return frozenset()
 
     @abstractmethod
-    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any]]:
+    def rows(self, indices: Sequence[int]) -> Iterator["dict[str, Any] | LeftOut"]:
         """The rows of some indices, in order; each batch is set by the settings and its indices alone.
 
-        Where sources are read, a row that is no good is left out.
+        Where sources are read, a row that is no good is left out with its reason.
         """
 
     @abstractmethod
@@ -78,6 +89,10 @@ class SetSettings(ABC):
     def figures(self, rows: datasets.Dataset) -> dict[str, Any]:
         """What the card says of the finished set besides its settings: nothing, where the kind has nothing to add."""
         return {}
+
+    def source_notes(self) -> list[str]:
+        """What the reader of the sources has to tell of what it left out: nothing, where nothing is read."""
+        return []
 
     def to_dict(self) -> dict[str, Any]:
         return {"kind": self.kind, **asdict(self)}
@@ -115,7 +130,8 @@ def write_set(
         progress: called with the number of rows of each finished block, those found finished first.
 
     Raises:
-        ConfigError: `out` holds a set of other settings, or files that are no set, or the engine is unknown.
+        ConfigError: `out` holds a set of other settings, or files that are no set, or the engine is unknown; or every
+            sample of the sources was left out.
         MissingDependency: Ray is asked for and not installed.
     """
     if engine not in ENGINES:
@@ -130,15 +146,50 @@ def write_set(
     with closing(ENGINES[engine](waiting, workers)) as finished:  # also where `progress` raises
         for num_rows in finished:
             progress(num_rows)
+    if not len(open_set(out)):
+        reasons = _left_out(out, settings)
+        for block in range(settings.num_blocks):  # so that the same command tries again
+            settings.block_path(out, block).unlink()
+        told = f"; the first: {reasons[0].name}: {reasons[0].reason}" if reasons else ""
+        raise ConfigError(f"none of {settings.count} samples makes a row{told}")
+    _write_state(out, settings)
     return _write_card(out, settings, command)
 
 
 def open_set(path: Path) -> datasets.Dataset:
-    """The finished blocks of a set, in order, memory-mapped. Raises ConfigError where there are none."""
-    blocks = sorted(Path(path).glob("data-*.arrow"))
-    if not blocks:
-        raise ConfigError(f"{path} holds no data-*.arrow files; make a set there with `kyvo data clevr --out {path}`.")
-    return datasets.concatenate_datasets([_open_block(block) for block in blocks])
+    """The finished blocks of a set, in order, memory-mapped; or the rows of a folder of Parquet files.
+
+    Raises ConfigError where there are none, or where the folder holds several splits.
+    """
+    path = Path(path)
+    if blocks := sorted(path.glob("data-*.arrow")):
+        return datasets.concatenate_datasets([_open_block(block) for block in blocks])
+    if shards := sorted(path.glob("*.parquet")):
+        return _open_parquet(shards)
+    splits = sorted({shard.parent for shard in path.glob("*/*.parquet")})
+    if len(splits) == 1:
+        return open_set(splits[0])
+    if splits:
+        names = ", ".join(split.name for split in splits)
+        raise ConfigError(f"{path} holds the splits {names}; give the folder of one, as {splits[0]}.")
+    raise ConfigError(
+        f"{path} holds no data-*.arrow and no *.parquet files; make a set there with `kyvo data clevr --out {path}`."
+    )
+
+
+def is_set(path: Path) -> bool:
+    """Whether `open_set` finds rows there."""
+    return any(next(path.glob(pattern), None) for pattern in ("data-*.arrow", "*.parquet", "*/*.parquet"))
+
+
+def _open_parquet(shards: Sequence[Path]) -> datasets.Dataset:
+    """By `datasets`, which makes Arrow files of them in its cache, so that they are memory-mapped too."""
+    try:
+        rows = datasets.Dataset.from_parquet([str(shard) for shard in shards])
+    except (DatasetGenerationError, pa.ArrowInvalid, OSError) as error:
+        raise ConfigError(f"{shards[0].parent} holds a file that is no whole Parquet file ({error}).") from error
+    assert isinstance(rows, datasets.Dataset)
+    return rows
 
 
 def _open_block(path: Path) -> datasets.Dataset:
@@ -186,13 +237,49 @@ def _write_block(task: Task) -> int:
     all_indices = settings.indices(block)
     kept = [name for name in settings.features if name not in settings.left_out]
     features = datasets.Features({name: settings.features[name] for name in kept})
+    missing: list[LeftOut] = []
     with ArrowWriter(path=str(part), features=features, writer_batch_size=settings.batch) as writer:
         for start in range(0, len(all_indices), settings.batch):
             for row in settings.rows(all_indices[start : start + settings.batch]):
-                writer.write({name: row[name] for name in kept})
+                if isinstance(row, LeftOut):
+                    missing.append(row)
+                else:
+                    writer.write({name: row[name] for name in kept})
         writer.finalize()
+    if missing:
+        _write_whole(_left_out_path(path), json.dumps([asdict(row) for row in missing], indent=1).encode())
+    else:
+        _left_out_path(path).unlink(missing_ok=True)
     os.replace(part, path)
     return len(all_indices)
+
+
+def _left_out_path(block: Path) -> Path:
+    return block.with_suffix(".left_out.json")
+
+
+def _left_out(out: Path, settings: SetSettings) -> list[LeftOut]:
+    """What the blocks of a set left out, in the sources' order."""
+    paths = (_left_out_path(settings.block_path(out, block)) for block in range(settings.num_blocks))
+    return [LeftOut(**row) for path in paths if path.is_file() for row in json.loads(path.read_text())]
+
+
+def _write_state(out: Path, settings: SetSettings) -> None:
+    """What `datasets.load_from_disk` reads first: the files, and a name of their content for its caches."""
+    files = [settings.block_path(out, block).name for block in range(settings.num_blocks)]
+    rows = open_set(out)
+    content = hashlib.sha256(json.dumps([settings.to_dict(), len(rows)]).encode()).hexdigest()
+    state = {
+        "_data_files": [{"filename": name} for name in files],
+        "_fingerprint": content[:16],
+        "_format_columns": None,
+        "_format_kwargs": {},
+        "_format_type": None,
+        "_output_all_columns": False,
+        "_split": "train",
+    }
+    datasets.DatasetInfo(description=settings.what, features=rows.features).write_to_directory(str(out))
+    _write_whole(out / "state.json", json.dumps(state, indent=1).encode())
 
 
 def _share_among_processes(tasks: Sequence[Task], workers: int) -> Generator[int, None, None]:
@@ -207,16 +294,7 @@ def _share_among_processes(tasks: Sequence[Task], workers: int) -> Generator[int
 
 def _share_by_ray(tasks: Sequence[Task], workers: int) -> Generator[int, None, None]:
     """As `_share_among_processes`, each block by a task of one core, `workers` of them at a time."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray's reports home: nothing here needs a network
-    try:
-        import ray  # type: ignore[import-not-found]
-        from ray.exceptions import RayTaskError  # type: ignore[import-not-found]
-    except ModuleNotFoundError as error:
-        raise MissingDependency('Ray is not installed; run: pip install "kyvo[ray]"') from error
-    began = not ray.is_initialized()
-    if began:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    try:
+    with cluster() as ray:
         write = ray.remote(num_cpus=1)(_write_block)
         # A worker of Ray has its own working folder.
         waiting = [(out.absolute(), settings, block) for out, settings, block in reversed(tasks)]
@@ -225,14 +303,11 @@ def _share_by_ray(tasks: Sequence[Task], workers: int) -> Generator[int, None, N
             done, running = ray.wait(running)
             try:
                 yield ray.get(done[0])
-            except RayTaskError as error:
+            except ray.exceptions.RayTaskError as error:
                 # What a user can mend is said as elsewhere, without Ray's account of where it happened.
                 raise error.cause if isinstance(error.cause, KyvoError) else error from None
             if waiting:
                 running.append(write.remote(waiting.pop()))
-    finally:
-        if began:
-            ray.shutdown()
 
 
 ENGINES = {"processes": _share_among_processes, "ray": _share_by_ray}
@@ -245,10 +320,14 @@ def _write_card(out: Path, settings: SetSettings, command: str) -> dict[str, Any
         with path.open("rb") as file:
             hashes[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
     lines = "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
+    missing = [f"{row.name}: {row.reason}" for row in _left_out(out, settings)]
     card = {
         "what": settings.what,
+        "license": settings.license,
         "rows": len(rows),
         **settings.figures(rows),
+        "left_out": missing,
+        "source_notes": settings.source_notes(),
         "command": command,
         "settings": settings.to_dict(),
         "columns": {name: meaning for name, meaning in settings.columns.items() if name not in settings.left_out},
@@ -258,13 +337,56 @@ def _write_card(out: Path, settings: SetSettings, command: str) -> dict[str, Any
         "files": hashes,
     }
     _write_whole(out / "card.json", json.dumps(card, indent=1).encode())
-    columns = "\n".join(f"- `{name}`: {meaning}" for name, meaning in card["columns"].items())
-    readme = _README.format(**card, lines=columns, about=settings.about())
-    _write_whole(out / "README.md", readme.encode())
+    _write_whole(out / "README.md", _readme(card, settings).encode())
     return card
 
 
-_README = """# {what}
+def _readme(card: dict[str, Any], settings: SetSettings) -> str:
+    notes = [f"{len(card['left_out'])} of {settings.count:,} samples left out"] if card["left_out"] else []
+    told = [*notes, *card["source_notes"], *card["left_out"]]
+    left_out = "\n## Left out\n\n" + "\n".join(f"- {line}" for line in told[:SHOWN]) + "\n" if told else ""
+    if len(told) > SHOWN:
+        left_out += f"- and {len(told) - SHOWN} more, in `card.json`\n"
+    return _README.format(
+        head=front_matter(settings.what, card["license"], card["rows"], {"train": "data-*.arrow"}),
+        lines="\n".join(f"- `{name}`: {meaning}" for name, meaning in card["columns"].items()),
+        about=settings.about(),
+        missing=left_out,
+        **card,
+    )
+
+
+def front_matter(title: str, licence: str, num_rows: int, files: Mapping[str, str]) -> str:
+    """What Hugging Face reads of a card: YAML between dashes.
+
+    Args:
+        title: of the set.
+        licence: of the rows, a name that the Hub knows, or "other".
+        num_rows: in all splits.
+        files: split -> pattern of its files.
+    """
+    steps = ["0", "1K", "10K", "100K", "1M", "10M", "100M", "1B"]
+    step = min(max(len(str(num_rows)) - 3, 0), len(steps) - 2)
+    head = {
+        "license": licence,
+        "pretty_name": title,
+        "size_categories": [f"{steps[step]}<n<{steps[step + 1]}" if step else "n<1K"],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [{"split": split, "path": pattern} for split, pattern in files.items()],
+            }
+        ],
+    }
+    return yaml.safe_dump(head, sort_keys=False, allow_unicode=True)
+
+
+SHOWN = 20  # lines of what was left out; `card.json` has all
+
+_README = """---
+{head}---
+
+# {what}
 
 {rows:,} rows, made by
 
@@ -272,10 +394,11 @@ _README = """# {what}
 
 {lines}
 
-Read it with `kyvo.data.dataset.open_set(folder)`, or with `datasets.load_dataset("arrow", data_files="*.arrow")`.
+Read it with `kyvo.data.dataset.open_set(folder)` or `datasets.load_from_disk(folder)`; `kyvo data export` writes it as
+Parquet, JSON Lines or WebDataset.
 
 {about}
-
+{missing}
 Hash of the data (sha256 of the list of the files' sha256): {sha256}. Hashes of the files, all settings and versions
 of the programs are in `card.json`.
 """

@@ -272,6 +272,9 @@ class ObjaWorldSet(SetSettings):
             name = f"{self.preset}_{self.seed}_{index:06d}.png"
             yield {"image": picture_cell(picture, name), "scene": scene_cell(scene), "name": name}
 
+    def source_notes(self) -> list[str]:
+        return [] if self.assets is None else [str(fault) for fault in self.library.faults]
+
     def about(self) -> str:
         source = f"assets in {Path(self.assets).name}" if self.assets else "the procedural library"
         rays = f"{self.samples}x{self.samples}"

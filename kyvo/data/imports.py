@@ -1,7 +1,7 @@
 """The kinds of sets that are read from files: one's own folder, Omni3D's annotations, the released token files.
 
-`count` is the number of samples in the source; those with a fault are left out of the set, and told of by its reader
-(`check_folder`, `Tally.lines`, `TokenFile.lines`).
+`count` is the number of samples in the source; those with a fault are left out of the set with their reasons. What a
+reader leaves out before there is a sample, it tells in `source_notes` (`Tally.lines`, `TokenFile.lines`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 from datasets import Features, List, Value
 
 from kyvo.data.checks import check_pair, stems
-from kyvo.data.dataset import SetSettings, picture_cell, scene_cell
+from kyvo.data.dataset import LeftOut, SetSettings, picture_cell, scene_cell
 from kyvo.data.generators import PICTURE, PICTURE_COLUMNS
 from kyvo.data.omni3d import Omni3DSet, load_omni3d, read_pair
 from kyvo.data.release import TokenFile, find_release, load_token_file, release_rows
 from kyvo.data.release_codecs import COLUMNS
-from kyvo.errors import ImageError
+from kyvo.errors import ConfigError, ImageError
 from kyvo.scene.schema import load_schema
 from kyvo.tokenizers.text import load_text
 
@@ -34,21 +34,23 @@ class FolderSet(SetSettings):
     what: ClassVar[str] = "Pictures and scenes of a folder"
     columns: ClassVar[dict[str, str]] = PICTURE_COLUMNS
     features: ClassVar[Features] = Features(PICTURE)
+    license: ClassVar[str] = "other"  # the sources'
 
     @classmethod
     def of(cls, folder: Path, schema: str) -> "FolderSet":
         return cls(count=len(stems(folder)), folder=str(folder), schema=schema)
 
-    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any]]:
+    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any] | LeftOut]:
         schema, files = load_schema(self.schema), list(stems(Path(self.folder)).values())
         for index in indices:
             pair = check_pair(files[index], schema)
-            if not pair.faults and pair.picture is not None and pair.scene is not None:
-                yield {
-                    "image": picture_cell(pair.picture, pair.name),
-                    "scene": scene_cell(pair.scene),
-                    "name": pair.name,
-                }
+            if pair.faults or pair.picture is None or pair.scene is None:
+                first = pair.faults[0]
+                more = f" (and {len(pair.faults) - 1} more faults)" if len(pair.faults) > 1 else ""
+                where = f"{first.place}: " if first.place else ""
+                yield LeftOut(name=first.file.name, reason=f"{where}{first.message}{more}")
+                continue
+            yield {"image": picture_cell(pair.picture, pair.name), "scene": scene_cell(pair.scene), "name": pair.name}
 
     def about(self) -> str:
         return f"Read from the folder `{Path(self.folder).name}` under the schema `{Path(self.schema).name}`."
@@ -68,12 +70,17 @@ class Omni3dSet(SetSettings):
     what: ClassVar[str] = "Annotated pictures in Omni3D's format"
     columns: ClassVar[dict[str, str]] = PICTURE_COLUMNS
     features: ClassVar[Features] = Features(PICTURE)
+    license: ClassVar[str] = "other"  # the sources'
 
     @classmethod
     def of(
         cls, annotations: Path, pictures: Path, *, schema: str | None, flips: bool = False, clamp: bool = False
     ) -> "Omni3dSet":
-        count = len(_omni3d(str(annotations), schema, clamp).scenes) * (1 + flips)
+        found = _omni3d(str(annotations), schema, clamp)
+        if not found.scenes:
+            reasons = "; ".join(found.tally.lines()) or "it has no images"
+            raise ConfigError(f"{annotations}: no picture has an object that can be used: {reasons}.")
+        count = len(found.scenes) * (1 + flips)
         return cls(
             count=count, annotations=str(annotations), pictures=str(pictures), schema=schema, flips=flips, clamp=clamp
         )
@@ -82,14 +89,18 @@ class Omni3dSet(SetSettings):
     def found(self) -> Omni3DSet:
         return _omni3d(self.annotations, self.schema, self.clamp)
 
-    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any]]:
+    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any] | LeftOut]:
         for index in indices:
             number, flipped = divmod(index, 1 + self.flips)
             try:
                 picture, scene, name = read_pair(self.found.scenes[number], Path(self.pictures), flipped=bool(flipped))
-            except ImageError:  # a picture that was not downloaded costs no other row
+            except ImageError as error:  # a picture that was not downloaded costs no other row
+                yield LeftOut(name=str(self.found.scenes[number].image), reason=str(error))
                 continue
             yield {"image": picture_cell(picture, name), "scene": scene_cell(scene), "name": name}
+
+    def source_notes(self) -> list[str]:
+        return self.found.tally.lines()
 
     def about(self) -> str:
         return f"Read from `{Path(self.annotations).name}`" + (", with mirror images." if self.flips else ".")
@@ -126,6 +137,7 @@ class ReleaseSet(SetSettings):
         | {name: List(Value("int16")) for name in ("codes", "target_codes")}
         | {"questions": List({name: Value("string") for name in ("question", "answer")})}
     )
+    license: ClassVar[str] = "other"  # the sources'
 
     @classmethod
     def of(cls, folder: Path, *, dataset: str, part: str, split: str, tokenizer: Path) -> "ReleaseSet":
@@ -137,7 +149,7 @@ class ReleaseSet(SetSettings):
         """The files by what they hold, the rows, and what was missing for a row."""
         return _release(self.folder, self.dataset, self.part, self.split, self.tokenizer)
 
-    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any]]:
+    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any] | LeftOut]:
         found = self.source[1]
         for index in indices:
             row = dict(found[index])
@@ -146,6 +158,10 @@ class ReleaseSet(SetSettings):
             elif "text" in row:
                 row["instruction"] = row.pop("text")
             yield {name: row.get(name) for name in self.features}
+
+    def source_notes(self) -> list[str]:
+        files, _, faults = self.source
+        return [*(line for file in files.values() for line in file.lines()), *faults]
 
     def about(self) -> str:
         return f"Read from the released files of {self.dataset}, {self.part}, {self.split}."

@@ -1,10 +1,9 @@
 """Omni3D's JSON (Objectron, ARKitScenes and any set of that form) -> scenes in the camera's frame.
 
-A file holds `categories`, `images` and `annotations`; a value that its makers did not know is -1. What cannot be used
-is left out and counted by reason in a `Tally`, and never takes its neighbours along. The way back, `save_omni3d`, is in
-`kyvo.export.omni3d`. Boxes are in metres and the
-camera's axes: x right, y down, z forward. `dimensions` are width, height and length, along the box's z, y and x axes
-(https://arxiv.org/abs/2207.10660).
+A file holds `categories`, `images` and `annotations`; a value that its makers did not know is -1, null or missing. What
+cannot be used is left out and counted by reason in a `Tally`, and never takes its neighbours along. The way back,
+`save_omni3d`, is in `kyvo.export.omni3d`. Boxes are in metres and the camera's axes: x right, y down, z forward.
+`dimensions` are width, height and length, along the box's z, y and x axes (https://arxiv.org/abs/2207.10660).
 """
 
 from collections import Counter
@@ -89,6 +88,15 @@ def omni3d_schema(name: str, categories: Sequence[str], like: SceneSchema | None
         replace(entry, words=tuple(categories)) if entry.name == "category" else entry for entry in base.fields
     )
     return replace(base, name=name, fields=fields)
+
+
+def identity(value: Any) -> int | str | None:
+    """An id as it is compared: 1, 1.0 (as pandas writes it) and "1" are the number 1; None for what is no id."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str):
+        return int(value) if value.isascii() and value.isdigit() else value or None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def schema_word(name: str, known: Sequence[str] = ()) -> str:
@@ -197,23 +205,25 @@ def flip_scene(scene: Scene) -> Scene:
     return replace(scene, camera=camera, extra=extra, objects=tuple(_flip_object(item) for item in scene.objects))
 
 
-def _categories(rows: list[Any], schema: SceneSchema | None, where: str) -> dict[int, str]:
+def _categories(rows: list[Any], schema: SceneSchema | None, where: str) -> dict[int | str, str]:
     """Category id -> word."""
     known = next((entry.words for entry in schema.fields if entry.name == "category"), ()) if schema else ()
     words = {}
     for index, row in enumerate(rows):
-        if not isinstance(row, dict) or not isinstance(row.get("id"), int) or not isinstance(row.get("name"), str):
+        key = identity(row.get("id")) if isinstance(row, dict) else None
+        if key is None or not isinstance(row.get("name"), str):
             raise SceneError(f"{where}: categories[{index}] is {row!r}; an object with `id` and `name` is needed.")
-        words[row["id"]] = schema_word(row["name"], known)
+        words[key] = schema_word(row["name"], known)
     return words
 
 
 def _image(row: Any, tally: Tally, where: str) -> Scene:
     image_id = _key(row, "id")
-    width, height, file_path = (row.get(name) for name in ("width", "height", "file_path"))
+    width, height = (_whole(row.get(name)) for name in ("width", "height"))
+    file_path = row.get("file_path")
     if not isinstance(file_path, str) or not file_path:
         raise _Unfit("file_path is no text")
-    if not (isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0):
+    if width is None or height is None or width <= 0 or height <= 0:
         raise _Unfit("width and height are no positive whole numbers")
     extra: dict[str, Any] = {"image_id": image_id, "image_size": [width, height]}
     camera = None
@@ -237,14 +247,14 @@ def _image(row: Any, tally: Tally, where: str) -> Scene:
     return Scene(objects=(), frame="camera", up_axis="-y", units="m", camera=camera, image=file_path, extra=extra)
 
 
-def _object(row: Any, words: dict[int, str], tally: Tally, where: str) -> SceneObject:
+def _object(row: Any, words: dict[int | str, str], tally: Tally, where: str) -> SceneObject:
     """Raises _Unfit where there is no category or no box that can be trusted."""
     category = words.get(_key(row, "category_id"))
     if category is None:
         raise _Unfit("category_id is not in categories")
     if row.get("valid3D") is False or row.get("valid3D") == 0:
         raise _Unfit("valid3D is false")
-    if row.get("behind_camera") is True:
+    if row.get("behind_camera") in (True, 1):
         raise _Unfit("a corner is behind the camera")
     if row.get("lidar_pts") == 0 or row.get("segmentation_pts") == 0:
         raise _Unfit("no point of it is visible")
@@ -284,10 +294,16 @@ def _check_bins(item: SceneObject, schema: SceneSchema, clamp: bool, tally: Tall
 def _key(row: Any, name: str) -> Any:
     if not isinstance(row, dict):
         raise _Unfit("it is no JSON object")
-    value = row.get(name)
-    if not isinstance(value, int | str):
+    value = identity(row.get(name))
+    if value is None:
         raise _Unfit(f"{name} is no number")
     return value
+
+
+def _whole(value: Any) -> int | None:
+    """A whole number, also written as 64.0."""
+    found = identity(value)
+    return found if isinstance(found, int) and not isinstance(value, str) else None
 
 
 def _known(row: dict[str, Any], name: str, shape: tuple[int, ...]) -> np.ndarray | None:

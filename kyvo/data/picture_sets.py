@@ -1,27 +1,26 @@
 """What an image tokenizer is trained and measured on: the pictures of a set or folder, and its scenes' objects."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset, load_from_disk
+from datasets import Dataset, Image, load_from_disk
 from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from kyvo.data.dataset import open_set
+from kyvo.data.dataset import is_set, open_set
 from kyvo.errors import ConfigError, ImageError
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.schema import SCHEMAS, SceneSchema
 from kyvo.tokenizers.image import fit
 from kyvo.tokenizers.objects import ObjectMaps, object_maps
-from kyvo.tokenizers.pictures import read_picture
+from kyvo.tokenizers.picture_decoding import decode_picture
+from kyvo.tokenizers.pictures import SUFFIXES, read_picture
 from kyvo.tokenizers.vqgan import VQGANConfig
-
-PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 
 
 def load_pictures(
@@ -37,17 +36,16 @@ def load_pictures(
         count = len(rows)
 
         def fitted(part: Dataset) -> Tensor:
-            pictures = (fit(np.asarray(image.convert("RGB")), width, height) for image in part["image"])
-            return torch.from_numpy(np.stack(list(pictures)))
+            return torch.from_numpy(np.stack([fit(picture, width, height) for picture in set_pictures(part)]))
 
         found: Iterable[Tensor] = _parts(rows, fitted, workers=workers)
     else:
         files = sorted(folder.iterdir()) if folder.is_dir() else []
-        paths = [path for path in files if path.suffix.lower() in PICTURE_SUFFIXES][:limit]
+        paths = [path for path in files if path.suffix.lower() in SUFFIXES][:limit]
         count = len(paths)
         found = (torch.from_numpy(fit(read_picture(path), width, height).copy())[None] for path in paths)
     if count == 0:
-        raise ImageError(f"{folder} has no pictures; expected an Arrow set or files of {sorted(PICTURE_SUFFIXES)}.")
+        raise ImageError(f"{folder} has no pictures; expected an Arrow set or files of {', '.join(SUFFIXES)}.")
     pictures = torch.empty((count, height, width, 3), dtype=torch.uint8)
     start = 0
     for part in found:
@@ -97,10 +95,19 @@ def load_written(folder: Path, config: VQGANConfig) -> tuple[Float[Tensor, "pict
         raise ConfigError(
             f"{folder} has {vectors.shape[1]} numbers a picture, the tokenizer {wanted}; it is another's."
         )
-    pictures: Any = rows["image"]
-    pictures = np.stack([np.asarray(image.convert("RGB")) for image in pictures])
+    pictures = np.stack(list(set_pictures(rows)))
     grid = vectors.unflatten(1, (config.rows, config.columns, config.embed_dim))
     return grid.movedim(-1, 1), torch.from_numpy(pictures)
+
+
+def set_pictures(rows: Dataset) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    """The column "image" of a set's rows, decoded as all pictures are. Raises ImageError with the row's number."""
+    for number, row in enumerate(rows.select_columns(["image"]).cast_column("image", Image(decode=False))):
+        stored: Any = row["image"]  # type: ignore[call-overload]
+        if stored["bytes"] is None:
+            yield read_picture(stored["path"])
+        else:
+            yield decode_picture(stored["bytes"], f"the picture of row {number}")
 
 
 def _column(folder: Path, name: str, limit: int | None) -> Dataset:
@@ -132,8 +139,3 @@ def _parts(rows: Dataset, make: Callable[[Dataset], Any], *, workers: int) -> Da
     # Forked, as `make` is no function of a module; nothing has begun with CUDA yet.
     context = "fork" if workers else None
     return DataLoader(_Parts(rows, make), batch_size=None, num_workers=workers, multiprocessing_context=context)
-
-
-def is_set(folder: Path) -> bool:
-    """Whether the folder holds an Arrow set, and no files of pictures."""
-    return any(folder.glob("*.arrow"))

@@ -1,12 +1,17 @@
 """Answers: files of predictions and truths -> `Results`.
 
-Read are JSONL (`key` and `answer`; the truth may add `family` and `type`), JSON of the forms `{key: answer}`,
-`{"answers": [...]}` (the released code's) and `{"questions": [...]}` (CLEVR's), and an Arrow set with questions. Keys
-of CLEVR's questions are their `question_index`, those of a set `<name>/<number>`. A question without an answer counts
-as wrong, an answer to no question is left out; both are listed. A key that stands twice is an error.
+Read are JSONL (`key` and `answer`; the truth may add `family`, `type` and `image`), JSON of the forms `{key: answer}`,
+`{"answers": [...]}` (the released code's) and `{"questions": [...]}` (CLEVR's), a text file with an answer a line in
+the order of the questions (CLEVR's form of predictions), and an Arrow set with questions. Keys of CLEVR's questions are
+their `question_index`, those of a set `<name>/<number>`. A question without an answer counts as wrong, an answer to no
+question is left out; both are listed. A key that stands twice is an error.
+
+JSON's numbers and booleans are answers too: 3 and 3.0 are "3"; true is "yes", or "true" where the other file says so.
+Questions about one picture are not independent, so intervals come from a bootstrap over pictures.
 """
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,28 +19,44 @@ from typing import Any
 
 from kyvo.errors import SceneError
 from kyvo.evaluation.inputs import Items, clean_key
-from kyvo.evaluation.results import Figure, Results, mean_figure
+from kyvo.evaluation.results import Figure, Results, share_figure
 from kyvo.metrics.answers import TrueAnswer, exact_matches, score_answers
 from kyvo.metrics.release import answer_accuracy, clean_answer
 from kyvo.scene.files import read_json
 
+FORMS = "JSONL, JSON, a text file (.txt) with an answer a line, or an Arrow set"
+_SPELLINGS = {"true": "yes", "false": "no"}  # JSON's booleans -> answers
 
-def read_answers(path: Path) -> Items[TrueAnswer]:
-    """The answers of a file, by key. Raises SceneError for a file of no known form, or a key that stands twice."""
+
+def read_answers(path: Path, questions: Path | None = None) -> Items[TrueAnswer]:
+    """The answers of a file, by key.
+
+    Args:
+        path: see the module.
+        questions: the file whose questions a text file answers, line by line.
+
+    Raises:
+        SceneError: a file of no known form, a key that stands twice, or a text file of another length than `questions`.
+    """
     items: dict[str, TrueAnswer] = {}
     faults: dict[str, str] = {}
-    for key, row in _rows(path):
+    for key, row in _rows(path, questions):
         if key in items or key in faults:
             raise SceneError(f"{path}: the key {key!r} stands twice; each question has one answer. Remove one.")
-        answer = row.get("answer") if isinstance(row, dict) else row
-        if isinstance(answer, bool | int):  # as in `{"answer": true}`: JSON has its own spelling of these
-            answer = str(answer).lower()
-        if not isinstance(answer, str):
-            faults[key] = f"{path}: the answer to {key!r} is {answer!r}; a text is needed."
+        about = row if isinstance(row, dict) else {"answer": row}
+        text = _text_of(about.get("answer"))
+        if text is None:
+            faults[key] = f"{path}: the answer to {key!r} is {_shown(about)}; a text, a number or a boolean is needed."
             continue
-        about = row if isinstance(row, dict) else {}
-        family = about.get("family", about.get("question_family_index", "all"))
-        items[key] = TrueAnswer(text=answer, family=str(family), type=str(about.get("type") or ""))
+        named = (about.get(name) for name in ("family", "question_family_index"))
+        family = next((name for name in named if name is not None), "all")
+        items[key] = TrueAnswer(
+            text=text,
+            family=str(family),
+            type=str(about.get("type") or ""),
+            boolean=isinstance(about["answer"], bool),
+            picture=_picture_of(about),
+        )
     if not items and not faults:
         raise SceneError(f"{path}: holds no answer.")
     return Items(path=path, items=items, faults=faults)
@@ -51,15 +72,24 @@ def evaluate_answers(predictions: Items[TrueAnswer], truth: Items[TrueAnswer], *
     asked = truth.items.keys() | truth.faults.keys()
     unknown = [key for key in (*predictions.items, *predictions.faults) if key not in asked]
     excluded += [{"key": key, "reason": "the truth has no such key"} for key in unknown]
+    for source in (truth, predictions):
+        if not source.items:
+            raise SceneError(
+                f"{source.path} has {len(source.faults)} questions and no answer to any of them, as the files of a "
+                f"test split; the first reason: {next(iter(source.faults.values()))}"
+            )
     if not truth.items.keys() & predictions.items.keys():
-        raise SceneError(f"{predictions.path} and {truth.path} have no question in common.")
+        raise SceneError(
+            f"{predictions.path} and {truth.path} have no question in common; their first keys are "
+            f"{next(iter(predictions.items))!r} and {next(iter(truth.items))!r}."
+        )
     keys = list(truth.items)
     truths = [truth.items[key] for key in keys]
-    ours = [predictions.items[key].text if key in predictions.items else None for key in keys]
+    ours = [_as_spelled(predictions.items.get(key), truth.items[key]) for key in keys]
     right, scores = exact_matches(ours, truths), score_answers(ours, truths)
     whole = scores["all"]["all"]
     figures = [
-        mean_figure("exact match", right, seed=seed),
+        share_figure("exact match", right, groups=_pictures(truths), seed=seed),
         Figure(name="random", value=whole.random, count=whole.count),
         Figure(name="most frequent", value=whole.most_frequent, count=whole.count),
     ]
@@ -67,7 +97,8 @@ def evaluate_answers(predictions: Items[TrueAnswer], truth: Items[TrueAnswer], *
         if len(scores[by]) > 1:
             for name in scores[by]:
                 members = [index for index, true in enumerate(truths) if getattr(true, by) == name]
-                figures.append(mean_figure(f"exact match, {by} {name}", right[members], seed=seed))
+                groups = _pictures([truths[index] for index in members])
+                figures.append(share_figure(f"exact match, {by} {name}", right[members], groups=groups, seed=seed))
     return Results(
         kind="answers",
         protocol={
@@ -76,6 +107,7 @@ def evaluate_answers(predictions: Items[TrueAnswer], truth: Items[TrueAnswer], *
             "score": "equal to the letter after blanks at the ends are cut; no answer is wrong",
             "random": "one of the answers of the question's type that occur in the truth",
             "most frequent": "the commonest answer of the question's type in the truth",
+            "intervals": "bootstrap over pictures; Wilson's over pictures where all or none are right",
         },
         inputs={"predictions": predictions.describe(), "truth": truth.describe()},
         figures=figures,
@@ -100,7 +132,7 @@ def evaluate_released_answers(predictions: Path, truth: Path, *, seed: int = 0) 
     ours, theirs = (_released_list(path) for path in (predictions, truth))
     value = answer_accuracy([text for _, text in ours], [text for _, text in theirs])
     right = [clean_answer(our) == clean_answer(true) for (_, our), (_, true) in zip(ours, theirs, strict=True)]
-    interval = mean_figure("exact match", right, seed=seed)
+    interval = share_figure("exact match", right, groups=range(len(right)), seed=seed)
     items = [Items(path=path, items=dict(rows)) for path, rows in ((predictions, ours), (truth, theirs))]
     return Results(
         kind="answers",
@@ -124,27 +156,65 @@ def _released_list(path: Path) -> Sequence[tuple[str, str]]:
     if not isinstance(rows, list):
         raise SceneError(f"{path}: has no list `answers`, which the released script reads.")
     for index, row in enumerate(rows):
-        if not isinstance(row, dict) or not isinstance(row.get("answer"), str):
+        if not isinstance(row, dict) or _text_of(row.get("answer")) is None:
             raise SceneError(f"{path}: answers[{index}] has no text `answer`.")
-    return [(f"answers[{index}]", row["answer"]) for index, row in enumerate(rows)]
+    return [(f"answers[{index}]", str(_text_of(row["answer"]))) for index, row in enumerate(rows)]
 
 
-def _rows(path: Path) -> Iterator[tuple[str, Any]]:
+def _text_of(answer: Any) -> str | None:
+    """The text of an answer in JSON; None for what is none."""
+    if isinstance(answer, bool):
+        return _SPELLINGS[str(answer).lower()]
+    if isinstance(answer, float) and answer.is_integer():
+        return str(int(answer))
+    if isinstance(answer, int | float) and math.isfinite(answer):
+        return str(answer)
+    return answer if isinstance(answer, str) and answer.strip() else None
+
+
+def _as_spelled(ours: TrueAnswer | None, true: TrueAnswer) -> str | None:
+    """The text of an answer; a boolean of JSON in either file also is the word "true" or "false" of the other."""
+    if ours is None:
+        return None
+    if ours.boolean and true.text.strip() in _SPELLINGS:
+        return next(word for word, text in _SPELLINGS.items() if text == ours.text)
+    if true.boolean:
+        return _SPELLINGS.get(ours.text.strip(), ours.text)
+    return ours.text
+
+
+def _shown(row: dict[str, Any]) -> str:
+    return json.dumps(row["answer"])[:80] if "answer" in row else "missing"
+
+
+def _pictures(truths: Sequence[TrueAnswer]) -> list[str]:
+    """The picture of each question; one whose picture is unknown has a group of its own."""
+    return [true.picture or f"question {index}" for index, true in enumerate(truths)]
+
+
+def _picture_of(row: dict[str, Any]) -> str:
+    names = (row.get(name) for name in ("image", "image_filename", "image_index"))
+    return next((clean_key(str(name)) for name in names if isinstance(name, str | int)), "")
+
+
+def _rows(path: Path, questions: Path | None = None) -> Iterator[tuple[str, Any]]:
     if path.is_dir():
         yield from _set_rows(path)
-        return
-    if path.suffix == ".jsonl":
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-            if line.strip():
-                try:
-                    row = json.loads(line)
-                except ValueError as error:
-                    raise SceneError(f"{path}: line {number}: not JSON ({error}).") from error
-                yield _key_of(row, f"line {number}"), row
-        return
-    data = read_json(path)
+    elif path.suffix.lower() == ".txt":
+        yield from _text_rows(path, questions)
+    elif path.suffix.lower() in (".jsonl", ".ndjson"):
+        yield from _line_rows(path)
+    else:
+        try:
+            data = read_json(path)
+        except SceneError as error:
+            raise SceneError(f"{error} Answers are read from {FORMS}.") from error
+        yield from _json_rows(path, data)
+
+
+def _json_rows(path: Path, data: Any) -> Iterator[tuple[str, Any]]:
     if not isinstance(data, dict):
-        raise SceneError(f"{path}: answers are a JSON object or JSONL; this is neither.")
+        raise SceneError(f"{path}: is no JSON object with answers. Answers are read from {FORMS}.")
     for name in ("answers", "questions"):
         if isinstance(data.get(name), list):
             for index, row in enumerate(data[name]):
@@ -154,6 +224,39 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
             return
     for key, row in data.items():
         yield clean_key(key), row
+
+
+def _line_rows(path: Path) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(_lines(path), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise SceneError(f"{path}: line {number}: not JSON ({error}).") from error
+            yield _key_of(row, f"line {number}"), row
+
+
+def _text_rows(path: Path, questions: Path | None) -> Iterator[tuple[str, str]]:
+    lines = [line.strip() for line in _lines(path)]
+    while lines and not lines[-1]:
+        lines.pop()
+    if any(line.startswith(("{", "[")) for line in lines):
+        raise SceneError(f"{path}: holds JSON, which a text file of answers does not; name it .jsonl or .json.")
+    keys = [str(index) for index in range(len(lines))] if questions is None else [key for key, _ in _rows(questions)]
+    if len(keys) != len(lines):
+        raise SceneError(
+            f"{path}: has {len(lines)} lines, {questions} has {len(keys)} questions; a text file has a line for each "
+            "question, in their order. Give JSONL with a `key` to answer some of them."
+        )
+    yield from zip(keys, lines, strict=True)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        # Not `splitlines`, which also ends a line at characters that may stand in a text.
+        return path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SceneError(f"{path}: cannot be read ({error}). Answers are read from {FORMS}, in UTF-8.") from error
 
 
 def _set_rows(path: Path) -> Iterator[tuple[str, Any]]:
@@ -168,11 +271,14 @@ def _set_rows(path: Path) -> Iterator[tuple[str, Any]]:
         for number, question in enumerate(questions):
             program = question.get("program")
             kind = answer_type(json.loads(program)) if program else ""
-            yield f"{clean_key(str(name))}/{number}", {**question, "type": kind}
+            yield f"{clean_key(str(name))}/{number}", {**question, "type": kind, "image": str(name)}
 
 
 def _key_of(row: Any, otherwise: str) -> str:
     for name in ("key", "question_index"):
-        if isinstance(row, dict) and isinstance(row.get(name), str | int):
-            return clean_key(str(row[name]))
+        value = row.get(name) if isinstance(row, dict) else None
+        if isinstance(value, float) and value.is_integer():  # as pandas writes a column that once lacked a number
+            value = int(value)
+        if isinstance(value, str | int):
+            return clean_key(str(value))
     return otherwise

@@ -41,7 +41,10 @@ def evaluate_boxes(
     known = read_annotations(truth)
     found, excluded = read_detections(predictions, known, confidence=confidence)
     if not len(known.boxes):
-        raise SceneError(f"{truth}: no annotation has a box; there is nothing to find.")
+        why = f"; the first reason: {known.excluded[0]['key']}: {known.excluded[0]['reason']}" if known.excluded else ""
+        raise SceneError(f"{truth}: no annotation has a box, so there is nothing to find{why}.")
+    if known.boxes.ignored.all():
+        raise SceneError(f"{truth}: all {len(known.boxes)} annotations are ignored, each for one of: {IGNORED}.")
     flat = known.has_rectangles and bool(len(found)) and bool(np.isfinite(found.rectangles).all())
     if proximity is None:
         proximity = flat and any(name in truth.name.lower() for name in _NOT_EVERYWHERE)

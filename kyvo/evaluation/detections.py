@@ -6,10 +6,11 @@ and need `category_meta.json` in a folder above. Scenes in the camera's frame ar
 (so no AP2D), and an object without `R_cam` is taken to stand along the camera's axes.
 
 Annotations are ignored, not dropped, as Omni3D does in its evaluation: see `IGNORED`. A detection of a picture or
-category that the annotations lack, or with a number that is missing or not finite, is left out and listed.
+category that the annotations lack, or with a number that is missing or not finite, is left out and listed; where none
+is left, the file is refused with the first reason. Ids are compared as `kyvo.data.omni3d.identity` has them: 1, 1.0 and
+"1" are one id. Null is unknown, as -1 is.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from kyvo.data.omni3d import schema_word
+from kyvo.data.omni3d import identity, schema_word
 from kyvo.errors import ConfigError, SceneError
 from kyvo.evaluation.inputs import Items, clean_key, read_scenes
 from kyvo.evaluation.released import Row
@@ -60,24 +61,25 @@ def read_annotations(path: Path) -> Annotations:
         if not isinstance(data, dict) or not isinstance(data.get(name), list):
             raise SceneError(f"{path}: no list `{name}`; Omni3D's annotations have categories, images and annotations.")
     places = [f"{path}: images[{index}]" for index in range(len(data["images"]))]
-    images = {
-        _field(row, "id", where): index for index, (row, where) in enumerate(zip(data["images"], places, strict=True))
+    images: dict[Any, int] = {
+        _id(row, where): index for index, (row, where) in enumerate(zip(data["images"], places, strict=True))
     }
-    keys = tuple(clean_key(str(row.get("file_path", row["id"]))) for row in data["images"])
+    keys = tuple(clean_key(str(row.get("file_path") or identity(row["id"]))) for row in data["images"])
     if len(images) < len(keys) or len(set(keys)) < len(keys):
         raise SceneError(f"{path}: a picture stands twice in `images`; remove one of the two.")
-    heights = [float(_field(row, "height", where)) for row, where in zip(data["images"], places, strict=True)]
+    heights = [_height(row, where) for row, where in zip(data["images"], places, strict=True)]
     places = [f"{path}: categories[{index}]" for index in range(len(data["categories"]))]
-    names = tuple(str(_field(row, "name", where)) for row, where in zip(data["categories"], places, strict=True))
-    categories = {
-        _field(row, "id", where): i for i, (row, where) in enumerate(zip(data["categories"], places, strict=True))
+    categories: dict[Any, int] = {
+        _id(row, where): i for i, (row, where) in enumerate(zip(data["categories"], places, strict=True))
     }
+    names = tuple(_name(row, where) for row, where in zip(data["categories"], places, strict=True))
     kept, excluded = _Rows(), []
     for index, row in enumerate(data["annotations"]):
         key = f"annotations[{index}]"
         if not isinstance(row, dict):
             raise SceneError(f"{path}: {key} is no object with named fields.")
-        if row.get("image_id") not in images or row.get("category_id") not in categories:
+        image, category = images.get(identity(row.get("image_id"))), categories.get(identity(row.get("category_id")))
+        if image is None or category is None:
             excluded.append({"key": key, "reason": "its picture or category is not in the file"})
             continue
         corners = _corners(row, "bbox3D_cam", "R_cam")
@@ -85,10 +87,7 @@ def read_annotations(path: Path) -> Annotations:
             excluded.append({"key": key, "reason": corners})
             continue
         rectangle = _rectangle(row)
-        image = images[row["image_id"]]
-        kept.add(
-            key, image, categories[row["category_id"]], corners, rectangle, 1.0, _ignore(row, rectangle, heights[image])
-        )
+        kept.add(key, image, category, corners, rectangle, 1.0, _ignore(row, rectangle, heights[image]))
     boxes, bad = kept.boxes()
     excluded += bad
     return Annotations(
@@ -127,34 +126,29 @@ def read_detections(path: Path, truth: Annotations, *, confidence: float = 0.0) 
     if not is_detections(path):
         return _scene_boxes(path, truth, confidence)
     kept, excluded = _Rows(), []
-    for index, row in enumerate(_detection_rows(path)):
+    rows = _detection_rows(path)
+    for index, row in enumerate(rows):
         key = f"detections[{index}]"
         if not isinstance(row, dict):
             raise SceneError(f"{path}: {key} is no object with named fields; give Omni3D's form.")
-        score = row.get("score")
-        if not isinstance(score, int | float) or not math.isfinite(score):
-            excluded.append({"key": key, "reason": f"score is {score!r}"})
-        elif row.get("image_id") not in truth.images:
+        score = _known(row.get("score"))
+        image = truth.images.get(identity(row.get("image_id")))
+        category = truth.categories.get(identity(row.get("category_id")))
+        corners = _corners(row, "bbox3D", "pose")
+        if score is None:
+            excluded.append({"key": key, "reason": f"score is {row.get('score')!r}"})
+        elif image is None:
             excluded.append({"key": key, "reason": f"the truth has no picture {row.get('image_id')!r}"})
-        elif row.get("category_id") not in truth.categories:
+        elif category is None:
             excluded.append({"key": key, "reason": f"the truth has no category {row.get('category_id')!r}"})
+        elif isinstance(corners, str):
+            excluded.append({"key": key, "reason": corners})
         elif score >= confidence:
-            corners = _corners(row, "bbox3D", "pose")
-            if isinstance(corners, str):
-                excluded.append({"key": key, "reason": corners})
-                continue
-            rectangle = _numbers(row.get("bbox"), (4,))
-            kept.add(
-                key,
-                truth.images[row["image_id"]],
-                truth.categories[row["category_id"]],
-                corners,
-                rectangle,
-                score,
-                False,
-            )
+            kept.add(key, image, category, corners, _numbers(row.get("bbox"), (4,)), score, False)
     boxes, bad = kept.boxes()
-    return boxes, excluded + bad
+    excluded += bad
+    _check_usable(path, len(rows), excluded)
+    return boxes, excluded
 
 
 def read_detected_scenes(path: Path, truth: Path, *, schema: str | None = None) -> Items[Scene]:
@@ -220,11 +214,31 @@ def released_objectron(path: Path) -> Items[Sequence[Row]] | None:
         raise SceneError(f"{path}: `--protocol release` reads scenes; convert detections to scenes first.")
     if not isinstance(data, dict) or "annotations" not in data:
         return None
-    keys = {row["id"]: clean_key(str(row["file_path"])) for row in data["images"]}
-    rows: dict[str, Sequence[Row]] = {}
-    for row in data["annotations"]:
-        fields = {"category": row["category_name"], "center_cam": row["center_cam"], "dimensions": row["dimensions"]}
-        rows[keys[row["image_id"]]] = [*rows.get(keys[row["image_id"]], ()), fields]
+    keys, names = {}, {}
+    for name in ("images", "categories", "annotations"):
+        if not isinstance(data.get(name, [] if name == "categories" else None), list):
+            raise SceneError(f"{path}: no list `{name}`; Omni3D's annotations have categories, images and annotations.")
+    for index, row in enumerate(data["images"]):
+        where = f"{path}: images[{index}]"
+        keys[_id(row, where)] = clean_key(_word(row, "file_path", where))
+    for index, row in enumerate(data.get("categories", ())):
+        where = f"{path}: categories[{index}]"
+        names[_id(row, where)] = _name(row, where)
+    rows: dict[str, list[Row]] = {}
+    for index, row in enumerate(data["annotations"]):
+        where = f"{path}: annotations[{index}]"
+        if not isinstance(row, dict):
+            raise SceneError(f"{where} is no object with named fields.")
+        key = keys.get(identity(row.get("image_id")))
+        category = row.get("category_name") or names.get(identity(row.get("category_id")))
+        center, dimensions = (_numbers(row.get(name), (3,)) for name in ("center_cam", "dimensions"))
+        for name, value in {"category_name": category, "center_cam": center, "dimensions": dimensions}.items():
+            if value is None:
+                raise SceneError(f"{where}: {name} is {row.get(name)!r}; the released script needs it of each.")
+        if key is None:
+            raise SceneError(f"{where}: image_id is {row.get('image_id')!r}, which is none of the images.")
+        fields = {"category": category, "center_cam": row["center_cam"], "dimensions": row["dimensions"]}
+        rows.setdefault(key, []).append(fields)
     return Items(path=path, items=rows)
 
 
@@ -284,10 +298,45 @@ def _cuboid(center: np.ndarray, dimensions: np.ndarray, rotation: np.ndarray) ->
     return Cuboids(center=center[None], extent=dimensions[None, ::-1], rotation=rotation[None])
 
 
-def _field(row: Any, name: str, where: str) -> Any:
-    if not isinstance(row, dict) or not isinstance(row.get(name), int | float | str):
+def _check_usable(path: Path, count: int, excluded: Sequence[dict[str, str]]) -> None:
+    """Raises SceneError where there are detections and none can be used: a figure of 0 would hide the reason."""
+    if count and len(excluded) >= count:
+        first = excluded[0]
+        raise SceneError(
+            f"{path}: none of its {count} detections can be used; the first reason: {first['key']}: {first['reason']}."
+        )
+
+
+def _id(row: Any, where: str) -> int | str:
+    found = identity(row.get("id")) if isinstance(row, dict) else None
+    if found is None:
+        raise SceneError(f"{where}: has no id, a whole number or a text; Omni3D's form needs it.")
+    return found
+
+
+def _name(row: Any, where: str) -> str:
+    return _word(row, "name", where)
+
+
+def _word(row: Any, name: str, where: str) -> str:
+    if not isinstance(row, dict) or not isinstance(row.get(name), str) or not row[name]:
         raise SceneError(f"{where}: has no {name}; Omni3D's form needs it.")
     return row[name]
+
+
+def _height(row: Any, where: str) -> float:
+    found = _known(row.get("height"))
+    if found is None or found <= 0:
+        raise SceneError(
+            f"{where}: has no height, the picture's in px, but {row.get('height')!r}; Omni3D's form needs it."
+        )
+    return found
+
+
+def _known(value: Any) -> float | None:
+    """A finite number; None for null, NaN, a text and whatever else is none."""
+    found = _numbers(value, ())
+    return None if found is None or isinstance(value, bool | str) else float(found)
 
 
 def _numbers(value: Any, shape: tuple[int, ...]) -> np.ndarray | None:
@@ -308,19 +357,19 @@ def _rectangle(row: dict[str, Any]) -> np.ndarray | None:
 
 
 def _ignore(row: dict[str, Any], rectangle: np.ndarray | None, height: float) -> bool:
-    truncation, visibility = row.get("truncation", -1), row.get("visibility", -1)
+    names = ("truncation", "visibility", "lidar_pts", "segmentation_pts", "depth_error")
+    truncation, visibility, lidar, segmentation, depth_error = (_known(row.get(name)) for name in names)
     low, high = (share * height for share in HEIGHTS)
     dimensions = _numbers(row.get("dimensions"), (3,))
     return bool(
-        row.get("behind_camera", False)
-        or not row.get("valid3D", True)
+        row.get("behind_camera") in (True, 1)
+        or not (row.get("valid3D") in (None, -1) or row["valid3D"])
         or (dimensions is not None and (dimensions <= 0).any())
-        or row.get("lidar_pts", -1) == 0
-        or row.get("segmentation_pts", -1) == 0
-        or row.get("depth_error", -1) > 0.5
+        or 0 in (lidar, segmentation)
+        or (depth_error is not None and depth_error > 0.5)
         or (rectangle is not None and not low < rectangle[3] < high)
-        or (truncation >= 0 and truncation >= HIDDEN)
-        or 0 <= visibility <= HIDDEN
+        or (truncation is not None and truncation >= HIDDEN)
+        or (visibility is not None and 0 <= visibility <= HIDDEN)
     )
 
 
@@ -339,7 +388,9 @@ def _detection_rows(path: Path) -> list[Any]:
             ) from error
         rows = _flat(data, path)
         ids = _model_categories(path)
-        return [{**row, "category_id": ids.get(row.get("category_id"))} for row in rows]
+        return [
+            {**row, "category_id": ids.get(row.get("category_id"))} if isinstance(row, dict) else row for row in rows
+        ]
     return _flat(read_json(path), path)
 
 
@@ -349,11 +400,19 @@ def _flat(data: Any, path: Path) -> list[Any]:
         raise SceneError(f"{path}: a file of detections is a list; this is not.")
     if not data or not isinstance(data[0], dict) or "instances" not in data[0]:
         return data
-    seen = [row["image_id"] for row in data]
-    if len(set(seen)) < len(seen):
-        twice = next(image for image in seen if seen.count(image) > 1)
-        raise SceneError(f"{path}: the picture {twice!r} stands twice; remove one of the two.")
-    return [{"image_id": row["image_id"], **item} for row in data for item in row["instances"]]
+    seen = set()
+    for index, row in enumerate(data):
+        image_id = identity(row.get("image_id")) if isinstance(row, dict) else None
+        if image_id is None or not isinstance(row.get("instances"), list):
+            raise SceneError(f"{path}: pictures[{index}] has no image_id or no list `instances`; give Omni3D's form.")
+        if image_id in seen:
+            raise SceneError(f"{path}: the picture {image_id!r} stands twice; remove one of the two.")
+        seen.add(image_id)
+    return [
+        {"image_id": row["image_id"], **item} if isinstance(item, dict) else item
+        for row in data
+        for item in row["instances"]
+    ]
 
 
 def _model_categories(path: Path) -> dict[Any, int]:
@@ -375,8 +434,9 @@ def _scene_boxes(path: Path, truth: Annotations, confidence: float) -> tuple[Box
     words = {schema_word(name): index for index, name in enumerate(truth.names)}
     words |= {schema_word(name, (name.rstrip("s"),)): index for index, name in enumerate(truth.names)}
     places = {key: index for index, key in enumerate(truth.keys)}
-    kept, straight = _Rows(), 0
+    kept, straight, count = _Rows(), 0, len(source.faults)
     for key, scene in source.items.items():
+        count += max(len(scene.objects), 1)
         if (scene.frame, scene.units) != ("camera", "m"):
             raise SceneError(f"{path}: {key!r} is in the frame {scene.frame}, {scene.units}; boxes need camera, m.")
         if key not in places:
@@ -394,7 +454,9 @@ def _scene_boxes(path: Path, truth: Annotations, confidence: float) -> tuple[Box
             if score >= confidence:
                 corners = _cuboid(np.asarray(item.location), np.asarray(item.dimensions), turn).corners()[0]
                 kept.add(f"{key}: {where}", places[key], words[item.category], corners, None, score, False)
+    boxes, bad = kept.boxes()
+    excluded += bad
+    _check_usable(path, count, excluded)
     if straight:
         excluded.append({"key": path.name, "reason": f"{straight} objects without R_cam stand along the camera's axes"})
-    boxes, bad = kept.boxes()
-    return boxes, excluded + bad
+    return boxes, excluded

@@ -21,10 +21,9 @@ from kyvo.export.sheet import mark
 from kyvo.scene.files import camera_from_json, object_from_json
 from kyvo.scene.scene import Camera, SceneObject
 from kyvo.scene.schema import clevr_camera
-from kyvo.tokenizers.pictures import read_picture
+from kyvo.tokenizers.pictures import SUFFIXES, read_picture
 
 FOUND, WRONG, MISSED = "#2fbf71", "#ff5a4f", "#f5b83d"
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 WIDTH = 520  # px of a picture in the page
 _DRAWN = ("predicted", "true", "pairs", "misses", "extras", "nearest", "by_tau", "camera")  # else shown as values
 

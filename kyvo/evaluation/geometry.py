@@ -13,6 +13,7 @@ from zlib import crc32
 
 import numpy as np
 
+from kyvo.data.meshes.mesh_files import AssetError, read_parts
 from kyvo.errors import ConfigError, SceneError
 from kyvo.evaluation.files import FilePairs, pair_files
 from kyvo.evaluation.results import Figure, Results, mean_figure, program_versions
@@ -115,29 +116,56 @@ def read_objects(path: Path, num_points: int, seed: Sequence[int]) -> Objects:
     """
     import trimesh
 
-    try:
-        scene = trimesh.load_scene(str(path), process=False)
-        parts = [(name, *scene.graph[name]) for name in scene.graph.nodes_geometry]
-        found = {str(name): (scene.geometry[geometry].copy(), matrix) for name, matrix, geometry in parts}
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError) as error:
-        # trimesh's readers raise all of these on files that are cut or damaged.
-        raise SceneError(f"{path}: not a readable {path.suffix} ({type(error).__name__}: {error}).") from error
+    found = _meshes_of_trimesh(path) if path.suffix.lower() in (".off", ".stl") else _meshes(path)
     objects: dict[str, Points] = {}
-    for index, (name, (part, matrix)) in enumerate(found.items()):
-        part.apply_transform(matrix)
-        check_finite(np.asarray(part.vertices), f"{path}: {name}")
+    for index, (name, (triangles, points)) in enumerate(found.items()):
+        check_finite(np.concatenate([triangles.reshape(-1, 3), points]), f"{path}: {name}")
         rng = np.random.default_rng([*seed, index])
-        if isinstance(part, trimesh.Trimesh) and part.area > 0:
-            points = trimesh.sample.sample_surface(part, num_points, seed=rng)[0]
-        elif isinstance(part, trimesh.PointCloud):
-            points = np.asarray(part.vertices)
-            points = points if len(points) <= num_points else points[rng.choice(len(points), num_points, replace=False)]
+        mesh = trimesh.Trimesh(triangles.reshape(-1, 3), np.arange(triangles.size // 3).reshape(-1, 3), process=False)
+        if len(triangles) and mesh.area > 0:
+            objects[name] = np.asarray(trimesh.sample.sample_surface(mesh, num_points, seed=rng)[0], dtype=float)
+        elif not len(triangles) and len(points):
+            few = points if len(points) <= num_points else points[rng.choice(len(points), num_points, replace=False)]
+            objects[name] = np.asarray(few, dtype=float)
         else:
             raise SceneError(f"{path}: {name} has no surface and is no point cloud; remove it or export it anew.")
-        objects[name] = np.asarray(points, dtype=float)
     if not objects:
         raise SceneError(f"{path}: holds neither a mesh nor a point cloud.")
     return objects
+
+
+def _meshes(path: Path) -> dict[str, tuple[np.ndarray, Points]]:
+    """Triangles [faces, 3, 3] and points of each object of a file. Raises SceneError for one that cannot be read."""
+    try:
+        parts = read_parts(path, colors=False)
+    except AssetError as error:
+        where = str(error).removeprefix("file: ").removeprefix(str(path)).removeprefix(":").removeprefix(" is")
+        raise SceneError(f"{path}: {where.strip()}") from error
+    surfaces = any(part.mode == "triangles" for part in parts)
+    found: dict[str, tuple[np.ndarray, Points]] = {}
+    for part in parts:
+        if part.mode == "triangles" or not surfaces:  # `read_parts` told of points and lines beside triangles
+            triangles, points = found.get(part.name, (np.zeros((0, 3, 3)), np.zeros((0, 3))))
+            own = part.vertices if part.mode == "points" else points[:0]
+            found[part.name] = np.concatenate([triangles, part.vertices[part.faces]]), np.concatenate([points, own])
+    return found
+
+
+def _meshes_of_trimesh(path: Path) -> dict[str, tuple[np.ndarray, Points]]:
+    """The same of OFF and STL, which have no colors and no nodes."""
+    import trimesh
+
+    try:
+        geometry = trimesh.load_scene(str(path), process=False).geometry
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError) as error:
+        # trimesh's readers raise all of these on files that are cut or damaged.
+        raise SceneError(f"{path}: not a readable {path.suffix} ({type(error).__name__}: {error}).") from error
+    return {
+        str(name): (np.asarray(part.triangles), np.zeros((0, 3)))
+        if isinstance(part, trimesh.Trimesh)
+        else (np.zeros((0, 3, 3)), np.asarray(part.vertices))
+        for name, part in geometry.items()
+    }
 
 
 def check_finite(points: np.ndarray, where: str) -> None:

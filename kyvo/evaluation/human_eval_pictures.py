@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from kyvo.tokenizers.pictures import read_picture
+from kyvo.tokenizers.pictures import SUFFIXES, read_picture
 
 if TYPE_CHECKING:
     from kyvo.data.meshes.assets import Asset
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+PICTURES = SUFFIXES
 MESHES = (".glb", ".gltf", ".obj")
 VIEW = 256  # px of one of the four views of a mesh
 

@@ -1,9 +1,9 @@
 """Predictions and truths from plain files, paired by key; nothing is left out without being listed.
 
 What is read: a folder of scene files (key: the file's name), JSONL (a scene a line, with its `key`), CLEVR's collected
-file and the released code's (key: `key`, else the picture's name), an Arrow set of this project, and Omni3D's
-annotations (key: `file_path`). Keys are compared without the suffix of a picture or of JSON; where no key of the
-predictions is one of the truth's, the last parts of the paths are compared.
+file and the released code's (key: `key`, else the picture's name), a set of this project (Arrow or Parquet), and
+Omni3D's annotations (key: `file_path`). Keys are compared without the suffix of a picture or of JSON; where no key of
+the predictions is one of the truth's, the last parts of the paths are compared.
 
 The rule: a prediction that is missing or cannot be read counts as an empty scene; a true scene that cannot be read, or
 in which an object lacks a field that is compared, is left out; so is a prediction without a truth. Each is listed with
@@ -25,12 +25,13 @@ from kyvo.scene.clevr import is_clevr
 from kyvo.scene.files import read_json, scene_from_json
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SCHEMAS, load_schema
+from kyvo.tokenizers.pictures import SUFFIXES
 
 RULE = (
     "a prediction that is missing or unreadable counts as an empty scene; true scenes that are unreadable or lack a "
     "compared field, and predictions without a truth, are left out"
 )
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".json")
+_SUFFIXES = (*SUFFIXES, ".json")
 _HEAD = ("schema", "frame", "up_axis", "units")
 
 Item = TypeVar("Item")
@@ -183,7 +184,8 @@ def clean_key(name: str) -> str:
 def _rows(path: Path) -> Iterator[tuple[str, str, Callable[[], Any]]]:
     """Key, place, and how the content is read, of each item."""
     if path.is_dir():
-        yield from _arrow_rows(path) if any(path.glob("data-*.arrow")) else _folder_rows(path)
+        is_set = any(path.glob("data-*.arrow")) or any(path.glob("*.parquet"))
+        yield from _arrow_rows(path) if is_set else _folder_rows(path)
     elif path.suffix == ".jsonl":
         yield from _line_rows(path)
     else:
@@ -267,6 +269,8 @@ def _read_omni3d(path: Path, schema: str | None) -> Items[Scene]:
         objects = [replace(item, category=schema_word(str(item.category), known)) for item in scene.objects]
         items[key] = replace(scene, objects=tuple(objects), schema=schema or scene.schema)
     notes = tuple(line for line in found.tally.lines() if " left out: " in line)  # the others cost no object
+    if not items:
+        raise SceneError(f"{path}: no picture has an object that can be used: {'; '.join(notes) or 'it has none'}.")
     return Items(path=path, items=items, notes=notes)
 
 

@@ -28,9 +28,7 @@ from kyvo.metrics.images import (
 from kyvo.metrics.scenes import Criterion, criterion_for, jaccard
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import camera_of
-from kyvo.tokenizers.pictures import read_picture
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+from kyvo.tokenizers.pictures import SUFFIXES, read_picture
 
 Pixels = np.ndarray  # uint8 [height, width, 3]
 Recogniser = Callable[[Sequence[Pixels]], Sequence[Scene]]

@@ -25,6 +25,7 @@ FORMAT = "kyvo-results"
 VERSION = 1
 RESAMPLES = 1000
 LEVEL = (2.5, 97.5)  # percentiles: the 95 % interval
+Z = 1.959964  # of the normal distribution, at LEVEL
 
 
 def program_versions() -> dict[str, str]:
@@ -163,6 +164,26 @@ def mean_figure(
         return Figure(name=name, value=None, count=len(values))
     low, high = bootstrap(values, seed, weights=weights)
     return Figure(name=name, value=float(np.average(values, weights=weights)), low=low, high=high, count=len(values))
+
+
+def share_figure(name: str, right: Sequence[bool] | np.ndarray, *, groups: Sequence[Any], seed: int) -> Figure:
+    """The share of what is right, with an interval for items that come in groups, as the questions about one picture.
+
+    The bootstrap draws whole groups. Where all or none are right it has no width, so Wilson's interval over the groups
+    stands there (https://doi.org/10.1080/01621459.1927.10502953).
+    """
+    right = np.asarray(right, dtype=float)
+    if not len(right):
+        return Figure(name=name, value=None)
+    _, group = np.unique(np.asarray(list(map(str, groups))), return_inverse=True)
+    sizes = np.bincount(group)
+    value = float(right.mean())
+    if value in (0.0, 1.0):
+        reach = Z**2 / (len(sizes) + Z**2)
+        low, high = (0.0, reach) if value == 0 else (1.0 - reach, 1.0)
+    else:
+        low, high = bootstrap(np.bincount(group, right) / sizes, seed, weights=sizes)
+    return Figure(name=name, value=value, low=low, high=high, count=len(right))
 
 
 def side_by_side(results: Mapping[str, Results]) -> dict[str, dict[str, Figure]]:

@@ -46,13 +46,13 @@ FORMATS: dict[str, Format] = {
         suffixes=(".clevr.json", ".json"),
         writer="kyvo.export.formats:write_clevr",
         takes_meshes=False,
-        about="CLEVR's JSON of one scene",
+        about="CLEVR's JSON of one scene, in the world's frame",
     ),
     "omni3d": Format(
         suffixes=(".omni3d.json", ".json"),
         writer="kyvo.export.omni3d:write_omni3d",
         takes_meshes=False,
-        about="Omni3D's JSON of one picture",
+        about="Omni3D's JSON of one picture, of scenes in a camera's frame and in metres",
     ),
 }
 

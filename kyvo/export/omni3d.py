@@ -21,7 +21,8 @@ def write_omni3d(scene: Scene, path: Path) -> None:
     conventions = (scene.frame, scene.up_axis, scene.units)
     if conventions != ("camera", "-y", "m"):
         raise SceneError(
-            f"frame, up axis and units are {', '.join(conventions)}; Omni3D's files hold camera, -y, m only."
+            f"frame, up axis and units are {', '.join(conventions)}; Omni3D's files hold camera, -y, m only, as "
+            "scenes of Objectron and ARKitScenes have them. Formats for any scene are glb, usd, html and blender."
         )
     if scene.image is None:
         raise SceneError("image is missing; Omni3D's files name the picture of a scene.")

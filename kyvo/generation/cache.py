@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import LlamaConfig
 
 STRIDE = 64  # the buffer's length grows by so many ids
+KEPT = 64 * 2**20  # bytes of a buffer that stays where no row is left
 States = Float[Tensor, "layers both heads length width"]  # keys and values of one row
 
 
@@ -36,6 +37,13 @@ class SequenceCache:
         # Zeros, for what is masked still enters a product, and memory as it comes may hold NaN.
         self._states = old.new_zeros(*old.shape[:2], max(rows, num_rows), old.shape[3], length, old.shape[5])
         self._states[:, :, :num_rows, :, :num_ids] = old
+
+    def shrink(self) -> None:
+        """Frees a large buffer that no row needs any more."""
+        if self._states.nbytes > KEPT:
+            self._states = self._states.new_zeros(
+                *self._states.shape[:2], 0, self._states.shape[3], 0, self._states.shape[5]
+            )
 
     def aim(self, start: int, positions: Int[Tensor, "rows width"], real: Bool[Tensor, "rows width"]) -> None:
         """Says where the next forward writes: row `start` onwards, at `positions` where `real`. On the CPU."""

@@ -112,7 +112,7 @@ class Engine:
 
     def submit(self, request: Request) -> Handle:
         """Queues a request. Raises TokenError for a prompt that the model cannot take."""
-        self._check(request.prompt)
+        self.check(request.prompt)
         handle = Handle(self._drive)
         sequence = SequenceState(request, handle, context=self.model.config.max_position_embeddings)
         with self._news:
@@ -167,6 +167,8 @@ class Engine:
             except RuntimeError as error:  # torch's, out of memory included
                 self._fail(error)  # those in the batch get it, the rest goes on
             self._leave()
+            if not self._sequences:
+                self._cache.shrink()
             return bool(self._sequences or self._waiting or self._calls)
 
     def _run_call(self) -> None:
@@ -206,13 +208,14 @@ class Engine:
         self.step()
         return True
 
-    def _check(self, prompt: Sequence[int]) -> None:
+    def check(self, prompt: Sequence[int]) -> None:
+        """Raises TokenError for a prompt that the model cannot take."""
         size, context = self.model.config.vocab_size, self.model.config.max_position_embeddings
         if len(prompt) == 0:
             raise TokenError("the prompt is empty; it begins with BOS at least.")
         if len(prompt) >= context:
             raise TokenError(
-                f"the prompt has {len(prompt)} ids and the model sees {context}, with its output; "
+                f"the prompt has {len(prompt):,} ids and the model sees {context:,}, with its output; "
                 "give a scene of fewer objects, or a shorter text."
             )
         if not 0 <= min(prompt) <= max(prompt) < size:

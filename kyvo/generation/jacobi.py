@@ -58,7 +58,8 @@ class JacobiDecoder:
         drawn = []
         for start in range(0, len(scenes), ROWS):
             rows = slice(start, start + ROWS)
-            vectors = self._sweep(scenes[rows], rows)
+            with self._engine.beside:
+                vectors = self._sweep(scenes[rows], rows)
             drawn += list(self._image.decode_vectors(np.stack([self._builder.raster(own) for own in vectors])))
         return drawn
 

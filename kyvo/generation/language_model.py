@@ -16,6 +16,7 @@ from kyvo.generation.calibration import Calibration
 from kyvo.generation.confidence import object_confidences
 from kyvo.generation.constraint import MAX_OBJECTS, Constraint
 from kyvo.generation.engine import Engine, PositionTable
+from kyvo.generation.prompts import checked_prompt
 from kyvo.generation.requests import Decoded, Handle, Reason, Request
 from kyvo.generation.sampling import Sampling
 from kyvo.processor import Processor
@@ -140,7 +141,7 @@ class LanguageModel:
             TokenError: the segments do not fit the task, or the model cannot see as many ids.
         """
         task = find_task(task)
-        prompt = self.builder.prompt(task, given)
+        prompt = checked_prompt(self.engine, self.builder, task, given)
         request = Request(
             prompt=prompt,
             constraint=constraint or self._constraint(task, max_objects),
@@ -150,6 +151,22 @@ class LanguageModel:
             deadline=deadline,
         )
         return Pending(self, task, self.engine.submit(request))
+
+    def check(self, task: str | Task, given: Segments) -> None:
+        """Raises TokenError, before any network runs, where the model cannot see all of a task's input. What is not
+        there yet counts: a picture as itself, a scene as an empty one."""
+        task, schema = find_task(task), self.processor.schema
+        rows, columns = self.builder.image_grid
+        least = {
+            Segment.IMAGE: np.zeros(rows * columns, dtype=np.int64),
+            Segment.SCENE: Scene(
+                objects=(), schema=schema.name, frame=schema.frame, up_axis=schema.up_axis, units=schema.units
+            ),
+            Segment.TEXT: "",
+        }
+        there = {kind: getattr(given, kind.value) for kind in task.inputs}
+        filled = {kind.value: least[kind] if content is None else content for kind, content in there.items()}
+        checked_prompt(self.engine, self.builder, task, Segments(**filled))
 
     def complete(
         self,

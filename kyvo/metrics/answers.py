@@ -29,6 +29,8 @@ class TrueAnswer:
     text: str
     family: str = "all"
     type: str = ""  # "" is read off the answer, see `type_of`
+    boolean: bool = False  # JSON's true or false
+    picture: str = ""  # that the question is about; "" where unknown
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "type", self.type or type_of(self.text))

@@ -1,9 +1,9 @@
 """How well predicted scenes agree with the truth: the Jaccard index of Kyvo's paper, and what explains it.
 
 The protocol is that of https://arxiv.org/abs/2506.08002: predicted objects, in their order, each take the first
-unmatched true object, in its order, whose attributes agree and which is nearer than tau (strictly); a scene scores
-tp / (tp + fp + fn), and the figure is the mean over scenes, then over taus. It depends on the objects' order, so the
-same index under the best possible matching stands beside it; that one is never lower.
+unmatched true object, in its order, whose attributes agree and which is nearer than tau (strictly; see `TIE`); a scene
+scores tp / (tp + fp + fn), and the figure is the mean over scenes, then over taus. It depends on the objects' order, so
+the same index under the best possible matching stands beside it; that one is never lower.
 
 Two deviations from the released scripts (`kyvo.metrics.release` has them as they are): where prediction and truth are
 both empty, nothing is wrong and the score is 1; angles are compared around the circle.
@@ -21,6 +21,13 @@ from kyvo.scene.scene import Scene, SceneObject
 
 CLEVR_TAUS = (0.05, 0.10, 0.15, 0.20, 0.25)  # clevr units
 TURN = 2 * math.pi
+# Differences this close to a limit equal it: on a grid of 0.05, a bin's width would else pass "< 0.05" by its rounding.
+TIE = 1e-9
+
+
+def below(apart: np.ndarray, limit: float) -> np.ndarray:
+    """Whether differences are smaller than a limit; a tie is not."""
+    return np.asarray(apart) < limit - TIE
 
 
 def angle_difference(ours: np.ndarray | float, theirs: np.ndarray | float) -> np.ndarray:
@@ -41,7 +48,7 @@ class Closeness:
 
     def holds(self, apart: np.ndarray) -> np.ndarray:
         """Whether differences of `differences` are small enough."""
-        return apart < self.limit if self.strict else apart <= self.limit
+        return below(apart, self.limit) if self.strict else np.asarray(apart) <= self.limit + TIE
 
     def differences(self, ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
         """[predicted, 3] and [true, 3] -> [predicted, true]; NaN, which is near nothing, where a field is missing."""
@@ -91,7 +98,7 @@ class Criterion:
 
     def matches(self, predicted: Scene, truth: Scene, tau: float) -> np.ndarray:
         """Which pairs may match: bool [predicted, true]."""
-        return self.may_match(predicted, truth) & (self.distances(predicted, truth) < tau)
+        return self.may_match(predicted, truth) & below(self.distances(predicted, truth), tau)
 
     def describe(self) -> dict[str, object]:
         """As a protocol states it."""
@@ -186,7 +193,7 @@ def match_scene(predicted: Scene, truth: Scene, *, taus: Sequence[float], criter
     jaccards, optimals = [], []
     total = len(predicted) + len(truth)
     for tau in taus:
-        may = allowed & (distances < tau)
+        may = allowed & below(distances, tau)
         greedy = _first_free(may)
         best = len(greedy)
         # more pairs than rows or columns with a candidate there cannot be: the greedy matching is then the best
@@ -261,7 +268,7 @@ def mean_jaccard(
 
 def near_pairs(match: SceneMatch, tau: float) -> Iterator[tuple[int, int, float]]:
     """The nearest pairs closer than `tau`: those over which attributes are compared."""
-    return (pair for pair in match.nearest if pair[2] < tau)
+    return (pair for pair in match.nearest if pair[2] < tau - TIE)
 
 
 def _first_free(may: np.ndarray) -> list[tuple[int, int]]:

@@ -94,8 +94,9 @@ class Answering:
 
     def by_language_model(self, scene: Scene, question: str, run: Run, *, image: Picture | None = None) -> Answered:
         """The answer as the language model alone writes it."""
+        task = "scene_question_answering" if image is None else "question_answering"
+        self.model.check(task, Segments(scene=scene, text=question))
         codes = None if image is None else run.call(lambda: self.model.encode_images([image]))[0]
-        task = "scene_question_answering" if codes is None else "question_answering"
         written = run.complete(task, [Segments(image=codes, scene=scene, text=question)], last=True)[0]
         assert written.text is not None
         return Answered(

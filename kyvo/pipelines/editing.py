@@ -134,6 +134,7 @@ class Editing:
     def end_to_end(self, scene: Scene, instruction: str, run: Run, *, image: Picture | None = None) -> Edited:
         """Picture and scene out of one sequence, picture first, as in the paper's table. Without an `image` of the
         scene one is rendered first."""
+        self.model.check("editing", Segments(scene=scene, text=instruction))
         if image is None:
             image = self.rendering([scene], run, last=False)[0].image
             assert image is not None

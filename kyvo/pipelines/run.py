@@ -16,6 +16,7 @@ from kyvo.tokenizers.tasks import Segment, Segments
 
 Result = TypeVar("Result")
 
+LATE = "there was no answer in time; try again when less is asked."
 GRACE = 5.0  # seconds that the engine may take beyond a deadline, which it sees between two steps
 
 
@@ -71,7 +72,7 @@ class Run:
         if self._cancelled:
             raise Cancelled("nobody waits for this any more.")
         if self.seconds_left <= 0:
-            raise Late("there was no answer in time; try again when less is asked.")
+            raise Late(LATE)
 
     def call(self, network: Callable[[], Result]) -> Result:
         """Runs another network than the language model on the engine's queue."""

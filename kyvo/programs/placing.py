@@ -17,13 +17,14 @@ from kyvo.programs.errors import CannotPlace, NoSuchObject, ProgramError
 from kyvo.programs.program import Place, Selector
 from kyvo.programs.selecting import Finder
 from kyvo.programs.turns import place_before, removed_at
-from kyvo.programs.wording import WAYS, describe, objects_of, region_words
-from kyvo.programs.world import SAME, STANDING, Objects, World, way
+from kyvo.programs.wording import RELATIONS, WAYS, describe, objects_of, region_words, units
+from kyvo.programs.world import NEAR, SAME, STANDING, Objects, World, way
 from kyvo.scene.bodies import Body, gaps
 
 GAP = 0.2  # of the placed object's radius: the distance that "next to" leaves between two objects
 STEPS = 800  # tried along a line
 ROUNDS, TURNS = 60, 48  # tried around a point
+SIDES = (0, 8, 12, 4, 14, 10, 2, 6, 15, 1, 7, 9, 13, 11, 3, 5)  # sixteenths of a turn; right, left, front, behind first
 
 Points = Float[np.ndarray, "tries 3"]
 Point = Float[np.ndarray, "3"]
@@ -120,7 +121,11 @@ class Placer:
                     return self._below(anchor)
                 tries = self._line(start, way(direction))
                 beyond = tries[self._is_beyond(tries, start, way(direction))]
-                return (beyond if len(beyond) else tries[-1:]), f"{direction} of {self._named(anchor)}", group.clearance
+                return (
+                    (beyond if len(beyond) else tries[-1:]),
+                    f"{RELATIONS[direction]} {self._named(anchor)}",
+                    group.clearance,
+                )
             case p.Beside(direction=direction, to=to, distance=distance):
                 anchor = self._anchor(to)
                 start = self.world.point(anchor)
@@ -128,7 +133,7 @@ class Placer:
                     start = self._on_ground(start)
                 assert distance is not None
                 end = start + distance * way(direction)
-                return end[None], f"{distance:g} units {direction} of {self._named(anchor)}", 0.0
+                return end[None], f"{units(distance)}{RELATIONS[direction]} {self._named(anchor)}", 0.0
             case p.NextTo(to=to):
                 return self._next_to(self._anchor(to))
             case p.Midway(first=first, second=second):
@@ -147,7 +152,7 @@ class Placer:
                 length = 2 * group.radius if distance is None else distance
                 end = center + length * way(direction)
                 tries = np.array([end - (0, 0, group.drop), end])  # on the floor, or still on what it stands on
-                return tries, f"{length:g} units {WAYS[direction]}", 0.0
+                return tries, f"{units(length)}{WAYS[direction]}", 0.0
             case p.Toward(to=to, distance=distance):
                 return self._toward(self._anchor(to), distance)
             case p.At(region=region):
@@ -173,19 +178,27 @@ class Placer:
             sure = len(apart) == 1 and abs(apart[0, 2]) < STANDING
             if sure and -SAME < self.world.gap(anchor, self.group.indices[0]) <= 2 * self.group.clearance:
                 return self.group.center[None], said, 0.0
-        near: list[tuple[float, Point]] = []
-        for order, angle in enumerate(math.pi * turn / 4 for turn in (0, 4, 6, 2, 7, 5, 1, 3)):
+        near: list[tuple[bool, float, Point]] = []
+        for order, turn in enumerate(SIDES):
+            angle = 2 * math.pi * turn / len(SIDES)
             tries = self._line(start, np.array([math.cos(angle), math.sin(angle), 0.0]))
             free = self.free(tries, self.group.clearance)
-            if not free.any():
-                continue
-            point = tries[int(free.argmax())]
-            gap = float(np.linalg.norm(point - start)) - self.group.radius - self.world.bodies[anchor].radius
-            far = gap > 2 * self.world.bodies[anchor].radius
-            away = float(np.linalg.norm(point - self.group.center)) if self.group.indices else order / 100 + max(gap, 0)
-            near += [] if far else [(away, point)]
-        near.sort(key=lambda pair: pair[0])
-        return (np.array([point for _, point in near]) if near else start[None]), said, 0.0
+            if free.any():
+                point = tries[int(free.argmax())]
+                gap = self._gap(point, anchor)
+                away = float(np.linalg.norm(point - self.group.center)) if self.group.indices else float(order)
+                near += [(gap > 2 * self.group.clearance, away, point)] if self._is_near(gap, anchor) else []
+        near.sort(key=lambda row: row[:2])
+        return (np.array([point for *_, point in near]) if near else start[None]), said, 0.0
+
+    def _gap(self, center: Point, anchor: int) -> float:
+        """Between the group, with its centre at a point, and an object."""
+        there = self.world.points[anchor, :2]
+        pairs = zip(self._members(center), self.group.bodies, strict=True)
+        return min(float(gaps(solid, point[None, :2], self.world.bodies[anchor], there)[0]) for point, solid in pairs)
+
+    def _is_near(self, gap: float, anchor: int) -> bool:
+        return gap < NEAR * self.world.bodies[anchor].radius
 
     def _on_top(self, anchor: int) -> tuple[Points, str, float]:
         """On the highest of what stands on an object."""
@@ -363,7 +376,8 @@ class Placer:
 
     def _cannot(self, center: Point, said: str) -> CannotPlace:
         """Why the group can not stand at a point, and where it can."""
-        nearest = self._nearest(self._on_ground(center), 0.0)
+        inside = np.clip(center @ self.world.plan.axes, *self._bounds) @ self.world.plan.axes.T
+        nearest = self._nearest(self._on_ground(inside), 0.0)
         if nearest is None:
             hint, location = "no free place is left", None
         else:

@@ -233,7 +233,7 @@ class Along(Measure):
 
 @dataclass(frozen=True, kw_only=True)
 class Closeness(Measure):
-    """How near it stands to one object."""
+    """How near it stands to one object, which itself is not among those that are ordered by it."""
 
     op = "closeness"
     to: Selector
@@ -241,7 +241,7 @@ class Closeness(Measure):
 
 @dataclass(frozen=True, kw_only=True)
 class Farness(Measure):
-    """How far it stands from one object."""
+    """How far it stands from one object, which itself is not among those that are ordered by it."""
 
     op = "farness"
     to: Selector

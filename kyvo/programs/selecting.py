@@ -146,9 +146,15 @@ class Finder:
     # Measures
 
     def _order(self, extreme: p.Extreme) -> tuple[list[int], dict[int, float]]:
-        """The set from the largest measure on; equal sizes by how near they are to the camera, or how far."""
+        """The set from the largest measure on; equal sizes by how near they are to the camera, or how far.
+
+        What others are near to is not itself among them.
+        """
         found = self.find(extreme.of)
         values = self.measures(extreme.by, found)
+        if isinstance(extreme.by, p.Closeness | p.Farness):
+            anchor = self.one(extreme.by.to)
+            found = tuple(index for index in found if index != anchor)
         if isinstance(extreme.by, p.Bigness | p.Smallness):
             placed = all(self.world.scene.objects[index].location is not None for index in found)
             near = self.world.along("front" if isinstance(extreme.by, p.Bigness) else "behind") if placed else None

@@ -10,10 +10,10 @@ ids or of torch: a vocabulary gives each token of `ProgramGrammar.vocabulary` an
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import MISSING, dataclass, replace
+from dataclasses import MISSING, dataclass
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from kyvo.programs.errors import ProgramError
 from kyvo.programs.program import Edit, Node, Program, Query
@@ -27,9 +27,11 @@ DIGITS = 6  # before its point
 LETTERS = tuple(chr(code) for code in range(32, 127))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Goal:
-    """What a list of tokens still has to say: one entry of a slot, or the rest of a list, a number or a text."""
+class _Goal(NamedTuple):
+    """What a list of tokens still has to say: one entry of a slot, or the rest of a list, a number or a text.
+
+    A tuple, since a grammar makes many of them and looks them up.
+    """
 
     slot: Slot
     depth: int = 1  # of the node that it would be
@@ -99,7 +101,7 @@ class ProgramGrammar:
         goals, cost = self._table(goal)[token]
         if goal.slot.is_field and rest and rest[-1].slot.is_word:
             names = {marker: name for name, marker in self._markers.items()}
-            rest[-1] = replace(rest[-1], field=names[token])
+            rest[-1] = rest[-1]._replace(field=names[token])
         return State(goals=(*rest, *goals), owed=state.owed - self._cost(goal) + cost, left=state.left - 1)
 
     def _table(self, goal: _Goal) -> dict[str, tuple[tuple[_Goal, ...], float]]:
@@ -154,7 +156,8 @@ class ProgramGrammar:
         else:
             yield END, ()
         if len(goal.said) < MAX_TEXT:
-            yield from ((token, (_grown(goal, token),)) for token in LETTERS)
+            after = (_grown(goal, " "),)  # how much was said is enough
+            yield from ((token, after) for token in LETTERS)
 
     def _goals(self, node: type[Node], depth: int) -> tuple[_Goal, ...]:
         goals = [_Goal(slot=slot, depth=depth + 1, count=0 if slot.is_list else None) for slot in slots(node)]
@@ -274,7 +277,7 @@ class ProgramGrammar:
 
 
 def _grown(goal: _Goal, token: str) -> _Goal:
-    return replace(goal, said=goal.said + token)
+    return goal._replace(said=goal.said + token)
 
 
 def _digits(value: float) -> str:

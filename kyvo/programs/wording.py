@@ -44,6 +44,7 @@ COMPARISONS = {
     "equal": "the same as", "less": "less than", "greater": "greater than",
     "at least": "at least", "at most": "at most",
 }  # fmt: skip
+ARE = "\0"  # the verb of a relative clause, until its number is known
 JUST = {"changed": "just changed", "mentioned": "just mentioned", "added": "just added", "removed": "just removed"}
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 RANKS = ("", "", "second ", "third ", "fourth ", "fifth ", "sixth ", "seventh ", "eighth ", "ninth ", "tenth ")
@@ -80,11 +81,11 @@ class _Noun:
     whole: str = ""  # a phrase that is said as it is: "cubes or spheres"
 
     def say(self, plural: bool) -> str:
-        if self.whole:
-            return " ".join([self.whole, *self.behind])
         ordered = sorted(self.adjectives, key=lambda pair: ADJECTIVES.index(pair[0]))
-        words = [self.before, *(word for _, word in ordered), plural_of(self.noun) if plural else self.noun]
-        return " ".join([word for word in words if word] + list(self.behind))
+        noun = plural_of(self.noun) if plural else self.noun
+        parts = [self.before, *(word for _, word in ordered), noun]
+        said = " ".join([part for part in ([self.whole] if self.whole else parts) if part] + list(self.behind))
+        return said.replace(ARE, "are" if plural else "is")
 
     def that(self, clause: str) -> "_Noun":
         return replace(self, behind=(*self.behind, clause))
@@ -101,7 +102,7 @@ def _noun(selector: Selector) -> _Noun:
         case p.Shared(of=of, field=field):
             return replace(_noun(of).that(f"that share their {field} with another"), closed=True)
         case p.Both(first=first, second=second):
-            return replace(_noun(first).that(f"that are also {_phrase(second)}"), closed=True)
+            return replace(_noun(first).that(f"that {ARE} also {_phrase(second)}"), closed=True)
         case p.Either(first=first, second=second):
             return _Noun(whole=f"{_phrase(first)} or {_phrase(second)}", closed=True)
         case p.Except(of=of, without=without):
@@ -129,7 +130,7 @@ def _noun(selector: Selector) -> _Noun:
 def _with_word(noun: _Noun, field: str, value: str) -> _Noun:
     taken = noun.noun != "object" if field in NOUNS else field in dict(noun.adjectives)
     if noun.closed or taken:
-        return noun.that(f"that are {value}" if field in (*NOUNS, *ADJECTIVES) else f"whose {field} is {value}")
+        return noun.that(f"that {ARE} {value}" if field in (*NOUNS, *ADJECTIVES) else f"whose {field} is {value}")
     if field in NOUNS:
         return replace(noun, noun=value)
     if field in ADJECTIVES:
@@ -169,11 +170,13 @@ def _measure(by: Measure) -> str:
 
 def _the(of: Selector, count: int) -> str:
     noun = _noun(of)
-    if isinstance(of, p.Numbered | p.The):
-        return noun.say(plural=False)
-    if count == 1:
-        return f"the {noun.say(plural=False)}".replace(" that are ", " that is ")
-    return f"the {number_word(count)} {noun.say(plural=True)}"
+    said = noun.say(plural=count != 1)
+    return said if isinstance(of, p.Numbered) else _definite(said, "" if count == 1 else f"{number_word(count)} ")
+
+
+def _definite(said: str, count: str = "") -> str:
+    """With "the", once."""
+    return said if said.startswith("the ") else f"the {count}{said}"
 
 
 def _earlier(role: str, turn: int) -> str:
@@ -189,12 +192,13 @@ def _phrase(selector: Selector) -> str:
     if isinstance(selector, p.Earlier):
         return f"the objects {_earlier(selector.role, selector.turn)}"
     if isinstance(selector, p.Extreme):
-        return f"the {_noun(selector).say(plural=False)}"
+        return _definite(_noun(selector).say(plural=False))
     return _noun(selector).say(plural=True)
 
 
 def _each(selector: Selector) -> str:
-    return _phrase(selector) if _is_definite(selector) else f"all {_phrase(selector)}"
+    said = _phrase(selector)
+    return said if _is_definite(selector) or said.startswith(("the ", "object number")) else f"all {said}"
 
 
 def _is_definite(selector: Selector) -> bool:
@@ -387,11 +391,11 @@ def _at(place: Place | None, refer: Refer) -> str:
         case None:
             return ""
         case p.Beside(direction="above" | "below" as direction, to=to, distance=distance):
-            return f" {_units(distance)}{RELATIONS[direction]} {refer(to)}"
+            return f" {units(distance)}{RELATIONS[direction]} {refer(to)}"
         case p.Beside(direction=direction, to=to, distance=None):
             return f" {RELATIONS[direction]} {refer(to)}"
         case p.Beside(direction=direction, to=to, distance=distance):
-            return f" {_units(distance)}{RELATIONS[direction]} {refer(to)}"
+            return f" {units(distance)}{RELATIONS[direction]} {refer(to)}"
         case p.NextTo(to=to):
             return f" next to {refer(to)}"
         case p.Midway(first=first, second=second):
@@ -401,11 +405,11 @@ def _at(place: Place | None, refer: Refer) -> str:
         case p.Point(x=x, y=y, z=z):
             return f" to ({x:g}, {y:g}{'' if z is None else f', {z:g}'})"
         case p.Offset(direction=direction, distance=distance):
-            return f" {_units(distance)}{WAYS[direction]}"
+            return f" {units(distance)}{WAYS[direction]}"
         case p.Toward(to=to, distance=distance) if distance is not None and distance < 0:
-            return f" {_units(-distance)}away from {refer(to)}"
+            return f" {units(-distance)}away from {refer(to)}"
         case p.Toward(to=to, distance=distance):
-            return f" {_units(distance)}towards {refer(to)}"
+            return f" {units(distance)}towards {refer(to)}"
         case p.At(region=region):
             return f" {region_words(region)}".replace(" at ", " to ").replace(" in ", " into ")
         case p.PlaceOf(of=of):
@@ -418,7 +422,8 @@ def _at(place: Place | None, refer: Refer) -> str:
             raise AssertionError(place)
 
 
-def _units(distance: float | None) -> str:
+def units(distance: float | None) -> str:
+    """ "1 unit ", "2.5 units ", or nothing where there is no distance."""
     return "" if distance is None else f"{distance:g} unit{'' if distance == 1 else 's'} "
 
 

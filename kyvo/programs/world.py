@@ -25,7 +25,7 @@ MARGINS = {"clevr": MARGIN, "m": 0.02}  # least difference along a direction tha
 TOUCHING = 0.1  # of the smaller radius: objects with a smaller gap touch
 NEAR = 2.0  # of the other object's radius: objects with a smaller gap are near it
 STANDING = 0.15  # of the lower height: how far one may hover over, or sink into, what it stands on
-BETWEEN = np.cos(np.radians(120))  # an object sees the two it stands between at 120 degrees or more
+BETWEEN = -0.5  # cosine: an object sees the two it stands between at 120 degrees or more
 HIDDEN = 0.1  # the least share of its own picture that others cover
 SAME = 1e-6  # numbers nearer than this are equal
 
@@ -168,16 +168,15 @@ class World:
 
     def _stands_over(self, lower: int, upper: int) -> bool:
         """Over it, whether on it or on what stands on it."""
-        step = self.points[upper, 2] - self.points[lower, 2]
+        step = float(self.points[upper, 2] - self.points[lower, 2])
         heights = self.bodies[lower].half_height + self.bodies[upper].half_height
         slack = STANDING * min(self.bodies[lower].half_height, self.bodies[upper].half_height)
         return bool(step > heights - slack and self.gap(lower, upper) < 0)
 
     def apart(self, first: int, second: int) -> float:
         """The gap between two solids, on the floor or in height; below 0 where they meet."""
-        step = abs(self.points[first, 2] - self.points[second, 2])
-        height = step - self.bodies[first].half_height - self.bodies[second].half_height
-        return max(self.gap(first, second), float(height))
+        step = abs(float(self.points[first, 2] - self.points[second, 2]))
+        return max(self.gap(first, second), step - self.bodies[first].half_height - self.bodies[second].half_height)
 
     def _is_near(self, anchor: int, other: int) -> bool:
         return self.apart(anchor, other) < NEAR * self.bodies[anchor].radius
@@ -196,7 +195,7 @@ class World:
     def is_in(self, index: int, region: str) -> bool:
         """Whether an object stands in a part of the floor: thirds of its width and depth, as the camera sees it."""
         middle, half = self.floor
-        right, behind = (self.point(index)[:2] - middle) / (half / 3)
+        right, behind = ((self.point(index)[:2] - middle) / (half / 3)).tolist()
         tests = {
             "left": right < -1, "right": right > 1, "front": behind < -1, "back": behind > 1,
         }  # fmt: skip

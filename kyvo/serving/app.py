@@ -3,29 +3,34 @@
 POST /v1/chat/completions                    OpenAI's chat: pictures, scenes and text in, the same out
 POST /v1/scenes/recognize|render|edit|ask    the tasks by their names
 GET  /v1/scenes/schema                       the JSON Schema of scenes
-GET  /v1/models, /health, /metrics           what runs here, and how it goes
+GET  /v1/models, /v1/models/NAME             what runs here
+GET  /health, /metrics                       how it goes
 
-No endpoint takes a path or a URL.
+No endpoint takes a path or a URL. Pages of other origins may ask where `origins` names them (CORS).
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 import kyvo
 from kyvo.api import Kyvo
-from kyvo.errors import KyvoError
-from kyvo.pipelines.run import Late
+from kyvo.errors import ConfigError, KyvoError
+from kyvo.pipelines.run import GRACE, LATE, Late
 from kyvo.scene.files import camera_from_json, scene_to_json
 from kyvo.scene.validate import json_schema
 from kyvo.serving import jobs
 from kyvo.serving.auth import Auth
 from kyvo.serving.body import BodyRoute
+from kyvo.serving.budget import Budget
 from kyvo.serving.chat import Chunks, completion_of, event, job_of, sampling_of, understood_of, usage_of
 from kyvo.serving.errors import CLIENT_GONE, RequestError, error_body, install_handlers
 from kyvo.serving.inputs import Inputs, data_uri
@@ -49,10 +54,13 @@ from kyvo.serving.schemas import (
     Sampling,
 )
 from kyvo.serving.worker import Busy, Done, Job, Ticket, Worker
+from kyvo.tokenizers.picture_decoding import DecoderBusy
 
+READERS = 32  # pictures and scenes read at a time
 LOCAL_HOSTS = ("127.0.0.1", "localhost")
+_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s]+")
 _REFUSALS = {400: "not JSON", 408: "the body came too slowly", 413: "too large", 415: "not application/json"}
-_REFUSALS |= {422: "does not fit", 429: "too many jobs; see Retry-After", 503: "stopping", 504: "no answer in time"}
+_REFUSALS |= {422: "does not fit", 429: "too many jobs; see Retry-After", 503: "overloaded; see Retry-After"}
 _FAULTS: dict[int | str, dict[str, Any]] = {
     status: {"model": Fault, "description": reason} for status, reason in _REFUSALS.items()
 }
@@ -69,6 +77,7 @@ def create_app(
     limits: Limits | None = None,
     api_key: str | None = None,
     hosts: Sequence[str] | None = LOCAL_HOSTS,
+    origins: Sequence[str] = (),
 ) -> FastAPI:
     """The server's app; its worker, `app.state.worker`, runs while the app does.
 
@@ -76,7 +85,16 @@ def create_app(
         name: the model's, as clients give it.
         api_key: needed of every request but those of /health.
         hosts: the names by which clients may call the server; None for any.
+        origins: pages of these may ask, as "https://example.org"; "*" for all.
+
+    Raises:
+        ConfigError: what is no origin, which no browser would ever match.
     """
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ConfigError(
+                f"{origin!r} is no origin; give scheme, host and port alone, as https://example.org, or *."
+            )
     limits = limits or Limits()
     metrics = Metrics()
     worker = Worker(model, limits=limits, metrics=metrics)
@@ -86,19 +104,27 @@ def create_app(
         worker.start()
         yield
         await asyncio.to_thread(worker.stop)
+        app.state.readers.shutdown()
 
     app = FastAPI(
         title="Kyvo", version=kyvo.__version__, lifespan=lifespan, docs_url=None, redoc_url=None, responses=_GATE
     )
     app.state.limits, app.state.worker, app.state.metrics, app.state.name = limits, worker, metrics, name
     app.state.inputs = Inputs.of(model.processor, limits)
-    app.state.reading = asyncio.Semaphore(2)  # pictures read at a time: one of 20 megapixels takes 60 MB
+    app.state.budget = Budget(limits.memory)
+    app.state.readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")  # most of them wait for a decoder
     install_handlers(app)
     app.add_exception_handler(Busy, _on_busy)
     app.add_exception_handler(Late, _on_late)
+    app.add_exception_handler(DecoderBusy, _on_decoder_busy)
     app.include_router(_router)
     known = [route.path for route in _router.routes if isinstance(route, BodyRoute)]
     app.add_middleware(Auth, api_key=api_key, hosts=hosts)
+    if origins:  # outside of the gate: a browser asks whether it may ask without any key
+        app.add_middleware(
+            CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"],
+            expose_headers=["Retry-After"],
+        )  # fmt: skip
     app.add_middleware(CountRequests, metrics=metrics, known=known)  # the outermost: refusals count
     return app
 
@@ -110,7 +136,12 @@ async def _on_busy(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _on_late(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse(error_body(504, error), 504)
+    retry_after = str(request.app.state.worker.retry_after)
+    return JSONResponse(error_body(503, error), 503, {"Retry-After": retry_after})
+
+
+async def _on_decoder_busy(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse(error_body(503, error), 503, {"Retry-After": "5"})
 
 
 _router = APIRouter(route_class=BodyRoute)
@@ -125,7 +156,7 @@ async def recognize(body: RecognizeRequest, request: Request) -> Recognized:
         camera = None if body.camera is None else camera_from_json(body.camera)
         return jobs.recognition(model, inputs.picture(body.image), camera=camera)
 
-    done = await _run(request, job)
+    done = await _run_whole(request, job)
     return Recognized(scene=scene_to_json(done.result.scene), **_about(done))
 
 
@@ -133,7 +164,7 @@ async def recognize(body: RecognizeRequest, request: Request) -> Recognized:
 async def render(body: RenderRequest, request: Request) -> Rendered:
     """A picture of a scene."""
     model = _model(request)
-    done = await _run(
+    done = await _run_whole(
         request, lambda inputs: jobs.rendering(model, inputs.drawable(body.scene), sampling=_sampling(body))
     )
     return Rendered(image=data_uri(done.result.image), **_about(done))
@@ -148,7 +179,7 @@ async def edit(body: EditRequest, request: Request) -> Edited:
         scene, text = inputs.scene(body.scene), inputs.text(body.instruction)
         return jobs.editing(model, scene, text, render=body.render, sampling=_sampling(body))
 
-    done = await _run(request, job)
+    done = await _run_whole(request, job)
     edited = done.result
     return Edited(
         scene=scene_to_json(edited.scene),
@@ -172,7 +203,7 @@ async def ask(body: AskRequest, request: Request) -> Answered:
         picture = None if body.image is None else inputs.picture(body.image)
         return jobs.answering(model, scene, inputs.text(body.question), picture=picture)
 
-    done = await _run(request, job)
+    done = await _run_whole(request, job)
     return Answered(answer=done.result.text, **understood_of(done.result), **_about(done))
 
 
@@ -183,9 +214,7 @@ async def ask(body: AskRequest, request: Request) -> Answered:
 )
 async def chat(body: ChatRequest, request: Request) -> Any:
     """OpenAI's chat. With `stream`, server-sent events."""
-    name = request.app.state.name
-    if body.model != name:
-        raise RequestError(404, f"no model is called {body.model[:100]!r} here; there is {name!r}.")
+    name = _known_model(request, body.model)
     if not body.stream:
         return completion_of(await _run(request, lambda inputs: job_of(body, inputs, _model(request))), model=name)
     job = await _read(request, lambda inputs: job_of(body, inputs, _model(request)))
@@ -196,7 +225,7 @@ async def chat(body: ChatRequest, request: Request) -> Any:
     def tell(piece: str | None) -> None:
         loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
-    ticket = request.app.state.worker.submit(job, listen=tell)
+    ticket = request.app.state.worker.submit(job, client=_client(request), listen=tell)
     ticket.future.add_done_callback(lambda _: tell(None))
     return StreamingResponse(_events(ticket, pieces, chunks), media_type="text/event-stream")
 
@@ -212,7 +241,7 @@ async def _events(ticket: Ticket, pieces: "asyncio.Queue[str | None]", chunks: C
         try:
             done = ticket.future.result()
         except KyvoError as error:
-            yield event(error_body(504 if isinstance(error, Late) else 422, error))
+            yield event(error_body(503 if isinstance(error, Late) else 422, error))
             return
         for line in chunks.last(done, sent=sent):
             yield line
@@ -224,6 +253,19 @@ async def _events(ticket: Ticket, pieces: "asyncio.Queue[str | None]", chunks: C
 async def models(request: Request) -> ModelList:
     """The one model that runs here."""
     return ModelList(data=[ModelCard(id=request.app.state.name, created=0)])
+
+
+@_router.get("/v1/models/{name:path}", responses={404: {"model": Fault, "description": "no model of this name"}})
+async def model(name: str, request: Request) -> ModelCard:
+    """The model of a name, as the list has it."""
+    return ModelCard(id=_known_model(request, name), created=0)
+
+
+def _known_model(request: Request, name: str) -> str:
+    known = request.app.state.name
+    if name != known:
+        raise RequestError(404, f"no model is called {name[:100]!r} here; there is {known!r}.")
+    return known
 
 
 @_router.get("/v1/scenes/schema")
@@ -265,18 +307,33 @@ def _model(request: Request) -> Kyvo:
 async def _read(request: Request, make: Callable[[Inputs], Job]) -> Job:
     """The job of a body, made in a thread: pictures take their time."""
     state = request.app.state
-    async with state.reading:
-        return await asyncio.to_thread(make, state.inputs)
+    return await asyncio.get_running_loop().run_in_executor(state.readers, make, state.inputs)
+
+
+def _client(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+async def _run_whole(request: Request, make: Callable[[Inputs], Job]) -> Done:
+    """As `_run`, for answers that have no place to say clearly that the time cut them: that is an error here."""
+    done = await _run(request, make)
+    if done.result.reason == "deadline":
+        raise Late(LATE)
+    return done
 
 
 async def _run(request: Request, make: Callable[[Inputs], Job]) -> Done:
     """The job's result, waited for as long as the client waits."""
-    ticket = request.app.state.worker.submit(await _read(request, make))
+    state = request.app.state
+    ticket = state.worker.submit(await _read(request, make), client=_client(request))
     done = asyncio.wrap_future(ticket.future)
     done.add_done_callback(_look)
     gone = asyncio.ensure_future(_gone(request))
     try:
-        await asyncio.wait({done, gone}, return_when=asyncio.FIRST_COMPLETED)
+        patience = state.limits.seconds + 2 * GRACE  # whatever the job is at
+        ended, _ = await asyncio.wait({done, gone}, return_when=asyncio.FIRST_COMPLETED, timeout=patience)
+        if not ended:
+            raise Late(LATE)
         if not done.done():
             raise RequestError(CLIENT_GONE, "the client left.")
         return done.result()

@@ -1,7 +1,8 @@
 """Authentication: requests need the key, where there is one; a server of this machine alone, its own name as host.
 
 A page of another site can have a browser send requests here, and a name that its owner points at 127.0.0.1 makes them
-look like ones of the same site. The host that a request names tells the two apart.
+look like ones of the same site. The host that a request names tells the two apart. Browsers name the page that a
+request comes from as its origin: one of another site, or of another port of this machine, is refused.
 """
 
 import hmac
@@ -40,6 +41,9 @@ class Auth:
         host = headers.get(b"host", b"").decode("latin-1").rsplit(":", 1)[0]
         if self.hosts is not None and host not in self.hosts:
             return JSONResponse(error_body(403, f"this server is called {self.hosts[0]}; open it by that name."), 403)
+        origin = headers.get(b"origin")
+        if self.hosts is not None and origin is not None and origin.partition(b"://")[2] != headers.get(b"host"):
+            return JSONResponse(error_body(403, "the request comes from a page of another site."), 403)
         if self.api_key is None or scope["path"] in OPEN:
             return None
         kind, _, key = headers.get(b"authorization", b"").partition(b" ")

@@ -12,7 +12,9 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.types import Receive
 
+from kyvo.serving.budget import Account
 from kyvo.serving.errors import CLIENT_GONE, RequestError
 from kyvo.serving.limits import Limits
 
@@ -24,50 +26,65 @@ class BodyRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_limited(request: Request) -> Response:
-            return await handle(_LimitedRequest(request.scope, request.receive))
+            with request.app.state.budget.account() as account:
+                limited = _LimitedRequest(request.scope, request.receive)
+                limited.account = account
+                return await handle(limited)
 
         return handle_limited
 
 
 class _LimitedRequest(Request):
-    """Hands `json()` what is within limits. Raises Refusal, which FastAPI lets through."""
+    """Hands `json()` what is within limits. Raises RequestError, which FastAPI lets through."""
+
+    account: Account
 
     async def body(self) -> bytes:
         if not hasattr(self, "_body"):
-            self._body = await _read(self, self.app.state.limits)
+            self._body = await _read(self, self.app.state.limits, self.account)
         return self._body
 
     async def json(self) -> Any:
         return parse_json(await self.body(), self.app.state.limits)
 
 
-async def _read(request: Request, limits: Limits) -> bytes:
-    too_large = RequestError(413, f"the body is larger than {limits.body:,} bytes; send a smaller picture or scene.")
+async def _read(request: Request, limits: Limits, account: Account) -> bytes:
     announced = request.headers.get("content-length", "0")
     if not announced.isdecimal() or int(announced) > limits.body:
-        raise too_large
+        raise _too_large(limits.body)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json":
         raise RequestError(415, f"the content type is {content_type[:100] or 'missing'!r}; application/json is needed.")
+    return await read_body(request.receive, limit=limits.body, seconds=limits.body_seconds, account=account)
+
+
+async def read_body(receive: Receive, *, limit: int, seconds: float, account: Account) -> bytes:
+    """A body of at most `limit` bytes that arrives within `seconds`, and fits into the account. Raises RequestError for
+    another."""
     chunks, size = [], 0
     try:
-        async with asyncio.timeout(limits.body_seconds):
+        async with asyncio.timeout(seconds):
             while True:
-                message = await request.receive()
+                message = await receive()
                 if message["type"] == "http.disconnect":
                     raise RequestError(CLIENT_GONE, "the client left before its request was whole.")
                 chunks.append(message.get("body", b""))
                 size += len(chunks[-1])
-                if size > limits.body:
-                    raise too_large
+                if size > limit:
+                    raise _too_large(limit)
+                account.take(len(chunks[-1]))
                 if not message.get("more_body", False):
                     return b"".join(chunks)
     except TimeoutError:
-        raise RequestError(408, f"the body did not arrive within {limits.body_seconds:g} s.") from None
+        raise RequestError(408, f"the body did not arrive within {seconds:g} s.") from None
+
+
+def _too_large(limit: int) -> RequestError:
+    return RequestError(413, f"the body is larger than {limit:,} bytes; send a smaller picture or scene.")
 
 
 def parse_json(body: bytes, limits: Limits) -> Any:
-    """The JSON of a body. Raises Refusal for what is none, or beyond the limits."""
+    """The JSON of a body. Raises RequestError for what is none, or beyond the limits."""
     # Each value but the first follows one of these; strings may hold some, and short ones alone do.
     if sum(map(body.count, (b",", b"[", b"{"))) > limits.values:
         raise RequestError(413, f"the body has more than {limits.values:,} JSON values.")

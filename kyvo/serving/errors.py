@@ -67,6 +67,7 @@ def _faults(error: RequestValidationError) -> str:
     for fault in error.errors()[:MAX_FAULTS]:
         steps = [step for step in fault["loc"] if step != "body"]
         place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
-        lines.append(f"{place[:200] or 'the body'}: {fault['msg'][:300]}")
+        message = fault["msg"].removeprefix("Value error, ")  # of pydantic's, before a reason of ours
+        lines.append(f"{place[:200] or 'the body'}: {message[:300]}")
     left = len(error.errors()) - len(lines)
     return "; ".join(lines) + (f"; and {left} more" if left else "") + "."

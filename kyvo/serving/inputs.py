@@ -4,11 +4,7 @@ Nothing here opens a path or a URL of a client.
 """
 
 import base64
-import binascii
 import io
-import re
-import tempfile
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,11 +20,12 @@ from kyvo.scene.schema import SceneSchema
 from kyvo.scene.validate import validate
 from kyvo.serving.limits import Limits
 from kyvo.tokenizers.image import fit
-from kyvo.tokenizers.pictures import read_picture
+from kyvo.tokenizers.picture_decoding import decode_picture
+from kyvo.tokenizers.pictures import decode_base64
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # Pillow has readers that start other programs
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+PATIENCE = 1.0  # s that a picture waits for its turn where its decoding is not known to be cheap
 MAX_FAULTS = 5  # of a scene, told in one answer
-_DATA_URI = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?P<options>(?:;[\w=.+-]+)*),", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,42 +77,21 @@ class Inputs:
 
 def picture_of(text: str, limits: Limits) -> np.ndarray:
     """Base64, or a data URI of it -> uint8 [height, width, 3]. Raises ImageError saying what is wrong."""
-    if not text.startswith("data:") and "://" in text[:32]:
+    if text[:5].lower() != "data:" and "://" in text[:32]:
         raise ImageError("this server opens no URL; send the picture itself, as base64 or a data URI.")
-    if text.startswith("data:"):
-        head = _DATA_URI.match(text[:200])
-        if head is None or ";base64" not in head["options"]:
-            raise ImageError("the data URI does not begin as data:image/png;base64, does.")
-        text = text[head.end() :]
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ImageError(f"the picture is not base64 ({error}).") from None
-    return picture_of_bytes(data, limits)
+    return picture_of_bytes(decode_base64(text), limits)
 
 
 def picture_of_bytes(data: bytes, limits: Limits) -> np.ndarray:
     """A picture file's content -> uint8 [height, width, 3]; its size is read from the header before any pixel is."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                width, height = image.size
-    except Image.DecompressionBombError:
-        raise ImageError(f"the picture has more than {limits.megapixels:g} megapixels; scale it down first.") from None
-    except (OSError, SyntaxError, ValueError, EOFError):  # UnidentifiedImageError is an OSError
-        raise ImageError(f"this is not a picture of a kind that is read here: {', '.join(FORMATS)}.") from None
-    if width * height > limits.megapixels * 1e6:
-        raise ImageError(
-            f"the picture has {width} x {height} px; the limit is {limits.megapixels:g} megapixels. Scale it down."
-        )
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(data)
-        file.flush()
-        try:
-            return read_picture(file.name)
-        except ImageError as error:
-            raise ImageError(str(error).replace(file.name, "the picture")) from None
+    return decode_picture(
+        data,
+        "the picture",
+        formats=FORMATS,
+        max_megapixels=limits.megapixels,
+        seconds=limits.picture_seconds,
+        patience=PATIENCE,
+    )
 
 
 def png_bytes(picture: np.ndarray | Image.Image) -> bytes:

@@ -10,15 +10,19 @@ class Limits:
     """Of one server. Raises ConfigError where one is not above 0."""
 
     body: int = 16 * 2**20  # bytes of a request
-    body_seconds: float = 20.0  # for a request's body to arrive
+    memory: int = 512 * 2**20  # bytes of all requests in flight: their bodies four times, as they are parsed
+    body_seconds: float = 20.0  # for a request's body to arrive, and for a client to go on taking its answer
     values: int = 200_000  # of JSON, before they are made
     depth: int = 32  # of JSON
     megapixels: float = 20.0  # of a picture, by its header
+    picture_seconds: float = 5.0  # for decoding a picture that is no plain PNG or JPEG
     objects: int = 64  # of a scene that is given
     text: int = 2000  # characters of a question or an instruction
     jobs: int = 64  # taken and not done; one more is answered 429
     parallel: int = 32  # jobs worked on at a time: as many as the engine has rows
     seconds: float = 60.0  # for a job, waiting counted
+    connections: int = 512  # open at a time, as far as the system lets a process open files
+    head_seconds: float = 10.0  # for a request's head to arrive
 
     def __post_init__(self) -> None:
         for entry in fields(self):

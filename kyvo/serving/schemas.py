@@ -6,9 +6,10 @@ Unknown fields are refused where they would be obeyed elsewhere: a setting that 
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from kyvo.scene.validate import json_schema
+from kyvo.serving.neutral import without_neutral
 
 Role = Literal["recognition", "rendering", "editing", "question_answering"]
 
@@ -122,7 +123,13 @@ class Answered(Understood):
     answer: str
 
 
-class TextPart(_Strict):
+class _Hinted(_Strict):
+    """What may carry a hint for caches, as clients of other servers send it."""
+
+    cache_control: dict[str, Any] | None = Field(None, description="Not read.")
+
+
+class TextPart(_Hinted):
     type: Literal["text"]
     text: str
 
@@ -132,19 +139,19 @@ class ImageURL(_Strict):
     detail: str | None = None
 
 
-class ImageURLPart(_Strict):
+class ImageURLPart(_Hinted):
     type: Literal["image_url"]
     image_url: ImageURL
 
 
-class ImagePart(_Strict):
+class ImagePart(_Hinted):
     """Hugging Face's form."""
 
     type: Literal["image"]
     image: Picture
 
 
-class ScenePart(_Strict):
+class ScenePart(_Hinted):
     type: Literal["scene"]
     scene: SceneJSON
 
@@ -152,7 +159,7 @@ class ScenePart(_Strict):
 Part = Annotated[TextPart | ImageURLPart | ImagePart | ScenePart, Field(discriminator="type")]
 
 
-class UserMessage(_Strict):
+class UserMessage(_Hinted):
     role: Literal["user"]
     content: str | list[Part]
     name: str | None = None
@@ -161,7 +168,7 @@ class UserMessage(_Strict):
 class OtherMessage(BaseModel):
     """Accepted as history, and not read."""
 
-    role: Literal["system", "developer", "assistant"]
+    role: Literal["system", "developer", "assistant", "tool", "function"]
     content: str | list[Any] | None = None
 
 
@@ -179,7 +186,8 @@ class ResponseFormat(_Strict):
 
 
 class StreamOptions(_Strict):
-    include_usage: bool = False
+    include_usage: bool | None = False
+    include_obfuscation: bool | None = Field(None, description="Not read.")
 
 
 class Wish(_Strict):
@@ -190,6 +198,8 @@ class Wish(_Strict):
 
 
 class ChatRequest(_Strict):
+    """Other settings of OpenAI's are taken where they ask for nothing; see `kyvo.serving.neutral`."""
+
     model: str
     messages: list[Message] = Field(min_length=1, max_length=200)
     stream: bool = False
@@ -200,9 +210,12 @@ class ChatRequest(_Strict):
     temperature: float | None = Field(None, ge=0, le=2, description="Of pictures.")
     top_p: float | None = Field(None, gt=0, le=1, description="Of pictures.")
     seed: int | None = Field(None, ge=0, lt=2**63, description="Of pictures.")
-    n: Literal[1] = 1
-    user: str | None = Field(None, description="Not read.")
     kyvo: Wish | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def drop_neutral(cls, body: Any) -> Any:
+        return without_neutral(body) if isinstance(body, dict) else body
 
 
 class ImageOut(BaseModel):

@@ -10,8 +10,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from kyvo.errors import ConfigError
+from kyvo.serving.connections import limit_logs, protocol
 
-BACKLOG = 256  # connections that wait to be taken
+BACKLOG = 64  # connections that wait to be taken; asyncio takes as many at a time, each of them a file
 KEEP_ALIVE = (
     75  # s that an idle connection stays: longer than clients keep theirs, so that none sends into a closed one
 )
@@ -38,12 +39,16 @@ def run_app(app: FastAPI, listener: socket.socket, *, patience: float) -> None:
 def _make_server(app: FastAPI, patience: float) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
+        http=protocol(app.state.limits),
+        ws="none",
+        backlog=BACKLOG,
         log_level="warning",
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=int(patience) + 1,
     )
+    limit_logs()  # after uvicorn has set up its loggers
     return uvicorn.Server(config)
 
 

@@ -1,9 +1,11 @@
 """The studio: a page on the same server where a picture becomes a scene, and the scene is changed and asked about.
 
 All of it is served from here: no fonts, scripts or reports of other hosts; the page's own policy forbids them. What
-each event does to a session is in `kyvo.serving.studio_session`.
+each event does to a session is in `kyvo.serving.studio_session`, and what a visitor may ask in `studio_gate`.
 """
 
+import os
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from importlib.resources import files
@@ -11,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.routing import Mount
 
 from kyvo.errors import KyvoError
 from kyvo.extras import MissingDependency
+from kyvo.serving.studio_gate import StudioGate
 from kyvo.serving.studio_session import COLUMNS, UNCHANGED, Session, Shown
 
 PATH = "/"  # below another, Gradio forgets it in the addresses of samples
 STYLE = "studio.css"
-HEIGHT = 330  # px, of the two views
+WORKING = "Working ..."
+HEIGHT = 250  # px, of the two views: all of the page fits into 757 px
 HINT = "Ask something, or say what to change: “How many cubes are there?”, “Remove the red cube.”"
 # Gradio's page names other hosts; with this the browser asks none of them.
 _POLICY = (
@@ -29,8 +34,6 @@ _POLICY = (
 
 def import_gradio() -> Any:
     """The `gradio` module, told to report nothing. Raises MissingDependency with the line that installs it."""
-    import os
-
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     try:
@@ -48,7 +51,10 @@ def mount_studio(app: FastAPI) -> None:
     """Adds the page to a server's app (`kyvo.serving.app.create_app`), at `PATH`; what the app has comes first."""
     gradio = import_gradio()
     limits = app.state.limits
-    page = build_page(gradio, partial(Session, app.state.worker), name=app.state.name)
+    app.state.studio_folder = kept = tempfile.TemporaryDirectory(prefix="kyvo-studio-")  # goes when the app does
+    folder = Path(kept.name).resolve()
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)  # by default one that all of the machine's pages share
+    page = build_page(gradio, partial(Session, app.state.worker, uploads=folder), name=app.state.name)
     page.queue(default_concurrency_limit=4, max_size=limits.jobs)
     gradio.mount_gradio_app(
         app,
@@ -64,7 +70,19 @@ def mount_studio(app: FastAPI) -> None:
         theme=_theme(gradio),
         css=files("kyvo.serving").joinpath(STYLE).read_text(encoding="utf-8"),
     )
+    page.has_launched = True  # else Gradio checks no path of an event: it is mounted, not launched
+    mount = app.routes[-1]
+    assert isinstance(mount, Mount)
+    mount.app = StudioGate(
+        mount.app, folder=folder, samples=_sample_paths(page), limits=limits, budget=app.state.budget
+    )
     app.add_middleware(_Policy)
+
+
+def _sample_paths(page: Any) -> list[str]:
+    """Where Gradio keeps the samples, as the page names them."""
+    rows = [row for part in page.config["components"] for row in part["props"].get("samples") or ()]
+    return [value["path"] for row in rows for value in row]
 
 
 class _Policy:
@@ -100,11 +118,12 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
         )
         with gradio.Row(equal_height=False):
             with gradio.Column(scale=3, min_width=260):
-                # The file as it came, not decoded by Gradio: its size is looked at first.
                 picture = gradio.Image(
                     label="Picture: drop, paste or choose one", type="filepath", image_mode=None,
-                    sources=["upload", "clipboard"], height=190, buttons=[], elem_id="picture",
+                    sources=["upload", "clipboard"], height=150, buttons=[], elem_id="picture",
                 )  # fmt: skip
+                # The file as it came: only `kyvo.serving.inputs` opens it, within limits.
+                picture.preprocess = lambda payload: payload and payload.path
                 gradio.Examples(examples, [picture], label="Or one of these", elem_id="samples")
                 recognise = gradio.Button("Recognise", variant="primary", elem_id="recognise")
                 scene_file = gradio.UploadButton("Open scene JSON", file_types=[".json"], size="sm", elem_id="open")
@@ -127,7 +146,7 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
         with gradio.Row(equal_height=False):
             with gradio.Column(scale=5, min_width=320):
                 chat = gradio.Chatbot(
-                    show_label=False, height=232, placeholder=HINT, buttons=[], feedback_options=None, elem_id="chat"
+                    show_label=False, height=170, placeholder=HINT, buttons=[], feedback_options=None, elem_id="chat"
                 )
                 with gradio.Row(elem_id="say"):
                     text = gradio.Textbox(
@@ -142,7 +161,7 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
             with gradio.Column(scale=6, min_width=480), gradio.Tabs():
                 with gradio.Tab("Before and after"):
                     with gradio.Row():
-                        plain: dict[str, Any] = {"interactive": False, "buttons": [], "height": 200, "format": "png"}
+                        plain: dict[str, Any] = {"interactive": False, "buttons": [], "height": 160, "format": "png"}
                         before = gradio.Image(label="Before", elem_id="before", **plain)
                         after = gradio.Image(label="After", elem_id="after", **plain)
                     changes = gradio.Markdown(UNCHANGED, elem_id="diff")
@@ -156,41 +175,46 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
                     )
 
         outputs = [
-            session, text, status, marked, model, chat, before, after, changes, objects, data,
+            session, status, marked, model, chat, before, after, changes, objects, data,
             get_json, get_glb, get_png,
         ]  # fmt: skip
 
-        def show(own: Session, shown: Shown, said: Any) -> list[Any]:
+        def show(own: Session, shown: Shown) -> list[Any]:
             downloads = [gradio.DownloadButton(value=path, interactive=True) for path in shown.files]
+            classes = ["fault"] if shown.fault else []
             return [
-                own, said, gradio.Markdown(shown.status, elem_classes=[]), shown.marked, shown.files[1],
+                own, gradio.Markdown(shown.status, elem_classes=classes), shown.marked, shown.files[1],
                 shown.messages, shown.before, shown.after, shown.changes, shown.objects, shown.json, *downloads,
             ]  # fmt: skip
 
-        def event(act: Callable[..., Shown], *, empties: bool = False) -> Callable[..., list[Any]]:
-            """What the page shows after `act` on the session; of an error its words, and all else as it was.
-
-            `empties`: the text was used up.
-            """
+        def event(act: Callable[..., Shown]) -> Callable[..., list[Any]]:
+            """What the page shows after `act` on the session; of an error its words, and all else as it was."""
 
             def handle(own: Session | None, *values: Any) -> list[Any]:
                 own = own or new_session()
                 try:
-                    return show(own, act(own, *values), "" if empties else gradio.skip())
+                    return show(own, act(own, *values))
                 except KyvoError as error:
-                    told = gradio.Markdown(f"**That did not work.** {error}", elem_classes=["fault"])
-                    return [own, gradio.skip(), told, *[gradio.skip()] * (len(outputs) - 3)]
+                    shown = gradio.Markdown(f"**That did not work.** {error}", elem_classes=["fault"])
+                    return [own, shown, *[gradio.skip()] * (len(outputs) - 2)]
 
             return handle
 
-        options: dict[str, Any] = {"api_visibility": "private", "show_progress_on": [status], "outputs": outputs}
-        recognise.click(event(Session.recognise), [session, picture], **options)
-        scene_file.upload(event(Session.open), [session, scene_file, picture], **options)
+        hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+        def on(trigger: Any, act: Callable[..., Shown], *inputs: Any) -> None:
+            """At once the status says that work has begun; what was typed is taken, and can be typed on after."""
+            trigger(lambda: gradio.Markdown(WORKING, elem_classes=["working"]), None, status, queue=False, **hidden)
+            trigger(event(act), [session, *inputs], outputs, **hidden)
+
+        on(recognise.click, Session.recognise, picture)
+        on(scene_file.upload, Session.open, scene_file, picture)
         for trigger in (text.submit, send.click):
-            trigger(event(Session.say, empties=True), [session, text], **options)
-        undo.click(event(Session.undo), [session], **options)
-        redo.click(event(Session.redo), [session], **options)
-        render.click(event(Session.render), [session], **options)
+            on(trigger, Session.say, text)
+            trigger(lambda: "", None, text, queue=False, **hidden)
+        on(undo.click, Session.undo)
+        on(redo.click, Session.redo)
+        on(render.click, Session.render)
     return page
 
 

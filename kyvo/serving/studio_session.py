@@ -1,7 +1,7 @@
 """What the studio's page does: a `Session` of one visitor, and what is shown after each act."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from kyvo.conversation import Conversation, name_object
+from kyvo.conversation import Conversation, Turn, name_object
 from kyvo.data.meshes.object_meshes import object_meshes
 from kyvo.errors import ConfigError, SceneError
 from kyvo.export.formats import export_scene
 from kyvo.export.view import draw_outlines
-from kyvo.programs.errors import AmbiguousReference
+from kyvo.programs.errors import AmbiguousReference, ProgramError
 from kyvo.scene.files import save_scene
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import camera_of
@@ -43,16 +43,34 @@ class Shown:
     objects: list[list[Any]]
     json: str
     files: tuple[str, str, str]  # scene.json, scene.glb, picture.png
+    fault: bool = False  # the status tells what did not work
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Said:
+    """A text of the visitor's and its reply. `turn` is None where it was refused or asked back."""
+
+    text: str
+    reply: str
+    turn: Turn | None = None
+
+    def messages(self, undone: Collection[Turn]) -> list[dict[str, str]]:
+        """As the talk shows it; what was taken back is struck through."""
+        gone = any(self.turn is turn for turn in undone)
+        text, reply = (f"~~{self.text}~~", f"~~{self.reply}~~ (taken back)") if gone else (self.text, self.reply)
+        return [{"role": "user", "content": text}, {"role": "assistant", "content": reply}]
 
 
 class Session:
     """The conversation of one visitor about one scene; its files go when it does."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, *, uploads: Path) -> None:
+        """`uploads` is the folder of uploaded files; no other file is read."""
         self._worker = worker
         self._inputs = Inputs.of(worker.model.processor, worker.limits)
+        self._uploads = uploads
         self._talk: Conversation | None = None
-        self._messages: list[dict[str, str]] = []
+        self._said: list[Said] = []
         self._before: np.ndarray | None = None  # the picture before the last change
         self._changes = UNCHANGED
         self._folder = tempfile.TemporaryDirectory(prefix="kyvo-studio-")
@@ -64,22 +82,24 @@ class Session:
         pixels = self._read(picture)
         found = self._worker.run(jobs.recognition(self._worker.model, self._inputs.fit(pixels))).result
         self._begin(found.scene, pixels)
+        if not len(found.scene):
+            return self._show("**No object was found.** The model knows scenes like the samples, not photographs.")
         cut = " The list was cut at its limit." if found.truncated else ""
         return self._show(f"**{_count(found.scene)} recognised.**{cut} Now ask about it, or change it.")
 
     def open(self, file: str, picture: str | None) -> Shown:
-        """Begins anew with a scene file, and its picture where there is one; else the model draws it."""
+        """Begins anew with a scene file. `picture` is taken where the scene names it as its own; else the model draws
+        one."""
         limits = self._worker.limits
-        if Path(file).stat().st_size > limits.body:
-            raise SceneError(f"The file is larger than {limits.body:,} bytes.")
         try:
-            data = parse_json(Path(file).read_bytes(), limits)
+            data = parse_json(self._content(file), limits)
         except RequestError as refusal:
             raise SceneError(str(refusal.detail)) from None
         if not isinstance(data, dict):
             raise SceneError("A scene file holds one JSON object; this holds none.")
         scene = self._inputs.scene(data)
-        self._begin(scene, None if picture is None else self._read(picture))
+        own = picture is not None and Path(picture).name == scene.image
+        self._begin(scene, self._read(picture) if own and picture is not None else None)
         return self._show(f"**{_count(scene)} read.** Now ask about it, or change it.")
 
     def say(self, text: str) -> Shown:
@@ -92,16 +112,16 @@ class Session:
         try:
             turn = self._worker.run(Job(task="dialogue", work=lambda run: talk.say(text, run=run))).result
         except AmbiguousReference as error:
-            self._tell(text, str(error))
+            self._said.append(Said(text=text, reply=str(error)))
             return self._show("**Which one do you mean?** Say its number, or describe it.", error.candidates)
-        self._tell(text, turn.describe())
+        except ProgramError as error:
+            self._said.append(Said(text=text, reply=str(error)))
+            return self._show("**That did not work.** The scene is as it was.", fault=True)
+        self._said.append(Said(text=text, reply=turn.describe(), turn=turn))
         if turn.answer is not None:
             return self._show("**Answered**, in the talk below.", turn.objects)
         self._before, self._changes = before, _listed(turn.describe())
         return self._show(f"**Changed.** The scene has {_count(turn.scene)} now.")
-
-    def _tell(self, text: str, reply: str) -> None:
-        self._messages += [{"role": "user", "content": text}, {"role": "assistant", "content": reply}]
 
     def _draw(self, talk: Conversation) -> None:
         """Renders the scene where nobody has yet, at the cost of a job of its own."""
@@ -125,7 +145,7 @@ class Session:
 
     def _begin(self, scene: Scene, picture: np.ndarray | None) -> None:
         self._talk = Conversation(self._worker.model, scene, image=picture)
-        self._messages, self._before, self._changes = [], None, UNCHANGED
+        self._said, self._before, self._changes = [], None, UNCHANGED
 
     def _talked(self) -> Conversation:
         if self._talk is None:
@@ -137,7 +157,16 @@ class Session:
         return self._show(status)
 
     def _read(self, path: str) -> np.ndarray:
-        return fit(picture_of_bytes(Path(path).read_bytes(), self._worker.limits), *self._size)
+        return fit(picture_of_bytes(self._content(path), self._worker.limits), *self._size)
+
+    def _content(self, path: str) -> bytes:
+        """What an uploaded file holds. Raises ConfigError for another file, and for one that is too large."""
+        file, limit = Path(path).resolve(), self._worker.limits.body
+        if not (file.is_relative_to(self._uploads) and file.is_file()):
+            raise ConfigError("The file is not one that was uploaded here, or it was removed; upload it again.")
+        if file.stat().st_size > limit:
+            raise ConfigError(f"The file is larger than {limit:,} bytes.")
+        return file.read_bytes()
 
     @property
     def _size(self) -> tuple[int, int]:
@@ -148,7 +177,7 @@ class Session:
     def _large(self, picture: np.ndarray) -> Image.Image:
         return Image.fromarray(picture).resize(self._size, Image.Resampling.BICUBIC)
 
-    def _show(self, status: str, named: Sequence[int] = ()) -> Shown:
+    def _show(self, status: str, named: Sequence[int] = (), *, fault: bool = False) -> Shown:
         """`named` are indices of objects that are marked more strongly."""
         talk = self._talked()
         self._draw(talk)
@@ -157,13 +186,14 @@ class Session:
         return Shown(
             marked=_marked(large, replace(talk.scene, camera=talk.camera), named),
             status=status,
-            messages=list(self._messages),
+            messages=[message for said in self._said for message in said.messages(talk.undone)],
             before=None if self._before is None else self._large(self._before),
             after=large,
             changes=self._changes,
             objects=_table(talk.scene),
             json=Path(files[0]).read_text(encoding="utf-8"),
             files=files,
+            fault=fault,
         )
 
     def _write_files(self, scene: Scene, image: np.ndarray) -> tuple[str, str, str]:

@@ -18,12 +18,13 @@ from kyvo.api import Kyvo
 from kyvo.errors import KyvoError
 from kyvo.generation.sampling import GREEDY, Sampling
 from kyvo.pipelines.run import Cancelled, Late, Run
+from kyvo.serving.admission import Admission, Entry
 from kyvo.serving.limits import Limits
 from kyvo.serving.metrics import Metrics
 
 
 class Busy(KyvoError):
-    """As many jobs are there as may be, or the worker stops; `retry_after` is in seconds."""
+    """As much is there to do as may be, or the worker stops; `retry_after` is in seconds."""
 
     def __init__(self, reason: str, *, retry_after: int) -> None:
         super().__init__(reason)
@@ -49,14 +50,15 @@ class Done:
     num_output: int
 
 
-class Ticket:
+class Ticket(Entry):
     """A job on its way. `future` has the result, or the KyvoError that ended it."""
 
-    future: Future[Done]
-
-    def __init__(self, job: Job, run: Run) -> None:
+    def __init__(self, job: Job, run: Run, *, client: str) -> None:
+        self.future: Future[Done] = Future()
         self.job = job
         self.run = run
+        self.client = client
+        self.task = job.task
 
     def cancel(self) -> None:
         """Nobody waits any more: the job leaves the batch, or never enters it."""
@@ -71,12 +73,11 @@ class Worker:
         self.limits = limits
         self.metrics = metrics
         self._lock = threading.Lock()
-        self._open = 0
-        self._running = 0
+        self._jobs = Admission()
         self._accepts = False
         self._ends: deque[float] = deque(maxlen=32)  # when the last jobs were done
         self._stack = ExitStack()
-        metrics.show_queue(waiting=lambda: self.num_waiting, running=lambda: self._running)
+        metrics.show_queue(waiting=lambda: self.num_waiting, running=lambda: self.num_running)
 
     def start(self) -> None:
         self._stack.enter_context(self.model.language_model.engine.running())
@@ -96,25 +97,19 @@ class Worker:
 
     @property
     def num_waiting(self) -> int:
-        return self._open - self._running
+        return self._jobs.num_waiting
 
     @property
     def num_running(self) -> int:
-        return self._running
+        return self._jobs.num_running
 
-    def submit(self, job: Job, *, listen: Callable[[str], None] | None = None) -> Ticket:
+    def submit(self, job: Job, *, client: str = "", listen: Callable[[str], None] | None = None) -> Ticket:
         """Takes a job, or raises Busy.
 
         Args:
+            client: whose it is; clients take turns.
             listen: called, in another thread, with each piece of a text as it is decided.
         """
-        with self._lock:
-            if not self._accepts:
-                raise Busy("the server stops; it takes nothing new.", retry_after=10)
-            if self._open >= self.limits.jobs:
-                self.metrics.jobs.labels(job.task, "refused").inc()
-                raise Busy(f"{self._open} jobs are waiting, and no more may.", retry_after=self._retry_after())
-            self._open += 1
         run = Run(
             self.model.language_model,
             seconds=self.limits.seconds,
@@ -122,39 +117,72 @@ class Worker:
             max_tokens=job.max_tokens,
             listen=listen,
         )
-        ticket = Ticket(job, run)
-        ticket.future = self._threads.submit(self._work, ticket)
-        ticket.future.add_done_callback(lambda future: self._count(ticket, future))
+        ticket = Ticket(job, run, client=client)
+        with self._lock:
+            if not self._accepts:
+                raise Busy("the server stops; it takes nothing new.", retry_after=10)
+            busy = self._busy(job)
+            displaced = self._jobs.displace(client) if busy else None
+            if busy and displaced is None:
+                self.metrics.jobs.labels(job.task, "refused").inc()
+                raise busy
+            self._jobs.add(ticket)
+        self._threads.submit(self._work)
+        if isinstance(displaced, Ticket):
+            self._count(displaced, busy)
+            displaced.future.set_exception(busy)
         return ticket
 
     def run(self, job: Job) -> Done:
         """A job's result, waited for."""
         return self.submit(job).future.result()
 
-    def _retry_after(self) -> int:
+    @property
+    def retry_after(self) -> int:
         """Seconds until half of the jobs are done, at the throughput of the last ones."""
         if len(self._ends) < 2:
             return 1
-        seconds = (time.monotonic() - self._ends[0]) / len(self._ends)
-        return min(max(math.ceil(seconds * self._open / 2), 1), 60)
+        per_job = (time.monotonic() - self._ends[0]) / len(self._ends)
+        return min(max(math.ceil(per_job * self._num_open / 2), 1), 60)
 
-    def _count(self, ticket: Ticket, future: Future[Done]) -> None:
-        with self._lock:
-            self._open -= 1
-            self._ends.append(time.monotonic())
-        error = Cancelled() if future.cancelled() else future.exception()
-        outcome = {type(None): "done", Cancelled: "cancelled", Late: "late"}.get(type(error), "failed")
-        self.metrics.jobs.labels(ticket.job.task, outcome).inc()
+    @property
+    def _num_open(self) -> int:
+        return self._jobs.num_waiting + self._jobs.num_running
+
+    def _busy(self, job: Job) -> Busy | None:
+        """Why the job cannot be taken; None where it can. A server without jobs takes any."""
+        if self._num_open >= self.limits.jobs:
+            return Busy(f"{self._num_open} jobs are waiting, and no more may.", retry_after=self.retry_after)
+        if self._num_open and self._jobs.seconds(job.task) > self.limits.seconds:
+            reason = f"{self._num_open} jobs are waiting; one more would take longer than {self.limits.seconds:g} s."
+            return Busy(reason, retry_after=self.retry_after)
+        return None
+
+    def _count(self, ticket: Ticket, error: BaseException | None) -> None:
+        outcomes = {type(None): "done", Cancelled: "cancelled", Late: "late", Busy: "refused"}
+        outcome = outcomes.get(type(error), "failed")
+        self.metrics.jobs.labels(ticket.task, outcome).inc()
         self.metrics.tokens.labels("prompt").inc(ticket.run.num_prompt)
         self.metrics.tokens.labels("completion").inc(ticket.run.num_output)
 
-    def _work(self, ticket: Ticket) -> Done:
+    def _work(self) -> None:
+        """Does the job whose turn it is."""
         with self._lock:
-            self._running += 1
+            ticket = self._jobs.begin()
+        if not isinstance(ticket, Ticket):
+            return
+        done, error = None, None
         try:
             ticket.run.check()
             result = ticket.job.work(ticket.run)
-        finally:
-            with self._lock:
-                self._running -= 1
-        return Done(result=result, num_prompt=ticket.run.num_prompt, num_output=ticket.run.num_output)
+            done = Done(result=result, num_prompt=ticket.run.num_prompt, num_output=ticket.run.num_output)
+        except BaseException as failure:
+            error = failure
+        with self._lock:
+            self._jobs.end(ticket, counts=error is None)
+            self._ends.append(time.monotonic())
+        self._count(ticket, error)
+        if done is not None:
+            ticket.future.set_result(done)
+        else:
+            ticket.future.set_exception(error)

@@ -67,6 +67,7 @@ def load_placed(path: Path | str, *, up_axis: str | None = None) -> tuple[Asset,
         uv=read.uv,
         texture=read.texture,
         textures=read.textures,
+        samplers=read.samplers,
     )
     try:
         mesh = normalized(asset)

@@ -26,7 +26,11 @@ from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
 WEIGHTS_NAME = "image_tokenizer.safetensors"
 CONFIG_NAME = "image_tokenizer.json"
 CODING = ("encoder.", "quant_conv.", "quantize.")  # how the tensors are named that codes come from
+TALL = 32  # times as high as the model's pictures: a column of pixels would be scaled to a wall of them
 BATCH_SIZE = {"cpu": 32, "cuda": 512}  # pictures that go through the network together
+
+
+FIT_TOLERANCE = 0.02  # of the height, that is cut off or added without a word
 
 
 def fit(picture: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -37,6 +41,12 @@ def fit(picture: np.ndarray, width: int, height: int) -> np.ndarray:
     """
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         raise ImageError(f"A picture is uint8 [H, W, 3]; found {picture.dtype} {list(picture.shape)}.")
+    if picture.size == 0:
+        raise ImageError(f"A picture has pixels; found {list(picture.shape)}.")
+    shown = TALL * height * picture.shape[1] // width + 1  # rows of it; one that is much taller is cut first
+    if picture.shape[0] > shown:
+        above = (picture.shape[0] - shown) // 2
+        picture = picture[above : above + shown]
     scaled_height = max(1, round(picture.shape[0] * width / picture.shape[1]))
     if picture.shape[:2] != (scaled_height, width):
         # Reducing by whole boxes first costs no visible quality with a gap of 3 and is many times faster.
@@ -47,6 +57,23 @@ def fit(picture: np.ndarray, width: int, height: int) -> np.ndarray:
         return np.ascontiguousarray(picture[surplus // 2 : surplus // 2 + height])
     above = -surplus // 2
     return np.pad(picture, ((above, -surplus - above), (0, 0), (0, 0)), mode="edge")
+
+
+def fit_note(size: tuple[int, int], width: int, height: int) -> str | None:
+    """What `fit` cuts off or adds, where it is more than 2 % of the height; None for pictures of the right shape.
+
+    Args:
+        size: of the picture: width and height, px.
+        width: that it is fitted to, px.
+        height: px.
+    """
+    share = height / width * size[0] / size[1]  # of the picture's rows that fit
+    shape = f"it has {size[0]}x{size[1]} px, the model sees {width}x{height}"
+    if share < 1 - FIT_TOLERANCE:
+        return f"{shape}: {1 - share:.0%} of its rows, at the top and the bottom, are cut off"
+    if share > 1 + FIT_TOLERANCE:
+        return f"{shape}: its top and bottom rows are repeated to fill {1 - 1 / share:.0%} of the height"
+    return None
 
 
 def to_pixels(pictures: np.ndarray | torch.Tensor) -> torch.Tensor:

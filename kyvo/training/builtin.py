@@ -179,6 +179,7 @@ class Checkpointer:
         output_dir: str,
         model: Mapping[str, Any],
         init_weights: str | None = None,
+        start: str | None = None,
         seed: int = 0,
         keep_last: int = 2,
         model_type: str = "KYVO",
@@ -190,7 +191,8 @@ class Checkpointer:
         self.output_dir = Path(output_dir)
         self.processor = Processor.from_pretrained(settings.pop("processor"))
         self.build = partial(_decoder, self.processor, settings)
-        self.init_weights = init_weights
+        given = {"init_weights": init_weights} | ({} if start is None else {"start": start})
+        self.init_weights = current_settings(given, "checkpointer.")["init_weights"]
         self.seed = seed
         self.keep_last = keep_last
         self.resumes = should_load_recipe_state

@@ -309,7 +309,8 @@ def _scene(text: str) -> Scene:
 
 def _open(folder: str) -> Any:
     try:
-        rows = open_set(Path(folder)) if (Path(folder) / "settings.json").is_file() else load_from_disk(folder)
+        ours = (Path(folder) / "settings.json").is_file() or any(Path(folder).glob("*.parquet"))
+        rows = open_set(Path(folder)) if ours else load_from_disk(folder)
     except FileNotFoundError as error:
         raise ConfigError(
             f"data.folders has {folder}, which is no Arrow set. tokenizers/encode.py makes one of pictures, "

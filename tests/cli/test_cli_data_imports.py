@@ -20,9 +20,9 @@ EYE = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 PICTURE = np.random.default_rng(0).integers(0, 256, (8, 12, 3)).astype(np.uint8)
 
 
-def run(*words):
+def run(*words, code=0):
     result = CliRunner().invoke(app, ["data", *map(str, words)])
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == code, result.output
     return result
 
 
@@ -30,20 +30,53 @@ def scenes_of(folder):
     return [scene_from_json(json.loads(text)) for text in open_set(folder)["scene"]]
 
 
-def test_a_folder_of_ones_own_becomes_a_set_without_its_faulty_pairs(tmp_path):
-    own = tmp_path / "own"
-    own.mkdir()
-    for name, color in (("a", "red"), ("b", "pink"), ("c", "blue")):
-        Image.fromarray(PICTURE).save(own / f"{name}.png")
-        (own / f"{name}.json").write_text(json.dumps(scene_to_json(Scene(objects=(CUBE.with_values(color=color),)))))
-    result = run("folder", own, "--out", tmp_path / "set")
-    assert "2 rows" in result.output
+def own_folder(path, colors):
+    """Pairs of a picture and a scene, named a, b, ...; a colour that the schema lacks makes a fault."""
+    path.mkdir()
+    for name, color in zip("abcdefghijklmnopqrstuvwxyz", colors, strict=False):
+        Image.fromarray(PICTURE).save(path / f"{name}.png")
+        (path / f"{name}.json").write_text(json.dumps(scene_to_json(Scene(objects=(CUBE.with_values(color=color),)))))
+    return path
+
+
+def test_a_folder_of_ones_own_becomes_a_set_and_faulty_pairs_are_told_of(tmp_path):
+    own = own_folder(tmp_path / "own", ("red", "pink", "blue"))
+    (own / "d.png").write_bytes(b"no picture")
+    (own / "d.json").write_bytes((own / "a.json").read_bytes())
+    (own / "e.json").write_bytes((own / "a.json").read_bytes())
+    result = run("folder", own, "--out", tmp_path / "set", code=1)
+    assert "2 rows" in result.stdout
+    said = result.stderr
+    assert "left out: b.json: objects[0].color: is 'pink'" in said
+    assert "left out: d.png: is not a picture" in said and "left out: e.json: has no picture; e.png" in said
+    assert "3 of 5 samples left out" in said
     card = json.loads((tmp_path / "set" / "card.json").read_text())
     assert card["command"] == "kyvo data folder own --out set --schema clevr"
+    assert [line.partition(":")[0] for line in card["left_out"]] == ["b.json", "d.png", "e.json"]
+    text = (tmp_path / "set" / "README.md").read_text()
+    assert "3 of 5 samples left out" in text and "- b.json: objects[0].color: is 'pink'" in text
     rows = open_set(tmp_path / "set")
     assert rows["name"][:] == ["a.png", "c.png"]
     assert np.array_equal(np.asarray(rows[1]["image"]), PICTURE)
     assert [scene.objects[0].color for scene in scenes_of(tmp_path / "set")] == ["red", "blue"]
+    again = run("folder", own, "--out", tmp_path / "set", code=1)  # whole already, and told of all the same
+    assert "3 of 5 samples left out" in again.stderr
+
+
+def test_a_folder_without_a_fault_ends_with_0_and_one_without_a_good_pair_with_2(tmp_path):
+    result = run("folder", own_folder(tmp_path / "good", ("red", "blue")), "--out", tmp_path / "set")
+    assert "left out" not in result.output and "Left out" not in (tmp_path / "set" / "README.md").read_text()
+    bad = run("folder", own_folder(tmp_path / "bad", ("pink", "pink")), "--out", tmp_path / "none", code=2)
+    assert "none of 2 samples makes a row; the first: a.json: objects[0].color: is 'pink'" in bad.stderr
+    assert not list((tmp_path / "none").glob("*.arrow")) and not (tmp_path / "none" / "card.json").exists()
+
+
+def test_many_faults_are_counted_and_the_first_shown(tmp_path):
+    own = own_folder(tmp_path / "own", ["red"] + ["pink"] * 25)
+    said = run("folder", own, "--out", tmp_path / "set", code=1).stderr
+    assert said.count("left out: ") == 20 and "25 of 26 samples left out; 5 more stand in" in said
+    assert len(json.loads((tmp_path / "set" / "card.json").read_text())["left_out"]) == 25
+    assert "- and 6 more, in `card.json`" in (tmp_path / "set" / "README.md").read_text()
 
 
 def test_omni3d_annotations_become_a_set_with_mirror_images(tmp_path):
@@ -59,7 +92,8 @@ def test_omni3d_annotations_become_a_set_with_mirror_images(tmp_path):
     data["images"][1]["file_path"] = "gone.png"
     (tmp_path / "annotations.json").write_text(json.dumps(data))
     Image.fromarray(PICTURE).save(tmp_path / "a.png")
-    run("omni3d", tmp_path / "annotations.json", "--pictures", tmp_path, "--flips", "--out", tmp_path / "set")
+    made = run("omni3d", tmp_path / "annotations.json", "--pictures", tmp_path, "--flips", "--out", tmp_path / "set")
+    assert "left out: gone.png" in made.stderr and "2 of 4 samples left out" in made.stderr
     card = json.loads((tmp_path / "set" / "card.json").read_text())
     assert card["command"] == f"kyvo data omni3d annotations.json --pictures {tmp_path.name} --out set --flips"
     rows = open_set(tmp_path / "set")

@@ -56,6 +56,23 @@ def test_exit_codes_are_0_done_1_some_failed_2_usage(recognize, tmp_path):
         assert recognize(*wrong).exit_code == 2, wrong
 
 
+def test_a_picture_of_another_shape_gets_a_note(recognize, tmp_path):
+    shapes = {"square": (48, 48), "wide": (96, 32), "right": (48, 32), "nearly": (150, 101)}
+    for name, size in shapes.items():
+        Image.new("RGB", size).save(tmp_path / f"{name}.png")
+    done = recognize(*(tmp_path / f"{name}.png" for name in shapes))
+    assert done.exit_code == 0, done.output
+    lines = [json.loads(line) for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
+    notes = {Path(line["input"]).stem: line["note"] for line in lines}
+    assert notes["right"] is None and notes["nearly"] is None
+    assert (
+        "it has 48x48 px" in notes["square"]
+        and "33% of its rows, at the top and the bottom, are cut" in notes["square"]
+    )
+    assert "its top and bottom rows are repeated to fill 50% of the height" in notes["wide"]
+    assert done.stderr.count("\n") == 1 and "note: 2 pictures are of another shape than the model's" in done.stderr
+
+
 def test_the_program_itself_runs_and_tells_errors_without_a_traceback(folder, tmp_path):
     command = [Path(sys.executable).with_name("kyvo"), "recognize", picture(tmp_path / "a.png"), "--out", tmp_path]
     done = subprocess.run([*map(str, command), "--model", folder, "--format", "omni3d"], capture_output=True, text=True)

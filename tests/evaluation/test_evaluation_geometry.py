@@ -164,3 +164,16 @@ def test_the_command_prints_figures(tmp_path):
     assert found.exit_code == 0, found.output
     figures = {row["name"]: row["value"] for row in json.loads(found.stdout)["figures"]}
     assert figures["f-score of scenes"] == 1.0
+
+
+def test_a_lost_texture_is_no_fault_of_the_geometry(tmp_path):
+    path = tmp_path / "a.obj"
+    path.write_text("mtllib lost.mtl\nusemtl m\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    assert read_objects(path, 10, [0])["a"].shape == (10, 3)
+
+
+@pytest.mark.parametrize("suffix", [".off", ".stl"])
+def test_off_and_stl_are_read(tmp_path, suffix):
+    trimesh.creation.box((1.0, 2.0, 3.0)).export(tmp_path / f"a{suffix}")
+    ((_, points),) = read_objects(tmp_path / f"a{suffix}", 500, [0]).items()
+    assert np.ptp(points, axis=0) == pytest.approx((1.0, 2.0, 3.0), abs=0.05)

@@ -186,6 +186,19 @@ def test_each_data_set_has_its_criterion(criterion, predicted, truth, score):
     assert jaccard(scene(predicted), scene(truth), tau=criterion.taus[-1], criterion=criterion) == score
 
 
+@pytest.mark.parametrize("steps", range(-40, 40))
+def test_a_tie_is_a_tie_wherever_on_the_grid_it_lies(steps):
+    """Numbers on ObjaWorld's grid of 0.05: a difference of exactly the limit is not below it."""
+    low, high = steps * 0.05, (steps + 1) * 0.05
+    assert jaccard(scene(bench(low, 0.0)), scene(bench(high, 0.0)), tau=0.05, criterion=OBJAWORLD) == 0
+    assert jaccard(scene(bench(0, 0.0, z=low)), scene(bench(0, 0.0, z=high)), tau=1, criterion=OBJAWORLD) == 0
+    turned = scene(bench(0, low)), scene(bench(0, (steps + 3) * 0.05))
+    assert jaccard(*turned, tau=1, criterion=OBJAWORLD) == 0
+    assert jaccard(scene(bench(0, low)), scene(bench(0, (steps + 2) * 0.05)), tau=1, criterion=OBJAWORLD) == 1
+    width = abs(high) + 0.15  # a mean difference of 0.05 over three sides, which Objectron's criterion includes
+    assert jaccard(scene(cup(0, width=abs(high))), scene(cup(0, width=width)), tau=1, criterion=OBJECTRON) == 1
+
+
 def test_a_predicted_object_without_a_compared_field_matches_nothing():
     truth = scene(bench(0, 0.0))
     unposed = scene(SceneObject(shape="bench", location=(0.0, 0.0, 0.2)), SceneObject(shape="bench"))

@@ -6,11 +6,11 @@ import sys
 import textwrap
 
 import pytest
-from kyvo.programs.json_form import to_json
 
 from kyvo.errors import ConfigError
 from kyvo.parsers import load_parser
 from kyvo.programs.errors import NotUnderstood
+from kyvo.programs.json_form import to_json
 from kyvo.programs.program import Count, Everything, Query, Where
 from kyvo.scene.schema import clevr_schema
 

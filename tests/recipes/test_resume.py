@@ -53,6 +53,13 @@ def test_two_ranks_have_the_loss_of_one_process_and_each_goes_on_from_the_other(
     assert runs.losses("mixed") == pytest.approx(runs.losses("one"), rel=1e-5)
 
 
+def test_other_batches_a_step_are_refused_by_what_differs(runs):
+    runs.run("one", gradient_accumulation=2, **SHORT)
+    recipe, cfg = runs.build("one", gradient_accumulation=3, resume=True, **SHORT)
+    with pytest.raises(CheckpointError, match=r"was trained with ranks x gradient_accumulation 2 \(now 3\)\. Take"):
+        recipe.setup(cfg)
+
+
 def test_a_broken_checkpoint_is_skipped_for_the_one_before(runs, caplog):
     runs.run("whole", **SHORT)
     runs.run("parts", **{**SHORT, "max_steps": 6, "decay_steps": 0})

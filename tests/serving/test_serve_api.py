@@ -260,12 +260,12 @@ def test_a_full_queue_answers_429_and_says_when_to_come_again(scene):
         assert http.post("/v1/scenes/render", json={"scene": scene}).status_code == 200
 
 
-def test_a_job_beyond_its_time_answers_504(scene):
+def test_a_job_beyond_its_time_answers_503(scene):
     app = create_app(tiny_kyvo(), name="tiny", limits=Limits(parallel=1, seconds=0.5))
     with serving(app) as url, httpx.Client(base_url=url, timeout=60) as http:
         held = Held(app)
         threading.Timer(1.0, held.release.set).start()
-        assert "no answer in time" in refused(http.post("/v1/scenes/render", json={"scene": scene}), 504)
+        assert "no answer in time" in refused(http.post("/v1/scenes/render", json={"scene": scene}), 503)
 
 
 def test_a_client_that_leaves_ends_its_job(scene):

@@ -9,6 +9,7 @@ from kyvo.scene.validate import json_schema
 from kyvo.serving.inputs import picture_of
 from kyvo.serving.limits import Limits
 
+TOOL = {"type": "function", "function": {"name": "f"}}
 OTHER = {"type": "json_schema", "json_schema": {"name": "word", "schema": {"type": "string"}}}
 
 
@@ -150,10 +151,18 @@ def test_an_output_of_few_tokens_says_that_it_was_cut(client, image):
     [
         ({"response_format": OTHER}, "is not the scenes'"),
         ({"max_tokens": 0}, "max_tokens: Input should be greater than or equal to 1"),
-        ({"n": 2}, "n: Input should be 1"),
+        ({"n": 2}, "n is not a setting of this server; leave it out, or give 1"),
         ({"temperature": 9}, "temperature: Input should be less than or equal to 2"),
-        ({"logprobs": True}, "logprobs: Extra inputs are not permitted"),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools: Extra inputs are not permitted"),
+        ({"logprobs": True}, "logprobs is not a setting of this server; leave it out, or give False"),
+        ({"tools": [TOOL]}, "tools is not a setting of this server"),
+        ({"tools": [TOOL], "tool_choice": "required"}, "tool_choice is not a setting of this server"),
+        ({"presence_penalty": 1.5, "stop": "x"}, "presence_penalty is not a setting of this server"),
+        ({"stop": ["x"]}, "stop is not a setting"),
+        ({"logit_bias": {"5": 1}}, "logit_bias is not a setting"),
+        ({"store": True}, "store is not a setting"),
+        ({"reasoning_effort": "high"}, "reasoning_effort is not a setting"),
+        ({"modalities": ["text", "audio"]}, "modalities is not a setting"),
+        ({"extra_body": {"sharpen": 1}}, "sharpen: Extra inputs are not permitted"),
         ({"extra_body": {"kyvo": {"task": "rendering"}}}, "rendering needs a scene; add a scene part"),
         ({"extra_body": {"kyvo": {"task": "editing"}}}, "editing needs a text"),
         ({"extra_body": {"kyvo": {"task": "singing"}}}, "kyvo.task: Input should be"),
@@ -163,6 +172,66 @@ def test_what_cannot_be_obeyed_is_refused(client, image, settings, reason):
     with pytest.raises(openai.UnprocessableEntityError) as caught:
         say(client, image, **settings)
     assert reason in caught.value.body["message"]
+
+
+NEUTRAL_SETTINGS = [
+    {"stop": None}, {"stop": []}, {"presence_penalty": 0}, {"presence_penalty": 0.0, "frequency_penalty": 0},
+    {"tools": [], "tool_choice": "auto"}, {"tools": [TOOL], "tool_choice": "none"}, {"tool_choice": "none"},
+    {"functions": [], "function_call": "none"}, {"parallel_tool_calls": True}, {"logit_bias": {}}, {"store": False},
+    {"logprobs": False, "top_logprobs": None}, {"n": 1}, {"n": None}, {"user": "x", "safety_identifier": "y"},
+    {"metadata": {"a": "b"}, "service_tier": "auto"}, {"modalities": ["text"], "audio": None, "prediction": None},
+    {"verbosity": "medium", "reasoning_effort": None}, {"prompt_cache_key": "k", "stream": None},
+    {"seed": None, "temperature": None, "top_p": None, "max_tokens": None, "response_format": None},
+    {"stream_options": None}, {"repetition_penalty": 1.0, "min_p": 0}, {"kyvo": None},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", [*NEUTRAL_SETTINGS, {k: v for s in NEUTRAL_SETTINGS for k, v in s.items()}])
+def test_settings_that_ask_for_nothing_change_nothing(http, scene, settings):
+    """Sent as they are: OpenAI's own client leaves nulls out."""
+    body = {"model": "tiny", "messages": [{"role": "user", "content": [scene_part(scene), text("How many cubes?")]}]}
+    plain, found = (http.post("/v1/chat/completions", json=body | extra) for extra in ({}, settings))
+    assert found.status_code == plain.status_code == 200, found.text
+    assert found.json()["choices"] == plain.json()["choices"]
+
+
+HISTORY = [
+    {"role": "user", "content": "Look first."},
+    {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f"}}]},
+    {"role": "tool", "tool_call_id": "c", "content": [{"type": "text", "text": "done"}]},
+    {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}, "refusal": None},
+    {"role": "function", "name": "f", "content": "done"},
+    {"role": "assistant", "content": "Done.", "cache_control": {"type": "ephemeral"}},
+]
+
+
+def test_calls_of_tools_in_the_history_are_history(http, scene):
+    last = {"role": "user", "content": [scene_part(scene), text("How many cubes?")]}
+    plain, found = (
+        http.post("/v1/chat/completions", json={"model": "tiny", "messages": messages})
+        for messages in ([last], [*HISTORY, last])
+    )
+    assert found.status_code == 200 and found.json()["choices"] == plain.json()["choices"]
+    lone = http.post("/v1/chat/completions", json={"model": "tiny", "messages": HISTORY[:3]})
+    assert lone.status_code == 422 and "the last message is of the role tool" in lone.text
+
+
+@pytest.mark.parametrize("place", ["text", "scene", "image", "message"])
+def test_hints_for_caches_change_nothing(client, scene, image, place):
+    parts = {"scene": scene_part(scene), "image": image, "text": text("How many cubes?")}
+    message = {
+        "role": "user",
+        "content": [parts[k] | ({"cache_control": {"type": "x"}} if k == place else {}) for k in parts],
+    }
+    message |= {"cache_control": {"type": "x"}} if place == "message" else {}
+    found = client.chat.completions.create(model="tiny", messages=[message])
+    assert told(found) == told(say(client, *parts.values()))
+
+
+def test_a_model_is_found_by_its_name(client):
+    assert client.models.retrieve("tiny") == client.models.list().data[0]
+    with pytest.raises(openai.NotFoundError, match="no model is called 'other/one' here; there is 'tiny'"):
+        client.models.retrieve("other/one")
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,21 @@ def test_a_picture_comes_back_from_its_data_uri():
     np.testing.assert_array_equal(picture_of(data_uri(PIXELS).partition(",")[2], LIMITS), PIXELS)
 
 
+@pytest.mark.parametrize("head", ["", "data:image/png;base64,"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda data: base64.encodebytes(data).decode(),  # lines of 76, as MIME has it
+        lambda data: base64.encodebytes(data).decode().replace("\n", "\r\n"),
+        lambda data: f" \t{base64.b64encode(data).decode()}\n",
+    ],
+)
+def test_base64_may_be_in_lines(head, written):
+    for extra in range(3):  # all lengths of the padding
+        data = base64.b64decode(encoded(Image.fromarray(PIXELS), "PNG")) + bytes(extra)
+        np.testing.assert_array_equal(picture_of(head + written(data), LIMITS), PIXELS)
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP"])
 def test_common_kinds_are_read(kind):
     assert picture_of(encoded(Image.fromarray(PIXELS), kind), LIMITS).shape == (5, 7, 3)

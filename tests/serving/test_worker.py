@@ -151,3 +151,28 @@ def test_stopping_finishes_what_was_taken_and_takes_no_more(model, scene):
     assert all(ticket.future.done() and ticket.future.result().result.scene is not None for ticket in tickets)
     with pytest.raises(Busy, match="the server stops"):
         worker.submit(question(model, scene))
+
+
+def test_a_client_with_less_takes_the_place_of_one_with_more(working, model, scene):
+    worker, metrics = working(parallel=1, jobs=4)
+    ticket, release = held(worker)
+    many = [worker.submit(question(model, scene), client="many") for _ in range(3)]
+    few = worker.submit(question(model, scene), client="few")
+    with pytest.raises(Busy):
+        many[-1].future.result()
+    with pytest.raises(Busy):
+        worker.submit(question(model, scene), client="many")
+    release.set()
+    assert ticket.future.result().result == "held"
+    assert all(one.future.result().result.text for one in (*many[:-1], few))
+    assert counted(metrics, "question_answering", "refused") == 2
+
+
+def test_a_job_that_would_end_too_late_is_refused_at_once(working, model, scene):
+    worker, _ = working(parallel=1, seconds=30)
+    assert worker.run(question(model, scene)).result.text
+    worker._jobs._costs["question_answering"] = 20.0  # as on a slow machine
+    _, release = held(worker)
+    with pytest.raises(Busy, match="would take longer than 30 s"):
+        worker.submit(question(model, scene))
+    release.set()

@@ -117,3 +117,73 @@ def test_exif_orientation_is_applied(tmp_path):
     exif[0x0112] = 6  # to be shown turned by a quarter
     Image.new("RGB", (8, 4), RED).save(tmp_path / "a.jpg", exif=exif)
     assert read_picture(tmp_path / "a.jpg").shape == (8, 4, 3)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_transparent_grey_of_a_png_becomes_white_at_every_depth(tmp_path, depth, level):
+    most = 2**depth - 1
+    levels = [0, 1 if depth > 1 else most]  # two greys of the file, of which one is transparent
+    bits = "".join(f"{levels[x // 8]:0{depth}b}" for x in range(16))
+    row = int(bits, 2).to_bytes(len(bits) // 8)
+    header = struct.pack(">IIBBBBB", 16, 4, depth, 0, 0, 0, 0)
+    parts = [
+        (b"IHDR", header),
+        (b"tRNS", struct.pack(">H", levels[level])),
+        (b"IDAT", zlib.compress((b"\0" + row) * 4)),
+    ]
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts) + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(data)
+    found = read_picture(tmp_path / "a.png")
+    greys = [round(value * 255 / most) for value in levels]
+    greys[level] = 255
+    assert [found[1, 3].tolist(), found[1, 12].tolist()] == [[greys[0]] * 3, [greys[1]] * 3]
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_transparent_color_of_a_png_becomes_white(tmp_path, depth):
+    colors = [(10, 200, 30), (220, 30, 30)]
+    scale = 257 if depth == 16 else 1
+    width = depth // 8
+    pixel = [b"".join((value * scale).to_bytes(width) for value in color) for color in colors]
+    header = struct.pack(">IIBBBBB", 16, 4, depth, 2, 0, 0, 0)
+    clear = struct.pack(">HHH", *(value * scale for value in colors[1]))
+    content = zlib.compress((b"\0" + pixel[0] * 8 + pixel[1] * 8) * 4)
+    parts = [(b"IHDR", header), (b"tRNS", clear), (b"IDAT", content), (b"IEND", b"")]
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
+    found = read_picture(tmp_path / "a.png")
+    assert found[1, 3].tolist() == list(colors[0]) and found[1, 12].tolist() == [255] * 3
+
+
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt", b"iCCP"])
+def test_a_chunk_that_pillow_refuses_costs_that_picture_alone(tmp_path, kind):
+    text = zlib.compress(bytes(80_000_000))
+    head = {b"tEXt": b"a\0", b"zTXt": b"a\0\0", b"iTXt": b"a\0\1\0\0\0", b"iCCP": b"a\0\0"}[kind]
+    header = struct.pack(">IIBBBBB", 4, 4, 8, 0, 0, 0, 0)
+    parts = [(b"IHDR", header), (kind, head + text), (b"IDAT", zlib.compress(bytes(20))), (b"IEND", b"")]
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
+    try:
+        assert read_picture(tmp_path / "a.png").shape == (4, 4, 3)
+    except ImageError as error:
+        assert "a.png is truncated or damaged" in str(error)
+
+
+def test_bytes_that_are_changed_anywhere_are_read_or_refused(tmp_path):
+    """Further inputs: each kind of file with random bytes changed, cut or repeated."""
+    rng = np.random.default_rng(0)
+    picture = Image.fromarray(rng.integers(0, 256, (16, 24, 3), dtype=np.uint8))
+    refused = 0
+    for suffix in ("png", "jpg", "gif", "webp", "bmp", "tif", "avif"):
+        path = tmp_path / f"a.{suffix}"
+        picture.save(path)
+        data = path.read_bytes()
+        for _ in range(30):
+            changed = bytearray(data)
+            for place in rng.integers(len(data), size=rng.integers(1, 6)):
+                changed[place] = rng.integers(256)
+            path.write_bytes(bytes(changed[: rng.integers(1, len(data) + 1)] if rng.random() < 0.3 else changed))
+            try:
+                assert read_picture(path).dtype == np.uint8
+            except ImageError:
+                refused += 1
+    assert refused > 20

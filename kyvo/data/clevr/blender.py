@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image
 
 from kyvo.data.clevr.primitives import BEVEL, CUBE, CYLINDER, SPHERE, SceneBatch
 from kyvo.data.clevr.raytracer import ALBEDO, FLOOR_ALBEDO, LAMP_SIDE
 from kyvo.extras import MissingDependency, explain_import
+from kyvo.tokenizers.pictures import read_picture
 
 SYSTEM_PACKAGES = "libx11-6 libxrender1 libxfixes3 libxi6 libxkbcommon0 libsm6 libgl1"  # Debian's and Ubuntu's names
 
@@ -128,8 +128,7 @@ class _Stage:
         self.scene.render.filepath = str(path)
         with _silent():
             self.bpy.ops.render.render(write_still=True)
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"))
+        return read_picture(path)
 
     def _settings(self, width: int, height: int, samples: int) -> None:
         render, cycles = self.scene.render, self.scene.cycles

@@ -18,7 +18,7 @@ from kyvo.data.clevr.primitives import SceneBatch
 from kyvo.errors import ConfigError, SceneError
 from kyvo.scene.clevr import pixel_coords
 from kyvo.scene.relations import directions, relationships
-from kyvo.scene.scene import Camera, Scene, SceneObject, Vector
+from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_COLORS, CLEVR_RADIUS, clevr_camera
 
 SHAPES = ("cube", "sphere", "cylinder")  # in the ray tracer's order, as are the colors

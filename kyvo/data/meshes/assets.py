@@ -172,6 +172,7 @@ def load_asset(
         uv=read.uv,
         texture=read.texture,
         textures=read.textures,
+        samplers=read.samplers,
     )
 
 

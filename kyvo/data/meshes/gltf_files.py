@@ -1,34 +1,29 @@
-"""What a glTF 2.0 file says it holds, checked against what is there before a reader believes it.
+"""The parts of a glTF 2.0 file, GLB or JSON: buffers, and accessors as arrays, checked against what is there.
 
-Lengths and counts in a file are claims: a header may say 4 GB, an accessor a billion points, a node that it is its own
-child. https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html, sections 3.6 and 4.
+Lengths and counts in a file are claims: a header may say 4 GB, an accessor a billion points.
+https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html, sections 3.6 and 4.
 """
 
 import base64
 import json
+import re
 import struct
 from dataclasses import dataclass
-from importlib.util import find_spec
+from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
-COMPONENT_BYTES = {5120: 1, 5121: 1, 5122: 2, 5123: 2, 5125: 4, 5126: 4}
+import numpy as np
+
+from kyvo.data.meshes.gltf_extensions import COMPRESSIONS, DRACO, check_required, compressed, extension
+from kyvo.data.meshes.mesh_parts import Fault
+from kyvo.data.meshes.named_files import find_beside
+
+COMPONENTS = {5120: "i1", 5121: "u1", 5122: "i2", 5123: "u2", 5125: "u4", 5126: "f4"}
 TYPE_LENGTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
-TRIANGLES, STRIP, FAN = 4, 5, 6  # modes of a primitive that are drawn as triangles
 JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
-DRACO = "KHR_draco_mesh_compression"
 MAX_HIDDEN_BYTES = 1 << 28  # of an accessor whose data are compressed or sparse
-# Extensions that keep the geometry elsewhere; without their decoder there is nothing to see.
-COMPRESSIONS = {DRACO: "DracoPy", "EXT_meshopt_compression": None, "KHR_meshopt_compression": None}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    """What a user must know, as half a sentence, and what to do about it, as a whole one."""
-
-    what: str
-    remedy: str
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,124 +36,164 @@ class GltfFile:
 
     @classmethod
     def open(cls, path: Path) -> "GltfFile":
-        """Raises ValueError, struct.error or KeyError for a file that is no glTF or is cut."""
+        """Raises Fault, ValueError, struct.error or KeyError for a file that is no glTF, is cut, or cannot be read."""
         data = path.read_bytes()
         binary = b""
-        if path.suffix.lower() == ".glb":
-            if data[:4] != b"glTF":
-                raise ValueError("it does not begin with glTF")
-            _, claimed = struct.unpack_from("<II", data, 4)
-            if claimed > len(data):
-                raise ValueError(f"its header claims {claimed:,} bytes, and the file has {len(data):,}")
-            text, kind, rest = _chunk(data, 12)
-            if kind != JSON_CHUNK:
-                raise ValueError("its first chunk is no JSON")
-            if rest < claimed:
-                binary, kind, _ = _chunk(data, rest)
-                binary = binary if kind == BINARY_CHUNK else b""
-            data = text
+        if data[:4] == b"glTF":
+            data, binary = _chunks(data)
+        elif path.suffix.lower() == ".glb" and not data.lstrip().startswith(b"{"):
+            raise ValueError("it does not begin with glTF")
         tree = json.loads(data)
         if not isinstance(tree, dict):
             raise ValueError("its JSON is no object")
-        return cls(path=path, tree=tree, binary=binary)
+        _check_version(tree.get("asset", {}))
+        found = cls(path=path, tree=tree, binary=binary)
+        check_required(tree.get("extensionsRequired", ()))
+        found._check_views()
+        found._check_accessors()
+        return found
 
-    def beside(self, uri: str) -> Path:
-        """The file that a relative URI names."""
-        return self.path.parent / unquote(uri)
+    def beside(self, uri: str, where: str) -> Path:
+        """The file that a relative URI names. Raises Fault where there is none."""
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", uri):
+            raise Fault(f"{where} names {uri}; only files beside it are read", "Export the mesh as one .glb.")
+        for name in (unquote(uri), uri):
+            found = find_beside([self.path.parent], name)
+            if found is not None:
+                return found
+        raise Fault(
+            f"{where} names {uri}, which is missing", "Restore it beside the file, or export the mesh as one .glb."
+        )
 
-    def fault(self) -> Fault | None:
-        """The first claim that does not hold."""
-        return self._compression() or self._buffers() or self._accessors()
+    def data_of(self, uri: str, where: str) -> bytes:
+        """What a URI holds: its own data, or a file's."""
+        if not uri.startswith("data:"):
+            return self.beside(uri, where).read_bytes()
+        head, _, body = uri.partition(",")
+        return base64.b64decode(unquote(body)) if head.endswith(";base64") else unquote_to_bytes(body)
 
-    def _compression(self) -> Fault | None:
-        for name in self.tree.get("extensionsRequired", ()):
-            decoder = COMPRESSIONS.get(name, "")
-            if decoder == "" or (decoder is not None and find_spec(decoder)):
-                continue
-            install = "" if decoder is None else f", or run: pip install {decoder}"
-            return Fault(
-                what=f"it is compressed ({name}), and there is no decoder for that here",
-                remedy=f"Export the mesh without compression{install}.",
-            )
-        return None
-
-    def _buffers(self) -> Fault | None:
-        lengths = []
+    @cached_property
+    def buffers(self) -> list[bytes | None]:
+        """None for one that is only there for programs without a decoder, and is empty."""
+        found = []
         for number, buffer in enumerate(self.tree.get("buffers", ())):
             uri, claimed = buffer.get("uri"), buffer["byteLength"]
-            if uri is None:
-                length = len(self.binary)
-            elif uri.startswith("data:"):
-                length = len(base64.b64decode(uri.partition(",")[2]))
+            if uri is not None:
+                data = self.data_of(uri, f"buffers[{number}]")
+            elif any(part.get("fallback") for part in buffer.get("extensions", {}).values()):
+                data = None
             else:
-                file = self.beside(uri)
-                if not file.is_file():
-                    return Fault(
-                        what=f"buffers[{number}] names {uri}, which is missing",
-                        remedy="Restore it beside the file, or export the mesh as one .glb.",
-                    )
-                length = file.stat().st_size
-            if claimed > length and not self._is_fallback(buffer):
-                raise ValueError(f"buffers[{number}] claims {claimed:,} bytes, and there are {length:,}")
-            lengths.append(claimed)
+                data = self.binary if number == 0 else b""
+            if data is not None and claimed > len(data):
+                raise ValueError(f"buffers[{number}] claims {claimed:,} bytes, and there are {len(data):,}")
+            found.append(data)
+        return found
+
+    def _check_views(self) -> None:
+        buffers = self.tree.get("buffers", ())
         for number, view in enumerate(self.tree.get("bufferViews", ())):
-            end = view.get("byteOffset", 0) + view["byteLength"]
-            if end > lengths[view["buffer"]]:
-                raise ValueError(f"bufferViews[{number}] ends at byte {end:,} of {lengths[view['buffer']]:,}")
-        return None
+            start, length = view.get("byteOffset", 0), view["byteLength"]
+            room = buffers[view["buffer"]]["byteLength"]
+            if start < 0 or length < 0 or start + length > room:
+                raise ValueError(f"bufferViews[{number}] ends at byte {start + length:,} of {room:,}")
+        self.buffers  # noqa: B018  # what they claim is checked
 
-    @staticmethod
-    def _is_fallback(buffer: dict[str, Any]) -> bool:
-        return any(part.get("fallback") for part in buffer.get("extensions", {}).values())
-
-    def _accessors(self) -> None:
+    def _check_accessors(self) -> None:
         views = self.tree.get("bufferViews", ())
-        compressed = DRACO in self.tree.get("extensionsUsed", ())
+        draco = DRACO in self.tree.get("extensionsUsed", ())
         for number, accessor in enumerate(self.tree.get("accessors", ())):
-            width = COMPONENT_BYTES[accessor["componentType"]] * TYPE_LENGTHS[accessor["type"]]
+            kind = accessor["componentType"]
+            if kind not in COMPONENTS:
+                raise ValueError(f"accessors[{number}] has the componentType {kind}, which glTF 2.0 has not")
+            width = np.dtype(COMPONENTS[kind]).itemsize * TYPE_LENGTHS[accessor["type"]]
             count = accessor["count"]
+            needed, room = count * width, 0  # zeros, by the standard: a mesh of them is none
             if "bufferView" in accessor:
                 view = views[accessor["bufferView"]]
-                needed = accessor.get("byteOffset", 0) + (count - 1) * view.get("byteStride", width) + width
+                needed = accessor.get("byteOffset", 0) + (count - 1) * (view.get("byteStride") or width) + width
                 room = view["byteLength"]
-            elif compressed or "sparse" in accessor:
-                needed, room = count * width, MAX_HIDDEN_BYTES
-            else:  # zeros, by the standard: a mesh of them is none
-                needed, room = count * width, 0
+            elif draco or "sparse" in accessor:
+                room = MAX_HIDDEN_BYTES
             if count < 0 or (count and needed > room):
                 raise ValueError(f"accessors[{number}] claims {count:,} values of {width} bytes in {room:,} bytes")
 
-    def count_triangles(self) -> int:
-        """Of all nodes of all scenes, or of all meshes where there are no nodes; each instance of a mesh counts.
+    def view(self, number: int) -> bytes:
+        """The bytes of a buffer view. Raises Fault where they are compressed."""
+        view = self.tree["bufferViews"][number]
+        data = self.buffers[view["buffer"]]
+        if data is None:
+            name = next((name for name in COMPRESSIONS if extension(view, name) is not None), None)
+            if name is None:
+                raise ValueError(f"bufferViews[{number}] is of a buffer without data")
+            raise compressed(f"bufferViews[{number}]", name)
+        start = view.get("byteOffset", 0)
+        return data[start : start + view["byteLength"]]
 
-        Raises ValueError for a node below itself.
+    def values(self, number: int, *, normalize: bool = False) -> np.ndarray:
+        """An accessor's values as [count, components]: integers as they are, or floats where they are normalized.
+
+        Args:
+            normalize: take integers as normalized though the accessor does not say so.
         """
-        meshes = [sum(self._triangles(part) for part in mesh["primitives"]) for mesh in self.tree.get("meshes", ())]
-        nodes = self.tree.get("nodes", ())
-        if not nodes:
-            return sum(meshes)
-        below: dict[int, int | None] = {}  # None while its children are counted
+        accessor = self.tree["accessors"][number]
+        count, length = accessor["count"], TYPE_LENGTHS[accessor["type"]]
+        kind = COMPONENTS[accessor["componentType"]]
+        values = np.zeros((count, length), dtype=kind)
+        if "bufferView" in accessor and count:
+            values = self._block(accessor["bufferView"], accessor.get("byteOffset", 0), kind, count, length).copy()
+        if "sparse" in accessor:
+            sparse = accessor["sparse"]
+            at, given = sparse["indices"], sparse["values"]
+            rows = self._block(
+                at["bufferView"], at.get("byteOffset", 0), COMPONENTS[at["componentType"]], sparse["count"], 1
+            )
+            if (rows >= count).any():
+                raise ValueError(f"accessors[{number}] has a sparse value at {rows.max():,} of {count:,}")
+            values[rows[:, 0]] = self._block(
+                given["bufferView"], given.get("byteOffset", 0), kind, sparse["count"], length
+            )
+        return normalized(values) if normalize or accessor.get("normalized") else values
 
-        def visit(index: int) -> int:
-            if index not in below:
-                below[index] = None
-                own = meshes[nodes[index]["mesh"]] if "mesh" in nodes[index] else 0
-                below[index] = own + sum(visit(child) for child in nodes[index].get("children", ()))
-            count = below[index]
-            if count is None:
-                raise ValueError(f"nodes[{index}] is below itself")
-            return count
+    def _block(self, view: int, offset: int, kind: str, count: int, length: int) -> np.ndarray:
+        """Rows of a buffer view, without a copy. Raises ValueError where they do not fit."""
+        size = np.dtype(kind).itemsize
+        stride = self.tree["bufferViews"][view].get("byteStride") or size * length
+        data = self.view(view)
+        if offset < 0 or count < 0 or (count and offset + (count - 1) * stride + size * length > len(data)):
+            raise ValueError(f"bufferViews[{view}] has {len(data):,} bytes, too few for {count:,} values")
+        return np.ndarray((count, length), f"<{kind}", data, offset, (stride, size))
 
-        children = {child for node in nodes for child in node.get("children", ())}
-        for index in range(len(nodes)):
-            visit(index)
-        return sum(visit(index) for index in range(len(nodes)) if index not in children)
 
-    def _triangles(self, primitive: dict[str, Any]) -> int:
-        accessor = primitive.get("indices", primitive["attributes"].get("POSITION"))
-        count = 0 if accessor is None else self.tree["accessors"][accessor]["count"]
-        mode = primitive.get("mode", TRIANGLES)
-        return count // 3 if mode == TRIANGLES else max(count - 2, 0) if mode in (STRIP, FAN) else 0
+def normalized(values: np.ndarray) -> np.ndarray:
+    """Integers as floats in [-1, 1] or [0, 1] by the range of their type (section 3.6.2.2); floats as they are."""
+    if values.dtype.kind == "f":
+        return values
+    return np.maximum(values / np.iinfo(values.dtype).max, -1.0)
+
+
+def _check_version(asset: dict[str, Any]) -> None:
+    """Any 2.x is read, unless the file says that it needs more than 2.0 (section 3.2)."""
+    version, needed = str(asset.get("version", "2.0")), str(asset.get("minVersion", "2.0"))
+    if not version.startswith("2.") or needed != "2.0":
+        found = version if needed == "2.0" else f"{needed} at least"
+        raise Fault(f"it is glTF {found}; glTF 2.0 is read", "Export the mesh anew.")
+
+
+def _chunks(data: bytes) -> tuple[bytes, bytes]:
+    """JSON and binary part of a GLB."""
+    version, claimed = struct.unpack_from("<II", data, 4)
+    if version != 2:
+        raise Fault(f"it is a GLB of version {version}; version 2 is read", "Export the mesh anew.")
+    if claimed > len(data):
+        raise ValueError(f"its header claims {claimed:,} bytes, and the file has {len(data):,}")
+    text, kind, rest = _chunk(data, 12)
+    if kind != JSON_CHUNK:
+        raise ValueError("its first chunk is no JSON")
+    if rest < claimed:
+        binary, kind, _ = _chunk(data, rest)
+        if kind == BINARY_CHUNK:
+            return text, binary
+    return text, b""
 
 
 def _chunk(data: bytes, start: int) -> tuple[bytes, int, int]:

@@ -13,7 +13,9 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from kyvo.data.meshes.assets import Asset, rotation_matrix
-from kyvo.data.meshes.mesh_files import to_linear
+from kyvo.data.meshes.mesh_files import LooseMesh
+from kyvo.data.meshes.mesh_parts import REPEAT, to_linear
+from kyvo.data.meshes.textures import sample
 from kyvo.extras import import_open3d
 from kyvo.scene.scene import Camera, Vector
 
@@ -149,23 +151,14 @@ class _Caster:
         return color.reshape(camera.height, camera.width, 3)
 
 
-def surface_color(asset: Asset, faces: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def surface_color(asset: LooseMesh, faces: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Linear color of the surface at these places: the corners' colors times the texture."""
     color = (asset.colors[faces] * weights).sum(1)
     uv = (asset.uv[faces] * weights).sum(1)
     texture = asset.texture[faces]
     for number, picture in enumerate(asset.textures):
+        sampler = asset.samplers[number] if asset.samplers else REPEAT
         here = texture == number
         if here.any():
-            color[here] = color[here] * to_linear(_bilinear(picture, uv[here]) / 255)
+            color[here] = color[here] * to_linear(sample(picture, sampler, uv[here]) / 255)
     return color
-
-
-def _bilinear(picture: np.ndarray, uv: np.ndarray) -> np.ndarray:
-    """The texture at (u, v), repeated beyond its edges."""
-    height, width = picture.shape[:2]
-    x, y = uv[:, 0] * width - 0.5, (1 - uv[:, 1]) * height - 0.5
-    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
-    right, down = (x - left)[:, None], (y - top)[:, None]
-    pick = [picture[(top + j) % height, (left + i) % width].astype(float) for j in (0, 1) for i in (0, 1)]
-    return (pick[0] * (1 - right) + pick[1] * right) * (1 - down) + (pick[2] * (1 - right) + pick[3] * right) * down

@@ -10,11 +10,10 @@ one span with one meaning are one, at the lowest cost; the cheapest `WIDTH` mean
 """
 
 import re
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 SCENE = ("kind1", "kinds", "shaped", "adj", "value", "field", "fields", "noun1", "nouns", "measure")
@@ -27,7 +26,20 @@ _PART = re.compile(r"<(\w+)>|([()\[\]|])|([^\s()\[\]|<>]+)")
 
 
 class TooLong(Exception):
-    """The text took longer than the budget of time."""
+    """Reading the text took more steps than the budget has."""
+
+
+class Budget:
+    """How many steps the reading of one text may take. Steps and not seconds: a busy machine reads the same."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def spend(self, steps: int) -> None:
+        """Raises TooLong where so many are not left."""
+        self.left -= steps
+        if self.left < 0:
+            raise TooLong
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,7 @@ class Choice:
 Part = Word | Symbol | Row | Choice
 
 
+@cache
 def parse_pattern(pattern: str) -> Part:
     """A pattern's parts. Raises ValueError for brackets that do not match."""
     stack: list[list[list[Part]]] = [[[]]]
@@ -147,7 +160,8 @@ class Grammar:
     """Rules, indexed for reading."""
 
     rules: tuple[Rule, ...]
-    _firsts: dict[str, dict[str, list[Rule]]] = field(default_factory=dict)
+    _firsts: dict[int, frozenset[str]] = field(default_factory=dict)
+    _openings: dict[int, tuple[Mapping[str, list[Part]], list[Part]]] = field(default_factory=dict)
 
     @cached_property
     def by_symbol(self) -> Mapping[str, Sequence[Rule]]:
@@ -191,27 +205,43 @@ class Grammar:
     @cached_property
     def firsts(self) -> Mapping[str, frozenset[str]]:
         """The words that each symbol can begin with."""
-        found: dict[str, frozenset[str]] = dict.fromkeys(self.by_symbol, frozenset())
+        words: dict[str, set[str]] = {}
+        symbols: dict[str, set[str]] = {}
+        for symbol, rules in self.by_symbol.items():
+            openings = [self._opening(rule.pattern) for rule in rules]
+            words[symbol] = set().union(*(found for found, _ in openings))
+            symbols[symbol] = set().union(*(found for _, found in openings))
         changed = True
         while changed:
             changed = False
-            for symbol, rules in self.by_symbol.items():
-                words = frozenset().union(*(self._first(rule.pattern, found) for rule in rules))
-                if words != found[symbol]:
-                    found[symbol], changed = words, True
-        return found
+            for symbol, others in symbols.items():
+                before = len(words[symbol])
+                words[symbol].update(*(words[other] for other in others))
+                changed |= len(words[symbol]) > before
+        return {symbol: frozenset(found) for symbol, found in words.items()}
 
-    def _first(self, part: Part, firsts: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    def _opening(self, part: Part) -> tuple[set[str], set[str]]:
+        """The words and the symbols that a part can begin with."""
         if isinstance(part, Word):
-            return frozenset((part.text,))
+            return {part.text}, set()
         if isinstance(part, Symbol):
-            return firsts[part.name]
-        words: frozenset[str] = frozenset()
+            return set(), {part.name}
+        words: set[str] = set()
+        symbols: set[str] = set()
         for one in part.parts:
-            words |= self._first(one, firsts)
+            more_words, more_symbols = self._opening(one)
+            words |= more_words
+            symbols |= more_symbols
             if isinstance(part, Row) and not self._empty(one, self.nullable):
                 break
-        return words
+        return words, symbols
+
+    def _first(self, part: Part) -> frozenset[str]:
+        found = self._firsts.get(id(part))  # rules live as long as their grammar
+        if found is None:
+            words, symbols = self._opening(part)
+            found = self._firsts[id(part)] = frozenset(words).union(*(self.firsts[symbol] for symbol in symbols))
+        return found
 
     @cached_property
     def starts(self) -> Mapping[str, tuple[Mapping[str, list[Rule]], list[Rule]]]:
@@ -220,26 +250,49 @@ class Grammar:
         for symbol, rules in self.by_symbol.items():
             table: dict[str, list[Rule]] = defaultdict(list)
             for rule in rules:
-                for word in self._first(rule.pattern, self.firsts):
+                for word in self._first(rule.pattern):
                     table[word].append(rule)
             found[symbol] = dict(table), [rule for rule in rules if self._empty(rule.pattern, self.nullable)]
         return found
 
+    def index(self) -> None:
+        """Makes all tables now, so that no text waits for them."""
+        assert self.starts
+        for rule in self.rules:
+            for part in _parts(rule.pattern):
+                if isinstance(part, Choice):
+                    self.openings(part)
+
+    def openings(self, choice: Choice) -> tuple[Mapping[str, list[Part]], list[Part]]:
+        """The parts of a choice by the words that they can begin with, and those that may be empty."""
+        found = self._openings.get(id(choice))
+        if found is None:
+            table: dict[str, list[Part]] = defaultdict(list)
+            empty = [part for part in choice.parts if self._empty(part, self.nullable)]
+            for part in choice.parts:
+                if part not in empty:
+                    for word in self._first(part):
+                        table[word].append(part)
+            found = self._openings[id(choice)] = dict(table), empty
+        return found
+
+
+def _parts(part: Part) -> Iterable[Part]:
+    """A part and all within it."""
+    waiting = [part]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        if isinstance(part, Row | Choice):
+            waiting.extend(part.parts)
+
 
 def _symbols(part: Part) -> Iterable[str]:
-    if isinstance(part, Symbol):
-        yield part.name
-    elif not isinstance(part, Word):
-        for one in part.parts:
-            yield from _symbols(one)
+    return (one.name for one in _parts(part) if isinstance(one, Symbol))
 
 
 def _words(part: Part) -> Iterable[str]:
-    if isinstance(part, Word):
-        yield part.text
-    elif not isinstance(part, Symbol):
-        for one in part.parts:
-            yield from _words(one)
+    return (one.text for one in _parts(part) if isinstance(one, Word))
 
 
 Meanings = list[tuple[Any, float]]  # a meaning and its cost, cheapest first
@@ -249,12 +302,11 @@ Spans = dict[int, Meanings]  # under each end
 class Chart:
     """The readings of one text. Each token is given with the words it may be, and what each costs."""
 
-    def __init__(self, grammar: Grammar, tokens: Sequence[Mapping[str, float]], *, seconds: float = 1.0) -> None:
+    def __init__(self, grammar: Grammar, tokens: Sequence[Mapping[str, float]], *, budget: Budget) -> None:
         self.grammar = grammar
         self.tokens = tokens
-        self.until = time.monotonic() + seconds
+        self.budget = budget
         self.memo: dict[tuple[str, int], Spans] = {}
-        self.farthest = 0  # how many tokens some reading has got through
         self._active: set[tuple[str, int]] = set()
 
     def readings(self, symbol: str) -> Meanings:
@@ -268,8 +320,6 @@ class Chart:
             return found
         if key in self._active:
             raise AssertionError(f"{symbol} begins with itself")
-        if time.monotonic() > self.until:
-            raise TooLong
         self._active.add(key)
         table, empty = self.grammar.starts[symbol]
         rules = list(empty)
@@ -283,6 +333,7 @@ class Chart:
         best: dict[int, dict[Any, float]] = {}
         for rule in rules:
             for end, cost, values in self._match(rule.pattern, start):
+                self.budget.spend(1)
                 meaning = rule.make(*values)
                 if meaning is None:
                     continue
@@ -303,7 +354,6 @@ class Chart:
             cost = self.tokens[start].get(part.text)
             if cost is None:
                 return []
-            self.farthest = max(self.farthest, start + 1)
             return [(start + 1, cost, (self._number(start),) if part.text == NUMBER else ())]
         if isinstance(part, Symbol):
             if start < len(self.tokens):
@@ -313,7 +363,7 @@ class Chart:
             spans = self._spans(part.name, start)
             return [(end, cost, (value,)) for end, meanings in spans.items() for value, cost in meanings]
         if isinstance(part, Choice):
-            return [found for one in part.parts for found in self._match(one, start)]
+            return [found for one in self._open(part, start) for found in self._match(one, start)]
         ways: list[tuple[int, float, tuple[Any, ...]]] = [(start, 0.0, ())]
         for one in part.parts:
             reached: dict[int, list[tuple[int, float, tuple[Any, ...]]]] = {}
@@ -322,10 +372,20 @@ class Chart:
                 if end not in reached:
                     reached[end] = self._match(one, end)
                 further += [(then, cost + more, values + others) for then, more, others in reached[end]]
+            self.budget.spend(len(further))
             ways = further
             if not ways:
                 break
         return ways
+
+    def _open(self, choice: Choice, start: int) -> list[Part]:
+        """The parts of a choice that can begin here."""
+        table, empty = self.grammar.openings(choice)
+        parts = list(empty)
+        if start < len(self.tokens):
+            for word in self.tokens[start]:
+                parts += [part for part in table.get(word, ()) if part not in parts]
+        return parts
 
     def _number(self, place: int) -> float:
         return next(float(word) for word in self.tokens[place] if word[0].isdigit())

@@ -7,10 +7,10 @@ another.
 from collections.abc import Iterator, Mapping, Sequence
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import ALL, narrow
+from kyvo.programs.grammar.meaning import ALL, narrow, negated
 from kyvo.programs.grammar.spelling import UNKNOWN
 from kyvo.programs.grammar.tokens import tokenize
-from kyvo.programs.program import Literally, Selector, Where
+from kyvo.programs.program import Either, Literally, Selector, Where
 from kyvo.scene.schema import Field, SceneSchema
 
 KINDS = ("category", "shape")  # the fields whose words are nouns, the first that a schema has
@@ -34,8 +34,8 @@ SHAPED: Mapping[str, Sequence[str]] = {  # adjectives of a kind
     "cone": ("conical",),
 }
 ADJECTIVES: Mapping[str, Sequence[str]] = {
-    "large": ("big", "huge", "giant", "great", "enormous", "massive", "oversized", "bulky", "larger", "bigger"),
-    "small": ("tiny", "little", "mini", "miniature", "petite", "wee", "minute", "smaller", "tinier"),
+    "large": ("big", "huge", "giant", "great", "enormous", "massive", "oversized", "bulky"),
+    "small": ("tiny", "little", "mini", "miniature", "petite", "wee", "minute"),
     "metal": (
         "metallic", "shiny", "glossy", "reflective", "chrome", "polished", "mirrored", "steel", "shining", "gleaming",
         "mirror like", "lustrous", "chromed", "sparkly", "glassy",
@@ -49,6 +49,7 @@ ADJECTIVES: Mapping[str, Sequence[str]] = {
     "yellow": ("mustard",),
     "brown": ("tan", "beige", "chocolate"),
 }  # fmt: skip
+COMPARED: Mapping[str, Sequence[str]] = {"large": ("larger", "bigger"), "small": ("smaller", "tinier")}  # of two
 METALS: Mapping[str, Sequence[tuple[str, str]]] = {  # a color and a material at once
     "gold": (("yellow", "metal"),),
     "golden": (("yellow", "metal"),),
@@ -57,6 +58,17 @@ METALS: Mapping[str, Sequence[tuple[str, str]]] = {  # a color and a material at
     "bronze": (("brown", "metal"),),
     "brass": (("yellow", "metal"),),
 }
+SOLIDS: Sequence[tuple[str, Sequence[str]]] = (  # what solids are like, in words that follow a noun
+    ("(with|that have|that has|having|has|have) [a|any|some] [(smooth|round)] (flat) (side|sides|surface|"
+        "surfaces|face|faces)", ("cube", "cylinder")),
+    ("(with|that have|that has|having|has|have) (no|without any) [flat|straight] (side|sides|edges|corners|"
+        "lines|surfaces|faces)", ("sphere",)),
+    ("without [any] [flat|straight] (sides|edges|corners|lines|surfaces|faces)", ("sphere",)),
+    ("(with|that have|that has|having|has|have) [(four|six|#|the most|sharp|square)] (corners|sides)", ("cube",)),
+    ("(with|that have|that has|having|has|have) [a] (curved|round|rounded) (side|sides|surface|surfaces|"
+        "edges)", ("sphere", "cylinder")),
+    ("(that|which) [(can|could|would|will)] [likely] roll [away]", ("sphere", "cylinder")),
+)  # fmt: skip
 FIELDS: Mapping[str, Sequence[str]] = {
     "color": ("hue", "tint", "shade", "color paint", "paint job"),
     "material": ("texture", "finish", "substance", "surface", "surface texture", "stuff", "surface finish"),
@@ -78,6 +90,15 @@ def add_lexicon(rule: Rules, schema: SceneSchema) -> None:
                     rule(symbol, name, field.name, 0.0 if name == _spelled(field.name) else 0.1)
         for word in field.words:
             _add_word(rule, field, word, own, is_kind=field.name == kind)
+    for pattern, solids in SOLIDS:
+        if kind and set(solids) <= {word for field in worded if field.name == kind for word in field.words}:
+            meanings = [Where(of=ALL, field=kind, value=solid) for solid in solids]
+            meaning = meanings[0] if len(meanings) == 1 else Either(first=meanings[0], second=meanings[1])
+            rule("solidlike", pattern, meaning)
+            if len(solids) == 2 and "curved" in pattern:
+                rule("adj", "curved", meaning)
+    if not any(one.symbol == "solidlike" for one in rule.found):
+        rule("solidlike", UNKNOWN, ALL)
     for symbol in ("kind1", "kinds", "adj"):
         rule(symbol, UNKNOWN, Where(of=ALL, field=UNKNOWN, value=UNKNOWN))
     rule("value", UNKNOWN, Literally(field=UNKNOWN, value=UNKNOWN))
@@ -86,7 +107,11 @@ def add_lexicon(rule: Rules, schema: SceneSchema) -> None:
         for color, material in senses:
             if metal not in own and color in words:
                 meaning = Where(of=ALL, field=words[color], value=color)
-                both = narrow(meaning, Where(of=ALL, field=words[material], value=material)) if material in words else meaning
+                both = (
+                    narrow(meaning, Where(of=ALL, field=words[material], value=material))
+                    if material in words
+                    else meaning
+                )
                 rule("adj", f"{metal} [colored]", both)
                 rule("value", metal, Literally(field=words[color], value=color))
 
@@ -120,18 +145,15 @@ def _add_word(rule: Rules, field: Field, word: str, own: set[str], *, is_kind: b
                 rule("kindvalue", f"{name} [shaped]", literal)
         return
     about = _spelled(field.name)
+    for name in COMPARED.get(word, ()):
+        rule("adj", f"{name} [(sized|size)]", meaning, 0.1)
     for name in (spelled, *(one for one in ADJECTIVES.get(word, ()) if one not in own)):
-        rule("adj", f"{name} [(colored|color|{about}|{about}d|finished|looking|{'hued' if about == 'color' else about})]", meaning)
-        rule("adj", f"non {name}", _not(meaning))
+        rule("adj", f"{name} [(colored|color|{about}|{about}d|finished|looking|hued|in {about}|in color)]", meaning)
+        rule("adj", f"{name} 's", meaning)
+        rule("adj", f"non {name}", negated(meaning))
         rule("value", name, literal)
         if field.name == "material":
             rule("material", name, meaning)
-
-
-def _not(meaning: Selector) -> Selector:
-    from kyvo.programs.grammar.meaning import negated
-
-    return negated(meaning)
 
 
 def _spelled(word: str) -> str:
@@ -150,8 +172,10 @@ def plural(name: str) -> str:
         last = f"{last[:-1]}ies"
     elif last.endswith(("s", "x", "z", "ch", "sh")):
         last = f"{last}es"
-    elif last.endswith("elf"):
+    elif last.endswith(("elf", "eaf", "alf", "olf", "ief", "oaf")):
         last = f"{last[:-1]}ves"
+    elif last.endswith("ife"):
+        last = f"{last[:-2]}ves"
     else:
         last = f"{last}s"
     return " ".join((*first, last))

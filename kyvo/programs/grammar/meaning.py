@@ -112,6 +112,15 @@ def settle_region(description: Selector) -> Selector:
     return description
 
 
+def ordered(program: Any) -> Any:
+    """The program with the words of each description in the order that `narrow` gives them."""
+
+    def order(node: Any) -> Any:
+        return narrow(node.of, replace(node, of=ALL)) if isinstance(node, Where) else node
+
+    return rewritten(program, order)
+
+
 def parts(node: Any) -> Iterator[Any]:
     """Each node of a program, outermost first."""
     if isinstance(node, Node):

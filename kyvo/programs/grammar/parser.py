@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from kyvo.programs.errors import NotUnderstood
-from kyvo.programs.grammar.chart import Chart, Grammar, Meanings, Rules, TooLong
+from kyvo.programs.grammar.chart import Budget, Chart, Grammar, Meanings, Rules, TooLong
+from kyvo.programs.grammar.dialogue import add_dialogue
 from kyvo.programs.grammar.edits import add_edits
 from kyvo.programs.grammar.lexicon import add_lexicon
-from kyvo.programs.grammar.nouns import MACROS, add_nouns
+from kyvo.programs.grammar.macros import MACROS
+from kyvo.programs.grammar.nouns import add_nouns
 from kyvo.programs.grammar.questions import add_questions
 from kyvo.programs.grammar.references import bound
 from kyvo.programs.grammar.refusals import CAN_DO, check_language, check_text, refusal
@@ -19,7 +21,7 @@ from kyvo.programs.parsing import Parsed, Turn
 from kyvo.programs.program import Program
 from kyvo.scene.schema import SceneSchema
 
-SECONDS = 0.8  # the longest that one text is read
+STEPS = 100_000  # half a second
 MAX_TOKENS = 120
 SHARPNESS = 2.0  # how fast a reading loses probability with its cost
 ALTERNATIVES = 4
@@ -27,7 +29,13 @@ NO_MEANING = ("straighten",)  # words that a scene has nothing for, left out wit
 
 
 class GrammarParser:
-    """Turns texts into programs. The same text, schema and dialogue always give the same program."""
+    """Turns texts into programs. The same text, schema and dialogue always give the same program.
+
+    `steps` is the most that the reading of one text may take; what takes more is not understood.
+    """
+
+    def __init__(self, *, steps: int = STEPS) -> None:
+        self.steps = steps
 
     def parse(self, text: str, schema: SceneSchema, dialogue: Sequence[Turn] = ()) -> Parsed:
         """Raises UnknownWord for a word that neither the language nor the schema has, NotUnderstood for all else."""
@@ -36,19 +44,27 @@ class GrammarParser:
         tokens = tokenize(text)
         check_language(tokens, spelling)
         if len(tokens) > MAX_TOKENS:
-            raise NotUnderstood(f"the text has {len(tokens)} words; at most {MAX_TOKENS} are read. Give fewer steps at a time.")
-        words, notes = spelling.repair(tokens)
+            raise NotUnderstood(
+                f"the text has {len(tokens)} words; at most {MAX_TOKENS} are read. Give fewer steps at a time."
+            )
+        budget = Budget(self.steps)
         try:
-            readings = _readings(grammar, words)
+            for little_words in (False, True):
+                words, notes = spelling.repair(tokens, little_words=little_words)
+                readings = _readings(grammar, words, budget)
+                if readings:
+                    break
         except TooLong:
             raise NotUnderstood(
                 f"the text of {len(tokens)} words has too many readings; ask one thing, or give one step, at a time."
             ) from None
         programs = _ranked(bound(readings, dialogue))
         if not programs and readings:
-            raise NotUnderstood(f"nothing was named yet that the text could refer back to; name the object instead. {CAN_DO}")
+            raise NotUnderstood(
+                f"nothing was named yet that the text could refer back to; name the object instead. {CAN_DO}"
+            )
         if not programs:
-            raise refusal(text, tokens, spelling, readable=_readable(grammar, words, dialogue))
+            raise refusal(text, tokens, spelling, readable=_readable(grammar, words, dialogue, budget))
         notes += [f"left out {word!r}: objects have no tilt here" for word in tokens if word in NO_MEANING]
         (best, probability), *others = programs
         return Parsed(
@@ -59,19 +75,19 @@ class GrammarParser:
         )
 
 
-def _readings(grammar: Grammar, words: list[dict[str, float]]) -> Meanings:
+def _readings(grammar: Grammar, words: list[dict[str, float]], budget: Budget) -> Meanings:
     """The readings of a whole text; where there are none, those without its commas."""
-    found = Chart(grammar, words, seconds=SECONDS / 2).readings("text")
+    found = Chart(grammar, words, budget=budget).readings("text")
     if not found and any(COMMA in word for word in words):
-        found = Chart(grammar, [word for word in words if COMMA not in word], seconds=SECONDS / 2).readings("text")
+        found = Chart(grammar, [word for word in words if COMMA not in word], budget=budget).readings("text")
     return found
 
 
-def _readable(grammar: Grammar, words: list[dict[str, float]], dialogue: Sequence[Turn]) -> bool:
+def _readable(grammar: Grammar, words: list[dict[str, float]], dialogue: Sequence[Turn], budget: Budget) -> bool:
     """Whether a text would be a program if its unknown words were known."""
     guessed = [word if word.keys() & grammar.words else {UNKNOWN: 0.0} for word in words]
     try:
-        return guessed != words and bool(bound(Chart(grammar, guessed, seconds=SECONDS / 4).readings("text"), dialogue))
+        return guessed != words and bool(bound(Chart(grammar, guessed, budget=budget).readings("text"), dialogue))
     except TooLong:
         return False
 
@@ -89,11 +105,20 @@ def _ranked(readings: list[tuple[Program, float]]) -> list[tuple[Program, float]
 @lru_cache(maxsize=16)
 def grammar_of(schema: SceneSchema) -> tuple[Grammar, Spelling]:
     """The grammar of a schema, and how its words are repaired."""
-    rule = Rules(MACROS)
+    rule = Rules(MACROS | {"PICTURE": _without_own(MACROS["PICTURE"], schema)})
     add_lexicon(rule, schema)
     add_nouns(rule)
+    add_dialogue(rule)
     add_questions(rule, schema)
     add_edits(rule, schema)
     add_sentences(rule)
     grammar = Grammar(tuple(rule.found))
-    return grammar, Spelling(grammar)
+    grammar.index()
+    own = {token for field in schema.fields for word in field.words for token in tokenize(word)}
+    return grammar, Spelling(grammar, own | {"color", "object", "thing", "objects", "things", "ball", "block"})
+
+
+def _without_own(choices: str, schema: SceneSchema) -> str:
+    """Words for the picture, without those that the schema has for its objects: a table."""
+    own = {word for field in schema.fields for word in field.words}
+    return f"({'|'.join(word for word in choices.strip('()').split('|') if word not in own)})"

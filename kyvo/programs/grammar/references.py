@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from kyvo.programs.grammar.dialogue import EVER
 from kyvo.programs.grammar.lexicon import KINDS
-from kyvo.programs.grammar.meaning import ALL, ONE, narrow, parts, rewritten
+from kyvo.programs.grammar.meaning import ALL, ONE, narrow, ordered, parts, rewritten
 from kyvo.programs.grammar.sentences import About
 from kyvo.programs.parsing import Turn
-from kyvo.programs.program import Earlier, Edit, Except, Node, Program, Selector, The, Where, WhereSame
+from kyvo.programs.program import Earlier, Edit, Either, Except, Node, Program, Selector, The, Where, WhereSame
 
 IT = Earlier()
 
@@ -20,6 +21,7 @@ def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> li
         named = meaning.named if isinstance(meaning, About) else None
         program = meaning.program if isinstance(meaning, About) else meaning
         program = rewritten(program, _drop_other)
+        program = rewritten(program, lambda node: _all_turns(node, dialogue))
         program = _bind(program, named, dialogue)
         if program is not None:
             found += [(one, cost + more) for one, more in _kinds_of_ones(program, named)]
@@ -45,17 +47,32 @@ def _bound_to(node: Any, named: Selector | None) -> Any:
     return node if named is None else rewritten(node, lambda one: named if one == IT else one)
 
 
+def _all_turns(node: Any, dialogue: Sequence[Turn]) -> Any:
+    """ "The moved ones" of all turns, and those that none has moved."""
+    if isinstance(node, Except) and isinstance(node.without, Earlier) and node.without.turn == EVER:
+        return node.of  # no turn has moved any
+    if not isinstance(node, Earlier) or node.turn != EVER:
+        return node
+    turns = sum(bool(getattr(turn, node.role)) for turn in dialogue)
+    found: Any = node if turns == 0 else replace(node, turn=0)
+    for turn in range(1, turns):
+        found = Either(first=found, second=replace(node, turn=turn))
+    return found
+
+
 def _kinds_of_ones(program: Program, named: Selector | None) -> list[tuple[Program, float]]:
     """The readings of "the red one": of the kind that was named last before it, or, less likely, of any."""
     if ONE not in parts(program) and not any(_is_one(node) for node in parts(program)):
         return [(program, 0.0)]
     any_kind = rewritten(program, lambda node: node.of if _is_one(node) else node)
-    kind = next((node for node in parts(named) if isinstance(node, Where) and not _is_one(node)), None) if named else None
+    kind = (
+        next((node for node in parts(named) if isinstance(node, Where) and not _is_one(node)), None) if named else None
+    )
     kind = _last_kind_before_one(program) or kind
     if kind is None:
         return [(any_kind, 0.0)]
     return [
-        (rewritten(program, lambda node: narrow(node.of, kind) if _is_one(node) else node), 0.0),
+        (ordered(rewritten(program, lambda node: narrow(node.of, kind) if _is_one(node) else node)), 0.0),
         (any_kind, 1.0),
     ]
 
@@ -81,17 +98,17 @@ def _is_other(node: Any) -> bool:
 def _drop_other(node: Any) -> Any:
     """ "Other things of the same color as the cube" leave the cube out already."""
     if isinstance(node, WhereSame) and node.like != IT:
-        return rewritten_chain(node)
+        return _without_others(node)
     return node
 
 
-def rewritten_chain(node: Any) -> Any:
+def _without_others(node: Any) -> Any:
     """The chain of narrowings below a node without its "other"."""
     if _is_other(node):
-        return rewritten_chain(node.of)
+        return _without_others(node.of)
     below = getattr(node, "of", None)
     if isinstance(below, Selector) and below != ALL and not isinstance(node, The):
-        return replace(node, of=rewritten_chain(below))
+        return replace(node, of=_without_others(below))
     return node
 
 

@@ -18,37 +18,42 @@ _SCRIPTS = (  # the beginning of a letter's Unicode name, and the language it is
     ("DEVANAGARI", "Hindi"), ("THAI", "Thai"),
 )  # fmt: skip
 _UKRAINIAN = set("\u0456\u0457\u0454\u0491")
-_FUNCTION_WORDS: Mapping[str, frozenset[str]] = {
-    "German": frozenset(
-        "der die das den dem des ein eine einen einem einer und oder ist sind wie viele welche welcher welches was wo "
-        "nicht links rechts von neben auf unter hinter vor zwischen mach mache entferne bewege gibt es bitte kugel "
-        "w\u00fcrfel rote roten rot blau blaue blauen gr\u00fcn gr\u00fcne gelbe gelben wieviele zylinder farbe hat stelle".split()
+_WORDS: Mapping[str, str] = {
+    "German": (
+        "der die das den dem des ein eine einen einem einer und oder ist sind wie viele welche welcher "
+        "welches was wo nicht links rechts von neben auf unter hinter vor zwischen mach mache entferne bewege "
+        "gibt es bitte kugel würfel rote roten rot blau blaue blauen grün grüne gelbe gelben wieviele "
+        "zylinder farbe hat stelle"
     ),
-    "French": frozenset(
-        "le la les un une des du de et ou est sont combien quel quelle quels quelles que qui o\u00f9 il y a pas gauche "
-        "droite sur sous derri\u00e8re devant entre d\u00e9place d\u00e9placez supprime supprimez mets ajoute rouge bleu bleue vert "
-        "verte jaune sph\u00e8re objets couleur cylindre petite grande dans".split()
+    "French": (
+        "le la les un une des du de et ou est sont combien quel quelle quels quelles que qui où il y a pas "
+        "gauche droite sur sous derrière devant entre déplace déplacez supprime supprimez mets ajoute rouge "
+        "bleu bleue vert verte jaune sphère objets couleur cylindre petite grande dans"
     ),
-    "Spanish": frozenset(
-        "el la los las un una unos unas y o es son cu\u00e1ntos cu\u00e1ntas cuantos cuantas qu\u00e9 que cu\u00e1l cual d\u00f3nde hay no "
-        "izquierda derecha de del detr\u00e1s delante entre sobre bajo mueve elimina quita a\u00f1ade pon rojo roja azul verde "
-        "amarillo esfera cubo objetos cilindro color rojos rojas azules".split()
+    "Spanish": (
+        "el la los las un una unos unas y o es son cuántos cuántas cuantos cuantas qué que cuál cual dónde "
+        "hay no izquierda derecha de del detrás delante entre sobre bajo mueve elimina quita añade pon rojo "
+        "roja azul verde amarillo esfera cubo objetos cilindro color rojos rojas azules"
     ),
-    "Italian": frozenset(
-        "il lo la gli le un uno una e o \u00e8 sono quanti quante quale quali che dove c'\u00e8 ci non sinistra destra di del della "
-        "dietro davanti tra sopra sotto sposta rimuovi elimina aggiungi metti rosso rossa blu verde giallo sfera cubo oggetti".split()
+    "Italian": (
+        "il lo la gli le un uno una e o è sono quanti quante quale quali che dove c'è ci non sinistra destra "
+        "di del della dietro davanti tra sopra sotto sposta rimuovi elimina aggiungi metti rosso rossa blu "
+        "verde giallo sfera cubo oggetti"
     ),
-    "Portuguese": frozenset(
-        "o os as um uma uns umas e ou \u00e9 s\u00e3o quantos quantas qual quais que onde h\u00e1 n\u00e3o esquerda direita do da dos das "
-        "atr\u00e1s frente entre sobre sob mova remova retire adicione coloque vermelho vermelha azul verde amarelo esfera cubo objetos".split()
+    "Portuguese": (
+        "o os as um uma uns umas e ou é são quantos quantas qual quais que onde há não esquerda direita do da "
+        "dos das atrás frente entre sobre sob mova remova retire adicione coloque vermelho vermelha azul "
+        "verde amarelo esfera cubo objetos"
     ),
-    "Dutch": frozenset(
-        "de het een en of is zijn hoeveel welke welk wat waar er niet links rechts van naast op onder achter voor tussen "
-        "verplaats verwijder maak zet rode rood blauw blauwe groene gele bol kubus objecten kleur heeft".split()
+    "Dutch": (
+        "de het een en of is zijn hoeveel welke welk wat waar er niet links rechts van naast op onder achter "
+        "voor tussen verplaats verwijder maak zet rode rood blauw blauwe groene gele bol kubus objecten kleur "
+        "heeft"
     ),
-    "Polish": frozenset("ile jest czy co kt\u00f3ry kt\u00f3ra gdzie usu\u0144 przesu\u0144 czerwony niebieski zielony i na pod za przed obok kula".split()),
-    "Turkish": frozenset("ka\u00e7 tane bir ve var m\u0131 ne hangi nerede k\u0131rm\u0131z\u0131 mavi ye\u015fil kald\u0131r sil k\u00fcp k\u00fcre sol sa\u011f".split()),
+    "Polish": ("ile jest czy co który która gdzie usuń przesuń czerwony niebieski zielony i na pod za przed obok kula"),
+    "Turkish": ("kaç tane bir ve var mı ne hangi nerede kırmızı mavi yeşil kaldır sil küp küre sol sağ"),
 }
+_FUNCTION_WORDS = {language: frozenset(words.split()) for language, words in _WORDS.items()}
 
 
 def check_text(text: str) -> None:
@@ -59,7 +64,8 @@ def check_text(text: str) -> None:
         raise NotUnderstood(f"{said}. {CAN_DO}")
     if len(text) > MAX_CHARACTERS:
         raise NotUnderstood(
-            f"the text has {len(text)} characters; at most {MAX_CHARACTERS} are read. Ask one thing, or give a few steps, at a time."
+            f"the text has {len(text)} characters; at most {MAX_CHARACTERS} are read. "
+            "Ask one thing, or give a few steps, at a time."
         )
     names = [unicodedata.name(letter, "") for letter in letters]
     if sum(not name.startswith("LATIN") for name in names) * 2 > len(letters):
@@ -90,8 +96,12 @@ def refusal(text: str, tokens: Sequence[str], spelling: Spelling, *, readable: b
         word = next((token for token in unknown if token not in english()), unknown[0])
         near = spelling.near(word)
         hint = f"; did you mean {' or '.join(repr(one) for one in near)}?" if near else "."
-        return UnknownWord(f"{word!r} in {_short(text)} is not a word of these scenes{hint} {CAN_DO}", word=word, near=near)
-    return NotUnderstood(f"{_short(text)} is no question about a scene and no change of it that is understood. {CAN_DO}")
+        return UnknownWord(
+            f"{word!r} in {_short(text)} is not a word of these scenes{hint} {CAN_DO}", word=word, near=near
+        )
+    return NotUnderstood(
+        f"{_short(text)} is no question about a scene and no change of it that is understood. {CAN_DO}"
+    )
 
 
 def _foreign(language: str) -> NotUnderstood:

@@ -1,10 +1,9 @@
 """Rules of whole texts: politeness, a statement before a question, and what a text can be."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import ALL
+from kyvo.programs.grammar.meaning import narrow
 from kyvo.programs.program import Edit, Program, Query, Selector, The, WordOf
 
 
@@ -19,37 +18,90 @@ class About:
 def add_sentences(rule: Rules) -> None:
     """Rules of `text`: a program, or one with what its pronouns stand for."""
     stop = "[.] [,]"
-    rule("polite", "(please|kindly|first|firstly|first of all|to begin with|maybe|perhaps|hey|hi|hello|ok|okay|now|so|well|then|next|also|and|thanks|thank you|great|good|alright|right)", 0)
+    rule(
+        "polite",
+        "(please|kindly|first|firstly|first of all|to begin with|maybe|perhaps|hey|hi|hello|ok|okay|now|so|"
+        "well|then|next|also|and|thanks|thank you|great|good|alright|right)",
+        0,
+    )
     rule("polite", "(can|could|would|will) you [(please|kindly|also|now|possibly|maybe|just)]", 0)
-    rule("polite", "(would you mind|i want you to|i would like you to|i need you to|you should|you need to|you can|let us|go|now go|i would like to|i want to|you have to|you must|your task is to|try to|help me|go ahead and|we need to|we should|let me|straighten and)", 0)
-    rule("polite", "(tell me|can you tell me|could you tell me|do you know|i wonder|please tell me|i would like to know|say|i want to know|answer|question|looking at THEPICTURE|in THEPICTURE|from THEPICTURE|of THEPICTURE|look at THEPICTURE|in total|of these THINGS|of all [of] the THINGS|of the THINGS|of the THINGS (shown|pictured|seen|in THEPICTURE)|among the THINGS|between all the THINGS) [,]", 0)
+    rule(
+        "polite",
+        "(would you mind|i want you to|i would like you to|i need you to|you should|you need to|you can|"
+        "let us|go|now go|i would like to|i want to|you have to|you must|your task is to|try to|help me|"
+        "go ahead and|we need to|we should|let me|straighten and)",
+        0,
+    )
+    rule(
+        "polite",
+        "(tell me|can you tell me|could you tell me|do you know|i wonder|please tell me|"
+        "i would like to know|say|i want to know|answer|question|looking at THEPICTURE|in THEPICTURE|"
+        "from THEPICTURE|of THEPICTURE|look at THEPICTURE|in total|of these THINGS|of all [of] the THINGS|"
+        "of the THINGS|of the THINGS (shown|pictured|seen|in THEPICTURE)|among the THINGS|"
+        "between all the THINGS) [,]",
+        0,
+    )
     rule("politer", "<polite> [,|.]", 0, 0.05)
     rule("politer", "<polite> [,|.] <politer>", 0, 0.05)
-    rule("thanks", f"[.] [,] (please|thanks|thank you|for me|now|thank you very much|if you can|if possible|would you|will you|ok|okay|right|then|cheers|again|instead|too|also|as well)", 0)
+    rule(
+        "thanks",
+        "[.] [,] (please|thanks|thank you|for me|now|thank you very much|if you can|if possible|would you|"
+        "will you|ok|okay|right|then|cheers|again|instead|too|also|as well)",
+        0,
+    )
     rule("text", "[<politer>] <sentence> [<thanks>]", lambda *values: next(v for v in values if not isinstance(v, int)))
     rule("sentence", "<asks>", lambda asks: Query(asks=asks))
-    rule("sentence", f"<statement> {stop} [(so|and|now|then)] [,] <asks>", lambda named, asks: About(program=Query(asks=asks), named=named), 0.3)
+    rule(
+        "sentence",
+        f"<statement> {stop} [(so|and|now|then)] [,] <asks>",
+        lambda named, asks: About(program=Query(asks=asks), named=named),
+        0.3,
+    )
     rule("sentence", "<steps>", lambda steps: Edit(steps=steps))
-    rule("sentence", f"<pointing> {stop} [(and|then)] [then] <steps>", lambda named, steps: About(program=Edit(steps=steps), named=named), 0.3)
-    rule("sentence", "<pointing> [,|.] [and] (give|name|tell me|say|state) its <field>", lambda named, field: Query(asks=WordOf(of=named, field=field)))
-    rule("pointing", "(find|look at|consider|locate|take|see|focus on|observe|pick|get|grab|look for|go to|pick up|choose|select|lift|grasp|straighten) <np>")
+    rule(
+        "sentence",
+        f"<pointing> {stop} [(and|then)] [then] <steps>",
+        lambda named, steps: About(program=Edit(steps=steps), named=named),
+        0.3,
+    )
+    rule(
+        "sentence",
+        "<pointing> [,|.] [and] (give|name|tell me|say|state) its <field>",
+        lambda named, field: Query(asks=WordOf(of=named, field=field)),
+    )
+    rule(
+        "pointing",
+        "(find|look at|consider|locate|take|see|focus on|observe|pick|get|grab|look for|go to|pick up|"
+        "choose|select|lift|grasp|straighten) <np>",
+    )
     # "there is a red cube; ..."
-    rule("statement", "there (is|are|exists|was) [(only|just)] [(a|an|another|the|one|some)] (<desc1>|<descs>)", _The)
-    rule("statement", "there (is|are|exists|was) [(only|just)] [(a|an|another|the|one)] <desc1> [THAT] [is] <pred>", lambda of, pred: _The(_narrowed(of, pred)), 0.1)
+    rule("statement", "there (is|are|exists|was) [(only|just)] [(a|an|another|the|one|some)] (<desc1>|<descs>)", _the)
+    rule(
+        "statement",
+        "there (is|are|exists|was) [(only|just)] [(a|an|another|the|one)] <desc1> [THAT] [is] <pred>",
+        _the_narrowed,
+        0.1,
+    )
     rule("statement", "there (is|are) [(only|just)] <many> <descs>", lambda count, of: The(of=of, count=count))
-    rule("statement", "(find|look at|consider|locate|take|see|imagine|notice|look for|focus on|observe|pick|you see|i see) <np>")
-    rule("statement", "(find|look at|consider|see|i see|you see|look for|THEPICTURE (has|contains|shows)) [(a|an|the)] <desc1> [THAT] [is] <pred>", lambda of, pred: _The(_narrowed(of, pred)), 0.2)
-    rule("statement", "(i see|you see|we have|we see|THEPICTURE (has|contains|shows)) [(a|an|one)] <desc1>", _The, 0.1)
+    rule(
+        "statement",
+        "(find|look at|consider|locate|take|see|imagine|notice|look for|focus on|observe|pick|you see|i see) <np>",
+    )
+    rule(
+        "statement",
+        "(find|look at|consider|see|i see|you see|look for|THEPICTURE (has|contains|shows)) [(a|an|"
+        "the)] <desc1> [THAT] [is] <pred>",
+        _the_narrowed,
+        0.2,
+    )
+    rule("statement", "<def1> (is|are) <pred>", lambda of, _: of if isinstance(of, The) else None, 0.6)
+    rule("statement", "one [of the] (<desc1>|<descs>) is <pred>", _the_narrowed, 0.5)
+    rule("statement", "(i see|you see|we have|we see|THEPICTURE (has|contains|shows)) [(a|an|one)] <desc1>", _the, 0.1)
 
 
-def _The(of: Selector) -> Selector:
+def _the(of: Selector) -> Selector:
     return The(of=of)
 
 
-def _narrowed(of: Selector, pred: Selector) -> Selector:
-    from kyvo.programs.grammar.meaning import narrow
-
-    return narrow(of, pred) if of != ALL or pred != ALL else of
-
-
-_ = Any
+def _the_narrowed(of: Selector, pred: Selector) -> Selector:
+    return The(of=narrow(of, pred))

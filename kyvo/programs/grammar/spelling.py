@@ -4,14 +4,20 @@
 most frequent words of English, from the word frequencies of pyspellchecker (MIT license).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
 
 from kyvo.programs.grammar.chart import NUMBER, Grammar
 
+_LITTLE = (
+    "the of to is are in on and or that than what how there with it its from by at has have as you please other any "
+    "which many same this be been not"
+)
+LITTLE = frozenset(_LITTLE.split())
 UNKNOWN = "?"  # what stands for an unknown word where a text is read in spite of it
 _PER_ERROR = 0.4  # cost
+_RARE = 0.15  # more for a word that is neither the schema's own nor a little one
 _OTHER_START = 0.1  # more where the first letter is another
 _CANDIDATES = 5
 
@@ -25,12 +31,14 @@ def english() -> frozenset[str]:
 class Spelling:
     """Repairs the words of a text towards those of a grammar."""
 
-    def __init__(self, grammar: Grammar) -> None:
+    def __init__(self, grammar: Grammar, usual: Iterable[str] = ()) -> None:
+        """`usual` are the schema's own words, which are likelier than their synonyms."""
         self.grammar = grammar
+        self.usual = frozenset(usual)
         self.words = grammar.words - {UNKNOWN, NUMBER}
         self._by_length: dict[int, list[str]] = {}
         for word in sorted(self.words):
-            if len(word) > 2 and word.isalpha():
+            if len(word) > 1 and word.isalpha():
                 self._by_length.setdefault(len(word), []).append(word)
         self._repairs = lru_cache(maxsize=4096)(self._repairs_of)
 
@@ -42,21 +50,27 @@ class Spelling:
         """Whether a token is known or can be repaired."""
         return self.knows(token) or bool(self._halves(token) or self._repairs(token))
 
-    def repair(self, tokens: Sequence[str]) -> tuple[list[dict[str, float]], list[str]]:
-        """For each token the words that it may be, with what each costs; and what was repaired, in words."""
+    def repair(self, tokens: Sequence[str], *, little_words: bool = False) -> tuple[list[dict[str, float]], list[str]]:
+        """For each token the words that it may be, with what each costs; and what was repaired, in words.
+
+        With `little_words` also words of English that the grammar lacks may be one of `LITTLE`, which says nothing of
+        the scene: "tie cube" is "the cube".
+        """
         read: list[dict[str, float]] = []
         notes = []
         for token in tokens:
             if self.knows(token):
                 read.append({token: 0.0, NUMBER: 0.0} if token[0].isdigit() else {token: 0.0})
-            elif halves := self._halves(token):
+                continue
+            found = self._repairs(token) or (self._little(token) if little_words else {})
+            halves = None if found and min(found.values()) < 2 * _PER_ERROR else self._halves(token)
+            if halves:
                 notes.append(f"read {token!r} as {' '.join(halves)!r}")
                 read.extend({half: 0.0} for half in halves)
-            else:
-                found = self._repairs(token)
-                if found:
-                    notes.append(f"read {token!r} as {' or '.join(repr(word) for word in found)}")
-                read.append(dict(found) or {token: 0.0})
+                continue
+            if found:
+                notes.append(f"read {token!r} as {' or '.join(repr(word) for word in found)}")
+            read.append(dict(found) or {token: 0.0})
         return read, notes
 
     def near(self, token: str) -> tuple[str, ...]:
@@ -65,21 +79,30 @@ class Spelling:
         return tuple(word for word, _ in found if word in self.grammar.scene_words)[:3]
 
     def _repairs_of(self, token: str) -> dict[str, float]:
-        if token in english() or len(token) < 3:
+        if token in english() or len(token) < 2:
             return {}
         if token.endswith("s") and token[:-1] in self.words:
             return {token[:-1]: 0.1}
-        found = self._candidates(token, 1 if len(token) < 6 else 2)
+        found = self._candidates(token, 1 if len(token) < 7 else 2)
+        found = [(word, distance) for word, distance in found if distance == 1 or word[0] == token[0]]
         least = min((distance for _, distance in found), default=0)
-        close = sorted((distance + _OTHER_START * (word[0] != token[0]), word) for word, distance in found if distance == least)
-        return {word: _PER_ERROR * cost for cost, word in close[:_CANDIDATES]}
+        costs = {word: self._cost(token, word, distance) for word, distance in found if distance == least}
+        return dict(sorted(costs.items(), key=lambda pair: pair[1])[:_CANDIDATES])
+
+    def _little(self, token: str) -> dict[str, float]:
+        found = [(word, distance) for word, distance in self._candidates(token, 1) if word in LITTLE]
+        return {word: 2 * self._cost(token, word, distance) for word, distance in found}
+
+    def _cost(self, token: str, word: str, distance: int) -> float:
+        usual = word in LITTLE or word in self.usual
+        return _PER_ERROR * distance + _OTHER_START * (word[0] != token[0]) + (0.0 if usual else _RARE)
 
     def _candidates(self, token: str, most: int) -> list[tuple[str, int]]:
         found = []
         for length in range(len(token) - most, len(token) + most + 1):
             for word in self._by_length.get(length, ()):
                 distance = _distance(token, word, most)
-                if distance <= most and distance < len(word) - 1:
+                if distance <= most and (distance < len(word) - 1 or (len(word) == 2 and word in LITTLE)):
                     found.append((word, distance))
         return found
 

@@ -23,6 +23,8 @@ _CONTRACTIONS = (
     (re.compile(r"\b3d\b"), "solid"),
     (re.compile(r"(\d)\s*(?:\u00b0)"), r"\1 degrees"),
 )
+_SPELLED = {"&": "and", "+": "plus", "\u2013": COMMA, "\u2014": COMMA, "\u00d7": "times"}
+_NO_WORDS = set("'\"()[]{}<>*_|~/\\#@%^$")
 _AMERICAN = {
     "colour": "color",
     "colours": "colors",
@@ -82,9 +84,14 @@ def _split(text: str) -> Iterator[str]:
             token = END
         elif token == "-":
             # a minus sign stands before a number, and not after a word
-            follows = text[match.end() : match.end() + 1].isdigit() and text[match.start() - 1 : match.start()] in ("", " ")
+            follows = text[match.end() : match.end() + 1].isdigit() and text[match.start() - 1 : match.start()] in (
+                "",
+                " ",
+            )
             token = "minus" if follows else ""
-        elif token == "'" or token == '"' or token in "()[]{}<>*_|~":
+        elif token in _SPELLED:
+            token = _SPELLED[token]
+        elif token in _NO_WORDS:
             token = ""
         if token.endswith("'s") and len(token) > 2:
             yield from (_AMERICAN.get(token[:-2], token[:-2]), "'s")

@@ -1,0 +1,174 @@
+"""Rules of edits that put in new objects: additions, copies, replacements."""
+
+from typing import Any
+
+from kyvo.programs.grammar.chart import Rules
+from kyvo.programs.grammar.goals import move
+from kyvo.programs.grammar.meaning import ALL, narrow, the
+from kyvo.programs.grammar.settings import set_field
+from kyvo.programs.program import (
+    Add,
+    At,
+    Before,
+    Beside,
+    Copy,
+    InLine,
+    Literally,
+    Offset,
+    Place,
+    Remove,
+    Replace,
+    Selector,
+    Step,
+    The,
+    Toward,
+)
+from kyvo.scene.schema import SceneSchema
+
+_SIDES = {"left": "left", "right": "right", "front": "front", "behind": "back"}
+
+
+def add_additions(rule: Rules, schema: SceneSchema) -> None:
+    rule("newthing", "<newwords>")
+    rule("newthing", "(thing|object|item|shape)", ())
+    rule("newthing", "<newwords> (thing|object|item|shape|one)")
+    rule("newthings", "<newkinds>")
+    rule("newthings", "(things|objects|items|shapes|ones)", ())
+    rule("newkinds", "<kinds>", lambda of: (Literally(field=of.field, value=of.value),))
+    rule(
+        "newthings",
+        "<newwords1> <newthings>",
+        lambda a, rest: None if a.field in {word.field for word in rest} else (a, *rest),
+    )
+    rule(
+        "newone",
+        "(a|an|another|one|one more|an additional|a new|an extra|a second|some|a single|one new|"
+        "yet another) [(new|more|extra)] <newthing>",
+        lambda words: (words, 1),
+    )
+    rule(
+        "newone",
+        "<int> [(more|new|extra|additional|other)] <newthings>",
+        lambda count, words: (words, count) if count > 1 else None,
+    )
+    rule("newone", "(a couple of|a pair of) [(more|new)] <newthings>", lambda words: (words, 2))
+    rule("newone", "[new] <newwords>", lambda words: (words, 1), 0.7)
+    rule("toscene", "[(to|in|into|on) THEPICTURE] [,] [there] [and (stand|place|put|set) (it|them)]", 0)
+    rule("step", "[(i|we|you)] CREATE <newone> <toscene>", lambda new, _: _added(new))
+    rule(
+        "step",
+        "[(i|we|you)] CREATE <newone> <toscene> [,|.] [at|standing|so that it is] <goal>",
+        lambda new, _, place: _added(new, place),
+    )
+    rule("step", "[(at|)] <goal> [,] CREATE <newone>", lambda place, new: _added(new, place))
+    rule("step", "(let|have) <newone> (stand|be|appear|sit|be placed) <goal>", _added)
+    rule("step", "(there (should|must|shall) be|it should have|i would like to have|add in) <newone> [<goal>]", _added)
+    rule("step", "there (should|must|shall) be <newone> [<goal>]", _added)
+    rule(
+        "step",
+        "(bring in|create|make|build|get|take) <newone> [,] and (stand|place|put|set|position|drop|stack) it <goal>",
+        _added,
+    )
+    rule("step", "THEPICTURE (lacks|needs|is missing) <newone> [(.|,)] [(put|place|set) it <goal>]", _added)
+    rule(
+        "step",
+        "find <one_target> and place <newone> <distside> it",
+        lambda to, new, where: _added(new, Beside(direction=where[1], to=to, distance=where[0])),
+    )
+    rule(
+        "step",
+        "find <one_target> and MOVE <target> to <distside> it",
+        lambda to, of, where: move(of, Beside(direction=where[1], to=to, distance=where[0])),
+    )
+    rule("distside", "<dist> <side>", lambda far, side: (far, side))
+    rule("distside", "<side>", lambda side: (None, side))
+    rule(
+        "step",
+        "take <one_target> as the mark [(.|,)] <distside> it goes <newone>",
+        lambda to, where, new: _added(new, Beside(direction=where[1], to=to, distance=where[0])),
+    )
+    rule(
+        "step",
+        "look <side> <one_target> [(.|,)] [and] (delete|remove) <target> there",
+        lambda side, to, of: (Remove(of=_beside(of, side, to)),),
+    )
+    rule(
+        "step",
+        "look <side> <one_target> [(.|,)] the <field> of <target> there should be <anyword>",
+        lambda side, to, field, of, word: set_field(_beside(of, side, to), field, word),
+    )
+    # copies
+    rule("step", "(copy|duplicate|clone|replicate) <one_target> [<goal>]", lambda of, *place: _copied(of, 1, *place))
+    rule(
+        "step",
+        "(copy|duplicate|clone) <one_target> and PUTDOWN (it|the copy|the duplicate|the clone|one) <goal>",
+        lambda of, place: _copied(of, 1, place),
+    )
+    rule(
+        "step",
+        "(make|add|create|put|place) <copycount> (copy|copies|duplicate|duplicates|clone|"
+        "clones) of <one_target> [(and|,)] [(put|place|set)] [it] [<goal>]",
+        lambda count, of, *place: _copied(of, count, *place),
+    )
+    rule(
+        "step",
+        "(make|add|create|put|place) <copycount> [(more|other|new|)] (one|ones|object|objects|thing) (like|"
+        "just like|the same as|identical to) <one_target> [<goal>]",
+        lambda count, of, *place: _copied(of, count, *place),
+    )
+    rule(
+        "step",
+        "(copy|duplicate|clone) <one_target> <times_count> [<goal>]",
+        lambda of, count, *place: _copied(of, count, *place),
+    )
+    rule("times_count", "<int> times")
+    rule("times_count", "twice", 2)
+    rule("times_count", "once", 1)
+    rule("copycount", "(a|an|another|one more|one)", 1)
+    rule("copycount", "<int>", None, 0.1)
+    # replacing
+    with_ = "(with|by|for|against)"
+    rule(
+        "step",
+        f"(replace|substitute|exchange|swap|switch|swap out|switch out|change) <target> {with_} <newone>",
+        lambda of, new: (Replace(of=of, words=new[0]),) if new[1] == 1 and new[0] else None,
+    )
+    rule(
+        "step",
+        f"(replace|substitute|exchange|swap out|swap) <target> {with_} <newthings>",
+        lambda of, words: (Replace(of=of, words=words),) if words else None,
+        0.1,
+    )
+    rule(
+        "step",
+        "(substitute|put) <newone> (for|in place of|instead of) <target>",
+        lambda new, of: (Replace(of=of, words=new[0]),),
+    )
+    rule(
+        "step",
+        "put <newone> where <target> (is|was|stands)",
+        lambda new, of: (Replace(of=of, words=new[0]),),
+    )
+
+
+def _beside(of: Selector, side: Any, to: Selector) -> Selector:
+    from kyvo.programs.program import Related
+
+    inner = of.of if isinstance(of, The) else of
+    return the(narrow(inner, Related(of=ALL, relation=side, to=to)))
+
+
+def _added(new: tuple[tuple[Literally, ...], int], place: Place | None = None) -> tuple[Step, ...] | None:
+    words, count = new
+    if isinstance(place, Offset):  # "to the left": a new object has no place from which to go
+        region = _SIDES.get(place.direction)
+        place = None if region is None or place.distance is not None else At(region=region)  # type: ignore[arg-type]
+        if place is None:
+            return None
+    if isinstance(place, Before | Toward | InLine):
+        return None
+    return (Add(words=words, place=place, count=count),) if count >= 1 else None
+
+
+def _copied(of: Selector, count: int, place: Place | None = None) -> tuple[Step, ...]:
+    return (Copy(of=of, place=place, count=count),)

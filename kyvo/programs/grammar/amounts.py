@@ -1,0 +1,224 @@
+"""Rules of questions for numbers: how many there are, how many kinds, sums and differences."""
+
+from typing import Any as Anything
+
+from kyvo.programs.grammar.chart import Rules
+from kyvo.programs.grammar.lexicon import kind_field
+from kyvo.programs.grammar.meaning import ALL, either, narrow, negated
+from kyvo.programs.program import (
+    Amount,
+    Arithmetic,
+    Count,
+    CountWords,
+    Earlier,
+    Number,
+    Related,
+    Selector,
+    WhereSame,
+)
+from kyvo.scene.schema import SceneSchema
+
+THERE = (
+    "(are there|is there|there are|there is|do you see|can you see|can be seen|are in THEPICTURE|are shown|"
+    "are pictured|are present|are visible|do you count|does THEPICTURE (hold|have|contain|show)|exist|"
+    "did you find|do you find|you find|are you able to see|do we have|do we see|are displayed|appear|"
+    "are depicted|are represented|are seen|are here|you see|you can see|have we got|are)"
+)
+
+
+HOWMANY = (
+    "(how many|[the] [total] number of|what number of|what is the [(total|combined|overall)] "
+    "(number|amount|count|quantity|sum) of|"
+    "[give|tell me|state] the [total] (number|count|amount) of|count [up] [all] [of]|"
+    "what do you get when you count [up] [all] [of]|(how much|hoe many|what amount of|what quantity of))"
+)
+
+
+FINAL = "[(in total|total|altogether|in all|all together|overall|here|then)]"
+
+
+def add_counts(rule: Rules, schema: SceneSchema) -> None:
+    rule("asks", "<amount>")
+    itself = "[,] (not counting|leaving out|excluding|besides|apart from) itself"
+    rule("amount", f"{HOWMANY} <things> <same> {itself}", _count)
+    leaving = (
+        "[,] (leaving out|apart from|not counting|besides|other than|excluding|aside from|"
+        "except) <np> [,] (share|shares|match|matches|have|has) (its|the same) <field>"
+    )
+    rule(
+        "amount",
+        f"{HOWMANY} <things> {leaving}",
+        lambda of, like, field: Count(of=narrow(of, WhereSame(of=ALL, field=field, like=like))),
+    )
+    rule(
+        "amount",
+        f"(apart from|besides|leaving out|not counting|other than) <np> [,] {HOWMANY} <things> (that share|"
+        "share|have|that have) (its|the same) <field>",
+        lambda like, of, field: Count(of=narrow(of, WhereSame(of=ALL, field=field, like=like))),
+    )
+    rule(
+        "amount",
+        f"{HOWMANY} belong to the <descs> [,] (or [to] the|to the) <descs> [or to both]",
+        lambda a, b: Count(of=either(a, b)),
+    )
+    rule(
+        "amount",
+        "count all that belong to the <descs> [,] or [to] the <descs> [or to both]",
+        lambda a, b: Count(of=either(a, b)),
+    )
+    rule(
+        "amount",
+        "(put|take|group|gather) the <descs> (and|together with|with) the <descs> [into one (group|"
+        "set)] [together] [(.|,)] how many (does it hold|do you have|are there|are in it|objects is that|"
+        "is that)",
+        lambda a, b: Count(of=either(a, b)),
+    )
+    rule("things", "<descs>")
+    rule("things", "<desc1>", None, 0.5)
+    rule("things", "of (the|these|those|all|all the) <descs>")
+    rule("things", "[of] the <descs>", None, 0.2)
+    rule("things", "of <descs>", None, 0.4)
+    rule("things", "<descs> [,] (and|or|plus) <descs>", either, 0.4)
+    rule("things", "either <descs> or <descs>", either)
+    rule("things", "(total|different|single|individual|separate) <descs>", None, 0.1)
+    rule("amount", f"{HOWMANY} <things> [{THERE}] {FINAL} [<seen>]", lambda of, *_: Count(of=of))
+    rule("amount", f"{HOWMANY} <things> {THERE} [of] <pred> {FINAL}", _count)
+    rule("amount", f"{HOWMANY} <things> {THERE} [that|which] (is|are|STANDS|) <pred> {FINAL}", _count, 0.1)
+    rule(
+        "amount",
+        f"{HOWMANY} <things> [that] (is|are|were|look|would be|stand|sit|lie|can be found|located) [(all|"
+        f"also|there|either|both)] <pred> {FINAL}",
+        _count,
+    )
+    rule("amount", f"{HOWMANY} <things> (have|has|share) <selfsame>", _count)
+    rule("amount", f"{HOWMANY} <things> (have|has) [(a|an|the)] <same>", _count)
+    rule("amount", f"{HOWMANY} <things> (are|is) [all] <selfsame>", _count)
+    rule(
+        "amount", f"{HOWMANY} <things> (have|has) [(a|an|the)] <field> [of] <any>", lambda of, _, pred: _count(of, pred)
+    )
+    rule("amount", f"{HOWMANY} <things> <solidlike>", _count)
+    rule(
+        "amount",
+        "[what is] [the] [number of] <descs> <operation> [the] [number of] <descs> [equals|is] [what]",
+        lambda a, op, b: _arithmetic(Count(of=a), op, Count(of=b)),
+        1.0,
+    )
+    rule(
+        "amount",
+        f"{HOWMANY} <things> (have|has) [(a|an)] <any> (finish|texture|surface|color|shape|size|material)",
+        _count,
+    )
+    rule(
+        "amount",
+        f"{HOWMANY} <things> (do|does) not (have|share|match) [(a|an|the)] <same>",
+        lambda of, same: Count(of=narrow(of, negated(same))),
+    )
+    rule("amount", f"{HOWMANY} <things> <same>", _count)
+    rule(
+        "amount",
+        f"{HOWMANY} <things> (do|does) <np> have <inverse> (it|them)",
+        lambda of, to, name: Count(of=narrow(of, side(name, to))),
+    )
+    rule("amount", f"{HOWMANY} (are|is) <pred> {FINAL}", lambda pred: Count(of=pred), 0.3)
+    kind = kind_field(schema)
+    if kind:
+        kinds = (
+            "[(different|various|distinct|unique)] (types|kinds|sorts|type|kind) of [(different|"
+            "geometric)] (things|objects|items|shapes|figures)"
+        )
+        rule("amount", f"{HOWMANY} {kinds} [{THERE}] [<seen>]", lambda *_: CountWords(of=ALL, field=kind))
+        rule("amount", f"{HOWMANY} {kinds} are <pred>", lambda pred: CountWords(of=pred, field=kind))
+        rule(
+            "amount",
+            f"{HOWMANY} (different|distinct) (shapes) [{THERE}] [<seen>]",
+            lambda *_: CountWords(of=ALL, field=kind),
+        )
+    rule("amount", "of (the|these|all the) <descs> [,] how many are <pred>", _count)
+    rule("amount", f"{HOWMANY} [of] (them|those|these) (are there|do you see)", Count(of=Earlier()))
+    rule("amount", "how many (are there|are they|is that|do you see)", Count(of=Earlier()), 0.2)
+    rule("amount", f"{HOWMANY} [of] (them|those|these) are <pred>", lambda pred: Count(of=narrow(Earlier(), pred)))
+    rule(
+        "amount",
+        f"{HOWMANY} [(different|various|distinct|unique|separate|types of|"
+        f"kinds of)] [<adjx>] <fields> {THERE} {FINAL} [<seen>]",
+        lambda *v: CountWords(of=_all(v), field=_field_of(v)),
+    )
+    rule("adjx", "<any>")
+    rule(
+        "amount",
+        f"{HOWMANY} [(different|various|distinct|unique|types of)] <fields> (of|among|do|"
+        f"are represented by|for) [(the|all [the]|all of the|these)] [(different)] <descs> [{THERE}|have|"
+        "come in]",
+        lambda field, of: CountWords(of=of, field=field),
+    )
+    rule(
+        "amount",
+        f"{HOWMANY} [(different|various|distinct|unique|types of)] <fields> are [(the|all [the]|all of the|"
+        "these)] <descs> [made of]",
+        lambda field, of: CountWords(of=of, field=field),
+    )
+    rule(
+        "amount",
+        "how many (more|fewer|less) <descs> (are there|do you see|) (than|then) <descs> [are there]",
+        lambda a, b: _difference(Count(of=a), Count(of=b)),
+    )
+    rule(
+        "amount",
+        "what is the difference (between|in) the (number|amount) of <descs> and [the number of] <descs>",
+        lambda a, b: _difference(Count(of=a), Count(of=b)),
+    )
+    rule(
+        "amount",
+        f"{HOWMANY} <descs> and {HOWMANY} <descs> {THERE}",
+        lambda a, b: Arithmetic(operation="plus", first=Count(of=a), second=Count(of=b)),
+        1.0,
+    )
+    rule(
+        "amount",
+        "what is the (total|sum) [number] [of] <countof> (and|plus) <countof>",
+        lambda a, b: Arithmetic(operation="plus", first=a, second=b),
+    )
+    rule("amount", "what is <countof> <operation> <countof>", _arithmetic)
+    rule(
+        "amount",
+        "what is half [of] <countof>",
+        lambda a: Arithmetic(operation="divided by", first=a, second=Number(value=2)),
+    )
+    rule("amount", "what is twice <countof>", lambda a: Arithmetic(operation="times", first=a, second=Number(value=2)))
+    rule("countof", "(the [total] (number|amount|count) of|all [of] [the]|the) <descs>", lambda of: Count(of=of))
+    rule("countof", "<int>", lambda value: Number(value=value))
+    rule("operation", "(plus|added to|and)", "plus")
+    rule("operation", "(minus|less|take away)", "minus")
+    rule("operation", "(times|multiplied by)", "times")
+    rule("operation", "divided by", "divided by")
+    rule(
+        "amount",
+        "if [(you|i|we)] (add|added|combine|combined) <countof> (and|to|with|"
+        "plus) <countof> [,] [what is the (total|sum)|how many [(things|objects|items|"
+        "shapes)] [(would there be|do you get|are there|would you have|is that|will there be)]]",
+        lambda a, b: Arithmetic(operation="plus", first=a, second=b),
+    )
+
+
+def _field_of(values: tuple[Anything, ...]) -> str:
+    return next(value for value in values if isinstance(value, str))
+
+
+def _all(values: tuple[Anything, ...]) -> Selector:
+    return narrow(ALL, *(value for value in values if isinstance(value, Selector)))
+
+
+def _count(of: Selector, *more: Selector) -> Amount:
+    return Count(of=narrow(of, *more))
+
+
+def side(name: Anything, to: Selector) -> Selector:
+    return Related(of=ALL, relation=name, to=to)
+
+
+def _difference(first: Amount, second: Amount) -> Amount:
+    return Arithmetic(operation="difference", first=first, second=second)
+
+
+def _arithmetic(first: Amount, operation: Anything, second: Amount) -> Amount:
+    return Arithmetic(operation=operation, first=first, second=second)

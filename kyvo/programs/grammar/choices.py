@@ -1,0 +1,118 @@
+"""Rules of questions that offer a choice: "more cubes or balls?", "red or blue?", "which is larger?"."""
+
+from typing import Any as Anything
+
+from kyvo.programs.grammar.amounts import side
+from kyvo.programs.grammar.chart import Rules
+from kyvo.programs.grammar.meaning import ALL, either, narrow, parts
+from kyvo.programs.grammar.words import as_set
+from kyvo.programs.program import (
+    Ask,
+    Bigness,
+    Case,
+    Choose,
+    Count,
+    Extreme,
+    Literally,
+    Selector,
+    Smallness,
+    Where,
+    Which,
+    Word,
+    WordOf,
+)
+from kyvo.scene.schema import SceneSchema
+
+SIDES = {"front": "in front"}
+
+
+def add_choices(rule: Rules, schema: SceneSchema) -> None:
+    def choose(
+        a: tuple[str, Selector], b: tuple[str, Selector], *, fewest: bool = False, of: Selector = ALL
+    ) -> Ask | None:
+        if a == b:
+            return None
+        a, b = (_apart(*a, b[0]), _apart(*b, a[0]))
+        cases = tuple(Case(word=word, amount=Count(of=narrow(of, one))) for word, one in (a, b))
+        return Choose(cases=cases, fewest=fewest)
+
+    rule("case", "[the] (<descs>|<desc1>)", _case)
+    rule("case", "[(the|a|an)] <any>", _case, 0.1)
+    rule("ofcase", "<any>", _case)
+    there = "(are there|is there|do you see|does THEPICTURE have|can you see|) [(which are there|of which are there)]"
+    for more, fewest in (("(more|a greater number of|most)", False), ("(fewer|less|a smaller number of)", True)):
+        pick = lambda a, b, *_, f=fewest: choose(a, b, fewest=f)  # noqa: E731
+        rule("asks", f"{there} {more} [of] <case> or [{more}] <case> [<seen>]", pick, 0.1)
+        rule(
+            "asks",
+            f"{there} {more} <ofcase> or <ofcase> <nouns> [<seen>]",
+            lambda a, b, n, *_, f=fewest: choose((a[0], narrow(n, a[1])), (b[0], narrow(n, b[1])), fewest=f),
+        )
+        rule("asks", f"(what|which) (are there|is there|do you see|has) {more} [of] [,] <case> or <case>", pick)
+        rule(
+            "asks",
+            f"(which|what) <field> has {more} <descs> [(,|.)] <case> or <case>",
+            lambda field, of, a, b, f=fewest: choose(a, b, fewest=f, of=of),
+        )
+    for more, fewest in (("more", False), ("(fewer|less)", True)):
+        rule(
+            "asks",
+            f"(is|are) {more} [of] [the] <descs> <ofcase> or <ofcase>",
+            lambda n, a, b, f=fewest: choose((a[0], narrow(n, a[1])), (b[0], narrow(n, b[1])), fewest=f),
+        )
+    # "is the cube red or blue"
+    rule("asks", "(is|are) <np1> [(made of|colored|a|an|either)] <value> or [(a|an)] <value>", _one_of, 0.0)
+    rule("asks", "(is|are) <np1> [(made of|colored|a|an|either)] <kindword> or [(a|an)] <kindword>", _one_of)
+    rule("asks", "what <field> is <np1> [(,|.)] <value> or <value>", lambda field, of, a, b: _one_of(of, a, b))
+    rule("kindword", "<kindvalue>")
+    fields = {field.name: field.words for field in schema.fields if field.words}
+    rule(
+        "asks",
+        "what <field> is <np1> [(,|.)] <anyvalue> [,] <anyvalue> [,] or <anyvalue>",
+        lambda field, of, *_: WordOf(of=as_set(of), field=field),
+    )
+    rule("anyvalue", "(<value>|<kindvalue>)")
+    # "which is larger, the cube or the ball"
+    rule("asks", "(is|are) <np1> JUST <relhead> or <relword> <np1>", _which_side)
+    rule(
+        "asks",
+        "(is|are) <np1> JUST <relword> <np1> or <relword> (it|them)",
+        lambda of, a, to, b: _which_side(of, a, b, to),
+    )
+    by = {"(larger|bigger|largest|biggest|taller)": Bigness(), "(smaller|smallest|tinier|shorter)": Smallness()}
+    for words, measure in by.items():
+        rule(
+            "asks",
+            f"(is|are) <np1> or <np1> [the] {words} [one]",
+            lambda a, b, m=measure: Which(of=Extreme(of=either(a, b), by=m)),
+        )
+        rule(
+            "asks",
+            f"(which|what) [one|object|thing] is [the] {words} [one] [(,|.|of)] <np1> or <np1>",
+            lambda a, b, m=measure: Which(of=Extreme(of=either(a, b), by=m)),
+        )
+    del fields
+
+
+def _apart(words: str, of: Selector, others: str) -> tuple[str, Selector]:
+    """A choice named by the words that the other one lacks."""
+    own = [word for word in words.split() if word not in others.split()]
+    return " ".join(own) or words, of
+
+
+def _which_side(of: Selector, first: Anything, second: Anything, to: Selector) -> Ask | None:
+    if first == second:
+        return None
+    cases = (
+        Case(word=SIDES.get(name, str(name)), amount=Count(of=narrow(of, side(name, to)))) for name in (first, second)
+    )
+    return Choose(cases=tuple(cases))
+
+
+def _case(of: Selector) -> tuple[str, Selector]:
+    """What a choice is called: its words."""
+    return " ".join(node.value for node in parts(of) if isinstance(node, Where | Literally)) or "others", of
+
+
+def _one_of(of: Selector, first: Literally, second: Literally) -> Word | None:
+    return WordOf(of=as_set(of), field=first.field) if first.field == second.field and first != second else None

@@ -1,0 +1,152 @@
+"""Rules of questions that compare numbers: more, fewer, as many, at least three, an odd number."""
+
+from functools import partial
+from typing import Any as Anything
+
+from kyvo.programs.grammar.chart import Rules
+from kyvo.programs.grammar.meaning import ALL, either, narrow, without
+from kyvo.programs.program import (
+    Arithmetic,
+    Compare,
+    Count,
+    CountWords,
+    Not,
+    Number,
+    Selector,
+    Truth,
+)
+
+
+def exactly(of: Selector, count: int) -> Truth:
+    return Compare(comparison="equal", first=Count(of=of), second=Number(value=count))
+
+
+def add_comparisons(rule: Rules) -> None:
+    def compared(comparison: Anything) -> Anything:
+        return lambda a, b: Compare(comparison=comparison, first=Count(of=a), second=Count(of=b))
+
+    a, b = "(<cdesc>)", "(<cdesc>)"
+    rule("cdesc", "<descs>")
+    rule("cdesc", "<desc1>", None, 0.4)
+    rule("cdesc", "<descs> (plus|and) [the] [number of] <descs>", either, 0.6)
+    rule("cdesc", "<adj>", None, 0.3)
+    rule("cdesc", "(the number of|there are|is the number of|do you see) <descs>")
+    thereis = "(are there|is there|do you see|do you count|does THEPICTURE have|can you see|there are|)"
+    rule(
+        "truth",
+        f"{thereis} [(an|the)] (equal|same) (number|amount|numbers|amounts|quantity|count) of {a} (and|as|"
+        f"to|compared to) {b} [<seen>]",
+        lambda x, y, *_: compared("equal")(x, y),
+    )
+    rule(
+        "truth",
+        f"(is|are) the (number|amount|count|quantity) of {a} (the same as|equal to|the same number as|"
+        f"identical to) [the (number|amount|count) of] {b}",
+        compared("equal"),
+    )
+    rule(
+        "truth",
+        f"(is|are) the (number|amount|count|quantity) of {a} (less|smaller|lower|fewer) (than|"
+        f"then) [the (number|amount|count) of] {b}",
+        compared("less"),
+    )
+    rule(
+        "truth",
+        f"(is|are) the (number|amount|count|quantity) of {a} (greater|more|larger|higher|bigger) (than|"
+        f"then) [the (number|amount|count) of] {b}",
+        compared("greater"),
+    )
+    rule(
+        "truth",
+        f"{thereis} (fewer|less) {a} (than|then) [there are] {b} [<seen>]",
+        lambda x, y, *_: compared("less")(x, y),
+    )
+    rule(
+        "truth",
+        f"{thereis} (more|a (greater|larger|higher) number of) {a} (than|then) [there are] {b} [<seen>]",
+        lambda x, y, *_: compared("greater")(x, y),
+    )
+    rule(
+        "truth",
+        f"{thereis} more <pre> (than|then) <pre> <nouns>",
+        lambda x, y, n: compared("greater")(narrow(n, x), narrow(n, y)),
+        0.0,
+    )
+    rule(
+        "truth",
+        f"{thereis} (fewer|less) <pre> (than|then) <pre> <nouns>",
+        lambda x, y, n: compared("less")(narrow(n, x), narrow(n, y)),
+        0.0,
+    )
+    rule("truth", f"{thereis} as many {a} as {b}", compared("equal"))
+    rule("truth", f"are the {a} just as many as the {b}", compared("equal"))
+    rule("truth", f"(do|does) [the] {a} match [the] {b} in number", compared("equal"))
+    rule("truth", f"count the {a} and the {b} [(.|,)] do you get one number twice", compared("equal"))
+    rule("truth", f"are the {a} outnumbered by the {b}", compared("less"))
+    rule("truth", f"(do|does) [the] {a} outnumber [the] {b}", compared("greater"))
+    rule("truth", f"would you need more {a} to have as many as there are {b}", compared("less"))
+    numbers: tuple[tuple[str, Anything], ...] = (
+        ("(exactly|just|only|precisely)", "equal"),
+        ("(at least|no fewer than|no less than)", "at least"),
+        ("(at most|no more than|not more than)", "at most"),
+        ("(more than|over|greater than)", "greater"),
+        ("(fewer than|less than|under)", "less"),
+    )
+    for words, comparison in numbers:
+        number = partial(_is_number, comparison)
+        rule(
+            "truth", f"{thereis} {words} <int> (<descs>|<desc1>) [<seen>]", lambda count, of, *_, n=number: n(count, of)
+        )
+        rule(
+            "truth",
+            f"(is|are) {words} <int> [of the] (<descs>|<desc1>) <predx>",
+            lambda count, of, pred, n=number: n(count, narrow(of, pred)),
+        )
+    equal = lambda count, of, *_: exactly(of, count)  # noqa: E731
+    rule("truth", f"{thereis} <many> [different] [(kinds of|types of|different types of)] <descs> [<seen>]", equal, 0.1)
+    rule("truth", "is there only [a|one] <desc1> [<seen>]", lambda of, *_: exactly(of, 1))
+    rule(
+        "truth",
+        f"{thereis} (multiple|several|many|a lot of) <descs> [<seen>]",
+        lambda of, *_: Compare(comparison="greater", first=Count(of=of), second=Number(value=1)),
+    )
+    rule(
+        "truth",
+        f"{thereis} <many> <fields> [<seen>]",
+        lambda count, field, *_: Compare(
+            comparison="equal", first=CountWords(of=ALL, field=field), second=Number(value=count)
+        ),
+    )
+    rule(
+        "truth",
+        f"{thereis} (more than one|multiple|several|different) (<field>|<fields>) [<seen>]",
+        lambda field, *_: Compare(comparison="greater", first=CountWords(of=ALL, field=field), second=Number(value=1)),
+    )
+    rule("truth", "is the [total] (number|count|amount) of <descs> [an] (odd) [number]", lambda of: _parity(of, 1))
+    rule(
+        "truth",
+        "is the [total] (number|count|amount) of <descs> [an] (even) [number]",
+        lambda of: Not(of=_parity(of, 1)),
+    )
+    rule("truth", "(is|are) there [an] odd (number|amount) of <descs>", lambda of: _parity(of, 1))
+    rule("truth", "(is|are) there [an] even (number|amount) of <descs>", lambda of: Not(of=_parity(of, 1)))
+    rule(
+        "truth",
+        "(is|are) (most|most of|the majority of|more than half of|over half of) [(the|these)] <descs> <predx>",
+        _most,
+    )
+
+
+def _parity(of: Selector, rest: int) -> Truth:
+    two = Number(value=2)
+    half = Arithmetic(operation="divided by", first=Count(of=of), second=two)
+    even = Compare(comparison="equal", first=Arithmetic(operation="times", first=half, second=two), second=Count(of=of))
+    return Not(of=even)
+
+
+def _most(of: Selector, pred: Selector) -> Truth:
+    return Compare(comparison="greater", first=Count(of=narrow(of, pred)), second=Count(of=without(of, pred)))
+
+
+def _is_number(comparison: Anything, count: int, of: Selector) -> Truth:
+    return Compare(comparison=comparison, first=Count(of=of), second=Number(value=count))

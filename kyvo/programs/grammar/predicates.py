@@ -1,0 +1,138 @@
+"""Rules of `pred`, what "is" may be followed by: places, shared words, materials, "not", "and" and "or"."""
+
+from kyvo.programs.grammar.chart import Rules
+from kyvo.programs.grammar.meaning import ALL, either, joined, narrow, negated, without
+from kyvo.programs.grammar.relations import CORNERS, REGIONS, related, two
+from kyvo.programs.program import (
+    Earlier,
+    Except,
+    Hidden,
+    InRegion,
+    Selector,
+    Shared,
+    WhereSame,
+)
+
+
+def add_predicates(rule: Rules) -> None:
+    rule("twonp", "[(the|both|both of the|those|any|these)] [two] <descs>", two)
+    for region, pattern in REGIONS.items():
+        region_of = InRegion(of=ALL, region=region)  # type: ignore[arg-type]
+        rule(
+            "place",
+            f"JUST (on|in|at|to|toward) (the|) {pattern} [hand] [(corner|side|half|part|section|area|edge|"
+            "portion|third|row|ground)] [(of|in|on) THEPICTURE]",
+            region_of,
+        )
+    for region, pattern in CORNERS.items():
+        region_of = InRegion(of=ALL, region=region)  # type: ignore[arg-type]
+        rule(
+            "place",
+            f"JUST (on|in|at|to) (the|) {pattern} [hand] [(corner|side|area|part|quarter)] [of THEPICTURE]",
+            region_of,
+        )
+    rule("same", "[of] [(the|)] (same|identical|equal|matching) <field> [(as|to|with|like)] [that of] <np>", same)
+    rule(
+        "same",
+        "[of] [(a|the)] (same|identical|matching) <field> (as|to|with) [(a few|some|several|any) of the] OTHERS",
+        lambda field: Shared(of=ALL, field=field),
+    )
+    rule(
+        "same",
+        "(share|shares|sharing) (a|the|its|their) [same] <field> (with|as) OTHERS",
+        lambda field: Shared(of=ALL, field=field),
+    )
+    rule("same", "(the|) (same|identical) <field> and <field> (as|to) <np>", _same_twice)
+    rule("same", "(with|of|in) the <field> of <np>", same, 0.3)
+    rule("same", "(match|matches|matching) [the] <field> [of] <np>", same)
+    rule("same", "(match|matches|matching|shares with) <np> in <field>", lambda like, field: same(field, like))
+    rule("same", "(share|shares|sharing) (a|the|its|their|an) [(same|identical)] <field> (with|as|of) <np>", same)
+    rule("same", "(share|shares|sharing) <np> 's <field>", lambda like, field: same(field, like))
+    rule("same", "(share|shares|sharing) its <field>", lambda field: same(field, Earlier()))
+    rule(
+        "same",
+        "(a|) different <field> (than|from|to|as) <np>",
+        lambda field, like: Except(of=without(ALL, like), without=same(field, like)),
+    )
+    rule(
+        "selfsame",
+        "(of|) [all] [(exactly|)] (the|a|) (same|identical|matching|common|"
+        "one) <field> [as] [each other] [(as|to|with) (each|one another|another)]",
+        lambda field: Shared(of=ALL, field=field),
+    )
+    rule("selfsame", "(a|one|any|a common) <field> [in common]", lambda field: Shared(of=ALL, field=field), 0.3)
+    rule("selfsame", "(alike|identical|matching|the same|equal) in <field>", lambda field: Shared(of=ALL, field=field))
+    # what follows "is"
+    rule("pred", "<rels>")
+    rule("pred", "STAND JUST <rels>", None)
+    rule("pred", "[STAND] <place>")
+    rule("pred", "<pre>")
+    rule("pred", "[the] <suppost>")
+    rule("pred", "the <sup> [one]")
+    rule("pred", "<same>")
+    rule(
+        "pred",
+        "[(made|made up|built|composed|constructed)] [out] of [(a|the)] <mat> [(material|paint|finish|texture)]",
+        None,
+    )
+    rule("pred", "(in|with) [(a|an)] <any> [(finish|texture|surface|color|coating|sheen|shape)]", None)
+    rule("pred", "[(made|made up|built)] [out] of the same <field> as <np>", same)
+    rule("pred", "(a|an|the) <desc1>")
+    rule("pred", "<descs>")
+    rule("pred", "not <pred>", negated)
+    rule("pred", "(other than|besides|except) <np>", negated)
+    rule("pred", "[both] <pred1> and [also] <pred>", joined)
+    rule("pred", "[either] <pred1> or <pred>", either, 0.4)
+    rule("pred", "[either] <descs> or <descs>", either)
+    rule("pred", "[either] <rels> or <rels>", either)
+    rule("pred", "<pred1> [,] but [(is|are)] not <pred1>", lambda a, b: narrow(a, negated(b)))
+    rule("pred", "(neither) <pred1> nor <pred>", lambda a, b: negated(either(a, b)))
+    rule("pred", "not <pred1> (or|nor) <pred1>", lambda a, b: negated(either(a, b)))
+    rule(
+        "pred",
+        "[being] [(partially|partly|half|)] (hidden|hiding|covered|obscured|blocked|obstructed) (behind|by|"
+        "from view by) [any] OTHERS",
+        Hidden(of=ALL),
+    )
+    rule(
+        "pred",
+        "[being] (hidden|hiding|covered|obscured|blocked|obstructed) (behind|by|from view by) <np>",
+        lambda to: Hidden(of=related("behind", to)),
+    )
+    rule(
+        "pred",
+        "(partially|partly|half) (hidden|covered|obscured|blocked) (behind|by) <np>",
+        lambda to: Hidden(of=related("behind", to)),
+    )
+    rule("pred1", "<rels>")
+    rule("pred1", "STAND <rels>")
+    rule("pred1", "<pre>")
+    rule("pred1", "<same>")
+    rule("pred1", "<place>")
+    rule("pred1", "<descs>")
+    rule("pred1", "(a|an) <desc1>")
+    rule("pred1", "not <any>", negated)
+    rule("mat", "(<adj>|<sup>)")
+    # pictures named, which say nothing
+    rule(
+        "seen",
+        "[(that is|that are|which are)] (in|on|of|within|from|inside) THEPICTURE [(shown|here|above|below|of THINGS)]",
+        ALL,
+    )
+    rule("seen", "of (all|any) (sizes|colors|shapes|materials|kinds|types|size|color|shape|material|kind|type)", ALL)
+    rule(
+        "seen",
+        "[(that is|that are|that you|which are)] (shown|pictured|present|displayed|here|you see|seen|"
+        "visible|depicted|there|represented|total|around|overall|altogether|in total|in sight|on display|"
+        "in view|in all|there are|you can see|shown here|being shown|appearing)",
+        ALL,
+    )
+    rule("seen", "(that|which) you (can see|see)", ALL)
+
+
+def same(field: str, like: Selector) -> Selector:
+    return WhereSame(of=ALL, field=field, like=like)
+
+
+def _same_twice(first: str, second: str, like: Selector) -> Selector:
+    return WhereSame(of=same(first, like), field=second, like=like)

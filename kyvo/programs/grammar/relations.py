@@ -1,0 +1,149 @@
+"""Rules of relations: "left of the cube", "between the two balls", "with a cube behind it"."""
+
+from typing import Any
+
+from kyvo.programs.grammar.chart import Rules
+from kyvo.programs.grammar.meaning import ALL
+from kyvo.programs.program import (
+    Along,
+    Between,
+    Closeness,
+    Earlier,
+    Extreme,
+    Related,
+    Selector,
+    The,
+)
+
+DIRECTIONS = {
+    "left": "left",
+    "right": "right",
+    "front": "front",
+    "behind": "(back|rear|behind)",
+    "above": "top",
+    "below": "bottom",
+}
+
+
+REGIONS = {
+    "left": "(left|left hand)",
+    "right": "(right|right hand)",
+    "front": "(front|foreground|near side)",
+    "back": "(back|rear|background|far end|far side)",
+    "middle": "(middle|center|mid|very center)",
+}
+
+
+CORNERS = {
+    f"{depth} {side}": f"({words} [and] [the] ({side}|{side}most)|({side}|{side}most) [and] [the] {words})"
+    for depth, words in (
+        ("front", "(front|near|lower|bottom|frontmost|foremost)"),
+        ("back", "(back|rear|upper|top|rearmost)"),
+    )
+    for side in ("left", "right")
+}
+
+
+_SIDE = "[(very|far|immediate|direct)] {0} [hand] [side]"
+
+
+RELATION_WORDS = {
+    "left": f"((to|on|at|toward) the {_SIDE.format('left')} of|left of|left from|on the left from)",
+    "right": f"((to|on|at|toward) the {_SIDE.format('right')} of|right of|right from|on the right from)",
+    "front": (
+        "(in front of|infront of|in the front of|ahead of|to the front of|before|in front|forward of|"
+        "on the front side of|closer to the CAMERA than|nearer than)"
+    ),
+    "behind": (
+        "(behind|in back of|in the back of|to the (back|rear) [side] of|at the back of|beyond|back of|"
+        "to the behind of|in the rear of|farther away than)"
+    ),
+    "above": "(above|on top of|on the top of|atop|over|upon|on)",
+    "below": "(below|under|underneath|beneath)",
+    "near": (
+        "(near|near to|next to|beside|beside of|close to|adjacent to|alongside|by|neighboring|nearby|at the side of|"
+        "in the vicinity of|not far from|by the side of)"
+    ),
+    "touching": "(touching|in contact with|contacting|leaning (on|against)|in touch with|that touch)",
+}
+
+
+_INVERSE = {"left": "right", "right": "left", "front": "behind", "behind": "front", "above": "below", "below": "above"}
+
+
+def add_relations(rule: Rules) -> None:
+    for name, pattern in RELATION_WORDS.items():
+        rule("dirword", pattern, name)
+        rule("relword", f"(directly|right|immediately|just) {pattern}", name, 0.4)
+        rule(
+            "relword",
+            f"[(exactly|also|both|somewhere|slightly|far|close|all|still|currently|only|sort of)] {pattern}",
+            name,
+            0.2 if name in ("near", "above") else 0.0,
+        )
+        if name in _INVERSE:
+            rule("itsside", {"front": "front", "behind": "(back|rear)"}.get(name, name), name)
+    # "to the left and in front of it", "left and behind"
+    rule("relhead", "JUST [(to|on|in|at)] [the] (left|left side)", "left")
+    rule("relhead", "JUST [(to|on|in|at)] [the] (right|right side)", "right")
+    rule("relhead", "JUST [in] [the] front", "front")
+    rule("relhead", "JUST (behind|[to] [the] (back|rear)|in back)", "behind")
+    rule("rels", "<relword> <reference>", related)
+    rule(
+        "rels",
+        "<relword> (a|an|any|another|some|any of the|one of the|at least one) [other] (<desc1>|<descs>)",
+        _related_to_some,
+    )
+    rule("rels", "<relword> <descs>", _related_to_some)
+    rule("rels", "(directly|right|immediately|just) <dirword> <np>", _right_beside)
+    rule("rels", "[both] <relhead> (and|,) <relword> <reference>", _related_twice)
+    rule("rels", "(to|on) <reference> 's [immediate] <itsside> [hand] [side]", lambda to, name: related(name, to))
+    rule("rels", "(to|on) (its|their|his) [immediate] <itsside> [hand] [side]", lambda name: related(name, Earlier()))
+    rule(
+        "rels",
+        "[STAND] JUST (between|in between|inbetween|in the middle of|sandwiched between|surrounded by|"
+        "flanked by) <np> and <np>",
+        _between,
+    )
+    rule("rels", "[STAND] JUST (between|in between|in the middle of|sandwiched between) <twonp>", _between_two)
+    rule("reference", "<np>")
+    # "with a cube behind it"
+    rule(
+        "rels",
+        "(with|that (has|have|had)|having) <np> JUST <inverse> (it|them)",
+        lambda to, name: related(_INVERSE[name], to),
+    )
+    for name in _INVERSE:
+        rule("inverse", RELATION_WORDS[name], name)
+
+
+def related(name: Any, to: Selector) -> Selector:
+    return Related(of=ALL, relation=name, to=to)
+
+
+def _related_to_some(name: Any, to: Selector) -> Selector:
+    return Related(of=ALL, relation=name, to=to, some=True)
+
+
+def _right_beside(name: Any, to: Selector) -> Selector | None:
+    """ "Directly behind it" is the nearest of those behind it."""
+    near = name in ("near", "touching", "above", "below")
+    return related(name, to) if near else Extreme(of=related(name, to), by=Closeness(to=to))
+
+
+def _related_twice(first: Any, second: Any, to: Selector) -> Selector | None:
+    return None if first == second else Related(of=related(first, to), relation=second, to=to)
+
+
+def _between(first: Selector, second: Selector) -> Selector:
+    return Between(of=ALL, first=first, second=second)
+
+
+def _between_two(pair: tuple[Selector, Selector]) -> Selector:
+    return _between(*pair)
+
+
+def two(description: Selector) -> tuple[Selector, Selector]:
+    """Two objects of one description, told apart by their order from the left."""
+    both = The(of=description, count=2)
+    return tuple(Extreme(of=both, by=Along(direction=way)) for way in ("left", "right"))  # type: ignore[return-value]

@@ -1,0 +1,207 @@
+"""Rules of edits that set words or sizes: "paint it red", "as big as the cube"."""
+
+from kyvo.programs.grammar.chart import Rules
+from kyvo.programs.grammar.lexicon import SIZE, kind_field
+from kyvo.programs.program import (
+    Earlier,
+    Literally,
+    Resize,
+    Selector,
+    Set,
+    Step,
+    WordOf,
+)
+from kyvo.scene.schema import SceneSchema
+
+
+def add_settings(rule: Rules, schema: SceneSchema) -> None:
+    kind = kind_field(schema)
+    rule("setword", "(<value>|<kindvalue>)", lambda word: (word,))
+    rule(
+        "setword",
+        "<value> [,] [and] <value> [(one|thing|object)]",
+        lambda a, b: (a, b) if a.field != b.field else None,
+        0.1,
+    )
+    rule("setword", "(a|an) <newwords>", lambda words: words)
+    rule("newwords", "<value> [colored|colour|sized|finish]", lambda word: (word,))
+    rule("newwords", "<kindvalue>", lambda word: (word,))
+    rule(
+        "newwords",
+        "<newwords1> <newwords>",
+        lambda a, rest: None if a.field in {word.field for word in rest} else (a, *rest),
+    )
+    rule(
+        "newwords",
+        "<newwords1> [,|and] <newwords1> (one|thing|object|item|shape)",
+        lambda a, b: (a, b) if a.field != b.field else None,
+    )
+    rule("newwords", "<newwords1> (one|thing|object|item|shape)", lambda a: (a,))
+    rule("newwords1", "(<value>|<kindvalue>) [colored|,|and]")
+    rule(
+        "step",
+        "MAKE <target> [(to be|be|become|look|to|into|in|as|to look|so that it is|over to|turn|to become|"
+        "over)] <setword>",
+        _set,
+    )
+    rule(
+        "step",
+        "MAKE <target> [(be|become|to|into)] <setword> [,] and <target> <setword>",
+        lambda a, x, b, y: _set(a, x) + _set(b, y),
+        0.1,
+    )
+    rule(
+        "step",
+        "(i want|i would like|want|i need|have|let) <target> (to be|be|to become|become|to turn|turn|"
+        "to look|in) <setword>",
+        _set,
+    )
+    rule(
+        "step",
+        "<target> (should|must|needs to|has to|shall|will|ought to) (be|become|turn|turn into|look|be made|"
+        "be painted|be turned into|be changed to) <setword>",
+        _set,
+    )
+    rule("step", "<target> (becomes|turns|turns into|gets|is now|is to be) <setword>", _set, 0.2)
+    rule("step", "(from now on|now) <target> (is|are) <setword>", _set)
+    rule(
+        "step",
+        "(give|get) <target> [(a|the|some)] [new] <value> [(finish|coat|color|paint|surface|texture|look|"
+        "coating|shape)]",
+        lambda of, word: _set(of, (word,)),
+    )
+    rule("step", "(give|lend) <target> a new <field> [(.|,)] <anyword>", set_field)
+    rule("step", "(update|take|consider) <target> [(.|,)] [and] its <field> is now <anyword>", set_field)
+    rule("step", "(instead of what it is now) [,] make <target> <setword>", _set)
+    rule(
+        "step",
+        "leave (all|everything) as it is [,] but for the <field> of <target> [,] which becomes <anyword>",
+        lambda field, of, word: set_field(of, field, word),
+    )
+    rule("anyword", "(<value>|<kindvalue>)")
+    verbs = "(change|set|switch|make|turn|modify|alter|update|convert|adjust|edit|put)"
+    rule(
+        "step",
+        f"{verbs} the <field> of <target> (to|into|be|as|) [(be|become|a|an)] <anyword>",
+        lambda field, of, word: set_field(of, field, word),
+    )
+    rule("step", f"{verbs} (the|) <target> 's <field> (to|into|be|) [be] <anyword>", set_field)
+    rule(
+        "step",
+        f"{verbs} (its|their) <field> (to|into|be|) [be] <anyword>",
+        lambda field, word: set_field(Earlier(), field, word),
+    )
+    rule(
+        "step",
+        f"{verbs} (the|) <field> [(to|into)] <anyword>",
+        lambda field, word: set_field(Earlier(), field, word),
+        0.5,
+    )
+    rule(
+        "step",
+        f"(find|take|look at|get|see|pick|consider) <target> [,] (and|then) {verbs} its <field> (to|into|"
+        "be|) <anyword>",
+        set_field,
+    )
+    rule(
+        "step",
+        "(find|take|look at|get|see|pick|consider) <target> [,] (and|then) give it a new <field> [(.|,)] <anyword>",
+        set_field,
+    )
+    rule(
+        "step",
+        "the <field> of <target> (should|must|has to|needs to|shall) (be|become) <anyword>",
+        lambda field, of, word: set_field(of, field, word),
+    )
+    rule(
+        "step",
+        "(i want|i would like|let) the <field> of <target> [to] (be|become) <anyword>",
+        lambda field, of, word: set_field(of, field, word),
+    )
+    rule("step", "<target> needs another <field> [(.|,)] set it to <anyword>", set_field)
+    # of the same word as another
+    like = lambda of, field, to: (Set(of=of, field=field, to=WordOf(of=to, field=field)),)  # noqa: E731
+    rule(
+        "step",
+        "(MAKE|give|get) <target> [(be|have|to be|in|of)] [(of|made of)] the (same|identical) <field> (as|"
+        "of|like|that) [that of] <one_target> [has]",
+        like,
+    )
+    rule("step", "<target> should (have|be) the same <field> as <one_target>", like)
+    rule(
+        "step",
+        "(MAKE|give|set) the <field> of <target> (to|) [be] [(the same as|like|that of|equal to|"
+        "match)] [the <field> of|that of] <one_target>",
+        lambda field, of, *v: like(of, field, v[-1]),
+        0.1,
+    )
+    rule(
+        "step",
+        "(make|have|let) <target> (match|share) [the] <field> of <one_target>",
+        lambda of, field, to: like(of, field, to),
+    )
+    rule("step", "(make|have|let) <target> (match) <one_target> in <field>", lambda of, to, field: like(of, field, to))
+    rule("step", "(make|have|let) <target> (match) <one_target> 's <field>", lambda of, to, field: like(of, field, to))
+    rule(
+        "step",
+        "(match|copy) the <field> of <target> to [(that of|the <field> of)] <one_target>",
+        lambda field, of, *v: like(of, field, v[-1]),
+    )
+    names = [field.name for field in schema.fields if field.words]
+    if "color" in names:
+        rule(
+            "step",
+            "(paint|color|dye|recolor) <target> (like|the same as|to match) <one_target>",
+            lambda of, to: like(of, "color", to),
+        )
+    if SIZE in names:
+        rule(
+            "step", "make <target> [just] as (big|large|small|tall) as <one_target>", lambda of, to: like(of, SIZE, to)
+        )
+        rule("step", "make <target> the same size as <one_target>", lambda of, to: like(of, SIZE, to))
+    if kind:
+        rule(
+            "step",
+            "(turn|make|change|convert|transform) <target> [into] (a|an) <kindvalue> [(instead|shape)]",
+            lambda of, word: _set(of, (word,)),
+        )
+    # larger and smaller
+    for larger, words, verb in (
+        (True, "(bigger|larger|taller|greater)", "(enlarge|grow|scale up|blow up|increase|magnify|expand|upsize)"),
+        (False, "(smaller|tinier|littler|shorter)", "(shrink|scale down|reduce|decrease|diminish|downsize|minimize)"),
+    ):
+        size = lambda of, far=None, big=larger: (Resize(of=of, larger=big),)  # noqa: E731
+        rule(
+            "step",
+            "(make|turn|get|have|let|render) <target> [(become|be|a bit|a little|slightly|much|even|a lot|"
+            f"a bit more)] {words}",
+            size,
+        )
+        rule("step", f"{verb} [the size of] <target> [in size]", size)
+        rule("step", f"<target> (should|must|needs to) (be|become|get) [(a bit|slightly|a little|much)] {words}", size)
+        factor = lambda of, by, big=larger: (Resize(of=of, larger=big, factor=by),) if by > 0 else None  # noqa: E731
+        rule("step", f"{verb} [the size of] <target> by [a factor of] <num> [times]", factor)
+        rule("step", f"make <target> <num> times {words}", factor)
+        rule("step", f"make <target> {words} by [a factor of] <num>", factor)
+        rule("step", f"make <target> <times> (as big|as large|the size|{words})", lambda of, by: _scaled(of, by))
+    rule("step", "(scale|resize) <target> by [a factor of] <num>", lambda of, by: _scaled(of, by))
+    rule("step", "make <target> <num> times as (big|large|small)", lambda of, by: _scaled(of, by))
+    rule("step", "double [the size of] <target> [in size]", lambda of: _scaled(of, 2.0))
+    rule("step", "halve [the size of] <target> [in size]", lambda of: _scaled(of, 0.5))
+    rule("times", "(twice|double)", 2.0)
+    rule("times", "(half)", 0.5)
+
+
+def _scaled(of: Selector, factor: float) -> tuple[Step, ...] | None:
+    if factor <= 0 or factor == 1:
+        return None
+    return (Resize(of=of, larger=factor > 1, factor=factor if factor > 1 else 1 / factor),)
+
+
+def _set(of: Selector, words: tuple[Literally, ...]) -> tuple[Step, ...]:
+    """One step for each word; those after the first speak of the same objects."""
+    return tuple(Set(of=of if place == 0 else Earlier(), field=word.field, to=word) for place, word in enumerate(words))
+
+
+def set_field(of: Selector, field: str, word: Literally) -> tuple[Step, ...] | None:
+    return (Set(of=of, field=field, to=word),) if word.field == field else None

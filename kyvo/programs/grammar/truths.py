@@ -1,0 +1,364 @@
+"""Rules of questions for yes or no: whether there are some, all are so, two are alike."""
+
+from kyvo.programs.grammar.amounts import side
+from kyvo.programs.grammar.chart import Rules
+from kyvo.programs.grammar.comparisons import add_comparisons, exactly
+from kyvo.programs.grammar.meaning import ALL, either, narrow
+from kyvo.programs.grammar.words import as_set
+from kyvo.programs.program import (
+    Alike,
+    All,
+    BiggerThan,
+    Bigness,
+    Closeness,
+    Earlier,
+    Either,
+    Every,
+    Everything,
+    Exists,
+    Extreme,
+    Farness,
+    Literally,
+    Not,
+    Related,
+    SameWord,
+    Selector,
+    Shared,
+    Smallness,
+    The,
+    Truth,
+    Where,
+    WhereSame,
+    WordOf,
+)
+from kyvo.scene.schema import SceneSchema
+
+
+def add_truths(rule: Rules, schema: SceneSchema) -> None:
+    rule("asks", "<truth>")
+    rule("asks", "<truth> (or not|or no|yes or no|true or false)", None, 0.1)
+    any_ = "(a|an|any|some|one|any other|another|at least one|even one|even a single|a single)"
+    thereis = (
+        "(is there|are there|do you see|can you see|does THEPICTURE (have|hold|contain|show|include)|"
+        "do you find|is there anything like|can you find|do you (notice|spot)|have you got|"
+        "is THEPICTURE home to|do we have|are you able to see|is it true that there (is|are)|can we see)"
+    )
+    rule("truth", f"{thereis} [{any_}] (<desc1>|<descs>) [<seen>]", lambda of, *_: Exists(of=of))
+    rule(
+        "truth",
+        f"{thereis} [{any_}] (<desc1>|<descs>) [THAT] [(is|are|STAND)] <pred>",
+        lambda of, pred: Exists(of=narrow(of, pred)),
+        0.1,
+    )
+    rule(
+        "truth",
+        f"{thereis} [{any_}] (<desc1>|<descs>) (that (have|has|share|shares)|with|sharing|having) (<same>|<selfsame>)",
+        lambda of, pred: Exists(of=narrow(of, pred)),
+        0.1,
+    )
+    rule(
+        "truth",
+        f"{thereis} (anything|something) [else] [(that|which)] [(is|has|are)] (<pred>|<same>|<post>)",
+        lambda pred: Exists(of=pred),
+        0.1,
+    )
+    rule("truth", f"{thereis} (anything|something) [else]", Exists(of=ALL), 1.0)
+    rule(
+        "truth",
+        f"there (is|are) [{any_}] (<desc1>|<descs>) [,] (is that|right|correct|true|yes|is it not)",
+        lambda of: Exists(of=of),
+        0.5,
+    )
+    rule(
+        "truth",
+        f"(look for|search for) [{any_}] (<desc1>|<descs>) [(.|,)] (is one to be found|is there one|"
+        "are there any|do you find one)",
+        lambda of: Exists(of=of),
+    )
+    rule(
+        "truth",
+        "(is|are) (any|some|any one) [of] [(the|these|those)] (<descs>|<desc1>) <predx>",
+        lambda of, pred: Exists(of=narrow(of, pred)),
+    )
+    rule(
+        "truth",
+        "(do|does) any [(two|2|of the|of these|other)] (<descs>|<desc1>) (have|share|match) (<same>|<selfsame>)",
+        lambda of, pred: Exists(of=narrow(of, pred)),
+    )
+    rule(
+        "truth",
+        "(do|does) any [(two|2|of the|of these|other)] (<descs>|<desc1>) <same>",
+        lambda of, pred: Exists(of=narrow(of, pred)),
+    )
+    rule(
+        "truth",
+        "(are|is) any [(two|2|of the|of these)] [(other)] (<descs>|<desc1>) <selfsame>",
+        lambda of, pred: Exists(of=narrow(of, pred)),
+    )
+    rule(
+        "truth",
+        "(apart from|besides|leaving out|not counting|other than) <np> [,] (do|does|can you see|do you see|"
+        "are there|is there) any [other] (<descs>|<desc1>) (that share|share|have|that have|"
+        "that shares) (its|the same) <field>",
+        lambda like, of, field: Exists(of=narrow(of, WhereSame(of=ALL, field=field, like=like))),
+    )
+    rule(
+        "truth",
+        "(do|does) <np> share its <field> with (any|one|some) of the [other] <descs>",
+        lambda like, field, of: Exists(of=narrow(of, WhereSame(of=ALL, field=field, like=like))),
+    )
+    rule(
+        "truth",
+        "(do|does) (anything|any other object) [else] (have|has|share|match) <same>",
+        lambda pred: Exists(of=pred),
+    )
+    rule(
+        "truth",
+        "(is|are) (nothing|no <descs>|none of the <descs>) <predx>",
+        lambda *v: Not(of=Exists(of=narrow(ALL, *v))),
+    )
+    rule("truth", "(is|are) (anything|something) [else] <predx>", lambda pred: Exists(of=pred))
+    rule("predx", "[(all|there|also|both|either|currently|actually|really)] <pred> [<seen>]", lambda pred, *_: pred)
+    rule("predx", "(there|visible|seen|present|shown|pictured|to be seen|to be found|in THEPICTURE)", ALL)
+    rule(
+        "truth",
+        "(whether|if) there (is|are) [(a|an|any|some)] (<desc1>|<descs>) [<seen>]",
+        lambda of, *_: Exists(of=of),
+    )
+    rule("truth", "(whether|if) <np1> (is|are) <predx>", _is)
+    rule("truth", "(whether|if) all <descs> are <predx>", lambda of, pred: _every(of, pred))
+    rule("truth", "(whether|if) <groups> (have|are) <alikefields>", lambda of, fields: _alike(of, fields))
+    rule(
+        "truth",
+        f"{thereis} (two|2|any two|any) <descs> [THAT] [(are|is|have|has|of|with|share)] [all] <selfsame>",
+        lambda of, pred: Exists(of=narrow(of, pred)),
+        0.05,
+    )
+    # all of them
+    every = "(all [of] [(the|these|those)] [other]|all|each of the|every one of the|both [of] [(the|these)]|both)"
+    rule("truth", f"(is|are) {every} <descs> <predx>", _every)
+    rule("truth", "(is|are) (every|each) [single] <desc1> <predx>", _every)
+    rule("truth", "(is|are) everything <predx>", lambda pred: _every(ALL, pred))
+    rule("truth", "(is|are) (the|these|those|) <descs> [all] <predx>", _every, 0.1)
+    rule(
+        "truth",
+        "<np> (is|are) <predx> [,] (right|correct|true|is that right|is it not|is not it|yes)",
+        lambda of, pred: _is(of, pred),
+        3.0,
+    )
+    # the same of all
+    alike = "[all] [of] [exactly] (the|) (same|identical|equal|one|matching) <field> [(as|of) each other]"
+    rule("alikefields", f"{alike}", lambda field: (field,))
+    rule("alikefields", "[all] [of] the same <field> and <field>", lambda *f: f)
+    rule("alikefields", "[all] [of] (the same|identical|equal) <fields>", lambda field: (field,))
+    rule(
+        "alikefields",
+        "[all] (alike|identical|the same)",
+        tuple(field.name for field in schema.fields if field.words),
+        0.2,
+    )
+    rule(
+        "alikefields",
+        "[all] [(made|comprised|composed|constructed|built)] [out] of the same <field>",
+        lambda field: (field,),
+    )
+    rule("alikefields", "[all] (alike|identical|equal|the same|similar) in <field>", lambda field: (field,))
+    rule("groups", "[(all|both|all of|both of)] [(the|these|those)] [<many>] <descs>", lambda *v: v[-1])
+    rule("groups", "(they|these|those|them) [(all|both)]", Earlier())
+    rule("groups", "[both] <np1> and <np1>", either, 0.1)
+    rule("groups", "<np1> (,|and) <np1> [,] and <np1>", lambda a, b, c: either(either(a, b), c))
+    rule("truth", "(are|is) <groups> [both] <alikefields> [<seen>]", lambda of, fields, *_: _alike(of, fields))
+    rule(
+        "truth",
+        "(do|does) <groups> [(all|both)] (have|share|possess|come in|show) [(a|the|one|common)] <alikefields> [<seen>]",
+        lambda of, fields, *_: _alike(of, fields),
+    )
+    rule(
+        "truth",
+        "(do|does) <groups> [(all|both)] (have|share) (a|one|a common|the|an) <field> [in common]",
+        lambda of, field: _alike(of, (field,)),
+    )
+    rule("truth", "(do|does) <groups> [(all|both)] (match|agree) in <field>", lambda of, field: _alike(of, (field,)))
+    rule("truth", "is <one_field> common to <groups>", lambda field, of: _alike(of, (field,)))
+    rule(
+        "truth",
+        "compare <np1> (with|to|and) <np1> [(.|,)] are they (alike|the same|equal|identical) in <field>",
+        lambda a, b, field: SameWord(first=WordOf(of=a, field=field), second=WordOf(of=b, field=field)),
+    )
+    rule("one_field", "(one|a|the same) <field>")
+    rule(
+        "truth",
+        "(are|is) <groups> [all] [of] [(a|)] different <fieldx> [<seen>]",
+        lambda of, field, *_: _different(of, field),
+    )
+    rule(
+        "truth",
+        "(do|does) <groups> [all] have different <fieldx> [<seen>]",
+        lambda of, field, *_: _different(of, field),
+    )
+    rule("fieldx", "(<field>|<fields>)")
+    # one and another
+    word = lambda of, field: WordOf(of=of, field=field)  # noqa: E731
+
+    def same(field: str, a: Selector, b: Selector) -> Truth:
+        if all(isinstance(one, The | Earlier) and getattr(one, "count", 1) == 1 for one in (a, b)):
+            return SameWord(first=word(a, field), second=word(b, field))
+        return Alike(of=either(a, b), field=field)
+
+    rule(
+        "truth",
+        "(is|are|does|do) <np1> [(have|share)] <samefield> (any|some|another) [of] [the] [other] (object|"
+        "thing|item|shape|objects|things|items|shapes)",
+        lambda a, field: Exists(of=WhereSame(of=ALL, field=field, like=a)),
+    )
+    rule(
+        "truth",
+        "(is|are|does|do) <np1> [(have|share)] <samefield> (any|one|some) of the [other] <descs>",
+        lambda a, field, of: Exists(of=narrow(of, WhereSame(of=ALL, field=field, like=a))),
+    )
+    rule("truth", "<np1> <samefield> <np1>", lambda a, field, b: same(field, a, b), 1.0)
+    rule(
+        "truth",
+        "(is|are|does|do) <np1> [(have|share)] <samefield> (anything else|something else)",
+        lambda a, field: Exists(of=WhereSame(of=ALL, field=field, like=a)),
+    )
+    rule("samefield", "[of] (the|) (same|identical|equal) <field> (as|to|with|like) [that of]")
+    rule("samefield", "[(made|comprised|composed|constructed|built)] [out] of the same <field> (as|to)")
+    rule("samefield", "(share|match|matches) [(a|the|its)] [same] <field> (as|with|of|to)")
+    rule("truth", "(is|are) <np1> [is] <samefield> <np1>", lambda a, field, b: same(field, a, b))
+    rule("truth", "(do|does) <np1> [(have|share)] <samefield> <np1>", lambda a, field, b: same(field, a, b))
+    rule(
+        "truth",
+        "(is|are) the <field> of <np1> the same [<field>] as [(the <field> of|that of)] <np1>",
+        lambda *v: same(v[0], v[1], v[-1]),
+    )
+    rule(
+        "truth",
+        "(is|are) (its|their) <field> the same as [that of|the <field> of] <np1>",
+        lambda *v: same(v[0], Earlier(), v[-1]),
+    )
+    rule(
+        "truth", "(is|are) <np1> 's <field> the same as <np1> [('s <field>)]", lambda a, field, b, *_: same(field, a, b)
+    )
+    rule(
+        "truth",
+        "(do|does|would you say that|is it true that) <np1> (match|matches) <np1> in <field>",
+        lambda a, b, field: same(field, a, b),
+    )
+    rule(
+        "truth",
+        "(is|are) <np1> a different <field> (than|from|to|as) <np1>",
+        lambda a, field, b: Not(of=same(field, a, b)),
+    )
+    rule(
+        "truth",
+        "(is|are) <value> the <field> of <np1>",
+        lambda value, field, of: _is_word_of(field, of, value),
+    )
+    rule(
+        "truth",
+        "is the <field> of <np1> <value>",
+        _is_word_of,
+    )
+    # "is the cube red", "is it behind the ball"
+    rule("truth", "(is|was) <np1> <predx>", _is, 0.1)
+    rule("truth", "(is|are) <np1> either <any> or <any>", lambda of, a, b: _every(of, either(a, b)))
+    rule(
+        "truth",
+        "(does|do) [(any|a|an|any of the|some)] (<desc1>|<descs>) (touch|touches) (a|an|any) (<desc1>|<descs>)",
+        lambda of, to: Exists(of=narrow(of, Related(of=ALL, relation="touching", to=to, some=True))),
+    )
+    rule(
+        "truth",
+        "(does|do) [(any|a|an|any of the|some)] (<desc1>|<descs>) (touch|touches) <def1>",
+        lambda of, to: Exists(of=narrow(of, side("touching", to))),
+    )
+    rule("truth", "(does|do) <def1> (touch|touches) <np>", lambda of, to: _every(of, side("touching", to)))
+    rule("truth", "any [other] <descs> [<seen>]", lambda of, *_: Exists(of=of), 0.5)
+    rule("truth", "(is|are) <np1> (also|all|both|made of|colored|painted|) <pred>", _is, 0.2)
+    rule(
+        "truth",
+        "(does|do) <np1> (look|have|appear|seem|stand|sit|lie) [to be|a|an] <pred> [(finish|surface|"
+        "texture|color|shape)]",
+        _is,
+        0.8,
+    )
+    rule(
+        "truth",
+        "(would you say [that]|is it true that|do you think [that]|can you confirm that) <np1> (is|are) <pred>",
+        _is,
+    )
+    rule("truth", "(is|are) <np1> the (same|only) (object|thing) as <np1>", lambda a, b: Every(of=a, among=b))
+    rule("truth", "(is|are) <np1> the only <desc1>", lambda a, b: All(first=Every(of=a, among=b), second=exactly(b, 1)))
+    for field in schema.fields:
+        if field.words:
+            rule(
+                "truth",
+                f"(is|are) <np1> the only one [of (its|that|this)] {field.name}",
+                lambda a, f=field.name: Not(of=Exists(of=WhereSame(of=ALL, field=f, like=a))),
+            )
+    # larger than
+    larger = "(bigger|larger|taller|wider|greater in size|more massive)"
+    smaller = "(smaller|tinier|littler|shorter|less big)"
+    rule(
+        "truth",
+        f"(is|are) <np1> [(any|much|all)] {larger} (than|then) <np1> [is]",
+        lambda a, b: BiggerThan(by=Bigness(), first=a, second=b),
+    )
+    rule(
+        "truth",
+        f"(is|are) <np1> [(any|much|all)] {smaller} (than|then) <np1> [is]",
+        lambda a, b: BiggerThan(by=Smallness(), first=a, second=b),
+    )
+    closer = "(is|are) <np1> [(any|much)] (closer|nearer) to <np1> (than|then) <np1> [is]"
+    rule("truth", closer, lambda a, to, b: BiggerThan(by=Closeness(to=to), first=a, second=b))
+    farther = "(is|are) <np1> [(any|much)] (farther|further) [away] from <np1> (than|then) <np1> [is]"
+    rule("truth", farther, lambda a, to, b: BiggerThan(by=Farness(to=to), first=a, second=b))
+    beyond = "(is|are) <np1> [(any|much)] (farther|further|more) [to] [the] <sidename> (than|then) <np1> [is]"
+    rule("truth", beyond, lambda a, by, b: BiggerThan(by=by, first=a, second=b))
+    # numbers
+    add_comparisons(rule)
+
+
+def _is_word_of(field: str, of: Selector, value: Literally) -> Truth | None:
+    """ "Is the color of the cube red?" """
+    return SameWord(first=WordOf(of=as_set(of), field=field), second=value) if value.field == field else None
+
+
+def _is(of: Selector, pred: Selector) -> Truth | None:
+    if isinstance(pred, Where) and pred.of == ALL and isinstance(of, The | Earlier) and getattr(of, "count", 1) == 1:
+        return SameWord(
+            first=WordOf(of=as_set(of), field=pred.field), second=Literally(field=pred.field, value=pred.value)
+        )
+    if isinstance(pred, WhereSame) and pred.of == ALL and isinstance(of, The | Earlier):
+        return SameWord(first=WordOf(of=of, field=pred.field), second=WordOf(of=pred.like, field=pred.field))
+    if isinstance(pred, Either) and _is_word(pred.first) and _is_word(pred.second):
+        return None  # "is it red or blue?" asks which
+    return _every(of, pred)
+
+
+def _is_word(selector: Selector) -> bool:
+    return isinstance(selector, Where) and isinstance(selector.of, Everything)
+
+
+def _every(of: Selector, pred: Selector) -> Truth:
+    """Whether all of a set are so; superlatives are of the set."""
+    return Every(of=of, among=narrow(of, pred) if isinstance(pred, Extreme) else pred)
+
+
+def _alike(of: Selector, fields: tuple[str, ...]) -> Truth:
+    truths: list[Truth] = []
+    for field in fields:
+        if isinstance(of, Either) and isinstance(of.first, The) and isinstance(of.second, The):
+            pair = WordOf(of=of.first, field=field), WordOf(of=of.second, field=field)
+            truths.append(SameWord(first=pair[0], second=pair[1]))
+        else:
+            truths.append(Alike(of=of, field=field))
+    whole = truths[0]
+    for truth in truths[1:]:
+        whole = All(first=whole, second=truth)
+    return whole
+
+
+def _different(of: Selector, field: str) -> Truth:
+    return Not(of=Exists(of=Shared(of=of, field=field)))

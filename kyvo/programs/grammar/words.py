@@ -1,0 +1,382 @@
+"""Rules of questions for words: what color it is, which one, the most common, what only one has."""
+
+from collections.abc import Iterator
+from typing import Any as Anything
+
+from kyvo.programs.grammar.amounts import HOWMANY, THERE
+from kyvo.programs.grammar.chart import Rules
+from kyvo.programs.grammar.lexicon import kind_field
+from kyvo.programs.grammar.meaning import ALL, narrow, settle_region
+from kyvo.programs.program import (
+    Ask,
+    Commonest,
+    Count,
+    Earlier,
+    Except,
+    Extreme,
+    Selector,
+    Shared,
+    The,
+    Where,
+    Which,
+    Word,
+    WordOf,
+    WordsOf,
+)
+from kyvo.scene.schema import SceneSchema
+
+
+def as_set(selector: Selector) -> Selector:
+    """A set where a noun phrase stands: which one is meant is no question then."""
+    selector = settle_region(selector)
+    if isinstance(selector, Extreme):
+        return The(of=selector)
+    return (
+        selector.of
+        if isinstance(selector, The) and selector.count == 1 and not isinstance(selector.of, Extreme)
+        else selector
+    )
+
+
+def add_words(rule: Rules, schema: SceneSchema) -> None:
+    kind = kind_field(schema)
+    names = [field.name for field in schema.fields if field.words]
+    other = next((name for name in ("color", *names) if name in names and name != kind), kind)
+
+    def named(of: Selector) -> Ask | Word:
+        """What an object is called: its kind, or where that is told, another field."""
+        told = frozenset(_told(of))
+        field = next((name for name in (kind, other) if name and name not in told), None)
+        return WordOf(of=as_set(of), field=field) if field else Which(of=as_set(of))
+
+    word = lambda field, of: WordOf(of=as_set(of), field=field)  # noqa: E731
+    rule("asks", "<word>")
+    rule("kindof", "[(kind of|type of|exact)] <field>")
+    rule(
+        "fieldq",
+        "(what|which|in what|in which|of what|of which|what kind of|what type of|what sort of|tell me what|"
+        "tell me which|can you (say|tell me|tell) (what|which)) [kind of] <field>",
+    )
+    rule(
+        "fieldq",
+        "(what is|what are|what would be|name|tell me|give|give me|state|i would like to know|"
+        "i want to know|do you know|describe|identify|can you tell me|please tell me|what about) (the|"
+        "a) [(common|exact)] (<field>|<fields>) of",
+    )
+    rule("fieldq", "how (big|large)", "size") if "size" in names else None
+    rule(
+        "word",
+        "<fieldq> (is|are|was|does|do|would|has|have) <np> [(have|made of|made out of|made from|made|in|"
+        "show|be|look|of|come in|appear to be|painted|colored)]",
+        word,
+    )
+    rule("word", "<fieldq> (is|are) [shown by|] <np>", word, 0.1)
+    rule("word", "<fieldq> <np>", word, 0.1)
+    rule("word", "<fieldq> do you see", lambda field: WordOf(of=Earlier(), field=field))
+    rule("word", "<fieldq> do you see (<np>|[on|for] <np>)", word)
+    rule("word", "<fieldq> <np> (is|are|has|have)", word, 0.05)
+    rule("word", "<fieldq> of <np> [is [it]]", word, 0.1)
+    rule("word", "[the] <field> of <np>", word, 0.5)
+    rule("word", "<np> 's <field>", lambda of, field: word(field, of), 0.5)
+    rule(
+        "word",
+        "<np> (is|are|has|have|comes in|is made of|are made of|is made out of|is of|is made from) (what|which) <field>",
+        lambda of, field: word(field, of),
+    )
+    rule("word", "what [(is|are)] <np> 's <field>", lambda of, field: word(field, of))
+    rule(
+        "word",
+        "(what|name|give|tell me) [(is|are)] (its|their|his) <field>",
+        lambda field: WordOf(of=Earlier(), field=field),
+    )
+    rule("word", "<np> 's <field> is what", lambda of, field: word(field, of))
+    rule(
+        "word",
+        "there (is|are) [(a|an|<many>)] (<desc1>|<descs>) (of|in) (what|which) <field>",
+        lambda *v: word(v[-1], v[-2]),
+    )
+    rule("word", "<fieldq> (does|do) <np> (appear|seem) to be [made of]", word)
+    rule("word", "what <field> (is|are) (it|they|that|this)", lambda field: WordOf(of=Earlier(), field=field))
+    # "what color ball is behind the cube"
+    rule(
+        "word",
+        "(what|which|what is the|of what|what would be the) <field> (<desc1>|<descs>) (is|are|sits|stands|"
+        "lies|would be|appears|does|do|has|have) [STAND] <pred>",
+        lambda field, of, pred: word(field, narrow(of, pred)),
+    )
+    rule(
+        "word",
+        "(what|which|what is the) <field> (<desc1>|<descs>) [that] (has|have) (<same>|<selfsame>)",
+        lambda field, of, pred: word(field, narrow(of, pred)),
+    )
+    rule(
+        "word",
+        "(what|which|what is the) <field> (<desc1>|<descs>) [(is|are)] (there|shown|pictured|is it|in THEPICTURE)",
+        word,
+        0.3,
+    )
+    rule("word", "(what|which|what is the) <field> (<desc1>|<descs>)", word, 0.5)
+    rule(
+        "word",
+        "(what|which) <field> (is|are|sits|stands|lies|appears) [STAND] <pred>",
+        lambda field, pred: word(field, pred),
+        0.3,
+    )
+    rule("word", "(what|which) <field> <pred>", lambda field, pred: word(field, pred), 2.0)
+    rule(
+        "word",
+        "(what|which) <field> (do|does|is|are) <np> [all] (share|have in common|have|both have|both share)",
+        word,
+    )
+    rule("word", "(what|which) <field> (do|does) <np> [and] [(share|have in common|both have)]", word, 0.4)
+    if "material" in names:
+        rule(
+            "word",
+            "(what|of what|from what|out of what) (is|are|was) <np> (made [out] of|made from|made|built of|"
+            "composed of|made up of|constructed of|made out)",
+            lambda of: WordOf(of=as_set(of), field="material"),
+        )
+        rule(
+            "word",
+            "(of what|from what|out of what) (is|are|was) <np> made",
+            lambda of: WordOf(of=as_set(of), field="material"),
+        )
+        rule("word", "<np> (is|are) made [out] of what", lambda of: WordOf(of=as_set(of), field="material"))
+        rule(
+            "word",
+            "[(of|from|out of|with)] (what|which) [(material|substance|stuff)] (did|do) (they|you|we|"
+            "one) make <np> [(of|from|out of)]",
+            lambda of: WordOf(of=as_set(of), field="material"),
+        )
+    # which one: by its kind, or by its color where the kind is told
+    rule("word", "(what|which) (is|are|sits|stands|lies) [STAND] <preds>", lambda pred: named(pred), 0.3)
+    rule("preds", "(<rels>|<place>)")
+    rule("preds", "[the] <suppost>")
+    rule(
+        "word",
+        "(what|which) [kind of|type of] (<desc1>) (is|has|sits|stands|lies|appears|would be) [STAND] <pred>",
+        lambda of, pred: named(narrow(of, pred)),
+        0.2,
+    )
+    rule("word", "(what|which) [kind of|type of] (<desc1>) <same>", lambda of, pred: named(narrow(of, pred)), 0.2)
+    rule("word", "(what|which) <desc1> (is|sits|stands) [there|it]", lambda of: named(of), 0.6)
+    rule("word", "(what|which) (is|are) <np> [called]", lambda of: named(of), 0.5)
+    rule("word", "what is [(there|seen|it)] <rels>", named, 0.4)
+    rule("word", "(what|which) <desc1>", named, 1.5)
+    rule("word", "what (thing|object|item|shape) (is|can be seen|do you see) <rels>", lambda rel: named(rel), 0.2)
+    rule(
+        "asks",
+        "(which|what) [of] [(the|these)] (<descs>|<desc1>) (are|is) [(STAND|all|there)] <pred>",
+        lambda of, pred: Which(of=narrow(of, pred)),
+        0.8,
+    )
+    rule("asks", "(which|what) (<descs>) [(are there|do you see|can you see)]", lambda of: Which(of=of), 0.4)
+    rule(
+        "asks",
+        "(list|name|show [me]|find|tell me|point (at|to|out)|show|highlight|select|identify|give me|"
+        "locate) (<np>|<whichones>)",
+        lambda of: Which(of=of),
+        0.3,
+    )
+    rule("whichones", "[all] <descs>")
+    rule("asks", "(list|name) (<np>|<whichones>)", lambda of: Which(of=of), 0.3)
+    rule(
+        "word",
+        "(what|which) [one] of [(the|these)] [<many>] <descs> (is|has|are) <pred>",
+        lambda *v: named(narrow(v[-2], v[-1])),
+        0.3,
+    )
+    rule("asks", "(which|what) one [of them] (is|are) <pred>", lambda pred: Which(of=pred), 0.1)
+    rule(
+        "asks",
+        "(what|which THINGS|what all) (do you see|can you see|are there|is there|is in THEPICTURE|"
+        "are in THEPICTURE|does THEPICTURE (show|have|contain|hold))",
+        Which(of=ALL),
+    )
+    rule(
+        "asks",
+        "(which|what) [<many>] <descs> (have|share|are|has) <selfsame>",
+        lambda *v: Which(of=narrow(v[-2], v[-1])),
+    )
+    rule("asks", "which (one|ones|of them|of these|of those) (is|are) <pred>", lambda pred: Which(of=pred), 0.1)
+    # several words
+    rule(
+        "asks",
+        "(what|which) (are|is) the <field> and [the] <field> of <np>",
+        lambda a, b, of: WordsOf(of=of, fields=(a, b)),
+    )
+    rule(
+        "asks",
+        "(what|which) <field> and [what] <field> (is|are|does|do) <np> [have]",
+        lambda a, b, of: WordsOf(of=of, fields=(a, b)),
+    )
+    rule(
+        "asks",
+        "(what|which|list the|name the|tell me the|list [all] the) <fields> (are|do) <np> [have]",
+        lambda field, of: WordsOf(of=of, fields=(field,)),
+        0.1,
+    )
+    rule(
+        "asks",
+        "(what|which) <fields> [(are there|do you see|can you see|are in THEPICTURE)]",
+        lambda field: WordsOf(of=ALL, fields=(field,)),
+    )
+    rule(
+        "asks",
+        "(list|name|tell me|what are|give me) [all] the [different] <fields> [(of <np>|<seen>)]",
+        lambda field, *of: WordsOf(of=of[0] if of else ALL, fields=(field,)),
+    )
+    if names:
+        rule(
+            "asks",
+            "(describe|tell me about|what do you know about|what does) <np> [(look like)]",
+            lambda of: WordsOf(of=of, fields=tuple(names)),
+            0.2,
+        )
+    _add_commonest(rule, schema)
+    _add_alone(rule, schema, named)
+
+
+def _told(of: Selector) -> Iterator[str]:
+    """The fields that a description itself tells."""
+    while of is not None:
+        if isinstance(of, Where):
+            yield of.field
+        of = getattr(of, "of", None)  # type: ignore[assignment]
+
+
+def _add_commonest(rule: Rules, schema: SceneSchema) -> None:
+    kind = kind_field(schema)
+    most = (
+        "(most common|most frequent|most frequently (seen|shown|used|occurring|appearing)|most numerous|"
+        "predominant|dominant|dominate|most represented|most prevalent|most often seen|most abundant|"
+        "most popular|most used|commonest|majority|main|most seen|most shown)"
+    )
+    often = (
+        "(occurs|appears|is seen|is shown|is used|is represented|shows up|is there|is|are|does|are there|"
+        "is present|is repeated|is pictured|occur|appear|happens|is found|is displayed|do you see|"
+        "do we see) [the] [to be] (most|most often|most frequently|the most|the most of|most times|"
+        "the most times|more (than|then) any other|most of)"
+    )
+    common = lambda field, of=ALL: Commonest(of=of, field=field)  # noqa: E731
+    rule("word", f"(what|which) <field> (is|are) [the] {most} [<field>] [<seen>]", lambda field, *_: common(field))
+    rule(
+        "word",
+        f"(what|which) <field> (is|are) [the] {most} [(among|of|for|in)] [(the|all the|all of the|all)] <descs>",
+        common,
+    )
+    rule(
+        "word",
+        f"[(what is|what are|which is|name|tell me)] the {most} <field> [<seen>]",
+        lambda field, *_: common(field),
+    )
+    rule(
+        "word",
+        f"[(what is|what are|which is|name|tell me)] the {most} <field> (of|among|for|in) [(the|all the|"
+        "all of the|all)] <descs>",
+        common,
+    )
+    rule("word", f"what (is|are) the <field> (that|which) {often} [<seen>]", lambda field, *_: common(field))
+    by_most = "(is|are) (on|represented by|shared by|found on|used for|used on) (most|the most|the majority of|most of)"
+    rule("word", f"(what|which) <field> {by_most} [(the|these)] <descs>", common)
+    rule("word", f"what is the <field> [that] [is] {by_most.removeprefix('(is|are) ')} [(the|these)] <descs>", common)
+    rule("word", "(what|which) <field> (is|are) <many> of (the|these) <descs>", lambda field, _, of: common(field, of))
+    rule("word", f"(what|which) <field> {often} [<seen>]", lambda field, *_: common(field))
+    rule("word", f"(what|which) <field> {often} [(among|of|in|for)] [(the|all the)] <descs>", common)
+    rule(
+        "word",
+        "(what|which) <field> (is|are|do) [the] (most|most of|the majority of|a majority of) [(the|these|"
+        "all the)] <descs> [have]",
+        common,
+    )
+    rule("word", "(what is|what are) the <field> of [the] (most|most of|the majority of) [(the|these)] <descs>", common)
+    rule(
+        "word",
+        "(what|which) <field> (has|have) [the] (most|largest number of|highest number of|"
+        "greatest number of) [of] <descs>",
+        common,
+    )
+    rule(
+        "word",
+        "(what|which) <field> (has|have|is|are) [the] (fewest|least|least number of|smallest number of) <descs>",
+        lambda field, of: Commonest(of=of, field=field, least=True),
+    )
+    rule(
+        "word",
+        "[(what is|which is)] the (least common|rarest|least frequent) <field> [<seen>]",
+        lambda field, *_: Commonest(of=ALL, field=field, least=True),
+    )
+    rule(
+        "word",
+        "(what|which) <field> (is|are|occurs|appears|is seen|shows up) [the] (least common|rarest|"
+        "least frequent|least|least often|the least|fewest|fewest times|the fewest) [<seen>]",
+        lambda field, *_: Commonest(of=ALL, field=field, least=True),
+    )
+    rule("word", "(most|the majority) of (the|these) <descs> are what <field>", lambda of, field: common(field, of))
+    if kind:
+        rule(
+            "word",
+            "what (do you see|is there|are there|is|are) [the] (most of|most|the most of) [<seen>]",
+            lambda *_: common(kind),
+        )
+
+
+def _add_alone(rule: Rules, schema: SceneSchema, named: Anything) -> None:
+    """What only one object has; and what several share."""
+    fields = [field.name for field in schema.fields if field.words]
+    lonely = lambda of, field: Except(of=of, without=Shared(of=of, field=field))  # noqa: E731
+    one = "(only one|a single|one|just one|exactly one|only a single|only 1|1)"
+    thing = "(object|thing|item|shape|figure)"
+    rule("alone", "(unique|only one of its kind|odd one out|unlike the others|alone) in <field>")
+    for field in fields:
+        rule(
+            "ofone",
+            "(with|THAT has|having|THAT is) [(a|an|the)] (unique|different|unmatched|distinct|"
+            f"odd) {field} [(than|from|to|of|as) ALLOTHERS]",
+            lonely(ALL, field),
+        )
+        rule(
+            "ofone",
+            f"(THAT (is|has)|with|that are|of) [(a|the|an)] different {field} (from|than) ALLOTHERS",
+            lonely(ALL, field),
+        )
+        rule(
+            "ofone",
+            f"(THAT (does|do) not (share|have|match)|without) (a|the|its|any) [same] {field} (as|with|"
+            "of) (any|ALLOTHERS|anything else|any of the other THINGS|any other THINGS)",
+            lonely(ALL, field),
+        )
+    rule("post1", "<ofone>")
+    rule(
+        "word",
+        "(what|which) <field> (is|are) [only] (only represented|represented|used|shown|seen|found|present|"
+        f"there|appears|on|shared|had) [(on|by|in|for|only)] {one} {thing}",
+        lambda field: WordOf(of=lonely(ALL, field), field=field),
+        0.1,
+    )
+    rule(
+        "word",
+        "(what|which) <field> (appears|occurs|is shown|is there|is seen|is present|is used|is represented|"
+        "is only represented|is only shown|is only used) [only] [(one time|once|only once|just once|"
+        f"{one})] [{thing}]",
+        lambda field: WordOf(of=lonely(ALL, field), field=field),
+        0.3,
+    )
+    rule(
+        "word",
+        f"(what|which) <field> (is|has|does|do) (there [only] {one} of|only {one} {thing}) [(have)]",
+        lambda field: WordOf(of=lonely(ALL, field), field=field),
+        0.3,
+    )
+    rule(
+        "amount",
+        f"{HOWMANY} <fields> {THERE} that are [only] (on|used for|used on) {one} {thing}",
+        lambda field: Count(of=lonely(ALL, field)),
+        0.2,
+    )
+    rule(
+        "word",
+        "(what|which) <field> (is|are) (unique|the odd one out|not repeated|different)",
+        lambda field: WordOf(of=lonely(ALL, field), field=field),
+        0.3,
+    )

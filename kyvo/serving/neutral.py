@@ -1,0 +1,62 @@
+"""Settings of OpenAI's chat that this server does not have, and the values of them that ask for nothing.
+
+Clients send many settings with their defaults. A value that changes no answer is taken and dropped; any other is
+refused, as a setting that does nothing is worse than an error. Null stands for the default of every setting.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+# Setting -> its values that ask for nothing. https://platform.openai.com/docs/api-reference/chat/create
+NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "audio": (),
+    "best_of": (1,),
+    "echo": (False,),
+    "frequency_penalty": (0,),
+    "function_call": ("none", "auto"),
+    "functions": ([],),
+    "logit_bias": ({},),
+    "logprobs": (False,),
+    "min_p": (0,),
+    "modalities": (["text"], []),
+    "n": (1,),
+    "parallel_tool_calls": (True, False),  # of no tools, however many at a time
+    "prediction": (),
+    "presence_penalty": (0,),
+    "reasoning_effort": ("none",),
+    "repetition_penalty": (1,),
+    "service_tier": ("auto", "default"),
+    "stop": ([], ""),
+    "store": (False,),
+    "tool_choice": ("none", "auto"),
+    "tools": ([],),
+    "top_logprobs": (0,),
+    "verbosity": ("medium",),
+    "web_search_options": (),
+}
+# Labels and hints for a server's own bookkeeping: no value of them changes an answer.
+NOT_READ = ("metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "user")
+
+
+def without_neutral(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a chat that are to be obeyed.
+
+    Raises:
+        ValueError: a setting of OpenAI's that this server does not have asks for something.
+    """
+    kept, wanted = {}, []
+    uses_no_tool = body.get("tool_choice") == "none" or body.get("function_call") == "none"
+    for name, value in body.items():
+        if value is None or name in NOT_READ or (uses_no_tool and name in ("tools", "functions")):
+            continue
+        if name not in NEUTRAL:
+            kept[name] = value
+        elif value not in NEUTRAL[name]:
+            wanted.append(f"{name} is not a setting of this server; leave it out{_or(NEUTRAL[name])}")
+    if wanted:
+        raise ValueError("; ".join(wanted))
+    return kept
+
+
+def _or(values: tuple[Any, ...]) -> str:
+    return f", or give {' or '.join(map(repr, values))}" if values else ""

@@ -1,0 +1,488 @@
+"""Edits of scenes: each step and place of docs/programs.md, what they leave alone, and what they refuse."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from random_programs import CLEVR, at, thing
+
+from kyvo.programs import program as p
+from kyvo.programs.errors import AlreadySo, AmbiguousReference, CannotPlace, NoSuchObject, ProgramError, UnknownWord
+from kyvo.programs.execute import apply
+from kyvo.programs.parsing import Turn
+from kyvo.scene.bodies import Plan, body, gaps
+from kyvo.scene.relations import relationships
+from kyvo.scene.scene import Scene, SceneObject
+from kyvo.scene.schema import Field, SceneSchema, clevr_camera, objaworld_schema, objectron_schema
+
+ALL = p.Everything()
+SCENE = Scene(
+    objects=(
+        thing("large red metal cube", -2.2, 0.0, confidence=0.9),
+        thing("small blue rubber sphere", 0.5, 0.0, confidence=0.8),
+        thing("large blue rubber sphere", 2.0, 1.0, confidence=0.7),
+        thing("small red metal cylinder", 0.2, -1.6),
+    ),
+    image="before.png",
+)
+
+
+def where(of=ALL, **words):
+    for field, word in words.items():
+        of = p.Where(of=of, field=field, value=word)
+    return of
+
+
+def the(count=1, **words):
+    return p.The(of=where(**words), count=count)
+
+
+def to(field, word):
+    return p.Literally(field=field, value=word)
+
+
+CUBE, BALL, BIG_BALL, PIPE = (
+    the(shape="cube"),
+    the(size="small", shape="sphere"),
+    the(size="large", shape="sphere"),
+    the(shape="cylinder"),
+)
+
+
+def edit(*steps, scene=SCENE, schema=CLEVR, dialogue=(), **options):
+    return apply(p.Edit(steps=steps), scene, schema, dialogue, **options)
+
+
+def move(place, of=CUBE, **options):
+    return edit(p.Move(of=of, place=place), **options)
+
+
+def spot(scene, index):
+    """Right, behind and up."""
+    return Plan(scene).points(scene.objects)[index]
+
+
+def gap(scene, first, second, schema=CLEVR):
+    plan = Plan(scene)
+    points = plan.points(scene.objects)
+    solids = [body(scene.objects[index], schema, plan) for index in (first, second)]
+    return gaps(solids[0], points[first : first + 1, :2], solids[1], points[second, :2])[0]
+
+
+def test_an_edit_changes_what_it_names_and_nothing_else():
+    result = edit(p.Set(of=CUBE, field="color", to=to("color", "blue")))
+    assert result.scene.objects[0] == replace(SCENE.objects[0], color="blue")
+    assert all(new is old for new, old in zip(result.scene.objects[1:], SCENE.objects[1:], strict=True))
+    assert (result.changed, result.added, result.removed, result.objects) == ((0,), (), (), (0,))
+    assert [(change.attribute, change.old, change.new) for change in result.diff.changed] == [("color", "red", "blue")]
+    assert result.scene.image is None
+
+
+def test_objects_beyond_the_bins_and_of_unknown_heights_keep_every_digit():
+    far = replace(SCENE.objects[2], location=(7.123456789, -5.1, 0.5123), size="huge")
+    scene = replace(SCENE, objects=(*SCENE.objects[:2], far, SCENE.objects[3]))
+    for place in (p.Offset(direction="front", distance=0.5), p.NextTo(to=PIPE)):
+        assert move(place, scene=scene).scene.objects[2] is far
+
+
+def test_an_object_as_low_as_no_size_says_moves_and_grows_in_its_own_measure():
+    low = replace(SCENE.objects[0], location=(-2.0, -1.0, 0.5))
+    scene = replace(SCENE, objects=(low, *SCENE.objects[1:]))
+    assert move(p.Offset(direction="behind", distance=1.0), scene=scene).scene.objects[0].location[2] == 0.5
+    small = edit(p.Set(of=CUBE, field="size", to=to("size", "small")), scene=scene).scene.objects[0]
+    assert small.location == (-2.0, -1.0, 0.25)
+    on_top = edit(p.Move(of=PIPE, place=p.OnTop(of=CUBE)), scene=scene).scene.objects[3]
+    assert on_top.location == (-2.0, -1.0, 1.35)
+
+
+def test_what_pixels_and_relationships_say_is_made_anew():
+    camera = clevr_camera(480, 320)
+    objects = tuple(item.with_values(pixel_coords=[0, 0, 0.0]) for item in SCENE.objects)
+    scene = Scene(objects=objects, camera=camera, extra={"relationships": {}})
+    after = move(p.Offset(direction="front", distance=0.5), scene=scene).scene
+    assert after.extra["relationships"] == relationships(after)
+    assert (
+        after.objects[0].extra["pixel_coords"][:2]
+        == np.floor(camera.project(np.array([after.objects[0].location]))[0, :2]).tolist()
+    )
+    assert after.objects[1].extra["pixel_coords"] == [0, 0, 0.0]
+    blind = move(p.Offset(direction="front", distance=0.5), scene=replace(scene, camera=None)).scene
+    assert "pixel_coords" not in blind.objects[0].extra
+
+
+# Words
+
+
+def test_words_are_set_copied_swapped_and_replaced():
+    result = edit(p.Set(of=where(shape="sphere"), field="color", to=p.WordOf(of=CUBE, field="color")))
+    assert [item.color for item in result.scene.objects] == ["red"] * 4 and result.objects == (0, 1, 2)
+    swapped = edit(p.Swap(first=CUBE, second=PIPE, field="size")).scene.objects
+    assert [(swapped[i].size, swapped[i].location[2]) for i in (0, 3)] == [("small", 0.35), ("large", 0.7)]
+    new = edit(p.Replace(of=CUBE, words=(to("shape", "cylinder"), to("color", "green")))).scene.objects[0]
+    assert (new.shape, new.color, new.size, new.confidence) == ("cylinder", "green", "large", None)
+    assert new.location == SCENE.objects[0].location
+    assert edit(p.Set(of=ALL, field="material", to=p.Commonest(of=where(color="blue"), field="material"))).changed == (
+        0,
+        3,
+    )
+
+
+def test_a_size_changes_word_by_word_and_the_foot_stays():
+    small = edit(p.Resize(of=CUBE, larger=False)).scene.objects[0]
+    assert small.location == (*SCENE.objects[0].location[:2], 0.35)
+    grown = edit(p.Resize(of=where(size="small"), larger=True))
+    assert [item.size for item in grown.scene.objects] == ["large"] * 4
+    sizes = SceneSchema(name="three", fields=(Field(name="size", marker="[SIZE]", words=("small", "medium", "large")),))
+    one = Scene(objects=(SceneObject(size="small", location=(0.0, 0.0, 0.35)),))
+    assert edit(p.Resize(of=ALL, larger=True), scene=one, schema=sizes).scene.objects[0].size == "medium"
+
+
+def test_a_grown_object_that_meets_another_is_told():
+    near = replace(SCENE, objects=(thing("small red metal cube", 0, 0), thing("large blue metal sphere", 1.3, 0)))
+    assert edit(p.Resize(of=CUBE, larger=True), scene=near).notes == ("the cube now meets the sphere",)
+
+
+def test_an_edit_that_changes_nothing_says_so_and_part_of_one_is_a_note():
+    with pytest.raises(AlreadySo, match=r"the cube is red already\."):
+        edit(p.Set(of=CUBE, field="color", to=to("color", "red")))
+    with pytest.raises(AlreadySo, match="the cube is large already; no size is larger"):
+        edit(p.Resize(of=CUBE, larger=True))
+    with pytest.raises(AlreadySo, match="both objects are red"):
+        edit(p.Swap(first=CUBE, second=PIPE, field="color"))
+    with pytest.raises(AlreadySo, match="stands there already"):
+        x, y, z = SCENE.objects[0].location
+        move(p.Point(x=x, y=y, z=z))
+    with pytest.raises(AlreadySo, match="the cube is red already; the small sphere is blue already"):
+        edit(
+            p.Set(of=CUBE, field="color", to=to("color", "red")), p.Set(of=BALL, field="color", to=to("color", "blue"))
+        )
+    both = edit(
+        p.Set(of=CUBE, field="color", to=to("color", "red")), p.Set(of=BALL, field="color", to=to("color", "red"))
+    )
+    assert both.changed == (1,) and both.notes == ("the cube is red already",)
+    assert edit(p.Set(of=ALL, field="color", to=to("color", "red"))).changed == (1, 2)
+
+
+# Coming and going
+
+
+def test_what_is_removed_goes_and_what_stood_on_it_is_told():
+    result = edit(p.Remove(of=p.Except(of=ALL, without=CUBE)))
+    assert result.scene.objects == SCENE.objects[:1] and result.removed == (1, 2, 3)
+    tower = replace(
+        SCENE, objects=(SCENE.objects[0], thing("small green rubber sphere", 0, 0, location=at(-2.2, 0, 1.75)))
+    )
+    assert edit(p.Remove(of=CUBE), scene=tower).notes == ("the sphere stood on it and is left where it was",)
+
+
+def test_a_new_object_is_as_most_are_and_has_a_free_place():
+    result = edit(p.Add(words=(to("shape", "cube"),)))
+    assert result.added == (4,)
+    new = result.scene.objects[4]
+    assert (new.shape, new.size, new.color, new.material) == ("cube", "large", "red", "rubber")
+    assert result.notes == ("a new object is large, red and rubber, as most objects are",)
+    assert all(gap(result.scene, 4, index) > 0.1 for index in range(4))
+    empty = edit(p.Add(words=(to("shape", "cube"),), count=2), scene=Scene(objects=()))
+    assert len(empty.scene) == 2 and empty.notes == ("a new object is large, gray and rubber, for the scene is empty",)
+
+
+def test_new_objects_stand_one_after_another_at_their_place():
+    red = (to("shape", "cube"), to("color", "red"), to("size", "small"), to("material", "metal"))
+    result = edit(p.Add(words=red, place=p.Beside(direction="left", to=BALL), count=2))
+    first, second = (spot(result.scene, index) for index in result.added)
+    assert second[0] < first[0] < 0.5 and abs(first[1]) < 1e-5 and abs(second[1]) < 1e-5
+    pile = edit(p.Add(words=red, place=p.OnTop(of=CUBE), count=2)).scene
+    assert [item.location[2] for item in pile.objects[4:]] == [1.75, 2.45]
+
+
+def test_a_copy_is_the_same_but_for_its_place_and_confidence():
+    result = edit(p.Copy(of=CUBE, place=p.Offset(direction="front", distance=2.0)))
+    copy = result.scene.objects[4]
+    assert replace(copy, location=None) == replace(SCENE.objects[0], location=None, confidence=None)
+    assert spot(result.scene, 4) == pytest.approx([-2.2, -2.0, 0.7], abs=1e-5)
+    beside = edit(p.Copy(of=CUBE)).scene
+    assert 0.1 < gap(beside, 4, 0) < 0.2
+    few = replace(SCENE, objects=SCENE.objects[:3])
+    both = edit(p.Copy(of=where(shape="sphere"), place=p.Offset(direction="front", distance=2.0)), scene=few).scene
+    assert spot(both, 4) - spot(both, 3) == pytest.approx(spot(few, 2) - spot(few, 1), abs=1e-5)
+
+
+def test_a_scene_has_no_more_objects_than_the_limit():
+    with pytest.raises(CannotPlace, match="the scene would have 17 objects; at most 16 are allowed"):
+        edit(p.Copy(of=CUBE, count=13))
+    with pytest.raises(CannotPlace, match="at most 4 are allowed"):
+        edit(p.Add(words=(to("shape", "cube"),)), max_objects=4)
+
+
+def test_new_objects_have_what_their_schema_asks_for():
+    bench = SceneObject(shape="bench", location=(0.0, 0.0, 0.4), pose=(0.0, 0.0, 1.0))
+    park = Scene(objects=(bench,), schema="objaworld")
+    result = edit(
+        p.Add(words=(to("shape", "person"),), place=p.NextTo(to=the(shape="bench"))),
+        scene=park,
+        schema=objaworld_schema(),
+    )
+    assert result.scene.objects[1].pose == (0.0, 0.0, 0.0)
+    assert result.notes == ("how large the new person is, is not known; a radius of 0.35 is taken",)
+    cup = SceneObject(category="cup", location=(0.0, 0.0, 1.0), dimensions=(0.1, 0.2, 0.1))
+    table = Scene(objects=(cup,), schema="objectron", frame="camera", up_axis="-y", units="m")
+    cups = edit(
+        p.Add(words=(to("category", "cup"),), place=p.Beside(direction="right", to=p.Numbered(index=0))),
+        scene=table,
+        schema=objectron_schema(),
+    )
+    assert cups.scene.objects[1].dimensions == (0.1, 0.2, 0.1)
+    assert cups.scene.objects[1].location == pytest.approx((0.11, 0.0, 1.0), abs=0.002)
+
+
+# Places
+
+
+@pytest.mark.parametrize(
+    ("direction", "axis", "sign"), [("left", 0, -1), ("right", 0, 1), ("front", 1, -1), ("behind", 1, 1)]
+)
+def test_beside_is_the_nearest_place_in_that_direction_with_a_gap(direction, axis, sign):
+    result = move(p.Beside(direction=direction, to=BALL), of=PIPE)
+    away = spot(result.scene, 3) - spot(SCENE, 1)
+    assert away[1 - axis] == pytest.approx(0, abs=1e-5)
+    assert sign * away[axis] == pytest.approx(0.35 + 0.35 + 0.07, abs=0.02)  # radii, and a fifth of its own
+    assert result.scene.objects[3].location[2] == 0.35
+    assert result.objects == (1, 3)
+
+
+def test_a_distance_is_kept_exactly_or_refused():
+    result = move(p.Beside(direction="left", to=BALL, distance=1.5))
+    assert spot(result.scene, 0) == pytest.approx([-1.0, 0.0, 0.7], abs=1e-5)
+    with pytest.raises(
+        CannotPlace,
+        match=r"0.5 units left of the small sphere: the small sphere stands there; the nearest free place is \(",
+    ) as refused:
+        move(p.Beside(direction="left", to=BALL, distance=0.5))
+    assert move(p.Point(**dict(zip("xyz", refused.value.nearest, strict=True)))).changed == (0,)
+
+
+@pytest.mark.parametrize(
+    ("place", "spot_of_cube"),
+    [
+        (p.Offset(direction="behind", distance=1.0), (-2.2, 1.0, 0.7)),
+        (p.Offset(direction="behind"), (-2.2, 1.4, 0.7)),  # its own width
+        (p.Toward(to=BALL, distance=0.25), (-1.95, 0.0, 0.7)),
+        (p.Toward(to=BALL, distance=-0.25), (-2.45, 0.0, 0.7)),
+        (p.At(region="front left"), (-2.3, -2.3, 0.7)),
+        (p.At(region="back"), (-2.2, 2.3, 0.7)),
+        (p.At(region="back middle"), (0.0, 2.3, 0.7)),
+        (p.OnTop(of=BIG_BALL), (2.0, 1.0, 2.1)),
+        (p.Beside(direction="above", to=BIG_BALL), (2.0, 1.0, 2.1)),
+    ],
+)
+def test_a_place_is_where_it_says(place, spot_of_cube):
+    wide = replace(
+        SCENE,
+        objects=(
+            *SCENE.objects,
+            thing("large gray metal cylinder", 0, 0, location=(4.5, 4.5, 0.7)),
+            thing("large gray metal cylinder", 0, 0, location=(-4.5, -4.5, 0.7)),
+        ),
+    )
+    assert spot(move(place, scene=wide).scene, 0) == pytest.approx(spot_of_cube, abs=1e-4)
+
+
+def test_next_to_and_towards_end_beside_the_object_on_the_near_side():
+    scene = replace(SCENE, objects=(SCENE.objects[0], SCENE.objects[2]))
+    for place in (p.NextTo(to=BIG_BALL), p.Toward(to=BIG_BALL)):
+        after = move(place, scene=scene).scene
+        assert 0.1 < gap(after, 0, 1) < 0.3 and spot(after, 0)[0] < 2.0
+    with pytest.raises(AlreadySo, match="stands there already"):
+        move(p.NextTo(to=BIG_BALL), scene=after)
+
+
+def test_midway_is_between_and_slides_to_where_it_is_free():
+    after = move(p.Midway(first=CUBE, second=BIG_BALL), of=PIPE).scene
+    assert spot(after, 3) == pytest.approx([-0.1, 0.5, 0.35], abs=1e-4)
+    with pytest.raises(CannotPlace, match="can not go between the small sphere and the cylinder"):
+        move(
+            p.Midway(first=BALL, second=PIPE),
+            scene=replace(
+                SCENE, objects=(SCENE.objects[0], thing("small blue rubber sphere", 0.2, -0.7), *SCENE.objects[2:])
+            ),
+        )
+
+
+def test_an_object_goes_on_the_whole_pile_and_comes_down_from_it():
+    first = move(p.OnTop(of=CUBE), of=PIPE).scene
+    assert first.objects[3].location == (*SCENE.objects[0].location[:2], 1.75)
+    second = move(p.OnTop(of=CUBE), of=BALL, scene=first).scene
+    assert second.objects[1].location[2] == pytest.approx(2.45)
+    down = move(p.Beside(direction="front", to=BIG_BALL), of=PIPE, scene=first).scene
+    assert down.objects[3].location[2] == pytest.approx(0.35)
+    aside = move(p.Offset(direction="right", distance=0.2), of=PIPE, scene=first).scene
+    assert aside.objects[3].location[2] == 1.75  # still on it
+    tower = edit(p.Move(of=where(p.Except(of=ALL, without=CUBE), size="small"), place=p.OnTop(of=CUBE))).scene
+    assert sorted(item.location[2] for item in tower.objects) == pytest.approx([0.7, 0.7, 1.75, 2.45])
+
+
+def test_several_objects_move_as_they_stand():
+    after = move(p.Offset(direction="behind", distance=1.0), of=where(shape="sphere")).scene
+    for index in (1, 2):
+        assert spot(after, index) - spot(SCENE, index) == pytest.approx([0, 1, 0], abs=1e-5)
+    beside = move(
+        p.Beside(direction="left", to=CUBE),
+        of=where(shape="sphere"),
+        scene=replace(
+            SCENE,
+            objects=(
+                thing("large red metal cube", 2, 0),
+                *SCENE.objects[1:2],
+                thing("large blue rubber sphere", -0.5, 1.5),
+                SCENE.objects[3],
+            ),
+        ),
+    ).scene
+    assert spot(beside, 2) - spot(beside, 1) == pytest.approx([-1.0, 1.5, 0.35], abs=1e-4)
+    assert max(spot(beside, 1)[0], spot(beside, 2)[0]) < 2
+
+
+def test_lines_are_kept_along_a_direction():
+    after = move(p.InLine(to=PIPE, direction="left")).scene
+    assert spot(after, 0) == pytest.approx([-2.2, -1.6, 0.7], abs=1e-4)
+    row = edit(p.Align(of=ALL, direction="left")).scene
+    assert [spot(row, index)[1] for index in range(4)] == pytest.approx([0, 0, 0, 0], abs=1e-3)
+    assert all(gap(row, a, b) > -1e-6 for a in range(4) for b in range(a))
+    column = edit(p.Align(of=where(color="blue"), direction="front", to=CUBE)).scene
+    assert [spot(column, index)[0] for index in (1, 2)] == pytest.approx([-2.2, -2.2], abs=1e-3)
+
+
+def test_two_objects_change_places_on_the_floor_and_in_a_pile():
+    after = edit(p.Swap(first=CUBE, second=PIPE)).scene
+    assert spot(after, 0) == pytest.approx([0.2, -1.6, 0.7], abs=1e-5)
+    assert spot(after, 3) == pytest.approx([-2.2, 0.0, 0.35], abs=1e-5)
+    pile = move(p.OnTop(of=CUBE), of=PIPE).scene
+    turned = edit(p.Swap(first=CUBE, second=PIPE), scene=pile).scene
+    assert (turned.objects[3].location[2], turned.objects[0].location[2]) == pytest.approx((0.35, 1.4))
+    tight = replace(SCENE, objects=(SCENE.objects[0], thing("small blue rubber sphere", 0.9, -1.6), *SCENE.objects[2:]))
+    with pytest.raises(CannotPlace, match="the cube can not go to the other's place: the small sphere stands there"):
+        edit(p.Swap(first=CUBE, second=PIPE), scene=tight)
+
+
+def test_a_turn_is_counter_clockwise_and_in_the_objects_own_number():
+    assert edit(p.Rotate(of=CUBE, degrees=90)).scene.objects[0].extra["rotation"] == pytest.approx(
+        math.pi / 2, abs=1e-5
+    )
+    bench = Scene(
+        objects=(SceneObject(shape="bench", location=(0.0, 0.0, 0.4), pose=(0.0, 0.0, 3.0)),), schema="objaworld"
+    )
+    turned = edit(p.Rotate(of=ALL, degrees=90), scene=bench, schema=objaworld_schema())
+    assert turned.scene.objects[0].pose[2] == pytest.approx(3 + math.pi / 2 - 2 * math.pi, abs=1e-5)
+    with pytest.raises(AlreadySo, match="a turn by 360 degrees changes nothing"):
+        edit(p.Rotate(of=CUBE, degrees=360))
+
+
+def test_dimensions_scale_and_words_do_not():
+    cup = SceneObject(category="cup", location=(0.0, 0.0, 1.0), dimensions=(0.1, 0.2, 0.1))
+    table = Scene(objects=(cup,), schema="objectron", frame="camera", up_axis="-y", units="m")
+    big = edit(p.Resize(of=ALL, larger=True, factor=2.0), scene=table, schema=objectron_schema()).scene.objects[0]
+    assert big.dimensions == (0.2, 0.4, 0.2) and big.location == (0.0, -0.1, 1.0)  # its foot stays
+    with pytest.raises(ProgramError, match="the cube has no dimensions to scale; its sizes are words: small, large"):
+        edit(p.Resize(of=CUBE, larger=True, factor=2.0))
+
+
+# References back
+
+
+def test_it_is_what_the_step_before_was_about():
+    result = edit(
+        p.Set(of=CUBE, field="color", to=to("color", "blue")),
+        p.Move(of=p.Earlier(), place=p.Beside(direction="front", to=BIG_BALL)),
+    )
+    assert result.changed == (0,) and result.scene.objects[0].color == "blue"
+    added = edit(
+        p.Add(words=(to("shape", "cube"), to("color", "green"))),
+        p.Set(of=p.Earlier(), field="size", to=to("size", "small")),
+    )
+    assert added.scene.objects[4].size == "small" and added.added == (4,) and added.changed == ()
+    assert added.diff.added == (4,) and added.diff.changed == ()
+
+
+def test_back_is_where_it_stood_before_the_last_move():
+    after = move(p.Offset(direction="front", distance=0.5)).scene
+    turn = Turn(text="", program=p.Edit(steps=(p.Remove(of=ALL),)), changed=(0,), before=SCENE, after=after)
+    again = move(p.Before(), scene=after, dialogue=[turn])
+    assert again.scene.objects[0].location == pytest.approx(SCENE.objects[0].location, abs=1e-5)
+    with pytest.raises(ProgramError, match="it was not moved before"):
+        move(p.Before())
+
+
+def test_a_place_can_be_where_something_was_removed_or_moved_away():
+    gone = edit(p.Remove(of=CUBE), p.Move(of=PIPE, place=p.PlaceOf(of=p.Earlier(role="removed"))))
+    assert spot(gone.scene, 2) == pytest.approx([-2.2, 0.0, 0.35], abs=1e-5) and gone.removed == (0,)
+    away = edit(p.Move(of=CUBE, place=p.At(region="front left")), p.Move(of=PIPE, place=p.PlaceOf(of=CUBE)))
+    assert spot(away.scene, 3) == pytest.approx([-2.2, 0.0, 0.35], abs=1e-5)
+    with pytest.raises(CannotPlace, match="can not go where the cube stands: the cube stands there"):
+        move(p.PlaceOf(of=CUBE), of=PIPE)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "message"),
+    [
+        (p.Remove(of=the(color="green")), NoSuchObject, "there are no green objects; there is 1 large red metal cube"),
+        (p.Remove(of=where(color="green")), NoSuchObject, "there are no green objects"),
+        (p.Remove(of=the(shape="sphere")), AmbiguousReference, "2 objects are spheres and one is meant"),
+        (p.Set(of=CUBE, field="color", to=to("color", "teal")), UnknownWord, "'teal' is no color here"),
+        (p.Set(of=CUBE, field="color", to=to("size", "small")), ProgramError, "a color is set to a size"),
+        (p.Set(of=CUBE, field="mood", to=to("mood", "sad")), UnknownWord, "the schema clevr have no 'mood'"),
+        (
+            p.Add(words=(to("color", "red"), to("color", "blue"))),
+            ProgramError,
+            "the color of a new object is given twice",
+        ),
+        (p.Add(words=()), ProgramError, "a new object needs a word at least; its fields are size, color"),
+        (
+            p.Move(of=CUBE, place=p.Offset(direction="left", distance=9.0)),
+            CannotPlace,
+            "the bins go from -3.00 to 3.00; the nearest free place",
+        ),
+        (p.Move(of=CUBE, place=p.Offset(direction="above", distance=1.0)), CannotPlace, "it would hang in the air"),
+        (p.Move(of=CUBE, place=p.Point(x=0.0, y=-2.5, z=0.1)), CannotPlace, "it would be in the floor"),
+        (p.Move(of=CUBE, place=p.NextTo(to=CUBE)), ProgramError, "can not be placed by the cube, which moves with it"),
+        (p.Move(of=CUBE, place=p.Beside(direction="below", to=BALL)), CannotPlace, "below the small sphere is no room"),
+        (
+            p.Move(of=CUBE, place=p.Beside(direction="left", to=the(shape="sphere"))),
+            AmbiguousReference,
+            "2 objects are spheres",
+        ),
+        (p.Swap(first=CUBE, second=CUBE), ProgramError, "are the same object; two are needed"),
+        (p.Align(of=CUBE, direction="left"), ProgramError, "one object is on one line with itself"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_what_would(step, error, message):
+    with pytest.raises(error, match=message):
+        edit(step)
+
+
+def test_an_error_in_a_later_step_names_it_and_nothing_has_changed():
+    with pytest.raises(NoSuchObject, match=r"^step 2 of 2: there are no green objects"):
+        edit(p.Remove(of=CUBE), p.Remove(of=the(color="green")))
+    with pytest.raises(AmbiguousReference, match=r"^step 2 of 2: ") as ambiguous:
+        edit(p.Remove(of=CUBE), p.Remove(of=the(shape="sphere")))
+    assert ambiguous.value.candidates == (0, 1)  # of the scene that the step before has left
+
+
+def test_a_full_floor_is_told():
+    tiny = SceneSchema(
+        name="tiny",
+        fields=tuple(
+            replace(f, axes=tuple(replace(a, values=(-0.5, 0.0, 0.5)) for a in f.axes)) if f.axes else f
+            for f in CLEVR.fields
+        ),
+    )
+    scene = Scene(objects=(thing("large red metal cube", 0, 0, location=(0.0, 0.0, 0.5)),))
+    with pytest.raises(CannotPlace, match="the floor has no free place for the new small red metal cube"):
+        edit(
+            p.Add(words=(to("shape", "cube"), to("size", "small"), to("color", "red"), to("material", "metal"))),
+            scene=scene,
+            schema=tiny,
+        )

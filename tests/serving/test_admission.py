@@ -1,0 +1,92 @@
+"""Which jobs are taken and whose turn it is, by a clock of the tests' own."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from kyvo.serving.admission import Admission, Entry
+
+
+@dataclass(eq=False)
+class One(Entry):
+    client: str = "a"
+    task: str = "recognition"
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def jobs(clock):
+    return Admission(clock=clock)
+
+
+def run(jobs, clock, *, count, seconds, task="recognition"):
+    """So many jobs at a time for so long."""
+    for _ in range(count):
+        jobs.add(One(task=task))
+    begun = [jobs.begin() for _ in range(count)]
+    clock.now += seconds
+    for entry in begun:
+        jobs.end(entry, counts=True)
+
+
+def test_jobs_that_run_together_share_the_time(jobs, clock):
+    run(jobs, clock, count=4, seconds=8.0)
+    assert jobs.seconds("recognition") == pytest.approx(2.0)
+
+
+def test_time_without_jobs_costs_nothing(jobs, clock):
+    clock.now += 100
+    run(jobs, clock, count=1, seconds=1.0)
+    assert jobs.seconds("recognition") == pytest.approx(1.0)
+
+
+def test_a_new_job_comes_after_all_that_are_there(jobs, clock):
+    run(jobs, clock, count=1, seconds=1.0)
+    run(jobs, clock, count=1, seconds=10.0, task="editing")
+    for task in ("recognition", "editing", "editing"):
+        jobs.add(One(task=task))
+    jobs.begin()
+    assert jobs.seconds("recognition") == pytest.approx(22.0)
+    assert jobs.seconds("rendering") == pytest.approx(21.0), "of which nothing is known yet"
+
+
+def test_what_did_not_come_to_its_end_tells_nothing(jobs, clock):
+    jobs.add(One())
+    clock.now += 5
+    jobs.end(jobs.begin(), counts=False)
+    assert jobs.seconds("recognition") == 0.0
+
+
+def test_clients_take_turns(jobs):
+    for client in "aaaabbc":
+        jobs.add(One(client=client))
+    assert "".join(jobs.begin().client for _ in range(7)) == "abcabaa"
+    assert jobs.begin() is None and jobs.num_running == 7
+
+
+def test_who_has_most_makes_room_for_who_has_less(jobs):
+    entries = [One(client=client) for client in "aaab"]
+    for entry in entries:
+        jobs.add(entry)
+    assert jobs.displace("a") is None, "nobody has more"
+    assert jobs.displace("b") is entries[2], "the last one of a"
+    assert jobs.displace("b") is None, "of two and one none gives way"
+    assert jobs.displace("c") is entries[1]
+
+
+def test_a_running_job_is_never_displaced(jobs):
+    for _ in range(3):
+        jobs.add(One(client="a"))
+        jobs.begin()
+    assert jobs.displace("b") is None

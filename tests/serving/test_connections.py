@@ -1,0 +1,180 @@
+"""Connections that never say anything, or too slowly, or take no answer: they end, and others are served meanwhile."""
+
+import logging
+import socket
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from kyvo.serving.app import create_app
+from kyvo.serving.connections import Sparse, num_connections
+from kyvo.serving.limits import Limits
+from kyvo.serving.server import serving
+from kyvo.testing import tiny_kyvo
+
+LIMITS = Limits(head_seconds=0.5, body_seconds=0.5, connections=20)
+GET = b"GET /health HTTP/1.1\r\nHost: HOST\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def url():
+    with serving(create_app(tiny_kyvo(), name="tiny", limits=LIMITS)) as address:
+        yield address
+
+
+@pytest.fixture
+def connect(url):
+    """`connect(bytes)`: a connection on which these were sent."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    opened = []
+
+    def open_one(content=b""):
+        connection = socket.create_connection((host, int(port)), timeout=10)
+        opened.append(connection)
+        connection.sendall(content.replace(b"HOST", f"{host}:{port}".encode()))
+        return connection
+
+    yield open_one
+    for connection in opened:
+        connection.close()
+
+
+def ends_within(connection, seconds, every=None):
+    """Whether the server closes it in time; meanwhile `every` is sent again and again."""
+    end = time.monotonic() + seconds
+    connection.settimeout(0.05)
+    while time.monotonic() < end:
+        try:
+            if every is not None:
+                connection.sendall(every)
+            if connection.recv(2**16) == b"":
+                return True
+        except TimeoutError:
+            continue
+        except OSError:
+            return True
+    return False
+
+
+def test_a_silent_connection_is_closed(connect):
+    assert ends_within(connect(), 3)
+
+
+def test_a_head_that_comes_byte_by_byte_is_not_waited_for(connect):
+    assert ends_within(connect(b"GET / HTTP/1.1\r\nHost: HOST\r\nX: "), 3, every=b"x")
+
+
+def test_neither_is_the_head_of_a_second_request(connect):
+    connection = connect(GET)
+    assert connection.recv(2**16).startswith(b"HTTP/1.1 200")
+    assert ends_within(connection, 3, every=b"G")
+
+
+def test_nor_the_rest_of_a_body_that_was_refused(connect):
+    head = b"POST /v1/scenes/ask HTTP/1.1\r\nHost: HOST\r\nContent-Type: text/plain\r\nContent-Length: 9999\r\n\r\n"
+    assert ends_within(connect(head), 3, every=b"x")
+
+
+def test_a_client_that_takes_no_answer_is_left(connect):
+    connection = connect()
+    connection.setblocking(False)
+    port, end = connection.getpeername()[1], time.monotonic() + 20
+    while time.monotonic() < end:
+        try:
+            connection.send(b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % port)
+        except BlockingIOError:
+            time.sleep(0.05)
+        except OSError:
+            return
+    pytest.fail("the server still waits for it")
+
+
+def test_a_connection_that_is_kept_serves_one_request_after_another(connect):
+    connection = connect()
+    for _ in range(3):
+        connection.sendall(GET.replace(b"HOST", b"127.0.0.1:%d" % connection.getpeername()[1]))
+        said = b""
+        while not said.endswith(b"}"):
+            said += connection.recv(2**16)
+        assert said.startswith(b"HTTP/1.1 200")
+        time.sleep(0.2)
+
+
+def test_requests_sent_together_are_all_answered(connect):
+    connection = connect(GET * 5)
+    said = b""
+    while said.count(b"HTTP/1.1 200") < 5:
+        said += connection.recv(2**16)
+
+
+def test_beyond_the_limit_the_one_that_waited_longest_makes_room(connect, url):
+    first, *others = [connect() for _ in range(30)]
+    assert ends_within(first, 0.4)
+    start = time.perf_counter()
+    assert httpx.get(f"{url}/health", timeout=10).status_code == 200
+    assert time.perf_counter() - start < 1
+    assert not ends_within(others[-1], 0.05)
+
+
+SERVER = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+from kyvo.serving.app import create_app
+from kyvo.serving.limits import Limits
+from kyvo.serving.server import serving
+from kyvo.testing import tiny_kyvo
+with serving(create_app(tiny_kyvo(), name="tiny", limits=Limits(head_seconds=1.0))) as url:
+    print(url, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_three_hundred_silent_connections_do_not_end_the_service(tmp_path):
+    log = tmp_path / "log"
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as run,
+    ):
+        url = run.stdout.readline().strip()
+        host, _, port = url.removeprefix("http://").partition(":")
+        silent = [socket.create_connection((host, int(port)), timeout=10) for _ in range(300)]
+        waits = []
+        for _ in range(5):
+            start = time.perf_counter()
+            assert httpx.get(f"{url}/health", timeout=10).status_code == 200
+            waits.append(time.perf_counter() - start)
+        for connection in silent:
+            connection.close()
+        run.stdin.close()
+        run.wait(60)
+    assert max(waits) < 2
+    assert log.stat().st_size < 100_000
+
+
+def test_the_limit_of_connections_fits_the_files_that_may_be_open(monkeypatch):
+    import resource
+
+    assert num_connections(LIMITS) == 20
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 256))
+    assert num_connections(Limits()) == 128
+
+
+def test_a_log_of_many_records_is_thinned():
+    sparse = Sparse(most=3, period=0.2)
+    record = logging.LogRecord("a", logging.WARNING, "", 1, "Invalid %s.", ("request",), None)
+    assert [sparse.filter(record) for _ in range(10)] == [True] * 3 + [False] * 7
+    time.sleep(0.25)
+    assert sparse.filter(record) and record.getMessage() == "Invalid request. (7 records before were not written)"
+
+
+def test_garbage_is_logged_sparsely(connect, caplog):
+    logging.getLogger("uvicorn.error").propagate = True
+    for _ in range(60):
+        connect(b"GARBAGE\r\n\r\n").close()
+    time.sleep(0.3)
+    assert sum("Invalid HTTP request" in record.message for record in caplog.records) <= 20
