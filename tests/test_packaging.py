@@ -139,7 +139,7 @@ def test_every_import_is_declared_in_pyproject():
             top
             for top in tops - sys.stdlib_module_names - {"kyvo", *own}
             if not declared & {name.lower().replace("_", "-") for name in provided_by.get(top, [])}
-            and not any(name.startswith(top) for name in declared)
+            and not any(name.startswith(top.lower()) for name in declared)
         }
 
     for_tests = {*sources("tests"), ROOT / "kyvo" / "testing.py"}
