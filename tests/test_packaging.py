@@ -92,8 +92,7 @@ def test_importing_kyvo_its_scenes_and_programs_imports_nothing_heavy(tmp_path):
     code = (
         "import importlib, pkgutil, sys, kyvo, kyvo.scene, kyvo.programs\n"
         "for part in (kyvo.scene, kyvo.programs):\n"
-        "  for module in pkgutil.iter_modules(part.__path__, part.__name__ + '.'):\n"
-        "    importlib.import_module(module.name)\n"
+        "  for found in pkgutil.iter_modules(part.__path__, part.__name__ + '.'): importlib.import_module(found.name)\n"
         "print(sorted({'torch', 'torchtune', 'transformers', 'datasets', 'open3d', 'scipy'} & set(sys.modules)))"
     )
     assert run_python(code, cwd=tmp_path) == "[]"

@@ -22,7 +22,7 @@ from kyvo.scene.schema import SceneSchema, clevr_schema
 
 CLEVR = clevr_schema()
 FIELDS = {word: field.name for field in CLEVR.fields for word in field.words}
-PARSER = GrammarParser(seconds=30)  # checked calls are slow
+PARSER = GrammarParser()
 
 
 def parsed(text: str, *turns: Turn, schema: SceneSchema = CLEVR) -> Parsed:
