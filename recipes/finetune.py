@@ -508,7 +508,7 @@ def _decay_groups(model: torch.nn.Module, auxiliary: torch.nn.Module | None) -> 
 def recipe_main(cfg: DictConfig) -> None:
     cfg = OmegaConf.create(current_components(OmegaConf.to_container(cfg)))
     config.log_config(recipe_name="FinetuneRecipe", cfg=cfg)
-    recipe = FinetuneRecipe(cfg=cfg)  # type: ignore[abstract]  # torchtune names methods that this recipe has otherwise
+    recipe = FinetuneRecipe(cfg=cfg)
     recipe.setup(cfg=cfg)
     recipe.train()
     recipe.cleanup()
