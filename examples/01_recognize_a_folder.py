@@ -35,5 +35,5 @@ for item in scene.objects:
 # An object of low confidence may be wrong. Leave such objects out with `min_confidence`.
 
 # %%
-sure = recognize_files(model, [pictures], Path("out/examples/sure"), min_confidence=0.5, overwrite=True)
+sure = recognize_files(model, [pictures / "clevr_0.png"], Path("out/examples/sure"), min_confidence=0.5, overwrite=True)
 print(sum(line.dropped for line in sure), "objects left out")

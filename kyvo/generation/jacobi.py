@@ -58,8 +58,7 @@ class JacobiDecoder:
         drawn = []
         for start in range(0, len(scenes), ROWS):
             rows = slice(start, start + ROWS)
-            with self._engine.beside:
-                vectors = self._sweep(scenes[rows], rows)
+            vectors = self._sweep(scenes[rows], rows)
             drawn += list(self._image.decode_vectors(np.stack([self._builder.raster(own) for own in vectors])))
         return drawn
 

@@ -113,7 +113,7 @@ class World:
     def floor(self) -> tuple[Float[np.ndarray, "2"], float]:
         """The middle of the floor in the plan and half its side: the schema's bins; what the objects cover where the
         frame is a camera's."""
-        if self.schema.has_places and self.scene.frame == "world":
+        if self.schema.has_locations and self.scene.frame == "world":
             ends = np.array([(axis.values[0], axis.values[-1]) for axis in self.schema.field("location").axes])
             flat = np.abs(self.plan.axes[2]) < 0.5
             middle = np.where(flat, ends.mean(1), 0.0)
