@@ -65,9 +65,8 @@ def _kinds_of_ones(program: Program, named: Selector | None) -> list[tuple[Progr
     if ONE not in parts(program) and not any(_is_one(node) for node in parts(program)):
         return [(program, 0.0)]
     any_kind = rewritten(program, lambda node: node.of if _is_one(node) else node)
-    kind = (
-        next((node for node in parts(named) if isinstance(node, Where) and not _is_one(node)), None) if named else None
-    )
+    kinds = [node for node in parts(named) if isinstance(node, Where) and node.field in KINDS]
+    kind = replace(kinds[0], of=ALL) if kinds else None
     kind = _last_kind_before_one(program) or kind
     if kind is None:
         return [(any_kind, 0.0)]
