@@ -324,16 +324,15 @@ class Naive:
     # Edits of words, and removals
 
     def edit(self, steps):
-        """The objects after the steps; those that keep their identity carry the same key "id"."""
-        said_so = True
+        """The objects after the steps; None where they are as before."""
+        before = list(self.objects)
         for step in steps:
             try:
                 getattr(self, "e_" + step["op"])(step)
-                said_so = False
             except Wrong as wrong:
                 if str(wrong) != "AlreadySo":
                     raise
-        return None if said_so else self.objects
+        return None if self.objects == before else self.objects
 
     def put(self, i, **words):
         old = self.objects[i]

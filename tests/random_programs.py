@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from kyvo.programs.program import Edit, Everything, Extreme, Node, Program, Query, Selector, The, Where, Word
+from kyvo.programs.program import Edit, Everything, Extreme, Literally, Node, Program, Query, Selector, The, Where, Word
 from kyvo.programs.structure import Slot, slots, usable
 from kyvo.scene.relations import CLEVR_DIRECTIONS
 from kyvo.scene.scene import Scene, SceneObject
@@ -25,6 +25,26 @@ def thing(words: str, right: float, behind: float, **values: Any) -> SceneObject
     location = values.pop("location", at(right, behind, CLEVR_RADIUS[size]))
     item = SceneObject(size=size, color=color, material=material, shape=shape, location=location)
     return item.with_values(**values)
+
+
+ALL = Everything()
+
+
+def where(of: Selector = ALL, /, **words: str) -> Selector:
+    """Those of the set that have these words."""
+    for field, word in words.items():
+        of = Where(of=of, field=field, value=word)
+    return of
+
+
+def the(count: int = 1, /, **words: str) -> The:
+    """The one object, or as many, with these words."""
+    return The(of=where(**words), count=count)
+
+
+def to(field: str, word: str) -> Literally:
+    """A word that a step gives."""
+    return Literally(field=field, value=word)
 
 
 class Draw:
@@ -138,7 +158,7 @@ def random_scene(seed: int, *, most: int = 8) -> Scene:
     draw = random.Random(seed)
     objects: list[SceneObject] = []
     for _ in range(draw.randint(0, most)):
-        words = {field.name: draw.choice(field.words[:3]) for field in CLEVR.word_fields}
+        words: dict[str, Any] = {field.name: draw.choice(field.words[:3]) for field in CLEVR.word_fields}
         for _ in range(20):
             place = (round(draw.uniform(-2.8, 2.8), 4), round(draw.uniform(-2.8, 2.8), 4), CLEVR_RADIUS[words["size"]])
             if all(((a.location[0] - place[0]) ** 2 + (a.location[1] - place[1]) ** 2) > 2.1 for a in objects):  # type: ignore[index]

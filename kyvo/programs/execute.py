@@ -136,7 +136,7 @@ class _Progress:
         added = tuple(new for new, old in enumerate(self.origins) if old is None)
         removed = tuple(sorted(set(range(len(before))) - {old for old, _ in pairs}))
         if not (changed or added or removed):
-            raise AlreadySo(f"{'; '.join(self.notes) or 'nothing would change'}.")
+            raise AlreadySo(f"{'; '.join(self.notes) or 'the steps together change nothing'}.")
         return EditResult(
             scene=_with_relationships(after),
             changed=changed,

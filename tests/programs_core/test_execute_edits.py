@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from random_programs import CLEVR, at, thing
+from random_programs import ALL, CLEVR, at, the, thing, to, where
 
 from kyvo.programs import program as p
 from kyvo.programs.errors import AlreadySo, AmbiguousReference, CannotPlace, NoSuchObject, ProgramError, UnknownWord
@@ -16,7 +16,6 @@ from kyvo.scene.relations import relationships
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import Field, SceneSchema, clevr_camera, objaworld_schema, objectron_schema
 
-ALL = p.Everything()
 SCENE = Scene(
     objects=(
         thing("large red metal cube", -2.2, 0.0, confidence=0.9),
@@ -26,20 +25,6 @@ SCENE = Scene(
     ),
     image="before.png",
 )
-
-
-def where(of=ALL, **words):
-    for field, word in words.items():
-        of = p.Where(of=of, field=field, value=word)
-    return of
-
-
-def the(count=1, **words):
-    return p.The(of=where(**words), count=count)
-
-
-def to(field, word):
-    return p.Literally(field=field, value=word)
 
 
 CUBE, BALL, BIG_BALL, PIPE = (

@@ -1,7 +1,7 @@
 """Questions on scenes: each construct of docs/programs.md."""
 
 import pytest
-from random_programs import CLEVR, at, thing
+from random_programs import ALL, CLEVR, at, the, thing, where
 
 from kyvo.data.clevr import sample_scenes, scene_batch
 from kyvo.data.raytracer import visible_fraction
@@ -14,7 +14,6 @@ from kyvo.scene.scene import Camera, Scene, SceneObject
 from kyvo.scene.schema import Field, SceneSchema, clevr_camera, objectron_schema
 from kyvo.scene.visibility import visibility
 
-ALL = p.Everything()
 SCENE = Scene(
     objects=(
         thing("large red metal cube", -1.5, 0.0),
@@ -24,16 +23,6 @@ SCENE = Scene(
         thing("small green rubber cube", -1.5, 0.0, location=at(-1.5, 0.0, 1.75)),
     )
 )
-
-
-def where(of=ALL, **words):
-    for field, word in words.items():
-        of = p.Where(of=of, field=field, value=word)
-    return of
-
-
-def the(count=1, **words):
-    return p.The(of=where(**words), count=count)
 
 
 def more(**shapes):

@@ -6,28 +6,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_programs import Draw, at, random_scene, thing
+from random_programs import ALL, Draw, at, random_scene, the, thing, to, where
 
 from kyvo.programs import program as p
 from kyvo.programs.wording import article, counted, descriptions, joined, objects_of, plural_of, wording
 from kyvo.scene.scene import Scene, SceneObject
-
-ALL = p.Everything()
-
-
-def where(of=ALL, **words):
-    for field, word in words.items():
-        of = p.Where(of=of, field=field, value=word)
-    return of
-
-
-def the(count=1, **words):
-    return p.The(of=where(**words), count=count)
-
-
-def to(field, word):
-    return p.Literally(field=field, value=word)
-
 
 CUBE, BALL = the(shape="cube", color="red"), the(shape="sphere", size="large")
 
