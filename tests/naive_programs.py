@@ -141,6 +141,9 @@ class Naive:
         return [i for i in self.find(s["of"]) if i not in without]
 
     def s_related(self, s):
+        if s.get("some"):
+            to = self.find(s["to"])
+            return [i for i in self.find(s["of"]) if any(self.stands(s["relation"], i, anchor) for anchor in to)]
         to = self.some(s["to"])
         return [
             i for i in self.find(s["of"]) if i not in to and all(self.stands(s["relation"], i, anchor) for anchor in to)
