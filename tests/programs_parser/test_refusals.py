@@ -27,7 +27,7 @@ def test_an_unknown_word_is_named(text, word):
 
 
 def test_close_words_are_told():
-    with pytest.raises(UnknownWord, match="did you mean .*'small'") as caught:
+    with pytest.raises(UnknownWord, match=r"did you mean .*'small'") as caught:
         program("remove the mall cube")
     assert "small" in caught.value.near
 
@@ -63,7 +63,7 @@ def test_other_languages_are_named(text, language):
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\t", "?!", "123", "\x00\x01", "😀😀"])
 def test_texts_without_words(text):
-    with pytest.raises(NotUnderstood, match="empty|holds no words"):
+    with pytest.raises(NotUnderstood, match=r"empty|holds no words"):
         program(text)
 
 

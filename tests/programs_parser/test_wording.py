@@ -30,7 +30,9 @@ from kyvo.programs.program import (
 )
 from kyvo.programs.wording import wording
 
-WORDS = {field: [value for value, of in FIELDS.items() if of == field] for field in ("color", "material", "shape", "size")}
+WORDS = {
+    field: [value for value, of in FIELDS.items() if of == field] for field in ("color", "material", "shape", "size")
+}
 
 
 @st.composite
@@ -86,5 +88,7 @@ def test_edits_come_back_from_their_wording(step):
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_steps_come_back_from_their_wording(count):
-    edit = does(*(Remove(of=The(of=Where(of=Everything(), field="color", value=color))) for color in WORDS["color"][:count]))
+    edit = does(
+        *(Remove(of=The(of=Where(of=Everything(), field="color", value=color))) for color in WORDS["color"][:count])
+    )
     assert parsed(wording(edit)).program == edit
