@@ -108,7 +108,8 @@ def _noun(selector: Selector) -> _Noun:
         case p.Except(of=of, without=without):
             return replace(_noun(of).that(f"other than {_phrase(without)}"), closed=True)
         case p.Related(of=of, relation=relation, to=to, some=True):
-            return _noun(of).that(f"{RELATIONS[relation]} any of the {objects_of(to)}")
+            anchors = objects_of(to).removeprefix("the ").removeprefix("all ")
+            return _noun(of).that(f"{RELATIONS[relation]} any of the {anchors}")
         case p.Related(of=of, relation=relation, to=to):
             return _noun(of).that(f"{RELATIONS[relation]} {_each(to)}")
         case p.Between(of=of, first=first, second=second):
