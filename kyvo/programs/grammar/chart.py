@@ -293,7 +293,7 @@ class Chart:
     def __init__(self, grammar: Grammar, tokens: Sequence[Mapping[str, float]], *, until: float) -> None:
         self.grammar = grammar
         self.tokens = tokens
-        self.until = until  # of `time.monotonic`
+        self.until = until  # of `time.thread_time`
         self.memo: dict[tuple[str, int], Spans] = {}
         self._active: set[tuple[str, int]] = set()
 
@@ -308,7 +308,7 @@ class Chart:
             return found
         if key in self._active:
             raise AssertionError(f"{symbol} begins with itself")
-        if time.monotonic() > self.until:
+        if time.thread_time() > self.until:
             raise TooLong
         self._active.add(key)
         table, empty = self.grammar.starts[symbol]
