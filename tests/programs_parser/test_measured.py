@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from programs_parser.reading import CLEVR, program
+from program_readings import CLEVR, program
 
 from kyvo.data.clevr_templates import read_clevr_templates
 from kyvo.data.edits import sample_edit

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from programs_parser.reading import FIELDS, does, parsed, word
+from program_readings import FIELDS, does, parsed, word
 
 from kyvo.programs.program import (
     Along,
