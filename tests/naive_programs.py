@@ -41,7 +41,11 @@ class Naive:
 
     def toward(self, i, direction):
         u, v, z = self.spot(i)
-        return {"right": u, "left": -u, "behind": v, "front": -v, "above": z, "below": -z}[direction]
+        along = {"right": u, "left": -u, "behind": v, "front": -v, "above": z, "below": -z}
+        if " " in direction:
+            depth, side = direction.split()
+            return (along["behind" if depth == "back" else "front"] + along[side]) / 2**0.5
+        return along[direction]
 
     def outline(self, i):
         x, y, _ = self.objects[i]["location"]
@@ -141,6 +145,9 @@ class Naive:
         return [i for i in self.find(s["of"]) if i not in without]
 
     def s_related(self, s):
+        if s.get("some"):
+            to = self.find(s["to"])
+            return [i for i in self.find(s["of"]) if any(self.stands(s["relation"], i, anchor) for anchor in to)]
         to = self.some(s["to"])
         return [
             i for i in self.find(s["of"]) if i not in to and all(self.stands(s["relation"], i, anchor) for anchor in to)

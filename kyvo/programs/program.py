@@ -139,8 +139,9 @@ class Except(Selector):
 
 @dataclass(frozen=True, kw_only=True)
 class Related(Selector):
-    """Those that stand so to the objects of `to`: to each of them where it holds several, or with `some` to at least
-    one ("behind a cube").
+    """Those that stand so to the objects of `to`: to each of them where it holds several.
+
+    With `some` they stand so to at least one of them: "behind a cube".
 
     "left", "right", "front" and "behind" are as the camera sees them (`kyvo.scene.relations`); "above" and "below" are
     of objects that stand on one another; "near" is closer than a footprint's gap, "touching" has none.

@@ -86,7 +86,7 @@ class Finder:
                 gone = self.find(without)
                 return [index for index in self.find(of) if index not in gone]
             case p.Related(of=of, relation=relation, to=to, some=True):
-                stands = world.related(relation)[list(self.find(to))].any(0)
+                stands = np.any(world.related(relation)[list(self.find(to))], axis=0).tolist()
                 return [index for index in self.find(of) if stands[index]]
             case p.Related(of=of, relation=relation, to=to):
                 anchors = self.some(to)

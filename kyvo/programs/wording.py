@@ -107,6 +107,9 @@ def _noun(selector: Selector) -> _Noun:
             return _Noun(whole=f"{_phrase(first)} or {_phrase(second)}", closed=True)
         case p.Except(of=of, without=without):
             return replace(_noun(of).that(f"other than {_phrase(without)}"), closed=True)
+        case p.Related(of=of, relation=relation, to=to, some=True):
+            anchors = objects_of(to).removeprefix("the ").removeprefix("all ")
+            return _noun(of).that(f"{RELATIONS[relation]} any of the {anchors}")
         case p.Related(of=of, relation=relation, to=to):
             return _noun(of).that(f"{RELATIONS[relation]} {_each(to)}")
         case p.Between(of=of, first=first, second=second):

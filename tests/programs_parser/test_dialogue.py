@@ -1,5 +1,5 @@
 import pytest
-from programs_parser.reading import asks, does, one, program, some, word
+from program_readings import asks, does, one, program, some, word
 
 from kyvo.programs.errors import NotUnderstood
 from kyvo.programs.parsing import Turn

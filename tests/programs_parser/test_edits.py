@@ -1,5 +1,5 @@
 import pytest
-from programs_parser.reading import beside, does, most, one, program, some, word
+from program_readings import beside, does, most, one, program, some, word
 
 from kyvo.programs.program import (
     Add,

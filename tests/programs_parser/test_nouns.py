@@ -1,5 +1,5 @@
 import pytest
-from programs_parser.reading import asks, beside, most, one, program, some
+from program_readings import asks, beside, most, one, program, some
 
 from kyvo.programs.program import (
     Along,

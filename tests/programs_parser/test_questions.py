@@ -1,5 +1,5 @@
 import pytest
-from programs_parser.reading import asks, beside, most, one, parsed, program, some, word
+from program_readings import asks, beside, most, one, parsed, program, some, word
 
 from kyvo.programs.program import (
     Alike,

@@ -2,7 +2,7 @@ import random
 import string
 
 import pytest
-from programs_parser.reading import CLEVR, PARSER, asks, does, one, parsed, program, some
+from program_readings import CLEVR, PARSER, asks, does, one, parsed, program, some
 
 from kyvo.programs.errors import NotUnderstood, ProgramError, UnknownWord
 from kyvo.programs.grammar.parser import GrammarParser

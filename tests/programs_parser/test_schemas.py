@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from programs_parser.reading import CLEVR, program
+from program_readings import CLEVR, program
 
 from kyvo.programs.errors import UnknownWord
 from kyvo.programs.grammar.lexicon import plural

@@ -108,12 +108,12 @@ def test_what_takes_too_much_memory_is_refused_and_the_next_is_read():
 def starved(decode):
     """`decode` in a process that has room for 70 of the 64 million pixels it is given."""
 
-    def run(self, data, formats, max_megapixels, seconds):
+    def run(self, data, formats, max_megapixels, form, seconds):
         import resource
 
         bound = (600 * 2**20, 600 * 2**20)
         resource.prlimit(self._process.pid, resource.RLIMIT_AS, bound)
-        return decode(self, data, formats, max_megapixels, seconds)
+        return decode(self, data, formats, max_megapixels, form, seconds)
 
     return run
 
@@ -157,7 +157,7 @@ def test_who_will_not_wait_for_others_is_told_to_come_later(monkeypatch):
     holder.start()
     begun.wait(10)
     with pytest.raises(DecoderBusy, match="try again later"):
-        pool.decode(encoded("WEBP"), FORMATS, 1, 1, 0.1)
+        pool.decode(encoded("WEBP"), FORMATS, 1, "rgb", 1, 0.1)
     go.set()
     holder.join()
 

@@ -150,32 +150,9 @@ def add_places(rule: Rules) -> None:
         lambda of: OnTop(of=of),
     )
     # parts of the picture
-    inside = "[(to|in|into|on|at|onto|toward|all the way to)] [the] [(very|far|extreme)]"
-    for region, words in REGIONS.items():
-        at = At(region=region)  # type: ignore[arg-type]
-        rule(
-            "goal",
-            f"{inside} {words} [hand] (side|half|part|section|area|edge|portion|end) [(of|in) THEPICTURE]",
-            at,
-            0.05,
-        )
-        rule("goal", f"{inside} {words} of THEPICTURE", at)
-        if region == "middle":
-            rule("goal", f"{inside} {words} [point|spot] [of everything]", at)
-        else:
-            middle = At(region=f"{region} middle")  # type: ignore[arg-type]
-            rule(
-                "goal",
-                f"[(to|in|into|on|at)] [the] ({words} center|center {words}|middle {words}|{words} middle|"
-                f"middle of the {words}|center of the {words}) [(side|point|edge)] [of THEPICTURE]",
-                middle,
-            )
-            rule("goal", f"(in|into|on|at) the {words}", at, 0.1)
-            rule("goal", f"(all the way|as far as possible) (to|in|on) the {words}", at)
-            rule("goal", f"(to|in|on|at) the (far|very|extreme) {words} [side]", at)
-    for region, words in CORNERS.items():
-        at = At(region=region)  # type: ignore[arg-type]
-        rule("goal", f"{inside} {words} [hand] [(corner|side|part|area|quarter|point)] [of THEPICTURE]", at)
+    # "into the middle" is where it goes; "in the middle" may as well say which one is meant
+    for into, cost in (("[(to|into|onto|toward|all the way to)]", 0.05), ("(in|on|at)", 0.4)):
+        _add_parts(rule, f"{into} [the] [(very|far|extreme)]", cost)
     # from where it stands
     for name, words in {
         "left": "([(to|toward)] [the] left [side]|leftward|left hand side)",
@@ -277,3 +254,29 @@ def _stood(of: Selector) -> Place:
 
 def move(of: Selector, *places: Place) -> tuple[Step, ...]:
     return tuple(Move(of=of, place=place) for place in places)
+
+
+def _add_parts(rule: Rules, into: str, cost: float) -> None:
+    """Parts of the picture as goals."""
+    of = "[(of|in) THEPICTURE]"
+    for region, words in REGIONS.items():
+        at = At(region=region)  # type: ignore[arg-type]
+        rule("goal", f"{into} {words} [hand] (side|half|part|section|area|edge|portion|end) {of}", at, cost)
+        rule("goal", f"{into} {words} of THEPICTURE", at, cost)
+        if region == "middle":
+            rule("goal", f"{into} {words} [(point|spot)] [of everything]", at, cost)
+            continue
+        edge = At(region=f"{region} middle")  # type: ignore[arg-type]
+        halves = (
+            f"({words} center|center {words}|middle {words}|{words} middle|middle of the {words}|center of the {words})"
+        )
+        rule("goal", f"{into} {halves} [(side|point|edge|area)] {of}", edge, cost)
+        if not into.startswith("["):
+            rule("goal", f"{into} {words}", at, cost)
+    for region, words in CORNERS.items():
+        at = At(region=region)  # type: ignore[arg-type]
+        rule("goal", f"{into} {words} [hand] [(corner|side|part|area|quarter|point)] {of}", at, cost)
+    for region, words in REGIONS.items():
+        if region != "middle":
+            rule("goal", f"(all the way|as far as possible) (to|in|on) the {words}", At(region=region))  # type: ignore[arg-type]
+            rule("goal", f"to the (far|very|extreme) {words} [side]", At(region=region))  # type: ignore[arg-type]

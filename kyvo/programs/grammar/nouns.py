@@ -96,7 +96,7 @@ def _add_descriptions(rule: Rules) -> None:
     # what follows a noun
     rule("post1", "<rels>")
     rule("post1", "JUST STAND [JUST] <rels>", None)
-    rule("post1", "[JUST] [STAND] <place>", None, 0.3)
+    rule("post1", "[JUST] [STAND] <place>", None, 0.2)
     rule("post1", "[(that is|which is|that are|STAND)] [the] <suppost>")
     rule("post1", "<solidlike>")
     rule("pred", "<solidlike>")

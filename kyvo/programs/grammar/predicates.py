@@ -21,9 +21,13 @@ def add_predicates(rule: Rules) -> None:
         rule(
             "place",
             f"JUST (on|in|at|to|toward) (the|) {pattern} [hand] [(corner|side|half|part|section|area|edge|"
-            "portion|third|row|ground)] [(of|in|on) THEPICTURE]",
+            "portion|third|row|ground|end)] [(of|in|on) THEPICTURE]",
             region_of,
         )
+        if region != "middle":
+            edge = InRegion(of=ALL, region=f"{region} middle")  # type: ignore[arg-type]
+            halves = f"({pattern} center|center {pattern}|middle {pattern}|{pattern} middle)"
+            rule("place", f"JUST (on|in|at) [the] {halves} [(side|area|part)] [(of|in) THEPICTURE]", edge)
     for region, pattern in CORNERS.items():
         region_of = InRegion(of=ALL, region=region)  # type: ignore[arg-type]
         rule(

@@ -1,7 +1,7 @@
 """What pronouns stand for: a statement's object, an earlier phrase of the same text, or the dialogue's last turns."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from kyvo.programs.grammar.dialogue import EVER
@@ -9,7 +9,7 @@ from kyvo.programs.grammar.lexicon import KINDS
 from kyvo.programs.grammar.meaning import ALL, ONE, narrow, ordered, parts, rewritten
 from kyvo.programs.grammar.sentences import About
 from kyvo.programs.parsing import Turn
-from kyvo.programs.program import Earlier, Edit, Either, Except, Node, Program, Selector, The, Where, WhereSame
+from kyvo.programs.program import Earlier, Edit, Either, Except, Program, Selector, The, Where, WhereSame
 
 IT = Earlier()
 
@@ -65,9 +65,8 @@ def _kinds_of_ones(program: Program, named: Selector | None) -> list[tuple[Progr
     if ONE not in parts(program) and not any(_is_one(node) for node in parts(program)):
         return [(program, 0.0)]
     any_kind = rewritten(program, lambda node: node.of if _is_one(node) else node)
-    kind = (
-        next((node for node in parts(named) if isinstance(node, Where) and not _is_one(node)), None) if named else None
-    )
+    kinds = [node for node in parts(named) if isinstance(node, Where) and node.field in KINDS]
+    kind = replace(kinds[0], of=ALL) if kinds else None
     kind = _last_kind_before_one(program) or kind
     if kind is None:
         return [(any_kind, 0.0)]
@@ -83,7 +82,7 @@ def _is_one(node: Any) -> bool:
 
 def _last_kind_before_one(program: Program) -> Where | None:
     last = None
-    for node in _in_order(program):
+    for node in parts(program):
         if _is_one(node):
             return last
         if isinstance(node, Where) and node.field in KINDS:
@@ -118,20 +117,9 @@ def _without_other(node: Any) -> Any:
 
 def _named_within(program: Any) -> Selector | None:
     """The first object that the text names before its pronoun."""
-    for node in _in_order(program):
+    for node in parts(program):
         if node == IT:
             return None
         if isinstance(node, The) and IT not in parts(node):
             return node
     return None
-
-
-def _in_order(node: Any) -> Iterable[Any]:
-    """Nodes as their text names them: a description after what it narrows."""
-    if isinstance(node, Node):
-        yield node
-        for item in fields(node):
-            yield from _in_order(getattr(node, item.name))
-    elif isinstance(node, tuple):
-        for one in node:
-            yield from _in_order(one)

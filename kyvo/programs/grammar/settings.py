@@ -127,6 +127,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         "of|like|that) [that of] <one_target> [has]",
         like,
     )
+    rule("step", "(give|lend) <target> the <field> of <one_target>", like)
     rule("step", "<target> should (have|be) the same <field> as <one_target>", like)
     rule(
         "step",

@@ -35,8 +35,8 @@ def add_superlatives(rule: Rules) -> None:
             "(rearmost|backmost|rear most|back most|farthest back|furthest back|farthest|furthest|hindmost|"
             "most distant)"
         ),
-        "above": "(highest|topmost|uppermost|top)",
-        "below": "(lowest|bottommost|lowermost|bottom)",
+        "above": "(highest|topmost|uppermost|top|upper)",
+        "below": "(lowest|bottommost|lowermost|bottom|lower)",
     }
     for name, pattern in words.items():
         by = Along(direction=name)  # type: ignore[arg-type]
