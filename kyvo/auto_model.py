@@ -39,8 +39,7 @@ class KyvoForCausalLM(LlamaForCausalLM):
         model.builder = Processor.from_pretrained(folder).builder
         positions = load_positions(Path(folder))
         if positions is not None:
-            table = model.get_input_embeddings().weight
-            model.positions = positions.to(table.device, table.dtype)
+            model.positions = positions.to(model.device, model.dtype)
         cls.loaded.add(Path(folder).resolve())
         return model
 
@@ -74,7 +73,7 @@ class KyvoForCausalLM(LlamaForCausalLM):
 
     def prepare_inputs_for_generation(self, input_ids: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """As a Llama's, with embeddings in place of the ids that are new."""
-        inputs = super().prepare_inputs_for_generation(input_ids, *args, **kwargs)
+        inputs = super().prepare_inputs_for_generation(input_ids, *args, **kwargs)  # type: ignore[misc]
         new = inputs.get("input_ids")
         if new is None or self.builder is None:
             return inputs

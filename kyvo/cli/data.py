@@ -195,7 +195,7 @@ def objects(
         from kyvo.errors import ConfigError
         from kyvo.shapes.object_sets import ObjectSet
 
-        sizes = {"seed": seed, "resolution": resolution, "pictures": pictures, "size": size}
+        sizes: dict[str, Any] = {"seed": seed, "resolution": resolution, "pictures": pictures, "size": size}
         if source is not None:
             return ObjectSet.of(source, limit=count, **sizes)
         if count is None:
@@ -440,7 +440,7 @@ def _parse_size(text: str) -> tuple[int, int]:
 
 
 def _ray_traced(size: str, min_objects: int, max_objects: int, renderer: str, device: str) -> dict[str, Any]:
-    from kyvo.data.clevr.sampling.sampling import ClevrRules
+    from kyvo.data.clevr.sampling import ClevrRules
 
     width, height = _parse_size(size)
     rules = ClevrRules(min_objects=min_objects, max_objects=max_objects)

@@ -33,6 +33,6 @@ def load_model(name: str, device: str = "auto", parser: str = "grammar") -> "Kyv
         if debugging():
             raise
         raise typer.BadParameter(str(error), param_hint="--model / --device / --parser") from error
-    for part in lacking_parts(Path(model.model.name_or_path)):
+    for part in lacking_parts(Path(model.model.name_or_path or "")):
         typer.echo(f"note: {name} has no {part}", err=True)
     return model

@@ -95,6 +95,7 @@ def load_written(folder: Path, config: VQGANConfig) -> tuple[Float[Tensor, "pict
         raise ConfigError(
             f"{folder} has {vectors.shape[1]} numbers a picture, the tokenizer {wanted}; it is another's."
         )
+    assert isinstance(rows, Dataset)  # which `is_set` says
     pictures = np.stack(list(set_pictures(rows)))
     grid = vectors.unflatten(1, (config.rows, config.columns, config.embed_dim))
     return grid.movedim(-1, 1), torch.from_numpy(pictures)

@@ -94,7 +94,7 @@ def draw_outlines(
         draw.line([*outline, outline[0]], fill=TRUTH if strong else _ink(mark.item), width=wide, joint="curve")
     for mark in marks:
         if mark.index in named:
-            _label(draw, mark, object_label(mark.item), TRUTH)
+            _label(image, mark, object_label(mark.item), TRUTH)
     return image.resize((width, height), Image.Resampling.LANCZOS)
 
 

@@ -144,7 +144,9 @@ class Asker:
                 if len(set(words.values())) > 1:
                     listed = "; ".join(f"{text} is {words[i]}" for text, i in self._named(found))
                     raise AmbiguousReference(
-                        f"{len(found)} objects are {objects_of(of)} and differ in {field}: {listed}.", candidates=found
+                        f"{len(found)} objects are {objects_of(of)} and differ in {field}: {listed}.",
+                        candidates=found,
+                        selector=of,
                     )
                 return words[found[0]]
             case p.Literally(field=field, value=value):
@@ -163,7 +165,9 @@ class Asker:
         if len(words) > 1:
             alike = tuple(index for index in found if self.world.word(index, field) in words)
             raise AmbiguousReference(
-                f"{joined(words)} are equally frequent among {objects_of(of)}: {goal} each.", candidates=alike
+                f"{joined(words)} are equally frequent among {objects_of(of)}: {goal} each.",
+                candidates=alike,
+                selector=of,
             )
         return words[0]
 

@@ -70,7 +70,7 @@ def _node_to_json(node: Node) -> dict[str, Any]:
         value = getattr(node, slot.name)
         if slot.kind == "node" and value is not None:
             value = [_node_to_json(item) for item in value] if slot.is_list else _node_to_json(value)
-        data[slot.name] = list(value) if slot.is_list else value
+        data[slot.name] = list(value or ()) if slot.is_list else value
     return data
 
 

@@ -134,9 +134,10 @@ def _unknown(formats: Sequence[str]) -> str:
 def _mend_transparency(image: Image.Image) -> None:
     """Brings the transparent colour of a PNG to the scale of its pixels, which Pillow leaves at that of the file."""
     color = image.info.get("transparency")
-    if image.format != "PNG" or not image.tile or isinstance(color, bytes) or color is None:
+    tile = getattr(image, "tile", None)  # of a file that is not decoded yet
+    if image.format != "PNG" or not tile or isinstance(color, bytes) or color is None:
         return
-    mode = image.tile[0][3]
+    mode = tile[0][3]
     if mode in _GREY_STEPS:
         image.info["transparency"] = color * _GREY_STEPS[mode]
     elif mode == "RGB;16B":

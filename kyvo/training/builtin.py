@@ -199,8 +199,8 @@ class Checkpointer:
 
     def load_checkpoint(self) -> dict[str, Any]:
         """The newest checkpoint's state where a run goes on, else the first weights."""
-        if self.resumes:
-            return load_checkpoint(self.output_dir)
+        if self.resumes and (state := load_checkpoint(self.output_dir)) is not None:
+            return state
         torch.manual_seed(self.seed)
         first = self.build()
         if self.init_weights is not None:

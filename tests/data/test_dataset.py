@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from datasets.arrow_writer import ArrowWriter
-from kyvo.data.clevr.sampling.sampling import render_scenes
+from kyvo.data.clevr.sampling import render_scenes
 from PIL import Image
 from typer.testing import CliRunner
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from kyvo.models.heads.pointer import Pointer, save_pointer
 from safetensors.torch import load_file
 
 from kyvo.api import Kyvo
@@ -24,7 +23,6 @@ def whole(tmp_path_factory):
     kyvo.processor.save(folder)
     kyvo.model.save_pretrained(folder)
     record_checksums(folder, ["model.safetensors"])
-    save_pointer(folder, Pointer(32, 4).state_dict())
     save_refiner(folder, tiny_refiner())
     Calibration(scale=1.0, shift=0.0).save(folder, {})
     Kyvo.from_pretrained(folder)
@@ -33,7 +31,7 @@ def whole(tmp_path_factory):
 
 FILES = (
     "calibration.json", "config.json", "generation_config.json", "image_tokenizer.json", "image_tokenizer.safetensors",
-    "model.safetensors", "pointer.safetensors", "refiner.safetensors", "schema.json", "sequence.json",
+    "model.safetensors", "refiner.safetensors", "schema.json", "sequence.json",
     "tokenizer.model", "vocabulary.json", CHECKSUMS,
 )  # fmt: skip
 DAMAGE = {

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kyvo.data.clevr_templates import read_clevr_templates
-from kyvo.data.edits import sample_edit
-from kyvo.data.questions import sample_questions
+from kyvo.data.language.clevr_templates import read_clevr_templates
+from kyvo.data.language.edits import sample_edit
+from kyvo.data.language.questions import sample_questions
 from program_readings import CLEVR, program
 
 from kyvo.programs.errors import ProgramError

@@ -210,7 +210,7 @@ def load_llama(folder: Path) -> "LlamaForCausalLM":
             shapes |= {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  # no mapping
     _check_size(folder / "config.json", shapes)
     with reading(folder):
-        model, found = LlamaForCausalLM.from_pretrained(
+        model, found = LlamaForCausalLM.from_pretrained(  # type: ignore[misc]  # a pair, with this option
             folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
         )
     for fault in ("missing_keys", "unexpected_keys", "mismatched_keys"):
