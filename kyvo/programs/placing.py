@@ -392,7 +392,7 @@ class Placer:
                 axis = int(outside.argmax())
                 low, high = (side[axis] for side in self._bounds)
                 value = self.world.plan.location(point)[axis]
-                return f"{'xyz'[axis]} would be {value:.2f}, and the bins go from {low:.2f} to {high:.2f}"
+                return f"{'xyz'[axis]} would be {value:.3f}, and the bins go from {low:.3f} to {high:.3f}"
             solid = self.group.bodies[member]
             if not self._rests(member, point[None])[0]:
                 return f"it would {'hang in the air' if point[2] > self.group.points[member, 2] else 'be in the floor'}"
@@ -452,11 +452,14 @@ def ground(world: World) -> float:
 
 
 def _bounds(world: World) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
-    """The least and the largest location: the schema's bins, or objects that stand farther; none without bins."""
+    """The least and the largest location: the schema's bins, which end half a step beyond their outer values, or objects
+    that stand farther; none without bins."""
     field = next((field for field in world.schema.fields if field.name == "location" and field.axes), None)
     if field is None:
         return np.full(3, -np.inf), np.full(3, np.inf)
     low, high = (np.array([axis.values[end] for axis in field.axes]) for end in (0, -1))
+    steps = np.array([np.diff(axis.values[:2], append=axis.values[-1:])[0] for axis in field.axes])
+    low, high = low - steps / 2, high + steps / 2
     locations = np.array([item.location for item in world.scene.objects if item.location is not None]).reshape(-1, 3)
     everything = np.concatenate([[low, high], locations])
     return everything.min(0) - SAME, everything.max(0) + SAME

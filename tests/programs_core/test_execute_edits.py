@@ -428,7 +428,7 @@ def test_a_place_can_be_where_something_was_removed_or_moved_away():
         (
             p.Move(of=CUBE, place=p.Offset(direction="left", distance=9.0)),
             CannotPlace,
-            "the bins go from -3.00 to 3.00; the nearest free place",
+            "the bins go from -3.025 to 3.025; the nearest free place",
         ),
         (p.Move(of=CUBE, place=p.Offset(direction="above", distance=1.0)), CannotPlace, "it would hang in the air"),
         (p.Move(of=CUBE, place=p.Point(x=0.0, y=-2.5, z=0.1)), CannotPlace, "it would be in the floor"),
