@@ -32,8 +32,12 @@ CHANGE = re.compile(r"-\d+|\d+~\d+|\d+\.\w+=\S+")
 def main() -> None:
     scenes = draw_scenes()
     for name in NAMES:
-        lines = [json.dumps(row, separators=(",", ":"), ensure_ascii=False) for row in rows(name, scenes)]
-        (HERE / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (HERE / f"{name}.jsonl").write_text(written(name, scenes), encoding="utf-8")
+
+
+def written(name: str, scenes: list[list[dict[str, Any]]]) -> str:
+    lines = [json.dumps(row, separators=(",", ":"), ensure_ascii=False) for row in rows(name, scenes)]
+    return "\n".join(lines) + "\n"
 
 
 def draw_scenes() -> list[list[dict[str, Any]]]:
