@@ -47,7 +47,10 @@ def draw_scenes() -> list[list[dict[str, Any]]]:
     for scene in drawn:
         objects = [
             {word: item.get(word) for word in sorted(WORDS)}
-            | {"3d_coords": [round(value, 4) for value in item.location], "rotation": round(item.extra["rotation"])}
+            | {
+                "3d_coords": [round(value, 4) for value in item.location or ()],
+                "rotation": round(item.extra["rotation"]),
+            }
             for item in scene.objects
         ]
         scenes.append(sorted(objects, key=lambda item: np.dot(item["3d_coords"], CLEVR_DIRECTIONS["right"])))

@@ -23,7 +23,7 @@ MOST_REFUSED = 0.03  # share of the answerable ones
 def test_ordinary_words_are_understood_or_refused(name):
     results = evaluate_language(read_cases(CASES / f"{name}.jsonl"), GrammarParser(), clevr_schema())
     assert not results.excluded
-    figures = {figure.name: figure.value for figure in results.figures}
+    figures = {figure.name: figure.value for figure in results.figures if figure.value is not None}
     failures = [item for item in results.items if not item["score"]]
     assert figures["answerable, but refused"] <= MOST_REFUSED, failures
     for figure, floor in FLOORS[name].items():
