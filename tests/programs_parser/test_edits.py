@@ -1,6 +1,7 @@
 import pytest
 from program_readings import beside, does, most, one, program, some, word
 
+from kyvo.programs.errors import NotUnderstood
 from kyvo.programs.program import (
     Add,
     Align,
@@ -80,13 +81,25 @@ def test_removals_of_several():
         "I'd like the cube to be red",
         "give the cube a red color",
         "let the cube become red",
+        "i want the cube red",
+        "the cube is supposed to be red",
+        "could the cube be red",
+        "the cube to red",
+        "cube -> red",
     ],
 )
 def test_words_are_set(text):
     assert program(text) == does(Set(of=one("cube"), field="color", to=word("red")))
 
 
+@pytest.mark.parametrize("text", ["i want the red cube", "a red cube to a blue ball", "can the cube be red or blue"])
+def test_a_wish_that_names_no_change_is_refused(text):
+    with pytest.raises(NotUnderstood):
+        program(text)
+
+
 def test_other_words_are_set():
+    assert program("make the cube out of rubber") == does(Set(of=one("cube"), field="material", to=word("rubber")))
     assert program("turn the red cube into a ball") == does(Set(of=one("red cube"), field="shape", to=word("sphere")))
     assert program("make all metal things dull") == does(Set(of=some("metal"), field="material", to=word("rubber")))
     assert program("make the cube blue and shiny") == does(
@@ -105,6 +118,8 @@ def test_other_words_are_set():
         "paint the cube like the ball",
         "make the color of the cube match the color of the ball",
         "make the cube match the ball's color",
+        "make the cube the colour of the ball",
+        "paint the cube in the color of the ball",
     ],
 )
 def test_a_word_of_another_object(text):
@@ -208,6 +223,7 @@ def test_copies_swaps_turns_lines_and_replacements():
         "swap the cube and the ball",
         "exchange the cube with the ball",
         "switch the places of the cube and the ball",
+        "the cube and the ball should swap places",
     ):
         assert program(text) == does(swap), text
     assert program("swap the colors of the cube and the ball") == does(
@@ -218,6 +234,9 @@ def test_copies_swaps_turns_lines_and_replacements():
     assert program("rotate the cube to the left") == does(Rotate(of=one("cube"), degrees=90.0))
     assert program("line up the cubes") == does(Align(of=some("cube"), direction="left"))
     assert program("arrange the cubes in a column") == does(Align(of=some("cube"), direction="front"))
+    assert program("replace the cube with a ball of the same color, size and material") == does(
+        Replace(of=one("cube"), words=(word("sphere"),))
+    )
     assert program("replace the cube with a red ball") == does(
         Replace(of=one("cube"), words=(word("red"), word("sphere")))
     )

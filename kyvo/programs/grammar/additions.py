@@ -141,6 +141,13 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "step",
+        f"(replace|substitute|exchange|swap|change) <target> {with_} <newone> (of|with|in) the same <samefields>",
+        _replaced_alike,
+    )
+    rule("samefields", "<field>", lambda field: (field,))
+    rule("samefields", "<field> [,] [and] <samefields>", lambda field, more: (field, *more))
+    rule(
+        "step",
         "(substitute|put) <newone> (for|in place of|instead of) <target>",
         lambda new, of: (Replace(of=of, words=new[0]),),
     )
@@ -149,6 +156,16 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
         "put <newone> where <target> (is|was|stands)",
         lambda new, of: (Replace(of=of, words=new[0]),),
     )
+
+
+def _replaced_alike(
+    of: Selector, new: tuple[tuple[Literally, ...], int], same: tuple[str, ...]
+) -> tuple[Step, ...] | None:
+    """A new object keeps the words that are not named, so that the fields said to be the same need no step."""
+    words, count = new
+    if count != 1 or not words or any(word.field in same for word in words):
+        return None
+    return (Replace(of=of, words=words),)
 
 
 def _beside(of: Selector, side: Any, to: Selector) -> Selector:

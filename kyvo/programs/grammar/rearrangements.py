@@ -44,6 +44,11 @@ def add_rearrangements(rule: Rules) -> None:
     rule("step", f"(let|have|make) <np1> and <np1> {swap} {places}", lambda a, b: (Swap(first=a, second=b),))
     rule(
         "step",
+        f"<np1> and <np1> (should|must|shall|need to|have to|ought to) {swap} {places}",
+        lambda a, b: (Swap(first=a, second=b),),
+    )
+    rule(
+        "step",
         f"(let|have|make) <np1> and <np1> {swap} (<fields>|<field>)",
         lambda a, b, field: (Swap(first=a, second=b, field=field),),
     )

@@ -41,7 +41,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "step",
         "MAKE <target> [(to be|be|become|look|to|into|in|as|to look|so that it is|over to|turn|to become|"
-        "over)] <setword>",
+        "over|of|out of|from|made of|made out of|made from)] <setword>",
         _set,
     )
     rule(
@@ -56,9 +56,18 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         "to look|in) <setword>",
         _set,
     )
+    rule("step", "(i want|i would like|i need) <target> <value>", lambda of, word: _set(of, (word,)), 0.2)
     rule(
         "step",
-        "<target> (should|must|needs to|has to|shall|will|ought to) (be|become|turn|turn into|look|be made|"
+        "(can|could|may) <target> (be|become|be made|be made of|be painted|be turned|be changed to|be turned into) "
+        "<setword>",
+        _set,
+    )
+    rule("step", "<target> to <value>", lambda of, word: _set(of, (word,)), 0.5)  # "the cube to red"
+    rule(
+        "step",
+        "<target> (should|must|needs to|has to|shall|will|ought to|is supposed to|are supposed to|is meant to|"
+        "are meant to) (be|become|turn|turn into|look|be made|be made of|"
         "be painted|be turned into|be changed to) <setword>",
         _set,
     )
@@ -127,7 +136,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         "of|like|that) [that of] <one_target> [has]",
         like,
     )
-    rule("step", "(give|lend) <target> the <field> of <one_target>", like)
+    rule("step", "(MAKE|give|lend) <target> [(in|to|into|have)] the <field> of <one_target>", like)
     rule("step", "<target> should (have|be) the same <field> as <one_target>", like)
     rule(
         "step",

@@ -20,6 +20,7 @@ _CONTRACTIONS = (
     (re.compile(r"\bi'm\b"), "i am"),
     (re.compile(r"\blet is\b"), "let us"),
     (re.compile(r"\b(what|where|which)s\b"), r"\1 is"),
+    (re.compile(r"\s*[-=]+>\s*|\s*→\s*"), " to "),
     (re.compile(r"\b3d\b"), "solid"),
     (re.compile(r"(\d)\s*(?:\u00b0)"), r"\1 degrees"),
 )

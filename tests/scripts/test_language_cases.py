@@ -1,0 +1,38 @@
+"""What the bundled parser makes of our sentences of ordinary people: floors, a little below what was measured."""
+
+from pathlib import Path
+
+import loading
+import pytest
+
+from kyvo.evaluation.language import evaluate_language, read_cases
+from kyvo.programs.grammar.parser import GrammarParser
+from kyvo.scene.schema import clevr_schema
+
+CASES = Path(__file__).resolve().parent.parent / "language_cases"
+FLOORS = {
+    "edits": {"whole scenes right": 0.96, "refused rightly": 0.97},
+    "questions": {"answers right": 0.95, "refused rightly": 0.95},
+    "refusals": {"answers right": 0.97, "whole scenes right": 0.95, "refused rightly": 0.97},
+}
+MOST_REFUSED = 0.03  # share of the answerable ones
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FLOORS)
+def test_ordinary_words_are_understood_or_refused(name):
+    results = evaluate_language(read_cases(CASES / f"{name}.jsonl"), GrammarParser(), clevr_schema())
+    assert not results.excluded
+    figures = {figure.name: figure.value for figure in results.figures if figure.value is not None}
+    failures = [item for item in results.items if not item["score"]]
+    assert figures["answerable, but refused"] <= MOST_REFUSED, failures
+    for figure, floor in FLOORS[name].items():
+        assert figures[figure] >= floor, failures
+
+
+@pytest.mark.slow
+def test_the_files_are_those_that_the_sentences_make():
+    with loading.program("tests/language_cases/make_cases.py") as make_cases:
+        scenes = make_cases.draw_scenes()
+        for name in make_cases.NAMES:
+            assert make_cases.written(name, scenes) == (CASES / f"{name}.jsonl").read_text(encoding="utf-8"), name
