@@ -85,10 +85,9 @@ def check_naive(seed: int) -> str:
 
 def check_clevr(count: int) -> Counter[str]:
     """Questions sampled for drawn scenes: converted, answered, converted back."""
+    from kyvo.data.clevr.sampling import sample_scenes
     from kyvo.data.language.question_programs import answer as stepwise
     from kyvo.data.language.questions import Balance, sample_questions
-
-    from kyvo.data.clevr.sampling import sample_scenes
     from kyvo.programs.clevr import from_clevr, to_clevr
 
     counts: Counter[str] = Counter()

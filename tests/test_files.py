@@ -31,7 +31,7 @@ from kyvo.models.slat.latent import StructuredLatent
 from kyvo.scene.files import save_scene
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.shapes.code_files import CodeFile, ShapeCodes
-from kyvo.testing import tiny_planner, tiny_processor
+from kyvo.testing import tiny_processor, tiny_refiner
 from kyvo.tokenizers.training import log, write_state
 from kyvo.training.checkpoint import save_checkpoint
 
@@ -59,7 +59,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "results": lambda folder: save_results(RESULTS, folder / "results.json"),
     "report": lambda folder: write_report(RESULTS, folder),
     "calibration": lambda folder: Calibration(scale=1.0, shift=0.0).save(folder, {"about": "x" * 100}),
-    "network": lambda folder: save_network(folder / "planner.safetensors", tiny_planner(dim=32)),
+    "network": lambda folder: save_network(folder / "refiner.safetensors", tiny_refiner()),
     "processor": lambda folder: tiny_processor().save(folder),
     "state": lambda folder: write_state({"a": torch.zeros(500)}, folder / "training.pt"),
     "checkpoint": _checkpoint,

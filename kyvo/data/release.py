@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from kyvo.data.release_codecs import COLUMNS, Codec, SceneCodec, check_dataset, codecs_for
 from kyvo.errors import CheckpointError, ConfigError, SceneError, TokenError
-from kyvo.files import write_plain_json
+from kyvo.files import write_text
 from kyvo.scene.clevr import load_clevr
 from kyvo.scene.files import read_json, scene_from_json, scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
@@ -138,7 +138,7 @@ def save_token_file(path: Path, samples: Mapping[str, Any], codec: Codec, *, box
             raise TokenError(f"{key!r}: {error}") from error
         rest = content.extra.get("release", {}) if isinstance(content, Scene) else {}
         data[key] = {"token_ids": ids, **rest} if boxed else ids
-    write_plain_json(path, data, indent=None)
+    write_text(path, json.dumps(data))  # as the released programs write it, without a line end
 
 
 def release_rows(files: Mapping[str, TokenFile], on_fault: Callable[[str], object]) -> Iterator[dict[str, Any]]:

@@ -119,7 +119,7 @@ def create_app(
     app.add_exception_handler(DecoderBusy, _on_decoder_busy)
     app.include_router(_router)
     known = [route.path for route in _router.routes if isinstance(route, BodyRoute)]
-    app.add_middleware(Auth, api_key=api_key, hosts=hosts)
+    app.add_middleware(Auth, api_key=api_key, hosts=hosts, origins=origins)
     if origins:  # outside of the gate: a browser asks whether it may ask without any key
         app.add_middleware(
             CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"],

@@ -19,11 +19,18 @@ OPEN = ("/health",)  # for whoever watches the server
 class Auth:
     """ASGI middleware."""
 
-    def __init__(self, app: Any, *, api_key: str | None, hosts: Sequence[str] | None) -> None:
-        """`hosts`: the names a request may give the server, without ports; None for any."""
+    def __init__(
+        self, app: Any, *, api_key: str | None, hosts: Sequence[str] | None, origins: Sequence[str] = ()
+    ) -> None:
+        """
+        Args:
+            hosts: the names a request may give the server, without ports; None for any.
+            origins: of pages of other sites that may ask; "*" for all.
+        """
         self.app = app
         self.api_key = api_key.encode() if api_key else None
         self.hosts = hosts
+        self.origins = tuple(origin.encode() for origin in origins)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -41,8 +48,7 @@ class Auth:
         host = headers.get(b"host", b"").decode("latin-1").rsplit(":", 1)[0]
         if self.hosts is not None and host not in self.hosts:
             return JSONResponse(error_body(403, f"this server is called {self.hosts[0]}; open it by that name."), 403)
-        origin = headers.get(b"origin")
-        if self.hosts is not None and origin is not None and origin.partition(b"://")[2] != headers.get(b"host"):
+        if self.hosts is not None and not self._may_ask(headers.get(b"origin"), headers.get(b"host")):
             return JSONResponse(error_body(403, "the request comes from a page of another site."), 403)
         if self.api_key is None or scope["path"] in OPEN:
             return None
@@ -51,3 +57,9 @@ class Auth:
             return None
         reason = "an API key is needed: Authorization: Bearer KEY." if not key else "the API key is not the server's."
         return JSONResponse(error_body(401, reason), 401, {"WWW-Authenticate": "Bearer"})
+
+    def _may_ask(self, origin: bytes | None, host: bytes | None) -> bool:
+        """Whether a page of this origin may; programs name none."""
+        if origin is None or origin.partition(b"://")[2] == host:
+            return True
+        return origin in self.origins or b"*" in self.origins

@@ -6,7 +6,6 @@ folder's captions come from its `manifest.jsonl`: lines of {"file": ..., "captio
 
 import io
 import json
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -17,7 +16,7 @@ import numpy as np
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as Picture
 
-from kyvo.data.dataset import SetSettings
+from kyvo.data.dataset import LeftOut, SetSettings
 from kyvo.data.meshes.assets import Asset
 from kyvo.data.meshes.captions import COLORS, captions
 from kyvo.data.meshes.mesh_files import AssetError
@@ -31,7 +30,6 @@ from kyvo.shapes.sets import mesh_paths
 from kyvo.shapes.training_meshes import assembled
 from kyvo.shapes.views import MeshViews, sphere_cameras
 
-LOG = logging.getLogger(__name__)
 PROCEDURAL = "procedural"
 MANIFEST = "manifest.jsonl"
 KEPT_COLORS = 0.4  # share of drawn objects with the colors of their kind
@@ -82,21 +80,18 @@ class ObjectSet(SetSettings):
             raise ConfigError(f"{source} has no mesh file; give a folder of GLB, glTF, OBJ or PLY files.")
         return cls(count=len(files), source=str(source), files=files, **settings)
 
-    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any]]:
+    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any] | LeftOut]:
         for index in indices:
             try:
                 yield self.row(index)
             except (AssetError, LatentError, ImageError) as error:
                 if self.source == PROCEDURAL:
                     raise
-                LOG.warning("left out: %s: %s", self.files[index], error)
+                yield LeftOut(name=self.files[index], reason=str(error))
 
     def figures(self, rows: Dataset) -> dict[str, Any]:
-        """How many files were no good, and how many objects have no caption."""
-        return {
-            "left_out": self.count - len(rows),
-            "without_captions": sum(not captions for captions in rows["captions"]),
-        }
+        """How many objects have no caption."""
+        return {"without_captions": sum(not captions for captions in rows["captions"])}
 
     def row(self, index: int) -> dict[str, Any]:
         """Raises AssetError for a mesh that cannot be read."""

@@ -51,7 +51,8 @@ def test_lines_of_a_pipe_are_turns_and_each_change_leaves_a_scene_and_a_picture(
     again = chat("undo", "/scene", options=("talk.json",))
     assert again.exit_code == 0 and "large red metal cube at 0 0 0.7" in again.stdout
     prompts = [line for line in done.stdout.splitlines() if line.startswith("> ")]
-    assert not prompts and not done.stderr, "a pipe is quiet"
+    notes = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
+    assert not prompts and not notes, "a pipe is quiet, but for what the model's folder lacks"
 
 
 def test_a_turn_after_undo_overwrites_no_earlier_one(chat, tmp_path):

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from datasets.arrow_writer import ArrowWriter
-from kyvo.data.clevr.sampling import render_scenes
 from PIL import Image
 from typer.testing import CliRunner
 
 from kyvo.cli.data import app
+from kyvo.data.clevr.sampling import render_scenes
 from kyvo.data.dataset import open_set, write_set
 from kyvo.data.generators import ClevrSet, EditSet, QuestionSet
 from kyvo.data.language.edit_phrases import parse

@@ -187,12 +187,12 @@ def test_what_cannot_be_drawn_is_told_with_its_place(item, message):
 def test_an_object_without_thickness_is_a_thin_sheet_that_every_program_reads(dimensions, up_axis, shape):
     item = SceneObject(category="book", shape=shape, location=(0.0, 0.0, 1.0), dimensions=dimensions)
     for up in ("y", "z"):
-        (found,) = stage(Scene(objects=(item,), units="m", up_axis=up_axis), up=up).solids
+        (found,) = stage(Scene(objects=(item,), units="m", up_axis=up_axis), up=up).primitives
         assert np.linalg.matrix_rank(np.round(found.matrix, 6)) == 4
         assert sorted(2 * found.scale) == pytest.approx(sorted(dimensions), abs=1e-3)
 
 
 def test_a_thin_object_keeps_its_thickness():
     paper = SceneObject(category="paper", location=(0.0, 0.0, 0.0), dimensions=(0.2, 1e-4, 0.3))
-    (found,) = stage(Scene(objects=(paper,), units="m"), up="z").solids
+    (found,) = stage(Scene(objects=(paper,), units="m"), up="z").primitives
     assert sorted(2 * found.scale) == pytest.approx([1e-4, 0.2, 0.3])

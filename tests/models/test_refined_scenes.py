@@ -72,8 +72,8 @@ def test_recognised_scenes_are_refined_unless_that_is_not_wanted():
     assert any(len(scene) for scene in written)
     assert model.recognize(pictures, refine=False) == written
     refined = model.recognize(pictures)
-    assert refined == model.refined(written, pictures) != written
-    assert plain.refined(written, pictures) == written
+    assert refined == model.recognition.refine(written, pictures, model.run()) != written
+    assert plain.recognition.refine(written, pictures, plain.run()) == written
 
 
 def with_refiner() -> Kyvo:

@@ -1,9 +1,9 @@
 """Questions on scenes: each construct of docs/programs.md."""
 
 import pytest
-from kyvo.data.clevr.raytracer import visible_fraction
 from random_programs import ALL, CLEVR, at, the, thing, where
 
+from kyvo.data.clevr.raytracer import visible_fraction
 from kyvo.data.clevr.sampling import sample_scenes, scene_batch
 from kyvo.programs import program as p
 from kyvo.programs.errors import AmbiguousReference, NoSuchObject, ProgramError, UnknownWord

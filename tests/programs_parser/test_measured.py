@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from program_readings import CLEVR, program
+
 from kyvo.data.language.clevr_templates import read_clevr_templates
 from kyvo.data.language.edits import sample_edit
 from kyvo.data.language.questions import sample_questions
-from program_readings import CLEVR, program
-
 from kyvo.programs.errors import ProgramError
 from kyvo.programs.execute import answer, apply
 from kyvo.programs.program import Query

@@ -133,6 +133,7 @@ def test_encoders_of_the_user_stay_as_they_are(recipe, data, tmp_path):
     recipe.main(["--config", str(config), "--data", str(data), "--out", str(tmp_path / "out")])
     folder = tmp_path / "out" / "step_000001" / "model"
     assert sorted(path.name for path in folder.iterdir()) == [
+        "checksums.sha256",
         "flow.json",
         "flow.safetensors",
         "slat_normalization.json",

@@ -136,7 +136,7 @@ def test_a_folder_without_weights_is_refused_by_the_missing_name(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda about: "{", "is no JSON"),
+        (lambda about: "{", "cannot be read"),
         (lambda about: "[]", "has no config and sha256"),
         (lambda about: json.dumps(about | {"config": about["config"] | {"depth": 3}}), "does not describe.*depth"),
         (lambda about: json.dumps(about | {"config": about["config"] | {"embed_dim": 5}}), "size mismatch"),
