@@ -120,7 +120,7 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
             with gradio.Column(scale=3, min_width=260):
                 picture = gradio.Image(
                     label="Picture: drop, paste or choose one", type="filepath", image_mode=None,
-                    sources=["upload", "clipboard"], height=170, buttons=[], elem_id="picture",
+                    sources=["upload", "clipboard"], height=165, buttons=[], elem_id="picture",
                 )  # fmt: skip
                 gradio.Examples(examples, [picture], label="Or one of these", elem_id="samples")
                 recognise = gradio.Button("Recognise", variant="primary", elem_id="recognise")
@@ -166,7 +166,7 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
                     changes = gradio.Markdown(UNCHANGED, elem_id="diff")
                 with gradio.Tab("Objects"):
                     objects = gradio.Dataframe(
-                        headers=COLUMNS, interactive=False, show_label=False, max_height=280, elem_id="objects"
+                        headers=COLUMNS, interactive=False, show_label=False, max_height=210, buttons=[], elem_id="objects"
                     )
                 with gradio.Tab("JSON"):
                     data = gradio.Code(
@@ -197,7 +197,7 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
                     with own.lock:
                         return [*show(own, act(own, *values)), gradio.skip()]
                 except KyvoError as error:
-                    shown = gradio.Markdown(f"**That did not work.** {error}", elem_classes=["fault"])
+                    shown = gradio.Markdown(f"**That did not work:** {error}", elem_classes=["fault"])
                     returned = values[0] if act is Session.say else gradio.skip()
                     return [own, shown, *[gradio.skip()] * (len(outputs) - 2), returned]
 
