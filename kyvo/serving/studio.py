@@ -166,7 +166,12 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
                     changes = gradio.Markdown(UNCHANGED, elem_id="diff")
                 with gradio.Tab("Objects"):
                     objects = gradio.Dataframe(
-                        headers=COLUMNS, interactive=False, show_label=False, max_height=210, buttons=[], elem_id="objects"
+                        headers=COLUMNS,
+                        interactive=False,
+                        show_label=False,
+                        max_height=210,
+                        buttons=[],
+                        elem_id="objects",
                     )
                 with gradio.Tab("JSON"):
                     data = gradio.Code(
@@ -208,18 +213,25 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
             "api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple",
         }  # fmt: skip
 
-        def on(trigger: Any, act: Callable[..., Shown], *inputs: Any) -> None:
+        def tell_work(trigger: Any) -> None:
             """At once the status says that work has begun."""
             trigger(lambda: gradio.Markdown(WORKING, elem_classes=["working"]), None, status, queue=False, **hidden)
+
+        def do(trigger: Any, act: Callable[..., Shown], *inputs: Any) -> None:
             # Files come as they were uploaded: only `kyvo.serving.inputs` opens them, within limits.
             trigger(event(act), [session, *inputs], [*outputs, text], preprocess=False, **hidden)
+
+        def on(trigger: Any, act: Callable[..., Shown], *inputs: Any) -> None:
+            tell_work(trigger)
+            do(trigger, act, *inputs)
 
         on(recognise.click, Session.recognise, picture)
         on(scene_file.upload, Session.open, scene_file, picture)
         for trigger in (text.submit, send.click):
             # The browser empties the field itself, so that nothing typed later is wiped.
             taken = trigger(None, text, [sent, text], js="text => [text, '']", queue=False, **hidden)
-            on(taken.then, Session.say, sent)
+            do(taken.then, Session.say, sent)  # before all else, while `sent` is this text
+            tell_work(trigger)
         on(undo.click, Session.undo)
         on(redo.click, Session.redo)
         on(render.click, Session.render)

@@ -168,10 +168,10 @@ def test_what_was_taken_back_stays_struck_through(opened):
 def test_texts_sent_and_typed_while_it_works_are_kept(opened):
     page = opened
     text = page.locator("#text textarea")
-    say(page, "Paint the cyan cube red.")
-    say(page, "How many red cubes are there?")
-    text.fill("Remove the blue cube.")
-    page.locator("#send").click()
+    for words in ("Paint the cyan cube red.", "How many red cubes are there?", "Remove the blue cube."):
+        say(page, words)
+        sync_api.expect(text).to_have_value("")
+        page.wait_for_timeout(200)  # a quick writer's pace
     text.fill("half typed")
     chat(page, "removed: large blue metal cube")
     said = page.locator("#chat").inner_text()
