@@ -23,7 +23,7 @@ from kyvo.serving.studio_session import COLUMNS, UNCHANGED, Session, Shown
 PATH = "/"  # below another, Gradio forgets it in the addresses of samples
 STYLE = "studio.css"
 WORKING = "Working ..."
-HEIGHT = 250  # px, of the two views: all of the page fits into 757 px
+HEIGHT = 300  # px, of the two views: all of the page fits into 757 px
 HINT = "Ask something, or say what to change: “How many cubes are there?”, “Remove the red cube.”"
 # Gradio's page names other hosts; with this the browser asks none of them.
 _POLICY = (
@@ -120,10 +120,8 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
             with gradio.Column(scale=3, min_width=260):
                 picture = gradio.Image(
                     label="Picture: drop, paste or choose one", type="filepath", image_mode=None,
-                    sources=["upload", "clipboard"], height=150, buttons=[], elem_id="picture",
+                    sources=["upload", "clipboard"], height=165, buttons=[], elem_id="picture",
                 )  # fmt: skip
-                # The file as it came: only `kyvo.serving.inputs` opens it, within limits.
-                picture.preprocess = lambda payload: payload and payload.path
                 gradio.Examples(examples, [picture], label="Or one of these", elem_id="samples")
                 recognise = gradio.Button("Recognise", variant="primary", elem_id="recognise")
                 scene_file = gradio.UploadButton("Open scene JSON", file_types=[".json"], size="sm", elem_id="open")
@@ -153,6 +151,7 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
                         show_label=False, placeholder="Ask, or say what to change; Enter sends", scale=5,
                         max_lines=3, autofocus=True, elem_id="text", container=False,
                     )  # fmt: skip
+                    sent = gradio.Textbox(visible="hidden")  # the text that was sent last
                     send = gradio.Button("Send", variant="primary", scale=0, min_width=90, elem_id="send")
                 with gradio.Row(elem_id="turns"):
                     undo = gradio.Button("Undo", size="sm", scale=0, min_width=80, elem_id="undo")
@@ -167,7 +166,12 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
                     changes = gradio.Markdown(UNCHANGED, elem_id="diff")
                 with gradio.Tab("Objects"):
                     objects = gradio.Dataframe(
-                        headers=COLUMNS, interactive=False, show_label=False, max_height=280, elem_id="objects"
+                        headers=COLUMNS,
+                        interactive=False,
+                        show_label=False,
+                        max_height=210,
+                        buttons=[],
+                        elem_id="objects",
                     )
                 with gradio.Tab("JSON"):
                     data = gradio.Code(
@@ -178,6 +182,7 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
             session, status, marked, model, chat, before, after, changes, objects, data,
             get_json, get_glb, get_png,
         ]  # fmt: skip
+        page.load(new_session, None, session, api_visibility="private", show_progress="hidden")
 
         def show(own: Session, shown: Shown) -> list[Any]:
             downloads = [gradio.DownloadButton(value=path, interactive=True) for path in shown.files]
@@ -190,28 +195,43 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
         def event(act: Callable[..., Shown]) -> Callable[..., list[Any]]:
             """What the page shows after `act` on the session; of an error its words, and all else as it was."""
 
-            def handle(own: Session | None, *values: Any) -> list[Any]:
+            def handle(own: Session | None, *inputs: Any) -> list[Any]:
                 own = own or new_session()
+                values = [value["path"] if isinstance(value, dict) else value for value in inputs]
                 try:
-                    return show(own, act(own, *values))
+                    with own.lock:
+                        return [*show(own, act(own, *values)), gradio.skip()]
                 except KyvoError as error:
-                    shown = gradio.Markdown(f"**That did not work.** {error}", elem_classes=["fault"])
-                    return [own, shown, *[gradio.skip()] * (len(outputs) - 2)]
+                    shown = gradio.Markdown(f"**That did not work:** {error}", elem_classes=["fault"])
+                    returned = values[0] if act is Session.say else gradio.skip()
+                    return [own, shown, *[gradio.skip()] * (len(outputs) - 2), returned]
 
             return handle
 
-        hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        # Each click counts, also one that comes while an earlier one is at work: the session takes them in turn.
+        hidden: dict[str, Any] = {
+            "api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple",
+        }  # fmt: skip
+
+        def tell_work(trigger: Any) -> None:
+            """At once the status says that work has begun."""
+            trigger(lambda: gradio.Markdown(WORKING, elem_classes=["working"]), None, status, queue=False, **hidden)
+
+        def do(trigger: Any, act: Callable[..., Shown], *inputs: Any) -> None:
+            # Files come as they were uploaded: only `kyvo.serving.inputs` opens them, within limits.
+            trigger(event(act), [session, *inputs], [*outputs, text], preprocess=False, **hidden)
 
         def on(trigger: Any, act: Callable[..., Shown], *inputs: Any) -> None:
-            """At once the status says that work has begun; what was typed is taken, and can be typed on after."""
-            trigger(lambda: gradio.Markdown(WORKING, elem_classes=["working"]), None, status, queue=False, **hidden)
-            trigger(event(act), [session, *inputs], outputs, **hidden)
+            tell_work(trigger)
+            do(trigger, act, *inputs)
 
         on(recognise.click, Session.recognise, picture)
         on(scene_file.upload, Session.open, scene_file, picture)
         for trigger in (text.submit, send.click):
-            on(trigger, Session.say, text)
-            trigger(lambda: "", None, text, queue=False, **hidden)
+            # The browser empties the field itself, so that nothing typed later is wiped.
+            taken = trigger(None, text, [sent, text], js="text => [text, '']", queue=False, **hidden)
+            do(taken.then, Session.say, sent)  # before all else, while `sent` is this text
+            tell_work(trigger)
         on(undo.click, Session.undo)
         on(redo.click, Session.redo)
         on(render.click, Session.render)

@@ -1,7 +1,8 @@
 """What the studio's page does: a `Session` of one visitor, and what is shown after each act."""
 
 import tempfile
-from collections.abc import Collection, Sequence
+import threading
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ from PIL import Image
 
 from kyvo.conversation import Conversation, Turn, name_object
 from kyvo.data.meshes.object_meshes import object_meshes
-from kyvo.errors import ConfigError, SceneError
+from kyvo.errors import ConfigError, KyvoError, SceneError
 from kyvo.export.formats import export_scene
 from kyvo.export.view import draw_outlines
 from kyvo.files import write_bytes
-from kyvo.programs.errors import AmbiguousReference, ProgramError
+from kyvo.programs.errors import AmbiguousReference
 from kyvo.scene.files import save_scene
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import camera_of
@@ -35,7 +36,7 @@ COLUMNS = ["object", "x", "y", "z", "sure"]  # of the table
 class Shown:
     """What stands on the page."""
 
-    marked: Image.Image  # the picture with the objects' boxes over it
+    marked: Image.Image  # the picture with the objects' outlines over it
     status: str
     messages: list[dict[str, str]]
     before: Image.Image | None
@@ -55,10 +56,15 @@ class Said:
     reply: str
     turn: Turn | None = None
 
-    def messages(self, undone: Collection[Turn]) -> list[dict[str, str]]:
-        """As the talk shows it; what was taken back is struck through."""
-        gone = any(self.turn is turn for turn in undone)
-        text, reply = (f"~~{self.text}~~", f"~~{self.reply}~~ (taken back)") if gone else (self.text, self.reply)
+    def stands(self, turns: Collection[Turn]) -> bool:
+        """Whether it was not taken back: what it did is among these turns, or it did nothing."""
+        return self.turn is None or any(self.turn.result is turn.result for turn in turns)
+
+    def messages(self, turns: Collection[Turn]) -> list[dict[str, str]]:
+        """As the talk shows it while these turns stand; what was taken back is struck through."""
+        text, reply = self.text, self.reply
+        if not self.stands(turns):
+            text, reply = f"~~{text}~~", f"~~{reply}~~ (taken back)"
         return [{"role": "user", "content": text}, {"role": "assistant", "content": reply}]
 
 
@@ -70,6 +76,7 @@ class Session:
         self._worker = worker
         self._inputs = Inputs.of(worker.model.processor, worker.limits)
         self._uploads = uploads
+        self.lock = threading.Lock()  # held by one act at a time
         self._talk: Conversation | None = None
         self._said: list[Said] = []
         self._before: np.ndarray | None = None  # the picture before the last change
@@ -115,7 +122,7 @@ class Session:
         except AmbiguousReference as error:
             self._said.append(Said(text=text, reply=str(error)))
             return self._show("**Which one do you mean?** Say its number, or describe it.", error.candidates)
-        except ProgramError as error:
+        except KyvoError as error:
             self._said.append(Said(text=text, reply=str(error)))
             return self._show("**That did not work.** The scene is as it was.", fault=True)
         self._said.append(Said(text=text, reply=turn.describe(), turn=turn))
@@ -129,18 +136,27 @@ class Session:
         self._worker.run(Job(task="rendering", work=talk.draw))
 
     def undo(self) -> Shown:
-        turn = self._talked().undo()
-        return self._stepped("Nothing to take back." if turn is None else f"Taken back: {turn.text}")
+        return self._step(Conversation.undo, "Taken back", "Nothing to take back.")
 
     def redo(self) -> Shown:
-        turn = self._talked().redo()
-        return self._stepped("Nothing to bring back." if turn is None else f"Brought back: {turn.text}")
+        return self._step(Conversation.redo, "Brought back", "Nothing to bring back.")
+
+    def _step(self, step: Callable[[Conversation], Turn | None], done: str, nothing: str) -> Shown:
+        talk = self._talked()
+        self._draw(talk)
+        before = talk.image
+        turn = step(talk)
+        if turn is None:
+            return self._show(nothing)
+        self._before, self._changes = before, f"{done}:\n\n{_listed(turn.describe())}"
+        return self._show(f"**{done}:** {turn.text}")
 
     def render(self) -> Shown:
         """Has the model draw the scene as it is, in place of its picture. What was said cannot be taken back then."""
         talk = self._talked()
         image = self._worker.run(jobs.rendering(talk.model, talk.scene)).result.image
         self._before, self._changes = talk.image, "The same scene, drawn anew."
+        self._said = [replace(said, turn=None) if said.stands(talk.turns) else said for said in self._said]
         self._talk = Conversation(talk.model, talk.scene, image=image, drawn=True)
         return self._show("**Drawn** by the model from the scene alone.")
 
@@ -152,10 +168,6 @@ class Session:
         if self._talk is None:
             raise ConfigError("There is no scene yet: recognise a picture, or open scene JSON.")
         return self._talk
-
-    def _stepped(self, status: str) -> Shown:
-        self._before, self._changes = None, status
-        return self._show(status)
 
     def _read(self, path: str) -> np.ndarray:
         return fit(picture_of_bytes(self._content(path), self._worker.limits), *self._size)
@@ -187,7 +199,7 @@ class Session:
         return Shown(
             marked=_marked(large, replace(talk.scene, camera=talk.camera), named),
             status=status,
-            messages=[message for said in self._said for message in said.messages(talk.undone)],
+            messages=[message for said in self._said for message in said.messages(talk.turns)],
             before=None if self._before is None else self._large(self._before),
             after=large,
             changes=self._changes,

@@ -70,14 +70,14 @@ def status_after(client, event, data):
     assert join(client, event, data).status_code == 200
     with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": "abc"}) as events:
         done = next(line for line in events.iter_lines() if "process_completed" in line)
-    return json.loads(done.removeprefix("data:"))["output"]["data"][2]["value"]
+    return json.loads(done.removeprefix("data:"))["output"]["data"][1]["value"]
 
 
 def test_an_uploaded_picture_and_a_sample_are_recognised(visitor):
-    assert "recognised" in status_after(visitor, RECOGNISE, [None, file_data(upload(visitor))])
+    assert "object" in status_after(visitor, RECOGNISE, [None, file_data(upload(visitor))])
     parts = visitor.get("/config").json()["components"]
     samples = next(part["props"]["samples"] for part in parts if part["type"] == "dataset")
-    assert "recognised" in status_after(visitor, RECOGNISE, [None, samples[0][0]])
+    assert "object" in status_after(visitor, RECOGNISE, [None, samples[0][0]])
 
 
 def test_an_uploaded_scene_is_opened(visitor, scene):
