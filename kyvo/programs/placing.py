@@ -452,8 +452,10 @@ def ground(world: World) -> float:
 
 
 def _bounds(world: World) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
-    """The least and the largest location: the schema's bins, which end half a step beyond their outer values, or objects
-    that stand farther; none without bins."""
+    """The least and the largest location: the schema's bins, or objects that stand farther; none without bins.
+
+    Bins end half a step beyond their outer values.
+    """
     field = next((field for field in world.schema.fields if field.name == "location" and field.axes), None)
     if field is None:
         return np.full(3, -np.inf), np.full(3, np.inf)

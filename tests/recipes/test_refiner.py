@@ -48,6 +48,8 @@ def run(program, config: Path, data: Path, out: Path, *options: str) -> Path:
     return program.main(["--config", str(config), "--data", str(data), "--out", str(out), *options])
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_it_learns_the_pictures_it_is_shown(program, data, tmp_path):
     config = write_config(tmp_path / "c.yaml", steps=300, batch_size=16, learning_rate=3e-3, report_every=10)
     out = run(program, config, data, tmp_path / "out")
