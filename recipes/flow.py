@@ -11,7 +11,6 @@ to OUT/log.jsonl. OMP_NUM_THREADS sets the CPU threads.
 """
 
 import argparse
-import json
 import math
 import sys
 import time
@@ -31,6 +30,7 @@ from torch.distributed.fsdp import fully_shard
 from kyvo.data.configs import from_section
 from kyvo.devices import choose_device
 from kyvo.errors import CheckpointError, ConfigError
+from kyvo.files import write_plain_json
 from kyvo.models.flow.block import FlowModel
 from kyvo.models.flow.load import ConditionKind, load_condition
 from kyvo.models.flow.path import add_noise, velocity_target
@@ -360,7 +360,7 @@ class Trainer:
             save_network(encoder, folder / f"{kind}_encoder", state=own)
         if self.is_sparse:
             scale = {"mean": self.mean, "std": self.std}
-            (folder / "slat_normalization.json").write_text(json.dumps(scale) + "\n", encoding="utf-8")
+            write_plain_json(folder / "slat_normalization.json", scale, indent=None)
 
 
 def part_of(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -22,10 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow as pa
 from datasets import Features, Image, List, Value
 
 from kyvo.data.dataset import front_matter, open_set
 from kyvo.errors import ConfigError
+from kyvo.files import replacing, write_bytes, write_text
 
 SHARD_BYTES = 500_000_000  # of a file, about; the Hub's own measure
 _WORDS = ("category", "shape", "size", "color", "material")
@@ -117,7 +119,7 @@ def export_set(
     head = front_matter(title, licence, num_rows, patterns)
     columns = "\n".join(f"- `{name}`" for name in _nested_features(splits[0].rows.features))
     text = f"---\n{head}---\n\n# {title}\n\n{counts}\n\nColumns:\n\n{columns}\n\n{_ABOUT}"
-    (out / "README.md").write_text(text, encoding="utf-8")
+    write_text(out / "README.md", text)
     return written
 
 
@@ -178,7 +180,8 @@ def _write_parquet(rows: datasets.Dataset, folder: Path, shard_bytes: int) -> li
     count = _num_shards(rows, shard_bytes)
     paths = [folder / f"data-{index:05d}-of-{count:05d}.parquet" for index in range(count)]
     for index, path in enumerate(paths):
-        nested(rows.shard(num_shards=count, index=index, contiguous=True)).to_parquet(path)
+        with replacing(path, faults=(pa.ArrowException,)) as draft:
+            nested(rows.shard(num_shards=count, index=index, contiguous=True)).to_parquet(draft)
     return paths
 
 
@@ -186,14 +189,14 @@ def _write_jsonl(rows: datasets.Dataset, folder: Path, shard_bytes: int) -> list
     """One list and a file for each picture, so shards have no use here."""
     path = folder / "metadata.jsonl"
     taken: set[str] = set()
-    with path.open("w", encoding="utf-8") as file:
+    with replacing(path) as draft, draft.open("wb") as file:
         for key, pictures, row in _plain_rows(rows, taken):
             for column, (suffix, data) in pictures.items():
                 name = f"{key}{suffix}" if column == "image" else f"{key}.{column}{suffix}"
-                (folder / name).write_bytes(data)
+                write_bytes(folder / name, data)
                 # "file_name" is how imagefolder spells the column "image"
                 row["file_name" if column == "image" else f"{column}_file_name"] = name
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
     return [path]
 
 
@@ -202,7 +205,7 @@ def _write_webdataset(rows: datasets.Dataset, folder: Path, shard_bytes: int) ->
     paths = [folder / f"data-{index:05d}-of-{count:05d}.tar" for index in range(count)]
     taken: set[str] = set()
     for index, path in enumerate(paths):
-        with tarfile.open(path, "w") as archive:
+        with replacing(path) as draft, tarfile.open(draft, "w") as archive:
             for key, pictures, row in _plain_rows(rows.shard(num_shards=count, index=index, contiguous=True), taken):
                 files = {
                     f"{key}{suffix}" if column == "image" else f"{key}.{column}{suffix}": data

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from kyvo.errors import CheckpointError
+from kyvo.files import write_text
 from kyvo.generation.flow_sampler import FlowSampler
 from kyvo.models.flow.load import ConditionKind, load_condition
 from kyvo.models.flow.path import SIGMA_MIN
@@ -100,7 +101,7 @@ def write_parts(folder: Path, parts: Mapping[str, Any]) -> None:
         **conditions,
     }
     text = json.dumps({"name": "ObjectGenerator", "args": args}, indent=2) + "\n"
-    (folder / PIPELINE).write_text(text, encoding="utf-8")
+    write_text(folder / PIPELINE, text)
 
 
 def _read_pipeline(path: Path) -> dict[str, Any]:

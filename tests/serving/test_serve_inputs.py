@@ -124,14 +124,15 @@ def test_a_scene_of_a_later_version_is_refused(scene):
 def test_all_faults_of_a_scene_are_told_up_to_five(scene):
     scene["objects"][0] |= {"color": "pink", "shape": "cone"}
     with pytest.raises(SceneError, match=r"objects\[0\]\.shape.*objects\[0\]\.color|color.*shape"):
-        INPUTS.scene(scene)
+        INPUTS.drawable(scene)
     with pytest.raises(SceneError, match="And 5 more"):
-        INPUTS.scene({**scene, "objects": [{}, {}]})
+        INPUTS.drawable({**scene, "objects": [{}, {}]})
+    assert len(INPUTS.scene(scene)) == 2, "what is only edited or asked about may have any words"
 
 
 def test_a_scene_of_other_conventions_is_refused(scene):
     with pytest.raises(SceneError, match="units is 'm'; the schema clevr needs 'clevr'"):
-        INPUTS.scene({**scene, "units": "m"})
+        INPUTS.drawable({**scene, "units": "m"})
 
 
 def test_a_text_beyond_the_limit_is_refused():

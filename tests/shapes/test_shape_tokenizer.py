@@ -137,7 +137,7 @@ def test_a_folder_without_weights_is_refused_by_the_missing_name(tmp_path):
     ("change", "message"),
     [
         (lambda about: "{", "cannot be read"),
-        (lambda about: "[]", "has no config and sha256"),
+        (lambda about: "[]", "a JSON object is needed"),
         (lambda about: json.dumps(about | {"config": about["config"] | {"depth": 3}}), "does not describe.*depth"),
         (lambda about: json.dumps(about | {"config": about["config"] | {"embed_dim": 5}}), "size mismatch"),
     ],
