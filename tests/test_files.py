@@ -164,6 +164,7 @@ WRITING = {
 ELSEWHERE = {  # file -> what it does itself, into a draft or a stream
     "kyvo/models/weights.py": {"save_file"},
     "kyvo/batch/outputs.py": {"open"},
+    "kyvo/data/interchange.py": {"open"},
     "kyvo/evaluation/plots.py": {"savefig"},
 }
 
