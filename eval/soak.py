@@ -156,7 +156,7 @@ def valid_requests(samples: int, model: str) -> list[tuple[str, dict[str, Any]]]
             ("/scenes/recognize", {"image": image}),
             ("/scenes/ask", {"scene": scene, "question": "How many cubes are there?"}),
             ("/scenes/render", {"scene": scene}),
-            ("/scenes/edit", {"scene": scene, "instruction": "Remove the cube."}),
+            ("/scenes/edit", {"scene": scene, "instruction": "Add a small red rubber cube."}),
             ("/chat/completions", {"model": model, "messages": [{"role": "user", "content": content}]}),
         ]
     return found
