@@ -65,7 +65,7 @@ def test_a_batch_generates_what_the_engine_decodes(tmp_path, positions, two_way,
     builder = processor.builder
     rows = decode(
         model, prompts, [constraint] * 2, spans=[builder.spans(ids) for ids in prompts],
-        position_table=ours.position_table, near=0,
+        position_table=ours.language_model.position_table, near=0,
     )  # fmt: skip
     for found, row in zip(done[:, start:].tolist(), rows, strict=True):
         assert found[: len(row.ids)] == list(row.ids)

@@ -52,6 +52,7 @@ app.add_typer(recipes.app, name="recipes", rich_help_panel=TRAINING)
 app.add_typer(model_convert.app, name="model", rich_help_panel=TRAINING)
 app.add_typer(evaluate.app, name="evaluate", rich_help_panel=FIGURES)
 app.add_typer(human_eval.app, name="human-eval", rich_help_panel=FIGURES)
+app.add_typer(human_eval.app, name="people", hidden=True, callback=human_eval.warn_of_old_name)
 
 
 def _print_version(wanted: bool) -> bool:

@@ -6,9 +6,16 @@ import pytest
 from kyvo.errors import ConfigError
 from kyvo.serving.app import create_app
 from kyvo.serving.server import serving
+from kyvo.testing import tiny_kyvo
 
 PAGE = "https://example.org"
 ASK = {"access-control-request-method": "POST", "access-control-request-headers": "authorization, x-stainless-os"}
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Of its own: the shared one runs in a server already."""
+    return tiny_kyvo()
 
 
 def headers_of(model, *, origins, path="/v1/models", method="GET", origin=PAGE, **headers):

@@ -171,7 +171,7 @@ def test_texts_sent_and_typed_while_it_works_are_kept(opened):
     for words in ("Paint the cyan cube red.", "How many red cubes are there?", "Remove the blue cube."):
         say(page, words)
         sync_api.expect(text).to_have_value("")
-        page.wait_for_timeout(200)  # a quick writer's pace
+        page.wait_for_timeout(1000)  # a quick writer's pace
     text.fill("half typed")
     chat(page, "removed: large blue metal cube")
     said = page.locator("#chat").inner_text()

@@ -152,6 +152,7 @@ def test_a_folded_model_of_ours_starts_as_it_was(tmp_path):
     name = "layers.1.attn.k_proj.weight"
     assert torch.equal(second.state_dict()[name], first.state_dict()[name])
     (tmp_path / "positions.safetensors").unlink()
+    (tmp_path / "checksums.sha256").unlink()
     save_file({"positions": first.positions.table()[:24].detach()}, tmp_path / "positions.safetensors")
     with pytest.raises(CheckpointError, match=r"positions \[24, 32\] is unknown"):
         apply_init_weights(second, read_init_weights(tmp_path, size=SIZE), where="here")
