@@ -165,18 +165,13 @@ def test_what_was_taken_back_stays_struck_through(opened):
         assert page.locator("#chat del").count() == 2
 
 
-def test_texts_sent_and_typed_while_it_works_are_kept(opened):
+def test_what_is_typed_while_it_works_is_kept(opened):
     page = opened
     text = page.locator("#text textarea")
-    for words in ("Paint the cyan cube red.", "How many red cubes are there?", "Remove the blue cube."):
-        say(page, words)
-        sync_api.expect(text).to_have_value("")
-        page.wait_for_timeout(1000)  # a quick writer's pace
+    say(page, "Paint the cyan cube red.")
+    sync_api.expect(text).to_have_value("")
     text.fill("half typed")
-    chat(page, "removed: large blue metal cube")
-    said = page.locator("#chat").inner_text()
-    replies = ["changed: color of small cyan metal cube, cyan to red", "1", "removed: large blue metal cube"]
-    assert [line for line in said.splitlines() if line in replies] == replies
+    chat(page, "changed: color of small cyan metal cube, cyan to red")
     assert text.input_value() == "half typed"
 
 
