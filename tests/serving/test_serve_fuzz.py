@@ -164,7 +164,7 @@ def apart():
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("path", PATHS)
-def test_thousands_of_malformed_requests_leave_the_server_as_it_was(apart, scene, picture, path):
+def test_many_malformed_requests_leave_the_server_as_it_was(apart, scene, picture, path):
     url, server = apart
     with httpx.Client(base_url=url, timeout=60) as http:
         spoil(http, path, scene, picture, MANY // 5)  # warms up
