@@ -23,11 +23,13 @@ from pathlib import Path
 from queue import Empty, Queue
 from statistics import median
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import numpy as np
 import psutil
+
+from kyvo.evaluation.server_process import start_server
 
 TARGET = 3.0  # the 95th percentile over what the queue share makes of one request alone
 SAMPLES = Path(str(files("kyvo"))) / "assets" / "samples"
@@ -46,7 +48,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if min(args.clients, args.requests, args.alone, args.cores) < 1:
         parser.error("counts must be at least 1.")
 
-    server, url = start_server(args.model, cores=args.cores)
+    server, url = start_server(args.model, "--queue", "256", threads=args.cores)
     try:
         bodies = make_bodies()
         alone = ask_all(url, bodies, clients=1, requests=args.alone)
@@ -78,34 +80,6 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     return results
 
 
-def start_server(model: str, *, cores: int) -> tuple[subprocess.Popen[str], str]:
-    """A server of its own process, and its address."""
-    command = [
-        sys.executable,
-        "-c",
-        "from kyvo.cli.main import run; run()",
-        "serve",
-        "--model",
-        model,
-        "--port",
-        "0",
-        "--queue",
-        "256",
-    ]
-    threads = {"OMP_NUM_THREADS": str(cores)}
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | threads)
-    assert server.stdout is not None
-    url = server.stdout.readline().strip()
-    if not url:
-        raise SystemExit(f"the server did not start; exit code {server.wait()}.")
-    while True:
-        try:
-            with urlopen(url.removesuffix("/v1") + "/health", timeout=60):
-                return server, url
-        except URLError:
-            time.sleep(0.1)
-
-
 def make_bodies() -> list[tuple[str, dict[str, Any]]]:
     """Paths and bodies that are asked for in turn: each task, on each sample."""
     bodies = []
@@ -116,7 +90,7 @@ def make_bodies() -> list[tuple[str, dict[str, Any]]]:
             ("/scenes/recognize", {"image": image}),
             ("/scenes/ask", {"scene": scene, "image": image, "question": "How many cubes are there?"}),
             ("/scenes/render", {"scene": scene}),
-            ("/scenes/edit", {"scene": scene, "image": image, "instruction": "Remove the cube."}),
+            ("/scenes/edit", {"scene": scene, "image": image, "instruction": "Add a small red rubber cube."}),
         ]
     return bodies
 

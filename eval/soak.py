@@ -19,7 +19,6 @@ import json
 import random
 import socket
 import struct
-import subprocess
 import sys
 import threading
 import time
@@ -37,6 +36,8 @@ from urllib.request import Request, urlopen
 import numpy as np
 import psutil
 from PIL import Image
+
+from kyvo.evaluation.server_process import seconds_until_health, start_server
 
 SAMPLES = Path(str(files("kyvo"))) / "assets" / "samples"
 HOSTILE = 0.25  # share of the requests
@@ -119,29 +120,6 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     }
     print(json.dumps(results, indent=1) if args.json else "\n".join(lines(results)))
     return results
-
-
-def start_server(model: str) -> tuple[subprocess.Popen[str], str]:
-    """A server of its own process, and its address."""
-    code = "from kyvo.cli.main import run; run()"
-    command = [sys.executable, "-c", code, "serve", "--model", model, "--port", "0"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    url = server.stdout.readline().strip()
-    if not url:
-        raise SystemExit(f"the server did not start; exit code {server.wait()}.")
-    seconds_until_health(url)
-    return server, url
-
-
-def seconds_until_health(url: str) -> float:
-    start = time.perf_counter()
-    while True:
-        try:
-            with urlopen(url.removesuffix("/v1") + "/health", timeout=60):
-                return time.perf_counter() - start
-        except OSError:
-            time.sleep(0.05)
 
 
 def valid_requests(samples: int, model: str) -> list[tuple[str, dict[str, Any]]]:

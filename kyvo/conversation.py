@@ -110,11 +110,6 @@ class Conversation:
         return tuple(self._turns)
 
     @property
-    def undone(self) -> tuple[Turn, ...]:
-        """Those that were taken back and can be brought back."""
-        return tuple(turn for turns in self._undone for turn in turns)
-
-    @property
     def scene(self) -> Scene:
         """As it is now."""
         return self._turns[-1].scene if self._turns else self._start

@@ -52,18 +52,6 @@ class Constraint:
         constraint.end = constraint._add(state, [builder.text.eos_id])
         return constraint
 
-    @classmethod
-    def for_text(cls, builder: SequenceBuilder, text: str) -> "Constraint":
-        """The output that is this text, and no other."""
-        constraint = cls()
-        constraint._segment = Segment.TEXT
-        start, end = (builder.vocabulary.marker_id(marker) for marker in MARKERS[Segment.TEXT])
-        state = cls.START
-        for token in (start, *builder.text.encode(text), end, builder.text.eos_id):
-            state = constraint._add(state, [token])
-        constraint.end = state
-        return constraint
-
     def allowed(self, state: int) -> np.ndarray:
         """The ids that may come next: int64, ascending within each alternative. Empty at the end."""
         return np.concatenate([np.zeros(0, dtype=np.int64), *(np.asarray(ids) for ids, _ in self._edges[state])])

@@ -50,11 +50,6 @@ TASKS = {
     )
 }
 
-SCENE_ALONE = {
-    "editing": "scene_editing",
-    "question_answering": "scene_question_answering",
-}  # the same without a picture
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Segments:

@@ -55,12 +55,12 @@ def scene():
 
 @pytest.fixture
 def raw(url):
-    """`raw(bytes)`: a connection on which these were sent as they are."""
+    """`raw(bytes)`: a connection on which these were sent; `HOST` in them becomes the server's own."""
     host, _, port = url.removeprefix("http://").partition(":")
     opened = []
 
-    def send(content: bytes) -> socket.socket:
-        connection = socket.create_connection((host, int(port)), timeout=30)
+    def send(content: bytes = b"") -> socket.socket:
+        connection = socket.create_connection((host, int(port)), timeout=10)
         opened.append(connection)
         connection.sendall(content.replace(b"HOST", f"{host}:{port}".encode()))
         return connection

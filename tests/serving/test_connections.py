@@ -25,23 +25,6 @@ def url():
         yield address
 
 
-@pytest.fixture
-def connect(url):
-    """`connect(bytes)`: a connection on which these were sent."""
-    host, _, port = url.removeprefix("http://").partition(":")
-    opened = []
-
-    def open_one(content=b""):
-        connection = socket.create_connection((host, int(port)), timeout=10)
-        opened.append(connection)
-        connection.sendall(content.replace(b"HOST", f"{host}:{port}".encode()))
-        return connection
-
-    yield open_one
-    for connection in opened:
-        connection.close()
-
-
 def ends_within(connection, seconds, every=None):
     """Whether the server closes it in time; meanwhile `every` is sent again and again."""
     end = time.monotonic() + seconds
@@ -59,27 +42,27 @@ def ends_within(connection, seconds, every=None):
     return False
 
 
-def test_a_silent_connection_is_closed(connect):
-    assert ends_within(connect(), 3)
+def test_a_silent_connection_is_closed(raw):
+    assert ends_within(raw(), 3)
 
 
-def test_a_head_that_comes_byte_by_byte_is_not_waited_for(connect):
-    assert ends_within(connect(b"GET / HTTP/1.1\r\nHost: HOST\r\nX: "), 3, every=b"x")
+def test_a_head_that_comes_byte_by_byte_is_not_waited_for(raw):
+    assert ends_within(raw(b"GET / HTTP/1.1\r\nHost: HOST\r\nX: "), 3, every=b"x")
 
 
-def test_neither_is_the_head_of_a_second_request(connect):
-    connection = connect(GET)
+def test_neither_is_the_head_of_a_second_request(raw):
+    connection = raw(GET)
     assert connection.recv(2**16).startswith(b"HTTP/1.1 200")
     assert ends_within(connection, 3, every=b"G")
 
 
-def test_nor_the_rest_of_a_body_that_was_refused(connect):
+def test_nor_the_rest_of_a_body_that_was_refused(raw):
     head = b"POST /v1/scenes/ask HTTP/1.1\r\nHost: HOST\r\nContent-Type: text/plain\r\nContent-Length: 9999\r\n\r\n"
-    assert ends_within(connect(head), 3, every=b"x")
+    assert ends_within(raw(head), 3, every=b"x")
 
 
-def test_a_client_that_takes_no_answer_is_left(connect):
-    connection = connect()
+def test_a_client_that_takes_no_answer_is_left(raw):
+    connection = raw()
     connection.setblocking(False)
     port, end = connection.getpeername()[1], time.monotonic() + 20
     while time.monotonic() < end:
@@ -92,8 +75,8 @@ def test_a_client_that_takes_no_answer_is_left(connect):
     pytest.fail("the server still waits for it")
 
 
-def test_a_connection_that_is_kept_serves_one_request_after_another(connect):
-    connection = connect()
+def test_a_connection_that_is_kept_serves_one_request_after_another(raw):
+    connection = raw()
     for _ in range(3):
         connection.sendall(GET.replace(b"HOST", b"127.0.0.1:%d" % connection.getpeername()[1]))
         said = b""
@@ -103,15 +86,15 @@ def test_a_connection_that_is_kept_serves_one_request_after_another(connect):
         time.sleep(0.2)
 
 
-def test_requests_sent_together_are_all_answered(connect):
-    connection = connect(GET * 5)
+def test_requests_sent_together_are_all_answered(raw):
+    connection = raw(GET * 5)
     said = b""
     while said.count(b"HTTP/1.1 200") < 5:
         said += connection.recv(2**16)
 
 
-def test_beyond_the_limit_the_one_that_waited_longest_makes_room(connect, url):
-    first, *others = [connect() for _ in range(30)]
+def test_beyond_the_limit_the_one_that_waited_longest_makes_room(raw, url):
+    first, *others = [raw() for _ in range(30)]
     assert ends_within(first, 0.4)
     start = time.perf_counter()
     assert httpx.get(f"{url}/health", timeout=10).status_code == 200
@@ -172,9 +155,9 @@ def test_a_log_of_many_records_is_thinned():
     assert sparse.filter(record) and record.getMessage() == "Invalid request. (7 records before were not written)"
 
 
-def test_garbage_is_logged_sparsely(connect, caplog):
+def test_garbage_is_logged_sparsely(raw, caplog):
     logging.getLogger("uvicorn.error").propagate = True
     for _ in range(60):
-        connect(b"GARBAGE\r\n\r\n").close()
+        raw(b"GARBAGE\r\n\r\n").close()
     time.sleep(0.3)
     assert sum("Invalid HTTP request" in record.message for record in caplog.records) <= 20
