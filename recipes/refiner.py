@@ -28,7 +28,7 @@ from kyvo.data.clevr.sampling import scene_batch
 from kyvo.data.configs import from_section
 from kyvo.data.dataset import open_set
 from kyvo.data.picture_sets import load_pictures
-from kyvo.devices import choose_device
+from kyvo.devices import autocast, choose_device
 from kyvo.errors import ConfigError
 from kyvo.models.heads.refined_scenes import as_tensors, to_unit
 from kyvo.models.heads.refiner import Refined, Refiner, RefinerConfig, load_refiner, meet, project, save_refiner
@@ -214,7 +214,7 @@ class Trainer(HeadTrainer[RefinerArgs]):
     def compared(self, truth: Samples, pixels: Tensor, chance: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
         """What the model makes of mistaken scenes against the true ones, and of how many objects."""
         words, locations, valid = mistaken(truth, self.model.config, chance)
-        with torch.autocast(self.args.device, torch.bfloat16):
+        with autocast(self.args.device):
             found = self.model(pixels, words, locations, valid)
         return compare(found, truth, valid, self.model.config), valid.sum()
 

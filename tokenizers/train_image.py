@@ -22,7 +22,7 @@ from torch import Tensor
 
 from kyvo.data.clevr.augment import augment_pixels
 from kyvo.data.picture_sets import load_objects, load_pictures, load_written
-from kyvo.devices import choose_device
+from kyvo.devices import autocast, choose_device
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.adversarial import Adversary
@@ -177,7 +177,7 @@ class Trainer(TokenizerTraining):
     def fit_head(self, *, num_pictures: int = 1920, steps: int = 300) -> None:
         """Learns to read the codes as they are: a head of random weights would first pull them anywhere."""
         assert self.head is not None
-        with torch.autocast(self.args.device, torch.bfloat16):
+        with autocast(self.args.device):
             batches = self.pictures[:num_pictures].split(self.args.batch_size)
             codes = torch.cat([self.model.encode(self.to_device(part)).values.float() for part in batches])
         fit_head(self.head, codes, self.maps[:num_pictures], steps=steps, generator=self.generator)
@@ -209,7 +209,7 @@ class Trainer(TokenizerTraining):
             other = torch.rand(count, generator=self.generator) < args.augment
             taken = 2 * augment_pixels((pixels + 1) / 2, self.cameras) - 1
             seen = torch.where(other[:, None, None, None].to(args.device), taken, pixels)
-        with torch.autocast(args.device, torch.bfloat16):
+        with autocast(args.device):
             latents = self.model.latents(seen)
             if quantizes and self.progress < args.restart_until and not args.decoder_only:
                 self.restart.before(latents)
@@ -255,7 +255,7 @@ class Trainer(TokenizerTraining):
     def make_codebook(self, *, num_pictures: int = 960, rounds: int = 8) -> None:
         """Puts the codes at the k-means centres of the latents, whose scales are evened out first."""
         batches = self.pictures[:num_pictures].split(self.args.batch_size)
-        with torch.autocast(self.args.device, torch.bfloat16):
+        with autocast(self.args.device):
             maps = torch.cat([self.model.latents(self.to_device(part)).float() for part in batches])
         latents = maps.permute(0, 2, 3, 1).flatten(0, 2)
         latents = latents @ self.even_scales(latents)
@@ -287,7 +287,7 @@ class Trainer(TokenizerTraining):
     def report(self, out: Path, losses: dict[str, Tensor], *, per_second: float) -> None:
         self.model.eval()
         pixels = self.to_device(self.held_out)
-        with torch.autocast(self.args.device, torch.bfloat16):
+        with autocast(self.args.device):
             latents = self.model.latents(pixels)
             quantized = self.model.quantize(latents)
             values = quantized.values if self.has_codes else latents

@@ -20,6 +20,7 @@ import torch
 import yaml
 
 from kyvo.data.configs import from_section
+from kyvo.devices import autocast
 from kyvo.errors import ConfigError
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.models.slat.load import load_network
@@ -132,7 +133,7 @@ class Trainer(TokenizerTraining):
         for group in self.optimizer.param_groups:
             group["lr"] = args.learning_rate * rate
 
-        with torch.autocast(args.device, torch.bfloat16):
+        with autocast(args.device):
             latents = self.model.latents(grid.features)
             if quantizes and self.progress < args.restart_until:
                 self.restart.before(latents)
@@ -165,7 +166,7 @@ class Trainer(TokenizerTraining):
     def make_codebook(self, *, num_objects: int = 64, rounds: int = 8) -> None:
         """Puts the codes at the k-means centres of the latents."""
         found = []
-        with torch.autocast(self.args.device, torch.bfloat16):
+        with autocast(self.args.device):
             for start in range(0, num_objects, self.args.batch_size):
                 grid = self.draw(min(self.args.batch_size, num_objects - start))
                 found.append(self.model.latents(grid.features).float())
@@ -183,7 +184,7 @@ class Trainer(TokenizerTraining):
         found, indices = [], []
         for start in range(0, len(truths), self.args.batch_size):
             grid = to_grid(truths[start : start + self.args.batch_size], self.model.config).to(self.args.device)
-            with torch.autocast(self.args.device, torch.bfloat16):
+            with autocast(self.args.device):
                 latents = self.model.latents(grid.features)
                 quantized = self.model.quantize(latents)
                 output = self.model.decode(quantized.values if self.has_codes else latents)

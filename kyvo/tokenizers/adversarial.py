@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kyvo.devices import autocast
 from kyvo.errors import ConfigError
 
 SMALLEST = 24  # px, of a picture's side: below, the last convolution has nothing left to look at
@@ -86,7 +87,7 @@ class Adversary:
             last_layer: the decoder's last weight.
         """
         self.discriminator.requires_grad_(False)
-        with torch.autocast(self.device, torch.bfloat16):
+        with autocast(self.device):
             loss = -self.discriminator(output).float().mean()
         return self.weight * adaptive_weight(reconstruction, loss, last_layer) * loss
 
@@ -95,7 +96,7 @@ class Adversary:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate * schedule
         self.discriminator.requires_grad_(True)
-        with torch.autocast(self.device, torch.bfloat16):
+        with autocast(self.device):
             real, fake = (self.discriminator(pictures).float() for pictures in (pixels, output.detach()))
         loss = hinge_loss(real, fake)
         self.optimizer.zero_grad()

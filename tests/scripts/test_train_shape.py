@@ -174,6 +174,7 @@ def test_the_papers_network_trains_a_step_and_tokenizes_on_a_cpu(program):
     latent = StructuredLatent(coords=coords, feats=feats)
     args = ShapeTrainArgs(steps=1, batch_size=1, held_out=0, render_weight=0.0)
     trainer = program.Trainer(shape_paper(), args, [latent])
+    trainer.make_codebook(num_objects=2)  # the 64 of a real training take minutes here
     before = trainer.model.decoder.out_layer[2].weight.detach().clone()
     losses = trainer.train_step()
     assert losses["loss"] > 0 and trainer.step == 1
