@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ from kyvo.models.slat.latent import PUBLISHED_MEAN, StructuredLatent
 from kyvo.shapes.sets import write_drawn_latents
 from kyvo.shapes.tokenizer import ShapeTokenizer
 from kyvo.shapes.train_args import ShapeTrainArgs, build_shape_config
-from kyvo.shapes.vqvae import shape_mini, shape_paper
+from kyvo.shapes.vqvae import ShapeVQVAE, shape_mini, shape_paper
 
 ROOT = Path(__file__).resolve().parents[2]
 TETRAHEDRON = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
@@ -165,23 +166,29 @@ def test_latents_become_codes_as_the_tokenizer_itself_gives_them(tokenizer, late
     assert row["cells_f_score"] is None
 
 
+def random_latent(resolution: int) -> StructuredLatent:
+    generator = torch.Generator().manual_seed(0)
+    coords = torch.randint(resolution, (3000, 3), generator=generator).unique(dim=0)
+    feats = torch.randn(len(coords), 8, generator=generator) + torch.tensor(PUBLISHED_MEAN)
+    return StructuredLatent(coords=coords, feats=feats, resolution=resolution)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_papers_network_trains_a_step_and_tokenizes_on_a_cpu(program):
-    generator = torch.Generator().manual_seed(0)
-    coords = torch.randint(64, (3000, 3), generator=generator).unique(dim=0)
-    feats = torch.randn(len(coords), 8, generator=generator) + torch.tensor(PUBLISHED_MEAN)
-    latent = StructuredLatent(coords=coords, feats=feats)
+    # The step is on half the grid, an eighth of the work; no weight's shape depends on the grid.
     args = ShapeTrainArgs(steps=1, batch_size=1, held_out=0, render_weight=0.0)
-    trainer = program.Trainer(shape_paper(), args, [latent])
-    trainer.make_codebook(num_objects=2)  # the 64 of a real training take minutes here
+    trainer = program.Trainer(dataclasses.replace(shape_paper(), resolution=32), args, [random_latent(32)])
+    trainer.make_codebook(num_objects=2)
     before = trainer.model.decoder.out_layer[2].weight.detach().clone()
     losses = trainer.train_step()
     assert losses["loss"] > 0 and trainer.step == 1
     assert not torch.equal(before, trainer.model.decoder.out_layer[2].weight)
-    trainer.optimizer.state.clear()
 
-    tokenizer = ShapeTokenizer(trainer.model)
-    codes = tokenizer.encode([latent])
+    with torch.device("meta"):
+        model = ShapeVQVAE(shape_paper())
+    model.load_state_dict(trainer.model.state_dict(), assign=True)
+    tokenizer = ShapeTokenizer(model)
+    codes = tokenizer.encode([random_latent(64)])
     assert codes.shape == (1, 512)
     assert tokenizer.decode(codes)[0].feats.shape[1] == 8
