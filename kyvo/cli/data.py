@@ -366,6 +366,29 @@ def _shares_of(text: str) -> dict[str, float]:
 
 
 @app.command()
+def language(
+    count: Count,
+    out: Out,
+    seed: Seed = 0,
+    schema: Schema = "clevr",
+    workers: Workers = 1,
+    engine: Engines = Engine.processes,
+) -> None:
+    """Write texts about scenes with the programs that they ask for, to train a model that reads them.
+
+    Example: kyvo data language --count 1000 --out data/language
+    """
+    command = _command("language", locals())
+
+    def settings() -> "SetSettings":
+        from kyvo.data.language.sentence_sets import LanguageSet
+
+        return LanguageSet(count=count, seed=seed, schema=schema)
+
+    _make(settings, out, workers, engine, command)
+
+
+@app.command()
 def validate(
     folder: Annotated[Path, typer.Argument(help="Pictures and scene JSONs of the same stem.")],
     schema: Schema = "clevr",
