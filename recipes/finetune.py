@@ -89,7 +89,7 @@ class FinetuneRecipe(FTRecipeInterface):
 
     def setup(self, cfg: DictConfig) -> None:
         args = self.args
-        self.started = time.monotonic()
+        self.started = self.saved = time.monotonic()
         self.ranks = Ranks.join(args.device)
         self.device = self.ranks.device
         if args.num_threads is not None:
@@ -254,8 +254,9 @@ class FinetuneRecipe(FTRecipeInterface):
                 bar.set_postfix(loss=f"{metrics['loss'].item():.3f}")
             if args.eval_every and (self.step % args.eval_every == 0 or self.step == self.end):
                 self.evaluate()
-            if self.step % args.save_every == 0 or self.step == self.end:
+            if self.step % args.save_every == 0 or self.step == self.end or self._is_late_to_save():
                 self.save_checkpoint()
+                self.saved = time.monotonic()
         bar.close()
         self._tell_end()
 
@@ -547,6 +548,14 @@ class FinetuneRecipe(FTRecipeInterface):
     def _elapsed(self) -> float:
         """Seconds since the first run of this output folder began."""
         return self.seconds + time.monotonic() - self.started
+
+    def _is_late_to_save(self) -> bool:
+        """Whether the last checkpoint is older than `save_minutes`; ranks save together."""
+        minutes = self.args.save_minutes
+        if minutes is None:
+            return False
+        late = time.monotonic() - self.saved >= 60 * minutes
+        return bool(self.ranks.sum(torch.tensor(float(late), device=self.device)) > 0)
 
     def _fit_decay(self, throughput: Throughput) -> None:
         """Begins the decay as soon as what is left of `max_minutes` is just enough for it."""

@@ -49,6 +49,7 @@ class TrainArgs:
     seed: int = 0
     log_every: int = 1
     save_every: int = 500
+    save_minutes: float | None = None  # a checkpoint after so long as well, so that no more than that is ever lost
     keep_last: int = 2  # checkpoints kept
     model_precision: str = "bf16"  # of the folded models written: bf16 or fp32
     init_weights: str | None = None  # Llama's, a release's or another run's (kyvo.training.init_weights_files)

@@ -21,7 +21,9 @@ from kyvo.programs.grammar.spelling import english
 from kyvo.programs.grammar.tokens import tokenize
 from kyvo.programs.parsing import Turn
 from kyvo.programs.program import Edit, Program
+from kyvo.programs.tokens import ProgramGrammar
 from kyvo.scene.schema import SceneSchema
+from kyvo.tokenizers.programs import MAX_TOKENS
 
 MAX_WORDS = 32
 USUAL_WORDS = 12  # longer sentences are kept more and more seldom
@@ -60,6 +62,7 @@ class SentenceGenerator:
         self.schema = schema
         self.grammar, self.spelling = grammar_of(schema)
         self.parser = GrammarParser(steps=STEPS)
+        self.tokens = ProgramGrammar(schema, max_tokens=MAX_TOKENS)
 
     def draw(self, rng: random.Random, *, refused: float = 0.12, dialogues: float = 0.35) -> Sentence:
         """A sentence, after some turns of a dialogue with this probability, as one writes it."""
@@ -76,9 +79,15 @@ class SentenceGenerator:
     def read(self, text: str, rng: random.Random) -> Sentence | None:
         """A given sentence with the program that the parser reads, as one writes it; None where it is refused."""
         try:
-            return _noisy(text, self.parser.parse(text, self.schema).program, rng, ())
+            return _noisy(text, self._parsed(text, ()), rng, ())
         except ProgramError:
             return None
+
+    def _parsed(self, text: str, turns: Sequence[Turn]) -> Program:
+        """What the parser reads. Raises ProgramError for a refused text, and for a program that has no tokens."""
+        program = self.parser.parse(text, self.schema, turns).program
+        self.tokens.encode(program)
+        return program
 
     def _agreed(self, rng: random.Random, turns: Sequence[Turn]) -> tuple[list[str], Program]:
         """Words that are read as the program they were made from, and that program."""
@@ -91,7 +100,7 @@ class SentenceGenerator:
                 continue
             meant = {program for program, _ in bound([(meaning, 0.0)], turns)}
             try:
-                program = self.parser.parse(_joined(words), self.schema, turns).program
+                program = self._parsed(_joined(words), turns)
             except ProgramError:
                 continue
             if program in meant:
@@ -133,7 +142,10 @@ class SentenceGenerator:
         weights = [math.exp(-SHARPNESS * rule.cost - nesting * self._depths[id(rule)]) for rule in rules]
         rule = rng.choices(rules, weights=weights)[0]
         words, values = self._part(rule.pattern, rng, depth + 1)
-        meaning = rule.make(*values)
+        try:
+            meaning = rule.make(*values)
+        except TypeError as error:  # of a value that its type does not have, where types are checked
+            raise _Clash from error
         if meaning is None or len(words) > MAX_WORDS:
             raise _Clash
         return words, meaning
