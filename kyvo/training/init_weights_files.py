@@ -123,7 +123,9 @@ def save_converted(folder: Path, init: InitWeights, *, source: Path) -> None:
     if folder.exists():
         raise CheckpointError(f"{folder} exists already; name another folder or remove it.")
     weights = {name: tensor.contiguous().clone() for name, tensor in init.weights.items()}
-    about = {"form": init.form, "source": source.name, "sources": init.sources}
+    about: dict[str, Any] = {"form": init.form, "source": source.name, "sources": init.sources}
+    if init.vocabulary is not None:
+        about["vocabulary"] = init.vocabulary.to_dict()
     with replacing_folder(folder) as draft:
         write_weights(draft / CONVERTED, weights)
         write_plain_json(draft / "start.json", about)
@@ -283,7 +285,12 @@ def _run(state: Mapping[str, Any], path: Path) -> InitWeights:
 
 def _converted(folder: Path) -> InitWeights:
     about = read_json_object(folder / "start.json")
-    return InitWeights(form=about["form"], weights=read_weights(folder / CONVERTED), sources=about["sources"])
+    return InitWeights(
+        form=about["form"],
+        weights=read_weights(folder / CONVERTED),
+        sources=about["sources"],
+        vocabulary=Vocabulary.from_dict(about["vocabulary"]) if "vocabulary" in about else None,
+    )
 
 
 def _load(path: Path) -> dict[str, Any]:
