@@ -21,8 +21,8 @@ QUESTIONS ?= 16000
 QUESTIONS_PICTURES ?= 3000
 HELD_OUT ?= 256
 
-SETS := language clevr_codes unmoved_codes any_codes edits_shared edits_codes questions questions_codes \
-  held_out_language held_out_codes
+SETS := clevr_codes unmoved_codes any_codes edits_shared edits_codes questions questions_codes held_out_codes \
+  held_out_language language
 CARDS := $(foreach set,$(SETS),$(DATA)/$(set)/card.json)
 FOLDERS := $(foreach set,language clevr_codes unmoved_codes any_codes edits_shared edits_codes questions questions_codes,$(DATA)/$(set))
 empty :=
