@@ -57,7 +57,7 @@ class AllowedWalk:
         self._sets: dict[bytes, AllowedIds] = {}
 
     def __call__(self, task: Task, sequence: TokenSequence, form: SceneForm) -> TokenSequence:
-        """The sequence with its `allowed` sets, and without labels where one id alone may come.
+        """The sequence with its `allowed` sets: None where there is no label, and where one id alone may come.
 
         Raises TokenError for an output that decoding could not write.
         """
@@ -78,13 +78,7 @@ class AllowedWalk:
             state = constraint.step(state, int(sequence.ids[place]))
         if state != constraint.end:
             raise TokenError("the output ends before its constraint does.")
-        free = allowed != None  # noqa: E711  # entry by entry
-        return replace(
-            sequence,
-            labels=np.where(free, sequence.labels, IGNORE),
-            weights=np.where(free, sequence.weights, np.float32(0)),
-            allowed=allowed,
-        )
+        return replace(sequence, allowed=allowed)
 
     def _set(self, ids: np.ndarray) -> AllowedIds | None:
         """None where there is no choice."""

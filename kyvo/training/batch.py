@@ -185,6 +185,8 @@ def collate(
             starts.append(number * length + start)
             start += len(sequence.ids)
     labelled = np.flatnonzero(labels.reshape(-1) != IGNORE)
+    if allowed is not None:  # forced ids are never asked for
+        labelled = labelled[[entry is not None for entry in allowed.reshape(-1)[labelled]]]
     targets = labels.reshape(-1)[labelled]
     ordered = list(chain.from_iterable(rows))
     packed = pack_tokens is not None

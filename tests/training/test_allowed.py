@@ -80,11 +80,13 @@ def test_labels_are_among_what_decoding_would_allow_and_forced_ones_are_gone(nam
     state = Constraint.START
     for place in np.flatnonzero(one.labels != IGNORE):
         forced = constraint.forced(state)
-        assert (walked.labels[place] == IGNORE) == (forced is not None)
+        assert (walked.allowed[place] is None) == (forced is not None)
         if forced is None:
             assert np.array_equal(walked.allowed[place].ids, np.unique(constraint.allowed(state)))
         state = constraint.step(state, int(one.ids[place]))
     batch = collate([walked, walked], pad_id=0, pack_tokens=pack_tokens)
+    num_free = sum(entry is not None for entry in walked.allowed)
+    assert len(batch.targets) == len(batch.weights) == 2 * num_free < 2 * (one.labels != IGNORE).sum()
     members = torch.cat([group.members for group in batch.groups])
     assert sorted(members.tolist()) == list(range(len(batch.targets)))
     for group in batch.groups:
