@@ -18,7 +18,7 @@ from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.tasks import REFUSED, Refused
 from kyvo.tokenizers.vocabulary import Vocabulary
 
-MAX_TOKENS = 192  # of a program; the longest of a hundred thousand texts has some 120
+MAX_TOKENS = 192  # of a program; longer ones are neither trained on nor written
 
 
 def program_tokens(schema: SceneSchema) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ Muon (https://kellerjordan.github.io/posts/muon) steps along the nearest orthogo
 directions move as fast as common ones: associations, which a recognition model is made of, are learnt in fewer steps.
 Embeddings, the head and norms are no such matrices and keep AdamW.
 
-torch's Muon orthogonalises in bfloat16. A CPU without instructions for it takes fifty times as long as in float32, and
+torch's Muon orthogonalises in bfloat16. A CPU without instructions for it takes many times as long as in float32, and
 longer than all else of a step; there the same iteration runs in float32.
 """
 
