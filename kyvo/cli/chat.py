@@ -37,7 +37,7 @@ def chat(
     image: Annotated[Path | None, typer.Option(help="The scene's picture; else the model renders one.")] = None,
     model: Annotated[str, typer.Option(help="A bundled model's name, or a model folder.")] = "mini",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    parser: Parser = "grammar",
+    parser: Parser = "auto",
     out: Annotated[
         Path | None, typer.Option(help="Folder for the scene and picture of each turn: turn_001.json, turn_001.png.")
     ] = None,

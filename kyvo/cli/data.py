@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -56,6 +57,9 @@ def clevr(
     size: Size = "128",
     min_objects: Annotated[int, typer.Option(min=0, help="Fewest objects in a scene; 0 for bare floors too.")] = 3,
     max_objects: MaxObjects = 10,
+    camera_jitter: Annotated[
+        float, typer.Option(min=0, max=2, help="Largest shift of the camera along each axis; 0 as in the paper.")
+    ] = 0.5,
     renderer: Renderer = "raytracer",
     device: Device = "cpu",
     workers: Workers = 1,
@@ -70,7 +74,9 @@ def clevr(
     def settings() -> "SetSettings":
         from kyvo.data.generators import ClevrSet  # torch loads in seconds: not for --help
 
-        return ClevrSet(count=count, seed=seed, **_ray_traced(size, min_objects, max_objects, renderer, device))
+        ray_traced = _ray_traced(size, min_objects, max_objects, renderer, device)
+        ray_traced["rules"] = replace(ray_traced["rules"], camera_jitter=camera_jitter)
+        return ClevrSet(count=count, seed=seed, **ray_traced)
 
     _make(settings, out, workers, engine, command)
 
@@ -363,6 +369,29 @@ def _shares_of(text: str) -> dict[str, float]:
     if not all(found):
         raise typer.BadParameter(f"{text!r} is no list of shares; give train=0.9,test=0.1.", param_hint="--shares")
     return {match[1]: float(match[2]) for match in found if match}
+
+
+@app.command()
+def language(
+    count: Count,
+    out: Out,
+    seed: Seed = 0,
+    schema: Schema = "clevr",
+    workers: Workers = 1,
+    engine: Engines = Engine.processes,
+) -> None:
+    """Write texts about scenes with the programs that they ask for, to train a model that reads them.
+
+    Example: kyvo data language --count 1000 --out data/language
+    """
+    command = _command("language", locals())
+
+    def settings() -> "SetSettings":
+        from kyvo.data.language.sentence_sets import LanguageSet
+
+        return LanguageSet(count=count, seed=seed, schema=schema)
+
+    _make(settings, out, workers, engine, command)
 
 
 @app.command()

@@ -148,9 +148,10 @@ def language(
     from kyvo.parsers import load_parser
     from kyvo.scene.schema import load_schema
 
-    results = evaluate_language(
-        read_cases(cases), load_parser(parser), load_schema(schema), tolerance=tolerance, seed=seed
-    )
+    reader = load_parser(parser)
+    if reader is None:
+        raise typer.BadParameter("auto needs a model; name its folder.", param_hint="--parser")
+    results = evaluate_language(read_cases(cases), reader, load_schema(schema), tolerance=tolerance, seed=seed)
     finish(results, out=out, report=report, as_json=as_json)
 
 

@@ -133,10 +133,8 @@ def _turn(item: SceneObject, scene: Scene) -> float:
     if item.pose is not None:
         axis, sign = "xyz".index(scene.up_axis[-1]), -1.0 if scene.up_axis.startswith("-") else 1.0
         return sign * item.pose[axis]
-    turn = item.extra.get("rotation")
-    if not isinstance(turn, int | float) or not math.isfinite(turn):
-        return 0.0
-    return math.fmod(turn, 2 * math.pi)  # CLEVR's number, though drawn from 0 to 360, was read as radians
+    turn = item.turn
+    return 0.0 if turn is None else math.fmod(turn, 2 * math.pi)
 
 
 def gaps(
