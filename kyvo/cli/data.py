@@ -56,12 +56,17 @@ def clevr(
     size: Size = "128",
     min_objects: Annotated[int, typer.Option(min=0, help="Fewest objects in a scene; 0 for bare floors too.")] = 3,
     max_objects: MaxObjects = 10,
+    schema: Annotated[
+        str, typer.Option(help="clevr, or a YAML file with CLEVR's fields and words of your own.")
+    ] = "clevr",
     renderer: Renderer = "raytracer",
     device: Device = "cpu",
     workers: Workers = 1,
     engine: Engines = Engine.processes,
 ) -> None:
     """Ray-trace CLEVR scenes: pictures and scenes.
+
+    Shapes are cube, sphere, cylinder and cone; colors CLEVR's and those that CSS names.
 
     Example: kyvo data clevr --count 1000 --out data/clevr
     """
@@ -70,7 +75,8 @@ def clevr(
     def settings() -> "SetSettings":
         from kyvo.data.generators import ClevrSet  # torch loads in seconds: not for --help
 
-        return ClevrSet(count=count, seed=seed, **_ray_traced(size, min_objects, max_objects, renderer, device))
+        ray_traced = _ray_traced(size, min_objects, max_objects, renderer, device, schema)
+        return ClevrSet(count=count, seed=seed, **ray_traced)
 
     _make(settings, out, workers, engine, command)
 
@@ -439,11 +445,14 @@ def _parse_size(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2] or found[1])
 
 
-def _ray_traced(size: str, min_objects: int, max_objects: int, renderer: str, device: str) -> dict[str, Any]:
+def _ray_traced(
+    size: str, min_objects: int, max_objects: int, renderer: str, device: str, schema: str = "clevr"
+) -> dict[str, Any]:
     from kyvo.data.clevr.sampling import ClevrRules
+    from kyvo.scene.schema import load_schema
 
     width, height = _parse_size(size)
-    rules = ClevrRules(min_objects=min_objects, max_objects=max_objects)
+    rules = ClevrRules.of(load_schema(schema), min_objects=min_objects, max_objects=max_objects)
     return {"width": width, "height": height, "renderer": renderer, "device": device, "rules": rules}
 
 
