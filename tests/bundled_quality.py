@@ -18,7 +18,6 @@ from kyvo.data.clevr.sampling import render_scenes, sample_scenes
 from kyvo.data.generators import EditSet, QuestionSet
 from kyvo.generation.engine import additive, visible_ids
 from kyvo.metrics.images import psnr, ssim
-from kyvo.metrics.scenes import CLEVR_TAUS, match_scene
 from kyvo.models.heads.refined_scenes import refine_scenes
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.scene import Scene
@@ -93,13 +92,6 @@ def answering(bundled: Bundled) -> float:
     return _likelihood(bundled, "scene_question_answering", pairs)
 
 
-def recognised(bundled: Bundled) -> float:
-    """Jaccard of the whole system with known cameras."""
-    found = bundled.model.recognize(bundled.pictures, cameras=[scene.camera for scene in bundled.scenes])
-    pairs = zip(found, bundled.scenes, strict=True)
-    return float(np.mean([np.mean(match_scene(ours, true, taus=CLEVR_TAUS).jaccard) for ours, true in pairs]))
-
-
 def refinement(bundled: Bundled) -> float:
     """How near the refiner puts objects that are given 0.1 units beside their places, units; 0 is best."""
     refiner, schema = bundled.model.processor.refiner, bundled.model.processor.schema
@@ -147,8 +139,7 @@ FIGURES: dict[Figure, Callable[[Bundled], nn.Module | None]] = {  # figure -> th
     rendering: lambda bundled: bundled.model.model,
     editing: lambda bundled: bundled.model.model,
     answering: lambda bundled: bundled.model.model,
-    rendered: lambda bundled: bundled.model.processor.image.model,
-    recognised: lambda bundled: bundled.model.processor.image.model,
+    rendered: lambda bundled: bundled.model.model,
     refinement: lambda bundled: bundled.model.processor.refiner,
     image_tokenizer: lambda bundled: bundled.model.processor.image.model,
     shape_round_trip: lambda bundled: bundled.shapes.model,
