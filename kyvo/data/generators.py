@@ -216,7 +216,6 @@ class QuestionSet(RayTraced):
             }
 
 
-@cache
 def _listed(value: float | str | Sequence[str]) -> str:
     """A rule as the card shows it."""
     if isinstance(value, int | float):
@@ -224,6 +223,7 @@ def _listed(value: float | str | Sequence[str]) -> str:
     return value if isinstance(value, str) else ", ".join(value)
 
 
+@cache
 def _templates(folder: str | None, families: str | None) -> TemplateSet:
     if folder is None:
         found = own_templates()
