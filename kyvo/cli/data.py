@@ -60,12 +60,17 @@ def clevr(
     camera_jitter: Annotated[
         float, typer.Option(min=0, max=2, help="Largest shift of the camera along each axis; 0 as in the paper.")
     ] = 0.5,
+    schema: Annotated[
+        str, typer.Option(help="clevr, or a YAML file with CLEVR's fields and words of your own.")
+    ] = "clevr",
     renderer: Renderer = "raytracer",
     device: Device = "cpu",
     workers: Workers = 1,
     engine: Engines = Engine.processes,
 ) -> None:
     """Ray-trace CLEVR scenes: pictures and scenes.
+
+    Shapes are cube, sphere, cylinder and cone; colors CLEVR's and those that CSS names.
 
     Example: kyvo data clevr --count 1000 --out data/clevr
     """
@@ -74,7 +79,7 @@ def clevr(
     def settings() -> "SetSettings":
         from kyvo.data.generators import ClevrSet  # torch loads in seconds: not for --help
 
-        ray_traced = _ray_traced(size, min_objects, max_objects, renderer, device)
+        ray_traced = _ray_traced(size, min_objects, max_objects, renderer, device, schema)
         ray_traced["rules"] = replace(ray_traced["rules"], camera_jitter=camera_jitter)
         return ClevrSet(count=count, seed=seed, **ray_traced)
 
@@ -468,11 +473,14 @@ def _parse_size(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2] or found[1])
 
 
-def _ray_traced(size: str, min_objects: int, max_objects: int, renderer: str, device: str) -> dict[str, Any]:
+def _ray_traced(
+    size: str, min_objects: int, max_objects: int, renderer: str, device: str, schema: str = "clevr"
+) -> dict[str, Any]:
     from kyvo.data.clevr.sampling import ClevrRules
+    from kyvo.scene.schema import load_schema
 
     width, height = _parse_size(size)
-    rules = ClevrRules(min_objects=min_objects, max_objects=max_objects)
+    rules = ClevrRules.of(load_schema(schema), min_objects=min_objects, max_objects=max_objects)
     return {"width": width, "height": height, "renderer": renderer, "device": device, "rules": rules}
 
 

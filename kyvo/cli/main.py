@@ -25,6 +25,7 @@ from kyvo.cli import (
     recipes,
     recognize,
     scene,
+    schema,
     serve,
     shape,
     studio,
@@ -45,6 +46,7 @@ app.command(rich_help_panel=MODEL)(serve.serve)
 app.command(rich_help_panel=MODEL)(studio.studio)
 app.command(rich_help_panel=MODEL, epilog="Example: kyvo demo --out out/demo")(demo.demo)
 app.add_typer(scene.app, name="scene", rich_help_panel=SCENES)
+app.command(rich_help_panel=SCENES)(schema.schema)
 app.command(rich_help_panel=SCENES)(export.export)
 app.add_typer(shape.app, name="shape", rich_help_panel=SCENES)
 app.add_typer(data.app, name="data", rich_help_panel=DATA)

@@ -17,7 +17,7 @@ from kyvo.scene.schema import CLEVR_RADIUS, SceneSchema
 
 UNKNOWN_RADIUS = {"clevr": 0.35, "m": 0.1}  # of an object whose size nothing tells
 SMALLEST_STEP = 1e-4  # scene units along one axis of the plan; who moves by less has not moved
-ROUND = ("sphere", "cylinder")
+ROUND = ("sphere", "cylinder", "cone")
 FROM_SMALL = ("tiny", "mini", "little", "small", "short", "medium", "middle", "normal", "tall", "big", "large", "huge",
               "giant")  # fmt: skip
 _ANGLES = np.arange(0, math.pi, math.pi / 24)  # along which two outlines are held apart
