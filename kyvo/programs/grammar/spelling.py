@@ -15,6 +15,13 @@ _LITTLE = (
     "which many same this be been not"
 )
 LITTLE = frozenset(_LITTLE.split())
+CONFUSED = {  # words of the grammar that are written for others, by their sound or a letter
+    "their": "there", "there": "their", "the": "there", "then": "than", "than": "then", "it": "is", "is": "it", "or": "of",
+    "of": "or", "to": "too", "too": "to", "two": "to", "on": "in", "in": "on", "are": "is", "off": "of", "form": "from",
+    "from": "form", "an": "and", "and": "an", "one": "on", "home": "how", "know": "now", "right": "write", "thing": "things",
+    "ball": "balls", "cube": "cubes", "do": "to", "did": "do", "by": "be", "be": "by", "as": "is", "at": "it",
+}  # fmt: skip
+_CONFUSED = 1.2  # cost
 UNKNOWN = "?"  # what stands for an unknown word where a text is read in spite of it
 _PER_ERROR = 0.4  # cost
 _RARE = 0.15  # more for a word that is neither the schema's own nor a little one
@@ -60,7 +67,9 @@ class Spelling:
         notes = []
         for token in tokens:
             if self.knows(token):
-                read.append({token: 0.0, NUMBER: 0.0} if token[0].isdigit() else {token: 0.0})
+                other = CONFUSED.get(token) if little_words else None
+                also = {NUMBER: 0.0} if token[0].isdigit() else {other: _CONFUSED} if other in self.words else {}
+                read.append({token: 0.0} | also)
                 continue
             found = self._repairs(token) or (self._little(token) if little_words else {})
             halves = None if found and min(found.values()) < 2 * _PER_ERROR else self._halves(token)
@@ -90,6 +99,8 @@ class Spelling:
         return dict(sorted(costs.items(), key=lambda pair: pair[1])[:_CANDIDATES])
 
     def _little(self, token: str) -> dict[str, float]:
+        if len(token) == 1:  # "e cube"
+            return {word: 2 * _PER_ERROR for word in ("a", "the")}
         found = [(word, distance) for word, distance in self._candidates(token, 1) if word in LITTLE]
         return {word: 2 * self._cost(token, word, distance) for word, distance in found}
 

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import groupby
 
 END = "."  # the token between sentences
 COMMA = ","
@@ -69,7 +70,7 @@ def clean(text: str) -> str:
 
 def tokenize(text: str) -> list[str]:
     """The tokens of a text. Sentences end with `END`, which the last one lacks."""
-    tokens = list(_split(clean(text)))
+    tokens = [token for token, _ in groupby(_split(clean(text)))]  # a word written twice is read once
     while tokens and tokens[-1] in (END, COMMA):
         tokens.pop()
     while tokens and tokens[0] in (END, COMMA):
