@@ -55,7 +55,7 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
         "i want to know|do you know|describe|identify|can you tell me|please tell me|what about) (the|"
         "a) [(common|exact)] (<field>|<fields>) of",
     )
-    rule("fieldq", "(what|which) <field> 's")
+    rule("fieldq", "((what|which) <field> 's|what the <field> of)")
     rule("fieldq", "(what|which) is the (same|shared|common) <field> of")
     rule("fieldq", "how (big|large)", "size") if "size" in names else None
     rule(
