@@ -26,7 +26,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     rule("setword", "(a|an) <newwords>", lambda words: words)
     rule("setword", "<newkinds>")
     rule("setword", "all <value>", lambda word: (word,), 0.1)
-    rule("newwords", "<value> [colored|colour|sized|finish]", lambda word: (word,))
+    rule("newwords", "<value> [colored|color|sized|finish]", lambda word: (word,))
     rule("newwords", "<kindvalue>", lambda word: (word,))
     rule(
         "newwords",

@@ -43,7 +43,7 @@ class Spelling:
         self.words = grammar.words - {UNKNOWN, NUMBER}
         self._by_length: dict[int, list[tuple[str, str, int]]] = {}  # spelling, word, letters
         for word in sorted(self.words):
-            if len(word) > 1 and word.isalpha():
+            if len(word) > 1 and word.isalpha() and AMERICAN.get(word, word) == word:
                 self._add(word, word)
         for british, word in AMERICAN.items():
             if word in self.words:
@@ -118,7 +118,7 @@ class Spelling:
         found = [(word, distance) for word, distance in self._candidates(token, 1) if word in LITTLE]
         return {word: 2 * self._cost(token, word, distance) for word, distance in found}
 
-    def _cost(self, token: str, word: str, distance: int) -> float:
+    def _cost(self, token: str, word: str, distance: float) -> float:
         usual = word in LITTLE or word in self.usual
         return _PER_ERROR * distance + _OTHER_START * (word[0] != token[0]) + (0.0 if usual else _RARE)
 
