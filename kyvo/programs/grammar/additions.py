@@ -134,7 +134,8 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
     with_ = "(with|by|for|against)"
     rule(
         "step",
-        f"(replace|substitute|exchange|swap|switch|swap out|switch out|change|trade|trade in) <target> {with_} <newone>",
+        "(replace|substitute|exchange|swap|switch|swap out|switch out|change|trade|trade in) <target> "
+        f"{with_} <newone>",
         lambda of, new: (Replace(of=of, words=new[0]),) if new[1] == 1 and new[0] else None,
     )
     rule(

@@ -88,7 +88,8 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("amount", "count [up] [all] [of] <def1>", lambda of: Count(of=as_set(of)), 0.3)
     rule(
         "amount",
-        "(of|out of|among) (the|these|all the|all of the) <descs> [<seen>] [,] how many [of (them|these|those)] (are|is) <pred>",
+        "(of|out of|among) (the|these|all the|all of the) <descs> [<seen>] [,] how many [of (them|these|"
+        "those)] (are|is) <pred>",
         lambda of, *more: _count(of, more[-1]),
     )
     rule(

@@ -26,11 +26,12 @@ MAX_TOKENS = 120
 MAX_UNKNOWN = 12  # words that need a repair
 SHARPNESS = 2.0  # how fast a reading loses probability with its cost
 ALTERNATIVES = 4
-USUAL = frozenset(
+_USUAL = (
     "color colors size shape material object objects thing things ball balls block blocks cubes spheres cylinders all "
     "every each both one two three left right front behind remove delete move put place make turn paint change add "
-    "number most than does do you see made above between next everything except rid get swap with".split()
-)  # words that are likelier meant than others which are as near
+    "number most than does do you see made above between next everything except rid get swap with"
+)
+USUAL = frozenset(_USUAL.split())  # words that are likelier meant than others which are as near
 NO_MEANING = ("straighten",)  # words that a scene has nothing for, left out with a note
 
 

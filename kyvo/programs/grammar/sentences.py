@@ -32,7 +32,8 @@ def add_sentences(rule: Rules) -> None:
     stop = "[.] [,]"
     rule(
         "polite",
-        "(please|kindly|actually|no|nope|sorry|rather|instead|yes|and then|oh|um|hm|er|alternatively|first|firstly|first of all|to begin with|maybe|perhaps|hey|hi|hello|ok|okay|now|so|"
+        "(please|kindly|actually|no|nope|sorry|rather|instead|yes|and then|oh|um|hm|er|alternatively|first|"
+        "firstly|first of all|to begin with|maybe|perhaps|hey|hi|hello|ok|okay|now|so|"
         "well|then|next|also|and|thanks|thank you|great|good|alright|right)",
         0,
     )
@@ -40,7 +41,8 @@ def add_sentences(rule: Rules) -> None:
         "polite",
         "(i think|i guess|i believe|i suggest|i feel like|in my opinion|what if|how about|i say|i bet|maybe we could|"
         "it would be (nice|great|good) if|i wish|do me a favor and|be so kind and|feel free to|just|simply|go on and|"
-        "let me see|quick question|my question is|one more question|one more thing|hey there|good (morning|evening)) [,]",
+        "let me see|quick question|my question is|one more question|one more thing|hey there|good (morning|"
+        "evening)) [,]",
         0,
         0.05,
     )

@@ -69,7 +69,8 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "step",
         "<target> (should|must|needs to|has to|shall|will|ought to|is supposed to|are supposed to|is meant to|"
-        "are meant to|may|can|would better|better) [(all|both|each|also|now|rather)] (be|become|turn|turn into|look|be made|be made of|"
+        "are meant to|may|can|would better|better) [(all|both|each|also|now|rather)] (be|become|turn|turn "
+        "into|look|be made|be made of|"
         "be painted|be turned into|be changed to) <setword>",
         _set,
     )

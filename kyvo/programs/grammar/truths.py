@@ -135,7 +135,8 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "(is|are) there nothing [THAT] [(is|are)] <predx>", lambda pred: Not(of=Exists(of=pred)))
     rule(
         "truth",
-        "(do|does) (none|no|neither) [of] [(the|these|those)] (<descs>|<desc1>) (have|has|share|match) (<same>|<selfsame>)",
+        "(do|does) (none|no|neither) [of] [(the|these|those)] (<descs>|<desc1>) (have|has|share|match) "
+        "(<same>|<selfsame>)",
         lambda of, pred: Not(of=Exists(of=narrow(of, pred))),
     )
     rule(
@@ -146,7 +147,8 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "(is|are|do|does) <np1> (and|,) <np1> [(both|all|each|also)] <predx>", _are_both, 0.15)
     rule(
         "truth",
-        "(is|are) (there|) (any|two|2|any two|any of the|some|the any) <descs> [<seen>] [exactly] (identical|alike|the same|twins)",
+        "(is|are) (there|) (any|two|2|any two|any of the|some|the any) <descs> [<seen>] [exactly] (identical|"
+        "alike|the same|twins)",
         lambda of, *_: Exists(of=identical(of, names)),
         0.2,
     )
@@ -168,12 +170,14 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "truth",
-        "(is|are|do|does) <np1> [(have|share)] [(made|of|made of|made from|made out of)] the same <field> as (either|any|one) of the <descs>",
+        "(is|are|do|does) <np1> [(have|share)] [(made|of|made of|made from|made out of)] the same <field> as "
+        "(either|any|one) of the <descs>",
         lambda a, field, of: Exists(of=narrow(of, WhereSame(of=ALL, field=field, like=a))),
     )
     rule(
         "truth",
-        "(is|are) <value> the (most common|most frequent|predominant|dominant) <field> [(among|of|in) [the|these] <descs>]",
+        "(is|are) <value> the (most common|most frequent|predominant|dominant) <field> [(among|of|in) [the|"
+        "these] <descs>]",
         lambda value, field, *of: _is_commonest(value, field, *of),
     )
     rule(

@@ -290,12 +290,14 @@ def _told(of: Selector) -> Iterator[str]:
 def _add_commonest(rule: Rules, schema: SceneSchema) -> None:
     kind = kind_field(schema)
     most = (
-        "(most common|most frequent|of the greatest quantity|of the greatest number|most represented|most present|most frequently (seen|shown|used|occurring|appearing)|most numerous|"
+        "(most common|most frequent|of the greatest quantity|of the greatest number|most represented|most "
+        "present|most frequently (seen|shown|used|occurring|appearing)|most numerous|"
         "predominant|dominant|dominate|most represented|most prevalent|most often seen|most abundant|"
         "most popular|most used|commonest|majority|main|most seen|most shown)"
     )
     often = (
-        "(occurs|appears|comes up|pops up|turns up|can be seen|is found|is seen|is shown|is used|is represented|shows up|is there|is|are|does|are there|"
+        "(occurs|appears|comes up|pops up|turns up|can be seen|is found|is seen|is shown|is used|is "
+        "represented|shows up|is there|is|are|does|are there|"
         "is present|is repeated|is pictured|occur|appear|happens|is found|is displayed|do you see|"
         "do we see) [the] [to be] (most|most often|most frequently|the most|the most of|most times|"
         "the most times|more (than|then) any other|most of)"
@@ -304,7 +306,8 @@ def _add_commonest(rule: Rules, schema: SceneSchema) -> None:
     rule("word", f"(what|which) <field> (is|are) [the] {most} [<field>] [<seen>]", lambda field, *_: common(field))
     rule(
         "word",
-        f"(what|which) <field> (is|are) [the] {most} [(among|of|for|in)] [(the|all the|all of the|all|these|those)] <descs>",
+        f"(what|which) <field> (is|are) [the] {most} [(among|of|for|in)] [(the|all the|all of the|all|these|"
+        "those)] <descs>",
         common,
     )
     rule(
@@ -413,7 +416,8 @@ def _add_alone(rule: Rules, schema: SceneSchema, named: Anything) -> None:
         rule(
             "ofone",
             f"(THAT (does|do) not (share|have|match)|without) (a|the|its|any) [same] {field} (as|with|"
-            "of) (any|another (object|thing|item|shape|one)|any other (object|thing|item|shape|one)|ALLOTHERS|anything else|any of the other THINGS|any other THINGS)",
+            "of) (any|another (object|thing|item|shape|one)|any other (object|thing|item|shape|one)|ALLOTHERS|"
+            "anything else|any of the other THINGS|any other THINGS)",
             lonely(ALL, field),
         )
     rule("post1", "<ofone>")
