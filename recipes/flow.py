@@ -169,8 +169,7 @@ class Trainer:
         """Of the objects' grid."""
         if self.structure_encoder is None:
             return self.model.config.resolution
-        halvings = len(self.structure_encoder.config.channels) - 1
-        return self.model.config.resolution * 2**halvings
+        return self.model.config.resolution * self.structure_encoder.config.shrinkage
 
     def _conditions(self, section: Mapping[str, Any]) -> tuple[dict[str, Any], nn.ModuleDict]:
         """Encoders by kind: those that stay as they are, and those that are trained with the flow."""

@@ -113,7 +113,7 @@ class ObjectGenerator:
     def __post_init__(self) -> None:
         structure, slat = self.structure_flow.config, self.slat_flow.config
         found = self.structure_decoder.config
-        grid = structure.resolution * 2 ** (len(found.channels) - 1)
+        grid = structure.resolution * found.shrinkage
         if found.latent_channels != structure.out_channels or grid != slat.resolution:
             raise CheckpointError(
                 f"The structure flow makes {structure.out_channels} channels and its decoder takes "
