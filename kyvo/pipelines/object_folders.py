@@ -6,6 +6,7 @@ published kinds are the user's: they are named, and not copied.
 
 import json
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,24 @@ SAMPLER_PARAMS = {
     "cfg_interval": "guidance_interval",
     "rescale_t": "rescale_t",
 }
+
+
+def find_folder(name_or_folder: Path | str) -> Path:
+    """The folder, or that of the bundled generator of this name, `kyvo/assets/objects_<name>`.
+
+    Raises:
+        CheckpointError: there is neither.
+    """
+    assets = Path(str(files("kyvo"))) / "assets"
+    for folder in (Path(name_or_folder), assets / f"objects_{name_or_folder}"):
+        if folder.is_dir():
+            return folder
+    names = sorted(path.parent.name.removeprefix("objects_") for path in assets.glob(f"objects_*/{PIPELINE}"))
+    raise CheckpointError(
+        f"{name_or_folder}: neither a folder of an object generator nor a bundled one; bundled are "
+        f"{', '.join(names) or 'none yet'}. Train one as docs/objects.md says, or give a local copy of "
+        "TRELLIS-image-large."
+    )
 
 
 def read_parts(
