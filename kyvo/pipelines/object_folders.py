@@ -100,17 +100,22 @@ def read_parts(
     }
 
 
-def write_parts(folder: Path, parts: Mapping[str, Any]) -> None:
+def write_parts(folder: Path, parts: Mapping[str, Any], *, dtype: torch.dtype | None = None) -> None:
     """Inverse of `read_parts`, but for the user's encoders."""
     (folder / "ckpts").mkdir(parents=True, exist_ok=True)
+
+    def save(network: torch.nn.Module, name: str) -> None:
+        state = {key: value.to(dtype or value.dtype) for key, value in network.state_dict().items()}
+        save_network(network, folder / "ckpts" / name, state=state)
+
     models, conditions = {}, {}
     for ours, theirs in (NEEDED | OPTIONAL).items():
         if parts[ours] is not None:
-            save_network(parts[ours], folder / "ckpts" / ours)
+            save(parts[ours], ours)
             models[theirs] = f"ckpts/{ours}"
     for kind, encoder in parts["encoders"].items():
         if hasattr(encoder, "config"):  # a small one of ours
-            save_network(encoder, folder / "ckpts" / f"{kind}_encoder")
+            save(encoder, f"{kind}_encoder")
             conditions[CONDITIONS[kind]] = f"ckpts/{kind}_encoder"
     args = {
         "models": models,

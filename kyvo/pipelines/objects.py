@@ -156,9 +156,13 @@ class ObjectGenerator:
         given: dict[ConditionKind, Path | str | None] = {"picture": picture_encoder, "text": text_encoder}
         return cls(**read_parts(find_folder(name_or_folder), encoders=given, device=device, dtype=dtype))
 
-    def save_pretrained(self, folder: Path | str) -> None:
-        """Writes `pipeline.json` and `ckpts/`. Encoders of published kinds are the user's and are not copied."""
-        write_parts(Path(folder), {item.name: getattr(self, item.name) for item in fields(self)})
+    def save_pretrained(self, folder: Path | str, *, dtype: torch.dtype | None = None) -> None:
+        """Writes `pipeline.json` and `ckpts/`. Encoders of published kinds are the user's and are not copied.
+
+        Args:
+            dtype: of all weights in the files, as torch.float16; by default as they are in memory.
+        """
+        write_parts(Path(folder), {item.name: getattr(self, item.name) for item in fields(self)}, dtype=dtype)
 
     def __call__(self, **inputs: Any) -> GeneratedObject:
         """The first object of `generate`."""
