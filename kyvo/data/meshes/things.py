@@ -7,6 +7,7 @@ Each builder draws proportions, colors and which parts there are. Parts are name
 from itertools import pairwise
 
 import numpy as np
+from jaxtyping import Float
 
 from kyvo.data.meshes.procedural import BUILDERS
 from kyvo.data.meshes.solids import (
@@ -33,7 +34,7 @@ CERAMIC: tuple[Color, ...] = ((238, 238, 234), (170, 60, 50), (40, 90, 150), (60
 STONE: tuple[Color, ...] = ((150, 146, 140), (186, 178, 166), (110, 108, 106))
 
 
-def _joined(*solids: Triangles) -> Triangles:
+def _joined(*solids: Float[np.ndarray, "_ 3 3"]) -> Float[np.ndarray, "_ 3 3"]:
     return np.concatenate(solids)
 
 
