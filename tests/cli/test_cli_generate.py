@@ -93,12 +93,13 @@ def test_words_that_were_never_seen_are_said(kyvo):
 
 
 def test_a_variant_of_a_mesh_keeps_its_cells_and_its_place(kyvo, tmp_path):
-    box = write_box(tmp_path / "box.glb")
-    code, *_ = kyvo("variant", box, "--text", "a blue table", "--format", "latent", "--out", "made.npz")
-    assert code == 0
+    box = tmp_path / "box.glb"
+    write_box(box)
+    code, _, err = kyvo("variant", box, "--text", "a blue table", "--format", "latent", "--out", "made.npz")
+    assert code == 0, err
     mesh, place = load_placed(box)
     assert (latent_of(tmp_path / "made.npz").coords == surface_latent(mesh, resolution=SIDE).coords).all()
-    code, *_ = kyvo("variant", box, "--text", "a blue table", "--out", "made.glb")
+    code, _, err = kyvo("variant", box, "--text", "a blue table", "--out", "made.glb")
     assert code == 0
     _, found = load_placed(tmp_path / "made.glb")
     assert found.center == pytest.approx(place.center, abs=0.1 * place.size)
@@ -123,11 +124,12 @@ def test_a_region_of_a_latent_is_made_anew_and_the_rest_stays(kyvo, tmp_path):
 
 
 def test_a_mesh_tells_the_region_in_the_frame_of_the_objects_file(kyvo, tmp_path):
-    box = write_box(tmp_path / "box.glb", center=(7.0, 0.0, 0.0))
+    box = tmp_path / "box.glb"
+    write_box(box, center=(7.0, 0.0, 0.0))
     write_box(tmp_path / "upper.glb", center=(7.0, 2.5, 0.0))  # y is up in GLB
     arguments = ["--text", "a table", "--format", "latent", "--out"]
-    code, *_ = kyvo("region", box, "--mask", tmp_path / "upper.glb", *arguments, "made.npz")
-    assert code == 0
+    code, _, err = kyvo("region", box, "--mask", tmp_path / "upper.glb", *arguments, "made.npz")
+    assert code == 0, err
     mesh, _ = load_placed(box)
     before, after = surface_latent(mesh, resolution=SIDE), latent_of(tmp_path / "made.npz")
     lower = [{tuple(cell) for cell in each.coords.tolist() if cell[2] < 9} for each in (before, after)]
