@@ -20,6 +20,7 @@ from kyvo.cli import (
     demo,
     evaluate,
     export,
+    generate,
     human_eval,
     model_convert,
     recipes,
@@ -49,6 +50,7 @@ app.add_typer(scene.app, name="scene", rich_help_panel=SCENES)
 app.command(rich_help_panel=SCENES)(schema.schema)
 app.command(rich_help_panel=SCENES)(export.export)
 app.add_typer(shape.app, name="shape", rich_help_panel=SCENES)
+app.add_typer(generate.app, name="generate", rich_help_panel=SCENES)
 app.add_typer(data.app, name="data", rich_help_panel=DATA)
 app.add_typer(recipes.app, name="recipes", rich_help_panel=TRAINING)
 app.add_typer(model_convert.app, name="model", rich_help_panel=TRAINING)

@@ -100,7 +100,7 @@ def test_a_folder_of_meshes_is_made_latents_beside_the_run(program, tmp_path, ca
     (meshes / "empty.obj").write_text("v 0 0 0\n")
     config = write_config(tmp_path / "a.yaml", steps=1, render_weight=0.0)
     out = program.main(["--config", str(config), "--data", str(meshes), "--out", str(tmp_path / "out")])
-    assert len(list((out / "latents_16").glob("*.npz"))) == 4
+    assert len(list((out / "latents_16").rglob("*.npz"))) == 4
     assert "left out: empty.obj" in capsys.readouterr().err
 
 
@@ -108,7 +108,34 @@ def test_drawn_meshes_are_as_many_as_the_config_says(program, tmp_path):
     config = write_config(tmp_path / "a.yaml", steps=1, render_weight=0.0)
     config.write_text(config.read_text() + "data:\n  count: 5\n")
     out = program.main(["--config", str(config), "--data", "procedural", "--out", str(tmp_path / "out")])
-    assert len(list((out / "latents_16").glob("*.npz"))) == 5
+    assert len(list((out / "latents_16").rglob("*.npz"))) == 5
+
+
+def test_a_training_that_starts_from_a_tokenizer_has_its_codes_and_its_loss(program, latents, tmp_path):
+    settings = {"steps": 30, "report_every": 30, "learning_rate": 3.0e-3, "render_weight": 0.0}
+    config = write_config(tmp_path / "a.yaml", **settings)
+    first = program.main(["--config", str(config), "--data", str(latents), "--out", str(tmp_path / "first")])
+    more = {"steps": 1, "report_every": 1, "learning_rate": 1e-6, "continuous": 0.0, "color_weight": 1.0}
+    config = write_config(tmp_path / "b.yaml", **(settings | more))
+    arguments = ["--config", str(config), "--data", str(latents), "--out", str(tmp_path / "more")]
+    program.main([*arguments, "--init", str(first)])
+    (line,) = log(tmp_path / "more")
+    assert 0 < line["color"] < 1
+    assert line["f_score"] == pytest.approx(log(first)[-1]["f_score"], abs=0.05)
+    with pytest.raises(ConfigError, match="--init: the tokenizer has other sizes"):
+        other = write_config(tmp_path / "c.yaml", model={"n_embed": 8})
+        program.main(["--config", str(other), *arguments[2:], "--init", str(first)])
+
+
+def test_several_folders_are_trained_on_together(program, latents, tmp_path):
+    (tmp_path / "toys").mkdir()
+    for number in range(3):
+        (tmp_path / "toys" / f"{number}.obj").write_text(TETRAHEDRON)
+    config = write_config(tmp_path / "a.yaml", steps=1, render_weight=0.0, held_out=12)
+    arguments = ["--config", str(config), "--out", str(tmp_path / "out"), "--data", str(latents)]
+    program.main([*arguments, str(tmp_path / "toys")])  # 13 objects
+    with pytest.raises(ConfigError, match="two folders have one name"):
+        program.main([*arguments, str(latents)])
 
 
 def test_what_cannot_be_trained_is_refused_before_it_starts(program, latents, tmp_path):
@@ -117,7 +144,7 @@ def test_what_cannot_be_trained_is_refused_before_it_starts(program, latents, tm
 
     with pytest.raises(ConfigError, match=r"train\.learning_rat is not a setting; did you mean train\.learning_rate"):
         run(write_config(tmp_path / "a.yaml", learning_rat=1.0))
-    with pytest.raises(ConfigError, match=r"has 10 objects and train\.held_out is 10"):
+    with pytest.raises(ConfigError, match=r"--data has 10 objects and train\.held_out is 10"):
         run(write_config(tmp_path / "b.yaml", held_out=10))
     with pytest.raises(ConfigError, match=r"train\.gaussian_decoder is empty"):
         run(write_config(tmp_path / "c.yaml", model={"kind": "trellis"}))
