@@ -50,6 +50,7 @@ VALID = {  # weights of the valid ones: as many pictures as two cores can do bes
 }  # fmt: skip
 FLAT = 1.10  # memory after over memory after the warm-up
 CHANGING = {"id", "created", "usage", "confidence", "diff", "waiting", "running"}  # keys of answers that may differ
+PATIENCE = 900.0  # s that a client waits for an answer: longer than any server's timeout
 SETTLING = 5.0  # s
 RECOVERY = 1.0  # s until /health answers after the last request
 
@@ -85,6 +86,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--clients", type=int, default=16, help="that ask at the same time")
     parser.add_argument("--requests", type=int, default=10_000, help="of all clients together")
     parser.add_argument("--warm-up", type=int, default=200, help="requests before them")
+    parser.add_argument("--timeout", type=float, default=60.0, help="of the server, in seconds; more on a slow machine")
     parser.add_argument("--samples", type=int, default=4, help="pictures and scenes that are asked about")
     parser.add_argument("--tolerance", type=float, default=0.02, help="of places, in the scene's units")
     parser.add_argument("--seed", type=int, default=0)
@@ -93,7 +95,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if min(args.clients, args.requests, args.samples) < 1:
         parser.error("counts must be at least 1.")
 
-    server, url = start_server(args.model)
+    server, url = start_server(args.model, "--timeout", str(args.timeout))
     url = url.removesuffix("/v1")
     try:
         process = psutil.Process(server.pid)
@@ -184,7 +186,7 @@ def valid_requests(samples: int, model: str) -> list[Valid]:
 
 def ask(url: str, body: dict[str, Any] | bytes | None) -> dict[str, Any]:
     content = json.dumps(body).encode() if isinstance(body, dict) else body
-    with urlopen(Request(url, content, {"Content-Type": "application/json"}), timeout=300) as answer:
+    with urlopen(Request(url, content, {"Content-Type": "application/json"}), timeout=PATIENCE) as answer:
         return json.load(answer)
 
 

@@ -40,8 +40,8 @@ class Admission:
         return len(self._running)
 
     def seconds(self, kind: str) -> float:
-        """After how long a new job would be done: behind those that wait, and beside those that run. Each of these takes
-        no more of its time than it takes itself."""
+        """After how long a new job would be done: behind those that wait, and beside those that run. Beside it each of
+        these takes no more of the time than it does."""
         own = self._costs[kind]
         beside = sum(min(self._costs[entry.kind], own) for entry in self._running)
         behind = sum(self._costs[entry.kind] for entries in self._waiting.values() for entry in entries)
