@@ -17,6 +17,7 @@ import argparse
 import base64
 import io
 import json
+import math
 import os
 import random
 import socket
@@ -70,6 +71,7 @@ class Count:
     """What came of the requests."""
 
     statuses: defaultdict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))  # by kind
+    requests: int = 0
     overloaded: int = 0
     failed: list[str] = field(default_factory=list)  # 5xx that are no stated overload
     mixed: list[str] = field(default_factory=list)
@@ -85,6 +87,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--model", default="mini", help="a bundled model's name, or a model folder")
     parser.add_argument("--clients", type=int, default=16, help="that ask at the same time")
     parser.add_argument("--requests", type=int, default=10_000, help="of all clients together")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="after which no further request is sent")
     parser.add_argument("--warm-up", type=int, default=200, help="requests before them")
     parser.add_argument("--timeout", type=float, default=60.0, help="of the server, in seconds; more on a slow machine")
     parser.add_argument("--samples", type=int, default=4, help="pictures and scenes that are asked about")
@@ -110,8 +113,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         with peak_of(process) as peak:
             start = time.perf_counter()
             count = soak(
-                url, kept, requests=args.requests, seed=args.seed, tenth=lambda: tenths.append(resident(process)),
-                **settings,
+                url, kept, requests=args.requests, seed=args.seed, seconds=60 * args.minutes,
+                tenth=lambda: tenths.append(resident(process)), **settings,
             )  # fmt: skip
             took = time.perf_counter() - start
             recovery = seconds_until_health(url)
@@ -122,8 +125,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         server.wait(90)
     results = {
         "benchmark": "soak",
-        "requests": args.requests,
-        "requests_per_s": args.requests / took,
+        "requests": count.requests,
+        "requests_per_s": count.requests / took,
         "statuses": {
             kind: {str(status): number for status, number in sorted(own.items())}
             for kind, own in sorted(count.statuses.items())
@@ -198,9 +201,12 @@ def soak(
     requests: int,
     seed: int,
     near: float,
+    seconds: float = math.inf,
     tenth: Callable[[], None] = lambda: None,
 ) -> Count:
-    """Has the clients send all requests; what came of them. `tenth` is called after each tenth."""
+    """Has the clients send all requests, or what they can in so many seconds; what came of them. `tenth` is called after
+    each tenth."""
+    end = time.monotonic() + seconds
     left: Queue[int] = Queue()
     for number in range(requests):
         left.put(number)
@@ -226,11 +232,13 @@ def soak(
             time.sleep(retry_after)
 
     def client() -> None:
-        while True:
+        while time.monotonic() < end:
             try:
                 number = left.get_nowait()
             except Empty:
                 return
+            with lock:
+                count.requests += 1
             dice = random.Random(f"{seed} {number}")
             if dice.random() < HOSTILE:
                 kind, status, overload = attack(url, pictures, dice)

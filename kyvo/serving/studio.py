@@ -24,6 +24,7 @@ PATH = "/"  # below another, Gradio forgets it in the addresses of samples
 STYLE = "studio.css"
 SCRIPT = "studio.js"  # one act at a time
 WORKING = "Working ..."
+MAX_SESSIONS = 100  # remembered; the one that was used longest ago goes first
 HEIGHT = 300  # px, of the two views: all of the page fits into 757 px
 HINT = "Ask something, or say what to change: “How many cubes are there?”, “Remove the red cube.”"
 # Gradio's page names other hosts; with this the browser asks none of them.
@@ -57,6 +58,7 @@ def mount_studio(app: FastAPI) -> None:
     os.environ["GRADIO_TEMP_DIR"] = str(folder)  # by default one that all of the machine's pages share
     page = build_page(gradio, partial(Session, app.state.worker, uploads=folder), name=app.state.name)
     page.queue(default_concurrency_limit=4, max_size=limits.jobs)
+    page.state_session_capacity = MAX_SESSIONS
     gradio.mount_gradio_app(
         app,
         page,
@@ -76,7 +78,12 @@ def mount_studio(app: FastAPI) -> None:
     mount = app.routes[-1]
     assert isinstance(mount, Mount)
     mount.app = StudioGate(
-        mount.app, folder=folder, samples=_sample_paths(page), limits=limits, budget=app.state.budget
+        mount.app,
+        folder=folder,
+        samples=_sample_paths(page),
+        events=_events(page),
+        limits=limits,
+        budget=app.state.budget,
     )
     app.add_middleware(_Policy)
 
@@ -89,6 +96,16 @@ def _sample_paths(page: Any) -> list[str]:
     """Where Gradio keeps the samples, as the page names them."""
     rows = [row for part in page.config["components"] for row in part["props"].get("samples") or ()]
     return [value["path"] for row in rows for value in row]
+
+
+def _events(page: Any) -> dict[int, list[str]]:
+    """The events that the server runs, by number, and the kinds of the components that they read."""
+    kinds = {part["id"]: part["type"] for part in page.config["components"]}
+    return {
+        event["id"]: [kinds[one] for one in event["inputs"]]
+        for event in page.config["dependencies"]
+        if event["backend_fn"]
+    }
 
 
 class _Policy:
