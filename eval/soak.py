@@ -204,8 +204,8 @@ def soak(
     seconds: float = math.inf,
     tenth: Callable[[], None] = lambda: None,
 ) -> Count:
-    """Has the clients send all requests, or what they can in so many seconds; what came of them. `tenth` is called after
-    each tenth."""
+    """Has the clients send all requests, or what they can in so many seconds; what came of them. `tenth` is called
+    after each tenth."""
     end = time.monotonic() + seconds
     left: Queue[int] = Queue()
     for number in range(requests):
