@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from functools import partial
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,7 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
         session = gradio.State(None, time_to_live=6 * 3600)
         gradio.HTML(
             f"<header><h1>Kyvo studio</h1><p>A picture becomes a scene; the scene is changed and asked about in words."
-            f"</p><span>model: {name}</span></header>",
+            f"</p><span>model: {escape(name)}</span></header>",
             elem_id="head",
             padding=False,
         )
