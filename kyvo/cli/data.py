@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from kyvo.cli.console import PlainConsole
 from kyvo.cli.debug import debugging
 from kyvo.errors import KyvoError
 
@@ -494,7 +494,7 @@ def _make(settings_of: Callable[[], "SetSettings"], out: Path, workers: int, eng
         for line in settings.source_notes():
             typer.echo(line, err=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        with Progress(*columns, console=PlainConsole(stderr=True), disable=not sys.stderr.isatty()) as bar:
             task = bar.add_task("rows", total=settings.count)
             card = write_set(
                 out,

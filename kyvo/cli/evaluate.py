@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from kyvo.cli.console import PlainConsole
 
 if TYPE_CHECKING:
     from kyvo.evaluation.results import Figure, Results
@@ -301,10 +302,10 @@ def finish(
         names = ("kind", "protocol", "inputs", "versions", "figures", "excluded")
         typer.echo(json.dumps({name: data[name] for name in names}, indent=1, ensure_ascii=False))
     else:
-        Console().print(_table(results))
-    console = Console(stderr=True)
+        PlainConsole().print(_table(results))
+    console = PlainConsole(stderr=True)
     for row in results.excluded[:SHOWN]:
-        console.print(f"{row['key']}: {row['reason']}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{row['key']}: {row['reason']}", soft_wrap=True)
     if len(results.excluded) > SHOWN:
         rest = len(results.excluded) - SHOWN
         console.print(f"... and {rest} more; --out lists them all" if out is None else f"... and {rest} more in {out}")

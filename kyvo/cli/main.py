@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 import kyvo
 from kyvo.cli import (
@@ -31,6 +30,7 @@ from kyvo.cli import (
     shape,
     studio,
 )
+from kyvo.cli.console import PlainConsole
 from kyvo.cli.debug import debugging, take_debug
 from kyvo.errors import ConfigError, KyvoError
 
@@ -92,5 +92,5 @@ def run(arguments: Sequence[str] | None = None) -> None:
         where = getattr(error, "filename", None) or "the output"  # files are named by kyvo.files
         text = str(error) if isinstance(error, KyvoError) else f"{where}: {error.strerror}"
         line = " ".join(text.split())
-        Console(stderr=True).print(f"kyvo: {line}", style="red", markup=False, highlight=False, soft_wrap=True)
+        PlainConsole(stderr=True).print(f"kyvo: {line}", style="red", soft_wrap=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
