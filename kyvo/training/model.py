@@ -135,8 +135,8 @@ class OutputHead(nn.Linear):
         numbers = self.weight[start:stop] + self.number_map(self.waves)
         return torch.cat([self.weight[:start], numbers, self.weight[stop:]])
 
-    def forward(self, hidden: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch vocab"]:
-        return F.linear(hidden, self.table())
+    def forward(self, input: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch vocab"]:
+        return F.linear(input, self.table())
 
     def _load_from_state_dict(self, state_dict, prefix, *args):  # type: ignore[no-untyped-def]
         rows, frozen = (state_dict.get(prefix + name) for name in ("weight", "frozen"))
