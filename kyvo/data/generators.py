@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from datasets import Dataset, Features, Image, List, Value
 
 from kyvo.data.clevr.sampling import ClevrRules, render_scenes, sample_scenes
 from kyvo.data.dataset import SetSettings, picture_cell, scene_cell
@@ -26,7 +25,11 @@ from kyvo.data.language.question_phrases import TemplateSet, own_templates
 from kyvo.data.language.questions import Balance, Question, baselines, sample_questions
 from kyvo.devices import choose_device
 from kyvo.errors import ConfigError, SceneError
+from kyvo.extras import extra
 from kyvo.scene.scene import Scene
+
+with extra("data"):
+    from datasets import Dataset, Features, Image, List, Value
 
 PICTURE = {"image": Image(), "scene": Value("string"), "name": Value("string")}
 PICTURE_COLUMNS = {"image": "PNG, RGB", "scene": "Kyvo scene JSON", "name": "file name of the picture"}

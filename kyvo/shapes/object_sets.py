@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as Picture
 
 from kyvo.data.dataset import LeftOut, SetSettings
@@ -23,12 +22,16 @@ from kyvo.data.meshes.mesh_files import AssetError
 from kyvo.data.meshes.things import THINGS
 from kyvo.data.object_pictures import cut_out
 from kyvo.errors import ConfigError, ImageError
+from kyvo.extras import extra
 from kyvo.models.slat.latent import LatentError
 from kyvo.shapes.cells import surface_latent
 from kyvo.shapes.mesh import load_shape
 from kyvo.shapes.sets import mesh_paths
 from kyvo.shapes.training_meshes import assembled
 from kyvo.shapes.views import MeshViews, sphere_cameras
+
+with extra("data"):
+    from datasets import Dataset, Features, Image, List, Value
 
 PROCEDURAL = "procedural"
 MANIFEST = "manifest.jsonl"
