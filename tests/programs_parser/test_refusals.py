@@ -133,6 +133,13 @@ def test_nothing_to_refer_back_to():
         program("make it red")
 
 
+def test_relations_stand_in_one_another_to_a_depth():
+    nested = "the thing that is right of the thing that is left of "
+    assert program(f"How many things are left of {nested * 4}the red cube?")
+    with pytest.raises(NotUnderstood, match="too many readings"):
+        program(f"How many things are left of {nested * 8}the red cube?")
+
+
 def test_a_text_takes_at_most_so_many_steps():
     text = "how many red cubes left of the ball behind the cube left of the ball behind the cube " * 6
     with pytest.raises(NotUnderstood, match="too many readings"):
