@@ -1,11 +1,13 @@
 """Hostile and damaged pictures: each is decoded in bounded time, or is one ImageError that names it."""
 
+import contextlib
 import io
 import os
 import random
 import struct
 import threading
 import time
+import tracemalloc
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -61,6 +63,45 @@ def test_plain_files_are_decoded_here_and_others_apart():
     assert not any(map(is_plain, (encoded("WEBP"), encoded("GIF"), encoded("TIFF"), b"", b"\xff\xd8\xff")[:3]))
     frames = {"save_all": True, "append_images": [Image.new("RGB", (64, 48))]}
     assert not is_plain(encoded(**frames)), "animated"
+
+
+def overlapping_tags(num_entries, size):
+    """EXIF whose entries all name the same bytes."""
+    rows = b"".join(struct.pack(">HHLL", tag, 7, size - 100, 50) for tag in range(1, num_entries + 1))
+    return (b"MM\0*" + struct.pack(">LH", 8, num_entries) + rows).ljust(size, b"\0")
+
+
+def with_segments(marker, head, data):
+    """A JPEG with the data in segments of this kind."""
+    parts = (head + data[start : start + 65_000] for start in range(0, len(data), 65_000))
+    segments = b"".join(marker + struct.pack(">H", len(part) + 2) + part for part in parts)
+    whole = encoded("JPEG")
+    return whole[:2] + segments + whole[2:]
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        with_segments(b"\xff\xe1", b"Exif\0\0", overlapping_tags(5000, 64_000)),
+        with_segments(b"\xff\xe1", b"Exif\0\0", overlapping_tags(20_000, 250_000)),
+        with_segments(b"\xff\xe2", b"MPF\0", overlapping_tags(5000, 64_000)),
+        encoded()[:-12] + chunk(b"eXIf", overlapping_tags(5000, 64_000)) + encoded()[-12:],
+        encoded()[:33]
+        + chunk(b"tEXt", b"Raw profile type exif\0\nexif\n1\n" + overlapping_tags(5000, 64_000).hex().encode())
+        + encoded()[33:],
+    ],
+)
+def test_tags_that_name_the_same_bytes_take_no_memory_here(bomb):
+    tracemalloc.start()
+    with contextlib.suppress(ImageError):
+        decode_picture(bomb, "it")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 30e6
+
+
+def test_a_picture_with_a_few_tags_is_plain():
+    assert is_plain(with_segments(b"\xff\xe1", b"Exif\0\0", overlapping_tags(10, 2000)))
 
 
 def test_a_jpeg_of_many_scans_is_refused_at_once():
