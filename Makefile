@@ -25,8 +25,8 @@ model-programs: $(STAMP)  ## the bundled model trained on, with programs, camera
 test: $(STAMP)  ## the default tests: offline, on the CPU
 	$(PYTEST) --durations 15
 
-test-slow: $(STAMP)  ## the heavier tests, and those against taming-transformers and the real Llama tokenizer where installed
-	$(PYTEST) --durations 15 -m "(slow or taming or llama) and not gpu"
+test-slow: $(STAMP)  ## heavier tests; properties with more examples; taming-transformers and the real Llama tokenizer where installed
+	$(PYTEST) --durations 15 -m "(slow or taming or llama or hypothesis) and not gpu" --hypothesis-profile thorough
 
 docs: $(STAMP)  ## the site of docs/, in out/site; strict, offline
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir out/site

@@ -14,7 +14,7 @@ def studio(
 ) -> None:
     """Open a page in the browser: a picture becomes a scene in 3D, which is changed and asked about in words.
 
-    The same server answers as `kyvo serve` does. Needs the extra `gradio` of the package.
+    The same server answers as `kyvo serve` does. Needs the extra `studio` of the package.
 
     Example: kyvo studio --port 8001
     """

@@ -332,6 +332,35 @@ class SceneSchema:
         header = {"camera": [_axis_to_dict(axis) for axis in self.camera]} if self.camera else {}
         return {**head, **header, "fields": fields}
 
+    def with_words(self, field: str, words: Sequence[str], *, name: str) -> "SceneSchema":
+        """The schema with further words at the end of a field, under another name.
+
+        The words before keep their places, which is what a network that was trained on them knows them by.
+        Raises SceneError for a field that has no words, and for a word that stands there already.
+        """
+        known = [item.name for item in self.word_fields]
+        if field not in known:
+            raise SceneError(f"schema {self.name}: no field of words is called {field!r}; it has {', '.join(known)}.")
+        for word in words:
+            if not word.strip() or word in self.field(field).words:
+                raise SceneError(
+                    f"schema {self.name}: {word!r} cannot be added to {field}, which has "
+                    f"{', '.join(self.field(field).words)}."
+                )
+        fields = tuple(
+            replace(item, words=(*item.words, *words)) if item.name == field else item for item in self.fields
+        )
+        return replace(self, name=name, fields=fields)
+
+    def to_yaml(self) -> str:
+        """A schema file, as `from_yaml` reads it; axes of equal steps have their ends and step."""
+        data = self.to_dict()
+        for field in data["fields"]:
+            field["axes"] = [_short_axis(axis) for axis in field.get("axes", ())]
+            if not field["axes"]:
+                del field["axes"]
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "SceneSchema":
         """Inverse of `to_dict`. An axis may give `low`, `high`, `step` instead of `values`."""
@@ -360,6 +389,18 @@ class SceneSchema:
             return cls.from_dict(data)
         except SceneError as error:
             raise SceneError(f"{path}: {error}") from error
+
+
+def _short_axis(axis: Mapping[str, Any]) -> dict[str, Any]:
+    """The axis with `low`, `high` and `step` in place of values that are a grid."""
+    values = axis["values"]
+    if len(values) < 2:
+        return dict(axis)
+    low, high, step = values[0], values[-1], round(values[1] - values[0], 6)
+    if abs(low + (len(values) - 1) * step - high) > 1e-6 or grid(low, high, step) != tuple(values):
+        return dict(axis)
+    others = {key: value for key, value in axis.items() if key != "values"}
+    return {**others, "low": low, "high": high, "step": step}
 
 
 def _field_from_dict(row: Mapping[str, Any]) -> Field:

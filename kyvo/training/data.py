@@ -18,8 +18,6 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from datasets import load_from_disk
-from pyarrow import ArrowInvalid
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from kyvo.data.clevr.augment import SEEN
@@ -27,6 +25,7 @@ from kyvo.data.dataset import open_set
 from kyvo.data.language.edits import concerned
 from kyvo.data.language.question_programs import SceneIndex, asked_about
 from kyvo.errors import ConfigError, KyvoError, TokenError
+from kyvo.extras import extra
 from kyvo.programs.json_form import from_json
 from kyvo.programs.program import Program
 from kyvo.scene.files import scene_from_json
@@ -38,6 +37,10 @@ from kyvo.tokenizers.tasks import REFUSED, TASKS, Refused, Segments
 from kyvo.training.allowed import AllowedWalk
 from kyvo.training.auxiliary_heads import asked_objects, object_rows
 from kyvo.training.batch import MULTIPLE, Batch, collate, even_groups, next_grid_positions, padded
+
+with extra("train"):
+    from datasets import load_from_disk
+    from pyarrow import ArrowInvalid
 
 WINDOW = 16  # batches built and sorted together
 PROGRAMS = {"program": "instruction", "questions.program": "questions."}  # column -> that of the text it stands for
