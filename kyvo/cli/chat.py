@@ -12,9 +12,8 @@ from kyvo.cli.model import Parser
 from kyvo.errors import KyvoError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from kyvo.api import Kyvo
+    from kyvo.cli.console import PlainConsole
     from kyvo.conversation import Conversation, Turn
 
 HELP = """Say what to change, or ask. Commands, also without the slash where the word stands alone:
@@ -37,7 +36,7 @@ def chat(
     image: Annotated[Path | None, typer.Option(help="The scene's picture; else the model renders one.")] = None,
     model: Annotated[str, typer.Option(help="A bundled model's name, or a model folder.")] = "mini",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    parser: Parser = "grammar",
+    parser: Parser = "auto",
     out: Annotated[
         Path | None, typer.Option(help="Folder for the scene and picture of each turn: turn_001.json, turn_001.png.")
     ] = None,
@@ -48,9 +47,9 @@ def chat(
 
     Example: kyvo chat scene.json --image picture.png --out turns
     """
-    from rich.console import Console
+    from kyvo.cli.console import PlainConsole
 
-    console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
+    console, errors = PlainConsole(), PlainConsole(stderr=True)
     check = _checked(file, image)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -71,7 +70,7 @@ def chat(
                 _take(line, talk, console, errors, out)
             except KyvoError as error:
                 failed = True
-                errors.print(f"{error}", style="red", markup=False, soft_wrap=True)
+                errors.print(f"{error}", style="red", soft_wrap=True)
     _offer_to_save(talk, console)
     if failed and not sys.stdin.isatty():
         raise typer.Exit(1)
@@ -117,11 +116,11 @@ def _open(file: Path, image: Path | None, model: "Kyvo", kind: str) -> "Conversa
     return Conversation(model, read_one(file), image=image)
 
 
-def _lines(console: "Console") -> Iterator[str]:
+def _lines(console: "PlainConsole") -> Iterator[str]:
     """What is typed or piped, without blank lines, to the end of the input."""
     while True:
         try:
-            line = console.input("[bold]> [/bold]") if sys.stdin.isatty() else sys.stdin.readline()
+            line = console.input("> ") if sys.stdin.isatty() else sys.stdin.readline()
         except EOFError:
             return
         except KeyboardInterrupt:
@@ -133,14 +132,14 @@ def _lines(console: "Console") -> Iterator[str]:
             yield line.strip()
 
 
-def _take(line: str, talk: "Conversation", console: "Console", errors: "Console", out: Path | None) -> None:
+def _take(line: str, talk: "Conversation", console: "PlainConsole", errors: "PlainConsole", out: Path | None) -> None:
     """One line: a command, or a turn. Raises KyvoError for what fails; the conversation stays as it was."""
     from kyvo.conversation import describe_diff, name_object
     from kyvo.errors import ConfigError
     from kyvo.scene.diff import diff
 
     def tell(text: str) -> None:
-        console.print(text, markup=False, soft_wrap=True)
+        console.print(text, soft_wrap=True)
 
     word, _, rest = line.partition(" ")
     rest = rest.strip()
@@ -176,7 +175,7 @@ def _take(line: str, talk: "Conversation", console: "Console", errors: "Console"
         raise ConfigError(f"{word} is no command; /help lists them.")
 
 
-def _say(word: str, text: str, talk: "Conversation", errors: "Console") -> "Turn | None":
+def _say(word: str, text: str, talk: "Conversation", errors: "PlainConsole") -> "Turn | None":
     """A turn, in a thread of its own, so that Ctrl-C can end it and keep the talk; None where it did."""
     from kyvo.pipelines.run import Cancelled
 
@@ -217,7 +216,7 @@ def _why(talk: "Conversation") -> str:
     return "\n".join([*lines, *(f"about: {name_object(turn.before.objects[index])}" for index in turn.objects)])
 
 
-def _offer_to_save(talk: "Conversation", console: "Console") -> None:
+def _offer_to_save(talk: "Conversation", console: "PlainConsole") -> None:
     """On a terminal, where something was changed: a file name saves the conversation, Enter does not."""
     if not (sys.stdin.isatty() and any(turn.answer is None for turn in talk.turns)):
         return
@@ -227,4 +226,4 @@ def _offer_to_save(talk: "Conversation", console: "Console") -> None:
         return
     if name:
         talk.save(name)
-        console.print(f"written: {name}", markup=False)
+        console.print(f"written: {name}")

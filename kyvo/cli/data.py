@@ -4,15 +4,16 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kyvo.cli import data_sets
+from kyvo.cli.console import PlainConsole
 from kyvo.cli.data_sets import Schema, exit_on_error
 
 if TYPE_CHECKING:
@@ -53,12 +54,20 @@ def clevr(
     size: Size = "128",
     min_objects: Annotated[int, typer.Option(min=0, help="Fewest objects in a scene; 0 for bare floors too.")] = 3,
     max_objects: MaxObjects = 10,
+    camera_jitter: Annotated[
+        float, typer.Option(min=0, max=2, help="Largest shift of the camera along each axis; 0 as in the paper.")
+    ] = 0.5,
+    schema: Annotated[
+        str, typer.Option(help="clevr, or a YAML file with CLEVR's fields and words of your own.")
+    ] = "clevr",
     renderer: Renderer = "raytracer",
     device: Device = "cpu",
     workers: Workers = 1,
     engine: Engines = Engine.processes,
 ) -> None:
     """Ray-trace CLEVR scenes: pictures and scenes.
+
+    Shapes are cube, sphere, cylinder and cone; colors CLEVR's and those that CSS names.
 
     Example: kyvo data clevr --count 1000 --out data/clevr
     """
@@ -67,7 +76,9 @@ def clevr(
     def settings() -> "SetSettings":
         from kyvo.data.generators import ClevrSet  # torch loads in seconds: not for --help
 
-        return ClevrSet(count=count, seed=seed, **_ray_traced(size, min_objects, max_objects, renderer, device))
+        ray_traced = _ray_traced(size, min_objects, max_objects, renderer, device, schema)
+        ray_traced["rules"] = replace(ray_traced["rules"], camera_jitter=camera_jitter)
+        return ClevrSet(count=count, seed=seed, **ray_traced)
 
     _make(settings, out, workers, engine, command)
 
@@ -297,6 +308,29 @@ def make(
     _make(settings, out, workers, engine, command)
 
 
+@app.command()
+def language(
+    count: Count,
+    out: Out,
+    seed: Seed = 0,
+    schema: Schema = "clevr",
+    workers: Workers = 1,
+    engine: Engines = Engine.processes,
+) -> None:
+    """Write texts about scenes with the programs that they ask for, to train a model that reads them.
+
+    Example: kyvo data language --count 1000 --out data/language
+    """
+    command = _command("language", locals())
+
+    def settings() -> "SetSettings":
+        from kyvo.data.language.sentence_sets import LanguageSet
+
+        return LanguageSet(count=count, seed=seed, schema=schema)
+
+    _make(settings, out, workers, engine, command)
+
+
 # What is done with sets that are there.
 app.command()(data_sets.export)
 app.command()(data_sets.validate)
@@ -312,11 +346,14 @@ def _parse_size(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2] or found[1])
 
 
-def _ray_traced(size: str, min_objects: int, max_objects: int, renderer: str, device: str) -> dict[str, Any]:
+def _ray_traced(
+    size: str, min_objects: int, max_objects: int, renderer: str, device: str, schema: str = "clevr"
+) -> dict[str, Any]:
     from kyvo.data.clevr.sampling import ClevrRules
+    from kyvo.scene.schema import load_schema
 
     width, height = _parse_size(size)
-    rules = ClevrRules(min_objects=min_objects, max_objects=max_objects)
+    rules = ClevrRules.of(load_schema(schema), min_objects=min_objects, max_objects=max_objects)
     return {"width": width, "height": height, "renderer": renderer, "device": device, "rules": rules}
 
 
@@ -330,7 +367,7 @@ def _make(settings_of: Callable[[], "SetSettings"], out: Path, workers: int, eng
         for line in settings.source_notes():
             typer.echo(line, err=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        with Progress(*columns, console=PlainConsole(stderr=True), disable=not sys.stderr.isatty()) as bar:
             task = bar.add_task("rows", total=settings.count)
             card = write_set(
                 out,

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 import kyvo
 from kyvo.cli import (
@@ -20,15 +19,18 @@ from kyvo.cli import (
     demo,
     evaluate,
     export,
+    generate,
     human_eval,
     model_convert,
     recipes,
     recognize,
     scene,
+    schema,
     serve,
     shape,
     studio,
 )
+from kyvo.cli.console import PlainConsole
 from kyvo.cli.debug import debugging, take_debug
 from kyvo.errors import ConfigError, KyvoError
 
@@ -45,8 +47,10 @@ app.command(rich_help_panel=MODEL)(serve.serve)
 app.command(rich_help_panel=MODEL)(studio.studio)
 app.command(rich_help_panel=MODEL, epilog="Example: kyvo demo --out out/demo")(demo.demo)
 app.add_typer(scene.app, name="scene", rich_help_panel=SCENES)
+app.command(rich_help_panel=SCENES)(schema.schema)
 app.command(rich_help_panel=SCENES)(export.export)
 app.add_typer(shape.app, name="shape", rich_help_panel=SCENES)
+app.add_typer(generate.app, name="generate", rich_help_panel=SCENES)
 app.add_typer(data.app, name="data", rich_help_panel=DATA)
 app.add_typer(recipes.app, name="recipes", rich_help_panel=TRAINING)
 app.add_typer(model_convert.app, name="model", rich_help_panel=TRAINING)
@@ -88,5 +92,5 @@ def run(arguments: Sequence[str] | None = None) -> None:
         where = getattr(error, "filename", None) or "the output"  # files are named by kyvo.files
         text = str(error) if isinstance(error, KyvoError) else f"{where}: {error.strerror}"
         line = " ".join(text.split())
-        Console(stderr=True).print(f"kyvo: {line}", style="red", markup=False, highlight=False, soft_wrap=True)
+        PlainConsole(stderr=True).print(f"kyvo: {line}", style="red", soft_wrap=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)

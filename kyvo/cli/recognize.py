@@ -70,7 +70,6 @@ def recognize(
     """
     from functools import partial
 
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -81,8 +80,9 @@ def recognize(
     )
 
     from kyvo.batch.inputs import find_pictures, read_list
+    from kyvo.cli.console import PlainConsole
 
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     if out.exists() and not out.is_dir():
         raise typer.BadParameter(f"{out} is a file; name a folder.", param_hint="--out")
     inputs = [*(images or []), *(read_list(list_) if list_ is not None else [])]
@@ -131,7 +131,7 @@ def recognize(
         def report(line: "ManifestLine") -> None:
             progress.advance(bar)
             if line.status == "failed":
-                console.print(f"failed: {line.error}", style="red", markup=False, highlight=False, soft_wrap=True)
+                console.print(f"failed: {line.error}", style="red", soft_wrap=True)
 
         with locked(make_folder(out)):
             lines = write_scenes(
@@ -151,8 +151,6 @@ def recognize(
         first = f"{fitted[0].input}: {fitted[0].note}"
         console.print(
             f"note: {len(fitted)} pictures are of another shape than the model's; the manifest has each, as {first}",
-            markup=False,
-            highlight=False,
             soft_wrap=True,
         )
     counts = Counter(line.status for line in lines)

@@ -8,7 +8,7 @@ def studio(
     model: Model = "mini",
     port: Port = 8001,
     device: Device = "auto",
-    parser: Parser = "grammar",
+    parser: Parser = "auto",
     timeout: Timeout = 60.0,
     max_megapixels: Megapixels = 20.0,
 ) -> None:

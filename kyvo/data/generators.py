@@ -78,7 +78,7 @@ class RayTraced(SetSettings):
         return f"clevr_{self.seed}_{index:06d}{part}.png"
 
     def about(self) -> str:
-        rules = "\n".join(f"- {name}: {value:g}" for name, value in asdict(self.rules).items())
+        rules = "\n".join(f"- {name}: {_listed(value)}" for name, value in asdict(self.rules).items())
         return (
             f"Pictures have {self.width}x{self.height} px. Scenes are drawn under CLEVR v1.0's rules\n"
             f"(https://arxiv.org/abs/1612.06890) and rendered by `kyvo.data.{self.renderer}`.\n"
@@ -217,6 +217,13 @@ class QuestionSet(RayTraced):
                     for question in drawn
                 ],
             }
+
+
+def _listed(value: float | str | Sequence[str]) -> str:
+    """A rule as the card shows it."""
+    if isinstance(value, int | float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else ", ".join(value)
 
 
 @cache

@@ -1,13 +1,18 @@
 """Chat completions, by OpenAI's own client and by hand."""
 
 import json
+import time
 
+import httpx
 import openai
 import pytest
 
 from kyvo.scene.validate import json_schema
+from kyvo.serving.app import create_app
 from kyvo.serving.inputs import picture_of
 from kyvo.serving.limits import Limits
+from kyvo.serving.server import serving
+from kyvo.testing import tiny_kyvo
 
 TOOL = {"type": "function", "function": {"name": "f"}}
 OTHER = {"type": "json_schema", "json_schema": {"name": "word", "schema": {"type": "string"}}}
@@ -269,3 +274,42 @@ def test_another_model_is_not_here(client):
 def test_the_last_word_must_be_the_users(client):
     with pytest.raises(openai.UnprocessableEntityError, match="the last message is of the role assistant"):
         client.chat.completions.create(model="tiny", messages=[{"role": "assistant", "content": "Hello"}])
+
+
+DEEP = '{"objects": ' + "[" * 900 + "]" * 900 + "}"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        DEEP,
+        '{"objects": [' + '{"a":' * 450 + "1" + "}" * 450 + "]}",
+        '{"objects": [NaN, 1e999]}',
+        '{"objects": [{"color": "\\ud800"}]}',
+        '{"format": "kyvo-scene", "objects": [{"color": "\\ud800"}], "version": 1}',
+        '{"objects": [1' + "0" * 5000 + "]}",
+    ],
+)
+@pytest.mark.parametrize("form", [str, lambda content: [{"type": "text", "text": content}]])
+def test_an_assistants_text_that_is_nearly_a_scene_hurts_nobody(http, scene, content, form):
+    messages = [
+        {"role": "user", "content": [scene_part(scene)]},
+        {"role": "assistant", "content": form(content)},
+        {"role": "user", "content": "How many objects are there?"},
+    ]
+    answer = http.post("/v1/chat/completions", json={"model": "tiny", "messages": messages})
+    assert answer.status_code in (200, 422)
+
+
+def test_a_long_history_of_costly_texts_ends_with_the_time(scene):
+    costly = (
+        "How many things are left of " + "the thing that is right of the thing that is left of " * 9 + "the red cube?"
+    )
+    user = {"role": "user", "content": costly}
+    messages = [{"role": "user", "content": [scene_part(scene), text(costly)]}, *[user] * 190]
+    app = create_app(tiny_kyvo(), name="tiny", limits=Limits(seconds=1.0))
+    with serving(app) as url:
+        start = time.process_time()
+        answer = httpx.post(f"{url}/v1/chat/completions", json={"model": "tiny", "messages": messages}, timeout=300)
+        assert answer.status_code == 503 and answer.headers["retry-after"]
+        assert time.process_time() - start < 30  # all of them take minutes
