@@ -14,6 +14,9 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from kyvo.testing import tiny_kyvo
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -96,6 +99,36 @@ def test_importing_kyvo_its_scenes_and_programs_imports_nothing_heavy(tmp_path):
         "print(sorted({'torch', 'torchtune', 'transformers', 'datasets', 'open3d', 'scipy'} & set(sys.modules)))"
     )
     assert run_python(code, cwd=tmp_path) == "[]"
+
+
+TRAINING = {"torchtune", "torchdata", "ray"}
+FILES = {"datasets", "pandas", "pyarrow", "open3d", "trimesh", "pygltflib", "pxr"}
+PAGES = {"fastapi", "uvicorn", "gradio"}
+FIGURES = {"matplotlib", "sklearn", "torchmetrics", "torchvision"}
+NETWORKS = {"torch", "transformers", "numpy", "PIL"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unneeded"),
+    [
+        (["--help"], TRAINING | FILES | PAGES | FIGURES | NETWORKS),
+        (["recognize", "--help"], TRAINING | FILES | PAGES | FIGURES | NETWORKS),
+        (["recognize", "picture.png", "--out", "scenes", "--model", "tiny"], TRAINING | FILES | PAGES | FIGURES),
+    ],
+    ids=["help", "help of a command", "recognition"],
+)
+def test_a_command_loads_only_the_packages_that_it_needs(arguments, unneeded, tmp_path):
+    tiny = tiny_kyvo()
+    tiny.model.save_pretrained(tmp_path / "tiny")
+    tiny.processor.save(tmp_path / "tiny")
+    Image.new("RGB", (120, 80), "gray").save(tmp_path / "picture.png")
+    code = (
+        "import sys; from kyvo.cli.main import run\n"
+        f"try: run({arguments})\n"
+        "except SystemExit as left: assert not left.code\n"
+        f"print(sorted(set({sorted(unneeded)}) & sys.modules.keys()))"
+    )
+    assert run_python(code, cwd=tmp_path).splitlines()[-1] == "[]"
 
 
 def test_only_training_imports_torchtune():
