@@ -30,9 +30,9 @@ CUBE = SceneObject(size="large", color="red", material="metal", shape="cube", lo
 
 
 def boxes(**settings):
-    """A schema of a kind and a place along one axis."""
+    """A schema of a kind and a place."""
     kind = Field(name="category", marker="[KIND]", words=("box", "drum"))
-    place = Field(name="location", marker="[PLACE]", axes=(HALVES,))
+    place = Field(name="location", marker="[PLACE]", axes=(HALVES,) * 3)
     return SceneSchema(name="boxes", fields=(kind, place), units="m", **settings)
 
 
@@ -146,10 +146,10 @@ def test_a_fault_is_told_with_its_place():
 
 def test_objects_are_sorted_by_words_as_listed_and_then_by_numbers():
     things = [("drum", 0.0), ("box", 1.0), ("box", 0.5)]
-    scene = Scene(objects=tuple(SceneObject(category=kind, location=(x,)) for kind, x in things), units="m")  # type: ignore[arg-type]
+    scene = Scene(objects=tuple(SceneObject(category=kind, location=(x, 0.0, 0.0)) for kind, x in things), units="m")
     schema = boxes(order="sorted")
     assert [(item.category, item.location) for item in schema.snap(scene).objects] == [
-        ("box", (0.5,)), ("box", (1.0,)), ("drum", (0.0,)),
+        ("box", (0.5, 0.0, 0.0)), ("box", (1.0, 0.0, 0.0)), ("drum", (0.0, 0.0, 0.0)),
     ]  # fmt: skip
     assert schema.token_order(scene) == [2, 1, 0]
     assert [item.category for item in boxes().snap(scene).objects] == ["drum", "box", "box"], "as given"
