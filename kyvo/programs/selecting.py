@@ -158,7 +158,8 @@ class Finder:
         values = self.measures(extreme.by, found)
         if isinstance(extreme.by, p.Closeness | p.Farness):
             anchors = self.some(extreme.by.to)
-            found = tuple(index for index in found if len(anchors) > 1 or index != anchors[0])
+            alone = anchors[0] if len(anchors) == 1 else None
+            found = tuple(index for index in found if index != alone)
         if isinstance(extreme.by, p.Bigness | p.Smallness):
             placed = all(self.world.scene.objects[index].location is not None for index in found)
             near = self.world.along("front" if isinstance(extreme.by, p.Bigness) else "behind") if placed else None
@@ -252,8 +253,10 @@ def _both(first: Sequence[int], second: Sequence[int]) -> list[int]:
 def _conditions(selector: Selector) -> list[Selector]:
     """The filters of a description, outermost first."""
     found = []
-    filters = p.Where | p.WhereSame | p.Shared | p.Related | p.Between | p.InRegion | p.Hidden | p.MoreThan
-    while isinstance(selector, filters):
+    while isinstance(
+        selector,
+        p.Where | p.WhereSame | p.Shared | p.Related | p.Between | p.InRegion | p.Hidden | p.MoreThan,
+    ):
         found.append(selector)
         selector = selector.of
     return found
