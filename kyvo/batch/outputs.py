@@ -43,6 +43,8 @@ class ManifestLine:
     truncated: bool = False
     error: str | None = None
     note: str | None = None  # of a picture that was cropped or filled up to the model's shape
+    in_domain: float | None = None  # how like the picture is to those that the model knows; None where it does not tell
+    warnings: list[str] = field(default_factory=list)  # of a picture that is like none of them
     size: int | None = None  # of the input, bytes
     mtime_ns: int | None = None  # of the input
     settings: dict[str, Any] = field(default_factory=dict)  # all else that the output follows from

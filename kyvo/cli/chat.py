@@ -10,6 +10,7 @@ import typer
 
 from kyvo.cli.model import Parser
 from kyvo.errors import KyvoError
+from kyvo.scene.source import source_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,6 +57,9 @@ def chat(
         out.mkdir(parents=True, exist_ok=True)
     with errors.status("loading the model ..."):
         talk = _open(file, image, _load(model, device, parser), check)
+    source = source_of(talk.scene)
+    for line in (*(f"warning: {one}" for one in source.warnings), *(f"note: {one}" for one in source.notes)):
+        errors.print(line, style="yellow", markup=False, soft_wrap=True)
     if sys.stdin.isatty():
         import readline  # noqa: F401  # gives `input` line editing and history
 

@@ -47,6 +47,9 @@ def recognize(
         Format, typer.Option(help="JSON of this kind a picture; jsonl: all in scenes.jsonl, for kyvo evaluate.")
     ] = Format.KYVO,
     min_confidence: Annotated[float, typer.Option(min=0, max=1, help="Leave out objects below it.")] = 0.0,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Pictures unlike those that the model knows fail, instead of a warning.")
+    ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures decoded together.")] = 32,
     camera: Annotated[
         Path | None,
@@ -83,6 +86,10 @@ def recognize(
     from kyvo.batch.inputs import find_pictures, read_list
 
     console = Console(stderr=True)
+
+    def tell(text: str, style: str | None = None) -> None:
+        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
     if out.exists() and not out.is_dir():
         raise typer.BadParameter(f"{out} is a file; name a folder.", param_hint="--out")
     inputs = [*(images or []), *(read_list(list_) if list_ is not None else [])]
@@ -131,7 +138,7 @@ def recognize(
         def report(line: "ManifestLine") -> None:
             progress.advance(bar)
             if line.status == "failed":
-                console.print(f"failed: {line.error}", style="red", markup=False, highlight=False, soft_wrap=True)
+                tell(f"failed: {line.error}", "red")
 
         with locked(make_folder(out)):
             lines = write_scenes(
@@ -142,19 +149,19 @@ def recognize(
                 camera=taken,
                 format=format.value,
                 min_confidence=min_confidence,
+                strict=strict,
                 resume=resume,
                 overwrite=overwrite,
                 report=report,
             )
     fitted = [line for line in lines if line.status == "done" and line.note]
     if fitted:
-        first = f"{fitted[0].input}: {fitted[0].note}"
-        console.print(
-            f"note: {len(fitted)} pictures are of another shape than the model's; the manifest has each, as {first}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        are, first = "pictures are" if len(fitted) > 1 else "picture is", f"{fitted[0].input}: {fitted[0].note}"
+        tell(f"note: {len(fitted)} {are} of another shape than the model's; the manifest has each, as {first}")
+    unlike = [line for line in lines if line.status in ("done", "skipped") and line.warnings]
+    if unlike:
+        first = f"{unlike[0].input}: {unlike[0].warnings[0]}"
+        tell(f"warning: {len(unlike)} of {len(lines)} pictures may show no such scene; the first is {first}", "yellow")
     counts = Counter(line.status for line in lines)
     dropped = sum(line.dropped for line in lines if line.status == "done")
     if as_json:
@@ -163,6 +170,7 @@ def recognize(
             **{status: counts[status] for status in ("done", "skipped", "failed")},
             "objects": sum(line.objects or 0 for line in lines if line.status == "done"),
             "dropped": dropped,
+            "warned": len(unlike),
             "seconds": round(time.perf_counter() - started, 3),
             "out": str(out),
             "manifest": str(out / "manifest.jsonl"),
