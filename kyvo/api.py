@@ -21,6 +21,7 @@ from kyvo.errors import CheckpointError, ConfigError
 from kyvo.generation.calibration import FILE as CALIBRATION_NAME
 from kyvo.generation.calibration import Calibration
 from kyvo.generation.constraint import MAX_OBJECTS, Constraint
+from kyvo.generation.exposure import Exposure
 from kyvo.generation.in_domain import FILE as IN_DOMAIN_NAME
 from kyvo.generation.in_domain import InDomain
 from kyvo.generation.language_model import Completion, LanguageModel, Pending, Picture
@@ -53,6 +54,7 @@ class Kyvo:
         processor: Processor,
         positions: torch.Tensor | None = None,
         calibration: Calibration | None = None,
+        exposure: Exposure | None = None,
         in_domain: InDomain | None = None,
         parser: Parser | None = None,
     ) -> None:
@@ -60,13 +62,14 @@ class Kyvo:
         Args:
             positions: those [places, dim] the model was trained with, if it was (`SequenceBuilder.grid_positions`).
             calibration: of the objects' confidences; by default they stay as the model's probabilities make them.
+            exposure: of the model's pictures; others are brought to it before they are recognised, by default none is.
             in_domain: scores how like a picture is to those that the model knows; by default pictures are not scored.
             parser: turns texts into programs (`kyvo.programs.parsing`); by default the grammar of English.
         """
         self.processor = processor
         self.parser = parser or GrammarParser()
         self.language_model = LanguageModel(model, processor, positions=positions, calibration=calibration)
-        self.recognition = Recognition(self.language_model, in_domain)
+        self.recognition = Recognition(self.language_model, exposure=exposure, in_domain=in_domain)
         self.rendering = Rendering(self.language_model)
         self.editing = Editing(self.language_model, self.parser, self.rendering)
         self.answering = Answering(self.language_model, self.parser, self.recognition)
@@ -95,6 +98,7 @@ class Kyvo:
             processor=processor,
             positions=load_positions(folder),
             calibration=Calibration.from_pretrained(folder),
+            exposure=Exposure.from_pretrained(folder),
             in_domain=InDomain.from_pretrained(folder),
             parser=parser,
         )

@@ -34,7 +34,6 @@ class Found:
     item: Item
     scene: Scene | None = None
     error: str | None = None
-    note: str | None = None  # of how the picture was fitted
     seconds: float = 0.0
     picture_size: tuple[int, int] | None = None  # width and height of the file's picture, px
     size: int | None = None  # of the file, bytes
@@ -200,7 +199,7 @@ def _read(item: Item, *, width: int, height: int) -> tuple[Found, Fitted | None]
         picture = read_picture(item.path)
         shape = (picture.shape[1], picture.shape[0])
         fitted = Fitted.of(picture, width, height)
-        return Found(item=item, note=fitted.note, picture_size=shape, size=size, mtime_ns=mtime_ns), fitted
+        return Found(item=item, picture_size=shape, size=size, mtime_ns=mtime_ns), fitted
     except KyvoError as error:
         return Found(item=item, error=str(error)), None
 
@@ -252,7 +251,8 @@ def _save(found: Found, outputs: SceneFiles | SceneLines, min_confidence: float,
     if scene is None:
         return replace(line, error=found.error)
     source = source_of(scene)
-    line = replace(line, note=found.note, in_domain=source.in_domain, warnings=list(source.warnings))
+    note = "; ".join(source.notes) or None
+    line = replace(line, note=note, in_domain=source.in_domain, warnings=list(source.warnings))
     if strict and line.warnings:
         return replace(line, error=f"{path}: {line.warnings[0]}")
     kept = tuple(item for item in scene.objects if item.confidence is None or item.confidence >= min_confidence)

@@ -1,10 +1,11 @@
 """Recognition: pictures -> scenes.
 
-    read -> encode -> decode -> refine -> check
+    read -> expose -> encode -> decode -> refine -> check
 
-The language model says which objects there are; the refiner, where the folder has one, reads each of them once more
-from the pixels. `decode` calibrates the confidences as it builds the scenes. `check` scores how like the picture is to
-those that the model knows; it comes last, because it compares the picture with what was recognised.
+Pictures of another brightness than the model's are brought to it. The language model says which objects there are; the
+refiner, where the folder has one, reads each of them once more from the pixels. `decode` calibrates the confidences as
+it builds the scenes. `check` scores how like the picture is to those that the model knows; it comes last, because it
+compares the picture with what was recognised.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from kyvo.errors import ConfigError
+from kyvo.generation.exposure import Exposure
 from kyvo.generation.in_domain import InDomain, gather
 from kyvo.generation.language_model import Completion, LanguageModel, Picture, read_one
 from kyvo.models.heads.refined_scenes import refine_scenes
@@ -26,9 +28,16 @@ from kyvo.tokenizers.tasks import Segments
 class Recognition:
     """The pipeline of one model."""
 
-    def __init__(self, model: LanguageModel, in_domain: InDomain | None = None) -> None:
-        """`in_domain` scores pictures; without one they are not checked."""
+    def __init__(
+        self, model: LanguageModel, *, exposure: Exposure | None = None, in_domain: InDomain | None = None
+    ) -> None:
+        """
+        Args:
+            exposure: of the model's pictures; by default pictures keep their brightness.
+            in_domain: scores pictures; by default they are not checked.
+        """
         self.model = model
+        self.expose = Exposing(exposure) if exposure is not None else NoExposing()
         self.refine = Refinement(model) if model.processor.refiner is not None else NoRefinement()
         self.check = InDomainCheck(in_domain) if in_domain is not None else NoInDomainCheck()
 
@@ -53,12 +62,14 @@ class Recognition:
         """
         if cameras is not None and not refine:
             raise ConfigError("cameras place what the refiner reads; leave out refine=False, or the cameras.")
-        fitted = self.read(images)
+        fitted = self.expose(self.read(images))
         pictures = [one.pixels for one in fitted]
         codes, code_errors = self.encode(pictures, run)
         found = self.decode(codes, run, last=last)
         scenes = [
-            _noted(one.scene, picture) for one, picture in zip(found, fitted, strict=True) if one.scene is not None
+            with_source(one.scene, Source(notes=picture.notes))
+            for one, picture in zip(found, fitted, strict=True)
+            if one.scene is not None
         ]
         if refine:
             scenes = self.refine(scenes, pictures, run, cameras=cameras)
@@ -84,9 +95,25 @@ class Recognition:
         return run.complete("recognition", [Segments(image=own) for own in codes], last=last) if len(codes) else []
 
 
-def _noted(scene: Scene, picture: Fitted) -> Scene:
-    """The scene with the note of how its picture was fitted."""
-    return with_source(scene, Source(notes=() if picture.note is None else (picture.note,)))
+class Exposing:
+    """Pictures at the brightness that the model knows (`kyvo.generation.exposure`)."""
+
+    def __init__(self, exposure: Exposure) -> None:
+        self.exposure = exposure
+
+    def __call__(self, pictures: Sequence[Fitted]) -> list[Fitted]:
+        return [self._exposed(picture) for picture in pictures]
+
+    def _exposed(self, picture: Fitted) -> Fitted:
+        pixels, note = self.exposure.apply(picture.pixels)
+        return picture if note is None else Fitted(pixels=pixels, notes=(*picture.notes, note))
+
+
+class NoExposing:
+    """Of a folder without an exposure: pictures keep their brightness."""
+
+    def __call__(self, pictures: Sequence[Fitted]) -> list[Fitted]:
+        return list(pictures)
 
 
 class Refinement:

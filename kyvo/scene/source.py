@@ -17,7 +17,7 @@ class Source:
     """What is known of the picture that a scene was recognised in."""
 
     in_domain: float | None = None  # how like it is to those that the model knows, in [0, 1]; None: not measured
-    notes: tuple[str, ...] = ()  # of how it was fitted to the model's shape
+    notes: tuple[str, ...] = ()  # what was done to it to fit the model's shape and brightness
     warnings: tuple[str, ...] = ()  # why the scene should not be relied on
 
     def to_json(self) -> dict[str, Any]:

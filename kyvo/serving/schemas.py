@@ -96,7 +96,7 @@ class Recognized(Answer):
     in_domain: float | None = Field(
         None, description="How like the picture is to those that the model knows, in [0, 1]; null: not measured."
     )
-    notes: list[str] = Field([], description="How the picture was fitted to the model's shape.")
+    notes: list[str] = Field([], description="What was done to the picture to fit the model's shape and brightness.")
     warnings: list[str] = Field([], description="Why the scene should not be relied on.")
 
 

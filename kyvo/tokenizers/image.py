@@ -38,13 +38,13 @@ class Fitted:
     """A picture at a model's size."""
 
     pixels: np.ndarray  # uint8 [height, width, 3]
-    note: str | None = None  # what fitting cut off or added (`fit_note`)
+    notes: tuple[str, ...] = ()  # what was done to it on the way
 
     @classmethod
     def of(cls, picture: np.ndarray, width: int, height: int) -> "Fitted":
         """`picture` (uint8 [H, W, 3]) at `width` x `height` px, with a note where its shape is another."""
-        pixels = fit(picture, width, height)
-        return cls(pixels=pixels, note=fit_note((picture.shape[1], picture.shape[0]), width, height))
+        note = fit_note((picture.shape[1], picture.shape[0]), width, height)
+        return cls(pixels=fit(picture, width, height), notes=() if note is None else (note,))
 
 
 def fit(picture: np.ndarray, width: int, height: int) -> np.ndarray:
