@@ -12,27 +12,7 @@ from PIL import Image, ImageDraw
 
 WIDTH, HEIGHT = 240, 160  # px
 WHITE, BLACK, DARK = (255, 255, 255), (0, 0, 0), (25, 25, 32)
-WORDS = ("a", "the", "scene", "model", "picture", "returns", "import", "value", "error", "when", "file", "house", "open")
-    "the",
-    "a",
-    "scene",
-    "model",
-    "picture",
-    "returns",
-    "import",
-    "value",
-    "error",
-    "when",
-    "file",
-    "house",
-    "water",
-    "is",
-    "of",
-    "and",
-    "to",
-    "open",
-    "light",
-]
+WORDS = ("a", "the", "scene", "model", "picture", "returns", "import", "value", "error", "file", "house", "open")
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
 Color = tuple[int, int, int]
