@@ -27,10 +27,10 @@ from tqdm import tqdm
 from kyvo.api import Kyvo
 from kyvo.data.clevr.sampling import render_scenes, sample_scenes
 from kyvo.data.meshes.assets import Asset, load_asset
+from kyvo.data.meshes.mesh_parts import AssetError
 from kyvo.data.meshes.meshcaster import Placed, Setting, render
 from kyvo.data.other_pictures import FIT_KINDS, TEST_KINDS
 from kyvo.data.picture_faults import FAULTS
-from kyvo.errors import AssetError
 from kyvo.evaluation.provenance import checkout_commit
 from kyvo.generation.exposure import Exposure
 from kyvo.generation.in_domain import InDomain, gather

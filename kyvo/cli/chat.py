@@ -63,7 +63,7 @@ def chat(
     if sys.stdin.isatty():
         import readline  # noqa: F401  # gives `input` line editing and history
 
-        console.print(f"{len(talk.scene)} objects. Say what to change, or ask; help lists the commands.", style="dim")
+        console.print(f"{_begun(len(talk.scene))}; help lists the commands.", style="dim")
     failed = False
     with talk.model.language_model.engine.running():
         for line in _lines(console):
@@ -119,6 +119,12 @@ def _open(file: Path, image: Path | None, model: "Kyvo", kind: str) -> "Conversa
         picture = read_picture(file)
         return Conversation(model, model.recognize([picture])[0], image=picture)
     return Conversation(model, read_one(file), image=image)
+
+
+def _begun(objects: int) -> str:
+    if not objects:
+        return "There is no object in the scene. Say what to add"
+    return f"{objects} object{'' if objects == 1 else 's'}. Say what to change, or ask"
 
 
 def _lines(console: "Console") -> Iterator[str]:

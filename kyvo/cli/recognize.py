@@ -156,8 +156,9 @@ def recognize(
             )
     fitted = [line for line in lines if line.status == "done" and line.note]
     if fitted:
-        were, first = "pictures were" if len(fitted) > 1 else "picture was", f"{fitted[0].input}: {fitted[0].note}"
-        tell(f"note: {len(fitted)} {were} fitted to the model's shape or brightness; the manifest has each, as {first}")
+        are, first = "pictures are" if len(fitted) > 1 else "picture is", f"{fitted[0].input}: {fitted[0].note}"
+        what = "of another shape or brightness than the model's"
+        tell(f"note: {len(fitted)} {are} {what}; the manifest has each, as {first}")
     unlike = [line for line in lines if line.status in ("done", "skipped") and line.warnings]
     if unlike:
         first = f"{unlike[0].input}: {unlike[0].warnings[0]}"

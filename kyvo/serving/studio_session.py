@@ -110,6 +110,8 @@ class Session:
         scene = self._inputs.scene(data)
         own = picture is not None and Path(picture).name == scene.image
         self._begin(scene, fit(self._read(picture), *self._size) if own and picture is not None else None)
+        if not len(scene):
+            return self._show("**The scene has no objects.** Say what to add.")
         return self._show(f"**{_count(scene)} read.** Now ask about it, or change it.")
 
     def say(self, text: str) -> Shown:
