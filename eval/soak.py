@@ -2,20 +2,23 @@
 
 Whether the server bears mixed and hostile clients for hours: wrong answers, errors, and memory that does not come back.
 
-The server runs in a process of its own. Each valid request is first asked alone, and its answer kept. Then `--clients`
-threads share `--requests` requests, one in four of them hostile: damaged and costly pictures, texts beyond the limit,
-JSON that is none, bodies that stop half way, clients that leave, silent connections. Every valid answer is compared
-with the kept one: its words exactly, its places within `--tolerance` (`docs/serving.md` says why they may differ).
+The server runs in a process of its own. Each valid request is first asked alone, and its answer kept; `--warm-up`
+requests follow that are not counted. Then `--clients` threads share `--requests` requests, one in four of them hostile:
+damaged and costly pictures, texts beyond the limit, JSON that is none, bodies that stop half way, clients that leave,
+silent connections. The others are drawn by the weights of VALID. Every valid answer is compared with the kept one: its
+words exactly, its places within `--tolerance` (`docs/serving.md` says why they may differ).
 
-An answer with 503 or 429 and `Retry-After` is stated overload: it is counted, and asked again after that time. Any
-other 5xx is an error, an answer that is not the kept one is mixed up, and a request without an answer is lost. Memory
-is read before, at its peak and after.
+An answer with 503 or 429 and `Retry-After` is stated overload: it is counted, and asked again after that time until
+there is another answer. Any other 5xx is an error, an answer that is not the kept one is mixed up, and a request
+without an answer is lost. Memory is read after the start, after the warm-up, at each tenth, at its peak and at the end.
 """
 
 import argparse
 import base64
 import io
 import json
+import math
+import os
 import random
 import socket
 import struct
@@ -24,7 +27,9 @@ import threading
 import time
 import zlib
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from queue import Empty, Queue
@@ -41,15 +46,32 @@ from kyvo.evaluation.server_process import seconds_until_health, start_server
 
 SAMPLES = Path(str(files("kyvo"))) / "assets" / "samples"
 HOSTILE = 0.25  # share of the requests
-FLAT = 1.10  # memory after over memory before
+VALID = {  # weights of the valid ones: as many pictures as two cores can do beside the rest
+    "ask": 32, "edit": 26, "chat": 22, "models": 8, "health": 8, "recognize": 3, "render": 0.5, "edit and render": 0.5,
+}  # fmt: skip
+FLAT = 1.10  # memory after over memory after the warm-up
+CHANGING = {"id", "created", "usage", "confidence", "diff", "waiting", "running"}  # keys of answers that may differ
+PATIENCE = 900.0  # s that a client waits for an answer: longer than any server's timeout
+SETTLING = 5.0  # s
 RECOVERY = 1.0  # s until /health answers after the last request
+
+
+@dataclass(frozen=True, kw_only=True)
+class Valid:
+    """A request, and what it is answered with."""
+
+    kind: str  # of VALID
+    path: str
+    body: dict[str, Any] | None = None  # None: GET
+    known: Any = None
 
 
 @dataclass
 class Count:
     """What came of the requests."""
 
-    statuses: Counter[int] = field(default_factory=Counter)  # of hostile requests too
+    statuses: defaultdict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))  # by kind
+    requests: int = 0
     overloaded: int = 0
     failed: list[str] = field(default_factory=list)  # 5xx that are no stated overload
     mixed: list[str] = field(default_factory=list)
@@ -65,6 +87,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--model", default="mini", help="a bundled model's name, or a model folder")
     parser.add_argument("--clients", type=int, default=16, help="that ask at the same time")
     parser.add_argument("--requests", type=int, default=10_000, help="of all clients together")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="after which no further request is sent")
+    parser.add_argument("--warm-up", type=int, default=200, help="requests before them")
+    parser.add_argument("--timeout", type=float, default=60.0, help="of the server, in seconds; more on a slow machine")
     parser.add_argument("--samples", type=int, default=4, help="pictures and scenes that are asked about")
     parser.add_argument("--tolerance", type=float, default=0.02, help="of places, in the scene's units")
     parser.add_argument("--seed", type=int, default=0)
@@ -73,32 +98,40 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if min(args.clients, args.requests, args.samples) < 1:
         parser.error("counts must be at least 1.")
 
-    server, url = start_server(args.model)
+    server, url = start_server(args.model, "--timeout", str(args.timeout))
+    url = url.removesuffix("/v1")
     try:
-        kept = [
-            (path, body, ask(url + path, body)) for path, body in valid_requests(args.samples, Path(args.model).name)
-        ]
         process = psutil.Process(server.pid)
-        before, peak, stop = resident(process), [0], threading.Event()
-        watch = threading.Thread(target=watch_memory, args=(process, peak, stop))
-        watch.start()
-        start = time.perf_counter()
-        count = soak(url, kept, clients=args.clients, requests=args.requests, seed=args.seed, near=args.tolerance)
-        took = time.perf_counter() - start
-        recovery = seconds_until_health(url)
-        time.sleep(5)  # what is left of the hostile ones ends
-        stop.set()
-        watch.join()
-        after = resident(process)
+        started = resident(process)
+        kept = [
+            replace(one, known=ask(url + one.path, one.body))
+            for one in valid_requests(args.samples, Path(args.model).name)
+        ]
+        settings = {"clients": args.clients, "near": args.tolerance}
+        soak(url, kept, requests=args.warm_up, seed=args.seed + 1, **settings)
+        warm, tenths = settled(process), []
+        with peak_of(process) as peak:
+            start = time.perf_counter()
+            count = soak(
+                url, kept, requests=args.requests, seed=args.seed, seconds=60 * args.minutes,
+                tenth=lambda: tenths.append(resident(process)), **settings,
+            )  # fmt: skip
+            took = time.perf_counter() - start
+            recovery = seconds_until_health(url)
+        after = settled(process)
         connections = sum(one.status == psutil.CONN_ESTABLISHED for one in process.net_connections())
     finally:
         server.terminate()
         server.wait(90)
     results = {
         "benchmark": "soak",
-        "requests": args.requests,
-        "requests_per_s": args.requests / took,
-        "statuses": {str(status): number for status, number in sorted(count.statuses.items())},
+        "requests": count.requests,
+        "requests_per_s": count.requests / took,
+        "statuses": {
+            kind: {str(status): number for status, number in sorted(own.items())}
+            for kind, own in sorted(count.statuses.items())
+        },
+        "answered": sum(map(len, count.seconds.values())),
         "overloaded": count.overloaded,
         "failed": len(count.failed),
         "mixed": len(count.mixed),
@@ -111,83 +144,110 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         },
         "recovery_s": recovery,
         "connections_left": connections,
-        "memory_mib": {"before": before / 2**20, "peak": peak[0] / 2**20, "after": after / 2**20},
+        "memory_mib": {
+            "started": started / 2**20,
+            "warm": warm / 2**20,
+            "tenths": [round(one / 2**20) for one in tenths],
+            "peak": peak[0] / 2**20,
+            "after": after / 2**20,
+        },
         "examples": [*count.failed, *count.mixed, *count.lost, *count.refused][:5],
         "passed": not (count.failed or count.mixed or count.lost or count.refused)
         and recovery < RECOVERY
-        and after <= FLAT * before,
+        and after <= FLAT * warm,
         "settings": vars(args),
+        "cores": os.cpu_count(),
+        "load_average": os.getloadavg()[2],
     }
     print(json.dumps(results, indent=1) if args.json else "\n".join(lines(results)))
     return results
 
 
-def valid_requests(samples: int, model: str) -> list[tuple[str, dict[str, Any]]]:
-    """Each task on each sample."""
-    found = []
+def valid_requests(samples: int, model: str) -> list[Valid]:
+    """Each kind on each sample."""
+    found = [
+        Valid(kind="models", path="/v1/models"),
+        Valid(kind="health", path="/health"),
+    ]
     for path in sorted(SAMPLES.glob("*.png"))[:samples]:
         image = base64.b64encode(path.read_bytes()).decode()
         scene = json.loads(path.with_suffix(".json").read_text())
+        change = {"scene": scene, "instruction": "Add a small red rubber cube."}
         question = {"type": "text", "text": "How many spheres are there?"}
         content = [{"type": "scene", "scene": scene}, question]
+        chat = {"model": model, "messages": [{"role": "user", "content": content}]}
         found += [
-            ("/scenes/recognize", {"image": image}),
-            ("/scenes/ask", {"scene": scene, "question": "How many cubes are there?"}),
-            ("/scenes/render", {"scene": scene}),
-            ("/scenes/edit", {"scene": scene, "instruction": "Add a small red rubber cube."}),
-            ("/chat/completions", {"model": model, "messages": [{"role": "user", "content": content}]}),
+            Valid(kind="recognize", path="/v1/scenes/recognize", body={"image": image}),
+            Valid(kind="ask", path="/v1/scenes/ask", body={"scene": scene, "question": "How many cubes are there?"}),
+            Valid(kind="render", path="/v1/scenes/render", body={"scene": scene}),
+            Valid(kind="edit", path="/v1/scenes/edit", body={**change, "render": False}),
+            Valid(kind="edit and render", path="/v1/scenes/edit", body=change),
+            Valid(kind="chat", path="/v1/chat/completions", body=chat),
         ]
     return found
 
 
-def ask(url: str, body: dict[str, Any] | bytes) -> dict[str, Any]:
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    with urlopen(Request(url, content, {"Content-Type": "application/json"}), timeout=300) as answer:
+def ask(url: str, body: dict[str, Any] | bytes | None) -> dict[str, Any]:
+    content = json.dumps(body).encode() if isinstance(body, dict) else body
+    with urlopen(Request(url, content, {"Content-Type": "application/json"}), timeout=PATIENCE) as answer:
         return json.load(answer)
 
 
 def soak(
     url: str,
-    kept: list[tuple[str, dict[str, Any], dict[str, Any]]],
+    kept: list[Valid],
     *,
     clients: int,
     requests: int,
     seed: int,
     near: float,
+    seconds: float = math.inf,
+    tenth: Callable[[], None] = lambda: None,
 ) -> Count:
-    """Has the clients send all requests; what came of them."""
+    """Has the clients send all requests, or what they can in so many seconds; what came of them. `tenth` is called
+    after each tenth."""
+    end = time.monotonic() + seconds
     left: Queue[int] = Queue()
     for number in range(requests):
         left.put(number)
     count, lock = Count(), threading.Lock()
     pictures = hostile_pictures()
+    kinds = defaultdict(list)
+    for one in kept:
+        kinds[one.kind].append(one)
+
+    def ask_valid(one: Valid) -> None:
+        while True:
+            start = time.perf_counter()
+            status, found, retry_after, told = send(url + one.path, one.body)
+            with lock:
+                note(count, one.kind, status, retry_after is not None, told)
+                if found is not None:
+                    count.seconds[one.kind].append(time.perf_counter() - start)
+                    count.truncated += bool(found.get("truncated"))
+                    if not same(found, one.known, near=near):
+                        count.mixed.append(f"{one.kind}: another answer than alone")
+            if retry_after is None:
+                return
+            time.sleep(retry_after)
 
     def client() -> None:
-        while True:
+        while time.monotonic() < end:
             try:
                 number = left.get_nowait()
             except Empty:
                 return
+            with lock:
+                count.requests += 1
             dice = random.Random(f"{seed} {number}")
             if dice.random() < HOSTILE:
-                kind, status, overload = "hostile", *attack(url, pictures, dice)
+                kind, status, overload = attack(url, pictures, dice)
                 with lock:
-                    note(count, kind, status, overload, f"hostile: {status}")
-                continue
-            path, body, known = dice.choice(kept)
-            while True:
-                start = time.perf_counter()
-                status, found, retry_after, told = send(url + path, body)
-                with lock:
-                    note(count, path, status, retry_after is not None, told)
-                    if found is not None:
-                        count.seconds[path].append(time.perf_counter() - start)
-                        count.truncated += bool(found.get("truncated"))
-                        if not same(found, known, near=near):
-                            count.mixed.append(f"{path}: another answer than alone")
-                if retry_after is None:
-                    break
-                time.sleep(retry_after)
+                    note(count, f"hostile: {kind}", status, overload, f"{kind}: {status}")
+            else:
+                ask_valid(dice.choice(kinds[dice.choices([*VALID], [*VALID.values()])[0]]))
+            if (number + 1) % max(requests // 10, 1) == 0:
+                tenth()
 
     threads = [threading.Thread(target=client) for _ in range(clients)]
     for thread in threads:
@@ -197,7 +257,7 @@ def soak(
     return count
 
 
-def send(url: str, body: dict[str, Any] | bytes) -> tuple[int, dict[str, Any] | None, float | None, str]:
+def send(url: str, body: dict[str, Any] | bytes | None) -> tuple[int, dict[str, Any] | None, float | None, str]:
     """The status, 0 where there was no answer; the answer; after how many seconds to ask again; and what went wrong."""
     try:
         return 200, ask(url, body), None, ""
@@ -210,11 +270,11 @@ def send(url: str, body: dict[str, Any] | bytes) -> tuple[int, dict[str, Any] | 
 
 def note(count: Count, kind: str, status: int, overload: bool, told: str) -> None:
     """Counts how one request ended; 0 is without an answer."""
-    count.statuses[status] += 1
+    count.statuses[kind][status] += 1
     count.overloaded += overload
     if status >= 500 and not overload:
         count.failed.append(told)
-    if kind != "hostile":
+    if kind in VALID:
         if status == 0:
             count.lost.append(told)
         elif 400 <= status < 500 and not overload:
@@ -224,7 +284,7 @@ def note(count: Count, kind: str, status: int, overload: bool, told: str) -> Non
 def same(found: Any, known: Any, *, near: float) -> bool:
     """Whether two answers have the same words, numbers near one another, and pictures that are."""
     if isinstance(found, dict) and isinstance(known, dict):
-        keys = (found.keys() | known.keys()) - {"id", "created", "usage", "confidence", "diff"}
+        keys = (found.keys() | known.keys()) - CHANGING
         return all(key in found and key in known and same(found[key], known[key], near=near) for key in keys)
     if isinstance(found, list) and isinstance(known, list):
         pairs = zip(found, known, strict=False)
@@ -263,23 +323,27 @@ def hostile_pictures() -> list[bytes]:
     ]
 
 
-def attack(url: str, pictures: list[bytes], dice: random.Random) -> tuple[int, bool]:
-    """One hostile request: its status, 0 for none, and whether that is stated overload."""
-    scene = json.loads((SAMPLES / "clevr_0.json").read_text())
-    picture = base64.b64encode(dice.choice(pictures)).decode()
+def attack(url: str, pictures: list[bytes], dice: random.Random) -> tuple[str, int, bool]:
+    """One hostile request: its kind, its status, 0 for none, and whether that is stated overload."""
     kind = dice.choice(["picture", "emoji", "json", "numbers", "half", "gone", "silent", "garbage", "twice"])
+    return kind, *send_hostile(url, kind, pictures, dice)
+
+
+def send_hostile(url: str, kind: str, pictures: list[bytes], dice: random.Random) -> tuple[int, bool]:
+    scene = json.loads((SAMPLES / "clevr_0.json").read_text())
     if kind == "picture":
-        return status_of(url + "/scenes/recognize", {"image": picture})
+        picture = base64.b64encode(dice.choice(pictures)).decode()
+        return status_of(url + "/v1/scenes/recognize", {"image": picture})
     if kind == "emoji":
-        return status_of(url + "/scenes/ask", {"scene": scene, "question": "\N{CUCUMBER}" * 500})
+        return status_of(url + "/v1/scenes/ask", {"scene": scene, "question": "\N{CUCUMBER}" * 500})
     if kind == "json":
-        return status_of(url + "/scenes/render", dice.choice([b"[" * 9999, b'{"a": NaN}', b"\xff", b"[[],[],", b""]))
+        return status_of(url + "/v1/scenes/render", dice.choice([b"[" * 9999, b'{"a": NaN}', b"\xff", b"[[],[],", b""]))
     if kind == "numbers":
         scene["objects"][0]["location"] = dice.choice([[1e308, 0, 0], [0, 0], "here", [1e-300, 1e300, -0.0], None])
-        return status_of(url + "/scenes/render", {"scene": scene})
+        return status_of(url + "/v1/scenes/render", {"scene": scene})
     if kind == "twice":
         scene["objects"] *= 50
-        return status_of(url + "/scenes/edit", {"scene": scene, "instruction": "Remove it."})
+        return status_of(url + "/v1/scenes/edit", {"scene": scene, "instruction": "Remove it."})
     return send_raw(url, kind, json.dumps({"scene": scene}).encode())
 
 
@@ -304,9 +368,28 @@ def send_raw(url: str, kind: str, body: bytes) -> tuple[int, bool]:
     return 0, False
 
 
-def watch_memory(process: psutil.Process, peak: list[int], stop: threading.Event) -> None:
-    while not stop.wait(0.2):
-        peak[0] = max(peak[0], resident(process))
+@contextmanager
+def peak_of(process: psutil.Process) -> Iterator[list[int]]:
+    """The most bytes that the process holds during the block, as the one entry of a list."""
+    peak, stop = [0], threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.2):
+            peak[0] = max(peak[0], resident(process))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        stop.set()
+        thread.join()
+
+
+def settled(process: psutil.Process) -> int:
+    """As `resident`, once what is left of the hostile requests has ended."""
+    time.sleep(SETTLING)
+    return resident(process)
 
 
 def resident(process: psutil.Process) -> int:
@@ -317,17 +400,23 @@ def resident(process: psutil.Process) -> int:
 
 def lines(results: dict[str, Any]) -> list[str]:
     settings, memory = results["settings"], results["memory_mib"]
-    statuses = ", ".join(f"{status}: {number}" for status, number in results["statuses"].items())
     rows = [
         f"{settings['clients']} clients, {results['requests']} requests, {results['requests_per_s']:.2f} a second",
-        f"statuses  {statuses}  (0: hostile, no answer awaited)",
-        f"failed {results['failed']}, mixed up {results['mixed']}, lost {results['lost']}, valid but refused "
-        f"{results['refused_valid']}, truncated {results['truncated']}, stated overload {results['overloaded']}",
+        f"answered {results['answered']}, failed {results['failed']}, mixed up {results['mixed']}, lost "
+        f"{results['lost']}, valid but refused {results['refused_valid']}, truncated {results['truncated']}, "
+        f"stated overload {results['overloaded']}",
+        "statuses (0: hostile, no answer awaited)",
     ]
+    for kind, own in results["statuses"].items():
+        rows.append(f"  {kind:20} " + ", ".join(f"{status}: {number}" for status, number in own.items()))
+    rows.append("answers")
     for kind, row in results["seconds"].items():
-        rows.append(f"  {kind:20} {row['n']:6} answers   median {row['p50']:.2f} s   95th {row['p95']:.2f} s")
+        rows.append(f"  {kind:20} {row['n']:6}   median {row['p50']:.2f} s   95th {row['p95']:.2f} s")
     rows.append(f"recovered in {results['recovery_s']:.3f} s, {results['connections_left']} connections left")
-    rows.append(f"memory: {memory['before']:.0f} MiB, at most {memory['peak']:.0f}, after {memory['after']:.0f}")
+    rows.append(
+        f"memory, MiB: {memory['started']:.0f} started, {memory['warm']:.0f} warm, at most {memory['peak']:.0f}, "
+        f"after {memory['after']:.0f}; at each tenth {' '.join(map(str, memory['tenths']))}"
+    )
     return [*rows, *results["examples"], "passed" if results["passed"] else "failed"]
 
 

@@ -1,5 +1,6 @@
 """`kyvo chat`: a scene, changed and asked about in a terminal or through a pipe."""
 
+import re
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,21 +14,21 @@ from kyvo.errors import KyvoError
 from kyvo.scene.source import source_of
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from kyvo.api import Kyvo
+    from kyvo.cli.console import PlainConsole
     from kyvo.conversation import Conversation, Turn
 
-HELP = """Say what to change, or ask. Commands, also without the slash where the word stands alone:
+HELP = """Say what to change, or ask. Commands, also without the slash where the word or a file's name is all:
   /undo         take back the last change      /redo         bring it back
   /diff         what all turns changed         /scene        list the objects
   /why          how the last text was understood, and the objects it rests on
-  /save FILE    the whole conversation         /export FILE  .glb, .html, .png, ... by the ending
+  /save FILE    the whole conversation         /export FILE  .json, .glb, .html, .png, ... by the ending
                 (--force after FILE replaces a file that exists)
   /ask TEXT, /edit TEXT   a text that has to be a question, an instruction
   /help         this                           /quit         leave (or Ctrl-D)
 Ctrl-C stops what is running and keeps the talk."""
 BARE = {"undo", "redo", "diff", "scene", "why", "help", "quit", "exit"}  # commands that need no slash
+BARE_WRITING = re.compile(r"(save|export) \S+\.\w+( --force)?", re.IGNORECASE)
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"}
 
 
@@ -38,7 +39,7 @@ def chat(
     image: Annotated[Path | None, typer.Option(help="The scene's picture; else the model renders one.")] = None,
     model: Annotated[str, typer.Option(help="A bundled model's name, or a model folder.")] = "mini",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    parser: Parser = "grammar",
+    parser: Parser = "auto",
     out: Annotated[
         Path | None, typer.Option(help="Folder for the scene and picture of each turn: turn_001.json, turn_001.png.")
     ] = None,
@@ -49,9 +50,9 @@ def chat(
 
     Example: kyvo chat scene.json --image picture.png --out turns
     """
-    from rich.console import Console
+    from kyvo.cli.console import PlainConsole
 
-    console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
+    console, errors = PlainConsole(), PlainConsole(stderr=True)
     check = _checked(file, image)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -59,7 +60,7 @@ def chat(
         talk = _open(file, image, _load(model, device, parser), check)
     source = source_of(talk.scene)
     for line in (*(f"warning: {one}" for one in source.warnings), *(f"note: {one}" for one in source.notes)):
-        errors.print(line, style="yellow", markup=False, soft_wrap=True)
+        errors.print(line, style="yellow", soft_wrap=True)
     if sys.stdin.isatty():
         import readline  # noqa: F401  # gives `input` line editing and history
 
@@ -69,13 +70,15 @@ def chat(
         for line in _lines(console):
             if line.lower() in BARE:
                 line = f"/{line.lower()}"
+            elif BARE_WRITING.fullmatch(line):
+                line = f"/{line[0].lower()}{line[1:]}"
             if line in ("/quit", "/exit"):
                 break
             try:
                 _take(line, talk, console, errors, out)
             except KyvoError as error:
                 failed = True
-                errors.print(f"{error}", style="red", markup=False, soft_wrap=True)
+                errors.print(f"{error}", style="red", soft_wrap=True)
     _offer_to_save(talk, console)
     if failed and not sys.stdin.isatty():
         raise typer.Exit(1)
@@ -127,11 +130,11 @@ def _begun(objects: int) -> str:
     return f"{objects} object{'' if objects == 1 else 's'}. Say what to change, or ask"
 
 
-def _lines(console: "Console") -> Iterator[str]:
+def _lines(console: "PlainConsole") -> Iterator[str]:
     """What is typed or piped, without blank lines, to the end of the input."""
     while True:
         try:
-            line = console.input("[bold]> [/bold]") if sys.stdin.isatty() else sys.stdin.readline()
+            line = console.input("> ") if sys.stdin.isatty() else sys.stdin.readline()
         except EOFError:
             return
         except KeyboardInterrupt:
@@ -143,14 +146,14 @@ def _lines(console: "Console") -> Iterator[str]:
             yield line.strip()
 
 
-def _take(line: str, talk: "Conversation", console: "Console", errors: "Console", out: Path | None) -> None:
+def _take(line: str, talk: "Conversation", console: "PlainConsole", errors: "PlainConsole", out: Path | None) -> None:
     """One line: a command, or a turn. Raises KyvoError for what fails; the conversation stays as it was."""
     from kyvo.conversation import describe_diff, name_object
     from kyvo.errors import ConfigError
     from kyvo.scene.diff import diff
 
     def tell(text: str) -> None:
-        console.print(text, markup=False, soft_wrap=True)
+        console.print(text, soft_wrap=True)
 
     word, _, rest = line.partition(" ")
     rest = rest.strip()
@@ -186,7 +189,7 @@ def _take(line: str, talk: "Conversation", console: "Console", errors: "Console"
         raise ConfigError(f"{word} is no command; /help lists them.")
 
 
-def _say(word: str, text: str, talk: "Conversation", errors: "Console") -> "Turn | None":
+def _say(word: str, text: str, talk: "Conversation", errors: "PlainConsole") -> "Turn | None":
     """A turn, in a thread of its own, so that Ctrl-C can end it and keep the talk; None where it did."""
     from kyvo.pipelines.run import Cancelled
 
@@ -227,7 +230,7 @@ def _why(talk: "Conversation") -> str:
     return "\n".join([*lines, *(f"about: {name_object(turn.before.objects[index])}" for index in turn.objects)])
 
 
-def _offer_to_save(talk: "Conversation", console: "Console") -> None:
+def _offer_to_save(talk: "Conversation", console: "PlainConsole") -> None:
     """On a terminal, where something was changed: a file name saves the conversation, Enter does not."""
     if not (sys.stdin.isatty() and any(turn.answer is None for turn in talk.turns)):
         return
@@ -237,4 +240,4 @@ def _offer_to_save(talk: "Conversation", console: "Console") -> None:
         return
     if name:
         talk.save(name)
-        console.print(f"written: {name}", markup=False)
+        console.print(f"written: {name}")

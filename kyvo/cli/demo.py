@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from kyvo.cli.console import PlainConsole
     from kyvo.scene.scene import Scene
 
 ASKED = {  # of each bundled picture: an instruction, a question and its true answer
@@ -61,9 +60,8 @@ def demo(
     """
     from importlib.resources import files
 
-    from rich.console import Console
-
     from kyvo.batch import recognize_files
+    from kyvo.cli.console import PlainConsole
     from kyvo.cli.model import load_model
     from kyvo.data.clevr.sampling import render_scenes
     from kyvo.data.language.edit_phrases import parse
@@ -88,14 +86,14 @@ def demo(
     drawn = render_scenes([*scenes, *edited], width=width, height=height)
     columns = zip(drawn[: len(scenes)], loaded.render(scenes), drawn[len(scenes) :], strict=True)
 
-    console = Console()
+    console = PlainConsole()
     rows = []
     for index, (path, scene, pictures) in enumerate(zip(samples, scenes, columns, strict=True)):
         picture = fit(read_picture(path), width, height)
         boxes = draw_scene(picture, scene, scene.camera or clevr_camera(width, height))
         rows.append([enlarge(picture, 3), boxes, *(enlarge(one, 3) for one in pictures)])
         show(scene, path.name, console)
-        console.print(f"{instructions[index]}\n{questions[index]} {said[index]}", markup=False, soft_wrap=True)
+        console.print(f"{instructions[index]}\n{questions[index]} {said[index]}", soft_wrap=True)
     captions = [
         ["", f"{question} {answer}", "", "", instruction]
         for question, answer, instruction in zip(questions, said, instructions, strict=True)
@@ -113,7 +111,7 @@ def demo(
     round_trip(samples[0].parent / "chair.glb", out / "mesh.png", console)
 
 
-def show(scene: "Scene", title: str, console: "Console") -> None:
+def show(scene: "Scene", title: str, console: "PlainConsole") -> None:
     """The scene's objects as a table."""
     from rich.table import Table
 
@@ -125,19 +123,15 @@ def show(scene: "Scene", title: str, console: "Console") -> None:
     console.print(table)
 
 
-def round_trip(path: Path, picture: Path, console: "Console") -> None:
-    """The mesh to shape tokens and back, drawn before and after; what that needs may be missing on a bare machine."""
-    from kyvo.extras import MissingDependency
+def round_trip(path: Path, picture: Path, console: "PlainConsole") -> None:
+    """The mesh to shape tokens and back, drawn before and after; the last line says what would draw it faster."""
+    from kyvo.extras import MissingDependency, import_open3d
     from kyvo.files import write_picture
     from kyvo.shapes.mesh import load_shape
     from kyvo.shapes.roundtrip import RoundTrip
     from kyvo.shapes.tokenizer import ShapeTokenizer
 
-    try:
-        trip = RoundTrip.of(load_shape(path), ShapeTokenizer.from_pretrained("mini"))
-    except MissingDependency as error:
-        console.print(f"no mesh round trip: {error}", markup=False, soft_wrap=True)
-        return
+    trip = RoundTrip.of(load_shape(path), ShapeTokenizer.from_pretrained("mini"))
     scores = trip.scores()
     write_picture(picture, trip.sheet(scores))
     kept = scores["tokens"]
@@ -146,3 +140,7 @@ def round_trip(path: Path, picture: Path, console: "Console") -> None:
         f"PSNR of views {kept.psnr:.1f} dB   picture: {picture}",
         soft_wrap=True,
     )
+    try:
+        import_open3d()
+    except MissingDependency as error:
+        console.print(f"The mesh was drawn without Open3D, the slow way. {error}", soft_wrap=True)

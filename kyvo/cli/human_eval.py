@@ -37,8 +37,7 @@ def serve(
 
     Example: kyvo human-eval serve study --truth truth --model ours=rendered --model theirs=others
     """
-    from rich.console import Console
-
+    from kyvo.cli.console import PlainConsole
     from kyvo.evaluation.human_eval import open_study
     from kyvo.evaluation.human_eval_server import make_server
 
@@ -52,12 +51,12 @@ def serve(
         raise typer.BadParameter("--truth and --model go together; neither is needed to go on with a study.")
     study = open_study(folder, truth=truth, models=models, count=count, seed=seed)
     server = make_server(folder, study, port=port)
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     console.print(
         f"{len(study.items)} items of {len(study.models)} models; {len(study.excluded)} left out", soft_wrap=True
     )
     for row in study.excluded:
-        console.print(f"left out: {row['key']}: {row['reason']}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"left out: {row['key']}: {row['reason']}", soft_wrap=True)
     print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
     try:
         server.serve_forever()
@@ -77,9 +76,9 @@ def report(
 
     Example: kyvo human-eval report study --out ranking.json
     """
-    from rich.console import Console
     from rich.table import Table
 
+    from kyvo.cli.console import PlainConsole
     from kyvo.evaluation.human_eval import human_eval_results
     from kyvo.evaluation.results import save_results
 
@@ -89,7 +88,7 @@ def report(
     for model in results.protocol["models"]:
         cells = [results.figure(f"{name}: {model}") for name in names]
         table.add_row(model, *(f"{cell.value:.3f} ({cell.low:.3f} to {cell.high:.3f})" for cell in cells))
-    Console().print(table)
+    PlainConsole().print(table)
     raters = results.tables["ratings by rater"]
     print(f"{sum(raters.values())} ratings of {len(results.items)} items by {len(raters)} people; 95 % intervals")
     for row in results.excluded:

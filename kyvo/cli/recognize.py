@@ -73,7 +73,6 @@ def recognize(
     """
     from functools import partial
 
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -84,12 +83,9 @@ def recognize(
     )
 
     from kyvo.batch.inputs import find_pictures, read_list
+    from kyvo.cli.console import PlainConsole
 
-    console = Console(stderr=True)
-
-    def tell(text: str, style: str | None = None) -> None:
-        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
-
+    console = PlainConsole(stderr=True)
     if out.exists() and not out.is_dir():
         raise typer.BadParameter(f"{out} is a file; name a folder.", param_hint="--out")
     inputs = [*(images or []), *(read_list(list_) if list_ is not None else [])]
@@ -138,7 +134,7 @@ def recognize(
         def report(line: "ManifestLine") -> None:
             progress.advance(bar)
             if line.status == "failed":
-                tell(f"failed: {line.error}", "red")
+                console.print(f"failed: {line.error}", style="red", soft_wrap=True)
 
         with locked(make_folder(out)):
             lines = write_scenes(
@@ -158,11 +154,11 @@ def recognize(
     if fitted:
         are, first = "pictures are" if len(fitted) > 1 else "picture is", f"{fitted[0].input}: {fitted[0].note}"
         what = "of another shape or brightness than the model's"
-        tell(f"note: {len(fitted)} {are} {what}; the manifest has each, as {first}")
+        console.print(f"note: {len(fitted)} {are} {what}; the manifest has each, as {first}", soft_wrap=True)
     unlike = [line for line in lines if line.status in ("done", "skipped") and line.warnings]
     if unlike:
-        first = f"{unlike[0].input}: {unlike[0].warnings[0]}"
-        tell(f"warning: {len(unlike)} of {len(lines)} pictures may show no such scene; the first is {first}", "yellow")
+        told = f"warning: {len(unlike)} of {len(lines)} pictures may show no such scene; the first is {unlike[0].input}"
+        console.print(f"{told}: {unlike[0].warnings[0]}", style="yellow", soft_wrap=True)
     counts = Counter(line.status for line in lines)
     dropped = sum(line.dropped for line in lines if line.status == "done")
     if as_json:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from kyvo.cli.console import PlainConsole
 from kyvo.errors import ConfigError, SceneError
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def diff(
     elif not found:
         typer.echo("no difference")
     else:
-        Console().print(_table(found, old, new))
+        PlainConsole().print(_table(found, old, new))
 
 
 @app.command()

@@ -256,8 +256,9 @@ def _make_folder(folder: Path) -> None:
 
 
 def _print_scores(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from kyvo.cli.console import PlainConsole
 
     table = Table("mesh", "through", "Chamfer", "F at 0.05", "PSNR", "of the object")
     for row in rows:
@@ -270,4 +271,4 @@ def _print_scores(rows: list[dict[str, Any]]) -> None:
                 f"{values['psnr']:.1f} dB",
                 f"{values['psnr_object']:.1f} dB",
             )
-    Console().print(table)
+    PlainConsole().print(table)

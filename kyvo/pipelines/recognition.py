@@ -22,6 +22,7 @@ from kyvo.pipelines.run import Run
 from kyvo.scene.scene import Camera, Scene
 from kyvo.scene.source import Source, source_of, with_source
 from kyvo.tokenizers.image import Fitted
+from kyvo.tokenizers.scene import SceneForm
 from kyvo.tokenizers.tasks import Segments
 
 
@@ -38,7 +39,7 @@ class Recognition:
         """
         self.model = model
         self.expose = Exposing(exposure) if exposure is not None else NoExposing()
-        self.refine = Refinement(model) if model.processor.refiner is not None else NoRefinement()
+        self.refine = Refinement(model) if model.processor.refiner is not None else NoRefinement(model)
         self.check = InDomainCheck(in_domain) if in_domain is not None else NoInDomainCheck()
 
     def __call__(
@@ -55,17 +56,18 @@ class Recognition:
         Args:
             refine: read the objects once more from the pixels; else scenes are as the language model wrote them, and
                 pictures are not checked.
-            cameras: that took the pictures, where they are known; places are exact then.
+            cameras: that took the pictures, where they are known; places are exact then. A language model whose schema
+                has a camera is told them, as far as a header holds them.
             last: the request ends here (`Run.complete`).
 
-        Raises ConfigError for cameras without a refiner, or without `refine`.
+        Raises ConfigError for cameras that nothing reads: neither the language model nor, with `refine`, a refiner.
         """
-        if cameras is not None and not refine:
+        if cameras is not None and not refine and not self.model.processor.schema.camera:
             raise ConfigError("cameras place what the refiner reads; leave out refine=False, or the cameras.")
         fitted = self.expose(self.read(images))
         pictures = [one.pixels for one in fitted]
         codes, code_errors = self.encode(pictures, run)
-        found = self.decode(codes, run, last=last)
+        found = self.decode(codes, run, cameras=cameras, last=last)
         scenes = [
             with_source(one.scene, Source(notes=picture.notes))
             for one, picture in zip(found, fitted, strict=True)
@@ -90,9 +92,17 @@ class Recognition:
             return np.zeros((0, 0), dtype=np.int64), np.zeros(0, dtype=np.float32)
         return run.call(lambda: self.model.processor.image.quantize(pictures))
 
-    def decode(self, codes: np.ndarray, run: Run, *, last: bool) -> list[Completion]:
-        """What the language model says of the codes, with calibrated confidences."""
-        return run.complete("recognition", [Segments(image=own) for own in codes], last=last) if len(codes) else []
+    def decode(
+        self, codes: np.ndarray, run: Run, *, cameras: Sequence[Camera | None] | None = None, last: bool
+    ) -> list[Completion]:
+        """What the language model says of the codes, with calibrated confidences. It writes the cameras that it is not
+        told, where its schema has them."""
+        if not len(codes):
+            return []
+        schema = self.model.processor.schema
+        told = [schema.snap_camera(camera) for camera in cameras or [None] * len(codes)]
+        forms = [SceneForm(camera=camera or True) for camera in told]
+        return run.complete("recognition", [Segments(image=own) for own in codes], last=last, forms=forms)
 
 
 class Exposing:
@@ -141,6 +151,9 @@ class Refinement:
 class NoRefinement:
     """Of a folder without a refiner: scenes stay as they are."""
 
+    def __init__(self, model: LanguageModel) -> None:
+        self.schema = model.processor.schema
+
     def __call__(
         self,
         scenes: Sequence[Scene],
@@ -149,7 +162,7 @@ class NoRefinement:
         *,
         cameras: Sequence[Camera | None] | None = None,
     ) -> list[Scene]:
-        if cameras is not None and any(cameras):
+        if cameras is not None and any(cameras) and not self.schema.camera:
             raise ConfigError("the model has no refiner, which places objects by cameras; leave them out.")
         return list(scenes)
 

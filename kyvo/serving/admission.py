@@ -1,8 +1,9 @@
 """`Admission`: which jobs are taken, and whose turn is next.
 
-A job's cost is how long it would take alone on the server: while several run, each is charged its share of the time
-that passes (processor sharing). The mean cost of a task's last jobs tells how long a new one would take behind those
-that are there; where that is more than a client would wait, it is refused at once.
+A job's cost is its share of the time that passes while it runs (processor sharing). The mean cost of a kind's last jobs
+tells how long a new one would take beside those that are there; where that is more than a client would wait, it is
+refused at once. A job that ran out of time counts LATE times what it was charged, as nobody knows what it lacked: so
+a server that takes too many takes fewer soon.
 
 Clients take turns. Where the queue is full, a client with fewer jobs than another takes the place of that one's last.
 """
@@ -11,14 +12,15 @@ import time
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 
-RECENT = 0.2  # weight of the last job in the mean cost of its task
+RECENT = 0.2  # weight of the last job in the mean cost of its kind
+LATE = 2.0
 
 
 class Entry:
     """A job on its way."""
 
     client: str
-    task: str
+    kind: str  # jobs of one kind cost alike
 
 
 class Admission:
@@ -31,16 +33,19 @@ class Admission:
         self._running: dict[Entry, float] = {}  # the shared time at which each began
         self._shared = 0.0  # s that a job would have had to itself which ran all along
         self._seen = clock()
-        self._costs: defaultdict[str, float] = defaultdict(float)  # s, by task
+        self._costs: defaultdict[str, float] = defaultdict(float)  # s, by kind
 
     @property
     def num_running(self) -> int:
         return len(self._running)
 
-    def seconds(self, task: str) -> float:
-        """After how long a new job would be done, if all that is there comes before it."""
-        there = [*self._running, *(entry for own in self._waiting.values() for entry in own)]
-        return sum(self._costs[entry.task] for entry in there) + self._costs[task]
+    def seconds(self, kind: str) -> float:
+        """After how long a new job would be done: behind those that wait, and beside those that run. Beside it each of
+        these takes no more of the time than it does."""
+        own = self._costs[kind]
+        beside = sum(min(self._costs[entry.kind], own) for entry in self._running)
+        behind = sum(self._costs[entry.kind] for entries in self._waiting.values() for entry in entries)
+        return beside + behind + own
 
     def add(self, entry: Entry) -> None:
         self._waiting.setdefault(entry.client, deque()).append(entry)
@@ -67,13 +72,13 @@ class Admission:
         self._running[entry] = self._shared
         return entry
 
-    def end(self, entry: Entry, *, counts: bool) -> None:
-        """A running job is done; `counts` where its cost tells that of others."""
+    def end(self, entry: Entry, *, factor: float = 1.0) -> None:
+        """A running job has ended, at `factor` times what it was charged; 0 where that tells nothing of others."""
         self._pass_time()
-        cost = self._shared - self._running.pop(entry)
-        if counts:
-            known = self._costs.get(entry.task, cost)
-            self._costs[entry.task] = known + RECENT * (cost - known)
+        cost = factor * (self._shared - self._running.pop(entry))
+        if factor:
+            known = self._costs.get(entry.kind, cost)
+            self._costs[entry.kind] = known + RECENT * (cost - known)
 
     def _take(self, client: str, *, last: bool) -> Entry:
         self.num_waiting -= 1

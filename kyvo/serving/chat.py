@@ -1,7 +1,7 @@
 """OpenAI's chat messages -> a job, and its result -> a message, whole or in pieces.
 
 The request is the last message, which is the user's. The scene and picture it is about are the newest in the history,
-whoever sent them: an assistant's message that holds scene JSON counts. Earlier texts are what "it" refers to.
+whoever sent them: scene JSON in the message of an assistant or a tool counts. Earlier texts are what "it" refers to.
 """
 
 import json
@@ -15,6 +15,7 @@ from typing import Any
 from kyvo.api import Answered, Completion, Edited, Kyvo
 from kyvo.errors import ConfigError, KyvoError
 from kyvo.generation.sampling import Sampling
+from kyvo.pipelines.run import Run
 from kyvo.programs.execute import answer, apply
 from kyvo.programs.json_form import to_json
 from kyvo.programs.parsing import Turn
@@ -24,6 +25,8 @@ from kyvo.scene.scene import Scene
 from kyvo.scene.source import source_of
 from kyvo.scene.validate import json_schema
 from kyvo.serving import jobs
+from kyvo.serving.body import parse_json
+from kyvo.serving.errors import RequestError
 from kyvo.serving.inputs import Inputs, data_uri
 from kyvo.serving.schemas import (
     ChatCompletion,
@@ -43,10 +46,21 @@ from kyvo.serving.schemas import (
 from kyvo.serving.worker import Done, Job
 from kyvo.tokenizers.tasks import TASKS, Segment
 
-_DESCRIBE = re.compile(
-    r"\b(describe|description|scene|recogni[sz]e|detect|extract|json)\b"
-    r"|^\W*what(?:'s| is| are| do you see| can you see)?\s*(?:there\s+)?in (?:this|the) (?:picture|image|photo)\W*$",
-    re.IGNORECASE,
+# A text asks for the whole picture where it has a word of DESCRIBE, or "what", and otherwise words of OF_ALL alone.
+DESCRIBE = frozenset(
+    re.findall(
+        r"\w+",
+        "analyse analyze caption convert describe description detect extract interpret parse recognise recognize scene",
+    )
+)
+OF_ALL = frozenset(
+    re.findall(
+        r"\w+",
+        "a all am an and are as at can contain contains content contents could depict depicts detail do does each "
+        "every everything find full give graph here i image in into is it its list looking me my of objects on photo "
+        "photograph picture please s see seen show showing shown shows tell that the their there things this to "
+        "visible what with would you",
+    )
 )
 _DRAW = re.compile(
     r"\s*(please\s+)?(render|draw|show)(\s+me)?(\s+(it|this|(the|this|a|an)\s+(scene|picture|image)))?\W*",
@@ -56,18 +70,36 @@ _DRAW = re.compile(
 
 @dataclass(kw_only=True)
 class History:
-    """What the messages before the last one leave: the newest picture or scene, and the turns about it."""
+    """What the messages before the last one leave: the newest picture or scene, and the turns about it.
+
+    Earlier texts are noted as they are read, and executed in the job (`replay`): they cost time.
+    """
 
     picture: str | None = None  # base64 or a data URI, as it came
     scene: Scene | None = None
     turns: list[Turn] = field(default_factory=list)
+    earlier: list[str | Scene] = field(default_factory=list)  # a user's texts, and scenes of the assistant's
+
+    @property
+    def has_scene(self) -> bool:
+        return self.scene is not None or any(isinstance(one, Scene) for one in self.earlier)
 
     def show(self, picture: str | None, scene: Scene | None) -> None:
         """A message with a picture or a scene: what was there before counts no more."""
         if picture is not None or scene is not None:
-            self.picture, self.scene, self.turns = picture, scene, []
+            self.picture, self.scene, self.turns, self.earlier = picture, scene, [], []
 
-    def say(self, model: Kyvo, text: str) -> None:
+    def replay(self, model: Kyvo, run: Run) -> None:
+        """Executes the earlier texts as long as the run may take."""
+        for one in self.earlier:
+            run.check()
+            if isinstance(one, Scene):
+                self.scene = one
+            else:
+                self._say(model, one)
+        self.earlier = []
+
+    def _say(self, model: Kyvo, text: str) -> None:
         """A user's earlier text, executed again without a picture, so that later ones can refer to it."""
         if self.scene is None or not text:
             return
@@ -95,12 +127,6 @@ class History:
         if turn is not None:
             self.turns.append(turn)
 
-    def reply(self, content: Any, inputs: Inputs) -> None:
-        """An assistant's message: scene JSON is the newest scene."""
-        scene = _scene_in(content, inputs)
-        if scene is not None:
-            self.scene = scene
-
 
 def job_of(request: ChatRequest, inputs: Inputs, model: Kyvo) -> Job:
     """What a chat asks for. Raises ConfigError, ImageError or SceneError saying what is missing or too much."""
@@ -111,31 +137,46 @@ def job_of(request: ChatRequest, inputs: Inputs, model: Kyvo) -> Job:
     for message in request.messages[:-1]:
         if isinstance(message, UserMessage):
             history.show(*_shown(message, inputs))
-            history.say(model, _text_of(message))
-        elif message.role == "assistant":
-            history.reply(message.content, inputs)
+            history.earlier.append(_text_of(message))
+        elif (
+            message.role in ("assistant", "tool", "function")
+            and (scene := _scene_in(message.content, inputs)) is not None
+        ):
+            history.earlier.append(scene)
     history.show(*_shown(last, inputs))
     text, wish = _text_of(last), request.kyvo
-    shown, scene = history.picture, history.scene
-    task = (wish and wish.task) or task_of(text, has_picture=shown is not None, has_scene=scene is not None)
-    _check_needs(task, picture=shown is not None, scene=scene is not None, text=bool(text))
+    shown, has_scene = history.picture, history.has_scene
+    task = (wish and wish.task) or task_of(text, has_picture=shown is not None, has_scene=has_scene)
+    _check_needs(task, picture=shown is not None, scene=has_scene, text=bool(text))
     _check_format(task, request.response_format)
     sampling = sampling_of(request.temperature, request.top_p, wish and wish.top_k, request.seed)
     max_tokens = request.max_completion_tokens or request.max_tokens
     if task == "recognition":
         assert shown is not None
         return jobs.recognition(model, inputs.picture(shown), max_tokens=max_tokens)
-    if task == "rendering":
-        assert scene is not None
-        model.processor.schema.snap(scene)  # refuses what the model cannot read
-        return jobs.rendering(model, scene, sampling=sampling, max_tokens=max_tokens)
-    picture = inputs.picture(shown) if shown is not None and scene is None else None
+    picture = inputs.picture(shown) if shown is not None and not has_scene else None
     text = inputs.text(text)
-    if task == "question_answering":
-        return jobs.answering(model, scene, text, picture=picture)
-    if task == "editing" and scene is not None:
-        return jobs.editing(model, scene, text, sampling=sampling)
-    return jobs.dialogue(model, scene, text, picture=picture, earlier=history.turns, sampling=sampling)
+
+    def job() -> Job:
+        scene = history.scene
+        if task == "rendering" and scene is not None:
+            model.processor.schema.snap(scene)  # refuses what the model cannot read
+            return jobs.rendering(model, scene, sampling=sampling, max_tokens=max_tokens)
+        if task == "question_answering":
+            return jobs.answering(model, scene, text, picture=picture)
+        if task == "editing" and scene is not None:
+            return jobs.editing(model, scene, text, sampling=sampling)
+        return jobs.dialogue(model, scene, text, picture=picture, earlier=history.turns, sampling=sampling)
+
+    if not history.earlier:
+        return job()
+
+    def work(run: Run) -> Any:
+        history.replay(model, run)
+        return job().work(run)
+
+    last_tokens = max_tokens if task == "rendering" else None
+    return Job(task=task, work=work, sampling=sampling, max_tokens=last_tokens, renders=task == "editing")
 
 
 def sampling_of(temperature: float | None, top_p: float | None, top_k: int | None, seed: int | None) -> Sampling:
@@ -245,14 +286,14 @@ def _shown(message: UserMessage, inputs: Inputs) -> tuple[str | None, Scene | No
 
 
 def _scene_in(content: Any, inputs: Inputs) -> Scene | None:
-    """The scene of an assistant's message: its text is scene JSON. None for any other text."""
+    """The scene JSON in a message's text, bare or in Markdown's fences. None for any other text."""
     texts = [content] if isinstance(content, str) else [part.get("text") for part in content or () if _is_text(part)]
     for text in texts:
-        if not isinstance(text, str) or not text.lstrip().startswith("{"):
+        if not isinstance(text, str) or "{" not in text:
             continue
         try:
-            data = json.loads(text)
-        except (ValueError, RecursionError):
+            data = parse_json(text[text.index("{") : text.rindex("}") + 1].encode(), inputs.limits)
+        except (ValueError, RequestError):
             continue
         if isinstance(data, dict) and "objects" in data:
             return inputs.scene(data)
@@ -268,13 +309,24 @@ def task_of(text: str, *, has_picture: bool, has_scene: bool) -> str:
     of which the parser says whether they ask or instruct."""
     if not has_picture and not has_scene:
         raise ConfigError("there is neither a picture nor a scene; add an image_url, image or scene part.")
-    if not has_scene and (not text or _DESCRIBE.search(text)):
+    if not has_scene and (not text or _describes(text)):
         return "recognition"
     if not text or (not has_picture and _DRAW.fullmatch(text.strip())):
         if has_picture:
             raise ConfigError("there are a scene and its picture, but no text; add a question or an instruction.")
         return "rendering"
     return "dialogue"
+
+
+def _describes(text: str) -> bool:
+    """Whether a text asks for the whole picture, and for no object of it."""
+    words = re.findall(r"\w+", text.lower())
+    if "json" in words:
+        return True
+    if re.search(r"\bwhat (objects|things)\b", text, re.IGNORECASE):
+        return False  # their names answer it
+    asks = "what" in words or not DESCRIBE.isdisjoint(words)
+    return asks and DESCRIBE.union(OF_ALL).issuperset(words)
 
 
 def _check_needs(task: str, *, picture: bool, scene: bool, text: bool) -> None:

@@ -36,8 +36,8 @@ def protocol(limits: Limits) -> type[H11Protocol]:
 
 
 class _Limited(H11Protocol):
-    """A connection waits for a head, or works on a request. Waiting and writing have deadlines; where too many are
-    open, the one that has waited longest is closed, and where none waits, the new one is."""
+    """A connection waits for a request, its body included, or works on one. Waiting and writing have deadlines; where
+    too many are open, the one that has waited longest is closed, and where none waits, the new one is."""
 
     limits: Limits
     most: int
@@ -59,7 +59,7 @@ class _Limited(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._head is None and self._waits_since is not None:
+        if self._is_idle and self._head is None:
             self._await_head()  # the next request of a connection that was kept
         super().data_received(data)
         self._note_request()
@@ -82,10 +82,17 @@ class _Limited(H11Protocol):
             self._write = None
         super().resume_writing()
 
+    @property
+    def _is_idle(self) -> bool:
+        """Whether no request has begun that is not answered."""
+        return self.cycle is None or self.cycle.response_complete
+
     def _note_request(self) -> None:
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self._is_idle:
+            return
+        self._cancel_head()  # the body has a deadline of its own (`kyvo.serving.body`)
+        if not self.cycle.more_body:
             self._waits_since = None
-            self._cancel_head()
 
     def _await_head(self) -> None:
         self._waits_since = time.monotonic()

@@ -32,7 +32,10 @@ def rendering(model: Kyvo, scene: Scene, *, sampling: Sampling = GREEDY, max_tok
 def editing(model: Kyvo, scene: Scene, instruction: str, *, render: bool = True, sampling: Sampling = GREEDY) -> Job:
     """A scene and an instruction -> Edited."""
     return Job(
-        task="editing", work=lambda run: model.editing(scene, instruction, run, render=render), sampling=sampling
+        task="editing",
+        work=lambda run: model.editing(scene, instruction, run, render=render),
+        sampling=sampling,
+        renders=render,
     )
 
 

@@ -21,6 +21,7 @@ class Limits:
     jobs: int = 64  # taken and not done; one more is answered 429
     parallel: int = 32  # jobs worked on at a time: as many as the engine has rows
     seconds: float = 60.0  # for a job, waiting counted
+    uploads: int = 2**30  # bytes that the studio's uploads take on the disk
     connections: int = 512  # open at a time, as far as the system lets a process open files
     head_seconds: float = 10.0  # for a request's head to arrive
 

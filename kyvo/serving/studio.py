@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from functools import partial
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,15 @@ from fastapi import FastAPI
 from starlette.routing import Mount
 
 from kyvo.errors import KyvoError
-from kyvo.extras import MissingDependency
+from kyvo.extras import extra
 from kyvo.serving.studio_gate import StudioGate
 from kyvo.serving.studio_session import COLUMNS, UNCHANGED, Session, Shown
 
 PATH = "/"  # below another, Gradio forgets it in the addresses of samples
 STYLE = "studio.css"
+SCRIPT = "studio.js"  # one act at a time
 WORKING = "Working ..."
+MAX_SESSIONS = 100  # remembered; the one that was used longest ago goes first
 HEIGHT = 300  # px, of the two views: all of the page fits into 757 px
 HINT = "Ask something, or say what to change: “How many cubes are there?”, “Remove the red cube.”"
 # Gradio's page names other hosts; with this the browser asks none of them.
@@ -36,14 +39,8 @@ def import_gradio() -> Any:
     """The `gradio` module, told to report nothing. Raises MissingDependency with the line that installs it."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    try:
+    with extra("studio"):
         import gradio
-    except ModuleNotFoundError as error:
-        if error.name != "gradio":
-            raise
-        raise MissingDependency(
-            'The studio needs Gradio, which is not installed. Run: pip install "kyvo[gradio]"'
-        ) from None
     return gradio
 
 
@@ -56,6 +53,7 @@ def mount_studio(app: FastAPI) -> None:
     os.environ["GRADIO_TEMP_DIR"] = str(folder)  # by default one that all of the machine's pages share
     page = build_page(gradio, partial(Session, app.state.worker, uploads=folder), name=app.state.name)
     page.queue(default_concurrency_limit=4, max_size=limits.jobs)
+    page.state_session_capacity = MAX_SESSIONS
     gradio.mount_gradio_app(
         app,
         page,
@@ -68,21 +66,41 @@ def mount_studio(app: FastAPI) -> None:
         mcp_server=False,
         max_file_size=limits.body,
         theme=_theme(gradio),
-        css=files("kyvo.serving").joinpath(STYLE).read_text(encoding="utf-8"),
+        css=_own(STYLE),
+        head=f"<script>{_own(SCRIPT)}</script>",
     )
     page.has_launched = True  # else Gradio checks no path of an event: it is mounted, not launched
     mount = app.routes[-1]
     assert isinstance(mount, Mount)
     mount.app = StudioGate(
-        mount.app, folder=folder, samples=_sample_paths(page), limits=limits, budget=app.state.budget
+        mount.app,
+        folder=folder,
+        samples=_sample_paths(page),
+        events=_events(page),
+        limits=limits,
+        budget=app.state.budget,
     )
     app.add_middleware(_Policy)
+
+
+def _own(name: str) -> str:
+    return files("kyvo.serving").joinpath(name).read_text(encoding="utf-8")
 
 
 def _sample_paths(page: Any) -> list[str]:
     """Where Gradio keeps the samples, as the page names them."""
     rows = [row for part in page.config["components"] for row in part["props"].get("samples") or ()]
     return [value["path"] for row in rows for value in row]
+
+
+def _events(page: Any) -> dict[int, list[str]]:
+    """The events that the server runs, by number, and the kinds of the components that they read."""
+    kinds = {part["id"]: part["type"] for part in page.config["components"]}
+    return {
+        event["id"]: [kinds[one] for one in event["inputs"]]
+        for event in page.config["dependencies"]
+        if event["backend_fn"]
+    }
 
 
 class _Policy:
@@ -112,7 +130,7 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
         session = gradio.State(None, time_to_live=6 * 3600)
         gradio.HTML(
             f"<header><h1>Kyvo studio</h1><p>A picture becomes a scene; the scene is changed and asked about in words."
-            f"</p><span>model: {name}</span></header>",
+            f"</p><span>model: {escape(name)}</span></header>",
             elem_id="head",
             padding=False,
         )
@@ -148,12 +166,14 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
                     show_label=False, height=170, placeholder=HINT, buttons=[], feedback_options=None, elem_id="chat"
                 )
                 with gradio.Row(elem_id="say"):
-                    text = gradio.Textbox(
+                    gradio.Textbox(
                         show_label=False, placeholder="Ask, or say what to change; Enter sends", scale=5,
                         max_lines=3, autofocus=True, elem_id="text", container=False,
                     )  # fmt: skip
-                    sent = gradio.Textbox(visible="hidden")  # the text that was sent last
-                    send = gradio.Button("Send", variant="primary", scale=0, min_width=90, elem_id="send")
+                    sent = gradio.Textbox(visible="hidden")
+                    returned = gradio.Textbox(visible="hidden")  # a text that was not taken
+                    say = gradio.Button(visible="hidden", elem_id="say-it")  # pressed by the script
+                    gradio.Button("Send", variant="primary", scale=0, min_width=90, elem_id="send")
                 with gradio.Row(elem_id="turns"):
                     undo = gradio.Button("Undo", size="sm", scale=0, min_width=80, elem_id="undo")
                     redo = gradio.Button("Redo", size="sm", scale=0, min_width=80, elem_id="redo")
@@ -202,38 +222,26 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
                 values = [value["path"] if isinstance(value, dict) else value for value in inputs]
                 try:
                     with own.lock:
-                        return [*show(own, act(own, *values)), gradio.skip()]
+                        return [*show(own, act(own, *values)), ""]
                 except KyvoError as error:
                     shown = gradio.Markdown(f"**That did not work:** {error}", elem_classes=["fault"])
-                    returned = values[0] if act is Session.say else gradio.skip()
-                    return [own, shown, *[gradio.skip()] * (len(outputs) - 2), returned]
+                    text = values[0] if act is Session.say else ""
+                    return [own, shown, *[gradio.skip()] * (len(outputs) - 2), text]
 
             return handle
 
-        # Each click counts, also one that comes while an earlier one is at work: the session takes them in turn.
-        hidden: dict[str, Any] = {
-            "api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple",
-        }  # fmt: skip
+        hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
-        def tell_work(trigger: Any) -> None:
-            """At once the status says that work has begun."""
+        def on(trigger: Any, act: Callable[..., Shown], *inputs: Any, js: str | None = None) -> None:
+            """At once the status says that work has begun; the script is told when it has ended."""
             trigger(lambda: gradio.Markdown(WORKING, elem_classes=["working"]), None, status, queue=False, **hidden)
-
-        def do(trigger: Any, act: Callable[..., Shown], *inputs: Any) -> None:
             # Files come as they were uploaded: only `kyvo.serving.inputs` opens them, within limits.
-            trigger(event(act), [session, *inputs], [*outputs, text], preprocess=False, **hidden)
-
-        def on(trigger: Any, act: Callable[..., Shown], *inputs: Any) -> None:
-            tell_work(trigger)
-            do(trigger, act, *inputs)
+            done = trigger(event(act), [session, *inputs], [*outputs, returned], preprocess=False, js=js, **hidden)
+            done.then(None, returned, js="text => kyvo.end(text)", **hidden)
 
         on(recognise.click, Session.recognise, picture)
-        on(scene_file.upload, Session.open, scene_file, picture)
-        for trigger in (text.submit, send.click):
-            # The browser empties the field itself, so that nothing typed later is wiped.
-            taken = trigger(None, text, [sent, text], js="text => [text, '']", queue=False, **hidden)
-            do(taken.then, Session.say, sent)  # before all else, while `sent` is this text
-            tell_work(trigger)
+        on(scene_file.upload, Session.open, scene_file, picture, js="(...given) => (kyvo.begin(), given)")
+        on(say.click, Session.say, sent, js="session => [session, kyvo.text()]")
         on(undo.click, Session.undo)
         on(redo.click, Session.redo)
         on(render.click, Session.render)

@@ -30,6 +30,7 @@ from kyvo.tokenizers.image import fit
 
 FACTOR = 4  # the picture is shown so many times as large as the model sees it
 UNCHANGED = "Nothing has been changed yet."
+MAX_SAID = 500  # texts of a talk: each keeps its picture
 COLUMNS = ["object", "x", "y", "z", "sure"]  # of the table
 
 
@@ -119,6 +120,8 @@ class Session:
         if not text.strip():
             raise ConfigError("There is no text: ask something, or say what to change.")
         talk, text = self._talked(), self._inputs.text(text)
+        if len(self._said) >= MAX_SAID:
+            raise ConfigError(f"The talk has {MAX_SAID} texts, and no more may be: download its JSON and open that.")
         self._draw(talk)
         before = talk.image
         try:

@@ -18,11 +18,9 @@ from kyvo.api import Kyvo
 from kyvo.errors import KyvoError
 from kyvo.generation.sampling import GREEDY, Sampling
 from kyvo.pipelines.run import Cancelled, Late, Run
-from kyvo.serving.admission import Admission, Entry
+from kyvo.serving.admission import LATE, Admission, Entry
 from kyvo.serving.limits import Limits
 from kyvo.serving.metrics import Metrics
-
-TOGETHER = 2.0  # times as fast as one after another are jobs together, at least: they decode in one batch
 
 
 class Busy(KyvoError):
@@ -41,6 +39,7 @@ class Job:
     work: Callable[[Run], Any]
     sampling: Sampling = GREEDY  # of pictures
     max_tokens: int | None = None  # of what the request ends in
+    renders: bool = False  # also; then it costs more than others of its task
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,11 +59,16 @@ class Ticket(Entry):
         self.job = job
         self.run = run
         self.client = client
-        self.task = job.task
+        self.kind = kind_of(job)
 
     def cancel(self) -> None:
         """Nobody waits any more: the job leaves the batch, or never enters it."""
         self.run.cancel()
+
+
+def kind_of(job: Job) -> str:
+    """What jobs that cost alike have in common."""
+    return f"{job.task} and rendering" if job.renders else job.task
 
 
 class Worker:
@@ -155,7 +159,7 @@ class Worker:
         """Why the job cannot be taken; None where it can. A server without jobs takes any."""
         if self._num_open >= self.limits.jobs:
             return Busy(f"{self._num_open} jobs are waiting, and no more may.", retry_after=self.retry_after)
-        if self._num_open and self._jobs.seconds(job.task) / TOGETHER > self.limits.seconds:
+        if self._num_open and self._jobs.seconds(kind_of(job)) > self.limits.seconds:
             reason = f"{self._num_open} jobs are waiting; one more would take longer than {self.limits.seconds:g} s."
             return Busy(reason, retry_after=self.retry_after)
         return None
@@ -163,7 +167,7 @@ class Worker:
     def _count(self, ticket: Ticket, error: BaseException | None) -> None:
         outcomes = {type(None): "done", Cancelled: "cancelled", Late: "late", Busy: "refused"}
         outcome = outcomes.get(type(error), "failed")
-        self.metrics.jobs.labels(ticket.task, outcome).inc()
+        self.metrics.jobs.labels(ticket.job.task, outcome).inc()
         self.metrics.tokens.labels("prompt").inc(ticket.run.num_prompt)
         self.metrics.tokens.labels("completion").inc(ticket.run.num_output)
 
@@ -181,7 +185,7 @@ class Worker:
         except BaseException as failure:
             error = failure
         with self._lock:
-            self._jobs.end(ticket, counts=error is None)
+            self._jobs.end(ticket, factor=1.0 if error is None else LATE if isinstance(error, Late) else 0.0)
             self._ends.append(time.monotonic())
         self._count(ticket, error)
         if done is not None:

@@ -1,6 +1,7 @@
 """`eval/soak.py`: it knows a mixed-up answer, and what its hostile clients send ends in a refusal or in nothing."""
 
 import random
+from dataclasses import replace
 
 import loading
 import numpy as np
@@ -38,18 +39,20 @@ def test_pictures_are_the_same_where_they_look_so(soak):
 
 @pytest.mark.slow
 def test_valid_and_hostile_requests_to_a_tiny_server(soak):
-    with serving(create_app(tiny_kyvo(), name="tiny", limits=Limits(head_seconds=1.0))) as address:
-        url = f"{address}/v1"
-        kept = [(path, body, soak.ask(url + path, body)) for path, body in soak.valid_requests(1, "tiny")]
-        count = soak.soak(url, kept, clients=8, requests=120, seed=0, near=0.02)
+    tenths = []
+    with serving(create_app(tiny_kyvo(), name="tiny", limits=Limits(head_seconds=1.0))) as url:
+        kept = [replace(one, known=soak.ask(url + one.path, one.body)) for one in soak.valid_requests(1, "tiny")]
+        assert {one.kind for one in kept} == set(soak.VALID)
+        count = soak.soak(url, kept, clients=8, requests=120, seed=0, near=0.02, tenth=lambda: tenths.append(0))
         assert soak.seconds_until_health(url) < 2
     assert count.failed == count.mixed == count.lost == count.refused == []
-    assert sum(count.statuses.values()) == 120 and count.statuses[422] > 0
+    assert sum(sum(own.values()) for own in count.statuses.values()) == 120 + count.overloaded
+    assert count.statuses["hostile: picture"][422] > 0 and len(tenths) == 10
 
 
 def test_no_attack_is_a_fault_of_the_server(soak):
     pictures = soak.hostile_pictures()
-    with serving(create_app(tiny_kyvo(), name="tiny", limits=Limits(head_seconds=1.0))) as address:
+    with serving(create_app(tiny_kyvo(), name="tiny", limits=Limits(head_seconds=1.0))) as url:
         for number in range(25):
-            status, overload = soak.attack(f"{address}/v1", pictures, random.Random(number))
+            _, status, overload = soak.attack(url, pictures, random.Random(number))
             assert status < 500 or overload

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from kyvo.serving.admission import Admission, Entry
+from kyvo.serving.admission import LATE, Admission, Entry
 
 
 @dataclass(eq=False)
 class One(Entry):
     client: str = "a"
-    task: str = "recognition"
+    kind: str = "recognition"
 
 
 class Clock:
@@ -30,14 +30,14 @@ def jobs(clock):
     return Admission(clock=clock)
 
 
-def run(jobs, clock, *, count, seconds, task="recognition"):
+def run(jobs, clock, *, count, seconds, kind="recognition"):
     """So many jobs at a time for so long."""
     for _ in range(count):
-        jobs.add(One(task=task))
+        jobs.add(One(kind=kind))
     begun = [jobs.begin() for _ in range(count)]
     clock.now += seconds
     for entry in begun:
-        jobs.end(entry, counts=True)
+        jobs.end(entry)
 
 
 def test_jobs_that_run_together_share_the_time(jobs, clock):
@@ -51,20 +51,46 @@ def test_time_without_jobs_costs_nothing(jobs, clock):
     assert jobs.seconds("recognition") == pytest.approx(1.0)
 
 
-def test_a_new_job_comes_after_all_that_are_there(jobs, clock):
+def test_a_new_job_comes_behind_those_that_wait(jobs, clock):
     run(jobs, clock, count=1, seconds=1.0)
-    run(jobs, clock, count=1, seconds=10.0, task="editing")
-    for task in ("recognition", "editing", "editing"):
-        jobs.add(One(task=task))
+    run(jobs, clock, count=1, seconds=10.0, kind="editing")
+    for kind in ("recognition", "editing", "editing"):
+        jobs.add(One(kind=kind))
     jobs.begin()
     assert jobs.seconds("recognition") == pytest.approx(22.0)
-    assert jobs.seconds("rendering") == pytest.approx(21.0), "of which nothing is known yet"
+    assert jobs.seconds("rendering") == pytest.approx(20.0), "of which nothing is known yet"
+
+
+def test_beside_costly_jobs_a_cheap_one_is_done_soon(jobs, clock):
+    run(jobs, clock, count=1, seconds=1.0)
+    run(jobs, clock, count=1, seconds=10.0, kind="editing")
+    for _ in range(5):
+        jobs.add(One(kind="editing"))
+        jobs.begin()
+    assert jobs.seconds("recognition") == pytest.approx(6.0)
+    assert jobs.seconds("editing") == pytest.approx(60.0)
+
+
+def test_where_jobs_run_out_of_time_fewer_are_taken(jobs, clock):
+    """Each needs 8 s, and has 60: seven come to their end."""
+    taken = []
+    for _ in range(6):
+        entries = []
+        while len(entries) < 16 and jobs.seconds("rendering") <= 60.0:
+            jobs.add(One(kind="rendering"))
+            entries.append(jobs.begin())
+        taken.append(len(entries))
+        late = len(entries) * 8.0 > 60.0
+        clock.now += 60.0 if late else len(entries) * 8.0
+        for entry in entries:
+            jobs.end(entry, factor=LATE if late else 1.0)
+    assert taken[0] == 16 and taken[-1] in (6, 7)
 
 
 def test_what_did_not_come_to_its_end_tells_nothing(jobs, clock):
     jobs.add(One())
     clock.now += 5
-    jobs.end(jobs.begin(), counts=False)
+    jobs.end(jobs.begin(), factor=0.0)
     assert jobs.seconds("recognition") == 0.0
 
 

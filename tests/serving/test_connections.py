@@ -1,5 +1,6 @@
 """Connections that never say anything, or too slowly, or take no answer: they end, and others are served meanwhile."""
 
+import contextlib
 import logging
 import socket
 import subprocess
@@ -100,6 +101,22 @@ def test_beyond_the_limit_the_one_that_waited_longest_makes_room(raw, url):
     assert httpx.get(f"{url}/health", timeout=10).status_code == 200
     assert time.perf_counter() - start < 1
     assert not ends_within(others[-1], 0.05)
+
+
+def test_slow_bodies_make_room_as_silent_connections_do():
+    limits = Limits(connections=20, body_seconds=60, head_seconds=60)
+    head = b"POST /v1/scenes/ask HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n{"
+    with (
+        serving(create_app(tiny_kyvo(), name="tiny", limits=limits), patience=1) as url,
+        contextlib.ExitStack() as stack,
+    ):
+        place = url.removeprefix("http://")
+        host, _, port = place.partition(":")
+        for _ in range(30):
+            slow = stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            slow.sendall(head % place.encode())
+        for _ in range(5):
+            assert httpx.get(f"{url}/health", timeout=10).status_code == 200
 
 
 SERVER = """

@@ -165,13 +165,44 @@ def test_what_was_taken_back_stays_struck_through(opened):
         assert page.locator("#chat del").count() == 2
 
 
-def test_what_is_typed_while_it_works_is_kept(opened):
+REPLIES = ["changed: color of small cyan metal cube, cyan to red", "1", "removed: large blue metal cube"]
+
+
+@pytest.mark.parametrize("pause", [0, 1000])  # ms between the texts
+def test_texts_sent_and_typed_while_it_works_are_kept(opened, pause):
     page = opened
     text = page.locator("#text textarea")
-    say(page, "Paint the cyan cube red.")
-    sync_api.expect(text).to_have_value("")
+    for words in ("Paint the cyan cube red.", "How many red cubes are there?", "Remove the blue cube."):
+        say(page, words)
+        sync_api.expect(text).to_have_value("")
+        page.wait_for_timeout(pause)
     text.fill("half typed")
-    chat(page, "changed: color of small cyan metal cube, cyan to red")
+    chat(page, REPLIES[-1])
+    said = page.locator("#chat").inner_text()
+    assert [line for line in said.splitlines() if line in REPLIES] == REPLIES
+    assert text.input_value() == "half typed"
+
+
+def test_clicks_and_texts_come_in_the_order_in_which_they_were_made(opened):
+    page = opened
+    say(page, "Paint the cyan cube red.")
+    page.locator("#undo").click()
+    page.locator("#text textarea").fill("How many cyan cubes are there?")
+    page.locator("#send").click()
+    page.locator("#redo").click()
+    page.locator("#undo").click()
+    say(page, "Remove the cyan cube.")
+    chat(page, "removed: small cyan metal cube")
+    said = page.locator("#chat").inner_text().splitlines()
+    assert "1" in said[said.index("How many cyan cubes are there?") :]
+
+
+def test_a_text_that_was_not_taken_does_not_wipe_one_that_is_typed(page):
+    text = page.locator("#text textarea")
+    say(page, "Remove the red cube.")
+    text.fill("half typed")
+    status(page, "There is no scene yet")
+    page.wait_for_timeout(500)
     assert text.input_value() == "half typed"
 
 

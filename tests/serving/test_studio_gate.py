@@ -1,6 +1,7 @@
 """The studio over HTTP, as a hostile client sees it: only a visitor's uploads are read, and only its page may ask."""
 
 import json
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -21,7 +22,8 @@ PICTURE = png_bytes(np.random.default_rng(0).integers(256, size=(32, 48, 3), dty
 def address():
     from kyvo.serving.studio import mount_studio
 
-    app = create_app(tiny_kyvo(), name="tiny", limits=Limits(body=2**20, body_seconds=1.0))
+    limits = Limits(body=2**20, body_seconds=1.0, uploads=4 * 2**20)
+    app = create_app(tiny_kyvo(), name="tiny", limits=limits)
     mount_studio(app)
     with serving(app, patience=1) as url:
         yield url
@@ -164,9 +166,79 @@ def test_an_event_beside_the_queue_is_checked_too(visitor, own_file):
     assert visitor.post("/gradio_api/run/predict", json=body).status_code == 403
 
 
-@pytest.mark.parametrize("path", ["/gradio_api/queue/join", "/gradio_api/upload"])
+GOOD = {"data": [None, None], "session_hash": "abc"}
+
+
+@pytest.mark.parametrize("path", ["/gradio_api/queue/join", "/gradio_api/run/predict"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fn_index": -1}, {"fn_index": 9999}, {"fn_index": "x"}, {"fn_index": None}, {"fn_index": True},
+        {"session_hash": None}, {"session_hash": "a" * 100_000}, {"session_hash": ["abc"]},
+        {"data": []}, {"data": {"a": 1}}, {"data": [None] * 9}, {"data": [None, 7]}, {"data": [None, {"a": 1}]},
+        {"data": None},
+    ],
+)  # fmt: skip
+def test_an_event_that_the_page_does_not_send_is_refused(visitor, caplog, path, change):
+    numbers = {row["api_name"]: row["id"] for row in visitor.get("/config").json()["dependencies"]}
+    answer = visitor.post(path, json=GOOD | {"fn_index": numbers[RECOGNISE]} | change)
+    assert answer.status_code == 400 and "sends no such event" in answer.json()["error"]["message"]
+    assert caplog.records == []
+
+
+def test_every_event_of_the_page_with_a_number_for_each_input_is_no_fault(visitor):
+    for row in visitor.get("/config").json()["dependencies"]:
+        body = {"data": [10**200] * len(row["inputs"]), "fn_index": row["id"], "session_hash": "abc"}
+        assert visitor.post("/gradio_api/run/predict", json=body).status_code < 500
+
+
+def test_what_gradio_reads_beside_the_values_does_not_reach_it(visitor):
+    numbers = {row["api_name"]: row["id"] for row in visitor.get("/config").json()["dependencies"]}
+    extra = {"event_data": {"a": [[]]}, "trigger_id": 10**200, "batched": True, "oauth_token": "x", "simple_format": 7}
+    file = file_data(upload(visitor)) | {"size": "x", "orig_name": [], "is_stream": True, "url": 7}
+    body = GOOD | extra | {"fn_index": numbers[RECOGNISE], "data": [{"a": 1}, file]}
+    assert visitor.post("/gradio_api/queue/join", json=body).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=%00",
+        f"/gradio_api/file={'a' * 5000}",
+        f"/svelte/{'a' * 5000}",
+        f"/svelte/{'a' * 300}",
+        "/assets/%00",
+    ],
+)
+def test_an_address_that_is_no_file_is_refused(visitor, path):
+    assert 400 <= visitor.get(path).status_code < 500
+
+
+def test_what_gradio_fails_on_is_the_requests_fault(visitor):
+    path = upload(visitor)
+    many = {"range": "bytes=" + "0-1," * 5000}
+    assert visitor.get(f"/gradio_api/file={path}", headers=many).status_code == 400
+    assert visitor.post("/gradio_api/upload", files={"files": ("", b"x", "image/png")}).status_code == 400
+
+
+def test_uploads_take_a_share_of_the_disk_and_no_more(address, visitor):
+    answers = [
+        visitor.post("/gradio_api/upload", files={"files": (f"{number}.png", bytes([number]) * 900_000)})
+        for number in range(6)
+    ]
+    statuses = [answer.status_code for answer in answers]
+    assert statuses == sorted(statuses) and set(statuses) == {200, 503}
+    assert answers[-1].headers["retry-after"] and "no more may be" in answers[-1].json()["error"]["message"]
+    for answer in answers:
+        if answer.status_code == 200:
+            Path(answer.json()[0]).unlink()  # as Gradio does after an hour
+    assert upload(visitor)
+
+
+@pytest.mark.parametrize("path", ["queue/join", "run/predict", "upload", "cancel", "reset"])
 def test_a_body_beyond_the_limit_is_refused(visitor, path):
-    answer = visitor.post(path, content=b"x" * 2_000_000, headers={"content-type": "multipart/form-data; boundary=a"})
+    headers = {"content-type": "multipart/form-data; boundary=a"}
+    answer = visitor.post(f"/gradio_api/{path}", content=b"x" * 2_000_000, headers=headers)
     assert answer.status_code == 413
 
 

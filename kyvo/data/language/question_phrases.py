@@ -82,11 +82,16 @@ class TemplateSet:
             raise ConfigError(f"{unknown[0]!r} is no family of these questions; known are {', '.join(self.kinds)}.")
         return replace(self, templates=tuple(one for one in self.templates if one.family in families))
 
-    def write(self, template: Template, values: Mapping[str, str], rng: np.random.Generator) -> str:
-        """One of the template's texts with its slots filled; slots without a value are left out."""
+    def write(
+        self, template: Template, values: Mapping[str, str], rng: np.random.Generator, *, other: bool = True
+    ) -> str:
+        """One of the template's texts with its slots filled; slots without a value are left out.
+
+        Without `other` what is asked for is of another kind than what it is compared with, and not called "other".
+        """
         text = template.texts[rng.integers(len(template.texts))]
         text = re.sub(r"\[(.*?)\]", lambda match: match[1] if rng.random() < 0.5 else "", text)
-        if _differ(values):  # "another blue cube like the red ball": it cannot be another
+        if not other or _differ(values):  # "another blue cube like the red ball": it cannot be another
             text = text.replace(" other ", " ").replace(" another ", " a ")
 
         parts = re.split(r"(<\w+>)", text)
