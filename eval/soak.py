@@ -28,7 +28,7 @@ import time
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -394,8 +394,11 @@ def settled(process: psutil.Process) -> int:
 
 def resident(process: psutil.Process) -> int:
     """Bytes that the server and its decoders hold."""
-    family = [process, *process.children(recursive=True)]
-    return sum(one.memory_info().rss for one in family if one.is_running())
+    total = 0
+    for one in (process, *process.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # a decoder that has just ended
+            total += one.memory_info().rss
+    return total
 
 
 def lines(results: dict[str, Any]) -> list[str]:

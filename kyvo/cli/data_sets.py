@@ -13,6 +13,7 @@ import typer
 
 from kyvo.cli.debug import debugging
 from kyvo.errors import KyvoError
+from kyvo.extras import extra
 
 Schema = Annotated[str, typer.Option(help="A name, or a YAML file of your own.")]
 
@@ -50,7 +51,8 @@ def export(
     Example: kyvo data export train=data/clevr validation=data/clevr_val --format parquet --out hub/clevr
     """
     with exit_on_error("kyvo data export"):
-        import datasets
+        with extra("data"):
+            import datasets
 
         from kyvo.data.interchange import about_set, export_set, read_splits
 

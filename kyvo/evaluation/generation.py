@@ -174,9 +174,10 @@ def nearest_known(ours: Sequence[JudgedObject], known: Sequence[JudgedObject]) -
         return [{} for _ in ours]
     clouds, known_clouds = ([triangle_cloud(item.triangles, count=MATCHED) for item in some] for some in (ours, known))
     found = []
-    for cloud, row in zip(clouds, chamfer_distances(clouds, known_clouds), strict=True):
+    for item, row in zip(ours, chamfer_distances(clouds, known_clouds), strict=True):
         index = int(row.argmin())
-        score = compare_clouds(cloud, known_clouds[index], tau=TAU).f_score
+        pair = (triangle_cloud(each.triangles, count=NUM_POINTS) for each in (item, known[index]))
+        score = compare_clouds(*pair, tau=TAU).f_score
         found.append({"nearest": known[index].name, "read_as": known[index].category, "nearest_f_score": score})
     return found
 

@@ -138,7 +138,8 @@ def _axes(*, width: float = 4.6, height: float = 3.2) -> "tuple[Figure, Axes]":
 
 
 def _svg(figure: "Figure") -> str:
-    from matplotlib import rc_context
+    with extra("data"):
+        from matplotlib import rc_context
 
     stream = io.StringIO()
     with rc_context({"svg.hashsalt": "kyvo"}):  # ids that do not differ from run to run

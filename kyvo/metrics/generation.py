@@ -13,10 +13,10 @@ from scipy.spatial import KDTree
 from kyvo.errors import ConfigError
 from kyvo.metrics.geometry import Points
 
-Distances = Float[np.ndarray, "ones others"]
+Distances = Float[np.ndarray, "made true"]
 
 
-def chamfer_distances(ones: Sequence[Points], others: Sequence[Points]) -> Distances:
+def chamfer_distances(ones: Sequence[Points], others: Sequence[Points]) -> Float[np.ndarray, "ones others"]:
     """Of each pair, the two mean squared distances to the nearest point, added."""
     one_trees, other_trees = ([KDTree(cloud) for cloud in clouds] for clouds in (ones, others))
     found = np.empty((len(ones), len(others)))
@@ -37,7 +37,9 @@ def coverage(made_to_true: Distances) -> float:
     return len(np.unique(made_to_true.argmin(1))) / made_to_true.shape[1]
 
 
-def nearest_neighbor_accuracy(made: Distances, made_to_true: Distances, true: Distances) -> float:
+def nearest_neighbor_accuracy(
+    made: Float[np.ndarray, "made made"], made_to_true: Distances, true: Float[np.ndarray, "true true"]
+) -> float:
     """Share of objects, of both sets together, whose nearest other is of their own set.
 
     0.5 is best: the two sets cannot be told apart. 1: they lie apart; below 0.5: what was made copies the true ones.

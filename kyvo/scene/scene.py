@@ -44,8 +44,9 @@ class SceneObject:
         CLEVR's, whose number was drawn from 0 to 360 and yet read as radians: its pictures bear it out.
         """
         turn = self.extra.get("rotation")
-        is_number = isinstance(turn, int | float) and not isinstance(turn, bool)
-        return float(turn) if is_number and math.isfinite(turn) else None
+        if not isinstance(turn, int | float) or isinstance(turn, bool) or not math.isfinite(turn):
+            return None
+        return float(turn)
 
     def with_values(self, **values: Any) -> "SceneObject":
         """A copy with these attributes; names that are not standard go to `extra`."""

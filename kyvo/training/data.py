@@ -176,7 +176,10 @@ class CodedScenes:
         if self.has_forms:
             told = rng.random((len(indices), 2)) < (self.cameras, self.turns)
             forms = [SceneForm(camera=bool(camera), turns=bool(turns)) for camera, turns in told]
-        return [self._sequence(index, *which, form) for index, which, form in zip(indices, draws, forms, strict=True)]
+        return [
+            self._sequence(index, which_task, which_question, form)
+            for index, (which_task, which_question), form in zip(indices, draws, forms, strict=True)
+        ]
 
     def segments(self, index: int, which_task: float, which_question: float) -> tuple[str, Segments, Segments]:
         """A sample as its task, what goes in and what is to come out. The two draws are in [0, 1)."""

@@ -1,6 +1,6 @@
 """Language cases: sentences of ordinary people with what is right for each -> JSON Lines of `kyvo evaluate language`.
 
-`edits.txt`, `questions.txt` and `refusals.txt` hold a line a case, under a heading that names its construct:
+`edits.txt`, `questions.txt`, `refusals.txt` and `wider.txt` hold a line a case, under a heading of its construct:
 
     scene | text, with earlier texts before `>>` | what is right
 

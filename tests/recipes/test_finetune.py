@@ -42,6 +42,7 @@ def test_twenty_steps_are_ten_and_ten_more_with_the_same_losses(runs):
     assert model.config.eos_token_id == processor.text.eos_id
 
 
+@pytest.mark.slow
 def test_torchrun_starts_two_ranks_that_train_adapters(runs):
     done = tune(
         runs, "run", "peft.method=lora", "train.max_steps=2", "train.warmup_steps=0", "train.decay_steps=0",

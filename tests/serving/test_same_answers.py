@@ -25,7 +25,7 @@ from kyvo.testing import tiny_kyvo, tiny_refiner
 RED = SceneObject(size="large", color="red", material="metal", shape="cube", location=(0.0, 0.0, 0.7))
 BALL = SceneObject(size="small", color="blue", material="rubber", shape="sphere", location=(1.5, 2.0, 0.35))
 SCENE = Scene(objects=(RED, BALL))
-PICTURE = np.random.default_rng(3).integers(256, size=(16, 24, 3), dtype=np.uint8)
+PICTURE = np.random.default_rng(4).integers(256, size=(16, 24, 3), dtype=np.uint8)
 EDIT, QUESTION = "Paint the cube green and remove the sphere.", "What color is the small sphere?"
 
 

@@ -14,7 +14,7 @@ from kyvo.serving.server import serving
 from kyvo.testing import tiny_kyvo
 
 pytest.importorskip("gradio")
-RECOGNISE, OPEN = "handle", "handle_1"
+RECOGNISE, OPEN, SAY = "handle", "handle_1", "handle_2"
 PICTURE = png_bytes(np.random.default_rng(0).integers(256, size=(32, 48, 3), dtype=np.uint8))
 
 
@@ -246,3 +246,19 @@ def test_a_body_beyond_the_limit_is_refused(visitor, path):
 def test_what_is_no_event_is_refused(visitor, content):
     answer = visitor.post("/gradio_api/queue/join", content=content, headers={"content-type": "application/json"})
     assert 400 <= answer.status_code < 500
+
+
+def test_a_talk_has_an_end(visitor, scene, monkeypatch):
+    monkeypatch.setattr("kyvo.serving.studio_session.MAX_SAID", 1)
+    path = upload(visitor, json.dumps(scene).encode(), "scene.json")
+    assert "2 objects read" in status_after(visitor, OPEN, [None, file_data(path), None])
+    assert "Answered" in status_after(visitor, SAY, [None, "How many objects are there?"])
+    assert "no more may be" in status_after(visitor, SAY, [None, "How many objects are there?"])
+
+
+def test_sessions_are_few():
+    from kyvo.serving.studio import MAX_SESSIONS, mount_studio
+
+    app = create_app(tiny_kyvo(), name="tiny")
+    mount_studio(app)
+    assert app.routes[-1].app.app.state_holder.capacity == MAX_SESSIONS

@@ -1,11 +1,14 @@
 """Hostile and damaged pictures: each is decoded in bounded time, or is one ImageError that names it."""
 
+import contextlib
 import io
 import os
 import random
+import signal
 import struct
 import threading
 import time
+import tracemalloc
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -63,6 +66,45 @@ def test_plain_files_are_decoded_here_and_others_apart():
     assert not is_plain(encoded(**frames)), "animated"
 
 
+def overlapping_tags(num_entries, size):
+    """EXIF whose entries all name the same bytes."""
+    rows = b"".join(struct.pack(">HHLL", tag, 7, size - 100, 50) for tag in range(1, num_entries + 1))
+    return (b"MM\0*" + struct.pack(">LH", 8, num_entries) + rows).ljust(size, b"\0")
+
+
+def with_segments(marker, head, data):
+    """A JPEG with the data in segments of this kind."""
+    parts = (head + data[start : start + 65_000] for start in range(0, len(data), 65_000))
+    segments = b"".join(marker + struct.pack(">H", len(part) + 2) + part for part in parts)
+    whole = encoded("JPEG")
+    return whole[:2] + segments + whole[2:]
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        with_segments(b"\xff\xe1", b"Exif\0\0", overlapping_tags(5000, 64_000)),
+        with_segments(b"\xff\xe1", b"Exif\0\0", overlapping_tags(20_000, 250_000)),
+        with_segments(b"\xff\xe2", b"MPF\0", overlapping_tags(5000, 64_000)),
+        encoded()[:-12] + chunk(b"eXIf", overlapping_tags(5000, 64_000)) + encoded()[-12:],
+        encoded()[:33]
+        + chunk(b"tEXt", b"Raw profile type exif\0\nexif\n1\n" + overlapping_tags(5000, 64_000).hex().encode())
+        + encoded()[33:],
+    ],
+)
+def test_tags_that_name_the_same_bytes_take_no_memory_here(bomb):
+    tracemalloc.start()
+    with contextlib.suppress(ImageError):
+        decode_picture(bomb, "it")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 30e6
+
+
+def test_a_picture_with_a_few_tags_is_plain():
+    assert is_plain(with_segments(b"\xff\xe1", b"Exif\0\0", overlapping_tags(10, 2000)))
+
+
 def test_a_jpeg_of_many_scans_is_refused_at_once():
     data = scans_repeated(encoded("JPEG", Image.new("RGB", (4000, 4000), "red"), progressive=True), 1500)
     start = time.perf_counter()
@@ -93,6 +135,17 @@ def test_what_takes_too_long_is_ended_and_the_next_is_read():
         decode_picture(data, "it", seconds=0.2)
     assert time.perf_counter() - start < 3
     assert decode_picture(encoded("WEBP"), "it").shape == PIXELS.shape
+
+
+def test_a_process_that_waits_for_its_turn_takes_no_seconds():
+    process = picture_decoding._Process()
+    os.kill(process._process.pid, signal.SIGSTOP)
+    threading.Timer(2.5, os.kill, (process._process.pid, signal.SIGCONT)).start()
+    try:
+        found = process.decode(encoded("WEBP", lossless=True), FORMATS, 1, "rgb", 2.0)
+    finally:
+        process.kill()
+    assert np.array_equal(found, PIXELS)
 
 
 def test_what_takes_too_much_memory_is_refused_and_the_next_is_read():

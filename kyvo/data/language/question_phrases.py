@@ -138,6 +138,8 @@ _SLOTS = {slot: attribute for name in "abcd" for slot, attribute in zip(_NAMES[n
 _CHAINS = (("a",), ("a", "r", "b"), ("a", "r", "b", "r2", "c"), ("a", "r", "b", "r2", "c", "r3", "d"))
 _PAIRS = ((("a",), ("b",)), (("a", "r", "b"), ("c",)), (("a", "r", "b"), ("c", "r2", "d")))
 
+# Two objects that may have relations of their own are kept apart by more than "and": "the cube left of the ball and the
+# sphere" may be left of both.
 _COUNT = (
     "Count the {these}.",
     "How many {these} can you see?",
@@ -164,7 +166,7 @@ _QUERY = (
 )
 _COMPARE = (
     "Do {this} and {that} share one {attribute}?",
-    "Is one {attribute} common to {this} and {that}?",
+    "Is one {attribute} common to both {this} and {that}?",
     "Compare {this} with {that}: are they alike in {attribute}?",
     "Are {this} and {that} alike in {attribute}?",
     "Would you say that {this} matches {that} in {attribute}?",
@@ -172,7 +174,7 @@ _COMPARE = (
 _COMPARE_COUNTS = {
     "equal_integer": (
         "Are the {these} just as many as the {those}?",
-        "Count the {these} and the {those}: do you get one number twice?",
+        "Count the {these} and then the {those}: do you get one number twice?",
         "Do the {these} match the {those} in number?",
     ),
     "less_than": (
@@ -208,7 +210,7 @@ _EITHER = (
     "Count all that belong to the {these} or to the {those}.",
     "How many belong to the {these}, to the {those} or to both?",
     "Take the {these} together with the {those}: how many do you have?",
-    "Put the {these} and the {those} into one group. How many does it hold?",
+    "Put the {these} together with the {those} into one group. How many does it hold?",
 )
 
 
@@ -222,13 +224,18 @@ def _templates() -> Iterator[Template]:
     yield from _either()
 
 
-def _phrase(chain: tuple[str, ...], plural: str = "") -> str:
-    """A chain's last object in slots, without an article: with two relations "c r2 the b r the a"."""
-    *inner, name = chain
+def _phrase(chain: tuple[str, ...], plural: str = "", *, inner: bool = False) -> str:
+    """A chain's last object in slots, without an article: with two relations "c r2 the b that is r the a".
+
+    Inside a chain "that is" stays: "things left of the cube behind the ball" may be things behind the ball.
+    """
+    *before, name = chain
     text = " ".join(_NAMES[name]) + plural
-    if not inner:
+    if not before:
         return text
-    return f"{text} [that {'are' if plural else 'is'}] {_NAMES[inner[-1]][0]} the {_phrase(tuple(inner[:-1]))}"
+    that = f"that {'are' if plural else 'is'}"
+    that = that if inner else f"[{that}]"
+    return f"{text} {that} {_NAMES[before[-1]][0]} the {_phrase(tuple(before[:-1]), inner=True)}"
 
 
 def _walk(chain: tuple[str, ...], last: str, first: int = 0) -> list[TemplateStep]:

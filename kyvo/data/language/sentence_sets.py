@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from datasets import Dataset, Features, Value
 
 from kyvo.data.clevr.sampling import sample_scenes
 from kyvo.data.dataset import SetSettings
@@ -21,9 +20,13 @@ from kyvo.data.language.question_phrases import own_templates
 from kyvo.data.language.questions import Balance, sample_questions
 from kyvo.data.language.sentences import Sentence, generator_of
 from kyvo.errors import ConfigError
+from kyvo.extras import extra
 from kyvo.programs.json_form import to_json
 from kyvo.programs.program import Edit
 from kyvo.scene.schema import load_schema
+
+with extra("data"):
+    from datasets import Dataset, Features, Value
 
 PHRASES = 0.5  # share of rows that are questions and instructions about a drawn scene
 

@@ -69,8 +69,8 @@ class SentenceGenerator:
         turns: list[Turn] = []
         while len(turns) < 2 and rng.random() < dialogues:
             text, program = self._agreed(rng, turns)
-            role = {"changed": (0,)} if isinstance(program, Edit) else {}
-            turns.append(Turn(text=_written(text, program, rng), program=program, mentioned=(0,), **role))
+            changed = (0,) if isinstance(program, Edit) else ()
+            turns.append(Turn(text=_written(text, program, rng), program=program, mentioned=(0,), changed=changed))
         if rng.random() < refused:
             return Sentence(text=self._refused(rng, turns), program=None, dialogue=tuple(turns))
         words, program = self._agreed(rng, turns)

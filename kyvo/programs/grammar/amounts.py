@@ -22,7 +22,8 @@ THERE = (
     "(are there|is there|there are|there is|do you see|can you see|can be seen|are in THEPICTURE|are shown|"
     "are pictured|are present|are visible|do you count|does THEPICTURE (hold|have|contain|show)|exist|"
     "did you find|do you find|you find|are you able to see|do we have|do we see|are displayed|appear|"
-    "are depicted|are represented|are seen|are here|you see|you can see|have we got|can you (spot|find|count)|"
+    "are depicted|are represented|are seen|are here|you see|you can see|have we got|(can|could|would|do) "
+    "you (spot|find|count|see)|"
     "do you (spot|notice)|can be (found|counted|spotted)|have you got|have you|do i see|are there to see|"
     "you (spot|count|notice)|make up THEPICTURE|does it (have|show)|would you say there are|are)"
 )
@@ -150,6 +151,7 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("amount", "of (the|these|all the) <descs> [,] how many are <pred>", _count)
     rule("amount", f"{HOWMANY} [of] (them|those|these) (are there|do you see)", Count(of=Earlier()))
     rule("amount", "how many (are there|are they|is that|do you see)", Count(of=Earlier()), 0.2)
+    rule("amount", f"{HOWMANY} of (them|those|these) (are|is) <pred>", lambda pred: Count(of=pred), 0.6)
     rule("amount", f"{HOWMANY} [of] (them|those|these) are <pred>", lambda pred: Count(of=narrow(Earlier(), pred)))
     rule(
         "amount",

@@ -5,7 +5,7 @@ from dataclasses import replace
 from kyvo.programs.grammar.additions import add_additions
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.goals import A_BIT, add_amounts, add_places, move
-from kyvo.programs.grammar.meaning import ALL, the, without
+from kyvo.programs.grammar.meaning import ALL, parts, rewritten, the, without
 from kyvo.programs.grammar.rearrangements import add_rearrangements
 from kyvo.programs.grammar.settings import add_settings
 from kyvo.programs.program import (
@@ -69,6 +69,8 @@ def add_edits(rule: Rules, schema: SceneSchema) -> None:
 
 def _add_sequences(rule: Rules) -> None:
     rule("steps", "<step>")
+    but = "(except [for]|apart from|besides|other than|excluding|leaving out|aside from)"
+    rule("steps", f"{but} <np> [,] <step>", _all_but)
     rule("steps", "<step> <andthen> <steps>", lambda first, _, rest: first + rest)
     rule(
         "andthen",
@@ -85,6 +87,7 @@ def _add_targets(rule: Rules) -> None:
     some = "(a|an|one|some|any|another|one of the|any one of the|any of the|either of the|either)"
     rule("target", "<defs>")
     rule("target", f"{some} (<desc1>|<descs>)", the, 0.5)
+    rule("target", "(what|whatever|whichever) (is|are|stands|lies|has|have) <pred>", None, 0.1)
     rule("one_target", "<def1>")
     rule("one_target", f"{some} (<desc1>|<descs>)", the, 0.1)
     other = lambda of: the(without(of, Earlier()))  # noqa: E731
@@ -173,6 +176,13 @@ def _add_moves(rule: Rules) -> None:
     rule("step", "center <target>", lambda of: move(of, At(region="middle")))
 
 
+def _all_but(kept: Selector, steps: tuple[Step, ...]) -> tuple[Step, ...] | None:
+    """ "Except for the cube, paint everything red." """
+    if ALL not in parts(steps):
+        return None
+    return rewritten(steps, lambda node: without(ALL, kept) if node == ALL else node)
+
+
 def _moved_lightly(by: float, of: Selector, place: Place) -> tuple[Step, ...]:
     """ "Slightly to the left" is a short way; other places are where they are."""
     short = by > 0 and isinstance(place, Offset) and place.distance is None
@@ -213,6 +223,7 @@ def _add_removals(rule: Rules) -> None:
         "(there (should|must|shall) be|i want|i would like|let there be) (no|no more|not any) <anyset> [left]",
         gone,
     )
+    rule("step", "(rid|clear|empty|free|clean) THEPICTURE of [all] [the] <anyset>", gone)
     rule("step", "(no|no more) <anyset> (please|any more|left)", gone, 0.2)
     keep = lambda kept: (Remove(of=without(ALL, kept)),)  # noqa: E731
     stay = "(stay|remain|be left|be kept|be there|survive|stay there)"

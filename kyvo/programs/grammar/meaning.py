@@ -48,8 +48,8 @@ def _narrow(base: Selector, modifier: Selector) -> Selector:
     inner = getattr(modifier, "of", ALL)
     if inner != ALL and not isinstance(modifier, _SETS):
         return _narrow(_narrow(base, inner), replace(modifier, of=ALL))  # type: ignore[call-arg]
-    if base == ALL:
-        return modifier
+    if base == ALL or modifier in _conditions(base):
+        return modifier if base == ALL else base
     if isinstance(base, Extreme) and not isinstance(modifier, Extreme):
         return replace(base, of=_narrow(base.of, modifier))
     if isinstance(modifier, _SETS):
@@ -57,6 +57,13 @@ def _narrow(base: Selector, modifier: Selector) -> Selector:
     if isinstance(modifier, Where) and _sorts_below(modifier, base):
         return replace(base, of=_narrow(base.of, modifier))  # type: ignore[attr-defined]
     return replace(modifier, of=base)  # type: ignore[call-arg]
+
+
+def _conditions(base: Selector) -> Iterator[Selector]:
+    """Each word of a description, as a selector of everything that fits it."""
+    while isinstance(base, Where):
+        yield replace(base, of=ALL)
+        base = base.of
 
 
 def _sorts_below(word: Where, base: Selector) -> bool:

@@ -77,9 +77,10 @@ def add_predicates(rule: Rules) -> None:
     )
     rule(
         "same",
-        "(another|some other|a second) (object|thing|item|shape|one) [(THAT (is|has)|of|with|in)] the same <field>",
-        lambda field: Shared(of=ALL, field=field),
+        "(another|some other|a second) <othernoun> [(THAT (is|has)|of|with|in)] the same <field>",
+        lambda _, field: Shared(of=ALL, field=field),
     )
+    rule("othernoun", "<noun1>", 0)
     rule("selfsame", "matching (<field>|<fields>)", lambda field: Shared(of=ALL, field=field))
     rule("selfsame", "(alike|identical|matching|the same|equal) in <field>", lambda field: Shared(of=ALL, field=field))
     # what follows "is"

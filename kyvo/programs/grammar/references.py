@@ -26,6 +26,8 @@ def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> li
         program = meaning.program if isinstance(meaning, About) else meaning
         program = rewritten(program, _drop_other)
         program = rewritten(program, lambda node: _all_turns(node, dialogue))
+        if any(isinstance(node, Earlier) and node.turn == EVER for node in parts(program)):
+            continue  # no turn has done so
         program = _bind(program, named, dialogue)
         if program is not None:
             found += [(one, cost + more) for one, more in _kinds_of_ones(program, named)]

@@ -80,6 +80,14 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         _set,
         0.2,
     )
+    rule(
+        "step",
+        "(make sure|ensure|see to it|see|check) [that] <target> (is|are|becomes|become|turns|turn|gets) <setword>",
+        _set,
+    )
+    done = "(painted|colored|made|turned|changed to|changed into|turned into|dyed)"
+    rule("step", f"(have|get|i want|i would like|i need) <target> {done} [to|into|in] <setword>", _set)
+    rule("step", "(i want|i would like) [to] (see|have) <target> (in|as|become|be) <setword>", _set)
     rule("step", "(from now on|now) <target> (is|are) <setword>", _set)
     rule(
         "step",
@@ -96,10 +104,10 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         lambda field, of, word: set_field(of, field, word),
     )
     rule("anyword", "(<value>|<kindvalue>)")
-    verbs = "(change|set|switch|make|turn|modify|alter|update|convert|adjust|edit|put)"
+    verbs = "(replace|change|set|switch|make|turn|modify|alter|update|convert|adjust|edit|put)"
     rule(
         "step",
-        f"{verbs} the <field> of <target> (to|into|be|as|) [(be|become|a|an)] <anyword>",
+        f"{verbs} the <field> of <target> (to|into|be|as|with|by|) [(be|become|a|an)] <anyword>",
         lambda field, of, word: set_field(of, field, word),
     )
     rule("step", f"{verbs} (the|) <target> 's <field> (to|into|be|) [be] <anyword>", set_field)

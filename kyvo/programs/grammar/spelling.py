@@ -16,7 +16,12 @@ _LITTLE = (
     "which many same this be been not"
 )
 LITTLE = frozenset(_LITTLE.split())
-HOMOPHONES = {"their": ("there",), "there": ("their",), "to": ("two",), "two": ("to",), "are": ("is",), "is": ("are",)}
+CONFUSED = {  # known words that stand for another one, by sound or a slip; none that turns a meaning round
+    "their": ("there",), "there": ("their",), "the": ("there",), "are": ("is",), "is": ("are",), "it": ("is",),
+    "very": ("every",), "any": ("many",), "of": ("or",), "or": ("of",), "in": ("on",), "form": ("from",),
+    "from": ("form",),
+    "two": ("to",), "to": ("two",), "ad": ("and",),
+}  # fmt: skip
 CLIPPED = {"cub": "cube", "cubs": "cubes"}  # words of English that are typing errors here
 _CONFUSED = 1.2  # cost of a known word that stands for another: "their is a cube"
 UNKNOWN = "?"  # what stands for an unknown word where a text is read in spite of it
@@ -71,7 +76,7 @@ class Spelling:
         notes = []
         for token in tokens:
             if self.knows(token):
-                others = self._confused(token) if little_words else {}
+                others = dict.fromkeys(CONFUSED.get(token, ()), _CONFUSED) if little_words else {}
                 read.append({token: 0.0} | ({NUMBER: 0.0} if token[0].isdigit() else others))
                 continue
             found = self._repairs(token) or (self._little(token) if little_words else {})
@@ -102,15 +107,6 @@ class Spelling:
         least = min((distance for _, distance in found), default=0)
         costs = {word: self._cost(token, word, distance) for word, distance in found if distance == least}
         return dict(sorted(costs.items(), key=lambda pair: pair[1])[:_CANDIDATES])
-
-    def _confused(self, token: str) -> dict[str, float]:
-        """Known words that a known word may stand for. Words that say what a scene holds are as they are written."""
-        scene = self.grammar.scene_words
-        if token in scene or not token.isalpha():
-            return {}
-        near = (word for word, _ in self._candidates(token, 1) if word not in scene)
-        words = {*near, *HOMOPHONES.get(token, ())} - {token}
-        return dict.fromkeys(sorted(word for word in words if word in self.words), _CONFUSED)
 
     def _little(self, token: str) -> dict[str, float]:
         if len(token) == 1:  # "e cube"

@@ -47,7 +47,8 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "<truth> (or not|or no|yes or no|true or false)", None, 0.1)
     any_ = "(a|an|any|some|one|any other|another|at least one|even one|even a single|a single)"
     thereis = (
-        "(is there|are there|do you see|can you see|does THEPICTURE (have|hold|contain|show|include)|"
+        "(is there|are there|(is|are|was|were) not there|do not you see|do you see|can you see|does "
+        "THEPICTURE (have|hold|contain|show|include)|"
         "do you find|is there anything like|can you find|do you (notice|spot)|have you got|"
         "is THEPICTURE home to|do we have|are you able to see|is it true that there (is|are)|can we see)"
     )
@@ -85,7 +86,9 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "truth",
-        "(is|are) (any|some|any one) [of] [(the|these|those)] (<descs>|<desc1>) <predx>",
+        "(is|are) (any|some|any one|one of|at least one of|either of|even one of) [of] [(the|these|those)] "
+        "(<descs>|<desc1>) "
+        "<predx>",
         lambda of, pred: Exists(of=narrow(of, pred)),
     )
     rule(
