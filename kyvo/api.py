@@ -21,6 +21,9 @@ from kyvo.errors import CheckpointError, ConfigError
 from kyvo.generation.calibration import FILE as CALIBRATION_NAME
 from kyvo.generation.calibration import Calibration
 from kyvo.generation.constraint import MAX_OBJECTS, Constraint
+from kyvo.generation.exposure import Exposure
+from kyvo.generation.in_domain import FILE as IN_DOMAIN_NAME
+from kyvo.generation.in_domain import InDomain
 from kyvo.generation.language_model import Completion, LanguageModel, Pending, Picture
 from kyvo.generation.sampling import Sampling
 from kyvo.models.heads.refiner import REFINER_NAME
@@ -52,19 +55,23 @@ class Kyvo:
         processor: Processor,
         positions: torch.Tensor | None = None,
         calibration: Calibration | None = None,
+        exposure: Exposure | None = None,
+        in_domain: InDomain | None = None,
         parser: Parser | None = None,
     ) -> None:
         """
         Args:
             positions: those [places, dim] the model was trained with, if it was (`SequenceBuilder.grid_positions`).
             calibration: of the objects' confidences; by default they stay as the model's probabilities make them.
+            exposure: of the model's pictures; others are brought to it before they are recognised, by default none is.
+            in_domain: scores how like a picture is to those that the model knows; by default pictures are not scored.
             parser: turns texts into programs (`kyvo.programs.parsing`); by default the language model where it was
                 trained to, else the grammar of English.
         """
         self.processor = processor
         self.language_model = LanguageModel(model, processor, positions=positions, calibration=calibration)
         self.parser = parser or default_parser(self.language_model)
-        self.recognition = Recognition(self.language_model)
+        self.recognition = Recognition(self.language_model, exposure=exposure, in_domain=in_domain)
         self.rendering = Rendering(self.language_model)
         self.editing = Editing(self.language_model, self.parser, self.rendering)
         self.answering = Answering(self.language_model, self.parser, self.recognition)
@@ -93,6 +100,8 @@ class Kyvo:
             processor=processor,
             positions=load_positions(folder),
             calibration=Calibration.from_pretrained(folder),
+            exposure=Exposure.from_pretrained(folder),
+            in_domain=InDomain.from_pretrained(folder),
             parser=parser,
         )
 
@@ -113,7 +122,10 @@ class Kyvo:
     def recognize(
         self, images: Sequence[Picture], *, refine: bool = True, cameras: Sequence[Camera | None] | None = None
     ) -> list[Scene]:
-        """The scene in each picture; pictures of any size. Arguments and errors as of `Recognition`."""
+        """The scene in each picture; pictures of any size. Arguments and errors as of `Recognition`.
+
+        `kyvo.scene.source.source_of(scene).warnings` says where a picture is like none that the model knows.
+        """
         found = self.recognition(images, self.run(), refine=refine, cameras=cameras)
         return [one.scene for one in found if one.scene is not None]
 
@@ -222,6 +234,7 @@ def lacking_parts(folder: Path) -> list[str]:
     """What a model folder could have beside the language model and has not, with what follows from that."""
     parts = {
         CALIBRATION_NAME: "calibration (confidences are the language model's own; eval/calibration.py fits one)",
+        IN_DOMAIN_NAME: "in-domain score (no picture is told to be unlike the model's; eval/in_domain.py fits one)",
         REFINER_NAME: "refiner (places are as the language model writes them; recipes/refiner.py trains one)",
     }
     return [about for name, about in parts.items() if not (folder / name).is_file()]

@@ -1,6 +1,7 @@
 """Tiny real models, tokenizers and scenes, for tests here and at users'. Needs `hypothesis` for `scenes`."""
 
 import json
+import math
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from kyvo.api import Kyvo
+from kyvo.generation.exposure import Exposure
+from kyvo.generation.in_domain import EVIDENCE, InDomain
 from kyvo.models.heads.refiner import Refiner, RefinerConfig
 from kyvo.processor import Processor
 from kyvo.scene.files import scene_to_json
@@ -102,10 +105,18 @@ def tiny_kyvo(
     refiner: Refiner | None = None,
     schema: SceneSchema | None = None,
     programs: bool = False,
+    exposure: Exposure | None = None,
+    in_domain: InDomain | None = None,
 ) -> Kyvo:
     """A whole model with random weights: what it says is nonsense, how it says it is not."""
     processor = tiny_processor(refiner=refiner, schema=schema, programs=programs)
-    return Kyvo(model=tiny_llama(len(processor.vocabulary), seed=seed), processor=processor)
+    model = tiny_llama(len(processor.vocabulary), seed=seed)
+    return Kyvo(model=model, processor=processor, exposure=exposure, in_domain=in_domain)
+
+
+def same_score(score: float) -> InDomain:
+    """An in-domain score that is the same, in (0, 1), for every picture."""
+    return InDomain(weights=dict.fromkeys(EVIDENCE, 0.0), shift=math.log(score / (1 - score)))
 
 
 def write_tiny_codes(folder: Path, *, count: int, seed: int = 0) -> None:

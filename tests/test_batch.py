@@ -22,7 +22,7 @@ from kyvo.errors import ConfigError, FileError
 from kyvo.files import locked
 from kyvo.scene.clevr import load_clevr
 from kyvo.scene.files import load_scene, scene_from_json
-from kyvo.testing import tiny_kyvo, tiny_refiner
+from kyvo.testing import same_score, tiny_kyvo, tiny_refiner
 
 
 @pytest.fixture(scope="module")
@@ -324,3 +324,16 @@ def test_a_manifest_that_cannot_be_written_ends_the_run_with_its_name(model, tmp
     (out / "manifest.jsonl").symlink_to("/dev/full")
     with pytest.raises(FileError, match=r"manifest\.jsonl: cannot be written \(No space left on device\)"):
         recognize_files(model, [picture(tmp_path / "a.png")], out, format="jsonl")
+
+
+def test_a_picture_unlike_the_models_is_warned_of_and_fails_where_that_is_asked_for(tmp_path):
+    picture(tmp_path / "a.png")
+    unlike = tiny_kyvo(seed=5, in_domain=same_score(0.125))
+    (line,) = recognize_files(unlike, [tmp_path / "a.png"], tmp_path / "out")
+    assert line.status == "done" and line.in_domain == 0.125 and "unlike those that" in line.warnings[0]
+    assert load_scene(tmp_path / "out" / "a.json").extra["source"]["in_domain"] == 0.125
+    (line,) = recognize_files(unlike, [tmp_path / "a.png"], tmp_path / "strict", strict=True)
+    assert line.status == "failed" and "unlike those that" in line.error and "a.png" in line.error
+    assert not (tmp_path / "strict" / "a.json").exists()
+    (line,) = recognize_files(tiny_kyvo(seed=5), [tmp_path / "a.png"], tmp_path / "none", strict=True)
+    assert line.status == "done" and line.in_domain is None and line.warnings == []

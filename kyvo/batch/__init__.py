@@ -14,8 +14,6 @@ from functools import partial
 from pathlib import Path
 from statistics import fmean
 
-import numpy as np
-
 from kyvo.api import Kyvo
 from kyvo.batch.inputs import Item, find_pictures
 from kyvo.batch.outputs import InFlight, Manifest, ManifestLine, SceneFiles, SceneLines, open_outputs
@@ -24,7 +22,8 @@ from kyvo.files import locked, make_folder
 from kyvo.scene.files import camera_to_json
 from kyvo.scene.scene import Camera, Scene
 from kyvo.scene.schema import SceneSchema
-from kyvo.tokenizers.image import fit, fit_note
+from kyvo.scene.source import source_of
+from kyvo.tokenizers.image import Fitted
 from kyvo.tokenizers.pictures import read_picture
 
 
@@ -35,7 +34,6 @@ class Found:
     item: Item
     scene: Scene | None = None
     error: str | None = None
-    note: str | None = None  # of how the picture was fitted
     seconds: float = 0.0
     picture_size: tuple[int, int] | None = None  # width and height of the file's picture, px
     size: int | None = None  # of the file, bytes
@@ -54,6 +52,7 @@ def recognize_files(
     camera: Camera | None = None,
     format: str = "kyvo",
     min_confidence: float = 0.0,
+    strict: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     report: Callable[[ManifestLine], None] = lambda line: None,
@@ -65,6 +64,7 @@ def recognize_files(
         camera: that took all of the pictures, where it is known; places are exact then.
         format: one of `kyvo.batch.outputs.FORMAT_NAMES`.
         min_confidence: objects below it are left out and counted.
+        strict: a picture that is like none that the model knows fails, and no scene is written of it.
         resume: pass over what the manifest has as done, unchanged and under these settings.
         overwrite: replace outputs that exist; without it such an input fails and the file stays.
         report: called with each line as it is written.
@@ -83,6 +83,7 @@ def recognize_files(
             camera=camera,
             format=format,
             min_confidence=min_confidence,
+            strict=strict,
             resume=resume,
             overwrite=overwrite,
             report=report,
@@ -109,6 +110,7 @@ def write_scenes(
     camera: Camera | None = None,
     format: str = "kyvo",
     min_confidence: float = 0.0,
+    strict: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     report: Callable[[ManifestLine], None] = lambda line: None,
@@ -127,6 +129,8 @@ def write_scenes(
     settings = {"model": model, "format": format, "min_confidence": min_confidence}
     if camera is not None:
         settings["camera"] = camera_to_json(camera)
+    if strict:
+        settings["strict"] = True
     ours = {(line.input, line.output) for line in manifest.done.values()}
     lines: list[ManifestLine] = []
 
@@ -154,7 +158,7 @@ def write_scenes(
     for batch in recognize(waiting):
         in_flight.begin(found.item.key for found in batch)
         for found in batch:
-            write(replace(_save(found, outputs, min_confidence), settings=settings))
+            write(replace(_save(found, outputs, min_confidence, strict), settings=settings))
     outputs.close()
     in_flight.close()
     return lines
@@ -168,7 +172,7 @@ def recognize_batches(
     read = partial(_read, width=config.width, height=config.height)
     recognize = partial(_recognize, model, camera=camera)
     batch: list[Found] = []
-    pictures: list[np.ndarray] = []
+    pictures: list[Fitted] = []
     for found, picture in _ahead(read, items, count=2 * batch_size):
         batch.append(found)
         if picture is not None:
@@ -180,7 +184,7 @@ def recognize_batches(
         yield recognize(batch, pictures)
 
 
-def _recognize(model: Kyvo, batch: list[Found], pictures: list[np.ndarray], *, camera: Camera | None) -> list[Found]:
+def _recognize(model: Kyvo, batch: list[Found], pictures: list[Fitted], *, camera: Camera | None) -> list[Found]:
     start = time.perf_counter()
     cameras = None if camera is None else [camera] * len(pictures)
     scenes = iter(model.recognize(pictures, cameras=cameras) if pictures else [])
@@ -188,25 +192,24 @@ def _recognize(model: Kyvo, batch: list[Found], pictures: list[np.ndarray], *, c
     return [found if found.error else replace(found, scene=next(scenes), seconds=seconds) for found in batch]
 
 
-def _read(item: Item, *, width: int, height: int) -> tuple[Found, np.ndarray | None]:
+def _read(item: Item, *, width: int, height: int) -> tuple[Found, Fitted | None]:
     """The picture at the model's size, which is what waits in memory."""
     try:
         size, mtime_ns = _stamp(item.path)
         picture = read_picture(item.path)
         shape = (picture.shape[1], picture.shape[0])
-        note = fit_note(shape, width, height)
-        found = Found(item=item, note=note, picture_size=shape, size=size, mtime_ns=mtime_ns)
-        return found, fit(picture, width, height)
+        fitted = Fitted.of(picture, width, height)
+        return Found(item=item, picture_size=shape, size=size, mtime_ns=mtime_ns), fitted
     except KyvoError as error:
         return Found(item=item, error=str(error)), None
 
 
 def _ahead(
-    read: Callable[[Item], tuple[Found, np.ndarray | None]], items: Iterable[Item], *, count: int
-) -> Iterator[tuple[Found, np.ndarray | None]]:
+    read: Callable[[Item], tuple[Found, Fitted | None]], items: Iterable[Item], *, count: int
+) -> Iterator[tuple[Found, Fitted | None]]:
     """`map(read, items)` by a thread that is up to `count` items ahead."""
     reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kyvo-reader")
-    waiting: deque[Future[tuple[Found, np.ndarray | None]]] = deque()
+    waiting: deque[Future[tuple[Found, Fitted | None]]] = deque()
     try:
         for item in items:
             waiting.append(reader.submit(read, item))
@@ -239,7 +242,7 @@ def _is_done(
     )
 
 
-def _save(found: Found, outputs: SceneFiles | SceneLines, min_confidence: float) -> ManifestLine:
+def _save(found: Found, outputs: SceneFiles | SceneLines, min_confidence: float, strict: bool) -> ManifestLine:
     """Writes the scene; its line."""
     path, scene = found.item.path, found.scene
     line = ManifestLine(
@@ -247,6 +250,11 @@ def _save(found: Found, outputs: SceneFiles | SceneLines, min_confidence: float)
     )
     if scene is None:
         return replace(line, error=found.error)
+    source = source_of(scene)
+    note = "; ".join(source.notes) or None
+    line = replace(line, note=note, in_domain=source.in_domain, warnings=list(source.warnings))
+    if strict and line.warnings:
+        return replace(line, error=f"{path}: {line.warnings[0]}")
     kept = tuple(item for item in scene.objects if item.confidence is None or item.confidence >= min_confidence)
     extra = dict(scene.extra)
     if outputs.output(found.item.key).endswith(".omni3d.json") and found.picture_size is not None:
@@ -265,5 +273,4 @@ def _save(found: Found, outputs: SceneFiles | SceneLines, min_confidence: float)
         lowest_confidence=round(min(sure), 6) if sure else None,
         dropped=len(scene) - len(kept),
         truncated=bool(scene.extra.get("truncated", False)),
-        note=found.note,
     )

@@ -42,7 +42,9 @@ class ManifestLine:
     dropped: int = 0  # objects below the least confidence asked for
     truncated: bool = False
     error: str | None = None
-    note: str | None = None  # of a picture that was cropped or filled up to the model's shape
+    note: str | None = None  # what was done to the picture to fit the model's shape and brightness
+    in_domain: float | None = None  # how like the picture is to those that the model knows; None where it does not tell
+    warnings: list[str] = field(default_factory=list)  # of a picture that is like none of them
     size: int | None = None  # of the input, bytes
     mtime_ns: int | None = None  # of the input
     settings: dict[str, Any] = field(default_factory=dict)  # all else that the output follows from

@@ -11,6 +11,7 @@ import typer
 
 from kyvo.cli.model import Parser
 from kyvo.errors import KyvoError
+from kyvo.scene.source import source_of
 
 if TYPE_CHECKING:
     from kyvo.api import Kyvo
@@ -57,10 +58,13 @@ def chat(
         out.mkdir(parents=True, exist_ok=True)
     with errors.status("loading the model ..."):
         talk = _open(file, image, _load(model, device, parser), check)
+    source = source_of(talk.scene)
+    for line in (*(f"warning: {one}" for one in source.warnings), *(f"note: {one}" for one in source.notes)):
+        errors.print(line, style="yellow", soft_wrap=True)
     if sys.stdin.isatty():
         import readline  # noqa: F401  # gives `input` line editing and history
 
-        console.print(f"{len(talk.scene)} objects. Say what to change, or ask; help lists the commands.", style="dim")
+        console.print(f"{_begun(len(talk.scene))}; help lists the commands.", style="dim")
     failed = False
     with talk.model.language_model.engine.running():
         for line in _lines(console):
@@ -118,6 +122,12 @@ def _open(file: Path, image: Path | None, model: "Kyvo", kind: str) -> "Conversa
         picture = read_picture(file)
         return Conversation(model, model.recognize([picture])[0], image=picture)
     return Conversation(model, read_one(file), image=image)
+
+
+def _begun(objects: int) -> str:
+    if not objects:
+        return "There is no object in the scene. Say what to add"
+    return f"{objects} object{'' if objects == 1 else 's'}. Say what to change, or ask"
 
 
 def _lines(console: "PlainConsole") -> Iterator[str]:

@@ -47,6 +47,9 @@ def recognize(
         Format, typer.Option(help="JSON of this kind a picture; jsonl: all in scenes.jsonl, for kyvo evaluate.")
     ] = Format.KYVO,
     min_confidence: Annotated[float, typer.Option(min=0, max=1, help="Leave out objects below it.")] = 0.0,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Pictures unlike those that the model knows fail, instead of a warning.")
+    ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures decoded together.")] = 32,
     camera: Annotated[
         Path | None,
@@ -142,17 +145,20 @@ def recognize(
                 camera=taken,
                 format=format.value,
                 min_confidence=min_confidence,
+                strict=strict,
                 resume=resume,
                 overwrite=overwrite,
                 report=report,
             )
     fitted = [line for line in lines if line.status == "done" and line.note]
     if fitted:
-        first = f"{fitted[0].input}: {fitted[0].note}"
-        console.print(
-            f"note: {len(fitted)} pictures are of another shape than the model's; the manifest has each, as {first}",
-            soft_wrap=True,
-        )
+        are, first = "pictures are" if len(fitted) > 1 else "picture is", f"{fitted[0].input}: {fitted[0].note}"
+        what = "of another shape or brightness than the model's"
+        console.print(f"note: {len(fitted)} {are} {what}; the manifest has each, as {first}", soft_wrap=True)
+    unlike = [line for line in lines if line.status in ("done", "skipped") and line.warnings]
+    if unlike:
+        told = f"warning: {len(unlike)} of {len(lines)} pictures may show no such scene; the first is {unlike[0].input}"
+        console.print(f"{told}: {unlike[0].warnings[0]}", style="yellow", soft_wrap=True)
     counts = Counter(line.status for line in lines)
     dropped = sum(line.dropped for line in lines if line.status == "done")
     if as_json:
@@ -161,6 +167,7 @@ def recognize(
             **{status: counts[status] for status in ("done", "skipped", "failed")},
             "objects": sum(line.objects or 0 for line in lines if line.status == "done"),
             "dropped": dropped,
+            "warned": len(unlike),
             "seconds": round(time.perf_counter() - started, 3),
             "out": str(out),
             "manifest": str(out / "manifest.jsonl"),

@@ -23,12 +23,13 @@ from kyvo.generation.sampling import Sampling
 from kyvo.processor import Processor
 from kyvo.programs.program import Program
 from kyvo.scene.scene import Scene
+from kyvo.tokenizers.image import Fitted
 from kyvo.tokenizers.pictures import read_picture
 from kyvo.tokenizers.scene import WHOLE, SceneForm
 from kyvo.tokenizers.sequence import MARKERS, MAX_NUMBER
 from kyvo.tokenizers.tasks import TASKS, Refused, Segment, Segments, Task
 
-Picture = str | Path | np.ndarray  # a file, or uint8 [height, width, 3]
+Picture = str | Path | np.ndarray | Fitted  # a file; uint8 [height, width, 3]; or one at the model's size
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -263,7 +264,14 @@ class LanguageModel:
 
 def read_pictures(images: Sequence[Picture]) -> list[np.ndarray]:
     """Files are read, pixels stay as they are."""
-    return [image if isinstance(image, np.ndarray) else read_picture(image) for image in images]
+    return [read_one(image) for image in images]
+
+
+def read_one(image: Picture) -> np.ndarray:
+    """A picture as uint8 [height, width, 3]."""
+    if isinstance(image, Fitted):
+        return image.pixels
+    return image if isinstance(image, np.ndarray) else read_picture(image)
 
 
 def find_task(task: str | Task) -> Task:

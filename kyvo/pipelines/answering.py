@@ -16,7 +16,7 @@ from kyvo.generation.requests import Reason
 from kyvo.pipelines.editing import Mode
 from kyvo.pipelines.recognition import Recognition
 from kyvo.pipelines.run import Run
-from kyvo.pipelines.understanding import Understood, expect, understand
+from kyvo.pipelines.understanding import Understood, expect, understand, with_notes_of
 from kyvo.programs.errors import ProgramError
 from kyvo.programs.execute import answer
 from kyvo.programs.parsing import Parser, Turn
@@ -88,6 +88,8 @@ class Answering:
         if asked is None:
             raise ConfigError("there is neither a scene nor a picture to ask about; give one.")
         found = answer(query, asked, self.schema, dialogue=dialogue)
+        if recognised is not None:
+            question = with_notes_of(recognised, question)
         if scene is not None and recognised is not None:
             question = replace(question, notes=(*question.notes, *self._compared(query, found.text, recognised)))
         return Answered(text=found.text, value=found.value, scene=asked, understood=question, objects=found.objects)

@@ -12,7 +12,7 @@ from kyvo.generation.language_model import Picture
 from kyvo.pipelines.answering import Answered, Answering
 from kyvo.pipelines.editing import Edited, Editing
 from kyvo.pipelines.run import Run
-from kyvo.pipelines.understanding import Understood, understand
+from kyvo.pipelines.understanding import Understood, understand, with_notes_of
 from kyvo.programs.parsing import Turn
 from kyvo.programs.program import Edit
 from kyvo.scene.scene import Scene
@@ -43,6 +43,7 @@ class Dialogue:
             text = understand(self.editing.parser, text, self.editing.schema, dialogue)
         if scene is None and image is not None:
             scene, image = self.answering.recognition([image], run, last=False)[0].scene, None
+            text = text if scene is None else with_notes_of(scene, text)
         if scene is None:
             raise ConfigError("there is neither a scene nor a picture; give one.")
         if isinstance(text.program, Edit):

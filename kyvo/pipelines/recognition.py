@@ -1,9 +1,11 @@
 """Recognition: pictures -> scenes.
 
-    read -> encode -> decode -> refine
+    read -> expose -> encode -> decode -> refine -> check
 
-The language model says which objects there are; the refiner, where the folder has one, reads each of them once more
-from the pixels. `decode` calibrates the confidences as it builds the scenes.
+Pictures of another brightness than the model's are brought to it. The language model says which objects there are; the
+refiner, where the folder has one, reads each of them once more from the pixels. `decode` calibrates the confidences as
+it builds the scenes. `check` scores how like the picture is to those that the model knows; it comes last, because it
+compares the picture with what was recognised.
 """
 
 from collections.abc import Sequence
@@ -12,11 +14,14 @@ from dataclasses import replace
 import numpy as np
 
 from kyvo.errors import ConfigError
-from kyvo.generation.language_model import Completion, LanguageModel, Picture, read_pictures
+from kyvo.generation.exposure import Exposure
+from kyvo.generation.in_domain import InDomain, gather
+from kyvo.generation.language_model import Completion, LanguageModel, Picture, read_one
 from kyvo.models.heads.refined_scenes import refine_scenes
 from kyvo.pipelines.run import Run
 from kyvo.scene.scene import Camera, Scene
-from kyvo.tokenizers.image import fit
+from kyvo.scene.source import Source, source_of, with_source
+from kyvo.tokenizers.image import Fitted
 from kyvo.tokenizers.scene import SceneForm
 from kyvo.tokenizers.tasks import Segments
 
@@ -24,9 +29,18 @@ from kyvo.tokenizers.tasks import Segments
 class Recognition:
     """The pipeline of one model."""
 
-    def __init__(self, model: LanguageModel) -> None:
+    def __init__(
+        self, model: LanguageModel, *, exposure: Exposure | None = None, in_domain: InDomain | None = None
+    ) -> None:
+        """
+        Args:
+            exposure: of the model's pictures; by default pictures keep their brightness.
+            in_domain: scores pictures; by default they are not checked.
+        """
         self.model = model
+        self.expose = Exposing(exposure) if exposure is not None else NoExposing()
         self.refine = Refinement(model) if model.processor.refiner is not None else NoRefinement(model)
+        self.check = InDomainCheck(in_domain) if in_domain is not None else NoInDomainCheck()
 
     def __call__(
         self,
@@ -40,7 +54,8 @@ class Recognition:
         """The scene in each picture.
 
         Args:
-            refine: read the objects once more from the pixels; else scenes are as the language model wrote them.
+            refine: read the objects once more from the pixels; else scenes are as the language model wrote them, and
+                pictures are not checked.
             cameras: that took the pictures, where they are known; places are exact then. A language model whose schema
                 has a camera is told them, as far as a header holds them.
             last: the request ends here (`Run.complete`).
@@ -49,23 +64,33 @@ class Recognition:
         """
         if cameras is not None and not refine and not self.model.processor.schema.camera:
             raise ConfigError("cameras place what the refiner reads; leave out refine=False, or the cameras.")
-        pictures = self.read(images)
-        found = self.decode(self.encode(pictures, run), run, cameras=cameras, last=last)
-        if not refine:
-            return found
-        scenes = self.refine([one.scene for one in found if one.scene is not None], pictures, run, cameras=cameras)
+        fitted = self.expose(self.read(images))
+        pictures = [one.pixels for one in fitted]
+        codes, code_errors = self.encode(pictures, run)
+        found = self.decode(codes, run, cameras=cameras, last=last)
+        scenes = [
+            with_source(one.scene, Source(notes=picture.notes))
+            for one, picture in zip(found, fitted, strict=True)
+            if one.scene is not None
+        ]
+        if refine:
+            scenes = self.refine(scenes, pictures, run, cameras=cameras)
+            scenes = self.check(scenes, pictures, code_errors, run)
         return [replace(one, scene=scene) for one, scene in zip(found, scenes, strict=True)]
 
-    def read(self, images: Sequence[Picture]) -> list[np.ndarray]:
-        """Pictures at the model's size: uint8 [height, width, 3]."""
+    def read(self, images: Sequence[Picture]) -> list[Fitted]:
+        """Pictures at the model's size."""
         config = self.model.processor.image.config
-        return [fit(picture, config.width, config.height) for picture in read_pictures(images)]
+        return [
+            image if isinstance(image, Fitted) else Fitted.of(read_one(image), config.width, config.height)
+            for image in images
+        ]
 
-    def encode(self, pictures: Sequence[np.ndarray], run: Run) -> np.ndarray:
-        """Their image codes [pictures, codes]."""
+    def encode(self, pictures: Sequence[np.ndarray], run: Run) -> tuple[np.ndarray, np.ndarray]:
+        """Their image codes [pictures, codes], and how far these are off (`ImageTokenizer.quantize`) [pictures]."""
         if not pictures:
-            return np.zeros((0, 0), dtype=np.int64)
-        return run.call(lambda: self.model.encode_images(pictures))
+            return np.zeros((0, 0), dtype=np.int64), np.zeros(0, dtype=np.float32)
+        return run.call(lambda: self.model.processor.image.quantize(pictures))
 
     def decode(
         self, codes: np.ndarray, run: Run, *, cameras: Sequence[Camera | None] | None = None, last: bool
@@ -78,6 +103,27 @@ class Recognition:
         told = [schema.snap_camera(camera) for camera in cameras or [None] * len(codes)]
         forms = [SceneForm(camera=camera or True) for camera in told]
         return run.complete("recognition", [Segments(image=own) for own in codes], last=last, forms=forms)
+
+
+class Exposing:
+    """Pictures at the brightness that the model knows (`kyvo.generation.exposure`)."""
+
+    def __init__(self, exposure: Exposure) -> None:
+        self.exposure = exposure
+
+    def __call__(self, pictures: Sequence[Fitted]) -> list[Fitted]:
+        return [self._exposed(picture) for picture in pictures]
+
+    def _exposed(self, picture: Fitted) -> Fitted:
+        pixels, note = self.exposure.apply(picture.pixels)
+        return picture if note is None else Fitted(pixels=pixels, notes=(*picture.notes, note))
+
+
+class NoExposing:
+    """Of a folder without an exposure: pictures keep their brightness."""
+
+    def __call__(self, pictures: Sequence[Fitted]) -> list[Fitted]:
+        return list(pictures)
 
 
 class Refinement:
@@ -118,4 +164,32 @@ class NoRefinement:
     ) -> list[Scene]:
         if cameras is not None and any(cameras) and not self.schema.camera:
             raise ConfigError("the model has no refiner, which places objects by cameras; leave them out.")
+        return list(scenes)
+
+
+class InDomainCheck:
+    """Says of each scene how like its picture is to those that the model knows (`kyvo.generation.in_domain`)."""
+
+    def __init__(self, in_domain: InDomain) -> None:
+        self.in_domain = in_domain
+
+    def __call__(
+        self, scenes: Sequence[Scene], pictures: Sequence[np.ndarray], code_errors: np.ndarray, run: Run
+    ) -> list[Scene]:
+        """The scenes with the score in their `source`, and a warning where it is too low."""
+        if not scenes:
+            return []
+        scores = self.in_domain.scores(run.call(lambda: gather(pictures, code_errors, scenes)))
+        return [self._told(scene, round(score, 4)) for scene, score in zip(scenes, scores, strict=True)]
+
+    def _told(self, scene: Scene, score: float) -> Scene:
+        return with_source(scene, replace(source_of(scene), in_domain=score, warnings=self.in_domain.warnings(score)))
+
+
+class NoInDomainCheck:
+    """Of a folder without a score: scenes stay as they are."""
+
+    def __call__(
+        self, scenes: Sequence[Scene], pictures: Sequence[np.ndarray], code_errors: np.ndarray, run: Run
+    ) -> list[Scene]:
         return list(scenes)

@@ -4,7 +4,7 @@ What is asked of a scene is decided here and nowhere else: for Python, chat, HTT
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from kyvo.errors import ConfigError
@@ -12,7 +12,9 @@ from kyvo.programs.errors import NotUnderstood
 from kyvo.programs.parsing import Parsed, Parser, Turn
 from kyvo.programs.program import Edit, Program, Query
 from kyvo.programs.wording import wording
+from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
+from kyvo.scene.source import source_of
 
 LONGEST = 1000  # characters of a text
 
@@ -48,6 +50,12 @@ def read(text: str, parsed: Parsed) -> Understood:
         alternatives=tuple(wording(other) for other in parsed.alternatives),
         notes=parsed.notes,
     )
+
+
+def with_notes_of(scene: Scene, understood: Understood) -> Understood:
+    """With what is to be said of the picture that the scene was recognised in."""
+    source = source_of(scene)
+    return replace(understood, notes=(*understood.notes, *source.warnings, *source.notes))
 
 
 def check_text(text: str) -> None:

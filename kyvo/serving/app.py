@@ -14,6 +14,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -26,6 +27,7 @@ from kyvo.api import Kyvo
 from kyvo.errors import ConfigError, KyvoError
 from kyvo.pipelines.run import GRACE, LATE, Late
 from kyvo.scene.files import camera_from_json, scene_to_json
+from kyvo.scene.source import source_of
 from kyvo.scene.validate import json_schema
 from kyvo.serving import jobs
 from kyvo.serving.auth import Auth
@@ -157,7 +159,8 @@ async def recognize(body: RecognizeRequest, request: Request) -> Recognized:
         return jobs.recognition(model, inputs.picture(body.image), camera=camera)
 
     done = await _run_whole(request, job)
-    return Recognized(scene=scene_to_json(done.result.scene), **_about(done))
+    scene = done.result.scene
+    return Recognized(scene=scene_to_json(scene), **asdict(source_of(scene)), **_about(done))
 
 
 @_router.post("/v1/scenes/render", responses=_FAULTS)

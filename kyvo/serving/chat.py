@@ -22,6 +22,7 @@ from kyvo.programs.parsing import Turn
 from kyvo.programs.program import Edit
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene
+from kyvo.scene.source import source_of
 from kyvo.scene.validate import json_schema
 from kyvo.serving import jobs
 from kyvo.serving.body import parse_json
@@ -373,4 +374,6 @@ def _images(done: Done) -> list[ImageOut]:
 
 
 def _understood(done: Done) -> dict[str, Any] | None:
-    return understood_of(done.result) if isinstance(done.result, Edited | Answered) else None
+    if isinstance(done.result, Edited | Answered):
+        return understood_of(done.result)
+    return None if done.result.scene is None else source_of(done.result.scene).to_json() or None

@@ -19,7 +19,7 @@ from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
 from kyvo.scene.validate import validate
 from kyvo.serving.limits import Limits
-from kyvo.tokenizers.image import fit
+from kyvo.tokenizers.image import Fitted
 from kyvo.tokenizers.picture_decoding import decode_picture
 from kyvo.tokenizers.pictures import decode_base64
 
@@ -41,13 +41,13 @@ class Inputs:
         config = processor.image.config
         return cls(limits=limits, schema=processor.schema, size=(config.width, config.height))
 
-    def picture(self, text: str) -> np.ndarray:
-        """Base64 or a data URI -> uint8 [height, width, 3] at the model's size, so that none waits at its own."""
+    def picture(self, text: str) -> Fitted:
+        """Base64 or a data URI -> a picture at the model's size, so that none waits at its own."""
         return self.fit(picture_of(text, self.limits))
 
-    def fit(self, picture: np.ndarray) -> np.ndarray:
-        """A picture at the model's size."""
-        return fit(picture, *self.size)
+    def fit(self, picture: np.ndarray) -> Fitted:
+        """A picture, uint8 [H, W, 3], at the model's size."""
+        return Fitted.of(picture, *self.size)
 
     def scene(self, data: Mapping[str, Any]) -> Scene:
         """Scene JSON -> scene, also with values that the model has no numbers for. Raises SceneError with the places

@@ -2,19 +2,15 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from kyvo.api import Kyvo
+from kyvo.api import Kyvo, Picture
 from kyvo.generation.sampling import GREEDY, Sampling
 from kyvo.programs.parsing import Turn
 from kyvo.scene.scene import Camera, Scene
 from kyvo.serving.worker import Job
 
 
-def recognition(
-    model: Kyvo, picture: np.ndarray, *, camera: Camera | None = None, max_tokens: int | None = None
-) -> Job:
-    """A picture, uint8 [height, width, 3] -> a Completion with its scene."""
+def recognition(model: Kyvo, picture: Picture, *, camera: Camera | None = None, max_tokens: int | None = None) -> Job:
+    """A picture -> a Completion with its scene."""
     cameras = None if camera is None else [camera]
     return Job(
         task="recognition",
@@ -43,7 +39,7 @@ def editing(model: Kyvo, scene: Scene, instruction: str, *, render: bool = True,
     )
 
 
-def answering(model: Kyvo, scene: Scene | None, question: str, *, picture: np.ndarray | None = None) -> Job:
+def answering(model: Kyvo, scene: Scene | None, question: str, *, picture: Picture | None = None) -> Job:
     """A scene or a picture, and a question -> Answered."""
     return Job(task="question_answering", work=lambda run: model.answering(scene, question, run, image=picture))
 
@@ -53,7 +49,7 @@ def dialogue(
     scene: Scene | None,
     text: str,
     *,
-    picture: np.ndarray | None = None,
+    picture: Picture | None = None,
     earlier: Sequence[Turn] = (),
     sampling: Sampling = GREEDY,
 ) -> Job:

@@ -93,6 +93,11 @@ class Answer(BaseModel):
 
 class Recognized(Answer):
     scene: SceneJSON
+    in_domain: float | None = Field(
+        None, description="How like the picture is to those that the model knows, in [0, 1]; null: not measured."
+    )
+    notes: list[str] = Field([], description="What was done to the picture to fit the model's shape and brightness.")
+    warnings: list[str] = Field([], description="Why the scene should not be relied on.")
 
 
 class Rendered(Answer):
@@ -227,7 +232,10 @@ class MessageOut(BaseModel):
     role: Literal["assistant"] = "assistant"
     content: str = Field(description="The scene as JSON, the answer, or the picture as a data URI.")
     images: list[ImageOut] = Field([], description="The picture of a rendering or an editing.")
-    kyvo: dict[str, Any] | None = Field(None, description="How a text was understood, as in /v1/scenes/edit and ask.")
+    kyvo: dict[str, Any] | None = Field(
+        None,
+        description="How a text was understood, as in /v1/scenes/edit and ask; of a recognised scene its `source`.",
+    )
 
 
 class Choice(BaseModel):

@@ -153,6 +153,7 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
                     label="In 3D: drag turns, wheel zooms", interactive=False, height=HEIGHT,
                     clear_color=(0.13, 0.15, 0.18, 1.0), camera_position=(40, 60, None), elem_id="model",
                 )  # fmt: skip
+        banner = gradio.Markdown(visible=False, elem_id="banner")
         with gradio.Row(equal_height=True, elem_id="bar"):
             status = gradio.Markdown("Choose a picture and press **Recognise**.", elem_id="status")
             small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 90, "interactive": False}
@@ -200,7 +201,7 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
 
         outputs = [
             session, status, marked, model, chat, before, after, changes, objects, data,
-            get_json, get_glb, get_png,
+            get_json, get_glb, get_png, banner,
         ]  # fmt: skip
         page.load(new_session, None, session, api_visibility="private", show_progress="hidden")
 
@@ -210,6 +211,7 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
             return [
                 own, gradio.Markdown(shown.status, elem_classes=classes), shown.marked, shown.files[1],
                 shown.messages, shown.before, shown.after, shown.changes, shown.objects, shown.json, *downloads,
+                gradio.Markdown(shown.banner, visible=bool(shown.banner)),
             ]  # fmt: skip
 
         def event(act: Callable[..., Shown]) -> Callable[..., list[Any]]:

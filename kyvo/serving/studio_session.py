@@ -20,6 +20,7 @@ from kyvo.programs.errors import AmbiguousReference
 from kyvo.scene.files import save_scene
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import camera_of
+from kyvo.scene.source import source_of
 from kyvo.serving import jobs
 from kyvo.serving.body import parse_json
 from kyvo.serving.errors import RequestError
@@ -46,6 +47,7 @@ class Shown:
     objects: list[list[Any]]
     json: str
     files: tuple[str, str, str]  # scene.json, scene.glb, picture.png
+    banner: str  # what is to be said of the picture that the scene was recognised in; empty for most
     fault: bool = False  # the status tells what did not work
 
 
@@ -90,7 +92,7 @@ class Session:
             raise ConfigError("There is no picture yet: drop one, or choose a sample.")
         pixels = self._read(picture)
         found = self._worker.run(jobs.recognition(self._worker.model, self._inputs.fit(pixels))).result
-        self._begin(found.scene, pixels)
+        self._begin(found.scene, fit(pixels, *self._size))
         if not len(found.scene):
             return self._show("**No object was found.** The model knows scenes like the samples, not photographs.")
         cut = " The list was cut at its limit." if found.truncated else ""
@@ -108,7 +110,9 @@ class Session:
             raise SceneError("A scene file holds one JSON object; this holds none.")
         scene = self._inputs.scene(data)
         own = picture is not None and Path(picture).name == scene.image
-        self._begin(scene, self._read(picture) if own and picture is not None else None)
+        self._begin(scene, fit(self._read(picture), *self._size) if own and picture is not None else None)
+        if not len(scene):
+            return self._show("**The scene has no objects.** Say what to add.")
         return self._show(f"**{_count(scene)} read.** Now ask about it, or change it.")
 
     def say(self, text: str) -> Shown:
@@ -173,7 +177,7 @@ class Session:
         return self._talk
 
     def _read(self, path: str) -> np.ndarray:
-        return fit(picture_of_bytes(self._content(path), self._worker.limits), *self._size)
+        return picture_of_bytes(self._content(path), self._worker.limits)
 
     def _content(self, path: str) -> bytes:
         """What an uploaded file holds. Raises ConfigError for another file, and for one that is too large."""
@@ -197,7 +201,7 @@ class Session:
         """`named` are indices of objects that are marked more strongly."""
         talk = self._talked()
         self._draw(talk)
-        files = self._write_files(talk.scene, talk.image)
+        files, source = self._write_files(talk.scene, talk.image), source_of(talk.scene)
         large = self._large(talk.image)
         return Shown(
             marked=_marked(large, replace(talk.scene, camera=talk.camera), named),
@@ -209,6 +213,7 @@ class Session:
             objects=_table(talk.scene),
             json=Path(files[0]).read_text(encoding="utf-8"),
             files=files,
+            banner="\n\n".join((*(f"**{warning}**" for warning in source.warnings), *source.notes)),
             fault=fault,
         )
 

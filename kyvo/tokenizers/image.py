@@ -7,7 +7,7 @@ a model knows that it was trained on these very codes).
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,20 @@ BATCH_SIZE = {"cpu": 32, "cuda": 512}  # pictures that go through the network to
 
 
 FIT_TOLERANCE = 0.02  # of the height, that is cut off or added without a word
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fitted:
+    """A picture at a model's size."""
+
+    pixels: np.ndarray  # uint8 [height, width, 3]
+    notes: tuple[str, ...] = ()  # what was done to it on the way
+
+    @classmethod
+    def of(cls, picture: np.ndarray, width: int, height: int) -> "Fitted":
+        """`picture` (uint8 [H, W, 3]) at `width` x `height` px, with a note where its shape is another."""
+        note = fit_note((picture.shape[1], picture.shape[0]), width, height)
+        return cls(pixels=fit(picture, width, height), notes=() if note is None else (note,))
 
 
 def fit(picture: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -101,17 +115,27 @@ class ImageTokenizer:
         """The codes' vectors, float32 [n_embed, embed_dim]."""
         return self.model.quantize.embedding.weight
 
-    @torch.inference_mode()
     def encode(self, pictures: np.ndarray | Sequence[np.ndarray | Image.Image]) -> np.ndarray:
         """Codes of the pictures, int64 [B, rows * columns], row-major; each picture is fitted first."""
+        return self.quantize(pictures)[0]
+
+    @torch.inference_mode()
+    def quantize(self, pictures: np.ndarray | Sequence[np.ndarray | Image.Image]) -> tuple[np.ndarray, np.ndarray]:
+        """As `encode`, and for each picture, float32 [B], how far its latents are from the codes' vectors: the mean
+        over the codes of the root mean square over the dimensions."""
         config = self.config
         codes = [np.empty((0, config.num_codes), np.int64)]
+        errors = [np.empty(0, np.float32)]
         size = BATCH_SIZE[self._device.type]
         for start in range(0, len(pictures), size):
             chunk = [_as_array(picture) for picture in pictures[start : start + size]]
             pixels = to_pixels(np.stack([fit(picture, config.width, config.height) for picture in chunk]))
-            codes.append(self.model.encode_codes(pixels.to(self._device)).cpu().numpy())
-        return np.concatenate(codes)
+            latents = self.model.latents(pixels.to(self._device))
+            chosen = self.model.quantize.choose(latents)
+            apart = (latents - self.model.quantize.lookup(chosen)).float()
+            codes.append(chosen.flatten(1).cpu().numpy())
+            errors.append(apart.square().mean(1).sqrt().mean((1, 2)).cpu().numpy())
+        return np.concatenate(codes), np.concatenate(errors)
 
     @torch.inference_mode()
     def decode(self, codes: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from kyvo.models.heads.refiner import save_refiner
 from kyvo.scene.files import load_scene, save_scene
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import clevr_camera
-from kyvo.testing import tiny_kyvo, tiny_refiner
+from kyvo.testing import same_score, tiny_kyvo, tiny_refiner
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,18 @@ def test_exit_codes_are_0_done_1_some_failed_2_usage(recognize, tmp_path):
         assert recognize(*wrong).exit_code == 2, wrong
 
 
+def test_pictures_unlike_the_models_are_counted_and_fail_with_strict(recognize, folder, tmp_path):
+    strange = copytree(folder, tmp_path / "strange")
+    same_score(0.125).save(strange, {})
+    pictures = [picture(tmp_path / f"{value}.png", value) for value in (10, 200)]
+    done = recognize(*pictures, "--model", strange, "--json")
+    assert done.exit_code == 0 and json.loads(done.stdout)["warned"] == 2
+    assert "warning: 2 of 2 pictures may show no such scene; the first is" in done.stderr
+    strict = recognize(*pictures, "--model", strange, "--strict", "--overwrite")
+    assert strict.exit_code == 1 and strict.stderr.count("unlike those that the model knows") == 2
+    assert "0 of 2 pictures recognised" in strict.stdout
+
+
 def test_a_picture_of_another_shape_gets_a_note(recognize, tmp_path):
     shapes = {"square": (48, 48), "wide": (96, 32), "right": (48, 32), "nearly": (150, 101)}
     for name, size in shapes.items():
@@ -75,7 +87,9 @@ def test_a_picture_of_another_shape_gets_a_note(recognize, tmp_path):
         and "33% of its rows, at the top and the bottom, are cut" in notes["square"]
     )
     assert "its top and bottom rows are repeated to fill 50% of the height" in notes["wide"]
-    assert len(told(done)) == 1 and "note: 2 pictures are of another shape than the model's" in told(done)[0]
+    assert (
+        len(told(done)) == 1 and "note: 2 pictures are of another shape or brightness than the model's" in told(done)[0]
+    )
 
 
 def test_the_program_itself_runs_and_tells_errors_without_a_traceback(folder, tmp_path):

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from kyvo.errors import ConfigError
-from kyvo.pipelines.recognition import NoRefinement, Refinement
+from kyvo.generation.exposure import Exposure
+from kyvo.pipelines.recognition import Exposing, InDomainCheck, NoExposing, NoInDomainCheck, NoRefinement, Refinement
 from kyvo.pipelines.rendering import ClosedLoop, OpenLoop
 from kyvo.pipelines.run import Cancelled, Late, Run
 from kyvo.programs.errors import AmbiguousReference, NoSuchObject, NotUnderstood
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import clevr_camera
-from kyvo.testing import tiny_kyvo, tiny_refiner
+from kyvo.scene.source import Source, source_of
+from kyvo.testing import same_score, tiny_kyvo, tiny_refiner
 
 RED = SceneObject(size="large", color="red", material="metal", shape="cube", location=(0.0, 0.0, 0.7), confidence=0.25)
 BLUE = replace(RED, color="blue", location=(2.0, -1.0, 0.7), confidence=0.5)
@@ -41,6 +43,16 @@ def test_a_folder_without_a_refiner_has_null_stages(model, refining):
         model.recognize(PICTURES[:1], cameras=[clevr_camera(24, 16)])
     with pytest.raises(ConfigError, match="leave out refine=False"):
         refining.recognize(PICTURES[:1], refine=False, cameras=[clevr_camera(24, 16)])
+
+
+def test_a_folder_without_a_score_or_an_exposure_has_null_stages(model):
+    assert isinstance(model.recognition.check, NoInDomainCheck) and isinstance(model.recognition.expose, NoExposing)
+    assert {source_of(scene) for scene in model.recognize(PICTURES)} == {Source()}
+    both = tiny_kyvo(exposure=Exposure(background=250.0), in_domain=same_score(0.875))
+    assert isinstance(both.recognition.check, InDomainCheck) and isinstance(both.recognition.expose, Exposing)
+    found = [source_of(scene) for scene in both.recognize(PICTURES)]
+    assert all(one.in_domain == 0.875 and not one.warnings and "times as bright" in one.notes[0] for one in found)
+    assert source_of(both.recognize(PICTURES[:1], refine=False)[0]).in_domain is None
 
 
 def test_a_closed_loop_changes_what_is_rendered_and_can_be_left_out(refining):

@@ -107,7 +107,7 @@ def test_any_bytes_are_a_picture_or_an_error_of_ours(content):
 
 
 def test_a_picture_is_fitted_to_the_models_size():
-    assert INPUTS.picture(data_uri(PIXELS)).shape == (16, 24, 3)
+    assert INPUTS.picture(data_uri(PIXELS)).pixels.shape == (16, 24, 3)
 
 
 def test_a_scene_of_too_many_objects_is_refused(scene):
