@@ -6,7 +6,7 @@ PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n l
 STAMP := .venv/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help demo model test test-slow lint docs environment
+.PHONY: help demo model model-programs test test-slow lint docs environment
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -19,11 +19,14 @@ demo: $(STAMP)  ## the four tasks on the bundled pictures; scene JSON and one sh
 model: $(STAMP)  ## the bundled model from nothing, in runs/mini; half an hour with -j3 and DEVICE=cuda; goes on where it was stopped
 	$(MAKE) --file configs/mini.mk model
 
+model-programs: $(STAMP)  ## the bundled model trained on, with programs, cameras and turns; goes on where it was stopped
+	$(MAKE) --file configs/mini_programs.mk model-programs
+
 test: $(STAMP)  ## the default tests: offline, on the CPU
 	$(PYTEST) --durations 15
 
-test-slow: $(STAMP)  ## the heavier tests, and those against taming-transformers and the real Llama tokenizer where installed
-	$(PYTEST) --durations 15 -m "(slow or taming or llama) and not gpu"
+test-slow: $(STAMP)  ## heavier tests; properties with more examples; taming-transformers and the real Llama tokenizer where installed
+	$(PYTEST) --durations 15 -m "(slow or taming or llama or hypothesis) and not gpu" --hypothesis-profile thorough
 
 docs: $(STAMP)  ## the site of docs/, in out/site; strict, offline
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir out/site

@@ -1,19 +1,25 @@
-"""python eval/benchmark_tasks.py [--model mini] [--cores 2] [--json]
+"""python eval/benchmark_tasks.py [--model mini] [--cores 2] [--busy 2 5] [--json]
 
 How long the tasks take on a few CPU cores, loading excluded, and the peak memory of `kyvo recognize`.
 
 Every round has pictures, scenes and a question of its own, so that nothing is taken over from an earlier one; a round
 before the others warms up. Seconds depend on the machine and its load: the best and the median of the rounds stand
 beside the rate of a matmul that took its turn among them. Memory is that of the whole command in a process of its own.
+
+`--busy` measures the tasks again beside that many processes that never wait, in turns with the others. A fair share of
+the cores makes a task (N + cores) / cores times as long; half as much again is allowed.
 """
 
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -34,6 +40,7 @@ from kyvo.scene.scene import Scene
 PICTURES = 32  # recognised together; the levels are for as many
 ASKED = {"recognize_together": 4.0, "recognize_one": 0.6, "render_one": 3.0, "answer_one": 0.3}  # s, on two cores
 ASKED_GIGABYTES = 1.2
+ASKED_SLOWER = 1.5  # than a fair share of the cores, beside busy processes
 
 # A process between this one and the command: what was large before it started another program can count as that one's.
 PEAK = """
@@ -51,10 +58,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--pictures", type=int, default=PICTURES, help="recognised together")
     parser.add_argument("--repeats", type=int, default=5, help="rounds; one more goes before to warm up")
     parser.add_argument("--matmul", type=int, default=2048, help="side of the matrices that give the matmul rate")
+    parser.add_argument("--busy", type=int, nargs="+", default=[], metavar="N", help="other processes that never wait")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args(argv)
-    if min(args.cores, args.pictures, args.repeats, args.matmul) < 1:
+    if min(args.cores, args.pictures, args.repeats, args.matmul, *args.busy) < 1:
         parser.error("counts and sizes must be at least 1.")
 
     before = torch.get_num_threads()
@@ -69,6 +77,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             name: {"best": min(seconds[name]), "median": median(seconds[name]), "asked": asked}
             for name, asked in ASKED.items()
         },
+        "busy": {str(count): slowdown(seconds, count, cores=args.cores) for count in args.busy},
         "peak_gigabytes": {
             "recognize": peak_gigabytes(args.model, pictures, cores=args.cores),
             "asked": ASKED_GIGABYTES,
@@ -82,11 +91,14 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
 
 def measure(args: argparse.Namespace) -> tuple[dict[str, list[float]], list[np.ndarray]]:
-    """Seconds of each task in each round, and the pictures that were recognised together in the first."""
+    """Seconds of each task in each round, and the pictures that were recognised together in the first.
+
+    Tasks beside busy processes have the names of `beside`.
+    """
     model = Kyvo.from_pretrained(args.model, device="cpu")
     config = model.processor.image.config
     view = {"width": config.width, "height": config.height}
-    rounds = args.repeats + 1
+    rounds = (args.repeats + 1) * (1 + len(args.busy))
     drawn = iter(sample_scenes(range(rounds * (args.pictures + 3)), seed=args.seed, **view))
 
     def take(count: int) -> list[Scene]:
@@ -98,17 +110,57 @@ def measure(args: argparse.Namespace) -> tuple[dict[str, list[float]], list[np.n
     questions = [sample_questions(scene, rng, count=1)[0].text for scene in asked]
     inputs = [iter(of) for of in (together, single, rendered, zip(asked, questions, strict=True))]
     square = torch.randn(args.matmul, args.matmul)
-    seconds = alternate(
-        {
-            "recognize_together": lambda: model.recognize(next(inputs[0])),
-            "recognize_one": lambda: model.recognize([next(inputs[1])]),
-            "render_one": lambda: model.render([next(inputs[2])]),
-            "answer_one": lambda: model.ask(*next(inputs[3])),
-            "matmul": lambda: square @ square,
-        },
-        repeats=args.repeats,
-    )
+    tasks: dict[str, Callable[[], object]] = {
+        "recognize_together": lambda: model.recognize(next(inputs[0])),
+        "recognize_one": lambda: model.recognize([next(inputs[1])]),
+        "render_one": lambda: model.render([next(inputs[2])]),
+        "answer_one": lambda: model.ask(*next(inputs[3])),
+    }
+    with busy_processes(max(args.busy, default=0)) as processes:
+        variants = dict(tasks)
+        for count in args.busy:
+            others = processes[:count]
+            variants |= {beside(name, count): partial(run_beside, others, task) for name, task in tasks.items()}
+        seconds = alternate({**variants, "matmul": lambda: square @ square}, repeats=args.repeats)
     return seconds, together[0]
+
+
+def beside(name: str, count: int) -> str:
+    """The name of a task beside `count` busy processes."""
+    return f"{name} beside {count}"
+
+
+@contextmanager
+def busy_processes(count: int) -> Iterator[list[subprocess.Popen]]:
+    """Processes that never wait, stopped until `run_beside` lets them run."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        for process in processes:
+            process.send_signal(signal.SIGSTOP)
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def run_beside(processes: Sequence[subprocess.Popen], task: Callable[[], object]) -> None:
+    """The task while the processes run."""
+    for process in processes:
+        process.send_signal(signal.SIGCONT)
+    try:
+        task()
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGSTOP)
+
+
+def slowdown(seconds: Mapping[str, Sequence[float]], count: int, *, cores: int) -> dict[str, dict[str, float]]:
+    """How many times as long each task takes beside `count` busy processes, by medians, and what is asked."""
+    asked = ASKED_SLOWER * (count + cores) / cores
+    return {
+        name: {"times": median(seconds[beside(name, count)]) / median(seconds[name]), "asked": asked} for name in ASKED
+    }
 
 
 def peak_gigabytes(model: str, pictures: Sequence[np.ndarray], *, cores: int) -> float:
@@ -131,6 +183,11 @@ def lines(results: Mapping[str, Any]) -> list[str]:
     rows = [
         f"{name:<20} best {times['best']:7.3f} s   median {times['median']:7.3f} s   asked {times['asked']:g} s"
         for name, times in results["seconds"].items()
+    ]
+    rows += [
+        f"{beside(name, int(count)):<29} {found['times']:7.2f} times as long   asked {found['asked']:g}"
+        for count, tasks in results["busy"].items()
+        for name, found in tasks.items()
     ]
     peak = results["peak_gigabytes"]
     return [

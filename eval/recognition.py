@@ -54,6 +54,7 @@ def main(argv: list[str] | None = None) -> Results:
     source.add_argument("--data", type=Path, help="an Arrow set")
     source.add_argument("--clevr", type=Path, help="a file of scenes in CLEVR's format")
     parser.add_argument("--images", type=Path, help="the folder of CLEVR's pictures")
+    parser.add_argument("--schema", help="whose criterion scenes are compared by; that of the truth's schema else")
     parser.add_argument("--limit", type=int, help="take the first N pictures only")
     parser.add_argument("--no-refine", dest="refine", action="store_false", help="as the language model alone wrote it")
     parser.add_argument("--batch-size", type=int, default=32, help="pictures decoded together")
@@ -79,7 +80,7 @@ def main(argv: list[str] | None = None) -> Results:
     write_text(found, "".join(lines))
 
     truth = replace(read_scenes(args.data or args.clevr), items=truths, faults={})  # those up to the limit
-    results = evaluate_scenes(read_scenes(found), truth)
+    results = evaluate_scenes(read_scenes(found), truth, schema=args.schema)
     folder = Path(model.model.name_or_path)
     results = replace(
         results,

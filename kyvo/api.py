@@ -25,6 +25,7 @@ from kyvo.generation.language_model import Completion, LanguageModel, Pending, P
 from kyvo.generation.sampling import Sampling
 from kyvo.models.heads.refiner import REFINER_NAME
 from kyvo.models.llama.fold import load_llama, load_positions
+from kyvo.parsers.language_model import LanguageModelParser
 from kyvo.pipelines.answering import Answered, Answering
 from kyvo.pipelines.dialogue import Dialogue
 from kyvo.pipelines.editing import Edited, Editing, Mode
@@ -57,11 +58,12 @@ class Kyvo:
         Args:
             positions: those [places, dim] the model was trained with, if it was (`SequenceBuilder.grid_positions`).
             calibration: of the objects' confidences; by default they stay as the model's probabilities make them.
-            parser: turns texts into programs (`kyvo.programs.parsing`); by default the grammar of English.
+            parser: turns texts into programs (`kyvo.programs.parsing`); by default the language model where it was
+                trained to, else the grammar of English.
         """
         self.processor = processor
-        self.parser = parser or GrammarParser()
         self.language_model = LanguageModel(model, processor, positions=positions, calibration=calibration)
+        self.parser = parser or default_parser(self.language_model)
         self.recognition = Recognition(self.language_model)
         self.rendering = Rendering(self.language_model)
         self.editing = Editing(self.language_model, self.parser, self.rendering)
@@ -202,6 +204,11 @@ class Kyvo:
     def rendering_camera(self, scene: Scene) -> Camera | None:
         """The camera that a rendering of the scene has; None where nothing says it."""
         return self.rendering.loop.rendering_camera(scene)
+
+
+def default_parser(model: LanguageModel) -> Parser:
+    """The language model where its folder has programs, else the grammar of English."""
+    return LanguageModelParser(model) if model.builder.programs is not None else GrammarParser()
 
 
 def find_mode(mode: str) -> Mode:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kyvo.extras import MissingDependency
+from kyvo.extras import extra
 
 # Read by Ray as it is imported or started. What a user has set stays.
 _QUIET = {
@@ -25,11 +25,9 @@ def import_ray() -> Any:
     """The module `ray`, with `ray.data`. Raises MissingDependency where it is not installed."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    try:
+    with extra("ray"):
         import ray  # type: ignore[import-not-found]
         import ray.data  # type: ignore[import-not-found]
-    except ModuleNotFoundError as error:
-        raise MissingDependency('Ray is not installed; run: pip install "kyvo[ray]"') from error
     return ray
 
 

@@ -33,7 +33,7 @@ from kyvo.programs.json_form import from_json, to_json
 from kyvo.programs.parsing import Parsed
 from kyvo.programs.program import Edit, Query
 from kyvo.scene.diff import SceneDiff, diff
-from kyvo.scene.files import read_json, scene_from_json, scene_to_json, write_json
+from kyvo.scene.files import read_json, save_scene, scene_from_json, scene_to_json, write_json
 from kyvo.scene.scene import Camera, Scene, SceneObject
 from kyvo.tokenizers.picture_decoding import decode_picture
 from kyvo.tokenizers.pictures import read_picture
@@ -213,10 +213,14 @@ class Conversation:
         return turns[0]
 
     def export(self, path: str | Path, *, format: str | None = None) -> None:
-        """The scene as a file of any format of `kyvo.export.formats`, or its picture as a .png."""
+        """The scene as scene JSON or a file of any format of `kyvo.export.formats`, or its picture as a .png."""
         path = Path(path)
-        if format is None and path.suffix.lower() == ".png":
+        ending = path.suffix.lower() if format is None else None
+        if ending == ".png":
             write_picture(path, Image.fromarray(self.image))
+            return
+        if ending == ".json":
+            save_scene(self.scene, path)
             return
         from kyvo.data.meshes.object_meshes import object_meshes
 

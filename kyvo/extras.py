@@ -1,10 +1,12 @@
-"""Packages that are imported only where they are used, and what to do where one does not import.
+"""Packages of the extras, which are imported only where they are used, and what to do where one does not import.
 
-Open3D is a hard dependency that still fails on a bare machine: its wheel needs libraries of the system. The message of
-the loader names one of them; the line below installs them all, so that nobody meets them one by one.
+Open3D, of the extra `mesh`, needs libraries of the system besides. The message of the loader names one of them; the
+line below installs them all, so that nobody meets them one by one.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 from kyvo.errors import KyvoError
@@ -16,6 +18,22 @@ class MissingDependency(KyvoError, ImportError):
     """A package, or a system library it needs, is not installed; the message has the command that installs it."""
 
 
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """A block of imports that need an extra of the package, as `pip install "kyvo[NAME]"` brings it.
+
+    Raises:
+        MissingDependency: one of the imported packages is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or str(error)).partition(".")[0]
+        raise MissingDependency(
+            f'The Python package {package} is not installed; it is part of an extra. Run: pip install "kyvo[{name}]"'
+        ) from error
+
+
 def import_open3d() -> ModuleType:
     """The `open3d` module.
 
@@ -23,7 +41,10 @@ def import_open3d() -> ModuleType:
         MissingDependency: it is not installed, or a system library that it needs is missing.
     """
     try:
-        import open3d
+        with extra("mesh"):
+            import open3d
+    except MissingDependency:
+        raise
     except (ImportError, OSError) as error:  # ctypes, by which Open3D loads its own libraries, raises OSError
         raise explain_open3d(error) from error
     return open3d
@@ -31,8 +52,6 @@ def import_open3d() -> ModuleType:
 
 def explain_open3d(error: ImportError | OSError) -> MissingDependency:
     """What to do about an `error` of `import open3d`."""
-    if isinstance(error, ModuleNotFoundError) and error.name == "open3d":
-        return MissingDependency("Open3D is not installed; meshes and point clouds need it. Run: pip install open3d")
     return explain_import(error, name="Open3D", package="open3d", system_packages=OPEN3D_SYSTEM_PACKAGES)
 
 

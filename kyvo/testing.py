@@ -1,8 +1,9 @@
 """Tiny real models, tokenizers and scenes, for tests here and at users'. Needs `hypothesis` for `scenes`."""
 
 import json
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +15,10 @@ from kyvo.api import Kyvo
 from kyvo.models.heads.refiner import Refiner, RefinerConfig
 from kyvo.processor import Processor
 from kyvo.scene.files import scene_to_json
-from kyvo.scene.scene import Scene, SceneObject
+from kyvo.scene.scene import Camera, Scene, SceneObject
 from kyvo.scene.schema import Axis, Field, SceneSchema, clevr_schema
 from kyvo.tokenizers.image import ImageTokenizer
+from kyvo.tokenizers.programs import program_tokens
 from kyvo.tokenizers.sequence import SequenceBuilder
 from kyvo.tokenizers.text import SentencePieceText
 from kyvo.tokenizers.vocabulary import Vocabulary
@@ -33,11 +35,15 @@ def tiny_builder(
     schema: SceneSchema | None = None,
     image_grid: tuple[int, int] = (3, 4),
     two_way: tuple[str, ...] = ("shape",),
+    programs: bool = False,
 ) -> SequenceBuilder:
     """Sequences over 16 image codes and 32 shape codes."""
     schema = schema or clevr_schema()
     text = tiny_text()
-    vocabulary = Vocabulary.for_schema(schema, num_text=text.size, num_image_codes=16, num_shape_codes=32)
+    tokens = program_tokens(schema) if programs else ()
+    vocabulary = Vocabulary.for_schema(
+        schema, num_text=text.size, num_image_codes=16, num_shape_codes=32, programs=tokens
+    )
     return SequenceBuilder(vocabulary=vocabulary, schema=schema, text=text, image_grid=image_grid, two_way=two_way)
 
 
@@ -79,16 +85,26 @@ def tiny_refiner() -> Refiner:
     return refiner.eval()
 
 
-def tiny_processor(*, refiner: Refiner | None = None) -> Processor:
-    """CLEVR's schema, the bundled text tokenizer and a random image tokenizer of 16 codes."""
-    schema, text = clevr_schema(), tiny_text()
-    vocabulary = Vocabulary.for_schema(schema, num_text=text.size, num_image_codes=16)
+def tiny_processor(
+    *, refiner: Refiner | None = None, schema: SceneSchema | None = None, programs: bool = False
+) -> Processor:
+    """CLEVR's schema, or another, the bundled text tokenizer and a random image tokenizer of 16 codes."""
+    schema, text = schema or clevr_schema(), tiny_text()
+    vocabulary = Vocabulary.for_schema(
+        schema, num_text=text.size, num_image_codes=16, programs=program_tokens(schema) if programs else ()
+    )
     return Processor(vocabulary=vocabulary, schema=schema, text=text, image=tiny_image(), refiner=refiner)
 
 
-def tiny_kyvo(*, seed: int = 0, refiner: Refiner | None = None) -> Kyvo:
+def tiny_kyvo(
+    *,
+    seed: int = 0,
+    refiner: Refiner | None = None,
+    schema: SceneSchema | None = None,
+    programs: bool = False,
+) -> Kyvo:
     """A whole model with random weights: what it says is nonsense, how it says it is not."""
-    processor = tiny_processor(refiner=refiner)
+    processor = tiny_processor(refiner=refiner, schema=schema, programs=programs)
     return Kyvo(model=tiny_llama(len(processor.vocabulary), seed=seed), processor=processor)
 
 
@@ -114,14 +130,31 @@ def write_tiny_codes(folder: Path, *, count: int, seed: int = 0) -> None:
 
 def scenes(schema: SceneSchema, *, max_objects: int = 6) -> st.SearchStrategy[Scene]:
     """Scenes that the schema can hold, values between its bins included."""
-    item = st.fixed_dictionaries({field.name: _values(field) for field in schema.fields}).map(
-        lambda values: SceneObject().with_values(**values)
-    )
-    return st.lists(item, max_size=max_objects).map(
-        lambda objects: Scene(
-            objects=tuple(objects), schema=schema.name, frame=schema.frame, up_axis=schema.up_axis, units=schema.units
+    item = st.fixed_dictionaries({field.name: _values(field) for field in schema.fields})
+    offset = st.tuples(*(_number(axis) for axis in schema.camera)).map(schema.camera_at)
+    camera = st.none() | offset if schema.camera else st.none()
+    return st.builds(partial(_scene, schema), st.lists(item, max_size=max_objects), camera, st.booleans())
+
+
+def _scene(schema: SceneSchema, rows: list[dict[str, Any]], camera: Camera | None, whole: bool) -> Scene:
+    """A scene of objects with all values of the schema; without the optional ones where it is not to be `whole`."""
+    having: dict[str, tuple[str, tuple[str, ...]]] = {
+        field.name: (before.name, field.of)
+        for before, field in zip(schema.fields, schema.fields[1:], strict=False)
+        if field.of
+    }
+    objects = tuple(
+        SceneObject().with_values(
+            **{
+                name: value
+                for name, value in row.items()
+                if name not in having or (whole and row[having[name][0]] in having[name][1])
+            }
         )
+        for row in rows
     )
+    head = {name: getattr(schema, name) for name in ("frame", "up_axis", "units")}
+    return Scene(objects=objects, schema=schema.name, camera=camera, **head)
 
 
 def _values(field: Field) -> st.SearchStrategy:
@@ -129,7 +162,8 @@ def _values(field: Field) -> st.SearchStrategy:
         return st.sampled_from(field.words)
     if field.num_codes:
         return st.lists(st.integers(0, 31), min_size=field.num_codes, max_size=field.num_codes).map(tuple)
-    return st.tuples(*(_number(axis) for axis in field.axes))
+    numbers = st.tuples(*(_number(axis) for axis in field.axes))
+    return numbers.map(lambda values: values[0]) if field.is_scalar else numbers
 
 
 def _number(axis: Axis) -> st.SearchStrategy[float]:

@@ -8,6 +8,9 @@ Reads coded sets (tokenizers/encode.py) and a processor folder; writes checkpoin
 losses an uninterrupted run would have had.
 """
 
+# FTRecipeInterface takes any keyword in each of its methods and asks for one that this recipe does without.
+# pyright: reportIncompatibleMethodOverride=false, reportAbstractUsage=false
+
 import itertools
 import logging
 import os
@@ -15,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +33,7 @@ from tqdm import tqdm
 from kyvo.api import lacking_parts
 from kyvo.data.configs import from_section
 from kyvo.deprecated import current_components
+from kyvo.devices import fastest_dtype, product_rates
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.files import locked, make_folder
 from kyvo.processor import Processor
@@ -59,7 +64,7 @@ from kyvo.training.lora import (
     save_adapter,
     trained_state,
 )
-from kyvo.training.loss import labelled_loss
+from kyvo.training.loss import allowed_loss, labelled_loss
 from kyvo.training.model import attention_kernel
 from kyvo.training.throughput import Throughput
 
@@ -87,11 +92,13 @@ class FinetuneRecipe(FTRecipeInterface):
 
     def setup(self, cfg: DictConfig) -> None:
         args = self.args
-        self.started = time.monotonic()
+        self.started = self.saved = time.monotonic()
         self.ranks = Ranks.join(args.device)
         self.device = self.ranks.device
         if args.num_threads is not None:
             torch.set_num_threads(args.num_threads)
+        if args.precision == "auto":
+            self.args = args = replace(args, precision=self._fastest_precision())
         torch.manual_seed(args.seed)  # torchtune's set_seed would give each rank other weights
         self.processor = Processor.from_pretrained(cfg.processor)
         if not args.resume:
@@ -121,6 +128,16 @@ class FinetuneRecipe(FTRecipeInterface):
             self.metric_logger = config.instantiate(cfg.metric_logger)
             self.metric_logger.log_config(cfg)
 
+    def _fastest_precision(self) -> str:
+        """Mixed or full precision, whichever the device multiplies faster in; says what was measured."""
+        precision = "bf16_mixed" if fastest_dtype(self.device.type) == torch.bfloat16 else "fp32"
+        measured = ""
+        if self.device.type == "cpu":
+            rates = ", ".join(f"{str(dtype)[6:]} {rate:,.0f}" for dtype, rate in product_rates().items())
+            measured = f" (GFLOP/s of a product: {rates})"
+        self._tell(f"train.precision is auto: {precision}{measured}")
+        return precision
+
     def _build_model(self) -> Any:
         builder, shape = self.processor.builder, self.processor.shape
         return config.instantiate(
@@ -140,7 +157,7 @@ class FinetuneRecipe(FTRecipeInterface):
         init = None
         if args.init_weights is not None and (state is None or self.peft.adapts):
             init = read_init_weights(Path(args.init_weights), size=self.model.size)
-            apply_init_weights(self.model, init, where=args.init_weights)
+            apply_init_weights(self.model, init, where=args.init_weights, vocabulary=self.processor.builder.vocabulary)
         self.base = None
         if self.peft.adapts:
             self.base = fingerprint(self.model)
@@ -172,7 +189,9 @@ class FinetuneRecipe(FTRecipeInterface):
             shard(self.model, self.auxiliary, precision=args.precision)
 
     def _open(self, section: DictConfig, *, objects: bool = False) -> CodedScenes:
-        samples = config.instantiate(section, self.processor.builder, objects=objects)
+        samples = config.instantiate(
+            section, self.processor.builder, objects=objects, allowed=self.args.loss == "allowed"
+        )
         tokenizers = {"image": self.processor.image, "shape": self.processor.shape}
         check_codes(samples.folders, {kind: one.about for kind, one in tokenizers.items() if one is not None})
         return samples
@@ -238,8 +257,9 @@ class FinetuneRecipe(FTRecipeInterface):
                 bar.set_postfix(loss=f"{metrics['loss'].item():.3f}")
             if args.eval_every and (self.step % args.eval_every == 0 or self.step == self.end):
                 self.evaluate()
-            if self.step % args.save_every == 0 or self.step == self.end:
+            if self.step % args.save_every == 0 or self.step == self.end or self._is_late_to_save():
                 self.save_checkpoint()
+                self.saved = time.monotonic()
         bar.close()
         self._tell_end()
 
@@ -292,9 +312,11 @@ class FinetuneRecipe(FTRecipeInterface):
                 batch.ids, grid_positions=batch.grid_positions, mask=batch.attention(), input_pos=batch.input_pos
             )
             head = self.model.output
-            part = labelled_loss(
-                states.last, head.trained_rows(), batch.positions, batch.targets, batch.weights, frozen=head.frozen
-            )
+            rows, at, weights = head.trained_rows(), batch.positions, batch.weights
+            if self.args.loss == "allowed":
+                part = allowed_loss(states.last, rows, at, batch.groups, weights, frozen=head.frozen)
+            else:
+                part = labelled_loss(states.last, rows, at, batch.targets, weights, frozen=head.frozen)
             if self.auxiliary is None or not batch.objects:
                 return part, None
             return part, self.auxiliary(states, batch.objects)
@@ -529,6 +551,14 @@ class FinetuneRecipe(FTRecipeInterface):
     def _elapsed(self) -> float:
         """Seconds since the first run of this output folder began."""
         return self.seconds + time.monotonic() - self.started
+
+    def _is_late_to_save(self) -> bool:
+        """Whether the last checkpoint is older than `save_minutes`; ranks save together."""
+        minutes = self.args.save_minutes
+        if minutes is None:
+            return False
+        late = time.monotonic() - self.saved >= 60 * minutes
+        return bool(self.ranks.sum(torch.tensor(float(late), device=self.device)) > 0)
 
     def _fit_decay(self, throughput: Throughput) -> None:
         """Begins the decay as soon as what is left of `max_minutes` is just enough for it."""

@@ -43,6 +43,7 @@ from kyvo.tokenizers.training import log
 from kyvo.training.checkpoint import load_checkpoint, save_checkpoint
 from kyvo.training.distributed import Ranks, clip_gradients, gathered, placed, placed_optimizer_state
 from kyvo.training.flow_data import ObjectRows, PackPosition, Packs
+from kyvo.training.trained_with import TRAINED_WITH, weights_hash
 
 KINDS: tuple[ConditionKind, ...] = get_args(ConditionKind)
 SECTIONS = ("model", "conditions", "structure_encoder", "train")
@@ -131,6 +132,7 @@ class Trainer:
         torch.manual_seed(args.seed)
         self.model = self._build_model(config["model"])
         self.is_sparse = isinstance(self.model, SLatFlowModel)
+        self.trained_with: dict[str, str] = {}
         self.structure_encoder = self._structure_encoder(config)
         self.objects = ObjectRows.open(data, resolution=self._resolution())
         self.frozen, self.trained = self._conditions(config.get("conditions") or {})
@@ -163,14 +165,14 @@ class Trainer:
         encoder = load_network(path, device=self.ranks.device)
         if not isinstance(encoder, SparseStructureEncoder):
             raise ConfigError(f"structure_encoder: {path} is a {type(encoder).__name__}.")
+        self.trained_with["structure_encoder"] = weights_hash(path)
         return encoder
 
     def _resolution(self) -> int:
         """Of the objects' grid."""
         if self.structure_encoder is None:
             return self.model.config.resolution
-        halvings = len(self.structure_encoder.config.channels) - 1
-        return self.model.config.resolution * 2**halvings
+        return self.model.config.resolution * self.structure_encoder.config.shrinkage
 
     def _conditions(self, section: Mapping[str, Any]) -> tuple[dict[str, Any], nn.ModuleDict]:
         """Encoders by kind: those that stay as they are, and those that are trained with the flow."""
@@ -185,6 +187,7 @@ class Trainer:
                 continue
             if isinstance(about, str):
                 frozen[kind] = load_condition(kind, about).to(self.ranks.device)
+                self.trained_with[kind] = weights_hash(about)
                 continue
             given = dict(about.get("args") or {})
             if kind == "text" and "words" not in given:
@@ -349,7 +352,10 @@ class Trainer:
         self.ranks.wait()
 
     def _write_model(self, folder: Path, state: Mapping[str, Any]) -> None:
-        """`flow`, and `picture_encoder` and `text_encoder` where they were trained here; the features' scale."""
+        """`flow`, and `picture_encoder` and `text_encoder` where they were trained here; the features' scale.
+
+        `trained_with.json` has the hashes of the networks that stayed as they are.
+        """
         folder.mkdir()
         names = [f"flow.{name}" for name, _ in self.model.named_parameters()]
         names += [name for name, _ in self.trained.named_parameters()]
@@ -358,6 +364,7 @@ class Trainer:
         for kind, encoder in self.trained.items():
             own = part_of(state["encoders"], f"{kind}.") | part_of(averages, f"{kind}.")
             save_network(encoder, folder / f"{kind}_encoder", state=own)
+        write_plain_json(folder / TRAINED_WITH, self.trained_with, indent=None)
         if self.is_sparse:
             scale = {"mean": self.mean, "std": self.std}
             write_plain_json(folder / "slat_normalization.json", scale, indent=None)

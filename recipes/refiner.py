@@ -5,8 +5,8 @@ Arrow sets of pictures and scenes with cameras. Its objects are the true ones, m
 would mistake them, so it needs no model and serves any of the same schema: copy `OUT/refiner.safetensors` into the
 model's folder.
 `--minutes M` bounds the time instead of the steps. `--resume` goes on from `OUT/training.pt`; `--init FOLDER` starts
-from the refiner in a model's folder. One JSON line per report goes to stdout and to `OUT/log.jsonl`. OMP_NUM_THREADS
-sets the CPU threads.
+from the refiner in a model's folder, which may know fewer words. One JSON line per report goes to stdout and to
+`OUT/log.jsonl`. OMP_NUM_THREADS sets the CPU threads.
 """
 
 import json
@@ -31,7 +31,16 @@ from kyvo.data.picture_sets import load_pictures
 from kyvo.devices import autocast, choose_device
 from kyvo.errors import ConfigError
 from kyvo.models.heads.refined_scenes import as_tensors, to_unit
-from kyvo.models.heads.refiner import Refined, Refiner, RefinerConfig, load_refiner, meet, project, save_refiner
+from kyvo.models.heads.refiner import (
+    Refined,
+    Refiner,
+    RefinerConfig,
+    load_refiner,
+    meet,
+    project,
+    save_refiner,
+    with_more_words,
+)
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.schema import SceneSchema, load_schema
 from kyvo.training.head_trainer import HeadTrainer, HeadTrainerArgs, options_of, sections_of
@@ -103,9 +112,15 @@ def main(argv: list[str] | None = None) -> Path:
     if len(samples) <= args.held_out:
         raise ConfigError(f"--data has {len(samples)} pictures with objects and train.held_out is {args.held_out}.")
     trainer = Trainer(config, args, samples, minutes=options.minutes)
-    trainer.run_from(options, load_refiner)
+    trainer.run_from(options, lambda folder: _load(folder, config.words))
     save_refiner(options.out, trainer.model.cpu())
     return options.out
+
+
+def _load(folder: Path, words: tuple[int, ...]) -> Refiner | None:
+    """A model's refiner, with room for the words that the schema has and it has not."""
+    found = load_refiner(folder)
+    return None if found is None else with_more_words(found, words).requires_grad_(True)
 
 
 def read_samples(folders: Sequence[Path], schema: SceneSchema, config: RefinerConfig, args: RefinerArgs) -> Samples:

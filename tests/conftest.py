@@ -15,8 +15,10 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import pytest
 from hypothesis import settings
 
-# Machines are shared: a slow moment is no failure. Thirty examples keep the default run within minutes.
-settings.register_profile("kyvo", deadline=None, max_examples=30)
+# Machines are shared: a slow moment is no failure. Ten examples keep the default run within minutes; `make test-slow`
+# tries every property again under the profile `thorough`.
+settings.register_profile("kyvo", deadline=None, max_examples=10)
+settings.register_profile("thorough", deadline=None, max_examples=50)
 settings.load_profile("kyvo")
 
 TESTS = Path(__file__).resolve().parent

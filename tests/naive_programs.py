@@ -169,6 +169,11 @@ class Naive:
                 found.append(i)
         return found
 
+    def s_more_than(self, s):
+        found, than = self.find(s["of"]), self.one(s["than"])
+        values = self.measure(s["by"], [*found, than])
+        return [i for i, value in zip(found, values, strict=False) if value > values[-1] + 1e-6]
+
     def s_in_region(self, s):
         return [i for i in self.find(s["of"]) if self.in_region(i, s["region"])]
 
@@ -176,7 +181,8 @@ class Naive:
         found = self.find(s["of"])
         values = dict(zip(found, self.measure(s["by"], found), strict=True))
         if s["by"]["op"] in ("closeness", "farness"):
-            found = [i for i in found if i != self.one(s["by"]["to"])]
+            to = self.some(s["by"]["to"])
+            found = [i for i in found if len(to) > 1 or i != to[0]]
         return found, values
 
     def s_extreme(self, s):
@@ -217,9 +223,10 @@ class Naive:
         if op == "along":
             return [self.toward(i, by["direction"]) for i in found]
         if op in ("closeness", "farness"):
-            to = self.spot(self.one(by["to"]))
+            to = self.some(by["to"])
             sign = 1 if op == "farness" else -1
-            return [sign * math.dist(self.spot(i), to) for i in found]
+            far = lambda i: [math.dist(self.spot(i), self.spot(j)) for j in to if j != i]  # noqa: E731
+            return [sign * min(far(i), default=0) for i in found]
         if op == "centrality":
             return [-math.hypot(*self.spot(i)[:2]) for i in found]
         sign = 1 if op == "bigness" else -1

@@ -10,8 +10,10 @@ def measured(monkeypatch):
     seconds = {torch.float32: 1.0, torch.bfloat16: 1.0}
     monkeypatch.setattr(devices, "seconds_of_product", lambda left, right: seconds[left.dtype])
     devices.fastest_dtype.cache_clear()
+    devices.product_rates.cache_clear()
     yield seconds
     devices.fastest_dtype.cache_clear()
+    devices.product_rates.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_every_command_runs_and_writes_its_file(folder):
     for line in blocks("bash")[0].splitlines():
         result = CliRunner().invoke(app, shlex.split(line)[1:])

@@ -45,6 +45,7 @@ def run(words, monkeypatch):
         assert not ended.value.code
 
 
+@pytest.mark.slow
 def test_the_ten_minutes_run_and_the_peft_model_is_the_merged_one(tmp_path, monkeypatch):
     for name in ("kyvo", "configs"):
         (tmp_path / name).symlink_to(ROOT / name)

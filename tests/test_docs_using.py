@@ -49,6 +49,7 @@ def run(line):
     return CliRunner().invoke(app, shlex.split(words)[1:], input=given)
 
 
+@pytest.mark.slow
 def test_the_commands_on_folders_run_and_write_what_the_page_says(folder):
     blocks = re.findall(r"^```bash\n(.*?)^```$", section("Folders"), re.MULTILINE | re.DOTALL)
     for line in "".join(blocks).splitlines():

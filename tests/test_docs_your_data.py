@@ -74,6 +74,7 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_commands_lead_from_a_folder_to_scenes_of_a_model_of_its_own(place, monkeypatch):
     assert [words[0] for words in COMMANDS] == ["kyvo", "python", "python", "tune", "kyvo"]
     for words in COMMANDS[:-1]:

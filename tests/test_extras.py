@@ -1,7 +1,10 @@
+import sys
+from importlib import import_module
+
 import pytest
 
 from kyvo.errors import KyvoError
-from kyvo.extras import MissingDependency, explain_open3d, import_open3d
+from kyvo.extras import MissingDependency, explain_open3d, extra, import_open3d
 
 
 @pytest.mark.parametrize(
@@ -17,9 +20,26 @@ def test_a_missing_system_library_is_named_with_the_line_that_installs_it(error,
     assert str(explained).endswith("apt-get install -y libusb-1.0-0 libgl1 libegl1 libx11-6 libudev1 libidn2-0")
 
 
-def test_a_missing_package_is_answered_with_pip():
-    error = ModuleNotFoundError("No module named 'open3d'", name="open3d")
-    assert str(explain_open3d(error)).endswith("pip install open3d")
+def test_a_missing_package_is_answered_with_the_extra_that_brings_it():
+    with (
+        pytest.raises(MissingDependency, match=r'package kyvo_lacks is not .*Run: pip install "kyvo\[data\]"$'),
+        extra("data"),
+    ):
+        import_module("kyvo_lacks.part")
+
+
+def test_without_open3d_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "open3d", None)
+    with pytest.raises(MissingDependency, match=r'package open3d is not .*Run: pip install "kyvo\[mesh\]"$'):
+        import_open3d()
+
+
+def test_an_extra_that_is_there_imports_and_other_errors_pass():
+    with extra("data"):
+        import json
+    assert json.loads("1") == 1
+    with pytest.raises(ZeroDivisionError), extra("data"):
+        _ = 1 / 0
 
 
 def test_any_other_failure_keeps_its_own_words():

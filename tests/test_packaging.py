@@ -14,6 +14,9 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from kyvo.testing import tiny_kyvo
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -45,7 +48,7 @@ REACH["__main__"] = {"cli"}
 
 
 def run_python(code: str, *, cwd: Path) -> str:
-    done = subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -98,6 +101,36 @@ def test_importing_kyvo_its_scenes_and_programs_imports_nothing_heavy(tmp_path):
     assert run_python(code, cwd=tmp_path) == "[]"
 
 
+TRAINING = {"torchtune", "torchdata", "ray"}
+FILES = {"datasets", "pandas", "pyarrow", "open3d", "trimesh", "pygltflib", "pxr"}
+PAGES = {"fastapi", "uvicorn", "gradio"}
+FIGURES = {"matplotlib", "sklearn", "torchmetrics", "torchvision"}
+NETWORKS = {"torch", "transformers", "numpy", "PIL"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unneeded"),
+    [
+        (["--help"], TRAINING | FILES | PAGES | FIGURES | NETWORKS),
+        (["recognize", "--help"], TRAINING | FILES | PAGES | FIGURES | NETWORKS),
+        (["recognize", "picture.png", "--out", "scenes", "--model", "tiny"], TRAINING | FILES | PAGES | FIGURES),
+    ],
+    ids=["help", "help of a command", "recognition"],
+)
+def test_a_command_loads_only_the_packages_that_it_needs(arguments, unneeded, tmp_path):
+    tiny = tiny_kyvo()
+    tiny.model.save_pretrained(tmp_path / "tiny")
+    tiny.processor.save(tmp_path / "tiny")
+    Image.new("RGB", (120, 80), "gray").save(tmp_path / "picture.png")
+    code = (
+        "import sys; from kyvo.cli.main import run\n"
+        f"try: run({arguments})\n"
+        "except SystemExit as left: assert not left.code\n"
+        f"print(sorted(set({sorted(unneeded)}) & sys.modules.keys()))"
+    )
+    assert run_python(code, cwd=tmp_path).splitlines()[-1] == "[]"
+
+
 def test_only_training_imports_torchtune():
     users = [path for path in sources("kyvo", "tokenizers", "eval") if path.relative_to(ROOT).parts[1] != "training"]
     guilty = [path for path in users if any(name.split(".")[0] == "torchtune" for name in imports_of(path))]
@@ -144,6 +177,45 @@ def test_every_import_is_declared_in_pyproject():
     for_tests = {*sources("tests"), ROOT / "kyvo" / "testing.py"}
     assert undeclared({*sources("kyvo", "recipes", "tokenizers", "eval")} - for_tests, shipped) == set()
     assert undeclared(for_tests, [*shipped, *dev]) == set()
+
+
+def imports_without_extras(path: Path) -> set[str]:
+    """The packages that a file imports outside of `with extra(...)`."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    apart = [node for node in ast.walk(tree) if isinstance(node, ast.With) and "extra(" in ast.unparse(node.items[0])]
+    apart += [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    skipped = {id(found) for node in apart for found in ast.walk(node)}
+    tops = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import) and id(node) not in skipped:
+            tops |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and id(node) not in skipped:
+            tops.add(str(node.module).split(".")[0])
+    return tops - sys.stdlib_module_names - {"kyvo"}
+
+
+def test_what_comes_without_extras_imports_only_what_comes_without_extras():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {re.match(r"[\w-]+", requirement).group().lower() for requirement in project["dependencies"]}
+    provided_by = importlib.metadata.packages_distributions()
+    # These ask for their extra in another way: in their package's `__init__`, or with a message of their own.
+    apart = {"serving", "testing.py"}
+    own_message = {"open3d", "bpy", "bmesh", "mathutils", "probreg", "spconv", "gsplat", "DracoPy"}
+    guilty = {
+        f"{path.relative_to(ROOT)} imports {top}"
+        for path in sources("kyvo")
+        if path.relative_to(ROOT / "kyvo").parts[0] not in apart
+        for top in imports_without_extras(path) - own_message
+        if not declared & {name.lower().replace("_", "-") for name in provided_by.get(top, [])}
+    }
+    assert guilty == set()
+
+
+def test_every_extra_that_the_code_names_is_one():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = re.compile(r"""extra\("(\w+)"\)|kyvo\[(\w+)\]""")
+    found = {a or b for path in sources("kyvo") for a, b in named.findall(path.read_text(encoding="utf-8"))}
+    assert {"data", "train", "serve", "studio", "mesh", "llama"} <= found <= set(extras) | {"NAME", "name"}
 
 
 def test_recipes_are_modules_of_the_package_from_any_directory(tmp_path):
@@ -201,3 +273,4 @@ def test_the_wheel_holds_the_package_its_data_and_nothing_else(tmp_path):
         if path.relative_to(ROOT).parts[0] in places
     }
     assert shipped == expected
+    assert wheel.stat().st_size < 100e6

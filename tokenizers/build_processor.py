@@ -15,6 +15,7 @@ from kyvo.processor import Processor
 from kyvo.scene.schema import SCHEMAS, load_schema
 from kyvo.shapes.tokenizer import ShapeTokenizer
 from kyvo.tokenizers.image import ImageTokenizer
+from kyvo.tokenizers.programs import program_tokens
 from kyvo.tokenizers.text import load_text
 from kyvo.tokenizers.vocabulary import VOCABULARIES, Vocabulary
 
@@ -36,9 +37,12 @@ def main(argv: list[str] | None = None) -> Path:
         choices=("image", "shape"),
         help="codes that attend both ways where they go in; with none all is causal",
     )
+    parser.add_argument("--programs", action="store_true", help="with ids for programs, for the task parsing")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
 
+    if args.programs and args.vocabulary:
+        parser.error("--vocabulary names a fixed layout, which has no programs; leave it out.")
     schema = load_schema(args.schema)
     text, image = load_text(args.text), ImageTokenizer.from_pretrained(args.image_tokenizer)
     shape = None if args.shape_tokenizer is None else ShapeTokenizer.from_pretrained(args.shape_tokenizer)
@@ -53,6 +57,7 @@ def main(argv: list[str] | None = None) -> Path:
             num_text=text.size,
             num_image_codes=image.config.n_embed,
             num_shape_codes=0 if shape is None else shape.config.n_embed,
+            programs=program_tokens(schema) if args.programs else (),
         )
     )
     processor = Processor(

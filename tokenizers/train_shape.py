@@ -1,10 +1,11 @@
 """python tokenizers/train_shape.py --config configs/tokenizers/shape_mini.yaml --data procedural --out DIR
 
-Trains the 3D VQ-VAE. `--data` is `procedural` (meshes drawn as the config's `data` says), a folder of meshes, or a
-folder of latents (`.npz`, TRELLIS's or this program's). Meshes become latents in `OUT/latents_<grid>` first, on
-`--workers` processes; those that are there are kept. `--minutes M` bounds the time instead of the steps. `--resume`
-goes on from `OUT/training.pt`. One JSON line per report goes to stdout and to `OUT/log.jsonl`. OUT is at the end a
-ShapeTokenizer folder. OMP_NUM_THREADS sets the CPU threads.
+Trains the 3D VQ-VAE. Each `--data` is `procedural` (meshes drawn as the config's `data` says), a folder of meshes, or a
+folder of latents (`.npz`, TRELLIS's or this program's). Meshes become latents in `OUT/latents_<grid>/<name>` first, on
+`--workers` processes; those that are there are kept. The first `train.held_out` objects of the first one measure.
+`--minutes M` bounds the time instead of the steps. `--resume` goes on from `OUT/training.pt`, and `--init TOKENIZER`
+starts from a trained one, with its codes. One JSON line per report goes to stdout and to `OUT/log.jsonl`. OUT is at the
+end a ShapeTokenizer folder. OMP_NUM_THREADS sets the CPU threads.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from kyvo.errors import ConfigError
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.models.slat.load import load_network
 from kyvo.shapes.contour import SurfaceSplats
-from kyvo.shapes.losses import RenderLoss, reconstruction_loss, spread_loss
+from kyvo.shapes.losses import RenderLoss, color_loss, reconstruction_loss, spread_loss
 from kyvo.shapes.scores import compare_latents
 from kyvo.shapes.sets import LatentFolder, write_drawn_latents, write_mesh_latents
 from kyvo.shapes.symmetry import vary
@@ -45,10 +46,15 @@ def main(argv: list[str] | None = None) -> Path:
     """Trains and returns the tokenizer's folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True, help="procedural, or a folder of meshes or latents")
+    parser.add_argument(
+        "--data", type=Path, required=True, nargs="+", help="procedural, folders of meshes, or folders of latents"
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, help="train for this long instead of train.steps")
     parser.add_argument("--workers", type=int, default=1, help="processes that turn meshes into latents")
+    parser.add_argument(
+        "--init", metavar="TOKENIZER", help="a bundled tokenizer's name, or a folder, of the same sizes"
+    )
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args(argv)
 
@@ -56,13 +62,21 @@ def main(argv: list[str] | None = None) -> Path:
     model_config = build_shape_config(config["model"])
     args = from_section(ShapeTrainArgs, config["train"], prefix="train.")
     drawn = from_section(ShapeData, config.get("data", {}), prefix="data.")
-    latents = open_latents(options.data, model_config, drawn=drawn, out=options.out, workers=options.workers)
+    if len({data.name for data in options.data}) < len(options.data):
+        raise ConfigError("--data: two folders have one name, and their latents would lie in one folder; rename one.")
+    found = [
+        open_latents(data, model_config, drawn=drawn, out=options.out, workers=options.workers) for data in options.data
+    ]
+    paths = tuple(path for folder in found for path in folder.paths)
+    latents = LatentFolder(paths=paths, resolution=model_config.resolution)
     if len(latents) <= args.held_out:
-        raise ConfigError(f"{options.data} has {len(latents)} objects and train.held_out is {args.held_out}.")
+        raise ConfigError(f"--data has {len(latents)} objects and train.held_out is {args.held_out}.")
     trainer = Trainer(model_config, args, latents, minutes=options.minutes)
     options.out.mkdir(parents=True, exist_ok=True)
     if options.resume:
         trainer.load(options.out / STATE_NAME)
+    elif options.init is not None:
+        trainer.start_from(ShapeTokenizer.from_pretrained(options.init))
     trainer.run(options.out)
     ShapeTokenizer(trainer.model.cpu()).save(options.out)
     return options.out
@@ -74,7 +88,7 @@ def open_latents(data: Path, config: ShapeVQVAEConfig, *, drawn: ShapeData, out:
         return LatentFolder.of(data, resolution=config.resolution)
     if config.kind != "surface":
         raise ConfigError(f"{data} has no latents; those of kind {config.kind!r} are encoded from meshes first.")
-    folder, start = out / f"latents_{config.resolution}", time.monotonic()
+    folder, start = out / f"latents_{config.resolution}" / data.name, time.monotonic()
     if str(data) == "procedural":
         faults = write_drawn_latents(
             folder, count=drawn.count, seed=drawn.seed, resolution=config.resolution, workers=workers
@@ -113,6 +127,14 @@ class Trainer(TokenizerTraining):
         self.rendering = build_rendering(config, args)
         self.has_codes = False
 
+    def start_from(self, tokenizer: ShapeTokenizer) -> None:
+        """Takes its weights and codes. Raises ConfigError for other sizes."""
+        if tokenizer.config != self.model.config:
+            raise ConfigError("--init: the tokenizer has other sizes than the config's model; take the config it has.")
+        self.model.load_state_dict(tokenizer.model.state_dict())
+        self.averages.start(self.args.batch_size * self.model.config.num_codes)
+        self.has_codes = True
+
     def draw(self, count: int) -> ShapeGrid:
         """A batch of objects that are not held out."""
         chosen = torch.randint(self.args.held_out, len(self.latents), (count,), generator=self.generator)
@@ -145,6 +167,9 @@ class Trainer(TokenizerTraining):
             )
         }
         loss = losses["reconstruction"] + args.spread_weight * spread_loss(latents)
+        if args.color_weight:
+            losses["color"] = color_loss(output, grid, config)
+            loss = loss + args.color_weight * losses["color"]
         if quantized is not None:
             losses["quantizer"] = quantized.loss
             loss = loss + quantized.loss

@@ -20,22 +20,27 @@ from kyvo.data.clevr.sampling import sample_scenes
 from kyvo.devices import choose_device
 from kyvo.errors import KyvoError
 from kyvo.evaluation.timing import alternate, rate_ratio
+from kyvo.tokenizers.scene import WHOLE
 from kyvo.tokenizers.sequence import Sequence as TokenSequence
 from kyvo.tokenizers.sequence import SequenceBuilder
 from kyvo.tokenizers.tasks import TASKS, Segments
 from kyvo.tokenizers.vocabulary import Vocabulary
 
+TASK_NAMES = ("recognition", "rendering", "editing", "question_answering")  # of the joint mixture, in turn
+
 
 def benchmark_train(args: argparse.Namespace) -> dict[str, Any]:
     """The recipe's step, its batches parted in three ways, against two steps with logits at every position.
 
+    `allowed` is the step with `train.loss=allowed`: a softmax among the ids that the constraint allows. `ours` has the
+    softmax over the vocabulary, at labels alone.
     `released` is built as the code that came with the paper: kinds of tokens embedded one by one and put in their
     places by masks, logits everywhere, in fp32 and copied, their argmax taken; `naive` leaves all of that out but the
     logits and their fp32 loss.
     """
     from kyvo.training.batch import Batch, collate  # only training needs torchtune
     from kyvo.training.data import BatchStream
-    from kyvo.training.loss import labelled_loss
+    from kyvo.training.loss import allowed_loss, labelled_loss
     from kyvo.training.model import attention_kernel, decoder
 
     device = choose_device(args.device)
@@ -61,10 +66,10 @@ def benchmark_train(args: argparse.Namespace) -> dict[str, Any]:
         pad_id = builder.text.pad_id
         return [collate(part, pad_id=pad_id, pack_tokens=pack_tokens).to(torch.device(device)) for part in parts]
 
-    def streamed(pack_tokens: int | None) -> list[Batch]:
+    def streamed(listed: Sequence[TokenSequence], pack_tokens: int | None) -> list[Batch]:
         """Batches as the recipe's stream makes them of a window of samples."""
         stream = BatchStream(
-            _Listed(samples),
+            _Listed(listed),
             batch_size=args.batch_size,
             seed=args.seed,
             max_seq_len=model.max_seq_len,
@@ -76,6 +81,11 @@ def benchmark_train(args: argparse.Namespace) -> dict[str, Any]:
     def loss_ours(batch: Batch) -> Tensor:
         hidden = model.hidden(batch.ids, mask=batch.attention())
         total = labelled_loss(hidden, model.output.table(), batch.positions, batch.targets, batch.weights)
+        return total / batch.weights.sum()
+
+    def loss_allowed(batch: Batch) -> Tensor:
+        hidden = model.hidden(batch.ids, mask=batch.attention())
+        total = allowed_loss(hidden, model.output.table(), batch.positions, batch.groups, batch.weights)
         return total / batch.weights.sum()
 
     def loss_of_logits(batch: Batch, logits: Tensor) -> Tensor:
@@ -101,7 +111,7 @@ def benchmark_train(args: argparse.Namespace) -> dict[str, Any]:
 
     def steps(loss_of: Callable[[Batch], Tensor], parts: list[Batch]) -> None:
         for batch in parts:
-            with attention_kernel(torch.device(device)) if loss_of is loss_ours else nullcontext():
+            with attention_kernel(torch.device(device)) if loss_of in (loss_ours, loss_allowed) else nullcontext():
                 with autocast():
                     loss = loss_of(batch)
                 loss.backward()
@@ -113,21 +123,28 @@ def benchmark_train(args: argparse.Namespace) -> dict[str, Any]:
     square = torch.randn(args.matmul, args.matmul, device=device).to(dtype)
     starts = range(0, len(samples), args.batch_size)
     as_they_come = collated([samples[start : start + args.batch_size] for start in starts])
+    walked = _walked(builder, samples, args.tasks)
     batches = {
-        "ours": streamed(None),
-        "packed": streamed(args.pack_tokens),
+        "allowed": streamed(walked, None),
+        "allowed_packed": streamed(walked, args.pack_tokens),
+        "allowed_padded": collated([walked[start : start + args.batch_size] for start in starts]),
+        "ours": streamed(samples, None),
+        "packed": streamed(samples, args.pack_tokens),
         "padded": as_they_come,
         "naive": as_they_come,
         "released": as_they_come,
     }
-    losses_of = {"naive": loss_naive, "released": loss_released}
+    losses_of = {"naive": loss_naive, "released": loss_released} | {
+        name: loss_allowed for name in batches if name.startswith("allowed")
+    }
     # Steps with shorter rows come first: what the allocator keeps of a larger one would count as theirs.
     peaks = {
         name: _peak_memory(lambda name=name: steps(losses_of.get(name, loss_ours), batches[name][:1]), device) - before
-        for name in ("ours", "packed", "naive", "released")
+        for name in ("allowed", "allowed_packed", "ours", "packed", "naive", "released")
     }
     with torch.no_grad(), autocast():
-        losses = {name: loss(as_they_come[0]).item() for name, loss in (("ours", loss_ours), *losses_of.items())}
+        free = (("ours", loss_ours), ("naive", loss_naive), ("released", loss_released))
+        losses = {name: loss(as_they_come[0]).item() for name, loss in free}
     if max(losses.values()) - min(losses.values()) > 1e-2 * losses["naive"]:
         raise KyvoError(f"the steps have the losses {losses} on one batch; they must agree.")
     seconds = alternate(
@@ -143,6 +160,11 @@ def benchmark_train(args: argparse.Namespace) -> dict[str, Any]:
     flops = _step_flops(model, samples, num_labels)
     matmul = 2 * args.matmul**3
     return {
+        "allowed_over_released": rate_ratio(seconds, "allowed", "released"),
+        "allowed_padded_over_released": rate_ratio(seconds, "allowed_padded", "released"),
+        "allowed_packed_over_allowed": rate_ratio(seconds, "allowed_packed", "allowed"),
+        "allowed_over_ours": rate_ratio(seconds, "allowed", "ours"),
+        "memory_of_allowed_over_released": peaks["allowed"] / peaks["released"],
         "ours_over_released": rate_ratio(seconds, "ours", "released"),
         "ours_over_naive": rate_ratio(seconds, "ours", "naive"),
         "packed_over_ours": rate_ratio(seconds, "packed", "ours"),
@@ -156,11 +178,20 @@ def benchmark_train(args: argparse.Namespace) -> dict[str, Any]:
             name: 1 - num_tokens / sum(batch.ids.numel() for batch in parts) for name, parts in batches.items()
         },
         "matmul_gflops_per_second": matmul / median(seconds["matmul"]) / 1e9,
-        "step_gflops": flops / args.batches / 1e9,  # of the labelled step without padding; the useful work of all
+        "step_gflops": flops / args.batches / 1e9,  # of the labelled step without padding: what MFU counts for all
         "vocabulary": len(vocabulary),
         "labelled_share": num_labels / num_tokens,
         "losses_on_one_batch": losses,
     }
+
+
+def _walked(builder: SequenceBuilder, samples: Sequence[TokenSequence], tasks: str) -> list[TokenSequence]:
+    """The samples with what each of their labels is one of."""
+    from kyvo.training.allowed import AllowedWalk
+
+    walk = AllowedWalk(builder)
+    names = TASK_NAMES if tasks == "joint" else ("recognition",)
+    return [walk(TASKS[names[index % len(names)]], one, WHOLE) for index, one in enumerate(samples)]
 
 
 class _Listed:
@@ -231,7 +262,7 @@ def _sequences(builder: SequenceBuilder, count: int, seed: int, *, joint: bool =
     rows, columns = builder.image_grid
     codes = rng.integers(builder.vocabulary.num_image_codes, size=(count, rows * columns))
     scenes = sample_scenes(range(count), seed=seed, width=columns, height=rows)
-    tasks = [TASKS[name] for name in ("recognition", "rendering", "editing", "question_answering")]
+    tasks = [TASKS[name] for name in TASK_NAMES]
     made = []
     for index, (picture, scene) in enumerate(zip(codes, scenes, strict=True)):
         task = tasks[index % len(tasks)] if joint else TASKS["recognition"]

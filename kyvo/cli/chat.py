@@ -1,5 +1,6 @@
 """`kyvo chat`: a scene, changed and asked about in a terminal or through a pipe."""
 
+import re
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,16 +17,17 @@ if TYPE_CHECKING:
     from kyvo.cli.console import PlainConsole
     from kyvo.conversation import Conversation, Turn
 
-HELP = """Say what to change, or ask. Commands, also without the slash where the word stands alone:
+HELP = """Say what to change, or ask. Commands, also without the slash where the word or a file's name is all:
   /undo         take back the last change      /redo         bring it back
   /diff         what all turns changed         /scene        list the objects
   /why          how the last text was understood, and the objects it rests on
-  /save FILE    the whole conversation         /export FILE  .glb, .html, .png, ... by the ending
+  /save FILE    the whole conversation         /export FILE  .json, .glb, .html, .png, ... by the ending
                 (--force after FILE replaces a file that exists)
   /ask TEXT, /edit TEXT   a text that has to be a question, an instruction
   /help         this                           /quit         leave (or Ctrl-D)
 Ctrl-C stops what is running and keeps the talk."""
 BARE = {"undo", "redo", "diff", "scene", "why", "help", "quit", "exit"}  # commands that need no slash
+BARE_WRITING = re.compile(r"(save|export) \S+\.\w+( --force)?", re.IGNORECASE)
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"}
 
 
@@ -36,7 +38,7 @@ def chat(
     image: Annotated[Path | None, typer.Option(help="The scene's picture; else the model renders one.")] = None,
     model: Annotated[str, typer.Option(help="A bundled model's name, or a model folder.")] = "mini",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    parser: Parser = "grammar",
+    parser: Parser = "auto",
     out: Annotated[
         Path | None, typer.Option(help="Folder for the scene and picture of each turn: turn_001.json, turn_001.png.")
     ] = None,
@@ -64,6 +66,8 @@ def chat(
         for line in _lines(console):
             if line.lower() in BARE:
                 line = f"/{line.lower()}"
+            elif BARE_WRITING.fullmatch(line):
+                line = f"/{line[0].lower()}{line[1:]}"
             if line in ("/quit", "/exit"):
                 break
             try:

@@ -1,11 +1,10 @@
-"""`kyvo data`: makes data sets."""
+"""`kyvo data`: makes data sets; kyvo/cli/data_sets.py has the commands for sets that are there."""
 
-import json
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from kyvo.cli import data_sets
 from kyvo.cli.console import PlainConsole
-from kyvo.cli.debug import debugging
-from kyvo.errors import KyvoError
+from kyvo.cli.data_sets import Schema, exit_on_error
 
 if TYPE_CHECKING:
     from kyvo.data.dataset import SetSettings
@@ -28,7 +27,6 @@ Seed = Annotated[int, typer.Option(min=0, help="Sets all rows, whatever the numb
 Size = Annotated[str, typer.Option(help="Pixels: 128, or 120x80 for width x height.")]
 MinObjects = Annotated[int, typer.Option(min=1, help="Fewest objects in a scene.")]
 MaxObjects = Annotated[int, typer.Option(min=1, help="Most objects in a scene; about 10 fit.")]
-Schema = Annotated[str, typer.Option(help="A name, or a YAML file of your own.")]
 Renderer = Annotated[str, typer.Option(help="raytracer, or blender with the extra of that name.")]
 Device = Annotated[str, typer.Option(help="That the ray tracer runs on: cpu, or cuda.")]
 Pictures = Annotated[bool, typer.Option(help="Render the scenes; without, rows have scenes and text alone.")]
@@ -56,12 +54,20 @@ def clevr(
     size: Size = "128",
     min_objects: Annotated[int, typer.Option(min=0, help="Fewest objects in a scene; 0 for bare floors too.")] = 3,
     max_objects: MaxObjects = 10,
+    camera_jitter: Annotated[
+        float, typer.Option(min=0, max=2, help="Largest shift of the camera along each axis; 0 as in the paper.")
+    ] = 0.5,
+    schema: Annotated[
+        str, typer.Option(help="clevr, or a YAML file with CLEVR's fields and words of your own.")
+    ] = "clevr",
     renderer: Renderer = "raytracer",
     device: Device = "cpu",
     workers: Workers = 1,
     engine: Engines = Engine.processes,
 ) -> None:
     """Ray-trace CLEVR scenes: pictures and scenes.
+
+    Shapes are cube, sphere, cylinder and cone; colors CLEVR's and those that CSS names.
 
     Example: kyvo data clevr --count 1000 --out data/clevr
     """
@@ -70,7 +76,9 @@ def clevr(
     def settings() -> "SetSettings":
         from kyvo.data.generators import ClevrSet  # torch loads in seconds: not for --help
 
-        return ClevrSet(count=count, seed=seed, **_ray_traced(size, min_objects, max_objects, renderer, device))
+        ray_traced = _ray_traced(size, min_objects, max_objects, renderer, device, schema)
+        ray_traced["rules"] = replace(ray_traced["rules"], camera_jitter=camera_jitter)
+        return ClevrSet(count=count, seed=seed, **ray_traced)
 
     _make(settings, out, workers, engine, command)
 
@@ -300,135 +308,34 @@ def make(
     _make(settings, out, workers, engine, command)
 
 
-class ExportForm(StrEnum):
-    parquet = "parquet"
-    jsonl = "jsonl"
-    webdataset = "webdataset"
-
-
 @app.command()
-def export(
-    sources: Annotated[list[str], typer.Argument(metavar="[SPLIT=]SET...", help="Sets; train=DIR names the split.")],
-    out: Annotated[Path, typer.Option(help="Folder to write; it must be empty.")],
-    form: Annotated[ExportForm, typer.Option("--format", help="parquet, jsonl (with picture files) or webdataset.")],
-    shares: Annotated[
-        str | None, typer.Option(help="Cut one set: train=0.8,validation=0.1,test=0.1, in the order of its rows.")
-    ] = None,
-    shard_size: Annotated[float, typer.Option(min=0.001, help="Of a file, about, in MB.")] = 500.0,
-    licence: Annotated[str | None, typer.Option("--license", help="Of the rows; by default what the set says.")] = None,
-) -> None:
-    """Write sets as Hugging Face's tools read them: Parquet, JSON Lines or WebDataset, with splits and a card.
-
-    Example: kyvo data export train=data/clevr validation=data/clevr_val --format parquet --out hub/clevr
-    """
-    with _exit_on_error("kyvo data export"):
-        import datasets
-
-        from kyvo.data.interchange import about_set, export_set, read_splits
-
-        if not sys.stderr.isatty():
-            datasets.disable_progress_bars()
-        named = _splits_of(sources)
-        title, said = about_set(next(iter(named.values())))
-        splits = read_splits(named, None if shares is None else _shares_of(shares))
-        written = export_set(
-            splits,
-            out,
-            form=form.value,
-            shard_bytes=int(shard_size * 1e6),
-            title=title,
-            licence=licence or said,
-        )
-    for split in splits:
-        typer.echo(f"{out / split.name}: {len(split.rows):,} rows in {len(written[split.name])} files")
-
-
-def _splits_of(sources: list[str]) -> dict[str, Path]:
-    """Split -> set. Raises ConfigError where a split stands twice."""
-    from kyvo.errors import ConfigError
-
-    named: dict[str, Path] = {}
-    for source in sources:
-        found = re.fullmatch(r"(\w+)=(.+)", source)
-        split, folder = (found[1], found[2]) if found else ("train", source)
-        if split in named:
-            raise ConfigError(f"the split {split} has two sets, {named[split]} and {folder}; write NAME=SET for each.")
-        named[split] = Path(folder)
-    return named
-
-
-def _shares_of(text: str) -> dict[str, float]:
-    """ "train=0.9,test=0.1" -> {"train": 0.9, "test": 0.1}."""
-    found = [re.fullmatch(r"(\w+)=([0-9.]+)", part.strip()) for part in text.split(",")]
-    if not all(found):
-        raise typer.BadParameter(f"{text!r} is no list of shares; give train=0.9,test=0.1.", param_hint="--shares")
-    return {match[1]: float(match[2]) for match in found if match}
-
-
-@app.command()
-def validate(
-    folder: Annotated[Path, typer.Argument(help="Pictures and scene JSONs of the same stem.")],
+def language(
+    count: Count,
+    out: Out,
+    seed: Seed = 0,
     schema: Schema = "clevr",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the faults as JSON.")] = False,
+    workers: Workers = 1,
+    engine: Engines = Engine.processes,
 ) -> None:
-    """Check your own data: every fault with its file, object and field; exit code 1 when there are any.
+    """Write texts about scenes with the programs that they ask for, to train a model that reads them.
 
-    Example: kyvo data validate my_pictures
+    Example: kyvo data language --count 1000 --out data/language
     """
-    from kyvo.data.checks import check_folder
-    from kyvo.scene.schema import load_schema
+    command = _command("language", locals())
 
-    with _exit_on_error("kyvo data validate"):
-        faults = [str(fault) for fault in check_folder(folder, load_schema(schema))]
-    if as_json:
-        typer.echo(json.dumps(faults, indent=2, ensure_ascii=False))
-    else:
-        summary = f"{len(faults)} faults" if faults else "good"
-        typer.echo("\n".join([*faults, f"{folder}: {summary}"]))
-    raise typer.Exit(1 if faults else 0)
+    def settings() -> "SetSettings":
+        from kyvo.data.language.sentence_sets import LanguageSet
+
+        return LanguageSet(count=count, seed=seed, schema=schema)
+
+    _make(settings, out, workers, engine, command)
 
 
-@app.command()
-def stats(
-    folder: Annotated[Path, typer.Argument(help="A set.")],
-    plot: Annotated[Path | None, typer.Option(help="PNG to write the distributions to.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
-) -> None:
-    """Count a set's objects, words, places, edits and answers.
-
-    Example: kyvo data stats data/clevr --plot counts.png
-    """
-    from kyvo.data.statistics import count_set, plot_counts
-
-    with _exit_on_error("kyvo data stats"):
-        counts = count_set(folder)
-    if as_json:
-        typer.echo(json.dumps(counts, indent=2, ensure_ascii=False))
-    else:
-        for name, values in counts.items():
-            typer.echo(f"{name:10}" + "  ".join(f"{value} {count}" for value, count in values.items()))
-    if plot is not None:
-        plot_counts(counts, plot)
-        typer.echo(f"{plot}: written", err=as_json)
-
-
-@app.command()
-def show(
-    folder: Annotated[Path, typer.Argument(help="A set.")],
-    out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("sheet.png"),
-    count: Annotated[int, typer.Option(min=1, help="Rows on the sheet.")] = 6,
-    start: Annotated[int, typer.Option(min=0, help="First row.")] = 0,
-) -> None:
-    """Write a contact sheet of a set.
-
-    Example: kyvo data show data/clevr --out sheet.png
-    """
-    from kyvo.data.gallery import show_set
-    from kyvo.files import write_picture
-
-    with _exit_on_error("kyvo data show"):
-        write_picture(out, show_set(folder, count=count, start=start))
-    typer.echo(f"{out}: written")
+# What is done with sets that are there.
+app.command()(data_sets.export)
+app.command()(data_sets.validate)
+app.command()(data_sets.stats)
+app.command()(data_sets.show)
 
 
 def _parse_size(text: str) -> tuple[int, int]:
@@ -439,18 +346,21 @@ def _parse_size(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2] or found[1])
 
 
-def _ray_traced(size: str, min_objects: int, max_objects: int, renderer: str, device: str) -> dict[str, Any]:
+def _ray_traced(
+    size: str, min_objects: int, max_objects: int, renderer: str, device: str, schema: str = "clevr"
+) -> dict[str, Any]:
     from kyvo.data.clevr.sampling import ClevrRules
+    from kyvo.scene.schema import load_schema
 
     width, height = _parse_size(size)
-    rules = ClevrRules(min_objects=min_objects, max_objects=max_objects)
+    rules = ClevrRules.of(load_schema(schema), min_objects=min_objects, max_objects=max_objects)
     return {"width": width, "height": height, "renderer": renderer, "device": device, "rules": rules}
 
 
 def _make(settings_of: Callable[[], "SetSettings"], out: Path, workers: int, engine: Engine, command: str) -> int:
     """Makes the set under a progress bar; returns the number of samples that were left out."""
     started = time.perf_counter()
-    with _exit_on_error(" ".join(command.split()[:3])):
+    with exit_on_error(" ".join(command.split()[:3])):
         from kyvo.data.dataset import SHOWN, write_set
 
         settings = settings_of()
@@ -476,18 +386,6 @@ def _make(settings_of: Callable[[], "SetSettings"], out: Path, workers: int, eng
         typer.echo(f"{len(missing):,} of {settings.count:,} samples left out{more}", err=True)
     typer.echo(f"{out}: {card['rows']:,} rows in {seconds:.1f} s, sha256 {card['sha256'][:16]}")
     return len(missing)
-
-
-@contextmanager
-def _exit_on_error(command: str) -> Iterator[None]:
-    """A refusal is one line and exit code 2."""
-    try:
-        yield
-    except KyvoError as error:
-        if debugging():
-            raise
-        typer.echo(f"{command}: {error}", err=True)
-        raise typer.Exit(2) from error
 
 
 def _command(name: str, options: dict[str, Any]) -> str:

@@ -124,18 +124,14 @@ def show(scene: "Scene", title: str, console: "PlainConsole") -> None:
 
 
 def round_trip(path: Path, picture: Path, console: "PlainConsole") -> None:
-    """The mesh to shape tokens and back, drawn before and after; what that needs may be missing on a bare machine."""
-    from kyvo.extras import MissingDependency
+    """The mesh to shape tokens and back, drawn before and after; the last line says what would draw it faster."""
+    from kyvo.extras import MissingDependency, import_open3d
     from kyvo.files import write_picture
     from kyvo.shapes.mesh import load_shape
     from kyvo.shapes.roundtrip import RoundTrip
     from kyvo.shapes.tokenizer import ShapeTokenizer
 
-    try:
-        trip = RoundTrip.of(load_shape(path), ShapeTokenizer.from_pretrained("mini"))
-    except MissingDependency as error:
-        console.print(f"no mesh round trip: {error}", soft_wrap=True)
-        return
+    trip = RoundTrip.of(load_shape(path), ShapeTokenizer.from_pretrained("mini"))
     scores = trip.scores()
     write_picture(picture, trip.sheet(scores))
     kept = scores["tokens"]
@@ -144,3 +140,7 @@ def round_trip(path: Path, picture: Path, console: "PlainConsole") -> None:
         f"PSNR of views {kept.psnr:.1f} dB   picture: {picture}",
         soft_wrap=True,
     )
+    try:
+        import_open3d()
+    except MissingDependency as error:
+        console.print(f"The mesh was drawn without Open3D, the slow way. {error}", soft_wrap=True)

@@ -149,9 +149,10 @@ def language(
     from kyvo.parsers import load_parser
     from kyvo.scene.schema import load_schema
 
-    results = evaluate_language(
-        read_cases(cases), load_parser(parser), load_schema(schema), tolerance=tolerance, seed=seed
-    )
+    reader = load_parser(parser)
+    if reader is None:
+        raise typer.BadParameter("auto needs a model; name its folder.", param_hint="--parser")
+    results = evaluate_language(read_cases(cases), reader, load_schema(schema), tolerance=tolerance, seed=seed)
     finish(results, out=out, report=report, as_json=as_json)
 
 
@@ -252,6 +253,36 @@ def geometry(
         seed=seed,
     )
     finish(results, out=out, report=report, as_json=as_json)
+
+
+@app.command()
+def generation(
+    made: Annotated[Path, typer.Argument(exists=True, help="A folder of GLB, OBJ or PLY files, or a set of objects.")],
+    truth: Annotated[Path, typer.Argument(exists=True, help="Held-out objects; one of the same name is a pair.")],
+    training: Annotated[
+        Path | None, typer.Option(exists=True, help="Objects that the generator was trained on, to find copies of.")
+    ] = None,
+    out: Out = None,
+    report: Report = None,
+    as_json: AsJson = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+) -> None:
+    """F-score, IoU, category and color of generated objects; MMD, coverage, 1-NNA; the nearest training objects.
+
+    Example: kyvo evaluate generation made data/held_out --training data/objects --report report
+    """
+    from kyvo.evaluation.generation import evaluate_generation, read_objects
+    from kyvo.evaluation.generation_sheet import generation_sheet
+    from kyvo.files import write_picture
+
+    results = evaluate_generation(made, truth, training=training, seed=seed)
+    finish(results, out=out, report=report, as_json=as_json)
+    if report is not None:
+        named = [
+            {item.name: item for item in read_objects(folder, [])} if folder is not None else {}
+            for folder in (made, truth, training)
+        ]
+        write_picture(report / "sheet.png", generation_sheet(results.items, *named))
 
 
 def finish(

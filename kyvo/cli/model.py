@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 
 Parser = Annotated[
     str,
-    typer.Option(help="Who reads texts: grammar, or an OpenAI-compatible chat model as http://HOST:PORT/v1#NAME."),
+    typer.Option(
+        help="Who reads texts: auto (the model, if it writes programs, else grammar), grammar, a model folder, or an "
+        "OpenAI-compatible chat model as http://HOST:PORT/v1#NAME."
+    ),
 ]
 
 
-def load_model(name: str, device: str = "auto", parser: str = "grammar") -> "Kyvo":
+def load_model(name: str, device: str = "auto", parser: str = "auto") -> "Kyvo":
     """The bundled model or model folder `name` on `device`, with a parser (`kyvo.parsers`). Exit code 2 where one of
     them cannot be loaded."""
     from transformers.utils.logging import disable_progress_bar

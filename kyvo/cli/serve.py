@@ -20,7 +20,7 @@ def serve(
     ),
     port: Port = 8000,
     device: Device = "auto",
-    parser: Parser = "grammar",
+    parser: Parser = "auto",
     api_key: Annotated[
         str | None, typer.Option(envvar="KYVO_API_KEY", help="Needed of every request: Authorization: Bearer KEY.")
     ] = None,

@@ -8,13 +8,13 @@ def studio(
     model: Model = "mini",
     port: Port = 8001,
     device: Device = "auto",
-    parser: Parser = "grammar",
+    parser: Parser = "auto",
     timeout: Timeout = 60.0,
     max_megapixels: Megapixels = 20.0,
 ) -> None:
     """Open a page in the browser: a picture becomes a scene in 3D, which is changed and asked about in words.
 
-    The same server answers as `kyvo serve` does. Needs the extra `gradio` of the package.
+    The same server answers as `kyvo serve` does. Needs the extra `studio` of the package.
 
     Example: kyvo studio --port 8001
     """

@@ -25,21 +25,24 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
-import datasets
 import numpy as np
-import pyarrow as pa
 import torch
 import yaml
-from datasets.arrow_writer import ArrowWriter
-from datasets.exceptions import DatasetGenerationError
 from PIL import Image
 
 import kyvo
 from kyvo.clusters import cluster
 from kyvo.errors import ConfigError, KyvoError
+from kyvo.extras import extra
 from kyvo.files import locked, make_folder, replacing, write_plain_json, write_text
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene
+
+with extra("data"):
+    import datasets
+    import pyarrow as pa
+    from datasets.arrow_writer import ArrowWriter
+    from datasets.exceptions import DatasetGenerationError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from datasets import Dataset, Features, Image, List, Value
 
 from kyvo.data.clevr.sampling import ClevrRules, render_scenes, sample_scenes
 from kyvo.data.dataset import SetSettings, picture_cell, scene_cell
@@ -26,7 +25,11 @@ from kyvo.data.language.question_phrases import TemplateSet, own_templates
 from kyvo.data.language.questions import Balance, Question, baselines, sample_questions
 from kyvo.devices import choose_device
 from kyvo.errors import ConfigError, SceneError
+from kyvo.extras import extra
 from kyvo.scene.scene import Scene
+
+with extra("data"):
+    from datasets import Dataset, Features, Image, List, Value
 
 PICTURE = {"image": Image(), "scene": Value("string"), "name": Value("string")}
 PICTURE_COLUMNS = {"image": "PNG, RGB", "scene": "Kyvo scene JSON", "name": "file name of the picture"}
@@ -75,7 +78,7 @@ class RayTraced(SetSettings):
         return f"clevr_{self.seed}_{index:06d}{part}.png"
 
     def about(self) -> str:
-        rules = "\n".join(f"- {name}: {value:g}" for name, value in asdict(self.rules).items())
+        rules = "\n".join(f"- {name}: {_listed(value)}" for name, value in asdict(self.rules).items())
         return (
             f"Pictures have {self.width}x{self.height} px. Scenes are drawn under CLEVR v1.0's rules\n"
             f"(https://arxiv.org/abs/1612.06890) and rendered by `kyvo.data.{self.renderer}`.\n"
@@ -214,6 +217,13 @@ class QuestionSet(RayTraced):
                     for question in drawn
                 ],
             }
+
+
+def _listed(value: float | str | Sequence[str]) -> str:
+    """A rule as the card shows it."""
+    if isinstance(value, int | float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else ", ".join(value)
 
 
 @cache

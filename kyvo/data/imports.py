@@ -10,8 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from datasets import Features, List, Value
-
 from kyvo.data.checks import check_pair, stems
 from kyvo.data.dataset import LeftOut, SetSettings, picture_cell, scene_cell
 from kyvo.data.generators import PICTURE, PICTURE_COLUMNS
@@ -19,8 +17,12 @@ from kyvo.data.omni3d import Omni3DSet, load_omni3d, read_pair
 from kyvo.data.release import TokenFile, find_release, load_token_file, release_rows
 from kyvo.data.release_codecs import COLUMNS
 from kyvo.errors import ConfigError, ImageError
+from kyvo.extras import extra
 from kyvo.scene.schema import load_schema
 from kyvo.tokenizers.text import load_text
+
+with extra("data"):
+    from datasets import Features, List, Value
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,13 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import datasets
-import pyarrow as pa
-from datasets import Features, Image, List, Value
-
 from kyvo.data.dataset import front_matter, open_set
 from kyvo.errors import ConfigError
+from kyvo.extras import extra
 from kyvo.files import replacing, write_bytes, write_text
+
+with extra("data"):
+    import datasets
+    import pyarrow as pa
+    from datasets import Features, Image, List, Value
 
 SHARD_BYTES = 500_000_000  # of a file, about; the Hub's own measure
 _WORDS = ("category", "shape", "size", "color", "material")

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset, Image, load_from_disk
 from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from kyvo.data.dataset import is_set, open_set
 from kyvo.errors import ConfigError, ImageError
+from kyvo.extras import extra
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.schema import SCHEMAS, SceneSchema
 from kyvo.tokenizers.image import fit
@@ -21,6 +21,9 @@ from kyvo.tokenizers.objects import ObjectMaps, object_maps
 from kyvo.tokenizers.picture_decoding import decode_picture
 from kyvo.tokenizers.pictures import SUFFIXES, read_picture
 from kyvo.tokenizers.vqgan import VQGANConfig
+
+with extra("data"):
+    from datasets import Dataset, Image, load_from_disk
 
 
 def load_pictures(

@@ -8,6 +8,7 @@ from typing import Any
 
 from kyvo.data.dataset import open_set
 from kyvo.errors import SceneError
+from kyvo.extras import extra
 from kyvo.files import write_figure
 from kyvo.scene.files import scene_from_json
 
@@ -69,7 +70,8 @@ def _order(value: str) -> tuple[int, float, str]:
 
 def plot_counts(counts: Mapping[str, Mapping[str, int]], path: Path) -> None:
     """One bar chart for each name, on one PNG."""
-    from matplotlib.figure import Figure  # a second to import; and pyplot would look for a display
+    with extra("data"):
+        from matplotlib.figure import Figure  # a second to import; and pyplot would look for a display
 
     columns = 3
     lines = -(-len(counts) // columns)

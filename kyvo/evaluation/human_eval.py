@@ -248,19 +248,20 @@ def _draw_study(truth: Path, models: Mapping[str, Path], count: int, seed: int) 
         )
     excluded = {stem: f"no file of this stem: {', '.join(names)}" for stem, names in lacking.items() if names}
     files: dict[str, dict[str, str]] = {}
+    why = ""
     for index in np.random.default_rng(seed).permutation(len(common)):
         item = common[index]
         try:
             for name, folder in folders.items():
                 check_shown(folder / found[name][item])
         except KyvoError as error:
-            excluded[item] = str(error)
+            excluded[item] = why = str(error)
             continue
         files[item] = {name: found[name][item] for name in folders}
         if len(files) == count:
             break
     if not files:
-        raise ConfigError(f"none of the {len(common)} items can be shown. The last: {excluded[item]}")
+        raise ConfigError(f"none of the {len(common)} items can be shown. The last: {why}")
     places = {name: str(folder.resolve()) for name, folder in folders.items()}
     return Study(
         seed=seed,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kyvo.extras import extra
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -126,7 +128,8 @@ def _join_rare(words: list[str], table: np.ndarray) -> tuple[list[str], np.ndarr
 
 def _axes(*, width: float = 4.6, height: float = 3.2) -> "tuple[Figure, Axes]":
     # A figure of its own, not pyplot's: nothing global is touched, and no display is looked for.
-    from matplotlib.figure import Figure
+    with extra("data"):
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
@@ -135,7 +138,8 @@ def _axes(*, width: float = 4.6, height: float = 3.2) -> "tuple[Figure, Axes]":
 
 
 def _svg(figure: "Figure") -> str:
-    from matplotlib import rc_context
+    with extra("data"):
+        from matplotlib import rc_context
 
     stream = io.StringIO()
     with rc_context({"svg.hashsalt": "kyvo"}):  # ids that do not differ from run to run

@@ -6,6 +6,7 @@ pairs whatever their attributes, and the objects themselves as `predicted` and `
 within these lists. `image` and `camera` are the truth's, or None.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from kyvo.evaluation.results import Figure, Results, mean_figure
 from kyvo.metrics import release
 from kyvo.metrics.scenes import Criterion, SceneMatch, angle_difference, criterion_for, match_scene, near_pairs
 from kyvo.scene.files import camera_to_json, object_to_json
-from kyvo.scene.scene import Scene, SceneObject
+from kyvo.scene.scene import Scene, SceneObject, turn_error
 
 
 def evaluate_scenes(
@@ -194,6 +195,11 @@ def _figures(
     for name, measure in (("pose", _turned_apart), ("dimensions", _sized_apart)):
         if any(entry.field == name for entry in criterion.near):
             figures.append(_share(f"{name} error", _over_pairs(pairs, found, measure, taus[-1]), seed))
+    turns = _over_pairs(pairs, found, turn_error, taus[-1])
+    if any(turns):
+        degrees = [[math.degrees(turn) for turn in row] for row in turns]
+        figures.append(_share("turn error", degrees, seed))
+        figures.append(_share("turn within 5 degrees", [[turn <= 5.0 for turn in row] for row in degrees], seed))
     numbers = np.array([[match.num_predicted, match.num_true] for match in found])
     figures.append(mean_figure("count error", np.abs(numbers[:, 0] - numbers[:, 1]), seed=seed))
     figures.append(mean_figure("count accuracy", numbers[:, 0] == numbers[:, 1], seed=seed))

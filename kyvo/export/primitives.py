@@ -4,8 +4,8 @@ A `Stage` is a scene as primitives. Only here are the axes of files: `stage(scen
 x, y, z become x, z, -y), `up="z"` those of Blender and of our USD. A unit of the scene is a metre in every file;
 CLEVR's unit has no size in the world, and is one metre in Blender, by which its pictures were made.
 
-An object's mesh is, in this order: one given by the caller; a cube, sphere or cylinder as large as its `dimensions`;
-one as large as CLEVR's `size`; a box of its `dimensions`.
+An object's mesh is, in this order: one given by the caller; a cube, sphere, cylinder or cone as large as its
+`dimensions`; one as large as CLEVR's `size`; a box of its `dimensions`.
 """
 
 import colorsys
@@ -20,15 +20,15 @@ from typing import Any
 import numpy as np
 import trimesh
 from jaxtyping import Float, Int
-from PIL import ImageColor
 from scipy.spatial.transform import Rotation
 from trimesh.visual import TextureVisuals
 from trimesh.visual.color import srgb_to_linear
 
 from kyvo.errors import SceneError
+from kyvo.scene.colors import linear_rgb
 from kyvo.scene.files import object_to_json
 from kyvo.scene.scene import Camera, Scene, SceneObject
-from kyvo.scene.schema import CLEVR_COLORS, CLEVR_RADIUS
+from kyvo.scene.schema import CLEVR_RADIUS
 
 Matrix = Float[np.ndarray, "3 3"]
 Meshes = Mapping[int, trimesh.Trimesh]  # index of an object -> its mesh
@@ -37,7 +37,7 @@ SURFACES = {"metal": (1.0, 0.25), "rubber": (0.0, 0.7)}  # metallic and roughnes
 FLAT = 1e-6  # of the longest extent; what is thinner has no thickness
 SHEET, SHEET_RANGE = 1e-3, (2e-6, 1e-3)  # thickness it gets: of the longest extent, in the scene's units
 PLAIN = (0.0, 0.8)  # of any other material
-SEGMENTS = 64  # around a cylinder
+SEGMENTS = 64  # around a cylinder or cone
 SHARP = 0.6  # rad; edges sharper than this are not shaded round
 
 # Rows of the rotation that turns a scene's up axis to +y; every other frame goes through it.
@@ -170,14 +170,11 @@ def object_label(item: SceneObject) -> str:
 
 def linear_color(item: SceneObject) -> tuple[float, float, float]:
     """Linear RGB: of CLEVR's word, else of CSS's; without a color, one that goes with the category or shape."""
-    if item.color in CLEVR_COLORS:
-        red, green, blue = CLEVR_COLORS[item.color]
-        return red / 255, green / 255, blue / 255
-    try:
-        srgb = np.array(ImageColor.getrgb(item.color or "")[:3]) / 255
-    except ValueError:  # no color of CSS
-        word = item.color or item.category or item.shape or ""
-        srgb = np.array(colorsys.hsv_to_rgb(zlib.crc32(word.encode()) % 360 / 360, 0.45, 0.85))
+    known = linear_rgb(item.color or "")
+    if known is not None:
+        return known
+    word = item.color or item.category or item.shape or ""
+    srgb = np.array(colorsys.hsv_to_rgb(zlib.crc32(word.encode()) % 360 / 360, 0.45, 0.85))
     red, green, blue = np.asarray(srgb_to_linear(srgb), dtype=float).tolist()
     return red, green, blue
 
@@ -274,7 +271,15 @@ def unit_cylinder() -> trimesh.Trimesh:
     return _shaded(trimesh.creation.cylinder(radius=1, height=2, sections=SEGMENTS))
 
 
-UNIT_MESHES = {"cube": unit_cube, "sphere": unit_sphere, "cylinder": unit_cylinder}
+@cache
+def unit_cone() -> trimesh.Trimesh:
+    """Radius 1 at z = -1, its tip at z = 1."""
+    cone = trimesh.creation.cone(radius=1, height=2, sections=SEGMENTS)
+    cone.apply_translation((0, 0, -1))
+    return _shaded(cone)
+
+
+UNIT_MESHES = {"cube": unit_cube, "sphere": unit_sphere, "cylinder": unit_cylinder, "cone": unit_cone}
 
 
 def _shaded(mesh: trimesh.Trimesh) -> trimesh.Trimesh:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from kyvo.export.primitives import Meshes, Primitive, camera_matrix, stage
-from kyvo.extras import MissingDependency
+from kyvo.extras import extra
 from kyvo.files import replacing
 from kyvo.scene.scene import Camera, Scene
 
@@ -52,12 +52,10 @@ def write_usd(scene: Scene, path: Path, meshes: Meshes | None = None) -> None:
 
 def _import_usd() -> Any:
     """The modules of usd-core, which come without types."""
-    try:
+    with extra("usd"):
         return SimpleNamespace(
             **{name: import_module(f"pxr.{name}") for name in ("Gf", "Sdf", "Tf", "Usd", "UsdGeom", "UsdShade", "Vt")}
         )
-    except ImportError as error:
-        raise MissingDependency('USD needs usd-core. Run: pip install "kyvo[usd]"') from error
 
 
 def _add_mesh(usd: Any, opened: Any, item: Primitive) -> Any:

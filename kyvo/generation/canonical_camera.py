@@ -1,6 +1,7 @@
 """Scenes in the model's canonical camera: objects move so that this camera sees them where the scene's own does.
 
-The model draws for one camera only. After the move, its picture is the one that the scene's own camera takes.
+A model whose schema has no camera draws for one camera only. After the move, its picture is the one that the scene's
+own camera takes. A schema with a camera is told it, and nothing moves.
 
 A prompt does not tell the camera, and the pictures that a model was trained on have one in the mean. One that stands a
 little elsewhere sees nearly the same picture of objects a little elsewhere: what it sees at their heights is exact.
@@ -17,10 +18,13 @@ from kyvo.scene.schema import SceneSchema
 FARTHEST = 1.0  # units that an object may have to move; a camera that needs more is none that the model can draw for
 
 
-def rendering_camera(scene: Scene, camera: Camera) -> Camera:
+def rendering_camera(scene: Scene, camera: Camera, schema: SceneSchema) -> Camera:
     """The camera that the scene's rendering has: its own, or the model's `camera` where it has none that is near."""
     if scene.camera is None:
         return camera
+    told = schema.snap_camera(scene.camera)
+    if told is not None:
+        return told.resized(camera.width, camera.height)
     moved = np.linalg.norm(_there(scene, camera) - _places(scene), axis=1)
     return scene.camera if (moved <= FARTHEST).all() else camera
 
@@ -31,7 +35,9 @@ def to_canonical_camera(scene: Scene, camera: Camera, schema: SceneSchema) -> Sc
     Raises SceneError for what the schema cannot hold.
     """
     schema.snap(scene)  # refuses what is outside, before anything is moved and clamped
-    if rendering_camera(scene, camera) is camera:
+    if schema.camera_offset(scene.camera) is not None:
+        return replace(scene, camera=rendering_camera(scene, camera, schema))
+    if rendering_camera(scene, camera, schema) is camera:
         return replace(scene, camera=camera)
     axes, objects = schema.field("location").axes, []
     for item, place in zip(scene.objects, _there(scene, camera).tolist(), strict=True):

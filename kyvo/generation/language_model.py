@@ -3,6 +3,7 @@
 It knows prompts, constraints, decoding and confidences. What a user's job is made of is in `kyvo.pipelines`.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,10 +21,12 @@ from kyvo.generation.prompts import checked_prompt
 from kyvo.generation.requests import Decoded, Handle, Reason, Request
 from kyvo.generation.sampling import Sampling
 from kyvo.processor import Processor
+from kyvo.programs.program import Program
 from kyvo.scene.scene import Scene
 from kyvo.tokenizers.pictures import read_picture
+from kyvo.tokenizers.scene import WHOLE, SceneForm
 from kyvo.tokenizers.sequence import MARKERS, MAX_NUMBER
-from kyvo.tokenizers.tasks import TASKS, Segment, Segments, Task
+from kyvo.tokenizers.tasks import TASKS, Refused, Segment, Segments, Task
 
 Picture = str | Path | np.ndarray  # a file, or uint8 [height, width, 3]
 
@@ -35,6 +38,8 @@ class Completion:
     image: np.ndarray | None = None  # uint8 [height, width, 3]
     scene: Scene | None = None  # each object with its confidence
     text: str | None = None
+    program: Program | Refused | None = None
+    probability: float = 1.0  # of all ids together that were asked for
     reason: Reason | None = None  # why it is truncated
     num_prompt: int = 0  # ids that went in
     num_output: int = 0  # ids that came out
@@ -115,7 +120,7 @@ class LanguageModel:
             self.position_table = PositionTable(vectors=vectors, find=self.builder.grid_positions)
         codebook = processor.image.codebook.to(model.device)
         self.engine = Engine(self.model, position_table=self.position_table, codebook=codebook)
-        self._constraints: dict[tuple[Task, int], Constraint] = {}
+        self._constraints: dict[tuple[Task, int, SceneForm], Constraint] = {}
 
     def submit(
         self,
@@ -127,24 +132,29 @@ class LanguageModel:
         max_objects: int = MAX_OBJECTS,
         max_tokens: int | None = None,
         deadline: float | None = None,
+        form: SceneForm | None = None,
     ) -> Pending:
         """Any task on one input, which joins the running batch. From any thread.
 
         Args:
-            sampling: of a kind of segment that comes out, "image", "scene" or "text"; greedy where not named.
+            sampling: of a kind of segment that comes out, "image", "scene", "text" or "program"; greedy where it is
+                not named.
             grammar: in place of the task's own.
             max_objects: that a scene may have, of the task's own grammar.
             max_tokens: ids that may come out; an output that is longer ends before, as far as it can be closed.
             deadline: seconds after which the output ends as far as it is.
+            form: the optional parts of scenes; by default those of the scene that goes in, and all where none does.
 
         Raises:
             TokenError: the segments do not fit the task, or the model cannot see as many ids.
         """
         task = find_task(task)
-        prompt = checked_prompt(self.engine, self.builder, task, given)
+        if form is None:
+            form = WHOLE if given.scene is None else SceneForm.of(given.scene, self.processor.schema)
+        prompt = checked_prompt(self.engine, self.builder, task, given, form)
         request = Request(
             prompt=prompt,
-            constraint=constraint or self._constraint(task, max_objects),
+            constraint=constraint or self._constraint(task, max_objects, form),
             spans=self.builder.spans(prompt),
             sampling=_by_segment(sampling or {}),
             max_tokens=max_tokens,
@@ -163,6 +173,7 @@ class LanguageModel:
                 objects=(), schema=schema.name, frame=schema.frame, up_axis=schema.up_axis, units=schema.units
             ),
             Segment.TEXT: "",
+            Segment.DIALOGUE: (),
         }
         there = {kind: getattr(given, kind.value) for kind in task.inputs}
         filled = {kind.value: least[kind] if content is None else content for kind, content in there.items()}
@@ -221,6 +232,8 @@ class LanguageModel:
             image=image,
             scene=scene,
             text=out.text,
+            program=out.program,
+            probability=math.prod(row.probabilities),
             reason=row.reason,
             num_prompt=row.num_prompt,
             num_output=len(row.ids),
@@ -235,12 +248,16 @@ class LanguageModel:
                 f"come out, and {MAX_NUMBER} objects need {needed}. The folder mixes two models, or is an older one."
             )
 
-    def _constraint(self, task: Task, max_objects: int) -> Constraint:
+    def _constraint(self, task: Task, max_objects: int, form: SceneForm) -> Constraint:
         if max_objects < 1:
             raise ConfigError(f"max_objects is {max_objects}; a scene has at least 1.")
-        key = (task, max_objects)
+        if not isinstance(form.camera, bool):  # cameras are too many to keep
+            return Constraint.for_task(task, self.builder, max_objects=max_objects, form=form)
+        if Segment.PROGRAM in task.outputs:  # which grows as it is written
+            return Constraint.for_task(task, self.builder)
+        key = (task, max_objects, form)
         if key not in self._constraints:
-            self._constraints[key] = Constraint.for_task(task, self.builder, max_objects=max_objects)
+            self._constraints[key] = Constraint.for_task(task, self.builder, max_objects=max_objects, form=form)
         return self._constraints[key]
 
 

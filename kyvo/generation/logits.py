@@ -1,5 +1,7 @@
 """`ConstraintLogits`: our constraint as transformers' `generate` takes it."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from transformers import LogitsProcessor
@@ -21,7 +23,7 @@ class ConstraintLogits(LogitsProcessor):
         self._states: list[int] = []  # of each row; moved on by its newest id
         self._masks: dict[int, Tensor] = {}
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs: Any) -> torch.FloatTensor:
         if self._states:
             newest = input_ids[:, -1].tolist()
             self._states = [self._step(state, token) for state, token in zip(self._states, newest, strict=True)]

@@ -2,13 +2,16 @@
 
 from kyvo.errors import TokenError
 from kyvo.generation.engine import Engine
+from kyvo.tokenizers.scene import WHOLE, SceneForm
 from kyvo.tokenizers.sequence import SequenceBuilder
 from kyvo.tokenizers.tasks import Segments, Task
 
 
-def checked_prompt(engine: Engine, builder: SequenceBuilder, task: Task, given: Segments) -> list[int]:
+def checked_prompt(
+    engine: Engine, builder: SequenceBuilder, task: Task, given: Segments, form: SceneForm = WHOLE
+) -> list[int]:
     """The ids that a model completes. Raises TokenError, in characters and ids, where it cannot see all of them."""
-    ids = builder.prompt(task, given)
+    ids = builder.prompt(task, given, form=form)
     try:
         engine.check(ids)
     except TokenError as error:

@@ -1,14 +1,19 @@
 """`load_parser`: who turns texts into programs, by the name that commands and servers take."""
 
+from pathlib import Path
+
 from kyvo.errors import ConfigError
 from kyvo.programs.parsing import Parser
 
 
-def load_parser(name: str) -> Parser:
-    """`constraint`, the grammar of English that ships with the package; or `ADDRESS#MODEL`, a chat model.
+def load_parser(name: str) -> Parser | None:
+    """`auto`, the model folder's own (None); `grammar`, the grammar of English that ships with the package; a model
+    folder that writes programs; or `ADDRESS#MODEL`, a chat model.
 
-    Raises ConfigError for what is neither.
+    Raises ConfigError for what is none of them.
     """
+    if name == "auto":
+        return None
     if name == "grammar":
         from kyvo.programs.grammar.parser import GrammarParser
 
@@ -18,4 +23,11 @@ def load_parser(name: str) -> Parser:
 
         address, _, model = name.partition("#")
         return ChatModelParser(address, model=model)
-    raise ConfigError(f"no parser is called {name!r}; give grammar, or a chat model as http://HOST:PORT/v1#NAME.")
+    if (Path(name) / "config.json").is_file():
+        from kyvo.api import Kyvo
+        from kyvo.parsers.language_model import LanguageModelParser
+
+        return LanguageModelParser(Kyvo.from_pretrained(name).language_model)
+    raise ConfigError(
+        f"no parser is called {name!r}; give auto, grammar, a model folder, or a chat model as http://HOST:PORT/v1#NAME."
+    )

@@ -89,7 +89,7 @@ class ChatModelParser:
         except (httpx.HTTPError, ValueError) as error:
             raise ConfigError(
                 f"the chat model at {self._client.base_url} did not answer ({type(error).__name__}: {error}). "
-                "Start it, or use the parser `constraint`."
+                "Start it, or use the parser `grammar`."
             ) from error
 
 

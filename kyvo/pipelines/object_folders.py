@@ -6,6 +6,7 @@ published kinds are the user's: they are named, and not copied.
 
 import json
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,24 @@ SAMPLER_PARAMS = {
     "cfg_interval": "guidance_interval",
     "rescale_t": "rescale_t",
 }
+
+
+def find_folder(name_or_folder: Path | str) -> Path:
+    """The folder, or that of the bundled generator of this name, `kyvo/assets/objects_<name>`.
+
+    Raises:
+        CheckpointError: there is neither.
+    """
+    assets = Path(str(files("kyvo"))) / "assets"
+    for folder in (Path(name_or_folder), assets / f"objects_{name_or_folder}"):
+        if folder.is_dir():
+            return folder
+    names = sorted(path.parent.name.removeprefix("objects_") for path in assets.glob(f"objects_*/{PIPELINE}"))
+    raise CheckpointError(
+        f"{name_or_folder}: neither a folder of an object generator nor a bundled one; bundled are "
+        f"{', '.join(names) or 'none yet'}. Train one as docs/objects.md says, or give a local copy of "
+        "TRELLIS-image-large."
+    )
 
 
 def read_parts(
@@ -81,17 +100,22 @@ def read_parts(
     }
 
 
-def write_parts(folder: Path, parts: Mapping[str, Any]) -> None:
+def write_parts(folder: Path, parts: Mapping[str, Any], *, dtype: torch.dtype | None = None) -> None:
     """Inverse of `read_parts`, but for the user's encoders."""
     (folder / "ckpts").mkdir(parents=True, exist_ok=True)
+
+    def save(network: torch.nn.Module, name: str) -> None:
+        state = {key: value.to(dtype or value.dtype) for key, value in network.state_dict().items()}
+        save_network(network, folder / "ckpts" / name, state=state)
+
     models, conditions = {}, {}
     for ours, theirs in (NEEDED | OPTIONAL).items():
         if parts[ours] is not None:
-            save_network(parts[ours], folder / "ckpts" / ours)
+            save(parts[ours], ours)
             models[theirs] = f"ckpts/{ours}"
     for kind, encoder in parts["encoders"].items():
         if hasattr(encoder, "config"):  # a small one of ours
-            save_network(encoder, folder / "ckpts" / f"{kind}_encoder")
+            save(encoder, f"{kind}_encoder")
             conditions[CONDITIONS[kind]] = f"ckpts/{kind}_encoder"
     args = {
         "models": models,

@@ -24,7 +24,7 @@ from kyvo.models.slat.gaussians import Gaussians
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.models.slat.sparse import SparseTensor, Voxels
 from kyvo.models.slat.structure import SparseStructureDecoder, SparseStructureEncoder
-from kyvo.pipelines.object_folders import read_parts, write_parts
+from kyvo.pipelines.object_folders import find_folder, read_parts, write_parts
 from kyvo.shapes.decoding import decode_gaussians, decode_surface
 
 PUBLISHED_CONDITIONS = {
@@ -113,7 +113,7 @@ class ObjectGenerator:
     def __post_init__(self) -> None:
         structure, slat = self.structure_flow.config, self.slat_flow.config
         found = self.structure_decoder.config
-        grid = structure.resolution * 2 ** (len(found.channels) - 1)
+        grid = structure.resolution * found.shrinkage
         if found.latent_channels != structure.out_channels or grid != slat.resolution:
             raise CheckpointError(
                 f"The structure flow makes {structure.out_channels} channels and its decoder takes "
@@ -136,14 +136,14 @@ class ObjectGenerator:
     @classmethod
     def from_pretrained(
         cls,
-        folder: Path | str,
+        name_or_folder: Path | str,
         *,
         picture_encoder: Path | str | None = None,
         text_encoder: Path | str | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype | None = None,
     ) -> "ObjectGenerator":
-        """A folder with `pipeline.json`, such as a local copy of TRELLIS-image-large.
+        """A folder with `pipeline.json`, such as a local copy of TRELLIS-image-large; or the bundled one of this name.
 
         Args:
             picture_encoder: a folder of DINOv2 with registers, where `pipeline.json` names none that is there.
@@ -154,11 +154,15 @@ class ObjectGenerator:
             CheckpointError: a file is missing, or the networks do not fit together.
         """
         given: dict[ConditionKind, Path | str | None] = {"picture": picture_encoder, "text": text_encoder}
-        return cls(**read_parts(Path(folder), encoders=given, device=device, dtype=dtype))
+        return cls(**read_parts(find_folder(name_or_folder), encoders=given, device=device, dtype=dtype))
 
-    def save_pretrained(self, folder: Path | str) -> None:
-        """Writes `pipeline.json` and `ckpts/`. Encoders of published kinds are the user's and are not copied."""
-        write_parts(Path(folder), {item.name: getattr(self, item.name) for item in fields(self)})
+    def save_pretrained(self, folder: Path | str, *, dtype: torch.dtype | None = None) -> None:
+        """Writes `pipeline.json` and `ckpts/`. Encoders of published kinds are the user's and are not copied.
+
+        Args:
+            dtype: of all weights in the files, as torch.float16; by default as they are in memory.
+        """
+        write_parts(Path(folder), {item.name: getattr(self, item.name) for item in fields(self)}, dtype=dtype)
 
     def __call__(self, **inputs: Any) -> GeneratedObject:
         """The first object of `generate`."""

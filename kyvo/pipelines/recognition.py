@@ -17,6 +17,7 @@ from kyvo.models.heads.refined_scenes import refine_scenes
 from kyvo.pipelines.run import Run
 from kyvo.scene.scene import Camera, Scene
 from kyvo.tokenizers.image import fit
+from kyvo.tokenizers.scene import SceneForm
 from kyvo.tokenizers.tasks import Segments
 
 
@@ -25,7 +26,7 @@ class Recognition:
 
     def __init__(self, model: LanguageModel) -> None:
         self.model = model
-        self.refine = Refinement(model) if model.processor.refiner is not None else NoRefinement()
+        self.refine = Refinement(model) if model.processor.refiner is not None else NoRefinement(model)
 
     def __call__(
         self,
@@ -40,15 +41,16 @@ class Recognition:
 
         Args:
             refine: read the objects once more from the pixels; else scenes are as the language model wrote them.
-            cameras: that took the pictures, where they are known; places are exact then.
+            cameras: that took the pictures, where they are known; places are exact then. A language model whose schema
+                has a camera is told them, as far as a header holds them.
             last: the request ends here (`Run.complete`).
 
-        Raises ConfigError for cameras without a refiner, or without `refine`.
+        Raises ConfigError for cameras that nothing reads: neither the language model nor, with `refine`, a refiner.
         """
-        if cameras is not None and not refine:
+        if cameras is not None and not refine and not self.model.processor.schema.camera:
             raise ConfigError("cameras place what the refiner reads; leave out refine=False, or the cameras.")
         pictures = self.read(images)
-        found = self.decode(self.encode(pictures, run), run, last=last)
+        found = self.decode(self.encode(pictures, run), run, cameras=cameras, last=last)
         if not refine:
             return found
         scenes = self.refine([one.scene for one in found if one.scene is not None], pictures, run, cameras=cameras)
@@ -65,9 +67,17 @@ class Recognition:
             return np.zeros((0, 0), dtype=np.int64)
         return run.call(lambda: self.model.encode_images(pictures))
 
-    def decode(self, codes: np.ndarray, run: Run, *, last: bool) -> list[Completion]:
-        """What the language model says of the codes, with calibrated confidences."""
-        return run.complete("recognition", [Segments(image=own) for own in codes], last=last) if len(codes) else []
+    def decode(
+        self, codes: np.ndarray, run: Run, *, cameras: Sequence[Camera | None] | None = None, last: bool
+    ) -> list[Completion]:
+        """What the language model says of the codes, with calibrated confidences. It writes the cameras that it is not
+        told, where its schema has them."""
+        if not len(codes):
+            return []
+        schema = self.model.processor.schema
+        told = [schema.snap_camera(camera) for camera in cameras or [None] * len(codes)]
+        forms = [SceneForm(camera=camera or True) for camera in told]
+        return run.complete("recognition", [Segments(image=own) for own in codes], last=last, forms=forms)
 
 
 class Refinement:
@@ -95,6 +105,9 @@ class Refinement:
 class NoRefinement:
     """Of a folder without a refiner: scenes stay as they are."""
 
+    def __init__(self, model: LanguageModel) -> None:
+        self.schema = model.processor.schema
+
     def __call__(
         self,
         scenes: Sequence[Scene],
@@ -103,6 +116,6 @@ class NoRefinement:
         *,
         cameras: Sequence[Camera | None] | None = None,
     ) -> list[Scene]:
-        if cameras is not None and any(cameras):
+        if cameras is not None and any(cameras) and not self.schema.camera:
             raise ConfigError("the model has no refiner, which places objects by cameras; leave them out.")
         return list(scenes)

@@ -2,7 +2,7 @@
 
     canonical camera -> decode image -> closed loop
 
-The model draws for one camera; a scene that has another is drawn as that one sees it
+A model whose schema has no camera draws for one camera; a scene that has another is drawn as that one sees it
 (`kyvo.generation.canonical_camera`). A folder with a refiner compares each rendering with its scene, and corrects it
 (`kyvo.generation.closed_loop`).
 """
@@ -67,14 +67,14 @@ class ClosedLoop:
 
     def rendering_camera(self, scene: Scene) -> Camera | None:
         """The camera that a rendering of the scene has."""
-        return rendering_camera(scene, self.camera)
+        return rendering_camera(scene, self.camera, self.schema)
 
     def __call__(self, scenes: Sequence[Scene], pictures: Sequence[np.ndarray], run: Run) -> list[np.ndarray]:
         """The pictures, or others of the same scenes in which objects stand nearer to their places."""
         decoder = run.call(
             lambda: JacobiDecoder(self.model.engine, self.model.builder, self.model.processor.image, pictures)
         )
-        cameras = [self.camera] * len(scenes)
+        cameras = [self.rendering_camera(scene) for scene in scenes]
         return run_closed_loop(
             scenes,
             pictures,
@@ -92,13 +92,15 @@ class OpenLoop:
 
     def __init__(self, model: LanguageModel) -> None:
         self.config = model.processor.image.config
+        self.schema = model.processor.schema
 
     def to_canonical_camera(self, scene: Scene) -> Scene:
         return scene
 
     def rendering_camera(self, scene: Scene) -> Camera | None:
         """The camera that a rendering has; None where nothing says it."""
-        return camera_of(replace(scene, camera=None), self.config.width, self.config.height)
+        told = self.schema.snap_camera(scene.camera)
+        return camera_of(replace(scene, camera=told), self.config.width, self.config.height)
 
     def __call__(self, scenes: Sequence[Scene], pictures: Sequence[np.ndarray], run: Run) -> list[np.ndarray]:
         return list(pictures)

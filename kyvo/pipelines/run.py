@@ -12,6 +12,7 @@ from typing import TypeVar
 from kyvo.errors import ConfigError, KyvoError
 from kyvo.generation.language_model import Completion, LanguageModel, Pending
 from kyvo.generation.sampling import GREEDY, Sampling
+from kyvo.tokenizers.scene import SceneForm
 from kyvo.tokenizers.tasks import Segment, Segments
 
 Result = TypeVar("Result")
@@ -83,8 +84,18 @@ class Run:
             self.check()
             raise
 
-    def complete(self, task: str, given: Sequence[Segments], *, last: bool = False) -> list[Completion]:
+    def complete(
+        self,
+        task: str,
+        given: Sequence[Segments],
+        *,
+        last: bool = False,
+        forms: Sequence[SceneForm | None] | None = None,
+    ) -> list[Completion]:
         """The language model's outputs, all decoded together. Those that were cut short are told by their `reason`.
+
+        Args:
+            forms: of the scenes of each input, as of `LanguageModel.submit`.
 
         Raises ConfigError where nothing whole came out of one.
         """
@@ -97,8 +108,9 @@ class Run:
                 sampling={"image": self.sampling},
                 max_tokens=self.max_tokens if last else None,
                 deadline=deadline,
+                form=form,
             )
-            for segments in given
+            for segments, form in zip(given, forms or [None] * len(given), strict=True)
         ]
         if self._cancelled:  # meanwhile
             self.cancel()

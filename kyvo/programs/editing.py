@@ -14,7 +14,7 @@ import numpy as np
 
 from kyvo.programs import program as p
 from kyvo.programs.asking import Asker
-from kyvo.programs.errors import AlreadySo, CannotPlace, ProgramError
+from kyvo.programs.errors import AlreadySo, AmbiguousReference, CannotPlace, ProgramError
 from kyvo.programs.parsing import Turn
 from kyvo.programs.placing import Group, Placer, Point, ground, group_of
 from kyvo.programs.program import Place, Selector, Step, Word
@@ -72,7 +72,7 @@ class Editor:
             case p.Add():
                 self._add(step)
             case p.Move(of=of, place=place):
-                self._move(self._targets(of), place)
+                self._move(self._movable(of), place)
             case p.Swap():
                 self._swap(step)
             case p.Copy():
@@ -87,6 +87,17 @@ class Editor:
                 raise ProgramError(f"{type(step).__name__} is no step of an edit.")
         self.rests_on |= self.mentioned | self.asker.rests_on
         return self.draft
+
+    def _movable(self, of: Selector) -> Objects:
+        """The objects of a move; the top one of several that fit and stand on one another, as it alone is free."""
+        try:
+            return self._targets(of)
+        except AmbiguousReference as error:
+            pile = self.finder.world.pile(error.candidates)
+            if pile is None or error.selector != of:
+                raise
+            self.mentioned.add(pile[-1])
+            return pile[-1:]
 
     # Words
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from kyvo.programs import program as p
-from kyvo.programs.errors import CannotPlace, NoSuchObject, ProgramError
+from kyvo.programs.errors import AmbiguousReference, CannotPlace, NoSuchObject, ProgramError
 from kyvo.programs.program import Place, Selector
 from kyvo.programs.selecting import Finder
 from kyvo.programs.turns import place_before, removed_at
@@ -24,6 +24,7 @@ from kyvo.scene.bodies import Body, gaps
 GAP = 0.2  # of the placed object's radius: the distance that "next to" leaves between two objects
 STEPS = 800  # tried along a line
 ROUNDS, TURNS = 60, 48  # tried around a point
+FAN = tuple(sign * turn * math.pi / 24 for turn in (1, 2, 3, 4, 5) for sign in (1, -1))  # off a straight line
 SIDES = (0, 8, 12, 4, 14, 10, 2, 6, 15, 1, 7, 9, 13, 11, 3, 5)  # sixteenths of a turn; right, left, front, behind first
 
 Points = Float[np.ndarray, "tries 3"]
@@ -119,7 +120,7 @@ class Placer:
                 start = self._on_ground(self.world.point(anchor))
                 if direction == "below":
                     return self._below(anchor)
-                tries = self._line(start, way(direction))
+                tries = np.concatenate([self._line(start, way(direction)), self._fan(start, way(direction))])
                 beyond = tries[self._is_beyond(tries, start, way(direction))]
                 return (
                     (beyond if len(beyond) else tries[-1:]),
@@ -362,6 +363,13 @@ class Placer:
         far = 2 * self.world.floor[1] + 2 * self.group.radius
         return start + np.linspace(0, far, STEPS)[:, None] * direction
 
+    def _fan(self, start: Point, direction: Point) -> Points:
+        """Lines up to 45 degrees off the straight one, nearest points first: where the straight line has no room."""
+        across = np.array([-direction[1], direction[0], 0.0])
+        lines = [self._line(start, direction + math.tan(angle) * across)[::4] for angle in FAN]
+        tries = np.concatenate(lines)
+        return tries[np.argsort(np.linalg.norm(tries - start, axis=1), kind="stable")]
+
     def _around(self, center: Point, far: float) -> Points:
         """The point, then circles around it."""
         radii = np.linspace(far / ROUNDS, far, ROUNDS)
@@ -406,11 +414,21 @@ class Placer:
     # Objects
 
     def _anchor(self, selector: Selector, *, itself: bool = False) -> int:
-        index = self.finder.one(selector)
+        index = self._one(selector)
         self.anchors.append(index)
         if index in self.group.indices and not itself:
             raise ProgramError(f"{self.group.said} can not be placed by {self._named(index)}, which moves with it.")
         return index
+
+    def _one(self, selector: Selector) -> int:
+        """The object of a selector; the lowest of several that stand on one another, as their place is one."""
+        try:
+            return self.finder.one(selector)
+        except AmbiguousReference as error:
+            pile = self.finder.world.pile(error.candidates)
+            if pile is None or error.selector != selector:
+                raise
+            return pile[0]
 
     def _some(self, selector: Selector) -> Objects:
         found = tuple(index for index in self.finder.some(selector) if index not in self.group.indices)
@@ -454,7 +472,7 @@ def ground(world: World) -> float:
 def _bounds(world: World) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
     """The least and the largest location: the schema's bins, or objects that stand farther; none without bins.
 
-    Bins end half a step beyond their outer values.
+    Bins end half a step beyond their outer values. The floor of a world's frame reaches equally far on all sides.
     """
     field = next((field for field in world.schema.fields if field.name == "location" and field.axes), None)
     if field is None:
@@ -463,5 +481,9 @@ def _bounds(world: World) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"
     steps = np.array([np.diff(axis.values[:2], append=axis.values[-1:])[0] for axis in field.axes])
     low, high = low - steps / 2, high + steps / 2
     locations = np.array([item.location for item in world.scene.objects if item.location is not None]).reshape(-1, 3)
+    if world.scene.frame == "world" and len(locations):
+        flat = np.abs(world.plan.axes[2]) < 0.5
+        reach = np.where(flat, np.abs(locations[:, flat]).max(), 0.0)
+        low, high = np.minimum(low, -reach), np.maximum(high, reach)
     everything = np.concatenate([[low, high], locations])
     return everything.min(0) - SAME, everything.max(0) + SAME

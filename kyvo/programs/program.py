@@ -179,6 +179,16 @@ class Extreme(Selector):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MoreThan(Selector):
+    """Those with more of a measure than one object has: "smaller than the cube", "farther left than it"."""
+
+    op = "more_than"
+    of: Selector
+    by: Measure
+    than: Selector
+
+
+@dataclass(frozen=True, kw_only=True)
 class InRegion(Selector):
     """Those that stand in this part of the picture."""
 
@@ -234,7 +244,8 @@ class Along(Measure):
 
 @dataclass(frozen=True, kw_only=True)
 class Closeness(Measure):
-    """How near it stands to one object, which itself is not among those that are ordered by it."""
+    """How near it stands to an object, which itself is not among those that are ordered by it; to the nearest of
+    several."""
 
     op = "closeness"
     to: Selector
@@ -242,7 +253,8 @@ class Closeness(Measure):
 
 @dataclass(frozen=True, kw_only=True)
 class Farness(Measure):
-    """How far it stands from one object, which itself is not among those that are ordered by it."""
+    """How far it stands from an object, which itself is not among those that are ordered by it; from the nearest of
+    several: "farthest from the others"."""
 
     op = "farness"
     to: Selector

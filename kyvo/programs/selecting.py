@@ -95,6 +95,10 @@ class Finder:
             case p.Between(of=of, first=first, second=second):
                 ends = self.pair(first, second)
                 return [i for i in self.find(of) if i not in ends and world.is_between(i, *ends)]
+            case p.MoreThan(of=of, by=by, than=than):
+                found, other = self.find(of), self.one(than)
+                values = self.measures(by, (*found, other))
+                return [index for index in found if values[index] > values[other] + SAME]
             case p.InRegion(of=of, region=region):
                 return [index for index in self.find(of) if world.is_in(index, region)]
             case p.Hidden(of=of):
@@ -153,8 +157,8 @@ class Finder:
         found = self.find(extreme.of)
         values = self.measures(extreme.by, found)
         if isinstance(extreme.by, p.Closeness | p.Farness):
-            anchor = self.one(extreme.by.to)
-            found = tuple(index for index in found if index != anchor)
+            anchors = self.some(extreme.by.to)
+            found = tuple(index for index in found if len(anchors) > 1 or index != anchors[0])
         if isinstance(extreme.by, p.Bigness | p.Smallness):
             placed = all(self.world.scene.objects[index].location is not None for index in found)
             near = self.world.along("front" if isinstance(extreme.by, p.Bigness) else "behind") if placed else None
@@ -172,9 +176,9 @@ class Finder:
                 along = world.along(direction)
                 return {index: float(along[index]) for index in objects}
             case p.Closeness(to=to) | p.Farness(to=to):
-                anchor = world.point(self.one(to))
+                anchors = self.some(to)
                 sign = 1.0 if isinstance(by, p.Farness) else -1.0
-                return {i: sign * float(np.linalg.norm(world.point(i) - anchor)) for i in objects}
+                return {index: sign * self._apart(index, anchors) for index in objects}
             case p.Centrality():
                 middle = world.floor[0]
                 return {index: -float(np.linalg.norm(world.point(index)[:2] - middle)) for index in objects}
@@ -184,6 +188,11 @@ class Finder:
                 return {index: -world.bigness(index) for index in objects}
             case _:
                 raise ProgramError(f"{type(by).__name__} is no measure.")
+
+    def _apart(self, index: int, anchors: Objects) -> float:
+        """From an object to the nearest other of several; 0 where there is no other."""
+        others = [other for other in anchors if other != index]
+        return min((self.world.distance(index, other) for other in others), default=0.0)
 
     # Messages
 
@@ -243,7 +252,8 @@ def _both(first: Sequence[int], second: Sequence[int]) -> list[int]:
 def _conditions(selector: Selector) -> list[Selector]:
     """The filters of a description, outermost first."""
     found = []
-    while isinstance(selector, p.Where | p.WhereSame | p.Shared | p.Related | p.Between | p.InRegion | p.Hidden):
+    filters = p.Where | p.WhereSame | p.Shared | p.Related | p.Between | p.InRegion | p.Hidden | p.MoreThan
+    while isinstance(selector, filters):
         found.append(selector)
         selector = selector.of
     return found

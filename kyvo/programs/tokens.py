@@ -36,7 +36,7 @@ class _Goal(NamedTuple):
     slot: Slot
     depth: int = 1  # of the node that it would be
     said: str = ""  # of a number or text
-    count: int | None = None  # entries of a list so far; None where one entry is meant
+    entries: int | None = None  # of a list so far; None where one entry is meant
     field: str = ""  # of a word
 
 
@@ -118,8 +118,8 @@ class ProgramGrammar:
 
     def _choices(self, goal: _Goal) -> Iterator[tuple[str, tuple[_Goal, ...]]]:
         slot = goal.slot
-        if goal.count is not None:
-            yield from self._list_choices(goal, goal.count)
+        if goal.entries is not None:
+            yield from self._list_choices(goal, goal.entries)
             return
         if slot.is_optional and not goal.said:
             yield NONE, ()
@@ -146,7 +146,7 @@ class ProgramGrammar:
     def _list_choices(self, goal: _Goal, count: int) -> Iterator[tuple[str, tuple[_Goal, ...]]]:
         if count >= goal.slot.least:
             yield END, ()
-        after = _Goal(slot=goal.slot, depth=goal.depth, count=count + 1)
+        after = _Goal(slot=goal.slot, depth=goal.depth, entries=count + 1)
         for token, goals in self._choices(_Goal(slot=goal.slot, depth=goal.depth)):
             yield token, (after, *goals)
 
@@ -160,14 +160,14 @@ class ProgramGrammar:
             yield from ((token, after) for token in LETTERS)
 
     def _goals(self, node: type[Node], depth: int) -> tuple[_Goal, ...]:
-        goals = [_Goal(slot=slot, depth=depth + 1, count=0 if slot.is_list else None) for slot in slots(node)]
+        goals = [_Goal(slot=slot, depth=depth + 1, entries=0 if slot.is_list else None) for slot in slots(node)]
         return tuple(reversed(goals))
 
     # Costs: the fewest tokens that end a goal
 
     def _cost(self, goal: _Goal) -> float:
-        if goal.count is not None:
-            missing = max(goal.slot.least - goal.count, 0)
+        if goal.entries is not None:
+            missing = max(goal.slot.least - goal.entries, 0)
             return 1 + (missing * self._entry_cost(goal.slot, "", MAX_DEPTH - goal.depth) if missing else 0)
         return self._entry_cost(goal.slot, goal.said, MAX_DEPTH - goal.depth)
 

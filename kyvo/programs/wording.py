@@ -114,6 +114,8 @@ def _noun(selector: Selector) -> _Noun:
             return _noun(of).that(f"{RELATIONS[relation]} {_each(to)}")
         case p.Between(of=of, first=first, second=second):
             return _noun(of).that(f"between {_phrase(first)} and {_phrase(second)}")
+        case p.MoreThan(of=of, by=by, than=than):
+            return _noun(of).that(f"{_comparative(by)} {_phrase(than)}")
         case p.InRegion(of=of, region=region):
             return _noun(of).that(region_words(region))
         case p.Hidden(of=of):

@@ -6,6 +6,7 @@ Directions are those of the camera (`kyvo.scene.relations`). Lengths are in the 
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -128,6 +129,19 @@ class World:
     @property
     def margin(self) -> float:
         return MARGINS.get(self.scene.units, MARGINS["m"])
+
+    def distance(self, first: int, second: int) -> float:
+        """Between two objects' centres."""
+        return float(np.linalg.norm(self.point(first) - self.point(second)))
+
+    def pile(self, objects: Sequence[int]) -> Objects | None:
+        """The objects from the lowest to the highest where each stands over the one before; None where they do not."""
+        if any(item.location is None for item in self.scene.objects):
+            return None
+        over = self.related("above")
+        order = sorted(objects, key=lambda index: self.points[index, 2])
+        stands = all(over[lower, upper] for lower, upper in pairwise(order))
+        return tuple(order) if stands and len(order) > 1 else None
 
     def along(self, direction: str) -> Float[np.ndarray, " objects"]:
         """How far each object stands in a direction."""

@@ -16,8 +16,9 @@ from kyvo.scene.scene import Scene, SceneObject, Vector
 from kyvo.scene.schema import CLEVR_RADIUS, SceneSchema
 
 UNKNOWN_RADIUS = {"clevr": 0.35, "m": 0.1}  # of an object whose size nothing tells
+ON_OTHERS = 1.5  # radii: an object that stands higher stands on something
 SMALLEST_STEP = 1e-4  # scene units along one axis of the plan; who moves by less has not moved
-ROUND = ("sphere", "cylinder")
+ROUND = ("sphere", "cylinder", "cone")
 FROM_SMALL = ("tiny", "mini", "little", "small", "short", "medium", "middle", "normal", "tall", "big", "large", "huge",
               "giant")  # fmt: skip
 _ANGLES = np.arange(0, math.pi, math.pi / 24)  # along which two outlines are held apart
@@ -81,7 +82,8 @@ class Plan:
 def body(item: SceneObject, schema: SceneSchema, plan: Plan) -> Body:
     """The room that an object takes: its `dimensions`, else CLEVR's for its size, else a guess that is marked.
 
-    An object that stands lower than it would be high is as small as it stands: nothing is sunk into the floor.
+    An object that stands lower than it would be high is as small as it stands: nothing is sunk into the floor. One that
+    stands higher is as small as the lowest of its size, which it may stand on.
     """
     first = plan.axes[:2] @ np.eye(3)[0 if abs(plan.axes[2][0]) < 0.5 else 1]  # the object's own first axis
     turn = math.atan2(first[1], first[0]) + _turn(item, plan.scene)
@@ -93,8 +95,9 @@ def body(item: SceneObject, schema: SceneSchema, plan: Plan) -> Body:
     size = tall = radius or UNKNOWN_RADIUS.get(plan.scene.units, 0.1)
     if plan.scene.frame == "world" and item.location is not None:
         height = float(np.asarray(item.location) @ plan.axes[2])
-        if 0 < height < size:
-            size = tall = height
+        lowest = height if height < ON_OTHERS * size else _lowest(item, plan)
+        if 0 < lowest < size:
+            size = tall = lowest
         elif radius is None and height > 0:
             tall = height  # it stands on the floor, as far as anybody knows
     return Body(
@@ -105,6 +108,12 @@ def body(item: SceneObject, schema: SceneSchema, plan: Plan) -> Body:
         is_round=is_round,
         is_known=radius is not None,
     )
+
+
+def _lowest(item: SceneObject, plan: Plan) -> float:
+    """The least height at which an object of this one's size stands."""
+    alike = [other.location for other in plan.scene.objects if other.size == item.size and other.location is not None]
+    return float((np.asarray(alike) @ plan.axes[2]).min())
 
 
 def radius_of(size: str | None, schema: SceneSchema) -> float | None:
@@ -133,10 +142,8 @@ def _turn(item: SceneObject, scene: Scene) -> float:
     if item.pose is not None:
         axis, sign = "xyz".index(scene.up_axis[-1]), -1.0 if scene.up_axis.startswith("-") else 1.0
         return sign * item.pose[axis]
-    turn = item.extra.get("rotation")
-    if not isinstance(turn, int | float) or not math.isfinite(turn):
-        return 0.0
-    return math.fmod(turn, 2 * math.pi)  # CLEVR's number, though drawn from 0 to 360, was read as radians
+    turn = item.turn
+    return 0.0 if turn is None else math.fmod(turn, 2 * math.pi)
 
 
 def gaps(

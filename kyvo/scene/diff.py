@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kyvo.errors import SceneError
-from kyvo.scene.scene import STANDARD_ATTRIBUTES, Scene, SceneObject
+from kyvo.scene.scene import STANDARD_ATTRIBUTES, Scene, SceneObject, turn_error
 
 WORDS = ("category", "shape", "size", "color", "material")
 MAX_COMPARED = 2_000  # objects of a scene: the best assignment takes time with their cube
@@ -55,8 +55,8 @@ def diff(before: Scene, after: Scene, *, reach: float = 1.0, tolerance: float = 
     """What happened between two scenes, by the assignment of objects that explains it with the least change.
 
     The cost of a pair is the share of its words (colour, shape, ...) that differ plus `distance / reach`, at most 1.
-    A pair that costs more than 1 is an object that went and one that came. Confidences and unknown keys are not
-    compared.
+    A pair that costs more than 1 is an object that went and one that came. Turns (`rotation`) are compared modulo the
+    shape's symmetry, where both have one. Confidences and unknown keys are not compared.
 
     Args:
         reach: the distance, in the scenes' units, that weighs as much as all words together.
@@ -94,6 +94,8 @@ def diff(before: Scene, after: Scene, *, reach: float = 1.0, tolerance: float = 
             a, b = getattr(old, name), getattr(new, name)
             if not _same(a, b, tolerance):
                 changed.append(Change(before=i, after=j, attribute=name, old=a, new=b))
+        if (turn_error(old, new) or 0.0) > tolerance:
+            changed.append(Change(before=i, after=j, attribute="rotation", old=old.turn, new=new.turn))
     matched_before, matched_after = {i for i, _ in pairs}, {j for _, j in pairs}
     return SceneDiff(
         added=tuple(j for j in range(len(after)) if j not in matched_after),

@@ -3,6 +3,7 @@
 Nothing here knows of tokens, files or models. Lengths are in the scene's `units`, angles in radians.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -36,11 +37,33 @@ class SceneObject:
         """The attribute called `name`, standard or extra; None when the object has none."""
         return getattr(self, name) if name in STANDARD_ATTRIBUTES else self.extra.get(name)
 
+    @property
+    def turn(self) -> float | None:
+        """Its `rotation` about the up axis, rad; None where it has none that is a finite number.
+
+        CLEVR's, whose number was drawn from 0 to 360 and yet read as radians: its pictures bear it out.
+        """
+        turn = self.extra.get("rotation")
+        if not isinstance(turn, int | float) or isinstance(turn, bool) or not math.isfinite(turn):
+            return None
+        return float(turn)
+
     def with_values(self, **values: Any) -> "SceneObject":
         """A copy with these attributes; names that are not standard go to `extra`."""
         standard = {name: value for name, value in values.items() if name in STANDARD_ATTRIBUTES}
         other = {name: value for name, value in values.items() if name not in STANDARD_ATTRIBUTES}
         return replace(self, **standard, extra={**self.extra, **other})
+
+
+def turn_error(first: SceneObject, second: SceneObject) -> float | None:
+    """How far two objects are turned apart, rad, modulo their symmetry: a quarter for cubes, none for round shapes.
+
+    None where one has no `turn`, or a turn of such a shape is not to be seen.
+    """
+    if first.turn is None or second.turn is None or {first.shape, second.shape} & {"sphere", "cylinder"}:
+        return None
+    period = math.pi / 2 if first.shape == second.shape == "cube" else 2 * math.pi
+    return abs((first.turn - second.turn + period / 2) % period - period / 2)
 
 
 STANDARD_ATTRIBUTES = tuple(name for name in SceneObject.__dataclass_fields__ if name != "extra")

@@ -6,7 +6,7 @@ A schema is all that a tokenizer, a grammar and a metric need to know of a data 
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ CLEVR_COLORS = {  # bytes that CLEVR's renderer reads as linear light
     "brown": (129, 74, 25), "purple": (129, 38, 192), "cyan": (41, 208, 208), "yellow": (255, 238, 51),
 }  # fmt: skip
 CLEVR_CAMERA: Vector = (7.48113, -6.50764, 5.34367)  # before its jitter of +-0.5 an axis; it looks at the origin
+CAMERA = "[CAMERA]"  # the marker before a camera's numbers in a scene's header
+HEADER_SIZE = (480, 320)  # px, of a camera read from a header: CLEVR's pictures
+SAME_VIEW = 0.02  # largest difference of a camera's axes, and of its focal length over width, from those of a header
 
 
 def clevr_camera(width: int, height: int, location: Vector = CLEVR_CAMERA) -> Camera:
@@ -102,21 +105,35 @@ def grid(low: float, high: float, step: float) -> tuple[float, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """One attribute in an object's token stream: a marker, then a word, some numbers, or shape codes."""
+    """One attribute in an object's token stream: a marker, then a word, some numbers, or shape codes.
+
+    A field with `of` belongs to the objects that have one of these words in the field before it, and may be missing
+    there: a cube has a turn, where somebody knows it.
+    """
 
     name: str  # an attribute of SceneObject, or a key of its `extra`
     marker: str  # "[SIZE]"
     words: tuple[str, ...] = ()
     axes: tuple[Axis, ...] = ()
     num_codes: int = 0
+    of: tuple[str, ...] = ()  # words of the field before
+    is_scalar: bool = False  # a number, and no list of one
 
     def __post_init__(self) -> None:
         if sum([bool(self.words), bool(self.axes), bool(self.num_codes)]) != 1:
             raise SceneError(f"field {self.name}: give exactly one of words, axes and num_codes.")
+        if (self.is_scalar or self.of) and not (self.axes and (len(self.axes) == 1 or not self.is_scalar)):
+            raise SceneError(f"field {self.name}: `of` is for fields with axes, `is_scalar` for those with one axis.")
+
+    def numbers(self, value: Any) -> tuple[Any, ...]:
+        """A value of numbers or codes as a tuple."""
+        return (value,) if self.is_scalar else tuple(value)
 
     def snap(self, value: Any, *, clamp: bool = False) -> Any:
         """The nearest value that has tokens. Raises SceneError for a missing or unknown value."""
         if value is None:
+            if self.of:
+                return None
             raise SceneError(f"{self.name} is missing.")
         if self.words:
             if value not in self.words:
@@ -124,14 +141,16 @@ class Field:
             return value
         count = self.num_codes or len(self.axes)
         try:
-            numbers = tuple(float(number) for number in value)
+            numbers = tuple(float(number) for number in self.numbers(value))
         except (TypeError, ValueError) as error:
-            raise SceneError(f"{self.name} is {value!r}; a list of {count} numbers is needed.") from error
+            needed = "a number" if self.is_scalar else f"a list of {count} numbers"
+            raise SceneError(f"{self.name} is {value!r}; {needed} is needed.") from error
         if len(numbers) != count:
             raise SceneError(f"{self.name} has {len(numbers)} numbers; {count} are needed.")
         if self.num_codes:
             return tuple(int(code) for code in numbers)
-        return tuple(axis.snap(number, clamp=clamp) for axis, number in zip(self.axes, numbers, strict=True))
+        snapped = tuple(axis.snap(number, clamp=clamp) for axis, number in zip(self.axes, numbers, strict=True))
+        return snapped[0] if self.is_scalar else snapped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +163,7 @@ class SceneSchema:
     up_axis: str = "+z"
     units: str = "clevr"
     order: str = "given"  # of objects in the tokens, one of ORDERS
+    camera: tuple[Axis, ...] = ()  # how far it stands from CLEVR's along x, y, z; without, scenes have no header
 
     def __post_init__(self) -> None:
         for what, names in (("name", [f.name for f in self.fields]), ("marker", [f.marker for f in self.fields])):
@@ -155,6 +175,12 @@ class SceneSchema:
         ):
             if value not in known:
                 raise SceneError(f"schema {self.name}: {what} is {value!r}; known are {', '.join(known)}.")
+        for before, field in zip((None, *self.fields), self.fields, strict=False):
+            if set(field.of) - set(before.words if before else ()):
+                raise SceneError(
+                    f"schema {self.name}: field {field.name} is of {', '.join(field.of)}, which are no words of the "
+                    "field before it."
+                )
         if self.order == "seen" and not self.has_locations:
             raise SceneError(
                 f"schema {self.name}: order is 'seen', which needs a field `location` in the world's frame; "
@@ -163,7 +189,7 @@ class SceneSchema:
 
     @property
     def markers(self) -> tuple[str, ...]:
-        return tuple(field.marker for field in self.fields)
+        return (*((CAMERA,) if self.camera else ()), *(field.marker for field in self.fields))
 
     @property
     def word_fields(self) -> "tuple[Field, ...]":
@@ -187,21 +213,61 @@ class SceneSchema:
     @property
     def numbers(self) -> tuple[float, ...]:
         """All number values of all axes, ascending: what a vocabulary must hold."""
-        return tuple(sorted({value for field in self.fields for axis in field.axes for value in axis.values}))
+        axes = [*self.camera, *(axis for field in self.fields for axis in field.axes)]
+        return tuple(sorted({value for axis in axes for value in axis.values}))
+
+    def camera_offset(self, camera: Camera | None) -> Vector | None:
+        """The header's numbers for a camera: how far it stands from CLEVR's unmoved one, on its bins.
+
+        None for no camera, and for one that no header can hold: outside of the bins, with another lens, or looking
+        elsewhere than to the origin.
+        """
+        if camera is None or not self.camera:
+            return None
+        try:
+            offset = [
+                axis.snap(float(there) - here)
+                for axis, there, here in zip(self.camera, camera.location, CLEVR_CAMERA, strict=True)
+            ]
+        except SceneError:
+            return None
+        there = clevr_camera(camera.width, camera.height, camera.location)
+        turned = np.abs(np.subtract(camera.rotation, there.rotation)).max()
+        zoomed = abs(camera.focal - there.focal) / camera.width
+        return (offset[0], offset[1], offset[2]) if max(turned, zoomed) <= SAME_VIEW else None
+
+    def camera_at(self, offset: Sequence[float]) -> Camera:
+        """Inverse of `camera_offset`, on a picture of CLEVR's size."""
+        x, y, z = (round(here + by, 6) for here, by in zip(CLEVR_CAMERA, offset, strict=True))
+        return clevr_camera(*HEADER_SIZE, (x, y, z))
+
+    def snap_camera(self, camera: Camera | None) -> Camera | None:
+        """The nearest camera that a header can hold; None where there is none (`camera_offset`)."""
+        offset = self.camera_offset(camera)
+        return None if offset is None else self.camera_at(offset)
 
     def snap(self, scene: Scene, *, clamp: bool = False) -> Scene:
-        """The nearest scene that has tokens: snapped values, schema fields only, objects in token order.
+        """The nearest scene that has tokens: snapped values, schema fields only, objects in token order, and the camera
+        where the schema has one (`snap_camera`).
 
-        The order "seen" is that of the scene's camera, or of CLEVR's unmoved one where it has none.
+        The order "seen" is that of this camera, else of the scene's own, or of CLEVR's unmoved one where it has none.
 
         Raises SceneError with the place, as in `objects[3].location: x is 3.4 clevr; ...`.
         """
         objects = [self._snap_object(item, f"objects[{i}]", clamp) for i, item in enumerate(scene.objects)]
+        camera = self.snap_camera(scene.camera)
         if self.order == "sorted":
             objects.sort(key=self._rank)
         elif self.order == "seen":
-            objects = _as_seen(objects, scene.camera or clevr_camera(480, 320))
-        return Scene(objects=tuple(objects), schema=self.name, frame=self.frame, up_axis=self.up_axis, units=self.units)
+            objects = _as_seen(objects, camera or scene.camera or clevr_camera(*HEADER_SIZE))
+        return Scene(
+            objects=tuple(objects),
+            schema=self.name,
+            frame=self.frame,
+            up_axis=self.up_axis,
+            units=self.units,
+            camera=camera,
+        )
 
     def token_order(self, scene: Scene, *, clamp: bool = False) -> list[int]:
         """Indices of the objects in the order of `snap(scene)`, which is that of the tokens."""
@@ -214,25 +280,32 @@ class SceneSchema:
         return order
 
     def _snap_object(self, item: SceneObject, where: str, clamp: bool) -> SceneObject:
-        values = {}
+        values, word = {}, None
         for field in self.fields:
-            try:
-                values[field.name] = field.snap(item.get(field.name), clamp=clamp)
-            except SceneError as error:
-                raise SceneError(f"{where}.{field.name}: {error}") from error
+            if not field.of or (word in field.of and item.get(field.name) is not None):
+                try:
+                    values[field.name] = field.snap(item.get(field.name), clamp=clamp)
+                except SceneError as error:
+                    raise SceneError(f"{where}.{field.name}: {error}") from error
+            word = values.get(field.name)
         return SceneObject().with_values(**values)
 
     def _rank(self, item: SceneObject) -> tuple[Any, ...]:
         """Words by their place in the schema, then numbers: the order in which a vocabulary lists them."""
         values = ((field, item.get(field.name)) for field in self.fields)
-        return tuple(field.words.index(value) if field.words else value for field, value in values)
+        missing = (-math.inf,)
+        return tuple(
+            field.words.index(value) if field.words else missing if value is None else field.numbers(value)
+            for field, value in values
+        )
 
     def count_clamped(self, scene: Scene) -> int:
         """How many numbers of `scene` lie outside their bins and would move under `clamp`."""
         count = 0
         for item in scene.objects:
             for field in self.fields:
-                for axis, value in zip(field.axes, item.get(field.name) or (), strict=False):
+                given = item.get(field.name)
+                for axis, value in zip(field.axes, () if given is None else field.numbers(given), strict=False):
                     try:
                         axis.snap(float(value))
                     except SceneError:
@@ -249,22 +322,53 @@ class SceneSchema:
             if field.num_codes:
                 row["num_codes"] = field.num_codes
             if field.axes:
-                row["axes"] = [
-                    {"name": axis.name, "unit": axis.unit, "values": list(axis.values)}
-                    | ({} if axis.period is None else {"period": axis.period})
-                    for axis in field.axes
-                ]
+                row["axes"] = [_axis_to_dict(axis) for axis in field.axes]
+            if field.of:
+                row["of"] = list(field.of)
+            if field.is_scalar:
+                row["is_scalar"] = True
             fields.append(row)
         head = {name: getattr(self, name) for name in ("name", "frame", "up_axis", "units", "order")}
-        return {**head, "fields": fields}
+        header = {"camera": [_axis_to_dict(axis) for axis in self.camera]} if self.camera else {}
+        return {**head, **header, "fields": fields}
+
+    def with_words(self, field: str, words: Sequence[str], *, name: str) -> "SceneSchema":
+        """The schema with further words at the end of a field, under another name.
+
+        The words before keep their places, which is what a network that was trained on them knows them by.
+        Raises SceneError for a field that has no words, and for a word that stands there already.
+        """
+        known = [item.name for item in self.word_fields]
+        if field not in known:
+            raise SceneError(f"schema {self.name}: no field of words is called {field!r}; it has {', '.join(known)}.")
+        for word in words:
+            if not word.strip() or word in self.field(field).words:
+                raise SceneError(
+                    f"schema {self.name}: {word!r} cannot be added to {field}, which has "
+                    f"{', '.join(self.field(field).words)}."
+                )
+        fields = tuple(
+            replace(item, words=(*item.words, *words)) if item.name == field else item for item in self.fields
+        )
+        return replace(self, name=name, fields=fields)
+
+    def to_yaml(self) -> str:
+        """A schema file, as `from_yaml` reads it; axes of equal steps have their ends and step."""
+        data = self.to_dict()
+        for field in data["fields"]:
+            field["axes"] = [_short_axis(axis) for axis in field.get("axes", ())]
+            if not field["axes"]:
+                del field["axes"]
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "SceneSchema":
         """Inverse of `to_dict`. An axis may give `low`, `high`, `step` instead of `values`."""
         try:
             fields = tuple(_field_from_dict(row) for row in data["fields"])
-            head = {key: value for key, value in data.items() if key != "fields"}
-            return cls(fields=fields, **head)
+            camera = tuple(_axis_from_dict(row) for row in data.get("camera", ()))
+            head = {key: value for key, value in data.items() if key not in ("fields", "camera")}
+            return cls(fields=fields, camera=camera, **head)
         except KeyError as error:
             raise SceneError(f"schema {data.get('name', '?')}: the key {error} is missing.") from error
         except TypeError as error:
@@ -287,24 +391,42 @@ class SceneSchema:
             raise SceneError(f"{path}: {error}") from error
 
 
+def _short_axis(axis: Mapping[str, Any]) -> dict[str, Any]:
+    """The axis with `low`, `high` and `step` in place of values that are a grid."""
+    values = axis["values"]
+    if len(values) < 2:
+        return dict(axis)
+    low, high, step = values[0], values[-1], round(values[1] - values[0], 6)
+    if abs(low + (len(values) - 1) * step - high) > 1e-6 or grid(low, high, step) != tuple(values):
+        return dict(axis)
+    others = {key: value for key, value in axis.items() if key != "values"}
+    return {**others, "low": low, "high": high, "step": step}
+
+
 def _field_from_dict(row: Mapping[str, Any]) -> Field:
-    axes = []
-    for axis in row.get("axes", ()):
-        values = axis["values"] if "values" in axis else grid(axis["low"], axis["high"], axis["step"])
-        axes.append(
-            Axis(
-                name=axis["name"],
-                unit=axis.get("unit", "m"),
-                values=tuple(float(value) for value in values),
-                period=axis.get("period"),
-            )
-        )
     return Field(
         name=row["name"],
         marker=row["marker"],
         words=tuple(row.get("words", ())),
-        axes=tuple(axes),
+        axes=tuple(_axis_from_dict(axis) for axis in row.get("axes", ())),
         num_codes=row.get("num_codes", 0),
+        of=tuple(row.get("of", ())),
+        is_scalar=row.get("is_scalar", False),
+    )
+
+
+def _axis_to_dict(axis: Axis) -> dict[str, Any]:
+    period = {} if axis.period is None else {"period": axis.period}
+    return {"name": axis.name, "unit": axis.unit, "values": list(axis.values)} | period
+
+
+def _axis_from_dict(axis: Mapping[str, Any]) -> Axis:
+    values = axis["values"] if "values" in axis else grid(axis["low"], axis["high"], axis["step"])
+    return Axis(
+        name=axis["name"],
+        unit=axis.get("unit", "m"),
+        values=tuple(float(value) for value in values),
+        period=axis.get("period"),
     )
 
 
@@ -337,6 +459,19 @@ def clevr_schema(granularity: float = 0.05) -> SceneSchema:
             Field(name="location", marker="[LOCATION]", axes=_axes("clevr", x=floor, y=floor, z=floor)),
         ),
     )
+
+
+def clevr_view_schema(granularity: float = 0.05) -> SceneSchema:
+    """CLEVR with a header that may tell the camera, and with the turns of cubes.
+
+    The camera is told by how far it stands from CLEVR's unmoved one, so that this one is 0, 0, 0; a turn is CLEVR's
+    `rotation` about z modulo a quarter. All their numbers are among those of locations.
+    """
+    plain, moved = clevr_schema(granularity), grid(-0.5, 0.5, granularity)
+    quarter = Axis(name="about_z", unit="rad", values=grid(-0.75, 0.75, granularity), period=math.pi / 2)
+    turn = Field(name="rotation", marker="[TURN]", axes=(quarter,), of=("cube",), is_scalar=True)
+    *before, shape, location = plain.fields
+    return replace(plain, camera=_axes("clevr", x=moved, y=moved, z=moved), fields=(*before, shape, turn, location))
 
 
 def objaworld_schema(granularity: float = 0.05) -> SceneSchema:
@@ -419,6 +554,7 @@ def arkitscenes_schema() -> SceneSchema:
 
 SCHEMAS = {
     "clevr": clevr_schema,
+    "clevr-view": clevr_view_schema,
     "objaworld": objaworld_schema,
     "objaworld-shapes": objaworld_shapes_schema,
     "objaworld-shapes-sized": objaworld_shapes_sized_schema,

@@ -52,7 +52,11 @@ def validate(data: Any, schema: SceneSchema | None = None) -> list[str]:
         faults += _convention_faults(data, schema)
         for index, row in enumerate(rows if isinstance(rows, list) else []):
             if ("objects", index) not in bad_objects:
-                faults += [fault for field in schema.fields for fault in _field_faults(row, field, f"objects[{index}]")]
+                faults += [
+                    fault
+                    for field in _fields_of(row, schema)
+                    for fault in _field_faults(row, field, f"objects[{index}]")
+                ]
     return faults
 
 
@@ -77,10 +81,19 @@ def _convention_faults(data: dict[str, Any], schema: SceneSchema) -> Iterator[st
             yield f"{name} is {data[name]!r}; the schema {schema.name} needs {value!r}."
 
 
+def _fields_of(row: Any, schema: SceneSchema) -> Iterator[Field]:
+    """Those that an object has to have, and optional ones that it has (`Field.of`)."""
+    word = None
+    for field in schema.fields:
+        if not field.of or (word in field.of and row.get(field.name) is not None):
+            yield field
+        word = row.get(field.name)
+
+
 def _field_faults(row: dict[str, Any], field: Field, where: str) -> Iterator[str]:
     value = row.get(field.name)
     try:
-        if field.axes and _all_numbers(value) and len(value) == len(field.axes):
+        if field.axes and not field.is_scalar and _all_numbers(value) and len(value) == len(field.axes):
             for axis, number in zip(field.axes, value, strict=True):
                 try:
                     axis.snap(float(number))

@@ -1,7 +1,7 @@
 """OpenAI's chat messages -> a job, and its result -> a message, whole or in pieces.
 
 The request is the last message, which is the user's. The scene and picture it is about are the newest in the history,
-whoever sent them: an assistant's message that holds scene JSON counts. Earlier texts are what "it" refers to.
+whoever sent them: scene JSON in the message of an assistant or a tool counts. Earlier texts are what "it" refers to.
 """
 
 import json
@@ -45,10 +45,21 @@ from kyvo.serving.schemas import (
 from kyvo.serving.worker import Done, Job
 from kyvo.tokenizers.tasks import TASKS, Segment
 
-_DESCRIBE = re.compile(
-    r"\b(describe|description|scene|recogni[sz]e|detect|extract|json)\b"
-    r"|^\W*what(?:'s| is| are| do you see| can you see)?\s*(?:there\s+)?in (?:this|the) (?:picture|image|photo)\W*$",
-    re.IGNORECASE,
+# A text asks for the whole picture where it has a word of DESCRIBE, or "what", and otherwise words of OF_ALL alone.
+DESCRIBE = frozenset(
+    re.findall(
+        r"\w+",
+        "analyse analyze caption convert describe description detect extract interpret parse recognise recognize scene",
+    )
+)
+OF_ALL = frozenset(
+    re.findall(
+        r"\w+",
+        "a all am an and are as at can contain contains content contents could depict depicts detail do does each "
+        "every everything find full give graph here i image in into is it its list looking me my of objects on photo "
+        "photograph picture please s see seen show showing shown shows tell that the their there things this to "
+        "visible what with would you",
+    )
 )
 _DRAW = re.compile(
     r"\s*(please\s+)?(render|draw|show)(\s+me)?(\s+(it|this|(the|this|a|an)\s+(scene|picture|image)))?\W*",
@@ -126,7 +137,10 @@ def job_of(request: ChatRequest, inputs: Inputs, model: Kyvo) -> Job:
         if isinstance(message, UserMessage):
             history.show(*_shown(message, inputs))
             history.earlier.append(_text_of(message))
-        elif message.role == "assistant" and (scene := _scene_in(message.content, inputs)) is not None:
+        elif (
+            message.role in ("assistant", "tool", "function")
+            and (scene := _scene_in(message.content, inputs)) is not None
+        ):
             history.earlier.append(scene)
     history.show(*_shown(last, inputs))
     text, wish = _text_of(last), request.kyvo
@@ -271,14 +285,14 @@ def _shown(message: UserMessage, inputs: Inputs) -> tuple[str | None, Scene | No
 
 
 def _scene_in(content: Any, inputs: Inputs) -> Scene | None:
-    """The scene of an assistant's message: its text is scene JSON. None for any other text."""
+    """The scene JSON in a message's text, bare or in Markdown's fences. None for any other text."""
     texts = [content] if isinstance(content, str) else [part.get("text") for part in content or () if _is_text(part)]
     for text in texts:
-        if not isinstance(text, str) or not text.lstrip().startswith("{"):
+        if not isinstance(text, str) or "{" not in text:
             continue
         try:
-            data = parse_json(text.encode(), inputs.limits)
-        except RequestError:
+            data = parse_json(text[text.index("{") : text.rindex("}") + 1].encode(), inputs.limits)
+        except (ValueError, RequestError):
             continue
         if isinstance(data, dict) and "objects" in data:
             return inputs.scene(data)
@@ -294,13 +308,24 @@ def task_of(text: str, *, has_picture: bool, has_scene: bool) -> str:
     of which the parser says whether they ask or instruct."""
     if not has_picture and not has_scene:
         raise ConfigError("there is neither a picture nor a scene; add an image_url, image or scene part.")
-    if not has_scene and (not text or _DESCRIBE.search(text)):
+    if not has_scene and (not text or _describes(text)):
         return "recognition"
     if not text or (not has_picture and _DRAW.fullmatch(text.strip())):
         if has_picture:
             raise ConfigError("there are a scene and its picture, but no text; add a question or an instruction.")
         return "rendering"
     return "dialogue"
+
+
+def _describes(text: str) -> bool:
+    """Whether a text asks for the whole picture, and for no object of it."""
+    words = re.findall(r"\w+", text.lower())
+    if "json" in words:
+        return True
+    if re.search(r"\bwhat (objects|things)\b", text, re.IGNORECASE):
+        return False  # their names answer it
+    asks = "what" in words or not DESCRIBE.isdisjoint(words)
+    return asks and DESCRIBE.union(OF_ALL).issuperset(words)
 
 
 def _check_needs(task: str, *, picture: bool, scene: bool, text: bool) -> None:

@@ -15,6 +15,8 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "frequency_penalty": (0,),
     "function_call": ("none", "auto"),
     "functions": ([],),
+    "ignore_eos": (False,),
+    "length_penalty": (1,),
     "logit_bias": ({},),
     "logprobs": (False,),
     "min_p": (0,),
@@ -26,11 +28,14 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "reasoning_effort": ("none",),
     "repetition_penalty": (1,),
     "service_tier": ("auto", "default"),
+    "skip_special_tokens": (True,),
     "stop": ([], ""),
     "store": (False,),
     "tool_choice": ("none", "auto"),
     "tools": ([],),
+    "top_k": (-1, 0),  # vLLM's; pictures have `kyvo.top_k`
     "top_logprobs": (0,),
+    "use_beam_search": (False,),
     "verbosity": ("medium",),
     "web_search_options": (),
 }

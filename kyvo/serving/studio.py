@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from starlette.routing import Mount
 
 from kyvo.errors import KyvoError
-from kyvo.extras import MissingDependency
+from kyvo.extras import extra
 from kyvo.serving.studio_gate import StudioGate
 from kyvo.serving.studio_session import COLUMNS, UNCHANGED, Session, Shown
 
@@ -39,14 +39,8 @@ def import_gradio() -> Any:
     """The `gradio` module, told to report nothing. Raises MissingDependency with the line that installs it."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    try:
+    with extra("studio"):
         import gradio
-    except ModuleNotFoundError as error:
-        if error.name != "gradio":
-            raise
-        raise MissingDependency(
-            'The studio needs Gradio, which is not installed. Run: pip install "kyvo[gradio]"'
-        ) from None
     return gradio
 
 

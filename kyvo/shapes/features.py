@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from kyvo.data.meshes.assets import Asset
 from kyvo.data.meshes.mesh_files import to_srgb
 from kyvo.data.meshes.meshcaster import surface_color
-from kyvo.extras import import_open3d
+from kyvo.data.meshes.rays import ray_scene
 from kyvo.shapes.mesh import areas, surface_points
 from kyvo.shapes.voxelize import MARGIN, cell_numbers, voxelize
 
@@ -27,9 +27,6 @@ def surface_features(
 
     In this order: from the cell's centre to the mean place of the surface inside it, in cells, within +-1/2 [3]; unit
     normal, outward where the mesh is wound so [3]; sRGB color, in [-1, 1] [3].
-
-    Raises:
-        MissingDependency: Open3D does not import.
     """
     triangles = mesh.triangles
     coords = voxelize(triangles, resolution=resolution)
@@ -53,9 +50,11 @@ def surface_features(
     centers = (coords + 0.5) / resolution - 0.5
     empty = np.flatnonzero(hits == 0)
     if len(empty):
-        near, near_faces, near_weights = nearest_points(triangles, centers[empty])
-        color = surface_color(mesh, near_faces, near_weights[..., None])
-        feats[empty] = np.concatenate([near, normals[near_faces], color], axis=1)
+        near = ray_scene(triangles).nearest(centers[empty])
+        weights = near.weights[..., None]
+        places = (triangles[near.triangle] * weights).sum(1)
+        color = surface_color(mesh, near.triangle, weights)
+        feats[empty] = np.concatenate([places, normals[near.triangle], color], axis=1)
     length = np.linalg.norm(feats[:, 3:6], axis=1, keepdims=True)
     # Both sides of a thin wall cancel out; either of them will do.
     one = np.zeros(len(coords), dtype=np.int64)
@@ -71,19 +70,3 @@ def face_normals(triangles: Float[np.ndarray, "faces 3 3"]) -> Float[np.ndarray,
     cross = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     length = np.linalg.norm(cross, axis=1, keepdims=True)
     return np.divide(cross, length, out=np.zeros_like(cross), where=length > 0)
-
-
-def nearest_points(
-    triangles: Float[np.ndarray, "faces 3 3"], points: Float[np.ndarray, "points 3"]
-) -> tuple[Float[np.ndarray, "points 3"], Int[np.ndarray, " points"], Float[np.ndarray, "points 3"]]:
-    """Of each point, the nearest place of the surface, its triangle, and the weights of that triangle's corners."""
-    open3d = import_open3d()
-    scene = open3d.t.geometry.RaycastingScene(nthreads=1)
-    corners = triangles.reshape(-1, 3).astype(np.float32)
-    scene.add_triangles(
-        open3d.core.Tensor(corners), open3d.core.Tensor(np.arange(len(corners), dtype=np.uint32).reshape(-1, 3))
-    )
-    found = scene.compute_closest_points(open3d.core.Tensor(points.astype(np.float32)), nthreads=1)
-    uv = found["primitive_uvs"].numpy().astype(np.float64)
-    weights = np.concatenate([1 - uv.sum(1, keepdims=True), uv], axis=1)
-    return found["points"].numpy().astype(np.float64), found["primitive_ids"].numpy().astype(np.int64), weights

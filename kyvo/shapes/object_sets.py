@@ -13,22 +13,25 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as Picture
 
 from kyvo.data.dataset import LeftOut, SetSettings
 from kyvo.data.meshes.assets import Asset
 from kyvo.data.meshes.captions import COLORS, captions
 from kyvo.data.meshes.mesh_files import AssetError
-from kyvo.data.meshes.procedural import BUILDERS
+from kyvo.data.meshes.things import THINGS
 from kyvo.data.object_pictures import cut_out
 from kyvo.errors import ConfigError, ImageError
+from kyvo.extras import extra
 from kyvo.models.slat.latent import LatentError
 from kyvo.shapes.cells import surface_latent
 from kyvo.shapes.mesh import load_shape
 from kyvo.shapes.sets import mesh_paths
 from kyvo.shapes.training_meshes import assembled
 from kyvo.shapes.views import MeshViews, sphere_cameras
+
+with extra("data"):
+    from datasets import Dataset, Features, Image, List, Value
 
 PROCEDURAL = "procedural"
 MANIFEST = "manifest.jsonl"
@@ -125,8 +128,8 @@ class ObjectSet(SetSettings):
 
 def draw_object(rng: np.random.Generator, *, index: int) -> tuple[Asset, list[str]]:
     """A thing of the procedural library, in the cube, and its captions."""
-    category = list(BUILDERS)[int(rng.integers(len(BUILDERS)))]
-    parts = BUILDERS[category](rng)
+    category = list(THINGS)[int(rng.integers(len(THINGS)))]
+    parts = THINGS[category](rng)
     if rng.random() > KEPT_COLORS:
         palette = [color for colors in COLORS.values() for color in colors]
         parts = [part._replace(color=_shaded(palette[int(rng.integers(len(palette)))], rng)) for part in parts]

@@ -51,6 +51,16 @@ def shape_sheet(rows: Sequence[tuple[str, Asset]], *, size: int = SIZE) -> Image
     return contact_sheet(pictures, [f"from {turn % 360:.0f}\N{DEGREE SIGN}" for turn in TURNS])
 
 
+def turntable_sheet(rows: Sequence[tuple[str, Asset]], *, views: int = 8, size: int = SIZE // 2) -> Image.Image:
+    """A row of each mesh, once around it in `views` steps, under its words."""
+    turns = [TURNS[0] + 360 / views * step for step in range(views)]
+    pictures = []
+    for words, mesh in rows:
+        pictures.append(side_views(mesh, turns=turns, size=size))
+        label(pictures[-1][0], words)
+    return contact_sheet(pictures, [f"from {turn % 360:.0f}\N{DEGREE SIGN}" for turn in turns])
+
+
 def label(picture: Image.Image, words: str) -> None:
     """Writes words into a picture's upper left corner."""
     font = ImageFont.load_default(size=max(10, picture.width // 20))

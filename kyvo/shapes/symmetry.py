@@ -13,6 +13,7 @@ from kyvo.models.slat.latent import StructuredLatent
 from kyvo.shapes.contour import COLOR, CROSSED, NORMAL, OFFSET
 
 WAVE_SHARE = 0.5  # of objects whose colors get waves
+PALETTE = 6  # colors of an object that are drawn anew
 WAVES = 12.0  # radians along the cube's side, standard deviation
 
 
@@ -28,7 +29,8 @@ def vary(latent: StructuredLatent, *, generator: torch.Generator) -> StructuredL
     if swap:
         latent = swap_xy(latent)
     feats = latent.feats.clone()
-    colors = feats[:, COLOR][:, torch.randperm(3, generator=generator)]
+    recolor = (swap_channels, turn_hue, new_palette)[int(torch.randint(3, (), generator=generator))]
+    colors = recolor(feats[:, COLOR], generator)
     gain = 0.7 + 0.4 * torch.rand((), generator=generator)
     shift = 0.4 * torch.rand(3, generator=generator) - 0.2
     if waves:
@@ -37,6 +39,30 @@ def vary(latent: StructuredLatent, *, generator: torch.Generator) -> StructuredL
         shift = shift + 0.4 * (latent.centers @ directions + phases).cos()
     feats[:, COLOR] = (gain * colors + shift).clamp(-1, 1)
     return replace(latent, feats=feats)
+
+
+def swap_channels(colors: Float[Tensor, "cells 3"], generator: torch.Generator) -> Float[Tensor, "cells 3"]:
+    """Red, green and blue in another order."""
+    return colors[:, torch.randperm(3, generator=generator)]
+
+
+def turn_hue(colors: Float[Tensor, "cells 3"], generator: torch.Generator) -> Float[Tensor, "cells 3"]:
+    """All colors turned about the grey axis; what leaves the range is cut by the caller."""
+    angle = 2 * torch.pi * torch.rand((), generator=generator)
+    grey = torch.full((3,), 3**-0.5)
+    across = torch.linalg.cross(grey.expand_as(colors), colors)
+    along = (colors @ grey)[:, None] * grey
+    return along + angle.cos() * (colors - along) + angle.sin() * across
+
+
+def new_palette(colors: Float[Tensor, "cells 3"], generator: torch.Generator) -> Float[Tensor, "cells 3"]:
+    """Each cell's color moved as the nearest of a few of the object's colors, which become colors drawn at random."""
+    old = colors[torch.randint(len(colors), (PALETTE,), generator=generator)]
+    nearest = torch.cdist(colors, old).argmin(1)
+    new = 2 * torch.rand(PALETTE, 3, generator=generator) - 1
+    # Colors that are one in the object stay one.
+    same = torch.cdist(old, old).argmin(1)
+    return new[same[nearest]] + 0.5 * (colors - old[nearest])
 
 
 def mirror(latent: StructuredLatent, *, axis: int) -> StructuredLatent:

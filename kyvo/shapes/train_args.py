@@ -41,6 +41,7 @@ class ShapeTrainArgs:
     patience: int = 100  # steps after which an unused code is restarted
     restart_until: float = 0.9  # share; later every code keeps its meaning
     occupancy_weight: float = 1.0
+    color_weight: float = 0.0  # of the colors' absolute error, besides their squared one; surface features only
     spread_weight: float = 1e-6  # of |latent|^2 / 2, which stands for the paper's KL
     render_weight: float = 0.1  # 0: nothing is rendered
     render_every: int = 1  # steps

@@ -1,4 +1,4 @@
-"""Pictures of one mesh from around it: cameras on a sphere, and what their rays meet first (Open3D's ray casting).
+"""Pictures of one mesh from around it: cameras on a sphere, and what their rays meet first.
 
 https://arxiv.org/abs/2412.01506, appendix on data: 150 views from distance 2 with 40 degrees, on a Hammersley set.
 """
@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from kyvo.data.meshes.assets import Asset
 from kyvo.data.meshes.mesh_files import to_srgb
 from kyvo.data.meshes.meshcaster import surface_color
-from kyvo.extras import import_open3d
+from kyvo.data.meshes.rays import ray_scene
 from kyvo.models.slat.gaussians import Camera
 
 DISTANCE = 2.0  # of the cameras from the centre of the cube
@@ -55,29 +55,24 @@ def sphere_cameras(
 
 
 class MeshViews:
-    """A mesh ready for rays. Raises MissingDependency where Open3D does not import."""
+    """A mesh ready for rays."""
 
     def __init__(self, mesh: Asset) -> None:
         self.mesh = mesh
-        self.open3d = import_open3d()
-        self.scene = self.open3d.t.geometry.RaycastingScene(nthreads=1)
-        corners = mesh.triangles.reshape(-1, 3).astype(np.float32)
-        faces = np.arange(len(corners), dtype=np.uint32).reshape(-1, 3)
-        self.scene.add_triangles(self.open3d.core.Tensor(corners), self.open3d.core.Tensor(faces))
+        self.scene = ray_scene(mesh.triangles)
 
     def view(self, camera: Camera) -> View:
         """One ray a pixel."""
         origin, directions = (part.double().numpy() for part in camera.rays())
         parts = []
         for start in range(0, len(directions), RAYS):
-            rays = np.concatenate(np.broadcast_arrays(origin, directions[start : start + RAYS]), axis=1)
-            found = self.scene.cast_rays(self.open3d.core.Tensor(rays.astype(np.float32)), nthreads=1)
-            parts.append([found[name].numpy() for name in ("t_hit", "primitive_ids", "primitive_uvs")])
-        reach, faces, uv = (np.concatenate(column) for column in zip(*parts, strict=True))
+            part = directions[start : start + RAYS]
+            found = self.scene.first_hits(np.broadcast_to(origin, part.shape), part)
+            parts.append((found.distance, found.triangle, found.weights))
+        reach, faces, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
 
         hit = np.isfinite(reach)
-        faces, uv = faces[hit].astype(np.int64), uv[hit].astype(np.float64)
-        weights = np.concatenate([1 - uv.sum(1, keepdims=True), uv], axis=1)[..., None]
+        faces, weights = faces[hit], weights[hit, :, None]
         normals = (self.mesh.normals[faces] * weights).sum(1)
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
         normals[(normals * directions[hit]).sum(1) > 0] *= -1

@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import IO, Any, Literal
@@ -30,7 +31,8 @@ Form = Literal["rgb", "rgba", "texture"]
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow has readers that start other programs
 MAX_MEGAPIXELS = 100
 _GREY_STEPS = {"1": 255, "L;2": 85, "L;4": 17}  # Pillow's raw modes of fewer than 8 bits -> a step in 0 to 255
-SECONDS = 20.0  # for a file that is not plain
+SECONDS = 20.0  # of the processor, for a file that is not plain
+BUSY = 6  # times as long a file may take on the clock: the machine may have other work
 MAX_PROCESSES = 2
 MAX_HERE = 2  # plain files decoded at a time: one of 50 megapixels takes 150 MB
 _BASE_MEMORY = 2**29  # bytes of the process without a picture
@@ -234,9 +236,8 @@ class _Process:
         """Raises _Ended where the process did not survive it, ImageError where it tells what is wrong."""
         assert self._process.stdin is not None and self._process.stdout is not None
         head = {"size": len(data), "formats": list(formats), "max_megapixels": max_megapixels, "form": form}
-        late = threading.Event()
-        timer = threading.Timer(seconds, lambda: (late.set(), self._process.kill()))
-        timer.start()
+        late, done = threading.Event(), threading.Event()
+        threading.Thread(target=self._watch, args=(seconds, late, done), daemon=True).start()
         try:
             _write(self._process.stdin, head, data)
             answer, pixels = _read(self._process.stdout)
@@ -245,10 +246,26 @@ class _Process:
                 raise _Ended(f"takes more than {seconds:g} s to decode. Save it again as a PNG.") from error
             raise _Ended("is damaged: its decoder crashed. Save or download it again.") from error
         finally:
-            timer.cancel()
+            done.set()
         if "error" in answer:
             raise ImageError(answer["error"])
         return np.frombuffer(pixels, dtype=np.uint8).reshape(answer["shape"])
+
+    def _watch(self, seconds: float, late: threading.Event, done: threading.Event) -> None:
+        """Ends the process once it has taken so many seconds of the processor, or BUSY times as many on the clock."""
+        import psutil  # the process itself needs none
+
+        def spent() -> float:
+            times = psutil.Process(self._process.pid).cpu_times()
+            return times.user + times.system
+
+        with contextlib.suppress(psutil.NoSuchProcess):
+            before, began = spent(), time.monotonic()
+            while not done.wait(min(seconds / 10, 0.5)):
+                if spent() - before > seconds or time.monotonic() - began > BUSY * seconds:
+                    late.set()
+                    self._process.kill()
+                    return
 
     def kill(self) -> None:
         self._process.kill()

@@ -127,15 +127,17 @@ class Lpips(nn.Module):
         self.stages = nn.ModuleList()
         for stage, head in zip(VGG16_STAGES, heads, strict=True):
             layers: list[nn.Module] = []
+            channels = 0  # of the stage's last convolution
             for index in stage:
                 kernel, bias = (state[f"features.{index}.{part}"].float() for part in ("weight", "bias"))
                 layer = nn.Conv2d(kernel.shape[1], kernel.shape[0], 3, padding=1)
                 layer.load_state_dict({"weight": kernel, "bias": bias})
                 layers += [layer, nn.ReLU()]
+                channels = len(bias)
             self.stages.append(nn.Sequential(*layers))
-            if state[head].shape[1] != len(bias):
+            if state[head].shape[1] != channels:
                 raise CheckpointError(
-                    f"{head} is for {state[head].shape[1]} channels and features.{stage[-1]} has {len(bias)}: "
+                    f"{head} is for {state[head].shape[1]} channels and features.{stage[-1]} has {channels}: "
                     "the heads belong to another network than VGG16."
                 )
         self.heads = nn.ParameterList(state[head].float() for head in heads)

@@ -3,6 +3,7 @@
 ```
 [BOS] inputs [OUTPUT-START] outputs [EOS]        labels only from the first output on
 [IMAGE-START] codes [IMAGE-END]   [SCENE-START] ... [SCENE-END]   [TEXT-START] text [TEXT-END]
+[PROGRAM-START] program [PROGRAM-END]      a dialogue: each earlier text with its program
 ```
 Output pictures are written from the centre outwards (`order.py`), and their first codes weigh more in the loss,
 since all the others follow them (https://arxiv.org/abs/2506.08002, section 3.3).
@@ -20,7 +21,8 @@ import numpy as np
 from kyvo.errors import ConfigError, TokenError
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.order import reorder, restore
-from kyvo.tokenizers.scene import SceneTokenizer
+from kyvo.tokenizers.programs import ProgramTokenizer
+from kyvo.tokenizers.scene import WHOLE, SceneForm, SceneTokenizer
 from kyvo.tokenizers.tasks import Segment, Segments, Task
 from kyvo.tokenizers.text import TextTokenizer
 from kyvo.tokenizers.vocabulary import (
@@ -29,6 +31,8 @@ from kyvo.tokenizers.vocabulary import (
     OBJECT_END,
     OBJECT_START,
     OUTPUT,
+    PROGRAM_END,
+    PROGRAM_START,
     SCENE_END,
     SCENE_START,
     TEXT_END,
@@ -44,6 +48,7 @@ MARKERS = {
     Segment.IMAGE: (IMAGE_START, IMAGE_END),
     Segment.SCENE: (SCENE_START, SCENE_END),
     Segment.TEXT: (TEXT_START, TEXT_END),
+    Segment.PROGRAM: (PROGRAM_START, PROGRAM_END),
 }
 
 
@@ -61,6 +66,7 @@ class Sequence:
     asked: np.ndarray | None = None  # float32 [texts, objects], what each is about: `training.auxiliary_heads`
     named: np.ndarray | None = None  # float32 [seq, objects], of `SequenceBuilder.named`
     changed: np.ndarray | None = None  # bool [seq], of `SequenceBuilder.changed`
+    allowed: np.ndarray | None = None  # object [seq], what each label is one of: `training.allowed`
     branches: tuple[tuple[int, int], ...] = ()  # [start, stop) of what goes on from one beginning: `share_beginning`
 
 
@@ -84,6 +90,7 @@ class SequenceBuilder:
         self.vocabulary = vocabulary
         self.text = text
         self.scenes = SceneTokenizer(schema=schema, vocabulary=vocabulary, text=text)
+        self.programs = ProgramTokenizer(schema=schema, vocabulary=vocabulary) if vocabulary.programs else None
         self.image_grid = image_grid
         self.center_first = center_first
         self.two_way = two_way
@@ -92,22 +99,24 @@ class SequenceBuilder:
         raster = np.arange(image_grid[0] * image_grid[1])
         self.order = reorder(raster, *image_grid) if center_first else raster  # of an output picture's places
 
-    def prompt(self, task: Task, given: Segments, *, clamp: bool = False) -> list[int]:
+    def prompt(self, task: Task, given: Segments, *, clamp: bool = False, form: SceneForm = WHOLE) -> list[int]:
         """Ids up to and with [OUTPUT-START]: what a model completes."""
         _check_kinds(task, "input", task.inputs, given)
         ids = [self.text.bos_id]
         for segment in task.inputs:
-            ids.extend(self._encode(segment, given, output=False, clamp=clamp))
+            ids.extend(self._encode(segment, given, output=False, clamp=clamp, form=form))
         return [*ids, self.vocabulary.marker_id(OUTPUT)]
 
-    def build(self, task: Task, given: Segments, wanted: Segments, *, clamp: bool = False) -> Sequence:
+    def build(
+        self, task: Task, given: Segments, wanted: Segments, *, clamp: bool = False, form: SceneForm = WHOLE
+    ) -> Sequence:
         """The training sequence of one sample. Raises TokenError when the segments do not fit the task."""
         _check_kinds(task, "output", task.outputs, wanted)
-        prompt = self.prompt(task, given, clamp=clamp)
+        prompt = self.prompt(task, given, clamp=clamp, form=form)
         outputs: list[int] = []
         weights: list[float] = []
         for segment in task.outputs:
-            ids = self._encode(segment, wanted, output=True, clamp=clamp)
+            ids = self._encode(segment, wanted, output=True, clamp=clamp, form=form)
             heavy = range(1, 1 + self.num_heavy) if segment is Segment.IMAGE else range(0)  # 0 is [IMAGE-START]
             outputs.extend(ids)
             weights.extend(self.heavy_weight if place in heavy else 1.0 for place in range(len(ids)))
@@ -231,14 +240,31 @@ class SequenceBuilder:
             raise TokenError(f"an output ends with the id {self.text.eos_id}; this one of {len(ids)} ids does not.")
         return self._decode(task.outputs, ids[:-1], output=True)
 
-    def _encode(self, segment: Segment, content: Segments, *, output: bool, clamp: bool) -> list[int]:
+    def _encode(
+        self, segment: Segment, content: Segments, *, output: bool, clamp: bool, form: SceneForm = WHOLE
+    ) -> list[int]:
         if segment is Segment.SCENE:
             assert content.scene is not None
-            return self.scenes.encode(content.scene, clamp=clamp)
+            return self.scenes.encode(content.scene, clamp=clamp, form=form)
+        if segment is Segment.DIALOGUE:
+            assert content.dialogue is not None
+            turns = (Segments(text=text, program=program) for text, program in content.dialogue)
+            kinds = (Segment.TEXT, Segment.PROGRAM)
+            return [
+                token
+                for turn in turns
+                for kind in kinds
+                for token in self._encode(kind, turn, output=False, clamp=clamp)
+            ]
+        if segment is Segment.PROGRAM:
+            self.need_programs()
         start, end = (self.vocabulary.marker_id(marker) for marker in MARKERS[segment])
         if segment is Segment.TEXT:
             assert content.text is not None
             return [start, *self.text.encode(content.text), end]
+        if segment is Segment.PROGRAM:
+            assert content.program is not None
+            return [start, *self.need_programs().encode(content.program), end]
         codes = np.asarray(content.image).reshape(-1)
         rows, columns = self.image_grid
         if len(codes) != rows * columns:
@@ -261,6 +287,9 @@ class SequenceBuilder:
 
     def _length(self, segment: Segment, ids: list[int]) -> int:
         """How many ids the segment at the head of `ids` has, its two markers counted in."""
+        if segment is Segment.DIALOGUE:  # up to the text that stands last
+            start = self.vocabulary.marker_id(TEXT_START)
+            return len(ids) - 1 - ids[::-1].index(start) if start in ids else len(ids)
         start, end = MARKERS[segment]
         if not ids or ids[0] != self.vocabulary.marker_id(start) or self.vocabulary.marker_id(end) not in ids:
             raise TokenError(f"a {segment.value} stands between {start} and {end}, but the ids go on with {ids[:3]}.")
@@ -269,7 +298,11 @@ class SequenceBuilder:
     def _decode_one(self, segment: Segment, ids: list[int], *, output: bool) -> object:
         if segment is Segment.SCENE:
             return self.scenes.decode(ids)
+        if segment is Segment.DIALOGUE:
+            return self._decode_dialogue(ids)
         inner = ids[1:-1]
+        if segment is Segment.PROGRAM:
+            return self.need_programs().decode(inner)
         if segment is Segment.TEXT:
             if any(token not in self.text.plain for token in inner):
                 raise TokenError("a text holds ids that are no text.")
@@ -280,6 +313,26 @@ class SequenceBuilder:
             raise TokenError(f"a picture has {rows * columns} image codes; {len(inner)} ids stand between its markers.")
         codes = np.array(inner) - allowed.start
         return self.raster(codes) if output else codes
+
+    def _decode_dialogue(self, ids: list[int]) -> tuple[tuple[object, object], ...]:
+        turns = []
+        while ids:
+            turn = []
+            for kind in (Segment.TEXT, Segment.PROGRAM):
+                length = self._length(kind, ids)
+                turn.append(self._decode_one(kind, ids[:length], output=False))
+                ids = ids[length:]
+            turns.append((turn[0], turn[1]))
+        return tuple(turns)
+
+    def need_programs(self) -> ProgramTokenizer:
+        """Raises TokenError where the vocabulary has no programs."""
+        if self.programs is None:
+            raise TokenError(
+                f"the vocabulary {self.vocabulary.name!r} has no programs; the task parsing needs a model that was "
+                "trained with them."
+            )
+        return self.programs
 
     def raster(self, written: np.ndarray) -> np.ndarray:
         """An output picture's codes, or what belongs to them [codes, ...], row-major."""
@@ -301,7 +354,7 @@ def share_beginning(sequences: SequenceOf[Sequence]) -> Sequence:
     ends = shared + np.cumsum([len(one.ids) - shared for one in sequences])
     joined = {
         name: np.concatenate([getattr(first, name)[:shared], *(getattr(one, name)[shared:] for one in sequences)])
-        for name in ("ids", "labels", "weights", "grid_positions", "named", "changed")
+        for name in ("ids", "labels", "weights", "grid_positions", "named", "changed", "allowed")
         if getattr(first, name) is not None
     }
     assert all(stop <= shared for one in sequences for _, stop in one.spans), "what attends both ways is not shared"

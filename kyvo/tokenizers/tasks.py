@@ -1,7 +1,8 @@
 """The tasks: which segments go in and which come out. Rows of one table; a user can add another.
 
-The first four are the paper's. The last two do without the picture: a scene tells all that an instruction or a
-question is about, in a third of the tokens.
+The first four are the paper's. The next two do without the picture: a scene tells all that an instruction or a
+question is about, in a third of the tokens. The last one needs no scene: a text, after the last turns of its dialogue,
+becomes the program that it asks for.
 
 From https://arxiv.org/abs/2506.08002, section 3: image before scene before text in the input (editing .8666
 against .8350 the other way round), and the picture before the scene in the output.
@@ -9,10 +10,15 @@ against .8350 the other way round), and the picture before the scene in the outp
 
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from typing import Final, Literal
 
 import numpy as np
 
+from kyvo.programs.program import Program
 from kyvo.scene.scene import Scene
+
+Refused = Literal["refused"]
+REFUSED: Final = "refused"  # in the place of a program: the text asks nothing that a scene could answer
 
 
 class Segment(StrEnum):
@@ -21,6 +27,8 @@ class Segment(StrEnum):
     IMAGE = "image"
     SCENE = "scene"
     TEXT = "text"
+    DIALOGUE = "dialogue"  # earlier texts with their programs
+    PROGRAM = "program"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +55,7 @@ TASKS = {
         ),
         Task(name="scene_editing", inputs=(Segment.SCENE, Segment.TEXT), outputs=(Segment.SCENE,)),
         Task(name="scene_question_answering", inputs=(Segment.SCENE, Segment.TEXT), outputs=(Segment.TEXT,)),
+        Task(name="parsing", inputs=(Segment.DIALOGUE, Segment.TEXT), outputs=(Segment.PROGRAM,)),
     )
 }
 
@@ -58,12 +67,16 @@ class Segments:
     image: np.ndarray | None = None  # [rows * columns] image codes, row-major
     scene: Scene | None = None
     text: str | None = None
+    dialogue: tuple[tuple[str, Program], ...] | None = None  # the oldest first
+    program: Program | Refused | None = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Segments):
             return NotImplemented
         same_image = (self.image is None) == (other.image is None) and np.array_equal(self.image, other.image)  # type: ignore[arg-type]
-        return same_image and self.scene == other.scene and self.text == other.text
+        return same_image and all(
+            getattr(self, name) == getattr(other, name) for name in ("scene", "text", "dialogue", "program")
+        )
 
     @property
     def kinds(self) -> frozenset[Segment]:

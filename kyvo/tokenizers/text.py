@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import sentencepiece
-import tiktoken
 
 from kyvo.errors import CheckpointError
+from kyvo.extras import extra
 from kyvo.files import copy_file, reading
 from kyvo.tokenizers.vocabulary import LLAMA3_TEXT
 
@@ -53,6 +53,9 @@ class LlamaText:
     )
 
     def __init__(self, path: str | Path) -> None:
+        with extra("llama"):
+            import tiktoken
+
         self.path = Path(path)
         try:
             lines = self.path.read_text().splitlines()

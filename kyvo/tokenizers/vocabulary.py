@@ -1,8 +1,8 @@
 """`Vocabulary`: the one id space of text, numbers, markers, image codes and shape codes.
 
 ```
-ids   0 ............ | numbers ...... | markers ........ | (reserved) | image codes | shape codes
-      text tokenizer   -3.00 .. 3.00    [SCENE-START] ..                0 .. 1023     0 .. 8191
+ids   0 ............ | numbers ...... | markers ........ | (reserved) | image codes | shape codes | programs
+      text tokenizer   -3.00 .. 3.00    [SCENE-START] ..                0 .. 1023     0 .. 8191     [P:query] ..
 ```
 Every part is a contiguous range with a name. A layout is a value: it is saved in each model folder as
 `vocabulary.json` and compared when weights are loaded.
@@ -23,6 +23,7 @@ OBJECT_START, OBJECT_END = "[OBJECT-START]", "[OBJECT-END]"
 IMAGE_START, IMAGE_END = "[IMAGE-START]", "[IMAGE-END]"
 TEXT_START, TEXT_END = "[TEXT-START]", "[TEXT-END]"
 OUTPUT = "[OUTPUT-START]"
+PROGRAM_START, PROGRAM_END = "[PROGRAM-START]", "[PROGRAM-END]"
 
 
 def markers_for(*fields: str) -> tuple[str, ...]:
@@ -35,7 +36,7 @@ def markers_for(*fields: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """Sizes of the ranges and what stands in them; ids follow from the order text, numbers, markers, image, shape."""
+    """Sizes of the ranges and what stands in them; ids follow from the order of the ranges."""
 
     name: str
     num_text: int
@@ -45,6 +46,7 @@ class Vocabulary:
     num_shape_codes: int = 0
     num_reserved: int = 0  # unused ids between markers and image codes
     num_number_rows: int | None = None  # rows of a released number table that is longer than its range
+    programs: tuple[str, ...] = ()  # tokens of the program grammar; none in layouts without programs
 
     def __len__(self) -> int:
         return (
@@ -54,6 +56,7 @@ class Vocabulary:
             + self.num_reserved
             + self.num_image_codes
             + self.num_shape_codes
+            + len(self.programs)
         )
 
     @cached_property
@@ -66,6 +69,7 @@ class Vocabulary:
             "reserved": self.num_reserved,
             "image": self.num_image_codes,
             "shape": self.num_shape_codes,
+            "program": len(self.programs),
         }
         ranges, start = {}, 0
         for name, size in sizes.items():
@@ -123,10 +127,11 @@ class Vocabulary:
         raise TokenError(f"id {token} is outside the vocabulary {self.name!r} of {len(self)} ids.")
 
     def value(self, token: int) -> float | str | int:
-        """What an id stands for: a number, a marker, an image or shape code, or the text id itself."""
+        """What an id stands for: a number, a marker, a program's token, an image or shape code, or the text id."""
         kind = self.kind(token)
         index = token - self.ranges[kind].start
-        return {"number": self.numbers, "marker": self.markers}.get(kind, range(len(self)))[index]
+        values = {"number": self.numbers, "marker": self.markers, "program": self.programs}
+        return values.get(kind, range(len(self)))[index]
 
     def check_schema(self, schema: SceneSchema) -> None:
         """Raises TokenError when a marker or number of `schema` has no id here."""
@@ -146,16 +151,18 @@ class Vocabulary:
         num_text: int,
         num_image_codes: int,
         num_shape_codes: int = 0,
+        programs: tuple[str, ...] = (),
         name: str | None = None,
     ) -> "Vocabulary":
-        """The layout that holds what `schema` needs."""
+        """The layout that holds what `schema` needs, and the tokens of programs (`kyvo.tokenizers.programs`)."""
         return cls(
             name=name or schema.name,
             num_text=num_text,
             numbers=schema.numbers,
-            markers=markers_for(*schema.markers),
+            markers=(*markers_for(*schema.markers), *((PROGRAM_START, PROGRAM_END) if programs else ())),
             num_image_codes=num_image_codes,
             num_shape_codes=num_shape_codes,
+            programs=programs,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -164,7 +171,8 @@ class Vocabulary:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Vocabulary":
         try:
-            return cls(**{**data, "numbers": tuple(data["numbers"]), "markers": tuple(data["markers"])})
+            lists = {name: tuple(data[name]) for name in ("numbers", "markers")}
+            return cls(**{**data, **lists, "programs": tuple(data.get("programs", ()))})
         except (KeyError, TypeError) as error:
             raise TokenError(f"not a vocabulary layout: {error}. Expected the keys of Vocabulary.to_dict().") from error
 

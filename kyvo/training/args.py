@@ -11,7 +11,8 @@ from kyvo.errors import ConfigError
 
 CHOICES = {
     "decay": ("linear", "cosine"),
-    "precision": ("fp32", "bf16_mixed", "bf16"),
+    "precision": ("fp32", "bf16_mixed", "bf16", "auto"),
+    "loss": ("free", "allowed"),
     "model_precision": ("bf16", "fp32"),
     "on_nan": ("stop", "skip"),
     "too_long": ("refuse", "skip"),
@@ -37,7 +38,10 @@ class TrainArgs:
     easy_steps: int = 0  # first steps, taken on the section `easy_data`
     auxiliary_weight: float = 0.0  # of the auxiliary heads' loss (kyvo.training.auxiliary_heads)
     clip_grad_norm: float = 1.0
-    precision: str = "fp32"  # bf16_mixed: fp32 weights, bf16 products; bf16: weights too, which lose small updates
+    # bf16_mixed: fp32 weights, bf16 products; bf16: weights too, which lose small updates; auto: fp32 or bf16_mixed,
+    # in which the device multiplies faster.
+    precision: str = "fp32"
+    loss: str = "free"  # a softmax over the whole vocabulary; allowed: over what the constraint lets a label be
     device: str = "cpu"
     compile: bool = False  # each layer; pays off after a minute or so
     num_threads: int | None = None  # of torch on a CPU; None keeps its own choice
@@ -45,6 +49,7 @@ class TrainArgs:
     seed: int = 0
     log_every: int = 1
     save_every: int = 500
+    save_minutes: float | None = None  # a checkpoint after so long as well, so that no more than that is ever lost
     keep_last: int = 2  # checkpoints kept
     model_precision: str = "bf16"  # of the folded models written: bf16 or fp32
     init_weights: str | None = None  # Llama's, a release's or another run's (kyvo.training.init_weights_files)

@@ -35,7 +35,8 @@ class ObjectTargets:
 
     codes: Int[Tensor, " codes"]  # of all codes of pictures that go in, or of the ids before each code that comes out
     present: Bool[Tensor, " codes"]  # whether an object is there
-    values: Int[Tensor, "objects values"]  # its number in the scene, then of each field the word's or the bins' places
+    # Its number in the scene, then of each field the word's or the bins' places; -1 of a field that it does not have.
+    values: Int[Tensor, "objects values"]
 
     def to(self, device: torch.device) -> "ObjectTargets":
         return ObjectTargets(**{name: value.to(device) for name, value in vars(self).items()})
@@ -91,7 +92,11 @@ def object_rows(
             value = snapped.objects[index].get(field.name)
             if field.words:
                 values.append(field.words.index(value))
-            values += [axis.values.index(entry) for axis, entry in zip(field.axes, value, strict=False)]
+            elif value is None:
+                values += [-1] * len(field.axes)
+            elif field.axes:
+                entries = zip(field.axes, field.numbers(value), strict=True)
+                values += [axis.values.index(entry) for axis, entry in entries]
         found[row * columns + column] = values
     if reach and shown:
         centers = np.array([(row + y, column + x) for (row, column), (_, x, y) in shown.items()])
@@ -231,5 +236,5 @@ class ObjectHead(nn.Module):
         ]
         logits = [iter(numbers), iter(words)]
         for is_word, value in zip(self.is_word, targets.values.unbind(1), strict=True):
-            loss = loss + F.cross_entropy(next(logits[is_word]), value, reduction="sum") / count
+            loss = loss + F.cross_entropy(next(logits[is_word]), value, ignore_index=-1, reduction="sum") / count
         return loss

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kyvo.tokenizers.sequence import IGNORE, MAX_NUMBER
 from kyvo.tokenizers.sequence import Sequence as TokenSequence
+from kyvo.training.allowed import Group, groups
 from kyvo.training.auxiliary_heads import AskedTargets, ChangeTargets, Targets, object_targets
 from kyvo.training.model import AttentionMask, attention_mask
 
@@ -29,6 +30,7 @@ class Batch:
     weights: Tensor  # [N] float32
     grid_positions: Tensor  # [B, S] int64, of image codes in their pictures; -1 elsewhere
     num_tokens: int  # without padding
+    groups: tuple[Group, ...] = ()  # of labels by the ids they are one of, where the loss looks at these alone
     objects: Targets = field(default_factory=Targets)  # to be read in the states, as far as the samples say it
     documents: Tensor | None = None  # [B, S] int16, where rows are shared: the number of a token's sequence; -1 padding
     spans: Tensor | None = None  # [B, S] int16, where there are any, or branches: the number of a token's two-way span
@@ -39,7 +41,7 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor | Targets)}
-        return replace(self, **moved)
+        return replace(self, **moved, groups=tuple(group.to(device) for group in self.groups))
 
     def attention(self) -> AttentionMask:
         """What each token sees; None is plain causal. It is made where the batch is: it is far larger than that."""
@@ -156,6 +158,9 @@ def collate(
     grid_positions = np.full((len(rows), length), -1, dtype=np.int64)
     documents, spans, branches = np.full((3, len(rows), length), -1, dtype=np.int16)
     input_pos = np.tile(np.arange(length), (len(rows), 1))
+    allowed = None
+    if all(one.allowed is not None for one in sequences):
+        allowed = np.full((len(rows), length), None, dtype=object)
     starts = []
     for number, row in enumerate(rows):
         start = num_spans = num_branches = 0
@@ -165,6 +170,8 @@ def collate(
             labels[part] = sequence.labels
             weights[part] = sequence.weights
             grid_positions[part] = sequence.grid_positions
+            if allowed is not None:
+                allowed[part] = sequence.allowed
             documents[part] = document
             for first, stop in sequence.spans:
                 spans[number, start + first : start + stop] = num_spans
@@ -178,16 +185,20 @@ def collate(
             starts.append(number * length + start)
             start += len(sequence.ids)
     labelled = np.flatnonzero(labels.reshape(-1) != IGNORE)
+    if allowed is not None:  # forced ids are never asked for
+        labelled = labelled[[entry is not None for entry in allowed.reshape(-1)[labelled]]]
+    targets = labels.reshape(-1)[labelled]
     ordered = list(chain.from_iterable(rows))
     packed = pack_tokens is not None
     masked = packed or any(one.spans or one.branches for one in sequences)
     return Batch(
         ids=torch.from_numpy(ids),
         positions=torch.from_numpy(labelled - 1),
-        targets=torch.from_numpy(labels.reshape(-1)[labelled]),
+        targets=torch.from_numpy(targets),
         weights=torch.from_numpy(weights.reshape(-1)[labelled]),
         grid_positions=torch.from_numpy(grid_positions),
         num_tokens=sum(len(sequence.ids) for sequence in sequences),
+        groups=() if allowed is None else groups(targets, allowed.reshape(-1)[labelled]),
         objects=_targets(ordered, starts),
         documents=torch.from_numpy(documents) if packed else None,
         spans=torch.from_numpy(spans) if masked else None,

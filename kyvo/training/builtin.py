@@ -205,7 +205,10 @@ class Checkpointer:
         first = self.build()
         if self.init_weights is not None:
             apply_init_weights(
-                first, read_init_weights(Path(self.init_weights), size=first.size), where=self.init_weights
+                first,
+                read_init_weights(Path(self.init_weights), size=first.size),
+                where=self.init_weights,
+                vocabulary=self.processor.vocabulary,
             )
         return {"model": {PREFIX + name: tensor for name, tensor in first.state_dict().items()}}
 

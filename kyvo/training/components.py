@@ -9,9 +9,11 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from torchtune.config._utils import _get_component_from_path
-
 from kyvo.errors import ConfigError
+from kyvo.extras import extra
+
+with extra("train"):
+    from torchtune.config._utils import _get_component_from_path
 
 ALLOWED = ("kyvo.", "torch.optim.", "torchtune.", "torchao.optim.", "bitsandbytes.optim.")
 VARIABLE = "KYVO_ALLOW_COMPONENTS"

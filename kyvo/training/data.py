@@ -18,8 +18,6 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from datasets import load_from_disk
-from pyarrow import ArrowInvalid
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from kyvo.data.clevr.augment import SEEN
@@ -27,13 +25,22 @@ from kyvo.data.dataset import open_set
 from kyvo.data.language.edits import concerned
 from kyvo.data.language.question_programs import SceneIndex, asked_about
 from kyvo.errors import ConfigError, KyvoError, TokenError
+from kyvo.extras import extra
+from kyvo.programs.json_form import from_json
+from kyvo.programs.program import Program
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.scene import Scene
+from kyvo.tokenizers.scene import WHOLE, SceneForm
 from kyvo.tokenizers.sequence import Sequence as TokenSequence
 from kyvo.tokenizers.sequence import SequenceBuilder, share_beginning
-from kyvo.tokenizers.tasks import TASKS, Segments
+from kyvo.tokenizers.tasks import REFUSED, TASKS, Refused, Segments
+from kyvo.training.allowed import AllowedWalk
 from kyvo.training.auxiliary_heads import asked_objects, object_rows
 from kyvo.training.batch import MULTIPLE, Batch, collate, even_groups, next_grid_positions, padded
+
+with extra("train"):
+    from datasets import load_from_disk
+    from pyarrow import ArrowInvalid
 
 WINDOW = 16  # batches built and sorted together
 PROGRAMS = {"program": "instruction", "questions.program": "questions."}  # column -> that of the text it stands for
@@ -55,6 +62,7 @@ COLUMNS = {
     ),
     "scene_editing": ({"scene": "scene", "text": "instruction"}, {"scene": "target_scene"}),
     "scene_question_answering": ({"scene": "scene", "text": "questions.question"}, {"text": "questions.answer"}),
+    "parsing": ({"dialogue": "dialogue", "text": "text"}, {"program": "asked_program"}),  # of `kyvo data language`
 }
 
 
@@ -87,7 +95,10 @@ class CodedScenes:
         edits: int = 1,
         object_weight: float = 1.0,
         change_weight: float = 1.0,
+        cameras: float = 0.6,
+        turns: float = 0.8,
         objects: bool = False,
+        allowed: bool = False,
     ) -> None:
         """Raises ConfigError for an unknown task or one that no folder serves, and a folder that is no such set or
         serves no task.
@@ -104,6 +115,10 @@ class CodedScenes:
                 (`kyvo data edits --each`).
             object_weight: what the loss weights of an output picture's codes that show an object are multiplied by.
             change_weight: the same of an edited scene's ids that do not go on as the scene before does.
+            cameras: share of the samples whose scenes tell their camera, of a schema with one (`SceneForm`); of those,
+                a model learns both to write it and to go on from it.
+            turns: likewise, of the turns and other optional fields of its objects.
+            allowed: say of each label which ids it is one of, and leave out labels that nothing else could be.
             objects: say of each sequence with a picture where its objects stand, as far as the scene has a camera, and
                 of one with a question or an instruction which objects it is about, as far as the set has programs.
         """
@@ -115,6 +130,14 @@ class CodedScenes:
         self.edits = edits
         self.object_weight = object_weight
         self.change_weight = change_weight
+        for setting, share in (("cameras", cameras), ("turns", turns)):
+            if not 0 <= share <= 1:
+                raise ConfigError(f"data.{setting} is {share}; a share is from 0 to 1.")
+        self.cameras = cameras
+        self.turns = turns
+        schema = builder.scenes.schema
+        self.walk = AllowedWalk(builder) if allowed else None
+        self.has_forms = bool(schema.camera) or any(field.of for field in schema.fields)
         self.objects = objects
         self.weights = dict(weights or {})
         for setting, names in (("tasks", tasks), ("weights", self.weights)):
@@ -148,8 +171,14 @@ class CodedScenes:
 
     def sequences(self, indices: Sequence[int], rng: np.random.Generator) -> list[TokenSequence]:
         """The sequences of some samples, each in a task drawn from `rng`."""
+        draws = rng.random((len(indices), 2))
+        forms = [WHOLE] * len(indices)
+        if self.has_forms:
+            told = rng.random((len(indices), 2)) < (self.cameras, self.turns)
+            forms = [SceneForm(camera=bool(camera), turns=bool(turns)) for camera, turns in told]
         return [
-            self._sequence(index, *draws) for index, draws in zip(indices, rng.random((len(indices), 2)), strict=True)
+            self._sequence(index, which_task, which_question, form)
+            for index, (which_task, which_question), form in zip(indices, draws, forms, strict=True)
         ]
 
     def segments(self, index: int, which_task: float, which_question: float) -> tuple[str, Segments, Segments]:
@@ -160,7 +189,14 @@ class CodedScenes:
     def only(self, task: str) -> "CodedScenes":
         """The sets that serve a task, for that task alone."""
         folders = [folder for folder, served in zip(self.folders, self.tasks, strict=True) if task in served]
-        return CodedScenes(self.builder, folders=folders, tasks={task: 1.0})
+        return CodedScenes(
+            self.builder,
+            folders=folders,
+            tasks={task: 1.0},
+            cameras=self.cameras,
+            turns=self.turns,
+            allowed=self.walk is not None,
+        )
 
     def describe(self, index: int) -> str:
         """Where a sample stands: its folder and row."""
@@ -188,10 +224,10 @@ class CodedScenes:
             rows = [row for row in beside if row["scene"] == rows[0]["scene"]]
         return task, rows
 
-    def _sequence(self, index: int, which_task: float, which_question: float) -> TokenSequence:
+    def _sequence(self, index: int, which_task: float, which_question: float, form: SceneForm) -> TokenSequence:
         try:
             task, rows = self._rows(index, which_task, which_question, questions=self.questions, edits=self.edits)
-            built = [self._built(task, *_sides(task, row)) for row in rows]
+            built = [self._built(task, *_sides(task, row), form) for row in rows]
             sequence = share_beginning(built) if len(built) > 1 else built[0]
             if self.objects:
                 sequence = replace(sequence, asked=self._asked_objects(task, rows))
@@ -213,10 +249,16 @@ class CodedScenes:
             sets = [asked_about(program, index) for program in programs]
         return asked_objects(scene, self.builder.scenes.schema, sets)
 
-    def _built(self, task: str, given: Segments, wanted: Segments) -> TokenSequence:
+    def _built(self, task: str, given: Segments, wanted: Segments, form: SceneForm) -> TokenSequence:
         """The sequence, with what its pictures show as far as that is asked for and known."""
+        scene = wanted.scene or given.scene
+        if scene is not None and self.has_forms:
+            has = SceneForm.of(scene, self.builder.scenes.schema)
+            form = SceneForm(camera=bool(form.camera and has.camera), turns=form.turns and has.turns)
         # Ground truth may lie a rounding outside the outermost bins.
-        sequence = self.builder.build(TASKS[task], given, wanted, clamp=True)
+        sequence = self.builder.build(TASKS[task], given, wanted, clamp=True, form=form)
+        if self.walk is not None:
+            sequence = self.walk(TASKS[task], sequence, form)
         if (self.objects or self.change_weight != 1.0) and given.scene is not None and wanted.scene is not None:
             changed = self.builder.changed(sequence.ids)
             factor = np.where(changed, self.change_weight, 1.0).astype(np.float32)
@@ -284,7 +326,7 @@ def _sides(task: str, row: Mapping[str, Any]) -> tuple[Segments, Segments]:
     """What goes in, and what is to come out."""
     seen = {**row, "codes": row[SEEN]} if SEEN in row else row
     given, wanted = (
-        Segments(**{segment: _content(segment, of_side[column]) for segment, column in side.items()})
+        Segments(**{segment: content_of(segment, of_side[column]) for segment, column in side.items()})
         for of_side, side in zip((seen, row), COLUMNS[task], strict=True)
     )
     return given, wanted
@@ -302,10 +344,22 @@ def _numbers(lengths: Sequence[int], shares: Sequence[float] | None) -> list[int
     return [max(1, round(whole * share)) for share in shares]
 
 
-def _content(segment: str, value: Any) -> Any:
-    if segment == "image":
-        return np.asarray(value)
-    return _scene(value) if segment == "scene" else value
+def content_of(segment: str, value: Any) -> Any:
+    """A segment from a set's column: scenes and programs are JSON there."""
+    match segment:
+        case "image":
+            return np.asarray(value)
+        case "scene":
+            return _scene(value)
+        case "program":
+            return _program(json.loads(value))
+        case "dialogue":
+            return tuple((text, _program(program)) for text, program in json.loads(value))
+    return value
+
+
+def _program(data: Any) -> Program | Refused:
+    return REFUSED if data is None else from_json(data)
 
 
 @lru_cache(maxsize=8)

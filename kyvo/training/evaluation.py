@@ -5,6 +5,7 @@
 | scene | mean Jaccard index over the schema's thresholds, `kyvo.metrics.scenes` |
 | picture | SSIM with the true codes' picture, so that 1 is reached where all codes are right |
 | text | share of answers that equal the true one |
+| program | share of programs that equal the true one |
 """
 
 from collections.abc import Callable, Sequence
@@ -106,4 +107,7 @@ def decoded_score(kyvo: Kyvo, task: str, examples: Sequence[tuple[Segments, Segm
     answers = [(ours.text, true.text) for ours, true in zip(found, truths, strict=True) if ours.text is not None]
     if answers:
         scores["accuracy"] = float(np.mean([ours.strip() == (true or "").strip() for ours, true in answers]))
+    programs = [(ours.program, true.program) for ours, true in zip(found, truths, strict=True) if true.program]
+    if programs:
+        scores["exact"] = float(np.mean([ours == true for ours, true in programs]))
     return scores

@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -20,7 +19,11 @@ from torch import Tensor
 from kyvo.data.dataset import open_set
 from kyvo.data.object_pictures import ObjectPicture
 from kyvo.errors import ConfigError
+from kyvo.extras import extra
 from kyvo.models.slat.sparse import SparseTensor, Voxels
+
+with extra("train"):
+    import datasets
 
 MEASURED = 2000  # objects, about, that set the scale of features
 

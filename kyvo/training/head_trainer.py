@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from kyvo.errors import CheckpointError
+from kyvo.extras import extra
 from kyvo.tokenizers.train_args import schedule
 from kyvo.tokenizers.training import STATE_NAME, TokenizerTraining, log, write_state
+
+with extra("train"):
+    from omegaconf import OmegaConf
 
 WARMUP = 0.02  # share of the training
 

@@ -4,26 +4,47 @@ What it has not (a Llama: numbers, markers, codes) keeps its fresh values; what 
 another shape, is refused by name. A model's numbers are a learned row and a wave, its codes a projection of a frozen
 codebook, its image positions a row and a column: of a folded or released checkpoint only their sums and products are
 known.
+
+A vocabulary may have grown since a model was folded: by programs, by the markers of a header. Rows are found by what
+they stand for, and new ones keep their fresh values.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from kyvo.errors import CheckpointError
-from kyvo.training.init_weights_files import CODE_ROWS, HEAD_ROWS, HEAD_TEXT, NUMBER_ROWS, POSITIONS, InitWeights, some
+from kyvo.tokenizers.vocabulary import Vocabulary
+from kyvo.training.init_weights_files import (
+    CODE_ROWS,
+    HEAD_ROWS,
+    HEAD_TEXT,
+    NUMBER_ROWS,
+    POSITIONS,
+    TABLE_ROWS,
+    InitWeights,
+    some,
+)
 from kyvo.training.model import KyvoDecoder
 
 
-def apply_init_weights(model: KyvoDecoder, init: InitWeights, *, where: str) -> None:
+def apply_init_weights(
+    model: KyvoDecoder, init: InitWeights, *, where: str, vocabulary: Vocabulary | None = None
+) -> None:
     """Puts the weights into a model, in its dtype.
+
+    Args:
+        vocabulary: the model's, where it may have more ids than that of a folded model.
 
     Raises:
         CheckpointError: a weight that the model has not, or in another shape, or codes of another codebook.
     """
     state, weights = _with_whole_head(model.state_dict()), _with_whole_head(init.weights)
     with torch.no_grad():
+        if init.vocabulary is not None:
+            _place_rows(weights, model, init.vocabulary, vocabulary or init.vocabulary, where=where)
         if NUMBER_ROWS in weights:
             weights["tok_embeddings.numbers.weight"] = weights.pop(NUMBER_ROWS).float() - _waves(model)
         _solve_codes(weights, model)
@@ -57,6 +78,44 @@ def _with_whole_head(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if "output.frozen" in state:
         state["output.weight"] = torch.cat([state.pop("output.frozen"), state["output.weight"]])
     return state
+
+
+def _place_rows(
+    weights: dict[str, Tensor], model: KyvoDecoder, old: Vocabulary, new: Vocabulary, *, where: str
+) -> None:
+    """The rows of a folded model under the model's ids, by their kinds; of new ids they are the model's fresh ones."""
+    if lost := [name for name, ids in _entries(old).items() if name not in _entries(new)]:
+        shown = ", ".join(str(value) for _, value in lost[:4])
+        raise CheckpointError(
+            f"train.init_weights is {where}, whose vocabulary has {len(lost)} entries that this one has not: {shown}. "
+            "Choose the processor that they were made for, or one that has all of its ids."
+        )
+    places = torch.tensor([_entries(new)[name] for name in _entries(old)])
+    table = weights.pop(TABLE_ROWS)
+    placed = model.tok_embeddings.table().detach().clone().to(table.dtype)
+    head = model.output.table().detach().clone().to(table.dtype)
+    placed[places], head[places] = table, weights[HEAD_ROWS]
+    num_numbers = new.num_number_rows or len(new.numbers)
+    first, codes, programs = new.num_text, new.ranges["image"].start, new.ranges["program"].start
+    weights |= {
+        "tok_embeddings.text.weight": placed[:first],
+        NUMBER_ROWS: placed[first : first + num_numbers],
+        "tok_embeddings.markers.weight": placed[first + num_numbers : codes],
+        CODE_ROWS: placed[codes:programs],
+        HEAD_ROWS: head,
+    }
+    if new.programs:
+        weights["tok_embeddings.programs.weight"] = placed[programs:]
+
+
+@lru_cache(maxsize=2)
+def _entries(vocabulary: Vocabulary) -> dict[tuple[str, str | float | int], int]:
+    """What each id stands for -> the id: a kind and a value, of codes and texts the place in their range."""
+    found: dict[tuple[str, str | float | int], int] = {}
+    for kind, ids in vocabulary.ranges.items():
+        values = {"number": vocabulary.numbers, "marker": vocabulary.markers, "program": vocabulary.programs}
+        found |= dict(zip(((kind, value) for value in values.get(kind, range(len(ids)))), ids, strict=True))
+    return found
 
 
 def _waves(model: KyvoDecoder) -> Tensor | float:

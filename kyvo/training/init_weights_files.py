@@ -38,6 +38,7 @@ NUMBER_ROWS = "number_rows"  # learned row + wave of each number
 CODE_ROWS = "code_rows"  # projected codes, image then shape
 HEAD_TEXT = "head_text"  # text rows of the head
 HEAD_ROWS = "head_rows"  # all of them
+TABLE_ROWS = "table_rows"  # all rows of a folded embedding
 POSITIONS = "positions"  # row + column of each place
 
 _META = {
@@ -68,6 +69,7 @@ class InitWeights:
     sources: dict[str, str]  # ours -> theirs
     auxiliary: dict[str, Tensor] | None = None  # of a run that reads: `kyvo.training.auxiliary_heads`
     ignored: tuple[str, ...] = ()
+    vocabulary: Vocabulary | None = None  # of a folded model: what its rows stand for
 
     def lines(self) -> list[str]:
         """What was mapped, one line a weight; layers after the first are told by their number."""
@@ -121,7 +123,9 @@ def save_converted(folder: Path, init: InitWeights, *, source: Path) -> None:
     if folder.exists():
         raise CheckpointError(f"{folder} exists already; name another folder or remove it.")
     weights = {name: tensor.contiguous().clone() for name, tensor in init.weights.items()}
-    about = {"form": init.form, "source": source.name, "sources": init.sources}
+    about: dict[str, Any] = {"form": init.form, "source": source.name, "sources": init.sources}
+    if init.vocabulary is not None:
+        about["vocabulary"] = init.vocabulary.to_dict()
     with replacing_folder(folder) as draft:
         write_weights(draft / CONVERTED, weights)
         write_plain_json(draft / "start.json", about)
@@ -250,30 +254,20 @@ def _hugging_face(folder: Path, size: DecoderSize) -> InitWeights:
         ours |= {text: table, HEAD_TEXT: head}
         sources |= {text: "model.embed_tokens.weight", HEAD_TEXT: "lm_head.weight" if head is not table else "tied"}
         form = "hugging_face"
+        vocabulary = None
     else:
-        ours |= _table_parts(table, Vocabulary.from_dict(read_json_object(folder / "vocabulary.json")))
-        ours[HEAD_ROWS] = head
+        vocabulary = Vocabulary.from_dict(read_json_object(folder / "vocabulary.json"))
+        if len(table) != len(vocabulary):
+            raise CheckpointError(
+                f"the folded embedding has {len(table)} rows, its vocabulary.json {len(vocabulary)} ids."
+            )
+        ours |= {TABLE_ROWS: table, HEAD_ROWS: head}
         if (folder / POSITIONS_NAME).is_file():
             ours[POSITIONS] = read_weights(folder / POSITIONS_NAME)["positions"]
-        sources |= {name: "model.embed_tokens.weight" for name in ours if name not in sources}
-        sources |= {HEAD_ROWS: "lm_head.weight", POSITIONS: POSITIONS_NAME}
+        sources |= {TABLE_ROWS: "model.embed_tokens.weight", HEAD_ROWS: "lm_head.weight", POSITIONS: POSITIONS_NAME}
         form = "folded"
     check_layers(ours, size=size, where=str(folder))
-    return InitWeights(form=form, weights=ours, sources=sources)
-
-
-def _table_parts(table: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
-    """A folded embedding by kinds of ids."""
-    if len(table) != len(vocabulary):
-        raise CheckpointError(f"the folded embedding has {len(table)} rows, its vocabulary.json {len(vocabulary)} ids.")
-    num_numbers = vocabulary.num_number_rows or len(vocabulary.numbers)
-    first, codes = vocabulary.num_text, vocabulary.ranges["image"].start
-    return {
-        "tok_embeddings.text.weight": table[:first],
-        NUMBER_ROWS: table[first : first + num_numbers],
-        "tok_embeddings.markers.weight": table[first + num_numbers : codes],
-        CODE_ROWS: table[codes:],
-    }
+    return InitWeights(form=form, weights=ours, sources=sources, vocabulary=vocabulary)
 
 
 def _run(state: Mapping[str, Any], path: Path) -> InitWeights:
@@ -291,7 +285,12 @@ def _run(state: Mapping[str, Any], path: Path) -> InitWeights:
 
 def _converted(folder: Path) -> InitWeights:
     about = read_json_object(folder / "start.json")
-    return InitWeights(form=about["form"], weights=read_weights(folder / CONVERTED), sources=about["sources"])
+    return InitWeights(
+        form=about["form"],
+        weights=read_weights(folder / CONVERTED),
+        sources=about["sources"],
+        vocabulary=Vocabulary.from_dict(about["vocabulary"]) if "vocabulary" in about else None,
+    )
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -15,15 +15,18 @@ from pathlib import Path
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchao.dtypes.nf4tensor import NF4Tensor, to_nf4
-from torchtune.modules.peft import LoRALinear
 
 from kyvo.errors import ConfigError
+from kyvo.extras import extra
 from kyvo.files import make_folder
 from kyvo.models.llama.fold import fold_layers
 from kyvo.models.llama.presets import DecoderSize
 from kyvo.models.weights import write_weights
 from kyvo.training.model import KyvoDecoder
+
+with extra("train"):
+    from torchao.dtypes.nf4tensor import NF4Tensor, to_nf4
+    from torchtune.modules.peft import LoRALinear
 
 METHODS = ("full", "lora", "qlora")
 TARGETS = {  # PEFT's names, which are Hugging Face's -> torchtune's, in a layer
@@ -141,7 +144,8 @@ def save_adapter(
 
     Embedding and head are in it whole (`modules_to_save`): they were trained, and the base has them untrained.
     """
-    from peft import LoraConfig, TaskType  # slow to import
+    with extra("train"):
+        from peft import LoraConfig, TaskType  # slow to import
 
     config = LoraConfig(
         task_type=TaskType.CAUSAL_LM,

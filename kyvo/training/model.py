@@ -16,21 +16,24 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
-from torchtune.models.llama3_1 import Llama3ScaledRoPE
-from torchtune.modules import (
-    FeedForward,
-    MultiHeadAttention,
-    RMSNorm,
-    RotaryPositionalEmbeddings,
-    TransformerDecoder,
-    TransformerSelfAttentionLayer,
-)
 
 from kyvo.errors import ConfigError
+from kyvo.extras import extra
 from kyvo.models.llama.embedding import CompositeEmbedding, Numbers, Positions, Projector, cosines
 from kyvo.models.llama.presets import SIZES, DecoderSize
 from kyvo.tokenizers.sequence import MAX_NUMBER
 from kyvo.tokenizers.vocabulary import Vocabulary
+
+with extra("train"):
+    from torchtune.models.llama3_1 import Llama3ScaledRoPE
+    from torchtune.modules import (
+        FeedForward,
+        MultiHeadAttention,
+        RMSNorm,
+        RotaryPositionalEmbeddings,
+        TransformerDecoder,
+        TransformerSelfAttentionLayer,
+    )
 
 AttentionMask = Bool[Tensor, "batch seq seq"] | BlockMask | None
 
@@ -132,8 +135,8 @@ class OutputHead(nn.Linear):
         numbers = self.weight[start:stop] + self.number_map(self.waves)
         return torch.cat([self.weight[:start], numbers, self.weight[stop:]])
 
-    def forward(self, hidden: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch vocab"]:
-        return F.linear(hidden, self.table())
+    def forward(self, input: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch vocab"]:
+        return F.linear(input, self.table())
 
     def _load_from_state_dict(self, state_dict, prefix, *args):  # type: ignore[no-untyped-def]
         rows, frozen = (state_dict.get(prefix + name) for name in ("weight", "frozen"))

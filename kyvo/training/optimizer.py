@@ -3,13 +3,19 @@
 Muon (https://kellerjordan.github.io/posts/muon) steps along the nearest orthogonal matrix of the momentum, so that rare
 directions move as fast as common ones: associations, which a recognition model is made of, are learnt in fewer steps.
 Embeddings, the head and norms are no such matrices and keep AdamW.
+
+torch's Muon orthogonalises in bfloat16. A CPU without instructions for it takes many times as long as in float32, and
+longer than all else of a step; there the same iteration runs in float32.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from kyvo.devices import fastest_dtype
 from kyvo.errors import ConfigError
 
 
@@ -51,8 +57,13 @@ class MuonAdamW:
         return [group for part in self.parts.values() for group in part.param_groups]
 
     def step(self) -> None:
-        for part in self.parts.values():
-            part.step()
+        muon, adamw = self.parts["muon"], self.parts["adamw"]
+        device = next((entry.device.type for group in muon.param_groups for entry in group["params"]), "cpu")
+        if fastest_dtype(device) == torch.float32:
+            float32_step(muon)
+        else:
+            muon.step()
+        adamw.step()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         for part in self.parts.values():
@@ -64,3 +75,33 @@ class MuonAdamW:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
+
+
+@torch.no_grad()
+def float32_step(muon: torch.optim.Optimizer) -> None:
+    """`torch.optim.Muon.step` with its orthogonalisation in float32; the state is the same."""
+    for group in muon.param_groups:
+        for entry in group["params"]:
+            if entry.grad is None:
+                continue
+            momentum = muon.state[entry].setdefault("momentum_buffer", torch.zeros_like(entry.grad))
+            momentum.lerp_(entry.grad, 1 - group["momentum"])
+            update = entry.grad.lerp(momentum, group["momentum"]) if group["nesterov"] else momentum
+            update = orthogonalised(
+                update, coefficients=group["ns_coefficients"], steps=group["ns_steps"], eps=group["eps"]
+            )
+            rows, columns = entry.shape
+            entry.mul_(1 - group["lr"] * group["weight_decay"])
+            entry.add_(update, alpha=-group["lr"] * math.sqrt(max(1, rows / columns)))
+
+
+def orthogonalised(matrix: Tensor, *, coefficients: tuple[float, float, float], steps: int, eps: float) -> Tensor:
+    """A matrix with singular values near 1, by Newton and Schulz's iteration on its smaller side."""
+    a, b, c = coefficients
+    is_tall = matrix.shape[0] > matrix.shape[1]
+    found = matrix.float().T if is_tall else matrix.float()
+    found = found / found.norm().clamp(min=eps)
+    for _ in range(steps):
+        gram = found @ found.T
+        found = torch.addmm(found, torch.addmm(gram, gram, gram, beta=b, alpha=c), found, beta=a)
+    return (found.T if is_tall else found).to(matrix.dtype)

@@ -63,6 +63,14 @@ def test_a_turn_after_undo_overwrites_no_earlier_one(chat, tmp_path):
     assert colors == ["green", "yellow"]
 
 
+def test_a_scene_is_exported_as_its_json_and_replaced_only_when_told(chat, tmp_path):
+    lines = ("remove the red cube", "export after.json", "/export after.json", "Export after.json --force")
+    done = chat(*lines)
+    assert load_scene(tmp_path / "after.json").objects == SCENE.objects[1:]
+    assert done.stdout.count("written: after.json") == 2
+    assert done.stderr.count("after.json exists; /export after.json --force replaces it.") == 1
+
+
 def test_what_is_ambiguous_is_asked_back_and_the_answer_taken(chat):
     done = chat("remove the cube", "the left one", "scene")
     assert "1." in done.stderr and "2." in done.stderr and done.exit_code == 1

@@ -52,8 +52,8 @@ def test_an_unknown_renderer_is_refused():
 
 
 def test_a_scene_that_the_ray_tracer_refuses_is_refused_before_blender_starts():
-    with pytest.raises(SceneError, match=r"scenes\[0\]\.objects\[0\]\.shape is 'cone'"):
-        blend(Scene(objects=(solid("cone", (0.0, 0.0, 0.7)),)))
+    with pytest.raises(SceneError, match=r"scenes\[0\]\.objects\[0\]\.shape is 'torus'"):
+        blend(Scene(objects=(solid("torus", (0.0, 0.0, 0.7)),)))
 
 
 @needs_blender

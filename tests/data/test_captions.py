@@ -6,24 +6,42 @@ import numpy as np
 import pytest
 
 from kyvo.data.meshes.captions import COLORS, MOST_PARTS, captions, color_name
-from kyvo.data.meshes.procedural import BUILDERS, WOOD
+from kyvo.data.meshes.procedural import BUILDERS
+from kyvo.data.meshes.solids import COUNTS, WOOD, Part
+from kyvo.data.meshes.things import THINGS
 
 
-@pytest.mark.parametrize("category", BUILDERS)
+def colors_before(text, part):
+    """The colors that a text has beside a part: "brown round top", "four brown legs"."""
+    count, _, rest = part.name.partition(" ")
+    colors = "|".join(COLORS)
+    pattern = rf"{count} ({colors}) {rest}\b" if count in COUNTS.values() else rf"({colors}) {part.name}\b"
+    return re.findall(pattern, text)
+
+
+@pytest.mark.parametrize("category", THINGS)
 def test_captions_name_the_category_and_the_parts_as_they_are_colored(category):
     for seed in range(5):
         rng = np.random.default_rng(seed)
-        parts = BUILDERS[category](rng)
+        parts = THINGS[category](rng)
         said = captions(category, parts, rng, count=6)
         assert len(set(said)) == len(said) == 6
         assert said[0].startswith(("a ", "an ")) and said[0].endswith(category)
         for text in said:
             assert category in text
-            named = [part for part in parts if re.search(rf" {part.name}\b", text)]
-            for part in named:
-                if "with" in text or ":" in text:
-                    assert f"{color_name(part.color)} {part.name}" in text
+            for part in parts:
+                own = {color_name(other.color) for other in parts if other.name == part.name}
+                assert set(colors_before(text, part)) <= own
             assert text.count(" and ") <= MOST_PARTS + 1
+
+
+def test_a_count_stands_before_the_color():
+    rng = np.random.default_rng(0)
+    square = np.array([[[0.0, 0, 0], [1, 0, 0], [0, 1, 0]]])
+    parts = [Part(2 * square, (200, 40, 36), "round top"), Part(square, (139, 94, 60), "three legs")]
+    said = captions("table", parts, rng, count=99)
+    assert "a table with red round top and three brown legs" in said
+    assert "a red table with round top and three legs" in said
 
 
 def test_the_first_caption_says_the_color_of_the_largest_part():

@@ -12,7 +12,7 @@ from kyvo.data.clevr.sampling import ClevrRules, render_scenes, sample_scenes, s
 from kyvo.errors import ConfigError, SceneError
 from kyvo.scene.files import scene_from_json, scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_RADIUS, clevr_camera
+from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_RADIUS, clevr_camera, clevr_schema, objaworld_schema
 
 
 @settings(max_examples=8, deadline=None)
@@ -90,9 +90,32 @@ def test_objects_that_do_not_fit_are_refused():
 
 def test_a_scene_without_solids_is_refused_with_its_place():
     good = SceneObject(shape="cube", size="small", color="red", material="metal", location=(0.0, 0.0, 0.35))
-    with pytest.raises(
-        SceneError, match=r"scenes\[1\].objects\[1\].shape is 'cone'; the ray tracer knows cube, sphere"
+    for name, word, known in (
+        ("shape", "torus", "cube, sphere, cylinder, cone"),
+        ("color", "mauvish", "gray, red, .*, and the colors that CSS names"),
+        ("color", None, "gray"),
+        ("size", "medium", "large, small"),
+        ("material", "wood", "rubber, metal"),
     ):
-        scene_batch([Scene(objects=(good,)), Scene(objects=(good, good.with_values(shape="cone")))])
+        bad = good.with_values(**{name: word})
+        with pytest.raises(SceneError, match=rf"scenes\[1\].objects\[1\].{name} is {word!r}; .* knows {known}"):
+            scene_batch([Scene(objects=(good,)), Scene(objects=(good, bad))])
     with pytest.raises(SceneError, match=r"scenes\[0\].objects\[0\].location is missing"):
         scene_batch([Scene(objects=(good.with_values(location=None),))])
+
+
+def test_scenes_are_drawn_with_the_words_of_a_schema():
+    schema = clevr_schema().with_words("color", ["orange"], name="mine").with_words("shape", ["cone"], name="mine")
+    scenes = sample_scenes(range(30), seed=1, width=48, height=32, rules=ClevrRules.of(schema, min_objects=8))
+    objects = [item for scene in scenes for item in scene.objects]
+    assert {scene.schema for scene in scenes} == {"mine"}
+    for name in ("size", "color", "material", "shape"):
+        assert {item.get(name) for item in objects} == set(schema.field(name).words)
+    assert ClevrRules.of(clevr_schema()) == ClevrRules()
+
+
+def test_a_schema_that_cannot_be_drawn_is_refused():
+    with pytest.raises(ConfigError, match="shape is 'torus'; the ray tracer knows cube, sphere, cylinder, cone"):
+        ClevrRules.of(clevr_schema().with_words("shape", ["torus"], name="mine"))
+    with pytest.raises(ConfigError, match="schema 'objaworld' has the fields location, pose, shape in clevr; the ray"):
+        ClevrRules.of(objaworld_schema())

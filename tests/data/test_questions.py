@@ -12,12 +12,16 @@ from hypothesis import strategies as st
 
 from kyvo.data.language.clevr_templates import read_clevr_templates
 from kyvo.data.language.question_phrases import FAMILIES, TemplateSet, own_templates
-from kyvo.data.language.question_programs import ANSWERS, FUNCTIONS, WORDS, answer, check, step
+from kyvo.data.language.question_programs import ANSWERS, FUNCTIONS, WORDS, SceneIndex, answer, check, run, step
 from kyvo.data.language.questions import Balance, Question, baselines, has_needless_relation, sample_questions
 from kyvo.data.language.referents import ATTRIBUTES
 from kyvo.errors import ConfigError, SceneError
+from kyvo.programs import execute
+from kyvo.programs.grammar.parser import GrammarParser
+from kyvo.programs.program import Query
 from kyvo.scene.clevr import load_clevr
 from kyvo.scene.scene import Scene, SceneObject
+from kyvo.scene.schema import clevr_schema
 
 TEMPLATES = Path("clevr", "generator", "question_generation", "CLEVR_1.0_templates")
 RED_CUBE = {"size": "large", "color": "red", "material": "metal", "shape": "cube"}
@@ -264,3 +268,45 @@ def test_a_folder_without_template_files_is_refused(tmp_path):
     (tmp_path / "zero_hop.json").write_text("[")
     with pytest.raises(ConfigError, match="is not JSON"):
         read_clevr_templates(tmp_path)
+
+
+def test_another_thing_is_of_the_kind_of_the_one_before():
+    """ "The other large cube with the color of the ball" presupposes that the ball is a large cube."""
+    only = own_templates().only(["same_relate"])
+    called_other = 0
+    for seed in range(20):
+        scene = some_scene(seed)
+        for question in sample_questions(scene, np.random.default_rng(seed), count=8, templates=only):
+            if " other " in question.text:
+                called_other += 1
+                index = SceneIndex(scene)
+                outputs = run(question.program, index)
+                place, same = next((i, row) for i, row in enumerate(question.program) if "same_" in row["function"])
+                first = index.values[outputs[same["inputs"][0]]]
+                for row in question.program[place:]:
+                    if row["function"].startswith("filter_"):
+                        assert first[row["function"].removeprefix("filter_")] == row["value_inputs"][0], question.text
+    assert called_other > 10
+
+
+def test_no_answer_about_two_relations_is_given_away():
+    only = own_templates().only(["single_and"])
+    said: dict[str, Counter[str]] = {}
+    for question in block(0, num_scenes=15, templates=only):
+        said.setdefault(question.program[-1]["function"], Counter())[question.answer] += 1
+    assert max(said["count"].values()) / said["count"].total() < 0.35
+    for kind in ("query_size", "query_material", "exist"):  # a scene of seven does not always have both
+        assert max(said[kind].values()) / said[kind].total() < 0.65, said[kind]
+
+
+@pytest.mark.parametrize("num_scenes", [10, pytest.param(167, marks=pytest.mark.slow)])
+def test_a_second_reader_understands_the_same(num_scenes):
+    """The grammar of English, which knows no templates, reads each question and answers alike."""
+    parser, schema, balance = GrammarParser(), clevr_schema(), Balance()
+    rng = np.random.default_rng(1)
+    for number in range(num_scenes):
+        scene = some_scene(number)
+        for question in sample_questions(scene, rng, count=12, balance=balance):
+            program = parser.parse(question.text, schema).program
+            assert isinstance(program, Query), question.text
+            assert execute.answer(program, scene, schema).text == question.answer, question.text

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from kyvo.data.clevr.primitives import CONE, normals, span
 from kyvo.data.clevr.raytracer import LAMPS, render, visible_fraction
 from kyvo.data.clevr.sampling import render_scenes, sample_scenes, scene_batch
 from kyvo.scene.scene import Scene, SceneObject
@@ -60,6 +61,60 @@ def test_the_silhouette_of_a_cube_is_the_hull_of_its_projected_corners(rotation)
     outside = (seen @ hull.equations[:, :2].T + hull.equations[:, 2]).max(axis=1)
     assert outside.max() < 1.5
     assert 0.87 < len(seen) / hull.volume < 1.01  # its edges are cut a little
+
+
+def in_cone(points: np.ndarray) -> np.ndarray:
+    """Whether points [..., 3] lie in the cone with radius 1 at z = -1 and its tip at z = 1."""
+    x, y, z = np.moveaxis(points, -1, 0)
+    return (np.hypot(x, y) <= (1 - z) / 2) & (np.abs(z) <= 1)
+
+
+def test_rays_meet_a_cone_where_points_along_them_enter_it():
+    rng = np.random.default_rng(0)
+    start = rng.normal(size=(400, 3)) * [2, 2, 3]
+    steep = np.concatenate([rng.normal(size=(200, 3)), rng.normal(size=(200, 3)) * [0.1, 0.1, 1]])
+    aimed = rng.uniform(-0.6, 0.6, (400, 3)) - start
+    direction = np.where(np.arange(400)[:, None] % 2, steep, aimed)
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    enter, leave = span(CONE, *(torch.tensor(part.T, dtype=torch.double) for part in (start, direction)))
+    way = np.linspace(-15, 15, 30_001)
+    inside = in_cone(start[:, None] + direction[:, None] * way[:, None])
+    met = (enter < leave).numpy()
+    assert 150 < met.sum() < 390
+    assert not inside[~met].any()
+    first, last = way[inside.argmax(1)], way[::-1][inside[:, ::-1].argmax(1)]
+    seen = met & inside.any(1)
+    assert seen.sum() > 0.97 * met.sum()  # the others touch it between two points
+    np.testing.assert_allclose(enter.numpy()[seen], first[seen], atol=2e-3)
+    np.testing.assert_allclose(leave.numpy()[seen], last[seen], atol=2e-3)
+
+
+def test_the_silhouette_of_a_cone_is_the_hull_of_its_rim_and_tip():
+    from scipy.spatial import ConvexHull
+
+    around = np.linspace(0, 2 * math.pi, 400)
+    rim = np.stack([np.cos(around), np.sin(around), -np.ones(400)], axis=1)
+    points = np.concatenate([rim, [[0, 0, 1]]]) * 0.7 + (1.0, 0.5, 0.7)
+    pixels = clevr_camera(240, 160).project(points)[:, :2]
+    rows, columns = object_mask(render_scenes([scene("cone", (1.0, 0.5, 0.7))], width=240, height=160)[0]).nonzero()
+    seen, hull = np.stack([columns, rows], axis=1) + 0.5, ConvexHull(pixels)
+    assert (seen @ hull.equations[:, :2].T + hull.equations[:, 2]).max() < 1.0
+    assert 0.97 < len(seen) / hull.volume < 1.02
+
+
+def test_the_normals_of_a_cone_stand_on_its_wall():
+    batch = scene_batch([scene("cone", (1.0, 2.0, 0.7))])
+    down, around = torch.tensor([1.0, 0.0, -2.0]), torch.tensor([0.0, 1.0, 0.0])  # along the wall, at its +x side
+    place = torch.tensor([1.0, 2.0, 1.4]) + 0.3 * 0.7 * down
+    normal = normals(batch, torch.tensor([0]), place[:, None])[:, 0]
+    assert normal @ down == pytest.approx(0, abs=1e-6) and normal @ around == pytest.approx(0, abs=1e-6)
+    assert normal.norm() == pytest.approx(1) and normal[0] > 0
+
+
+def test_any_color_of_css_is_drawn():
+    picture = render_scenes([scene("sphere", color="orange")], width=120, height=80)[0]
+    red, green, blue = picture[object_mask(picture)].astype(float).mean(0)
+    assert red > 1.3 * green > 2 * blue
 
 
 def test_the_shadow_falls_away_from_the_lamp():

@@ -43,7 +43,7 @@ def pixels(scene: Scene) -> np.ndarray:
 def test_objects_are_seen_where_the_scenes_own_camera_sees_them(moved, number):
     scene = looking_from(scenes(4)[number], moved)
     there = to_canonical_camera(scene, OWN, SCHEMA)
-    assert there.camera is OWN and rendering_camera(scene, OWN) is scene.camera
+    assert there.camera is OWN and rendering_camera(scene, OWN, SCHEMA) is scene.camera
     assert np.abs(pixels(there) - pixels(scene)).max() < 0.5  # px: half a bin of 0.05 units
     for one, other in zip(there.objects, scene.objects, strict=True):
         assert one.location[2] == other.location[2]
@@ -64,7 +64,7 @@ def test_without_a_camera_or_with_one_too_far_away_scenes_stay_where_they_are():
     for other in (replace(scene, camera=None), looking_from(scene, (-12.0, 12.0, 0.0)), replace(scene, objects=())):
         there = to_canonical_camera(other, OWN, SCHEMA)
         assert there.objects == other.objects and there.camera is OWN
-    assert rendering_camera(looking_from(scene, (-12.0, 12.0, 0.0)), OWN) is OWN
+    assert rendering_camera(looking_from(scene, (-12.0, 12.0, 0.0)), OWN, SCHEMA) is OWN
     assert np.linalg.norm(np.subtract(CLEVR_CAMERA, OWN.location)) < FARTHEST
 
 

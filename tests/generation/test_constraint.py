@@ -8,6 +8,7 @@ from kyvo.generation.constraint import Constraint
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import SCHEMAS, Field, SceneSchema, clevr_schema
 from kyvo.testing import scenes, tiny_builder
+from kyvo.tokenizers.scene import SceneForm
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments, Task
 
 CUBE = SceneObject(size="large", color="red", material="metal", shape="cube", location=(0.0, 0.0, 0.7))
@@ -17,7 +18,7 @@ COPY = Task(name="copy", inputs=(), outputs=(Segment.SCENE,))
 
 @given(seed=st.integers(0, 2**32 - 1), task=st.sampled_from(list(TASKS.values())))
 def test_every_path_through_the_constraint_parses(seed, task):
-    builder, random = tiny_builder(), np.random.default_rng(seed)
+    builder, random = tiny_builder(programs=True), np.random.default_rng(seed)
     constraint = Constraint.for_task(task, builder, max_objects=3, max_text=5)
     state, ids = Constraint.START, []
     while state != constraint.end:
@@ -28,7 +29,7 @@ def test_every_path_through_the_constraint_parses(seed, task):
 
 @given(seed=st.integers(0, 2**32 - 1), task=st.sampled_from(list(TASKS.values())))
 def test_what_is_closed_early_parses_and_what_is_begun_cannot_be_closed(seed, task):
-    builder, random = tiny_builder(), np.random.default_rng(seed)
+    builder, random = tiny_builder(programs=True), np.random.default_rng(seed)
     constraint = Constraint.for_task(task, builder, max_objects=3, max_text=5)
     state, ids = Constraint.START, []
     marker = builder.vocabulary.marker_id
@@ -44,13 +45,13 @@ def test_what_is_closed_early_parses_and_what_is_begun_cannot_be_closed(seed, ta
         state = constraint.step(state, ids[-1])
 
 
-@pytest.mark.parametrize("name", ["clevr", "objaworld", "objectron", "arkitscenes"])
+@pytest.mark.parametrize("name", ["clevr", "clevr-view", "objaworld", "objectron", "arkitscenes"])
 def test_every_scene_of_the_schema_is_accepted(name):
     builder = tiny_builder(SCHEMAS[name]())
-    constraint = Constraint.for_task(COPY, builder)
 
     @given(scene=scenes(builder.scenes.schema, max_objects=5))
     def accepted(scene):
+        constraint = Constraint.for_task(COPY, builder, form=SceneForm.of(scene, builder.scenes.schema))
         ids = builder.build(COPY, Segments(), Segments(scene=scene)).ids.tolist()
         assert constraint.accepts(ids[2:])  # after BOS and [OUTPUT-START]
         assert not constraint.accepts(ids[2:-1])

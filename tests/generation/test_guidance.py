@@ -32,7 +32,7 @@ def tokens():
     return llguidance, hf.from_tokenizer(tokenizer, n_vocab=len(PROCESSOR.vocabulary))
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", [name for name in TASKS if name != "parsing"])
 def test_llguidance_allows_what_the_constraint_allows_at_every_step(task, tokens):
     llguidance, tokenizer = tokens
     builder, size = PROCESSOR.builder, len(PROCESSOR.vocabulary)

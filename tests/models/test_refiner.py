@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from kyvo.errors import CheckpointError
-from kyvo.models.heads.refiner import REFINER_NAME, Refiner, RefinerConfig, load_refiner, meet, project, save_refiner
+from kyvo.models.heads.refiner import (
+    REFINER_NAME,
+    Refiner,
+    RefinerConfig,
+    load_refiner,
+    meet,
+    project,
+    save_refiner,
+    with_more_words,
+)
 from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_FOCAL, clevr_camera
 from kyvo.testing import tiny_refiner
 
@@ -95,3 +104,21 @@ def test_another_file_is_refused(tmp_path, metadata):
     save_file({"weight": torch.zeros(2)}, tmp_path / REFINER_NAME, metadata=metadata)
     with pytest.raises(CheckpointError, match=r"is not what recipes/refiner.py writes"):
         load_refiner(tmp_path)
+
+
+def test_a_refiner_with_more_words_reads_the_old_ones_as_before():
+    refiner = tiny_refiner()
+    grown = with_more_words(refiner, (2, 9, 2, 4))
+    given_ = objects(3)
+    before, after = refiner(*given_), grown(*given_)
+    torch.testing.assert_close(after.locations, before.locations)
+    torch.testing.assert_close(after.cameras, before.cameras)
+    for old, new, count in zip(before.words, after.words, (2, 9, 2, 4), strict=True):
+        assert new.shape[-1] == count
+        torch.testing.assert_close(new[..., : old.shape[-1]], old)
+
+
+@pytest.mark.parametrize("words", [(2, 8, 2), (2, 7, 2, 3)])
+def test_words_are_not_taken_from_a_refiner(words):
+    with pytest.raises(CheckpointError, match=r"fields of 2, 8, 2, 3 words and the schema of .* not be taken away"):
+        with_more_words(tiny_refiner(), words)

@@ -70,7 +70,7 @@ def test_long_texts():
     with pytest.raises(NotUnderstood, match="5000 characters"):
         program("x" * 5000)
     with pytest.raises(NotUnderstood, match="200 words"):
-        program("red " * 200)
+        program("red blue " * 100)
 
 
 def test_control_characters_are_left_out():
@@ -131,6 +131,13 @@ def test_politeness_says_nothing():
 def test_nothing_to_refer_back_to():
     with pytest.raises(NotUnderstood, match="refer back to"):
         program("make it red")
+
+
+def test_relations_stand_in_one_another_to_a_depth():
+    nested = "the thing that is right of the thing that is left of "
+    assert program(f"How many things are left of {nested * 4}the red cube?")
+    with pytest.raises(NotUnderstood, match="too many readings"):
+        program(f"How many things are left of {nested * 8}the red cube?")
 
 
 def test_a_text_takes_at_most_so_many_steps():

@@ -19,6 +19,7 @@ RECIPES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(RECIPES))
 def test_torchtunes_recipe_trains_and_the_folded_model_loads(name, tmp_path, tiny_inputs):
     module, recipe_class = RECIPES[name]

@@ -10,7 +10,8 @@ from omegaconf import OmegaConf
 from torchtune import config
 
 from kyvo.errors import ConfigError
-from kyvo.testing import write_tiny_codes
+from kyvo.scene.schema import clevr_view_schema
+from kyvo.testing import tiny_processor, write_tiny_codes
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "train"
 NAMES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.yaml"))
@@ -25,6 +26,8 @@ def codes(tmp_path_factory):
     rows = rows.add_column("target_codes", rows["codes"]).add_column("target_scene", rows["scene"])
     rows = rows.add_column("instruction", [" make it red"] * len(rows))
     rows = rows.add_column("questions", [[{"question": " how many?", "answer": "3"}]] * len(rows))
+    rows = rows.add_column("text", ["Hello!"] * len(rows)).add_column("dialogue", ["[]"] * len(rows))
+    rows = rows.add_column("asked_program", ["null"] * len(rows))
     rows.save_to_disk(folder / "all")
     return str(folder / "all")
 
@@ -58,6 +61,9 @@ def toy_sized(name, tmp_path, tiny_inputs, codes):
             cfg[section].folders = [codes]
             cfg[section].pop("shares", None)
     cfg.merge_with_dotlist([f"output_dir={tmp_path}", tiny_inputs[0], "model.size=kyvo_tiny"])
+    if "parsing" in cfg.data.tasks:
+        tiny_processor(schema=clevr_view_schema(), programs=True).save(tmp_path / "processor")
+        cfg.processor = str(tmp_path / "processor")
     if "bitsandbytes" in cfg.optimizer._component_:  # 8-bit states need a GPU
         cfg.optimizer._component_ = "torch.optim.AdamW"
     small = {

@@ -42,6 +42,7 @@ def test_twenty_steps_are_ten_and_ten_more_with_the_same_losses(runs):
     assert model.config.eos_token_id == processor.text.eos_id
 
 
+@pytest.mark.slow
 def test_torchrun_starts_two_ranks_that_train_adapters(runs):
     done = tune(
         runs, "run", "peft.method=lora", "train.max_steps=2", "train.warmup_steps=0", "train.decay_steps=0",
@@ -181,3 +182,16 @@ def test_bf16_weights_and_bf16_products_train(runs):
         runs.run(precision, precision=precision, save_every=100)
         found = runs.losses(precision)
         assert found[20] < found[1]
+
+
+def test_a_run_among_allowed_ids_saves_by_the_clock_and_takes_the_faster_precision(runs, capsys):
+    settings = {"max_steps": 3, "warmup_steps": 1, "decay_steps": 1, "save_every": 100, "keep_last": 5}
+    recipe = runs.run("clock", loss="allowed", precision="auto", save_minutes=0.0, **settings)
+    assert sorted(path.name for path in (runs.folder / "clock").glob("step_*")) == [f"step_00000{n}" for n in (1, 2, 3)]
+    assert recipe.args.precision in ("fp32", "bf16_mixed")
+    assert (
+        f"train.precision is auto: {recipe.args.precision} (GFLOP/s of a product: float32 " in capsys.readouterr().err
+    )
+    free = runs.run("free", loss="free", **settings)
+    assert runs.losses("clock")[1] < runs.losses("free")[1]  # of fewer ids each
+    assert free.args.loss == "free"

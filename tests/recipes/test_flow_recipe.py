@@ -137,6 +137,7 @@ def test_encoders_of_the_user_stay_as_they_are(recipe, data, tmp_path):
         "flow.json",
         "flow.safetensors",
         "slat_normalization.json",
+        "trained_with.json",
     ]
     # The weights go on from a network of the same size, and not from another.
     again = ["--config", str(config), "--data", str(data), "--out", str(tmp_path / "again")]

@@ -88,6 +88,16 @@ def test_a_training_that_starts_from_a_refiner_has_its_weights(program, data, tm
         torch.testing.assert_close(load_refiner(out).state_dict()[name], weight, rtol=0, atol=0)
 
 
+def test_a_training_adds_the_words_that_its_start_has_not(program, data, tmp_path):
+    other = run(program, write_config(tmp_path / "c.yaml", learning_rate=3e-3), data, tmp_path / "other")
+    more = tmp_path / "more.yaml"
+    more.write_text(clevr_schema().with_words("shape", ["cone"], name="more").to_yaml())
+    still = write_config(tmp_path / "still.yaml", schema=str(more), learning_rate=0.0)
+    grown = load_refiner(run(program, still, data, tmp_path / "out", "--init", str(other)))
+    assert grown.config.words == (2, 8, 2, 4)
+    torch.testing.assert_close(grown.words[3].weight[:3], load_refiner(other).words[3].weight, rtol=0, atol=0)
+
+
 def test_a_folder_without_such_a_refiner_is_no_start(program, data, tmp_path):
     config = write_config(tmp_path / "c.yaml")
     with pytest.raises(CheckpointError, match="has no such network; leave --init out"):

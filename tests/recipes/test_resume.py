@@ -21,8 +21,13 @@ def same(ours, theirs):
 
 @pytest.mark.parametrize(
     ("sections", "at", "while_saving"),
-    [({}, 1, False), ({}, 4, False), ({}, 6, True), (LORA, 5, False), (QLORA, 4, False)],
-    ids=["full, nothing saved", "full", "full, saving", "lora", "qlora"],
+    [
+        pytest.param({}, 1, False, id="full, nothing saved", marks=pytest.mark.slow),
+        pytest.param({}, 4, False, id="full", marks=pytest.mark.slow),
+        pytest.param({}, 6, True, id="full, saving"),
+        pytest.param(LORA, 5, False, id="lora", marks=pytest.mark.slow),
+        pytest.param(QLORA, 4, False, id="qlora", marks=pytest.mark.slow),
+    ],
 )
 def test_a_killed_run_ends_as_one_never_stopped(runs, sections, at, while_saving):
     runs.run("whole", sections=sections, **SHORT)
@@ -34,6 +39,7 @@ def test_a_killed_run_ends_as_one_never_stopped(runs, sections, at, while_saving
         same(ours[part], theirs[part])
 
 
+@pytest.mark.slow
 def test_two_ranks_killed_and_started_again_end_as_two_never_stopped(runs):
     runs.killed("whole", 0, count=2, **SHORT)
     runs.killed("parts", 4, count=2, **SHORT)
@@ -44,6 +50,7 @@ def test_two_ranks_killed_and_started_again_end_as_two_never_stopped(runs):
         same(ours[part], theirs[part])
 
 
+@pytest.mark.slow
 def test_two_ranks_have_the_loss_of_one_process_and_each_goes_on_from_the_other(runs):
     runs.killed("two", 0, count=2, **SHORT)
     runs.run("one", gradient_accumulation=2, **SHORT)

@@ -53,6 +53,7 @@ def lines(folder):
     return [json.loads(line) for line in (folder / "work" / "runs.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_an_ablation_runs_is_kept_and_lands_in_the_document(call, folder):
     page = folder / "page.md"
     page.write_text("before\n<!-- cookbook projector -->\nold\n<!-- end projector -->\nafter\n")

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ from kyvo.models.slat.latent import PUBLISHED_MEAN, StructuredLatent
 from kyvo.shapes.sets import write_drawn_latents
 from kyvo.shapes.tokenizer import ShapeTokenizer
 from kyvo.shapes.train_args import ShapeTrainArgs, build_shape_config
-from kyvo.shapes.vqvae import shape_mini, shape_paper
+from kyvo.shapes.vqvae import ShapeVQVAE, shape_mini, shape_paper
 
 ROOT = Path(__file__).resolve().parents[2]
 TETRAHEDRON = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
@@ -99,7 +100,7 @@ def test_a_folder_of_meshes_is_made_latents_beside_the_run(program, tmp_path, ca
     (meshes / "empty.obj").write_text("v 0 0 0\n")
     config = write_config(tmp_path / "a.yaml", steps=1, render_weight=0.0)
     out = program.main(["--config", str(config), "--data", str(meshes), "--out", str(tmp_path / "out")])
-    assert len(list((out / "latents_16").glob("*.npz"))) == 4
+    assert len(list((out / "latents_16").rglob("*.npz"))) == 4
     assert "left out: empty.obj" in capsys.readouterr().err
 
 
@@ -107,7 +108,34 @@ def test_drawn_meshes_are_as_many_as_the_config_says(program, tmp_path):
     config = write_config(tmp_path / "a.yaml", steps=1, render_weight=0.0)
     config.write_text(config.read_text() + "data:\n  count: 5\n")
     out = program.main(["--config", str(config), "--data", "procedural", "--out", str(tmp_path / "out")])
-    assert len(list((out / "latents_16").glob("*.npz"))) == 5
+    assert len(list((out / "latents_16").rglob("*.npz"))) == 5
+
+
+def test_a_training_that_starts_from_a_tokenizer_has_its_codes_and_its_loss(program, latents, tmp_path):
+    settings = {"steps": 30, "report_every": 30, "learning_rate": 3.0e-3, "render_weight": 0.0}
+    config = write_config(tmp_path / "a.yaml", **settings)
+    first = program.main(["--config", str(config), "--data", str(latents), "--out", str(tmp_path / "first")])
+    more = {"steps": 1, "report_every": 1, "learning_rate": 1e-6, "continuous": 0.0, "color_weight": 1.0}
+    config = write_config(tmp_path / "b.yaml", **(settings | more))
+    arguments = ["--config", str(config), "--data", str(latents), "--out", str(tmp_path / "more")]
+    program.main([*arguments, "--init", str(first)])
+    (line,) = log(tmp_path / "more")
+    assert 0 < line["color"] < 1
+    assert line["f_score"] == pytest.approx(log(first)[-1]["f_score"], abs=0.05)
+    with pytest.raises(ConfigError, match="--init: the tokenizer has other sizes"):
+        other = write_config(tmp_path / "c.yaml", model={"n_embed": 8})
+        program.main(["--config", str(other), *arguments[2:], "--init", str(first)])
+
+
+def test_several_folders_are_trained_on_together(program, latents, tmp_path):
+    (tmp_path / "toys").mkdir()
+    for number in range(3):
+        (tmp_path / "toys" / f"{number}.obj").write_text(TETRAHEDRON)
+    config = write_config(tmp_path / "a.yaml", steps=1, render_weight=0.0, held_out=12)
+    arguments = ["--config", str(config), "--out", str(tmp_path / "out"), "--data", str(latents)]
+    program.main([*arguments, str(tmp_path / "toys")])  # 13 objects
+    with pytest.raises(ConfigError, match="two folders have one name"):
+        program.main([*arguments, str(latents)])
 
 
 def test_what_cannot_be_trained_is_refused_before_it_starts(program, latents, tmp_path):
@@ -116,7 +144,7 @@ def test_what_cannot_be_trained_is_refused_before_it_starts(program, latents, tm
 
     with pytest.raises(ConfigError, match=r"train\.learning_rat is not a setting; did you mean train\.learning_rate"):
         run(write_config(tmp_path / "a.yaml", learning_rat=1.0))
-    with pytest.raises(ConfigError, match=r"has 10 objects and train\.held_out is 10"):
+    with pytest.raises(ConfigError, match=r"--data has 10 objects and train\.held_out is 10"):
         run(write_config(tmp_path / "b.yaml", held_out=10))
     with pytest.raises(ConfigError, match=r"train\.gaussian_decoder is empty"):
         run(write_config(tmp_path / "c.yaml", model={"kind": "trellis"}))
@@ -165,23 +193,29 @@ def test_latents_become_codes_as_the_tokenizer_itself_gives_them(tokenizer, late
     assert row["cells_f_score"] is None
 
 
+def random_latent(resolution: int) -> StructuredLatent:
+    generator = torch.Generator().manual_seed(0)
+    coords = torch.randint(resolution, (3000, 3), generator=generator).unique(dim=0)
+    feats = torch.randn(len(coords), 8, generator=generator) + torch.tensor(PUBLISHED_MEAN)
+    return StructuredLatent(coords=coords, feats=feats, resolution=resolution)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_papers_network_trains_a_step_and_tokenizes_on_a_cpu(program):
-    generator = torch.Generator().manual_seed(0)
-    coords = torch.randint(64, (3000, 3), generator=generator).unique(dim=0)
-    feats = torch.randn(len(coords), 8, generator=generator) + torch.tensor(PUBLISHED_MEAN)
-    latent = StructuredLatent(coords=coords, feats=feats)
+    # The step is on half the grid, an eighth of the work; no weight's shape depends on the grid.
     args = ShapeTrainArgs(steps=1, batch_size=1, held_out=0, render_weight=0.0)
-    trainer = program.Trainer(shape_paper(), args, [latent])
-    trainer.make_codebook(num_objects=2)  # the 64 of a real training take minutes here
+    trainer = program.Trainer(dataclasses.replace(shape_paper(), resolution=32), args, [random_latent(32)])
+    trainer.make_codebook(num_objects=2)
     before = trainer.model.decoder.out_layer[2].weight.detach().clone()
     losses = trainer.train_step()
     assert losses["loss"] > 0 and trainer.step == 1
     assert not torch.equal(before, trainer.model.decoder.out_layer[2].weight)
-    trainer.optimizer.state.clear()
 
-    tokenizer = ShapeTokenizer(trainer.model)
-    codes = tokenizer.encode([latent])
+    with torch.device("meta"):
+        model = ShapeVQVAE(shape_paper())
+    model.load_state_dict(trainer.model.state_dict(), assign=True)
+    tokenizer = ShapeTokenizer(model)
+    codes = tokenizer.encode([random_latent(64)])
     assert codes.shape == (1, 512)
     assert tokenizer.decode(codes)[0].feats.shape[1] == 8

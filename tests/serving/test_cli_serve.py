@@ -35,7 +35,7 @@ def test_a_port_that_is_taken_is_told(command, capsys):
 def test_without_gradio_the_studio_says_how_to_install_it(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
     code, said = refused(["studio"], capsys)
-    assert code == 1 and 'pip install "kyvo[gradio]"' in said
+    assert code == 1 and 'pip install "kyvo[studio]"' in said
 
 
 def test_a_model_is_called_by_its_name_or_its_folders(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 
 from kyvo.scene.validate import json_schema
 from kyvo.serving.app import create_app
+from kyvo.serving.chat import task_of
 from kyvo.serving.inputs import picture_of
 from kyvo.serving.limits import Limits
 from kyvo.serving.server import serving
@@ -126,9 +127,60 @@ def test_it_is_what_an_earlier_message_was_about(client, scene):
     assert after["objects"] == scene["objects"][1:]
 
 
-@pytest.mark.parametrize("words", ["What is in this picture?", "describe the image", "what do you see in the photo"])
-def test_who_asks_for_all_that_is_in_a_picture_gets_its_scene(client, image, words):
-    assert told(say(client, image, text(words))) == told(say(client, image))
+@pytest.mark.parametrize("form", ["{}", "Here it is:\n```json\n{}\n```\nAnything else?"], ids=["bare", "fenced"])
+@pytest.mark.parametrize("role", ["assistant", "tool"])
+def test_scene_json_counts_in_any_message(client, scene, image, form, role):
+    fewer = json.dumps(scene | {"objects": scene["objects"][:1]})
+    call = {"id": "a", "type": "function", "function": {"name": "edit", "arguments": "{}"}}
+    history = [
+        {"role": "user", "content": [scene_part(scene), image, text("how many things are there")]},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "a", "content": "2"},
+        {"role": role, "content": form.replace("{}", fewer)} | ({"tool_call_id": "a"} if role == "tool" else {}),
+        {"role": "user", "content": "how many things are there"},
+    ]
+    assert told(client.chat.completions.create(model="tiny", messages=history)) == "1"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "What is in this picture?",
+        "What's in the image?",
+        "What is this?",
+        "what do you see in the photo",
+        "What does this picture show?",
+        "What are the objects in the image?",
+        "Can you tell me what is shown here?",
+        "describe the image",
+        "Please describe all objects in the scene.",
+        "Recognise the scene.",
+        "Extract the scene as JSON with positions",
+        "Caption this image",
+    ],
+)
+def test_who_asks_for_all_that_is_in_a_picture_gets_its_scene(words):
+    assert task_of(words, has_picture=True, has_scene=False) == "recognition"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Is there a red cube in the scene?",
+        "How many cubes are in this picture?",
+        "Remove the cube from the scene.",
+        "What colour is the cube in the image?",
+        "What objects are there?",
+        "Detect the cube's colour",
+        "Make the scene brighter",
+    ],
+)
+def test_who_names_something_in_a_picture_is_no_such(words):
+    assert task_of(words, has_picture=True, has_scene=False) == "dialogue"
+
+
+def test_a_picture_to_be_described_is_recognised(client, image):
+    assert told(say(client, image, text("What is in this picture?"))) == told(say(client, image))
 
 
 def test_the_task_can_be_said(client, scene, image):
@@ -303,7 +355,7 @@ def test_an_assistants_text_that_is_nearly_a_scene_hurts_nobody(http, scene, con
 
 def test_a_long_history_of_costly_texts_ends_with_the_time(scene):
     costly = (
-        "How many things are left of " + "the thing that is right of the thing that is left of " * 9 + "the red cube?"
+        "How many things are left of " + "the thing that is right of the thing that is left of " * 5 + "the red cube?"
     )
     user = {"role": "user", "content": costly}
     messages = [{"role": "user", "content": [scene_part(scene), text(costly)]}, *[user] * 190]

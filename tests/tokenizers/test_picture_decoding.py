@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import random
+import signal
 import struct
 import threading
 import time
@@ -134,6 +135,17 @@ def test_what_takes_too_long_is_ended_and_the_next_is_read():
         decode_picture(data, "it", seconds=0.2)
     assert time.perf_counter() - start < 3
     assert decode_picture(encoded("WEBP"), "it").shape == PIXELS.shape
+
+
+def test_a_process_that_waits_for_its_turn_takes_no_seconds():
+    process = picture_decoding._Process()
+    os.kill(process._process.pid, signal.SIGSTOP)
+    threading.Timer(2.5, os.kill, (process._process.pid, signal.SIGCONT)).start()
+    try:
+        found = process.decode(encoded("WEBP", lossless=True), FORMATS, 1, "rgb", 2.0)
+    finally:
+        process.kill()
+    assert np.array_equal(found, PIXELS)
 
 
 def test_what_takes_too_much_memory_is_refused_and_the_next_is_read():

@@ -20,7 +20,7 @@ def make(schema: SceneSchema) -> SceneTokenizer:
     return SceneTokenizer(schema=schema, vocabulary=vocabulary, text=text)
 
 
-@pytest.mark.parametrize("name", ["clevr", "objaworld", "objectron", "arkitscenes"])
+@pytest.mark.parametrize("name", ["clevr", "clevr-view", "objaworld", "objectron", "arkitscenes"])
 def test_a_scene_comes_back_as_its_nearest_representable_scene(name):
     tokenizer = make(SCHEMAS[name]())
 

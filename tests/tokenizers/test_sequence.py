@@ -1,19 +1,31 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from random_programs import Draw
 
 from kyvo.errors import ConfigError, TokenError
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import SCHEMAS, clevr_schema
 from kyvo.testing import scenes, tiny_builder
 from kyvo.tokenizers.sequence import IGNORE, MAX_NUMBER
-from kyvo.tokenizers.tasks import TASKS, Segment, Segments, Task
+from kyvo.tokenizers.tasks import REFUSED, TASKS, Segment, Segments, Task
 from kyvo.tokenizers.vocabulary import OBJECT_END, OBJECT_START, OUTPUT, SCENE_END, SCENE_START
 from kyvo.training.model import attention_mask
 
-BUILDER = tiny_builder()
+BUILDER = tiny_builder(programs=True)
+SAID = ("yes", "What is it?", "größer")
+
+
+def program(seed: int):
+    return Draw(seed, clevr_schema()).program(nodes=4)
+
+
+programs = st.integers(0, 99).map(program)
+turns = st.tuples(st.sampled_from(SAID), programs)
 
 
 @st.composite
@@ -23,13 +35,15 @@ def segments(draw, kinds):
     return Segments(
         image=np.array(draw(codes)) if Segment.IMAGE in kinds else None,
         scene=draw(scenes(clevr_schema())) if Segment.SCENE in kinds else None,
-        text=draw(st.sampled_from(["yes", "What is it?", "größer"])) if Segment.TEXT in kinds else None,
+        text=draw(st.sampled_from(SAID)) if Segment.TEXT in kinds else None,
+        dialogue=draw(st.lists(turns, max_size=2).map(tuple)) if Segment.DIALOGUE in kinds else None,
+        program=draw(programs | st.just(REFUSED)) if Segment.PROGRAM in kinds else None,
     )
 
 
 def snap(content: Segments) -> Segments:
     scene = None if content.scene is None else BUILDER.scenes.snap(content.scene)
-    return Segments(image=content.image, scene=scene, text=content.text)
+    return replace(content, scene=scene)
 
 
 @given(data=st.data(), task=st.sampled_from(list(TASKS.values())))

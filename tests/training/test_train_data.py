@@ -14,6 +14,7 @@ from kyvo.data.language.questions import sample_questions
 from kyvo.errors import ConfigError, TokenError
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
+from kyvo.scene.schema import clevr_view_schema
 from kyvo.testing import tiny_processor, write_tiny_codes
 from kyvo.tokenizers.sequence import IGNORE
 from kyvo.tokenizers.tasks import TASKS
@@ -418,3 +419,21 @@ def test_folders_give_the_shares_that_are_asked_of_them(processor, codes, asked)
     assert sequences[0].weights.max() == 2.0 and sequences[-1].weights.max() == 1.0
     with pytest.raises(ConfigError, match=r"data\.shares is \[1\.0\]; it has a number above 0 for each of the 2"):
         CodedScenes(processor.builder, folders=[codes, asked], tasks=tasks, shares=[1.0])
+
+
+def test_cameras_and_turns_are_left_out_at_random_and_in_every_combination(tmp_path):
+    processor = tiny_processor(schema=clevr_view_schema())
+    rows = [
+        {"codes": [0] * 6, "scene": json.dumps(scene_to_json(scene))}
+        for scene in sample_scenes(range(6), seed=0, width=120, height=80)
+        if any(item.shape == "cube" for item in scene.objects)
+    ]
+    Dataset.from_list(rows).save_to_disk(tmp_path / "view")
+    samples = CodedScenes(
+        processor.builder, folders=[str(tmp_path / "view")], tasks={"recognition": 1.0}, cameras=0.5, turns=0.5
+    )
+    camera, turn = (processor.vocabulary.marker_id(marker) for marker in ("[CAMERA]", "[TURN]"))
+    built = samples.sequences([0] * 40, np.random.default_rng(0))
+    assert {(camera in one.ids, turn in one.ids) for one in built} == set(itertools.product((False, True), repeat=2))
+    with pytest.raises(ConfigError, match=r"data\.turns is 2; a share is from 0 to 1"):
+        CodedScenes(processor.builder, folders=[str(tmp_path / "view")], tasks={"recognition": 1.0}, turns=2)

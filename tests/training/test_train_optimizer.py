@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from kyvo.errors import ConfigError
-from kyvo.training.optimizer import MuonAdamW
+from kyvo.training.optimizer import MuonAdamW, float32_step
 
 
 def parameters():
@@ -24,6 +24,22 @@ def test_matrices_move_along_an_orthogonal_step_and_others_as_adam_moves_them():
     singular = torch.linalg.svdvals(matrix.detach() - before_matrix)
     assert singular.max() < 2 * singular.min()  # all directions nearly alike, where the gradient's are 1 to 17
     torch.testing.assert_close(vector.detach() - before_vector, torch.full((5,), -1e-3), atol=1e-6, rtol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6), (5, 5)])
+def test_orthogonalising_in_float32_takes_torchs_step(shape):
+    torch.manual_seed(0)
+    start, gradients = torch.randn(shape), torch.randn(3, *shape)
+    ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    settings = {"lr": 0.02, "weight_decay": 0.05}
+    first, second = torch.optim.Muon([ours], **settings), torch.optim.Muon([theirs], **settings)
+    for gradient in gradients:
+        ours.grad, theirs.grad = gradient.clone(), gradient.clone()
+        float32_step(first)
+        second.step()
+    torch.testing.assert_close(ours, theirs, atol=2e-3, rtol=0)  # bfloat16 has eight bits
+    assert not torch.equal(ours, start)
+    torch.testing.assert_close(first.state[ours]["momentum_buffer"], second.state[theirs]["momentum_buffer"])
 
 
 def test_the_rates_of_both_are_moved_through_the_groups():

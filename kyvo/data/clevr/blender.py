@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from kyvo.data.clevr.primitives import BEVEL, CUBE, CYLINDER, SPHERE, SceneBatch
-from kyvo.data.clevr.raytracer import ALBEDO, FLOOR_ALBEDO, LAMP_SIDE
+from kyvo.data.clevr.primitives import BEVEL, CONE, CUBE, CYLINDER, SPHERE, SceneBatch
+from kyvo.data.clevr.raytracer import FLOOR_ALBEDO, LAMP_SIDE
 from kyvo.extras import MissingDependency, explain_import
 from kyvo.tokenizers.pictures import read_picture
 
@@ -93,12 +93,13 @@ class _Stage:
         self.scene = bpy.context.scene
         self._settings(width, height, samples)
         self._sky()
-        self.meshes = {CUBE: self._cube(), SPHERE: self._sphere(), CYLINDER: self._cylinder()}
-        self.materials = {
-            (color, metal): self._material(f"{color} {metal}", rgb, metal)
-            for color, rgb in enumerate(ALBEDO)
-            for metal in (False, True)
+        self.meshes = {
+            CUBE: self._cube(),
+            SPHERE: self._sphere(),
+            CYLINDER: self._cone("cylinder", top=1.0),
+            CONE: self._cone("cone", top=0.0),
         }
+        self.materials: dict[tuple[Any, ...], Any] = {}  # (red, green, blue, metal) -> Blender's, as they are needed
         self._place("floor", self._floor())
         self.camera = self._place("camera", bpy.data.cameras.new("camera"))
         self.camera.data.sensor_width = SENSOR
@@ -188,9 +189,10 @@ class _Stage:
         solid.rotation_euler = (0.0, 0.0, scenes.rotation[index, item].item())
         solid.scale = (scenes.radius[index, item].item(),) * 3
         solid.material_slots[0].link = "OBJECT"  # the mesh is shared
-        solid.material_slots[0].material = self.materials[
-            int(scenes.color[index, item]), bool(scenes.metal[index, item])
-        ]
+        look = (*scenes.color[index, item].tolist(), bool(scenes.metal[index, item]))
+        if look not in self.materials:
+            self.materials[look] = self._material(str(look), look[:3], look[3])
+        solid.material_slots[0].material = self.materials[look]
         return solid
 
     def _cube(self) -> Any:
@@ -203,11 +205,12 @@ class _Stage:
         self.bmesh.ops.create_uvsphere(solid, u_segments=96, v_segments=48, radius=1.0)
         return self._mesh("sphere", solid)
 
-    def _cylinder(self) -> Any:
+    def _cone(self, name: str, *, top: float) -> Any:
+        """From radius 1 at z = -1 to `top` at z = 1."""
         solid = self.bmesh.new()
-        self.bmesh.ops.create_cone(solid, cap_ends=True, segments=96, radius1=1.0, radius2=1.0, depth=2.0)
+        self.bmesh.ops.create_cone(solid, cap_ends=True, segments=96, radius1=1.0, radius2=top, depth=2.0)
         rims = [edge for edge in solid.edges if any(len(face.verts) == 96 for face in edge.link_faces)]
-        return self._mesh("cylinder", solid, rounded=rims)
+        return self._mesh(name, solid, rounded=rims)
 
     def _floor(self) -> Any:
         solid = self.bmesh.new()

@@ -1,4 +1,4 @@
-"""The ray tracer's geometry: scenes as tensors, and where rays meet cubes, spheres and cylinders.
+"""The ray tracer's geometry: scenes as tensors, and where rays meet cubes, spheres, cylinders and cones.
 
 All solids are convex, so a ray is inside one between two distances. Rays that leave one point are first tested
 against each solid as a cone from that point; only the few (ray, solid) pairs inside their cone are intersected.
@@ -15,8 +15,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-CUBE, SPHERE, CYLINDER = range(3)
-ENCLOSING = (math.sqrt(3), 1.0, math.sqrt(2))  # radius of the enclosing sphere over the solid's own radius
+KINDS = CUBE, SPHERE, CYLINDER, CONE = range(4)
+ENCLOSING = (
+    math.sqrt(3),
+    1.0,
+    math.sqrt(2),
+    math.sqrt(2),
+)  # radius of the enclosing sphere over the solid's own radius
 CHAMFER = 0.1  # how far the edges of cubes are cut, over half their side
 BEVEL = 0.12  # width of the rounded edges, over the radius; only normals are rounded
 NOTHING = -1  # the object index of rays that meet none
@@ -28,9 +33,9 @@ Pairs = tuple[Tensor, Tensor, Tensor]  # ray, solid, distance at which the ray e
 class SceneBatch:
     """Scenes as tensors, padded to the same number of objects."""
 
-    shape: Int[Tensor, "batch objects"]  # CUBE, SPHERE or CYLINDER
-    radius: Float[Tensor, "batch objects"]  # of the sphere; half the side of the cube; both of the cylinder
-    color: Int[Tensor, "batch objects"]  # place in CLEVR_COLORS
+    shape: Int[Tensor, "batch objects"]  # one of KINDS
+    radius: Float[Tensor, "batch objects"]  # of the sphere; half the side of the cube; both of cylinder and cone
+    color: Float[Tensor, "batch objects 3"]  # linear RGB in [0, 1]
     metal: Bool[Tensor, "batch objects"]  # mirror-like metal, else rubber
     position: Float[Tensor, "batch objects 3"]  # centre
     rotation: Float[Tensor, "batch objects"]  # about z, radians
@@ -77,11 +82,11 @@ def pairs_from_point(scenes: SceneBatch, origin: Tensor, rays: Tensor) -> Iterat
     x, y, z = (away / distance[..., None])[..., None].unbind(2)  # a matrix product this thin is slower than its terms
     near = (x * rays[:, :1]).addcmul_(y, rays[:, 1:2]).addcmul_(z, rays[:, 2:]) > cosine[..., None]  # rows objects rays
     near, kind = near.flatten(0, 1), scenes.shape.flatten()
-    # Once for each solid, not for each pair. Spheres and cylinders look the same from all sides.
+    # Once for each solid, not for each pair. All solids but cubes look the same from all sides.
     turn = torch.where(kind == CUBE, scenes.rotation.flatten(), 0.0)
     start = turned(-away.flatten(0, 1).T, turn) / scenes.radius.flatten()
     directions = rays.transpose(0, 1).reshape(3, -1)
-    for shape in (CUBE, SPHERE, CYLINDER):
+    for shape in KINDS:
         primitives = (kind == shape).nonzero()[:, 0]
         which, ray = near[primitives].nonzero().unbind(1)
         primitive = primitives[which]
@@ -101,7 +106,7 @@ def pairs_from_surfaces(scenes: SceneBatch, row: Tensor, own: Tensor, start: Ten
     which, primitive = near.nonzero().unbind(1)
     primitive = row[which] * scenes.num_objects + primitive
     kind = scenes.shape.flatten()[primitive]
-    for shape in (CUBE, SPHERE, CYLINDER):
+    for shape in KINDS:
         chosen = (kind == shape).nonzero()[:, 0]
         target, source = primitive[chosen], which[chosen]
         local = in_primitives(scenes, target, start[:, source])
@@ -151,6 +156,8 @@ def span(shape: int, start: Float[Tensor, "3 n"], direction: Float[Tensor, "3 n"
         middle, half = _slab(start, direction)
         half[3:] *= 2 - CHAMFER
         return (middle - half).amax(0), (middle + half).amin(0)
+    if shape == CONE:
+        return _cone_span(start, direction)
     flat = slice(0, 3 if shape == SPHERE else 2)
     a = direction[flat].square().sum(0)
     b = (start[flat] * direction[flat]).sum(0)
@@ -159,6 +166,23 @@ def span(shape: int, start: Float[Tensor, "3 n"], direction: Float[Tensor, "3 n"
     enter, leave = (-b - root) / a, (-b + root) / a
     if shape == SPHERE:
         return enter, leave
+    middle, half = _slab(start[2], direction[2])
+    return torch.maximum(enter, middle - half), torch.minimum(leave, middle + half)
+
+
+def _cone_span(start: Float[Tensor, "3 n"], direction: Float[Tensor, "3 n"]) -> tuple[Tensor, Tensor]:
+    """`span` of the cone with radius 1 at z = -1 and its tip at z = 1: x^2 + y^2 = ((1 - z) / 2)^2 between the two."""
+    below, fall = (1 - start[2]) / 2, -direction[2] / 2  # the radius at the start, and how it grows along the ray
+    a = direction[:2].square().sum(0) - fall.square()
+    a = torch.where(a.abs() < 1e-7, 1e-7, a)  # a ray along the wall
+    b = (start[:2] * direction[:2]).sum(0) - below * fall
+    c = start[:2].square().sum(0) - below.square()
+    root = (b.square() - a * c).sqrt()  # NaN where the ray misses; every comparison with it is false
+    first, last = torch.minimum((-b - root) / a, (-b + root) / a), torch.maximum((-b - root) / a, (-b + root) / a)
+    # A ray steeper than the wall is outside between the two: it is in the cone on the side that leads down.
+    steep, down = a < 0, direction[2] < 0
+    enter = torch.where(steep, torch.where(down, last, -torch.inf), first)
+    leave = torch.where(steep, torch.where(down, torch.inf, first), last)
     middle, half = _slab(start[2], direction[2])
     return torch.maximum(enter, middle - half), torch.minimum(leave, middle + half)
 
@@ -178,6 +202,8 @@ def normals(scenes: SceneBatch, primitive: Tensor, place: Float[Tensor, "3 n"]) 
     wall = (side - (1 - BEVEL)).clamp_min(0) / side * local[:2]
     normal = torch.where(shape == SPHERE, local, over)
     normal = torch.cat([torch.where(shape == CYLINDER, wall, normal[:2]), normal[2:]])
+    slope = torch.cat([local[:2] / side, torch.full_like(local[2:], 0.5)])  # a cone's wall falls by 2 over 1
+    normal = torch.where(shape == CONE, slope, normal)
     return turned(normal / length(normal, 0).clamp_min(1e-6), -scenes.rotation.flatten()[primitive])
 
 

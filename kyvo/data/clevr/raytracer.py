@@ -23,7 +23,6 @@ from kyvo.data.clevr.primitives import (
     pairs_from_point,
     pairs_from_surfaces,
 )
-from kyvo.scene.schema import CLEVR_COLORS
 
 CHUNK = {"cpu": 4, "cuda": 50}  # scenes traced at a time: on a CPU few, so that they stay in its cache
 FARTHEST = 60.0  # where rays at or above the horizon end
@@ -38,8 +37,6 @@ SHARPNESS = (12.0, 200.0)  # exponents of the highlights of rubber and metal
 HIGHLIGHT = (0.02, 10.0)  # their strength
 METAL_DIFFUSE, METAL_MIRROR = 0.15, 0.75
 RUBBER_DIFFUSE = 0.94
-
-ALBEDO = tuple(tuple(value / 255 for value in color) for color in CLEVR_COLORS.values())
 
 
 @torch.inference_mode()
@@ -223,8 +220,7 @@ def _mirrored(
 
 
 def _colors(scenes: SceneBatch, primitive: Tensor) -> Float[Tensor, "3 n"]:
-    table = torch.tensor(ALBEDO, device=primitive.device)
-    return table[scenes.color.flatten()[primitive]].T
+    return scenes.color.flatten(0, 1)[primitive].T
 
 
 def _per_material(metal: Tensor, values: tuple[float, float]) -> Tensor:

@@ -17,13 +17,14 @@ from kyvo.data.clevr import blender, raytracer
 from kyvo.data.clevr.primitives import SceneBatch
 from kyvo.errors import ConfigError, SceneError
 from kyvo.scene.clevr import pixel_coords
+from kyvo.scene.colors import linear_rgb
 from kyvo.scene.relations import directions, relationships
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_COLORS, CLEVR_RADIUS, clevr_camera
+from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_COLORS, CLEVR_RADIUS, SceneSchema, clevr_camera, clevr_schema
 
-SHAPES = ("cube", "sphere", "cylinder")  # in the ray tracer's order, as are the colors
-COLORS = tuple(CLEVR_COLORS)
+SHAPES = ("cube", "sphere", "cylinder", "cone")  # in the ray tracer's order
 MATERIALS = ("rubber", "metal")
+DRAWN = {"shape": SHAPES, "size": tuple(CLEVR_RADIUS), "material": MATERIALS}  # field -> words with a look
 RENDERERS = ("raytracer", "blender")
 MAX_TRIES = 50  # places tried for one object before the scene is begun again
 MAX_SCENES = 400  # scenes begun before we say that the objects do not fit
@@ -41,6 +42,11 @@ class ClevrRules:
     camera_jitter: float = 0.5  # largest shift along each axis
     lamp_jitter: float = 1.0
     min_visible: float = 200 / (480 * 320)  # least part of the picture that shows an object
+    schema: str = "clevr"  # the scenes' schema, and its words:
+    sizes: tuple[str, ...] = ("large", "small")
+    shapes: tuple[str, ...] = SHAPES[:3]
+    colors: tuple[str, ...] = tuple(CLEVR_COLORS)
+    materials: tuple[str, ...] = MATERIALS
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_objects <= self.max_objects:
@@ -48,6 +54,32 @@ class ClevrRules:
                 f"{self.min_objects} to {self.max_objects} objects a scene are no range; "
                 "give at least 1, and no more at the least than at the most."
             )
+        for name, words in (
+            ("size", self.sizes), ("shape", self.shapes), ("color", self.colors), ("material", self.materials)
+        ):  # fmt: skip
+            for word in words:
+                check_word(name, word)
+
+    @classmethod
+    def of(cls, schema: SceneSchema, **rules: Any) -> "ClevrRules":
+        """The rules for scenes of CLEVR's fields with a schema's words. Raises ConfigError for other fields, and for
+        words that have no picture."""
+        fields = {field.name for field in schema.fields}
+        if fields != {field.name for field in clevr_schema().fields} or schema.units != "clevr":
+            raise ConfigError(
+                f"the schema {schema.name!r} has the fields {', '.join(sorted(fields))} in {schema.units}; the ray "
+                "tracer draws objects of size, color, material, shape and location in CLEVR's units."
+            )
+        words = {f"{field.name}s": field.words for field in schema.word_fields}
+        return cls(schema=schema.name, **words, **rules)
+
+
+def check_word(name: str, word: Any) -> None:
+    """Raises ConfigError where nothing shows how an object of this word looks; `name` is the field's."""
+    is_drawn = linear_rgb(str(word)) is not None if name == "color" else word in DRAWN[name]
+    if not is_drawn:
+        known = DRAWN.get(name, (*CLEVR_COLORS, "and the colors that CSS names"))
+        raise ConfigError(f"{name} is {word!r}; the ray tracer knows {', '.join(known)}.")
 
 
 CLEVR_RULES = ClevrRules()
@@ -100,9 +132,9 @@ def _draw(rng: np.random.Generator, num_objects: int, width: int, height: int, r
     objects: list[SceneObject] = []
     placed = footprints(objects)
     for _ in range(num_objects):
-        size = ("large", "small")[rng.integers(2)]
-        shape = SHAPES[rng.integers(len(SHAPES))]
-        color, material = COLORS[rng.integers(len(COLORS))], MATERIALS[rng.integers(len(MATERIALS))]
+        size, shape, color, material = (
+            words[rng.integers(len(words))] for words in (rules.sizes, rules.shapes, rules.colors, rules.materials)
+        )
         rotation = round(rng.uniform(0, 360), 4)
         tries = rng.uniform(-rules.floor, rules.floor, (MAX_TRIES, 2)).round(5)
         radius, is_cube = CLEVR_RADIUS[size], shape == "cube"
@@ -122,7 +154,9 @@ def _draw(rng: np.random.Generator, num_objects: int, width: int, height: int, r
         objects.append(
             SceneObject(shape=shape, size=size, color=color, material=material, location=location, extra=extra)
         )
-    return Scene(objects=tuple(objects), schema="clevr", camera=camera, extra={"lamps": [list(lamp) for lamp in lamps]})
+    return Scene(
+        objects=tuple(objects), schema=rules.schema, camera=camera, extra={"lamps": [list(lamp) for lamp in lamps]}
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +247,7 @@ def scene_batch(scenes: Sequence[Scene]) -> SceneBatch:
     return SceneBatch(
         shape=torch.tensor(rows["shape"], dtype=torch.long).view(shape),
         radius=torch.tensor(rows["radius"], dtype=torch.float).view(shape),
-        color=torch.tensor(rows["color"], dtype=torch.long).view(shape),
+        color=torch.tensor(rows["color"], dtype=torch.float).view(*shape, 3),
         metal=torch.tensor(rows["metal"], dtype=torch.bool).view(shape),
         position=torch.tensor(rows["position"], dtype=torch.float).view(*shape, 3),
         rotation=torch.tensor(rows["rotation"], dtype=torch.float).view(shape),
@@ -227,22 +261,28 @@ def scene_batch(scenes: Sequence[Scene]) -> SceneBatch:
     )
 
 
-_PADDING = {"shape": 0, "radius": 1.0, "color": 0, "metal": False, "position": (0.0, 0.0, 0.0), "rotation": 0.0}
+_PADDING = {
+    "shape": 0,
+    "radius": 1.0,
+    "color": (0.0, 0.0, 0.0),
+    "metal": False,
+    "position": (0.0, 0.0, 0.0),
+    "rotation": 0.0,
+}
 
 
 def _primitive(item: SceneObject, where: str) -> dict[str, Any]:
-    indices = {}
-    for name, known in (("shape", SHAPES), ("size", tuple(CLEVR_RADIUS)), ("color", COLORS), ("material", MATERIALS)):
-        value = item.get(name)
-        if value not in known:
-            raise SceneError(f"{where}.{name} is {value!r}; the ray tracer knows {', '.join(known)}.")
-        indices[name] = known.index(value)
+    for name in ("shape", "size", "color", "material"):
+        try:
+            check_word(name, item.get(name))
+        except ConfigError as error:
+            raise SceneError(f"{where}.{error}") from error
     if item.location is None:
         raise SceneError(f"{where}.location is missing; the ray tracer needs each object's centre.")
     return {
-        "shape": indices["shape"],
+        "shape": SHAPES.index(item.shape),  # type: ignore[arg-type]
         "radius": CLEVR_RADIUS[item.size],  # type: ignore[index]
-        "color": indices["color"],
+        "color": linear_rgb(item.color),  # type: ignore[arg-type]
         "metal": item.material == "metal",
         "position": item.location,
         # CLEVR draws 0 to 360, but Blender read the number as radians; v1.0's pictures bear it out.

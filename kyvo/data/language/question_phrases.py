@@ -82,11 +82,16 @@ class TemplateSet:
             raise ConfigError(f"{unknown[0]!r} is no family of these questions; known are {', '.join(self.kinds)}.")
         return replace(self, templates=tuple(one for one in self.templates if one.family in families))
 
-    def write(self, template: Template, values: Mapping[str, str], rng: np.random.Generator) -> str:
-        """One of the template's texts with its slots filled; slots without a value are left out."""
+    def write(
+        self, template: Template, values: Mapping[str, str], rng: np.random.Generator, *, other: bool = True
+    ) -> str:
+        """One of the template's texts with its slots filled; slots without a value are left out.
+
+        Without `other` what is asked for is of another kind than what it is compared with, and not called "other".
+        """
         text = template.texts[rng.integers(len(template.texts))]
         text = re.sub(r"\[(.*?)\]", lambda match: match[1] if rng.random() < 0.5 else "", text)
-        if _differ(values):  # "another blue cube like the red ball": it cannot be another
+        if not other or _differ(values):  # "another blue cube like the red ball": it cannot be another
             text = text.replace(" other ", " ").replace(" another ", " a ")
 
         parts = re.split(r"(<\w+>)", text)
@@ -133,6 +138,8 @@ _SLOTS = {slot: attribute for name in "abcd" for slot, attribute in zip(_NAMES[n
 _CHAINS = (("a",), ("a", "r", "b"), ("a", "r", "b", "r2", "c"), ("a", "r", "b", "r2", "c", "r3", "d"))
 _PAIRS = ((("a",), ("b",)), (("a", "r", "b"), ("c",)), (("a", "r", "b"), ("c", "r2", "d")))
 
+# Two objects that may have relations of their own are kept apart by more than "and": "the cube left of the ball and the
+# sphere" may be left of both.
 _COUNT = (
     "Count the {these}.",
     "How many {these} can you see?",
@@ -159,7 +166,7 @@ _QUERY = (
 )
 _COMPARE = (
     "Do {this} and {that} share one {attribute}?",
-    "Is one {attribute} common to {this} and {that}?",
+    "Is one {attribute} common to both {this} and {that}?",
     "Compare {this} with {that}: are they alike in {attribute}?",
     "Are {this} and {that} alike in {attribute}?",
     "Would you say that {this} matches {that} in {attribute}?",
@@ -167,7 +174,7 @@ _COMPARE = (
 _COMPARE_COUNTS = {
     "equal_integer": (
         "Are the {these} just as many as the {those}?",
-        "Count the {these} and the {those}: do you get one number twice?",
+        "Count the {these} and then the {those}: do you get one number twice?",
         "Do the {these} match the {those} in number?",
     ),
     "less_than": (
@@ -203,7 +210,7 @@ _EITHER = (
     "Count all that belong to the {these} or to the {those}.",
     "How many belong to the {these}, to the {those} or to both?",
     "Take the {these} together with the {those}: how many do you have?",
-    "Put the {these} and the {those} into one group. How many does it hold?",
+    "Put the {these} together with the {those} into one group. How many does it hold?",
 )
 
 
@@ -217,13 +224,18 @@ def _templates() -> Iterator[Template]:
     yield from _either()
 
 
-def _phrase(chain: tuple[str, ...], plural: str = "") -> str:
-    """A chain's last object in slots, without an article: with two relations "c r2 the b r the a"."""
-    *inner, name = chain
+def _phrase(chain: tuple[str, ...], plural: str = "", *, inner: bool = False) -> str:
+    """A chain's last object in slots, without an article: with two relations "c r2 the b that is r the a".
+
+    Inside a chain "that is" stays: "things left of the cube behind the ball" may be things behind the ball.
+    """
+    *before, name = chain
     text = " ".join(_NAMES[name]) + plural
-    if not inner:
+    if not before:
         return text
-    return f"{text} [that {'are' if plural else 'is'}] {_NAMES[inner[-1]][0]} the {_phrase(tuple(inner[:-1]))}"
+    that = f"that {'are' if plural else 'is'}"
+    that = that if inner else f"[{that}]"
+    return f"{text} {that} {_NAMES[before[-1]][0]} the {_phrase(tuple(before[:-1]), inner=True)}"
 
 
 def _walk(chain: tuple[str, ...], last: str, first: int = 0) -> list[TemplateStep]:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,8 @@ from kyvo.errors import ConfigError, SceneError
 from kyvo.scene.relations import RELATIONS
 from kyvo.scene.scene import Scene
 
-TRIES = 12  # drawings of one question; then the one with the rarest answer is taken
+TRIES = 12  # well-posed drawings of one question; then the one with the rarest answer is taken
+_DRAWINGS = 60  # of one question at most: few of two relations are well posed
 ABSENT = {"exist": 0.5, "count": 0.25, "filter": 0.25}  # how often these are asked of what is not there
 _ABSENT_TRIES = 8
 _SUBSETS = [names for count in range(len(ATTRIBUTES) + 1) for names in combinations(ATTRIBUTES, count)]
@@ -109,10 +110,8 @@ def _next(drawer: "_Drawer", balance: Balance, templates: TemplateSet, *, taken:
         kinds = templates.kinds[family]
         for kind in drawer.shuffled(kinds, key=lambda kind, family=family: balance.kinds[family, kind]):
             best: tuple[int, Question] | None = None
-            for _ in range(TRIES):
-                question = drawer.question(drawer.pick(kinds[kind]), templates)
-                if question is None or question.text in taken:
-                    continue
+            drawn = (drawer.question(drawer.pick(kinds[kind]), templates) for _ in range(_DRAWINGS))
+            for question in islice((one for one in drawn if one is not None and one.text not in taken), TRIES):
                 seen = balance.answers[family, kind, question.answer]
                 if seen * len(ANSWERS[question.type]) <= balance.kinds[family, kind]:
                     return question
@@ -171,8 +170,22 @@ class _Drawer:
                 return None
         if any(row.function == "relate" for row in template.steps) and has_needless_relation(program, self.index):
             return None
-        text = templates.write(template, values, self.rng)
+        text = templates.write(template, values, self.rng, other=self._has_others(program, outputs))
         return Question(family=template.family, text=text, program=program, answer=to_word(outputs[-1]))
+
+    def _has_others(self, program: Sequence[Step], outputs: Sequence[Any]) -> bool:
+        """Whether what is asked for may be called "other": the object that it is compared with is of the same kind.
+
+        "The other large cube with the color of the ball" presupposes that the ball is a large cube.
+        """
+        for place, row in enumerate(program):
+            if row["function"].startswith("same_"):
+                item = self.index.values[outputs[row["inputs"][0]]]
+                filters = (then for then in program[place:] if then["function"].startswith("filter_"))
+                return all(
+                    item[then["function"].removeprefix("filter_")] == then["value_inputs"][0] for then in filters
+                )
+        return True
 
     def _run(self, row: dict[str, Any], program: list[dict[str, Any]], outputs: list[Any]) -> int:
         """Runs one more step of the program; its number."""
@@ -201,7 +214,18 @@ class _Drawer:
             for values, items in self._filters(slots.keys())
             if ((items & given).bit_count() == 1 if then == "unique" else items & given) and not (whole and not values)
         ]
+        if then == "count" and found:  # each number as likely as another: most filters leave one object
+            numbers = {(self._left(values) & given).bit_count() for values in found}
+            number = self.pick(sorted(numbers))
+            found = [values for values in found if (self._left(values) & given).bit_count() == number]
         return {slots[name]: value for name, value in self.pick(found).items()} if found else None
+
+    def _left(self, values: Filter) -> int:
+        """The objects that a filter leaves of all."""
+        left = self.index.all
+        for name, value in values.items():
+            left &= self.index.having[name][value]
+        return left
 
     def _related(self, names: Collection[str], then: str, item: int) -> list[tuple[str, Filter]]:
         """Relations to `item` and filters that leave what `then` needs, where the relation leaves something out."""
@@ -236,10 +260,7 @@ class _Drawer:
         subsets = [subset for subset in _SUBSETS if subset and all(name in names for name in subset)]
         for _ in range(_ABSENT_TRIES if subsets else 0):
             values = {name: self.pick(WORDS[name]) for name in self.pick(subsets)}
-            left = given
-            for name, value in values.items():
-                left &= self.index.having[name][value]
-            if not left:
+            if not self._left(values) & given:
                 return values
         return None
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kyvo.data.meshes.procedural import GLASS, IRON, LEAVES, STEEL, WOOD, Color, Part
+from kyvo.data.meshes.solids import COUNTS, GLASS, IRON, LEAVES, STEEL, WOOD, Color, Part
 
 COLORS: dict[str, tuple[Color, ...]] = {  # sRGB
     "red": ((200, 40, 36), (176, 58, 46)),
@@ -60,7 +60,9 @@ def captions(category: str, parts: Sequence[Part], rng: np.random.Generator, *, 
         others += [f"a {color} {material} {category}"]
     for size in range(1, min(MOST_PARTS, len(parts)) + 1):
         chosen = sorted(rng.choice(len(parts), size=size, replace=False).tolist())
-        said = _listed([f"{color_name(parts[index].color)} {parts[index].name}" for index in chosen])
+        said = _listed([_colored(parts[index]) for index in chosen])
+        plain = _listed([parts[index].name for index in chosen])
+        others.append(f"a {material or color} {category} with {plain}")
         others += [f"a {category} with {said}", f"a {color} {category} with {said}", f"{category}: {said}"]
     drawn = [others[index] for index in rng.permutation(len(others))]
     return list(dict.fromkeys([first, *(_articles(text) for text in drawn)]))[:count]
@@ -69,6 +71,13 @@ def captions(category: str, parts: Sequence[Part], rng: np.random.Generator, *, 
 def _area(triangles: np.ndarray) -> float:
     cross = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     return float(np.linalg.norm(cross, axis=1).sum())
+
+
+def _colored(part: Part) -> str:
+    """ "round top" -> "brown round top", "four legs" -> "four brown legs"."""
+    count, _, rest = part.name.partition(" ")
+    color = color_name(part.color)
+    return f"{count} {color} {rest}" if count in COUNTS.values() else f"{color} {part.name}"
 
 
 def _noun(material: str) -> str:

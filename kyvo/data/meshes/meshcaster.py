@@ -1,6 +1,6 @@
 """Pictures of meshes by ray casting: colors and textures, one sun with shadows, a floor and a sky.
 
-Open3D's RaycastingScene finds what a ray meets; everything else is numpy. Several rays a pixel, each with its own
+kyvo/data/meshes/rays.py finds what a ray meets; everything else is numpy. Several rays a pixel, each with its own
 place in the pixel and its own point of the sun's disc, smooth the edges and soften the shadows. The same scene gives
 the same picture whatever the number of threads. Materials are matt and opaque.
 """
@@ -15,8 +15,8 @@ from jaxtyping import Float, Int, UInt8
 from kyvo.data.meshes.assets import Asset, rotation_matrix
 from kyvo.data.meshes.mesh_files import LooseMesh
 from kyvo.data.meshes.mesh_parts import REPEAT, to_linear
+from kyvo.data.meshes.rays import ray_scene
 from kyvo.data.meshes.textures import sample
-from kyvo.extras import import_open3d
 from kyvo.scene.scene import Camera, Vector
 
 NOTHING, FLOOR = -1, -2  # in place of an object's index
@@ -50,10 +50,7 @@ class Setting:
 def render(
     objects: Sequence[Placed], *, camera: Camera, setting: Setting, samples: int = 2
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """The picture, with samples x samples rays a pixel.
-
-    Raises MissingDependency where Open3D does not import.
-    """
+    """The picture, with samples x samples rays a pixel."""
     caster = _Caster(objects)
     sun = np.asarray(setting.sun, dtype=float)
     sun = sun / np.linalg.norm(sun)
@@ -91,36 +88,33 @@ class _Caster:
     """The objects' triangles in the scene's frame, ready for rays."""
 
     def __init__(self, objects: Sequence[Placed]) -> None:
-        self.core = import_open3d().core
         self.objects = objects
-        self.scene = import_open3d().t.geometry.RaycastingScene(nthreads=1)
-        self.normals = []
-        for item in objects:
-            turn = rotation_matrix(item.pose)
-            corners = item.asset.triangles.reshape(-1, 3) * item.scale @ turn.T + item.location
-            self.scene.add_triangles(
-                self.core.Tensor(corners.astype(np.float32)),
-                self.core.Tensor(np.arange(len(corners), dtype=np.uint32).reshape(-1, 3)),
-            )
-            self.normals.append(item.asset.normals @ turn.T)
-
-    def _tensor(self, start: np.ndarray, rays: np.ndarray):
-        return self.core.Tensor(np.concatenate([np.broadcast_to(start, rays.shape), rays], axis=1).astype(np.float32))
+        turns = [rotation_matrix(item.pose) for item in objects]
+        triangles = [
+            item.asset.triangles * item.scale @ turn.T + item.location
+            for item, turn in zip(objects, turns, strict=True)
+        ]
+        self.normals = [item.asset.normals @ turn.T for item, turn in zip(objects, turns, strict=True)]
+        self.starts = np.cumsum([0, *(len(part) for part in triangles)])  # of each object's triangles among all
+        self.scene = ray_scene(np.concatenate(triangles or [np.zeros((1, 3, 3))]))  # without area: no ray meets it
 
     def first(self, rays: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, ...]:
-        """What each ray meets first: object, distance, triangle, place in the triangle."""
-        hit = {key: value.numpy() for key, value in self.scene.cast_rays(self._tensor(start, rays), nthreads=1).items()}
-        index = np.where(np.isfinite(hit["t_hit"]), hit["geometry_ids"].astype(np.int64), NOTHING)
+        """What each ray meets first: object, distance, the object's triangle, weights of its corners."""
+        hit = self.scene.first_hits(np.broadcast_to(start, rays.shape), rays)
+        index = np.where(
+            np.isfinite(hit.distance), np.searchsorted(self.starts, hit.triangle, side="right") - 1, NOTHING
+        )
         with np.errstate(divide="ignore", invalid="ignore"):
             floor = np.where(rays[:, 2] < -1e-6, -start[2] / rays[:, 2], np.inf)
-        on_floor = (floor > 0) & (floor < hit["t_hit"])
+        on_floor = (floor > 0) & (floor < hit.distance)
+        triangle = hit.triangle - np.where(index < 0, 0, self.starts[index])
         index = np.where(on_floor, FLOOR, index)
-        return index, np.where(on_floor, floor, hit["t_hit"]), hit["primitive_ids"], hit["primitive_uvs"]
+        return index, np.where(on_floor, floor, hit.distance), triangle, hit.weights
 
     def shade(self, rays: np.ndarray, camera: Camera, sun: np.ndarray, setting: Setting) -> np.ndarray:
         """Linear color seen along each ray, as [height, width, 3]."""
         start = np.asarray(camera.location, dtype=float)
-        index, distance, triangle, place = self.first(rays, start)
+        index, distance, triangle, weights = self.first(rays, start)
         horizon, zenith = (to_linear(np.asarray(color)) for color in (setting.horizon, setting.zenith))
         color = horizon + (zenith - horizon) * np.clip(rays[:, 2:], 0, 1) ** 0.6
         met = index != NOTHING
@@ -131,19 +125,17 @@ class _Caster:
             here = np.flatnonzero(index == number)
             if not len(here):
                 continue
-            faces, u, v = triangle[here], place[here, :1], place[here, 1:]
-            weights = np.stack([1 - u - v, u, v], axis=1)  # of the three corners
-            bent = (self.normals[number][faces] * weights).sum(1)
+            faces, shares = triangle[here], weights[here, :, None]
+            bent = (self.normals[number][faces] * shares).sum(1)
             bent /= np.maximum(np.linalg.norm(bent, axis=1, keepdims=True), 1e-9)
             # Meshes are seen from both sides: some are open, and some are wound the wrong way round.
             normal[here] = np.where((bent * rays[here]).sum(1, keepdims=True) > 0, -bent, bent)
-            albedo[here] = surface_color(item.asset, faces, weights)
+            albedo[here] = surface_color(item.asset, faces, shares)
         lit = np.zeros(len(rays))
         facing = np.clip(normal @ sun, 0, None)
         ask = np.flatnonzero(met & (facing > 0))
         point = start + rays[ask] * distance[ask, None] + normal[ask] * SHIFT * np.maximum(1, distance[ask, None])
-        query = self.core.Tensor(np.concatenate([point, np.broadcast_to(sun, point.shape)], 1).astype(np.float32))
-        lit[ask] = facing[ask] * ~self.scene.test_occlusions(query, nthreads=1).numpy()
+        lit[ask] = facing[ask] * ~self.scene.blocked(point, np.broadcast_to(sun, point.shape))
         sky = 0.6 + 0.4 * normal[:, 2]  # less light from below
         shade = albedo * (setting.sunlight * lit + setting.skylight * sky)[:, None]
         far = np.where(index == FLOOR, 1 - 0.5 ** ((np.where(met, distance, 0) / setting.haze) ** 3), 0)[:, None]

@@ -5,49 +5,40 @@ makes them large enough for the floor. z is up, and an asset's front looks towar
 GLB the meshes are y-up, as glTF wants them.
 """
 
-from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import trimesh
 import yaml
-from jaxtyping import Float
 from trimesh.exchange.gltf import export_glb
 from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
 from kyvo.data.meshes.assets import INDEX, Asset, AssetError, AssetLibrary
 from kyvo.data.meshes.mesh_files import to_linear
+from kyvo.data.meshes.solids import (
+    FABRIC,
+    GLASS,
+    HAIR,
+    IRON,
+    LEAVES,
+    PAINT,
+    SKIN,
+    STEEL,
+    WOOD,
+    Builder,
+    Color,
+    Part,
+    ball,
+    box,
+    four_legs,
+    lathe,
+    pick,
+    rod,
+)
 from kyvo.files import make_folder, write_bytes, write_text
 
-Triangles = Float[np.ndarray, "faces 3 3"]
-Color = tuple[int, int, int]  # sRGB, 0 to 255
-
-
-class Part(NamedTuple):
-    """A part of one color, and what it is called: "round top", "four legs"."""
-
-    triangles: Triangles
-    color: Color
-    name: str
-
-
-Builder = Callable[[np.random.Generator], list[Part]]
-
 SIZE = 1.4  # scene units per unit of the builders
-SEGMENTS = 24  # around anything round
-
-WOOD: tuple[Color, ...] = ((139, 94, 60), (110, 72, 45), (170, 124, 80), (94, 62, 45))
-FABRIC: tuple[Color, ...] = ((176, 58, 46), (44, 94, 146), (58, 122, 86), (198, 148, 60), (120, 84, 140), (92, 98, 108))
-PAINT: tuple[Color, ...] = ((196, 40, 36), (30, 90, 170), (236, 180, 40), (238, 238, 234), (40, 130, 90), (50, 54, 60))
-GLASS: tuple[Color, ...] = ((44, 110, 66), (120, 74, 34), (70, 132, 160))
-SKIN: tuple[Color, ...] = ((241, 194, 160), (198, 140, 100), (130, 84, 58))
-HAIR: tuple[Color, ...] = ((40, 30, 26), (104, 66, 36), (206, 162, 92))
-LEAVES: tuple[Color, ...] = ((62, 120, 52), (88, 140, 54), (44, 98, 60))
-IRON: Color = (52, 56, 60)
-STEEL: Color = (150, 154, 160)
 
 
 def procedural_library(*, seed: int = 0, variants: int = 4) -> AssetLibrary:
@@ -106,69 +97,20 @@ def _variants(seed: int, variants: int) -> list[tuple[str, str, list[Part]]]:
     return found
 
 
-def _pick(rng: np.random.Generator, colors: tuple[Color, ...]) -> Color:
-    return colors[int(rng.integers(len(colors)))]
-
-
-def _box(x: float, y: float, z: float, *, at: tuple[float, float, float] = (0, 0, 0)) -> Triangles:
-    """A box of these sides whose bottom's centre is `at`."""
-    corners = np.array([[i, j, k] for i in (-0.5, 0.5) for j in (-0.5, 0.5) for k in (0, 1)]) * (x, y, z) + at
-    quads = ((0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3))  # outward
-    return corners[[[q[a], q[b], q[c]] for q in quads for a, b, c in ((0, 1, 2), (0, 2, 3))]]
-
-
-def _lathe(*profile: tuple[float, float], at: tuple[float, float, float] = (0, 0, 0)) -> Triangles:
-    """(radius, height) points, from the bottom up, turned about the vertical axis through `at`; ends are closed."""
-    points = [(0.0, profile[0][1]), *profile, (0.0, profile[-1][1])]
-    turn = np.linspace(0, 2 * np.pi, SEGMENTS, endpoint=False)
-    ring = np.stack([np.cos(turn), np.sin(turn)], axis=1)
-    rings = [np.column_stack([ring * radius, np.full(SEGMENTS, height)]) for radius, height in points]
-    faces = []
-    for low, high in pairwise(rings):
-        low_next, high_next = np.roll(low, -1, 0), np.roll(high, -1, 0)
-        faces += [np.stack([low, low_next, high_next], 1), np.stack([low, high_next, high], 1)]
-    triangles = np.concatenate(faces)
-    area = np.linalg.norm(np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]), axis=1)
-    return triangles[area > 1e-9] + at
-
-
-def _ball(x: float, y: float, z: float, *, at: tuple[float, float, float] = (0, 0, 0)) -> Triangles:
-    """An ellipsoid of these half axes with its centre `at`."""
-    turn = np.linspace(-np.pi / 2, np.pi / 2, 13)
-    return _lathe(*zip(np.cos(turn), np.sin(turn), strict=True)) * (x, y, z) + at
-
-
-def _rod(start: tuple[float, float, float], end: tuple[float, float, float], radius: float) -> Triangles:
-    """A round rod between two points."""
-    axis = np.subtract(end, start)
-    length = float(np.linalg.norm(axis))
-    forward = axis / length
-    side = np.cross(forward, (1.0, 0, 0) if abs(forward[0]) < 0.9 else (0, 1.0, 0))
-    side /= np.linalg.norm(side)
-    frame = np.stack([side, np.cross(forward, side), forward])
-    return _lathe((radius, 0), (radius, length)) @ frame + start
-
-
-def _legs(x: float, y: float, height: float, radius: float) -> Triangles:
-    """Four legs at (+-x, +-y)."""
-    corners = [(i * x, j * y) for i in (-1, 1) for j in (-1, 1)]
-    return np.concatenate([_lathe((radius * 0.8, 0), (radius, height), at=(i, j, 0)) for i, j in corners])
-
-
 def _person(rng: np.random.Generator) -> list[Part]:
     tall = rng.uniform(1.05, 1.25)
-    shirt, trousers, skin, hair = (_pick(rng, colors) for colors in (FABRIC, FABRIC, SKIN, HAIR))
+    shirt, trousers, skin, hair = (pick(rng, colors) for colors in (FABRIC, FABRIC, SKIN, HAIR))
     shoes, legs, arms, hands = [], [], [], []
     for side in (-1, 1):
-        shoes.append(_ball(0.055, 0.10, 0.045, at=(side * 0.075, -0.03, 0.045)))
-        legs.append(_rod((side * 0.075, 0, 0.05), (side * 0.07, 0, 0.55), 0.062))
-        arms.append(_rod((side * 0.165, 0, 0.85), (side * 0.20, -0.05, 0.54), 0.042))
-        hands.append(_ball(0.04, 0.04, 0.05, at=(side * 0.202, -0.055, 0.51)))
-    trunk = _lathe((0.115, 0.50), (0.11, 0.62), (0.145, 0.82), (0.12, 0.89), (0.05, 0.92)) * (1.15, 0.75, 1)
-    head = _ball(0.085, 0.095, 0.11, at=(0, -0.01, 1.02))
-    neck = _lathe((0.045, 0.88), (0.045, 0.96))
-    nose = _ball(0.015, 0.025, 0.02, at=(0, -0.105, 1.01))
-    cap = _ball(0.093, 0.1, 0.095, at=(0, 0.012, 1.055))
+        shoes.append(ball(0.055, 0.10, 0.045, at=(side * 0.075, -0.03, 0.045)))
+        legs.append(rod((side * 0.075, 0, 0.05), (side * 0.07, 0, 0.55), 0.062))
+        arms.append(rod((side * 0.165, 0, 0.85), (side * 0.20, -0.05, 0.54), 0.042))
+        hands.append(ball(0.04, 0.04, 0.05, at=(side * 0.202, -0.055, 0.51)))
+    trunk = lathe((0.115, 0.50), (0.11, 0.62), (0.145, 0.82), (0.12, 0.89), (0.05, 0.92)) * (1.15, 0.75, 1)
+    head = ball(0.085, 0.095, 0.11, at=(0, -0.01, 1.02))
+    neck = lathe((0.045, 0.88), (0.045, 0.96))
+    nose = ball(0.015, 0.025, 0.02, at=(0, -0.105, 1.01))
+    cap = ball(0.093, 0.1, 0.095, at=(0, 0.012, 1.055))
     parts = [
         Part(np.concatenate(shoes), IRON, "shoes"),
         Part(np.concatenate(legs), trousers, "trousers"),
@@ -180,19 +122,19 @@ def _person(rng: np.random.Generator) -> list[Part]:
 
 
 def _bird(rng: np.random.Generator) -> list[Part]:
-    plumage = _pick(rng, ((64, 104, 168), (190, 60, 50), (120, 96, 76), (226, 190, 60), (70, 74, 80)))
+    plumage = pick(rng, ((64, 104, 168), (190, 60, 50), (120, 96, 76), (226, 190, 60), (70, 74, 80)))
     belly: Color = (232, 222, 204)
-    body = _ball(0.11, 0.18, 0.125, at=(0, 0, 0.26))
-    breast = _ball(0.085, 0.12, 0.095, at=(0, -0.075, 0.235))
-    head = _ball(0.08, 0.08, 0.08, at=(0, -0.17, 0.40))
-    neck = _rod((0, -0.09, 0.30), (0, -0.16, 0.38), 0.062)
-    wings = [_ball(0.03, 0.16, 0.085, at=(side * 0.105, 0.04, 0.275)) for side in (-1, 1)]
-    tail = _box(0.09, 0.22, 0.02, at=(0, 0.24, 0.27))
-    beak = _lathe((0.03, 0), (0.001, 0.09))[..., [0, 2, 1]] * (1, -1, 1) + (0, -0.24, 0.395)
+    body = ball(0.11, 0.18, 0.125, at=(0, 0, 0.26))
+    breast = ball(0.085, 0.12, 0.095, at=(0, -0.075, 0.235))
+    head = ball(0.08, 0.08, 0.08, at=(0, -0.17, 0.40))
+    neck = rod((0, -0.09, 0.30), (0, -0.16, 0.38), 0.062)
+    wings = [ball(0.03, 0.16, 0.085, at=(side * 0.105, 0.04, 0.275)) for side in (-1, 1)]
+    tail = box(0.09, 0.22, 0.02, at=(0, 0.24, 0.27))
+    beak = lathe((0.03, 0), (0.001, 0.09))[..., [0, 2, 1]] * (1, -1, 1) + (0, -0.24, 0.395)
     feet = []
     for side in (-0.045, 0.045):
-        feet += [_rod((side, 0, 0.01), (side, 0, 0.16), 0.01), _box(0.05, 0.09, 0.012, at=(side, -0.02, 0))]
-    eyes = [_ball(0.013, 0.013, 0.016, at=(side * 0.068, -0.20, 0.425)) for side in (-1, 1)]
+        feet += [rod((side, 0, 0.01), (side, 0, 0.16), 0.01), box(0.05, 0.09, 0.012, at=(side, -0.02, 0))]
+    eyes = [ball(0.013, 0.013, 0.016, at=(side * 0.068, -0.20, 0.425)) for side in (-1, 1)]
     dark = tuple(int(value * 0.7) for value in plumage)
     return [
         Part(np.concatenate([body, head, neck]), plumage, "feathers"),
@@ -204,86 +146,86 @@ def _bird(rng: np.random.Generator) -> list[Part]:
 
 
 def _bench(rng: np.random.Generator) -> list[Part]:
-    wide, wood = rng.uniform(1.1, 1.4), _pick(rng, WOOD)
-    slats = [_box(wide, 0.095, 0.04, at=(0, y, 0.34)) for y in (-0.165, -0.055, 0.055, 0.165)]
-    back = [_box(wide, 0.035, 0.095, at=(0, 0.22, z)) for z in (0.46, 0.575)]
+    wide, wood = rng.uniform(1.1, 1.4), pick(rng, WOOD)
+    slats = [box(wide, 0.095, 0.04, at=(0, y, 0.34)) for y in (-0.165, -0.055, 0.055, 0.165)]
+    back = [box(wide, 0.035, 0.095, at=(0, 0.22, z)) for z in (0.46, 0.575)]
     frame = []
     for side in (-1, 1):
         x = side * (wide / 2 - 0.12)
-        frame += [_box(0.05, 0.05, 0.34, at=(x, -0.17, 0)), _box(0.05, 0.05, 0.67, at=(x, 0.19, 0))]
-        frame += [_box(0.05, 0.38, 0.03, at=(x, 0.01, 0.31)), _box(0.05, 0.40, 0.03, at=(x, 0.01, 0.50))]
-        frame += [_box(0.04, 0.04, 0.16, at=(x, -0.17, 0.36))]
+        frame += [box(0.05, 0.05, 0.34, at=(x, -0.17, 0)), box(0.05, 0.05, 0.67, at=(x, 0.19, 0))]
+        frame += [box(0.05, 0.38, 0.03, at=(x, 0.01, 0.31)), box(0.05, 0.40, 0.03, at=(x, 0.01, 0.50))]
+        frame += [box(0.04, 0.04, 0.16, at=(x, -0.17, 0.36))]
     return [Part(np.concatenate(slats + back), wood, "seat and back"), Part(np.concatenate(frame), IRON, "frame")]
 
 
 def _lamppost(rng: np.random.Generator) -> list[Part]:
     tall = rng.uniform(1.7, 2.1)
-    post = _lathe((0.13, 0), (0.13, 0.05), (0.09, 0.08), (0.07, 0.25), (0.045, 0.30), (0.035, tall - 0.32))
-    collar = _lathe((0.09, tall - 0.34), (0.10, tall - 0.30))
-    lamp = _lathe((0.08, tall - 0.30), (0.13, tall - 0.10))
-    roof = _lathe((0.16, tall - 0.10), (0.05, tall - 0.02), (0.02, tall))
+    post = lathe((0.13, 0), (0.13, 0.05), (0.09, 0.08), (0.07, 0.25), (0.045, 0.30), (0.035, tall - 0.32))
+    collar = lathe((0.09, tall - 0.34), (0.10, tall - 0.30))
+    lamp = lathe((0.08, tall - 0.30), (0.13, tall - 0.10))
+    roof = lathe((0.16, tall - 0.10), (0.05, tall - 0.02), (0.02, tall))
     return [
-        Part(np.concatenate([post, collar, roof]), _pick(rng, (IRON, (36, 70, 54), (60, 48, 44))), "post"),
+        Part(np.concatenate([post, collar, roof]), pick(rng, (IRON, (36, 70, 54), (60, 48, 44))), "post"),
         Part(lamp, (255, 240, 190), "lamp"),
     ]
 
 
 def _sofa(rng: np.random.Generator) -> list[Part]:
-    wide, color = rng.uniform(1.3, 1.6), _pick(rng, FABRIC)
+    wide, color = rng.uniform(1.3, 1.6), pick(rng, FABRIC)
     light = tuple(min(255, int(value * 1.15) + 8) for value in color)
-    base = _box(wide, 0.62, 0.20, at=(0, 0, 0.07))
-    back = _box(wide, 0.18, 0.34, at=(0, 0.22, 0.27))
-    arms = [_box(0.16, 0.60, 0.20, at=(side * (wide / 2 - 0.08), -0.01, 0.27)) for side in (-1, 1)]
+    base = box(wide, 0.62, 0.20, at=(0, 0, 0.07))
+    back = box(wide, 0.18, 0.34, at=(0, 0.22, 0.27))
+    arms = [box(0.16, 0.60, 0.20, at=(side * (wide / 2 - 0.08), -0.01, 0.27)) for side in (-1, 1)]
     inner = (wide - 0.34) / 2
-    cushions = [_box(inner - 0.015, 0.44, 0.11, at=(side * inner / 2, -0.085, 0.27)) for side in (-1, 1)]
-    pillows = [_box(inner - 0.05, 0.09, 0.20, at=(side * inner / 2, 0.10, 0.38)) for side in (-1, 1)]
+    cushions = [box(inner - 0.015, 0.44, 0.11, at=(side * inner / 2, -0.085, 0.27)) for side in (-1, 1)]
+    pillows = [box(inner - 0.05, 0.09, 0.20, at=(side * inner / 2, 0.10, 0.38)) for side in (-1, 1)]
     return [
         Part(np.concatenate([base, back, *arms]), color, "frame"),
         Part(np.concatenate(cushions + pillows), (light[0], light[1], light[2]), "cushions"),
-        Part(_legs(wide / 2 - 0.07, 0.25, 0.08, 0.03), WOOD[3], "short legs"),
+        Part(four_legs(wide / 2 - 0.07, 0.25, 0.08, 0.03), WOOD[3], "short legs"),
     ]
 
 
 def _table(rng: np.random.Generator) -> list[Part]:
-    wood, tall = _pick(rng, WOOD), rng.uniform(0.44, 0.56)
+    wood, tall = pick(rng, WOOD), rng.uniform(0.44, 0.56)
     if rng.random() < 0.5:
         radius = rng.uniform(0.42, 0.55)
-        top = _lathe((radius, tall - 0.05), (radius, tall))
-        foot = _lathe((0.26, 0), (0.24, 0.03), (0.06, 0.06), (0.05, tall - 0.05))
-        return [Part(top, wood, "round top"), Part(foot, _pick(rng, (*WOOD, IRON)), "single foot")]
+        top = lathe((radius, tall - 0.05), (radius, tall))
+        foot = lathe((0.26, 0), (0.24, 0.03), (0.06, 0.06), (0.05, tall - 0.05))
+        return [Part(top, wood, "round top"), Part(foot, pick(rng, (*WOOD, IRON)), "single foot")]
     x, y = rng.uniform(0.9, 1.25), rng.uniform(0.6, 0.75)
-    top = _box(x, y, 0.05, at=(0, 0, tall - 0.05))
-    apron = _box(x - 0.16, y - 0.16, 0.07, at=(0, 0, tall - 0.12))
-    legs = np.concatenate([_legs(x / 2 - 0.06, y / 2 - 0.06, tall - 0.05, 0.035), apron])
+    top = box(x, y, 0.05, at=(0, 0, tall - 0.05))
+    apron = box(x - 0.16, y - 0.16, 0.07, at=(0, 0, tall - 0.12))
+    legs = np.concatenate([four_legs(x / 2 - 0.06, y / 2 - 0.06, tall - 0.05, 0.035), apron])
     return [Part(top, wood, "rectangular top"), Part(legs, wood, "four legs")]
 
 
 def _chair(rng: np.random.Generator) -> list[Part]:
-    wood, fabric = _pick(rng, WOOD), _pick(rng, FABRIC)
-    seat = _box(0.42, 0.42, 0.05, at=(0, 0, 0.36))
-    posts = [_rod((side * 0.18, 0.18, 0.36), (side * 0.18, 0.21, 0.84), 0.022) for side in (-1, 1)]
-    rails = [_box(0.36, 0.03, 0.10, at=(0, 0.20, z)) for z in (0.55, 0.71)]
+    wood, fabric = pick(rng, WOOD), pick(rng, FABRIC)
+    seat = box(0.42, 0.42, 0.05, at=(0, 0, 0.36))
+    posts = [rod((side * 0.18, 0.18, 0.36), (side * 0.18, 0.21, 0.84), 0.022) for side in (-1, 1)]
+    rails = [box(0.36, 0.03, 0.10, at=(0, 0.20, z)) for z in (0.55, 0.71)]
     return [
-        Part(np.concatenate([*posts, *rails, _legs(0.17, 0.17, 0.37, 0.025)]), wood, "back and legs"),
+        Part(np.concatenate([*posts, *rails, four_legs(0.17, 0.17, 0.37, 0.025)]), wood, "back and legs"),
         Part(seat, fabric, "seat"),
     ]
 
 
 def _car(rng: np.random.Generator) -> list[Part]:
-    paint = _pick(rng, PAINT)
-    body = np.concatenate([_box(0.72, 1.6, 0.24, at=(0, 0, 0.14)), _box(0.70, 1.5, 0.06, at=(0, 0, 0.38))])
-    cabin = _box(1, 1, 0.24, at=(0, 0, 0.43))
+    paint = pick(rng, PAINT)
+    body = np.concatenate([box(0.72, 1.6, 0.24, at=(0, 0, 0.14)), box(0.70, 1.5, 0.06, at=(0, 0, 0.38))])
+    cabin = box(1, 1, 0.24, at=(0, 0, 0.43))
     raised = cabin[..., 2] > 0.5
     cabin = cabin * (0.62, 0.95, 1) * np.where(raised, 0.8, 1.0)[..., None] ** (1, 1, 0) + (0, 0.12, 0)
-    roof = _box(0.51, 0.72, 0.025, at=(0, 0.12, 0.665))
+    roof = box(0.51, 0.72, 0.025, at=(0, 0.12, 0.665))
     wheels, hubs = [], []
     for side in (-1, 1):
         for y in (-0.48, 0.5):
-            wheels.append(_rod((side * 0.27, y, 0.15), (side * 0.38, y, 0.15), 0.15))
-            hubs.append(_rod((side * 0.375, y, 0.15), (side * 0.39, y, 0.15), 0.075))
-    lights = [_box(0.14, 0.03, 0.07, at=(side * 0.25, -0.80, 0.26)) for side in (-1, 1)]
-    tail = [_box(0.14, 0.03, 0.07, at=(side * 0.25, 0.80, 0.26)) for side in (-1, 1)]
-    bumpers = [_box(0.70, 0.05, 0.07, at=(0, y, 0.15)) for y in (-0.81, 0.81)]
+            wheels.append(rod((side * 0.27, y, 0.15), (side * 0.38, y, 0.15), 0.15))
+            hubs.append(rod((side * 0.375, y, 0.15), (side * 0.39, y, 0.15), 0.075))
+    lights = [box(0.14, 0.03, 0.07, at=(side * 0.25, -0.80, 0.26)) for side in (-1, 1)]
+    tail = [box(0.14, 0.03, 0.07, at=(side * 0.25, 0.80, 0.26)) for side in (-1, 1)]
+    bumpers = [box(0.70, 0.05, 0.07, at=(0, y, 0.15)) for y in (-0.81, 0.81)]
     return [
         Part(np.concatenate([body, roof]), paint, "body"),
         Part(cabin, (70, 92, 108), "windows"),
@@ -295,45 +237,43 @@ def _car(rng: np.random.Generator) -> list[Part]:
 
 
 def _tree(rng: np.random.Generator) -> list[Part]:
-    tall, leaves = rng.uniform(1.6, 2.0), _pick(rng, LEAVES)
-    trunk = _lathe((0.12, 0), (0.08, 0.15), (0.06, tall * 0.55))
+    tall, leaves = rng.uniform(1.6, 2.0), pick(rng, LEAVES)
+    trunk = lathe((0.12, 0), (0.08, 0.15), (0.06, tall * 0.55))
     if rng.random() < 0.4:
         cones = []
         for step in range(3):
             low, radius = tall * (0.22 + 0.22 * step), 0.5 - 0.12 * step
-            cones.append(_lathe((radius, low), (0.01, low + tall * 0.36)))
+            cones.append(lathe((radius, low), (0.01, low + tall * 0.36)))
         return [Part(trunk, WOOD[1], "trunk"), Part(np.concatenate(cones), leaves, "needles")]
-    balls = [_ball(0.36, 0.36, 0.34, at=(0, 0, tall - 0.36))]
+    balls = [ball(0.36, 0.36, 0.34, at=(0, 0, tall - 0.36))]
     for turn in np.arange(5) * (2 * np.pi / 5) + rng.uniform(0, 2):
         place = (0.26 * np.cos(turn), 0.26 * np.sin(turn), tall - rng.uniform(0.5, 0.68))
-        balls.append(_ball(0.27, 0.27, 0.24, at=place))
+        balls.append(ball(0.27, 0.27, 0.24, at=place))
     return [Part(trunk, WOOD[1], "trunk"), Part(np.concatenate(balls), leaves, "leaves")]
 
 
 def _barrel(rng: np.random.Generator) -> list[Part]:
     height = np.linspace(0, 1, 11)
     bulge = 0.22 + 0.24 * height * (1 - height)
-    wood = _lathe(*zip(bulge, height * 0.66, strict=True))
+    wood = lathe(*zip(bulge, height * 0.66, strict=True))
     hoops = []
     for low in (0.05, 0.19, 0.42, 0.56):
         ends = [(0.22 + 0.24 * t * (1 - t) + 0.008, z) for z in (low, low + 0.05) for t in (z / 0.66,)]
-        hoops.append(_lathe(*ends))
-    return [Part(wood, _pick(rng, WOOD), "staves"), Part(np.concatenate(hoops), IRON, "hoops")]
+        hoops.append(lathe(*ends))
+    return [Part(wood, pick(rng, WOOD), "staves"), Part(np.concatenate(hoops), IRON, "hoops")]
 
 
 def _bottle(rng: np.random.Generator) -> list[Part]:
     tall = rng.uniform(0.5, 0.6)
     turn = np.linspace(0, np.pi / 2, 6)
     shoulder = [(0.035 + 0.06 * np.cos(t), tall * 0.55 + 0.08 * np.sin(t)) for t in turn]
-    glass = _lathe(
-        (0.09, 0), (0.095, 0.02), *shoulder, (0.03, tall - 0.04), (0.037, tall - 0.035), (0.037, tall - 0.01)
-    )
-    label = _lathe((0.0965, 0.08), (0.0965, tall * 0.45))
-    cork = _lathe((0.026, tall - 0.02), (0.028, tall + 0.03))
+    glass = lathe((0.09, 0), (0.095, 0.02), *shoulder, (0.03, tall - 0.04), (0.037, tall - 0.035), (0.037, tall - 0.01))
+    label = lathe((0.0965, 0.08), (0.0965, tall * 0.45))
+    cork = lathe((0.026, tall - 0.02), (0.028, tall + 0.03))
     return [
-        Part(glass, _pick(rng, GLASS), "body"),
+        Part(glass, pick(rng, GLASS), "body"),
         Part(label, (236, 228, 206), "label"),
-        Part(cork, _pick(rng, ((190, 150, 104), *FABRIC)), "cork"),
+        Part(cork, pick(rng, ((190, 150, 104), *FABRIC)), "cork"),
     ]
 
 
@@ -341,48 +281,48 @@ def _vase(rng: np.random.Generator) -> list[Part]:
     height = np.linspace(0, 1, 15)
     belly = rng.uniform(0.10, 0.16)
     outside = 0.075 + belly * np.sin(np.pi * height**0.8) ** 2 + 0.05 * np.clip(height - 0.8, 0, 1) / 0.2
-    body = _lathe(*zip(outside, height * 0.5, strict=True))
+    body = lathe(*zip(outside, height * 0.5, strict=True))
     ring = 0.3 + 0.05
-    band = _lathe(*[(float(np.interp(z / 0.5, height, outside)) + 0.004, z) for z in np.linspace(ring - 0.1, ring, 5)])
-    inside = _lathe((0.10, 0.5005), (0.10, 0.501))
+    band = lathe(*[(float(np.interp(z / 0.5, height, outside)) + 0.004, z) for z in np.linspace(ring - 0.1, ring, 5)])
+    inside = lathe((0.10, 0.5005), (0.10, 0.501))
     return [
-        Part(body, _pick(rng, PAINT), "body"),
-        Part(band, _pick(rng, FABRIC), "band"),
+        Part(body, pick(rng, PAINT), "body"),
+        Part(band, pick(rng, FABRIC), "band"),
         Part(inside, (40, 36, 34), "inside"),
     ]
 
 
 def _crate(rng: np.random.Generator) -> list[Part]:
     side = rng.uniform(0.42, 0.55)
-    inner = _box(side - 0.05, side - 0.05, side - 0.04, at=(0, 0, 0.02))
+    inner = box(side - 0.05, side - 0.05, side - 0.04, at=(0, 0, 0.02))
     bars = []
     half = side / 2 - 0.03
     for i in (-half, half):
         for j in (-half, half):
-            bars.append(_box(0.06, 0.06, side, at=(i, j, 0)))
+            bars.append(box(0.06, 0.06, side, at=(i, j, 0)))
         for z in (0, side - 0.06):
-            bars += [_box(side, 0.06, 0.06, at=(0, i, z)), _box(0.06, side, 0.06, at=(i, 0, z))]
+            bars += [box(side, 0.06, 0.06, at=(0, i, z)), box(0.06, side, 0.06, at=(i, 0, z))]
     return [
-        Part(inner, _pick(rng, ((186, 146, 98), (160, 118, 74))), "panels"),
-        Part(np.concatenate(bars), _pick(rng, WOOD), "bars"),
+        Part(inner, pick(rng, ((186, 146, 98), (160, 118, 74))), "panels"),
+        Part(np.concatenate(bars), pick(rng, WOOD), "bars"),
     ]
 
 
 def _plant(rng: np.random.Generator) -> list[Part]:
-    pot = _lathe((0.13, 0), (0.18, 0.24), (0.20, 0.24), (0.20, 0.29), (0.17, 0.29))
-    soil = _lathe((0.165, 0.292), (0.165, 0.294))
+    pot = lathe((0.13, 0), (0.18, 0.24), (0.20, 0.24), (0.20, 0.29), (0.17, 0.29))
+    soil = lathe((0.165, 0.292), (0.165, 0.294))
     leaves = []
     for turn in np.arange(9) * 2.4 + rng.uniform(0, 2):
         reach, rise = rng.uniform(0.10, 0.24), rng.uniform(0.22, 0.42)
         tip = (reach * np.cos(turn), reach * np.sin(turn), 0.29 + rise)
-        leaf = _ball(0.055, 0.02, rise * 0.62)
+        leaf = ball(0.055, 0.02, rise * 0.62)
         lean = np.array([[np.cos(turn), np.sin(turn), 0], [-np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
         leaf[..., 0] += leaf[..., 2] * (reach / rise)
         leaves.append(leaf @ lean + np.multiply(tip, (0.55, 0.55, 1)) - (0, 0, rise * 0.4))
     return [
-        Part(pot, _pick(rng, ((176, 92, 62), *PAINT)), "pot"),
+        Part(pot, pick(rng, ((176, 92, 62), *PAINT)), "pot"),
         Part(soil, (60, 42, 32), "soil"),
-        Part(np.concatenate(leaves), _pick(rng, LEAVES), "leaves"),
+        Part(np.concatenate(leaves), pick(rng, LEAVES), "leaves"),
     ]
 
 

@@ -23,6 +23,7 @@ from kyvo.models.slat.transformer import FeedForward, convert_half_parts, plain_
 NORM_EPSILON = 1e-6  # inside the blocks; the norm before the output layer has 1e-5
 NUM_WAVES = 128  # of the embedding of time
 TIME_SCALE = 1000.0  # the embedding's unit of time
+SHORTEST_TIME = 0.05  # that a predicted object's distance is divided by (https://arxiv.org/abs/2511.13720)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +43,16 @@ class FlowConfig:
     qk_rms_norm: bool = False
     qk_rms_norm_cross: bool = False
     use_fp16: bool = False
+    prediction: str = "velocity"  # of the output layer; or "data", from which the velocity follows
 
     def __post_init__(self) -> None:
+        if self.prediction not in ("velocity", "data"):
+            raise ConfigError(f'prediction is {self.prediction!r}; it is "velocity" or "data".')
+        if self.prediction == "data" and self.in_channels != self.out_channels:
+            raise ConfigError(
+                f"in_channels is {self.in_channels} and out_channels {self.out_channels}; a network that predicts data "
+                "has as many of both."
+            )
         if self.pe_mode != "ape":
             raise ConfigError(f"pe_mode is {self.pe_mode!r}; the published flow models have 'ape'.")
         if self.model_channels < 6 or self.model_channels % self.num_heads:
@@ -201,6 +210,14 @@ class FlowModel(nn.Module):
             else:
                 feats = block(feats, voxels, time, context)
         return feats
+
+    def velocity(self, out: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        """Of what the output layer says. `t` is broadcast over the state `x`.
+
+        A small network that predicts the object itself needs no capacity for its noise
+        (https://arxiv.org/abs/2511.13720).
+        """
+        return out if self.config.prediction == "velocity" else (x - out) / t.clamp(min=SHORTEST_TIME)
 
     def check_inputs(self, *, channels: int, resolution: int, batch_size: int, t: Tensor, context: Tensor) -> None:
         """Raises ConfigError for inputs of another size than the network's."""

@@ -131,4 +131,5 @@ class SLatFlowModel(FlowModel):
         for block in self.out_blocks:
             joined = hidden.replace(torch.cat([hidden.feats, skips.pop().feats], dim=1))
             hidden = block(joined, time, fine.pop() if block.resize == "up" else None)
-        return self.out_layer(plain_norm(hidden.feats.float(), 1e-5))
+        out = self.out_layer(plain_norm(hidden.feats.float(), 1e-5))
+        return self.velocity(out, x.feats, of_tokens(t[:, None], voxels))

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kyvo.errors import ConfigError
 from kyvo.models.flow.block import FlowConfig, FlowModel
 from kyvo.models.slat.sparse import Voxels
 from kyvo.models.slat.transformer import voxel_positions
@@ -20,12 +19,7 @@ from kyvo.models.slat.transformer import voxel_positions
 class StructureFlowConfig(FlowConfig):
     """`args` of a published SparseStructureFlowModel."""
 
-    patch_size: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.patch_size != 1:
-            raise ConfigError(f"patch_size is {self.patch_size}; the published structure flows have 1.")
+    patch_size: int = 1  # 1 in the published ones
 
 
 class SparseStructureFlowModel(FlowModel):
@@ -36,11 +30,13 @@ class SparseStructureFlowModel(FlowModel):
 
     def __init__(self, config: StructureFlowConfig, *, device: torch.device | str | None = None) -> None:
         super().__init__(config, device=device)
-        cells = Voxels.full(resolution=config.resolution, batch_size=1)
+        self.side = config.resolution // config.patch_size  # tokens along a side
+        cells = Voxels.full(resolution=self.side, batch_size=1)
         positions = voxel_positions(cells.coords[:, 1:], config.model_channels)
         self.register_buffer("pos_emb", positions.to(device))
-        self.input_layer = nn.Linear(config.in_channels, config.model_channels, device=device)
-        self.out_layer = nn.Linear(config.model_channels, config.out_channels, device=device)
+        patch = config.patch_size**3  # cells of a token
+        self.input_layer = nn.Linear(config.in_channels * patch, config.model_channels, device=device)
+        self.out_layer = nn.Linear(config.model_channels, config.out_channels * patch, device=device)
 
     def forward(
         self,
@@ -51,9 +47,25 @@ class SparseStructureFlowModel(FlowModel):
         """`t` is in [0, 1]. Raises ConfigError for inputs of other sizes than the network's."""
         batch, channels, *_, side = x.shape
         self.check_inputs(channels=channels, resolution=side, batch_size=batch, t=t, context=context)
-        voxels = Voxels.full(resolution=side, batch_size=batch, device=x.device)
-        rows = self.input_layer(x.flatten(2).mT.float()) + self.pos_emb
+        voxels = Voxels.full(resolution=self.side, batch_size=batch, device=x.device)
+        rows = self.input_layer(to_patches(x.float(), self.config.patch_size)) + self.pos_emb
         time = self.t_embedder(t).to(self.dtype)
         feats = self.transform(rows.flatten(0, 1).to(self.dtype), voxels, time, context.to(self.dtype))
         out = self.out_layer(F.layer_norm(feats.float(), feats.shape[1:]))
-        return out.unflatten(0, (batch, -1)).mT.unflatten(2, (side, side, side)).contiguous()
+        out = from_patches(out.unflatten(0, (batch, -1)), self.config.patch_size)
+        return self.velocity(out, x, t[:, None, None, None, None])
+
+
+def to_patches(grid: Float[Tensor, "batch channels x y z"], side: int) -> Float[Tensor, "batch patches patch_channels"]:
+    """Blocks of side^3 cells, x-major; within a block channels first, then its cells."""
+    blocks = grid.unfold(2, side, side).unfold(3, side, side).unfold(4, side, side)  # n c x y z side side side
+    return blocks.permute(0, 2, 3, 4, 1, 5, 6, 7).flatten(4).flatten(1, 3)
+
+
+def from_patches(
+    patches: Float[Tensor, "batch patches patch_channels"], side: int
+) -> Float[Tensor, "batch channels x y z"]:
+    """Inverse of `to_patches`, of a cube."""
+    count = round(patches.shape[1] ** (1 / 3))
+    blocks = patches.unflatten(1, (count,) * 3).unflatten(4, (-1, side, side, side))
+    return blocks.permute(0, 4, 1, 5, 2, 6, 3, 7).flatten(6, 7).flatten(4, 5).flatten(2, 3).contiguous()

@@ -10,7 +10,7 @@ It is for scenes in a world frame whose camera looks at the origin, as CLEVR's a
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import ParamSpec
@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from kyvo.errors import CheckpointError
 from kyvo.models.network_files import load_network, save_network
 from kyvo.scene.scene import Vector
 from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_FOCAL
@@ -228,6 +229,37 @@ def meet(
     reach = (heights - cameras[:, None, 2]) / rays[..., 2].clamp(max=-0.1)  # a ray to the horizon ends before it
     places = cameras[:, None, :2] + rays[..., :2] * reach[..., None]
     return torch.cat([places, heights[..., None]], dim=-1)
+
+
+def with_more_words(refiner: Refiner, words: tuple[int, ...]) -> Refiner:
+    """A refiner for fields that have these many words: the first of each are the refiner's own, the others are fresh.
+
+    Raises CheckpointError for other fields, or fewer words.
+    """
+    old = refiner.config.words
+    if len(old) != len(words) or any(new < count for count, new in zip(old, words, strict=True)):
+        raise CheckpointError(
+            f"the refiner has fields of {', '.join(map(str, old))} words and the schema of "
+            f"{', '.join(map(str, words))}; words can be added at a field's end, and not be taken away."
+        )
+    grown = Refiner(replace(refiner.config, words=words))
+    state, known = grown.state_dict(), refiner.state_dict()
+    for name, tensor in known.items():
+        kind, _, rest = name.partition(".")
+        if kind == "named":
+            parts = zip(state[name].split(words), tensor.split(old), strict=True)
+            state[name] = torch.cat([_begun(new, own) for new, own in parts])
+        elif kind in ("asked", "words") and rest.endswith("weight"):
+            state[name] = _begun(state[name], tensor)
+        else:
+            state[name] = tensor
+    grown.load_state_dict(state)
+    return grown
+
+
+def _begun(rows: Tensor, first: Tensor) -> Tensor:
+    """Rows that begin with `first`."""
+    return torch.cat([first, rows[len(first) :]])
 
 
 def save_refiner(folder: Path, refiner: Refiner) -> None:

@@ -5,6 +5,7 @@
 | text   | a row of the text table, which may be frozen |
 | number | a learned row plus a fixed wave of its position, so that neighbouring numbers start as neighbours |
 | marker | a learned row |
+| program | a learned row |
 | code   | its frozen codebook vector through one linear map, or an MLP: what the image (shape) tokenizer knows of it |
 
 https://arxiv.org/abs/2506.08002, section 3. `table()` is the same as one plain embedding; folding stores that.
@@ -73,10 +74,11 @@ class CompositeEmbedding(nn.Module):
         self.num_without_vector = vocabulary.num_shape_codes if shape_codebook is None else 0
         num_shapes = vocabulary.num_shape_codes - self.num_without_vector
         self.shape = _codes("shape", shape_codebook, num_shapes, dim, projector)
+        self.programs = nn.Embedding(len(vocabulary.programs), dim) if vocabulary.programs else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        for table in (self.text, self.numbers, self.markers):
+        for table in (self.text, self.numbers, self.markers, self.programs):
             if table is not None:
                 nn.init.normal_(table.weight, std=self.scale)
         for codes in (self.image, self.shape):
@@ -101,7 +103,8 @@ class CompositeEmbedding(nn.Module):
         """Vectors of all ids after the text."""
         parts = [self._number_table(), self.markers.weight]
         parts += [codes() for codes in (self.image, self.shape) if codes is not None]
-        return torch.cat([*parts, parts[0].new_zeros(self.num_without_vector, self.dim)])
+        parts.append(parts[0].new_zeros(self.num_without_vector, self.dim))
+        return torch.cat(parts if self.programs is None else [*parts, self.programs.weight])
 
     def table(self) -> Float[Tensor, "vocab dim"]:
         """The plain embedding this one amounts to."""

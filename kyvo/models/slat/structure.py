@@ -4,6 +4,7 @@ Grids are indexed [x, y, z]; a cell is active where its logit is positive. Tenso
 checkpoints (microsoft/TRELLIS; https://arxiv.org/abs/2412.01506, section 3.3).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,15 +29,23 @@ class StructureConfig:
     num_res_blocks_middle: int = 2
     norm_type: str = "layer"
     use_fp16: bool = False
+    patch_size: int = 1  # cells along a side that are one vector outside of the network; 1 in the published ones
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))  # JSON hands over a list
+        if self.patch_size not in (1, 2, 4):
+            raise ConfigError(f"patch_size is {self.patch_size}; it is 1, 2 or 4 cells.")
         if self.norm_type != "layer":
             raise ConfigError(f"norm_type is {self.norm_type!r}; the published networks have 'layer'.")
 
     @property
     def half(self) -> torch.dtype:
         return torch.float16 if self.use_fp16 else torch.float32
+
+    @property
+    def shrinkage(self) -> int:
+        """Cells along a side that one latent stands for."""
+        return self.patch_size * 2 ** (len(self.channels) - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +135,10 @@ class SparseStructureEncoder(_StructureNetwork):
         super().__init__()
         self.config = config
         widths = config.channels
-        self.input_layer = nn.Conv3d(config.in_channels, widths[0], 3, padding=1, device=device)
+        patch = config.patch_size
+        # A convolution over each patch, or over the cells around one.
+        window = {"kernel_size": 3, "padding": 1} if patch == 1 else {"kernel_size": patch, "stride": patch}
+        self.input_layer = nn.Conv3d(config.in_channels, widths[0], **window, device=device)
         blocks: list[nn.Module] = []
         for level, width in enumerate(widths):
             blocks += self._residual(width, config.num_res_blocks, device)
@@ -162,13 +174,16 @@ class SparseStructureDecoder(_StructureNetwork):
             if level + 1 < len(widths):
                 blocks.append(Double(width, widths[level + 1], device=device, dtype=config.half))
         self.blocks = nn.ModuleList(blocks)
-        self.out_layer = self._output(widths[-1], config.out_channels, device)
+        self.out_layer = self._output(widths[-1], config.out_channels * config.patch_size**3, device)
 
     def forward(self, latent: Float[Tensor, "batch latent x y z"]) -> Float[Tensor, "batch out x2 y2 z2"]:
         x = self.middle_block(self.input_layer(latent.float()).to(self.dtype))
         for block in self.blocks:
             x = block(x)
-        return self.out_layer(x.float())
+        out = self.out_layer(x.float())
+        for _ in range(int(math.log2(self.config.patch_size))):
+            out = shuffle_voxels(out)
+        return out
 
     def decode(self, latent: Float[Tensor, "batch latent x y z"]) -> Voxels:
         """The active cells."""

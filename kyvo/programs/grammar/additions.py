@@ -53,7 +53,11 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
     )
     rule("newone", "(a couple of|a pair of) [(more|new)] <newthings>", lambda words: (words, 2))
     rule("newone", "[new] <newwords>", lambda words: (words, 1), 0.7)
-    rule("toscene", "[(to|in|into|on) THEPICTURE] [,] [there] [and (stand|place|put|set) (it|them)]", 0)
+    rule(
+        "toscene",
+        "[(in|there|in there|in here)] [(to|in|into|on) THEPICTURE] [,] [there] [and (stand|place|put|set) (it|them)]",
+        0,
+    )
     rule("step", "[(i|we|you)] CREATE <newone> <toscene>", lambda new, _: _added(new))
     rule(
         "step",
@@ -130,12 +134,13 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
     with_ = "(with|by|for|against)"
     rule(
         "step",
-        f"(replace|substitute|exchange|swap|switch|swap out|switch out|change) <target> {with_} <newone>",
+        "(replace|substitute|exchange|swap|switch|swap out|switch out|change|trade|trade in) <target> "
+        f"{with_} <newone>",
         lambda of, new: (Replace(of=of, words=new[0]),) if new[1] == 1 and new[0] else None,
     )
     rule(
         "step",
-        f"(replace|substitute|exchange|swap out|swap) <target> {with_} <newthings>",
+        f"(replace|substitute|exchange|swap out|swap|trade|switch) <target> {with_} <newthings>",
         lambda of, words: (Replace(of=of, words=words),) if words else None,
         0.1,
     )

@@ -4,7 +4,7 @@ from typing import Any as Anything
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.lexicon import kind_field
-from kyvo.programs.grammar.meaning import ALL, either, narrow, negated
+from kyvo.programs.grammar.meaning import ALL, as_set, either, narrow, negated
 from kyvo.programs.program import (
     Amount,
     Arithmetic,
@@ -22,7 +22,10 @@ THERE = (
     "(are there|is there|there are|there is|do you see|can you see|can be seen|are in THEPICTURE|are shown|"
     "are pictured|are present|are visible|do you count|does THEPICTURE (hold|have|contain|show)|exist|"
     "did you find|do you find|you find|are you able to see|do we have|do we see|are displayed|appear|"
-    "are depicted|are represented|are seen|are here|you see|you can see|have we got|are)"
+    "are depicted|are represented|are seen|are here|you see|you can see|have we got|(can|could|would|do) "
+    "you (spot|find|count|see)|"
+    "do you (spot|notice)|can be (found|counted|spotted)|have you got|have you|do i see|are there to see|"
+    "you (spot|count|notice)|make up THEPICTURE|does it (have|show)|would you say there are|are)"
 )
 
 
@@ -83,6 +86,18 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("things", "(total|different|single|individual|separate) <descs>", None, 0.1)
     rule("amount", f"{HOWMANY} <things> [{THERE}] {FINAL} [<seen>]", lambda of, *_: Count(of=of))
     rule("amount", f"{HOWMANY} <things> {THERE} [of] <pred> {FINAL}", _count)
+    rule("amount", "count [up] [all] [of] <def1>", lambda of: Count(of=as_set(of)), 0.3)
+    rule(
+        "amount",
+        "(of|out of|among) (the|these|all the|all of the) <descs> [<seen>] [,] how many [of (them|these|"
+        "those)] (are|is) <pred>",
+        lambda of, *more: _count(of, more[-1]),
+    )
+    rule(
+        "amount",
+        "<np1> (is|has|have|are|shares|share) [of] [the] [same] <field> (as|with) how many [other] (<descs>|THINGS)",
+        lambda like, field, *of: Count(of=narrow(of[0] if of else ALL, WhereSame(of=ALL, field=field, like=like))),
+    )
     rule("amount", f"{HOWMANY} <things> {THERE} [that|which] (is|are|STANDS|) <pred> {FINAL}", _count, 0.1)
     rule(
         "amount",
@@ -136,6 +151,7 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("amount", "of (the|these|all the) <descs> [,] how many are <pred>", _count)
     rule("amount", f"{HOWMANY} [of] (them|those|these) (are there|do you see)", Count(of=Earlier()))
     rule("amount", "how many (are there|are they|is that|do you see)", Count(of=Earlier()), 0.2)
+    rule("amount", f"{HOWMANY} of (them|those|these) (are|is) <pred>", lambda pred: Count(of=pred), 0.6)
     rule("amount", f"{HOWMANY} [of] (them|those|these) are <pred>", lambda pred: Count(of=narrow(Earlier(), pred)))
     rule(
         "amount",

@@ -19,6 +19,7 @@ from typing import Any
 SCENE = ("kind1", "kinds", "shaped", "adj", "value", "field", "fields", "noun1", "nouns", "measure")
 _LITTLE = frozenset(("non", "like", "color", "one", "form", "left", "right", "most", "?"))
 WIDTH = 6  # meanings kept for one symbol and span
+MAX_DEPTH = 110  # symbols within symbols; ten relations in a row need 104
 NUMBER = "#"
 
 _MACRO = re.compile(r"\b[A-Z]+\b")
@@ -26,7 +27,7 @@ _PART = re.compile(r"<(\w+)>|([()\[\]|])|([^\s()\[\]|<>]+)")
 
 
 class TooLong(Exception):
-    """Reading the text took more steps than the budget has."""
+    """Reading the text took more steps than the budget has, or more depth than the chart has."""
 
 
 class Budget:
@@ -320,6 +321,8 @@ class Chart:
             return found
         if key in self._active:
             raise AssertionError(f"{symbol} begins with itself")
+        if len(self._active) == MAX_DEPTH:
+            raise TooLong
         self._active.add(key)
         table, empty = self.grammar.starts[symbol]
         rules = list(empty)

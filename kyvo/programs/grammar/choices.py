@@ -4,13 +4,14 @@ from typing import Any as Anything
 
 from kyvo.programs.grammar.amounts import side
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import ALL, either, narrow, parts
-from kyvo.programs.grammar.words import as_set
+from kyvo.programs.grammar.meaning import ALL, as_set, either, narrow, parts
 from kyvo.programs.program import (
     Ask,
     Bigness,
+    Both,
     Case,
     Choose,
+    Closeness,
     Count,
     Extreme,
     Literally,
@@ -72,6 +73,9 @@ def add_choices(rule: Rules, schema: SceneSchema) -> None:
         lambda field, of, *_: WordOf(of=as_set(of), field=field),
     )
     rule("anyvalue", "(<value>|<kindvalue>)")
+    rule("asks", "<np1> (is|are) [either] <value> or <value>", _one_of, 0.2)
+    nearer = "(is|are) <np1> (closer|nearer) to <np1> or [to] <np1>"
+    rule("asks", nearer, lambda of, a, b: _nearer(of, a, b))
     # "which is larger, the cube or the ball"
     rule("asks", "(is|are) <np1> JUST <relhead> or <relword> <np1>", _which_side)
     rule(
@@ -105,6 +109,20 @@ def _which_side(of: Selector, first: Anything, second: Anything, to: Selector) -
         return None
     cases = (
         Case(word=SIDES.get(name, str(name)), amount=Count(of=narrow(of, side(name, to)))) for name in (first, second)
+    )
+    return Choose(cases=tuple(cases))
+
+
+def _nearer(of: Selector, first: Selector, second: Selector) -> Ask | None:
+    """ "Is it closer to the cube or the ball?" """
+    if first == second:
+        return None
+    nearest = Extreme(of=either(first, second), by=Closeness(to=of))
+    (a, _), (b, _) = _case(first), _case(second)
+    words = _apart(a, first, b)[0], _apart(b, second, a)[0]
+    cases = (
+        Case(word=word, amount=Count(of=Both(first=nearest, second=one)))
+        for word, one in zip(words, (first, second), strict=True)
     )
     return Choose(cases=tuple(cases))
 

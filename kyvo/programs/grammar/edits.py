@@ -1,9 +1,11 @@
 """Rules of edits: steps in order, what they are about, moves and removals."""
 
+from dataclasses import replace
+
 from kyvo.programs.grammar.additions import add_additions
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.goals import add_amounts, add_places, move
-from kyvo.programs.grammar.meaning import ALL, the, without
+from kyvo.programs.grammar.goals import A_BIT, add_amounts, add_places, move
+from kyvo.programs.grammar.meaning import ALL, parts, rewritten, the, without
 from kyvo.programs.grammar.rearrangements import add_rearrangements
 from kyvo.programs.grammar.settings import add_settings
 from kyvo.programs.program import (
@@ -12,7 +14,10 @@ from kyvo.programs.program import (
     NextTo,
     Offset,
     OnTop,
+    Place,
     Remove,
+    Selector,
+    Step,
 )
 from kyvo.scene.schema import SceneSchema
 
@@ -33,7 +38,8 @@ EDIT_MACROS = {
     "DELETE": (
         "(remove|delete|erase|destroy|get rid of|take away|throw away|throw out|clear away|eliminate|discard|"
         "hide|break|dispose of|take out|wipe out|kill|clear|lose|drop|dump|vanish|smash|demolish|clear out|"
-        "scrap|cut|cut out|exclude|strip)"
+        "scrap|cut out|exclude|strip|toss|toss out|chuck|ditch|trash|bin|zap|obliterate|take off|pull out|"
+        "do away with|make away with|banish|ban|drive out|dismiss|subtract|lift off|clean up|clean away)"
     ),
     "MAKE": (
         "(make|turn|paint|color|recolor|dye|have|render|let|repaint|spray|spray paint|tint|convert|transform|"
@@ -63,6 +69,8 @@ def add_edits(rule: Rules, schema: SceneSchema) -> None:
 
 def _add_sequences(rule: Rules) -> None:
     rule("steps", "<step>")
+    but = "(except [for]|apart from|besides|other than|excluding|leaving out|aside from)"
+    rule("steps", f"{but} <np> [,] <step>", _all_but)
     rule("steps", "<step> <andthen> <steps>", lambda first, _, rest: first + rest)
     rule(
         "andthen",
@@ -79,8 +87,11 @@ def _add_targets(rule: Rules) -> None:
     some = "(a|an|one|some|any|another|one of the|any one of the|any of the|either of the|either)"
     rule("target", "<defs>")
     rule("target", f"{some} (<desc1>|<descs>)", the, 0.5)
+    rule("target", "(what|whatever|whichever) (is|are|stands|lies|has|have) <pred>", None, 0.1)
     rule("one_target", "<def1>")
     rule("one_target", f"{some} (<desc1>|<descs>)", the, 0.1)
+    other = lambda of: the(without(of, Earlier()))  # noqa: E731
+    rule("one_target", "(another|an other|the another|the other|any other|some other) (<desc1>|<descs>)", other)
     rule("itself", "(it|them|that|this|those|these|that one|this one|the (object|thing|item|block))", Earlier())
 
 
@@ -91,6 +102,19 @@ def _add_moves(rule: Rules) -> None:
         "such that it is|to be|so they are|over|down|directly|straight|such that it stands] <goal>",
         move,
     )
+    rule(
+        "step",
+        "MOVE <target> <goal> [,] (so that|such that|in a way that) <goaltouch>",
+        lambda of, _, to: move(of, to),
+        0.0,
+    )
+    rule("step", "<lightly> MOVE <target> <goal>", _moved_lightly, 0.1)
+    rule("step", "MOVE <target> <lightly> <goal>", lambda of, lightly, place: _moved_lightly(lightly, of, place), 0.1)
+    rule("lightly", "(slightly|a bit|a little|a little bit)", A_BIT)
+    rule(
+        "lightly", "(gently|carefully|simply|quickly|slowly|horizontally|vertically|straight|diagonally|directly)", 0.0
+    )
+    rule("step", "(align|line up) <target> (to|with|along|at|) <goal>", move, 0.3)
     rule("step", "stack <target> (to|with|and) <one_target>", lambda of, to: move(of, OnTop(of=to)), 0.1)
     rule("step", "stack <defs> on (it|top of it|top)", lambda of: move(of, OnTop(of=Earlier())), 0.1)
     rule("step", "MOVE <goal> <target>", lambda place, of: move(of, place), 0.8)
@@ -152,9 +176,22 @@ def _add_moves(rule: Rules) -> None:
     rule("step", "center <target>", lambda of: move(of, At(region="middle")))
 
 
+def _all_but(kept: Selector, steps: tuple[Step, ...]) -> tuple[Step, ...] | None:
+    """ "Except for the cube, paint everything red." """
+    if ALL not in parts(steps):
+        return None
+    return rewritten(steps, lambda node: without(ALL, kept) if node == ALL else node)
+
+
+def _moved_lightly(by: float, of: Selector, place: Place) -> tuple[Step, ...]:
+    """ "Slightly to the left" is a short way; other places are where they are."""
+    short = by > 0 and isinstance(place, Offset) and place.distance is None
+    return move(of, replace(place, distance=by) if short else place)
+
+
 def _add_removals(rule: Rules) -> None:
     gone = lambda of: (Remove(of=of),)  # noqa: E731
-    rule("step", "DELETE <target> [(from|out of|off|off of) THEPICTURE] [too|away|there|completely]", gone)
+    rule("step", "DELETE <target> [(from|out of|off|off of) THEPICTURE] [(too|away|there|completely|out)]", gone)
     rule(
         "step",
         "(take|throw|clear|move|put|wipe|cut|get) <target> (away|out|off|out of THEPICTURE|off THEPICTURE|"
@@ -181,6 +218,22 @@ def _add_removals(rule: Rules) -> None:
         gone,
     )
     rule("step", "(show|show me|give me|draw) THEPICTURE without <target>", gone)
+    rule(
+        "step",
+        "(there (should|must|shall) be|i want|i would like|let there be) (no|no more|not any) <anyset> [left]",
+        gone,
+    )
+    rule("step", "(rid|clear|empty|free|clean) THEPICTURE of [all] [the] <anyset>", gone)
+    rule("step", "(no|no more) <anyset> (please|any more|left)", gone, 0.2)
+    keep = lambda kept: (Remove(of=without(ALL, kept)),)  # noqa: E731
+    stay = "(stay|remain|be left|be kept|be there|survive|stay there)"
+    rule("step", f"(only|just|nothing but) <np> (should|shall|must|may|can|has to|have to) {stay}", keep)
+    rule(
+        "step",
+        f"<np> (should|shall|must) be the only (thing|things|object|objects|one|ones) [(left|there|that {stay})]",
+        keep,
+    )
+    rule("step", f"(let|have) (only|just) <np> {stay}", keep)
     rule(
         "step",
         "(remove|delete|clear|empty|erase|wipe) (everything|all|THEPICTURE|the (whole|entire) PICTURE|"

@@ -131,7 +131,23 @@ def add_places(rule: Rules) -> None:
         "meets) <one_target> 's <corner>",
         lambda *v: Beside(direction=v[-1], to=v[-2]),
     )
-    rule("goal", "so [that] (it|they) (touches|touch|is touching|are touching) <one_target>", lambda to: NextTo(to=to))
+    rule("goal", "so [that] <goaltouch>")
+    corner = "[its|his] (<corner>|<corner> corner|<corner> edge) (touches|meets|touch|is touching)"
+    rule("goaltouch", f"{corner} <one_target> 's <corner>", lambda *v: Beside(direction=v[-1], to=v[-2]))
+    rule("goaltouch", f"{corner} the <corner> of <one_target>", lambda *v: Beside(direction=v[-2], to=v[-1]))
+    rule(
+        "goaltouch",
+        "(it|they) (touches|touch|is touching|are touching|can touch) <one_target>",
+        lambda to: NextTo(to=to),
+    )
+    rule("goaltouch", "(it|they) (is|are|can be|stands|lies) <goal>")
+    for way in ("left", "right", "front", "behind"):
+        words = {"front": "front", "behind": "(back|rear)"}.get(way, way)
+        rule(
+            "goal",
+            f"(to|on|at) [the] [very] {words} [hand] [side] of (itself|where it (is|stands|was))",
+            Offset(direction=way),  # type: ignore[arg-type]
+        )
     rule(
         "goal",
         "[(right|somewhere|halfway|midway|exactly)] [in|to] (between|in between|in the middle of|"
@@ -270,6 +286,7 @@ def _add_parts(rule: Rules, into: str, cost: float) -> None:
         halves = (
             f"({words} center|center {words}|middle {words}|{words} middle|middle of the {words}|center of the {words})"
         )
+        rule("goal", f"(in|on|at|to) [the] {halves} [(side|point|edge|area)] {of}", edge, 0.05)
         rule("goal", f"{into} {halves} [(side|point|edge|area)] {of}", edge, cost)
         if not into.startswith("["):
             rule("goal", f"{into} {words}", at, cost)

@@ -34,7 +34,7 @@ SHAPED: Mapping[str, Sequence[str]] = {  # adjectives of a kind
     "cone": ("conical",),
 }
 ADJECTIVES: Mapping[str, Sequence[str]] = {
-    "large": ("big", "huge", "giant", "great", "enormous", "massive", "oversized", "bulky"),
+    "large": ("big", "huge", "giant", "great", "enormous", "massive", "oversized", "bulky", "tall", "gigantic"),
     "small": ("tiny", "little", "mini", "miniature", "petite", "wee", "minute"),
     "metal": (
         "metallic", "shiny", "glossy", "reflective", "chrome", "polished", "mirrored", "steel", "shining", "gleaming",
@@ -61,9 +61,9 @@ METALS: Mapping[str, Sequence[tuple[str, str]]] = {  # a color and a material at
 SOLIDS: Sequence[tuple[str, Sequence[str]]] = (  # what solids are like, in words that follow a noun
     ("(with|that have|that has|having|has|have) [a|any|some] [(smooth|round)] (flat) (side|sides|surface|"
         "surfaces|face|faces)", ("cube", "cylinder")),
-    ("(with|that have|that has|having|has|have) (no|without any) [flat|straight] (side|sides|edges|corners|"
+    ("(with|that have|that has|having|has|have) (no|without any) [flat|straight|sharp] (side|sides|edges|corners|"
         "lines|surfaces|faces)", ("sphere",)),
-    ("without [any] [flat|straight] (sides|edges|corners|lines|surfaces|faces)", ("sphere",)),
+    ("without [any] [flat|straight|sharp] (sides|edges|corners|lines|surfaces|faces)", ("sphere",)),
     ("(with|that have|that has|having|has|have) [(four|six|#|the most|sharp|square)] (corners|sides)", ("cube",)),
     ("(with|that have|that has|having|has|have) [a] (curved|round|rounded) (side|sides|surface|surfaces|"
         "edges)", ("sphere", "cylinder")),

@@ -6,7 +6,8 @@ MACROS = {
     "workspace|board|room|world|floor|ground|screen|area|space|shot|illustration|set)",
     "STANDS": "(stands|stand|sits|sit|lies|lie|rests|rest|lays|lay|appear|appears)",
     "OTHERS": (
-        "([the] other THINGS|another|others|one of the others|something|something else|another (object|one|"
+        "([the] other THINGS|another|others|one of the others|(a few|some|several|any) of the [other] THINGS|"
+        "something|something else|another (object|one|"
         "shape|thing|item)|other THINGS|some other (object|thing))"
     ),
     "CAMERA": "(camera|viewer|front|foreground|observer|lens|bottom of THEPICTURE|edge of the table)",
@@ -18,7 +19,7 @@ MACROS = {
     ),
     "JUST": (
         "[(directly|right|just|immediately|exactly|also|both|somewhere|slightly|far|close|all|still|currently|"
-        "only|sort of)]"
+        "only|sort of|fully|completely|entirely|all the way)]"
     ),
     "FARTHEST": "(farthest|furthest|farthest away|furthest away|far most|most far|farther|further|most distant)",
     "CLOSEST": "(closest|nearest|most close|nearest in distance)",
@@ -27,7 +28,8 @@ MACROS = {
     "ALLOTHERS": (
         "(all [of] [the] [other] THINGS|all others|all the others|everything else|everything|"
         "every other (object|thing|item|shape|one)"
-        "|the (other|remaining) THINGS|the others|the rest|all the rest|any other (object|thing|shape|item)|"
+        "|the (other|remaining) THINGS|the others|the rest [of (the THINGS|them)]|all the rest|"
+        "any other (object|thing|shape|item)|"
         "all of the others)"
     ),
 }

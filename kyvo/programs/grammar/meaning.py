@@ -4,7 +4,7 @@ A modifier ("red", "left of the cube", "largest") is a selector of everything th
 narrowing one by the next. Superlatives stay outermost: "the largest red thing" is the largest of the red ones.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -20,9 +20,11 @@ from kyvo.programs.program import (
     Extreme,
     Hidden,
     InRegion,
+    MoreThan,
     Node,
     Related,
     Selector,
+    Shared,
     The,
     Where,
     WhereSame,
@@ -46,8 +48,8 @@ def _narrow(base: Selector, modifier: Selector) -> Selector:
     inner = getattr(modifier, "of", ALL)
     if inner != ALL and not isinstance(modifier, _SETS):
         return _narrow(_narrow(base, inner), replace(modifier, of=ALL))  # type: ignore[call-arg]
-    if base == ALL:
-        return modifier
+    if base == ALL or modifier in _conditions(base):
+        return modifier if base == ALL else base
     if isinstance(base, Extreme) and not isinstance(modifier, Extreme):
         return replace(base, of=_narrow(base.of, modifier))
     if isinstance(modifier, _SETS):
@@ -57,11 +59,18 @@ def _narrow(base: Selector, modifier: Selector) -> Selector:
     return replace(modifier, of=base)  # type: ignore[call-arg]
 
 
+def _conditions(base: Selector) -> Iterator[Selector]:
+    """Each word of a description, as a selector of everything that fits it."""
+    while isinstance(base, Where):
+        yield replace(base, of=ALL)
+        base = base.of
+
+
 def _sorts_below(word: Where, base: Selector) -> bool:
     """Whether a word can as well be told before the last of `base`: so that each order of words is one program."""
     if isinstance(base, Where):
         return (word.field, word.value) < (base.field, base.value)
-    return isinstance(base, Related | Between | InRegion | Hidden | WhereSame | Except)
+    return isinstance(base, Related | Between | InRegion | Hidden | WhereSame | Except | MoreThan)
 
 
 def without(base: Selector, other: Selector) -> Selector:
@@ -71,9 +80,23 @@ def without(base: Selector, other: Selector) -> Selector:
     return Except(of=base, without=other)
 
 
+def all_but(base: Selector, other: Selector) -> Selector:
+    """ "All red things but the cube": the cube is one of the red things."""
+    return without(base, replace(other, of=narrow(base, other.of)) if isinstance(other, The) else other)
+
+
 def negated(modifier: Selector) -> Selector:
-    """Everything that does not fit."""
+    """Everything that does not fit. What is compared with an object leaves the object itself out."""
+    if isinstance(modifier, WhereSame):
+        return Except(of=without(ALL, modifier.like), without=modifier)
     return Except(of=ALL, without=modifier)
+
+
+def identical(of: Selector, fields: Sequence[str]) -> Selector:
+    """Those of which there is another with the same words."""
+    for field in fields:
+        of = Shared(of=of, field=field)
+    return of
 
 
 def joined(first: Selector, second: Selector) -> Selector:
@@ -110,6 +133,18 @@ def settle_region(description: Selector) -> Selector:
         if "middle" not in direction:
             return Extreme(of=description.of, by=Along(direction=direction))  # type: ignore[arg-type]
     return description
+
+
+def as_set(selector: Selector) -> Selector:
+    """A set where a noun phrase stands: which one is meant is no question then."""
+    selector = settle_region(selector)
+    if isinstance(selector, Extreme):
+        return The(of=selector)
+    return (
+        selector.of
+        if isinstance(selector, The) and selector.count == 1 and not isinstance(selector.of, Extreme)
+        else selector
+    )
 
 
 def ordered(program: Any) -> Any:

@@ -6,7 +6,7 @@ in the singular and the plural, `def1` one with a definite article, `np1` with a
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.lexicon import KINDS
-from kyvo.programs.grammar.meaning import ALL, ONE, either, joined, narrow, negated, parts, the, without
+from kyvo.programs.grammar.meaning import ALL, ONE, all_but, either, joined, narrow, negated, parts, the, without
 from kyvo.programs.grammar.predicates import add_predicates, same
 from kyvo.programs.grammar.relations import add_relations, related
 from kyvo.programs.grammar.superlatives import add_superlatives, extreme, nearest
@@ -17,6 +17,7 @@ from kyvo.programs.program import (
     Extreme,
     Farness,
     Hidden,
+    InRegion,
     Related,
     Selector,
     Where,
@@ -57,7 +58,7 @@ def _add_adjectives(rule: Rules) -> None:
     rule(
         "nouns",
         "(things|objects|items|shapes|pieces|solids|figures|elements|bodies|geometric (figures|shapes|"
-        "objects|solids)|entities|images|forms)",
+        "objects|solids)|entities|images|forms|stuff|bits|guys|bodies)",
         ALL,
     )
     rule("noun1", "one", ONE)
@@ -111,12 +112,13 @@ def _add_descriptions(rule: Rules) -> None:
     rule("post1", "THAT (do|does|did) not (have|share|match) [(a|an|the)] <same>", negated)
     rule("post1", "THAT <same>")
     rule("post1", "THAT (touch|touches) <np>", lambda to: related("touching", to))
-    rule("post1", "(made|built|composed) [out] of [(a|the)] <mat> [(material)]")
+    rule("post1", "(made|built|composed) [out] (of|from) [(a|the)] <mat> [(material)]")
     rule("post1", "made [out] of [the] same <field> (as|of|like) <np>", same)
     rule("post1", "(in|with) [(a|an)] <any> [(finish|texture|surface|color|coating|shape|size)]")
     rule(
         "post1",
-        "(other than|besides|except [for]|excluding|not including|but not|apart from|aside from|without) <np>",
+        "(other than|besides|except [for]|excluding|not including|not counting|leaving out|but not|apart from|"
+        "aside from|without) <np>",
         negated,
     )
     rule(
@@ -131,6 +133,9 @@ def _add_descriptions(rule: Rules) -> None:
         lambda to: Hidden(of=related("behind", to)),
     )
     rule("post1", "not <rels>", negated)
+    rule("post1", "<compared>")
+    rule("post1", "(behind|in [the] (back|rear))", InRegion(of=ALL, region="back"), 0.6)
+    rule("post1", "in front", InRegion(of=ALL, region="front"), 0.6)
     rule("post1", "<pre>", None, 1.2)
     rule("post", "<post1>")
     rule("post", "<post1> [,] but [(is|are)] not [(a|an)] <pred1>", lambda a, b: narrow(a, negated(b)))
@@ -189,15 +194,19 @@ def _add_phrases(rule: Rules) -> None:
         without(ALL, Earlier()),
     )
     rule("anyofs", "<descs>")
-    rule("def1", "(everything|all) [THAT (is|are)] <pred>", None, 0.2)
+    rule("def1", "(everything|anything|all|whatever|all those|those) [THAT] [(is|are|has|have)] <pred>", None, 0.2)
+    rule("def1", "(everything|anything|all|whatever) <post>", None, 0.2)
+    rule("def1", "any (<desc1>|<descs>)", None, 0.6)
     rule(
         "def1",
         "(everything|anything) (but|except|except for|apart from|other than|besides|excluding|without) <np1>",
         lambda other: without(ALL, other),
     )
     rule("def1", "(all|every) (but|except|except for) <np1>", lambda other: without(ALL, other))
-    rule("def1", "all [of] [the] <descs> (but|except|except for|apart from|besides|excluding|without) <np1>", without)
-    rule("def1", "(every|each) <desc1> (but|except|except for|apart from|besides|excluding) <np1>", without)
+    but = "(but|except|except for|apart from|besides|excluding|without|other than|aside from|but not|save|save for)"
+    rule("def1", f"(all|any) [of] [the] <descs> {but} <np1>", all_but)
+    rule("def1", f"the <descs> {but} <np1>", all_but, 0.1)
+    rule("def1", f"(every|each|any) <desc1> {but} <np1>", all_but)
     rule(
         "def1",
         "(it|this|that|this one|that one|that (object|thing|item)|this (object|thing|item)|the same (one|"

@@ -21,10 +21,17 @@ from kyvo.programs.parsing import Parsed, Turn
 from kyvo.programs.program import Program
 from kyvo.scene.schema import SceneSchema
 
-STEPS = 100_000  # half a second
+STEPS = 30_000  # about 0.4 s; people's texts take at most 6,000
 MAX_TOKENS = 120
+MAX_UNKNOWN = 12  # words that need a repair
 SHARPNESS = 2.0  # how fast a reading loses probability with its cost
 ALTERNATIVES = 4
+_USUAL = (
+    "color colors size shape material object objects thing things ball balls block blocks cubes spheres cylinders all "
+    "every each both one two three left right front behind remove delete move put place make turn paint change add "
+    "number most than does do you see made above between next everything except rid get swap with"
+)
+USUAL = frozenset(_USUAL.split())  # words that are likelier meant than others which are as near
 NO_MEANING = ("straighten",)  # words that a scene has nothing for, left out with a note
 
 
@@ -47,6 +54,9 @@ class GrammarParser:
             raise NotUnderstood(
                 f"the text has {len(tokens)} words; at most {MAX_TOKENS} are read. Give fewer steps at a time."
             )
+        unknown = [token for token in tokens if not spelling.knows(token)]
+        if len(unknown) > MAX_UNKNOWN:
+            raise NotUnderstood(f"the text has {len(unknown)} words that are not known, like {unknown[0]!r}. {CAN_DO}")
         budget = Budget(self.steps)
         try:
             for little_words in (False, True):
@@ -115,7 +125,7 @@ def grammar_of(schema: SceneSchema) -> tuple[Grammar, Spelling]:
     grammar = Grammar(tuple(rule.found))
     grammar.index()
     own = {token for field in schema.fields for word in field.words for token in tokenize(word)}
-    return grammar, Spelling(grammar, own | {"color", "object", "thing", "objects", "things", "ball", "block"})
+    return grammar, Spelling(grammar, own | USUAL)
 
 
 def _without_own(choices: str, schema: SceneSchema) -> str:

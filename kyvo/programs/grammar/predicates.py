@@ -55,7 +55,7 @@ def add_predicates(rule: Rules) -> None:
     rule("same", "(share|shares|sharing) its <field>", lambda field: same(field, Earlier()))
     rule(
         "same",
-        "(a|) different <field> (than|from|to|as) <np>",
+        "[made] [out] [of] (a|) different <field> (than|from|to|as|then) <np>",
         lambda field, like: Except(of=without(ALL, like), without=same(field, like)),
     )
     rule(
@@ -65,6 +65,23 @@ def add_predicates(rule: Rules) -> None:
         lambda field: Shared(of=ALL, field=field),
     )
     rule("selfsame", "(a|one|any|a common) <field> [in common]", lambda field: Shared(of=ALL, field=field), 0.3)
+    rule(
+        "selfsame",
+        "[made] [out] (of|from) (the|) (same|identical) <field>",
+        lambda field: Shared(of=ALL, field=field),
+    )
+    rule(
+        "selfsame",
+        "[of] [both] [the] (same|identical) <field> [,] (and|&) [the] [same] <field>",
+        lambda a, b: Shared(of=Shared(of=ALL, field=a), field=b),
+    )
+    rule(
+        "same",
+        "(another|some other|a second) <othernoun> [(THAT (is|has)|of|with|in)] the same <field>",
+        lambda _, field: Shared(of=ALL, field=field),
+    )
+    rule("othernoun", "<noun1>", 0)
+    rule("selfsame", "matching (<field>|<fields>)", lambda field: Shared(of=ALL, field=field))
     rule("selfsame", "(alike|identical|matching|the same|equal) in <field>", lambda field: Shared(of=ALL, field=field))
     # what follows "is"
     rule("pred", "<rels>")
@@ -76,13 +93,16 @@ def add_predicates(rule: Rules) -> None:
     rule("pred", "<same>")
     rule(
         "pred",
-        "[(made|made up|built|composed|constructed)] [out] of [(a|the)] <mat> [(material|paint|finish|texture)]",
+        "[(made|made up|built|composed|constructed)] [out] (of|from) [(a|the)] <mat> [(material|paint|finish|texture)]",
         None,
     )
     rule("pred", "(in|with) [(a|an)] <any> [(finish|texture|surface|color|coating|sheen|shape)]", None)
-    rule("pred", "[(made|made up|built)] [out] of the same <field> as <np>", same)
+    rule("pred", "[(made|made up|built)] [out] (of|from) the same <field> as <np>", same)
     rule("pred", "(a|an|the) <desc1>")
     rule("pred", "<descs>")
+    rule("pred", "<compared>")
+    rule("pred1", "<compared>")
+    rule("pred", "<selfsame>", None, 0.4)
     rule("pred", "not <pred>", negated)
     rule("pred", "(other than|besides|except) <np>", negated)
     rule("pred", "[both] <pred1> and [also] <pred>", joined)
@@ -123,7 +143,9 @@ def add_predicates(rule: Rules) -> None:
         "[(that is|that are|which are)] (in|on|of|within|from|inside) THEPICTURE [(shown|here|above|below|of THINGS)]",
         ALL,
     )
-    rule("seen", "of (all|any) (sizes|colors|shapes|materials|kinds|types|size|color|shape|material|kind|type)", ALL)
+    kinds = "(sizes|colors|shapes|materials|kinds|types|size|color|shape|material|kind|type)"
+    rule("seen", f"(of|in) (all|any|every) {kinds} [[,] [and] {kinds}] [[,] [and] {kinds}]", ALL)
+    rule("seen", "in (this|there|here)", ALL, 0.3)
     rule(
         "seen",
         "[(that is|that are|that you|which are)] (shown|pictured|present|displayed|here|you see|seen|"

@@ -57,6 +57,9 @@ def _add_others(rule: Rules, schema: SceneSchema) -> None:
         "(without|not counting|ignoring|excluding|leaving out|apart from|aside from|besides|except for|"
         "other than) <np>",
     )
+    rule("gone", "(leaving|putting|setting) <np> (aside|out)")
+    rule("gone", "(if|when) (you|we|i) (ignore|leave out|do not count|disregard|leave aside) <np>")
+    rule("gone", "(disregarding|minus|barring|omitting) <np>")
     rule("asks", "<gone> [(,|.)] [then] <asks>", _hypothetical, 0.1)
     rule(
         "asks",

@@ -22,13 +22,13 @@ def add_rearrangements(rule: Rules) -> None:
     places = "(places|positions|locations|place|position|location|spots)"
     rule(
         "step",
-        f"{swap} [the {places} of] <one_target> (and|with|for) <one_target> [(around|{places}|with each other|over)]",
+        f"{swap} [[the] {places} of] <one_target> (and|with|for) <one_target> [(around|{places}|with each other|over)]",
         lambda a, b: (Swap(first=a, second=b),),
         0.1,
     )
     rule(
         "step",
-        f"{swap} [the {places} of] <twonp> [(around|{places}|with each other|over)]",
+        f"{swap} [[the] {places} of] <twonp> [(around|{places}|with each other|over)]",
         lambda pair: (Swap(first=pair[0], second=pair[1]),),
     )
     rule(

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from kyvo.programs.grammar.dialogue import EVER
 from kyvo.programs.grammar.lexicon import KINDS
-from kyvo.programs.grammar.meaning import ALL, ONE, narrow, ordered, parts, rewritten
-from kyvo.programs.grammar.sentences import About
+from kyvo.programs.grammar.meaning import ALL, ONE, as_set, narrow, ordered, parts, rewritten
+from kyvo.programs.grammar.sentences import About, Again, Likewise
 from kyvo.programs.parsing import Turn
-from kyvo.programs.program import Earlier, Edit, Either, Except, Program, Selector, The, Where, WhereSame
+from kyvo.programs.program import Earlier, Edit, Either, Except, Program, Remove, Selector, The, Where, WhereSame
 
 IT = Earlier()
 
@@ -17,15 +18,41 @@ IT = Earlier()
 def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> list[tuple[Program, float]]:
     """The readings with their pronouns bound. A reading whose pronoun has nothing to stand for is dropped."""
     found = []
-    for meaning, cost in readings:
+    for given, cost in readings:
+        meaning = _in_context(given, dialogue)
+        if meaning is None:
+            continue
         named = meaning.named if isinstance(meaning, About) else None
         program = meaning.program if isinstance(meaning, About) else meaning
         program = rewritten(program, _drop_other)
         program = rewritten(program, lambda node: _all_turns(node, dialogue))
+        if any(isinstance(node, Earlier) and node.turn == EVER for node in parts(program)):
+            continue  # no turn has done so
         program = _bind(program, named, dialogue)
         if program is not None:
             found += [(one, cost + more) for one, more in _kinds_of_ones(program, named)]
     return found
+
+
+def _in_context(meaning: Any, dialogue: Sequence[Turn]) -> Any:
+    """ "And the ball" as the last turn's program about the ball; None where no turn was before."""
+    if isinstance(meaning, Again):
+        last = next((turn.program for turn in reversed(dialogue) if isinstance(turn.program, Edit)), None)
+        topic = None if last is None else _topic(last)
+        return last if topic is None else rewritten(last, lambda node: IT if node == topic else node)
+    if not isinstance(meaning, Likewise):
+        return meaning
+    topic = _topic(dialogue[-1].program) if dialogue else None
+    if topic is None:
+        return None
+    named = meaning.named if isinstance(topic, The) else as_set(meaning.named)
+    return About(program=rewritten(dialogue[-1].program, lambda node: named if node == topic else node), named=topic)
+
+
+def _topic(program: Program) -> Selector | None:
+    """The objects that a program is about: what it names first."""
+    first = program.steps[0] if isinstance(program, Edit) else program
+    return next((node for node in parts(first) if isinstance(node, Selector)), None)
 
 
 def _bind(program: Program, named: Selector | None, dialogue: Sequence[Turn]) -> Program | None:
@@ -35,7 +62,13 @@ def _bind(program: Program, named: Selector | None, dialogue: Sequence[Turn]) ->
     """
     if isinstance(program, Edit):
         first = _bound_to(program.steps[0], named or _named_within(program.steps[0]))
-        return None if IT in parts(first) and not dialogue else replace(program, steps=(first, *program.steps[1:]))
+        if IT in parts(first) and not dialogue:
+            return None
+        rest = [
+            rewritten(step, _without_other) if isinstance(before, Remove) else step
+            for before, step in pairwise(program.steps)
+        ]
+        return replace(program, steps=(first, *rest))
     program = _bound_to(program, named or _named_within(program))
     if IT in parts(program) and not dialogue:
         program = rewritten(program, _without_other)

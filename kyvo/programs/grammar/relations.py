@@ -1,5 +1,7 @@
 """Rules of relations: "left of the cube", "between the two balls", "with a cube behind it"."""
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
@@ -7,11 +9,16 @@ from kyvo.programs.grammar.meaning import ALL
 from kyvo.programs.program import (
     Along,
     Between,
+    Bigness,
     Closeness,
     Earlier,
     Extreme,
+    Farness,
+    Measure,
+    MoreThan,
     Related,
     Selector,
+    Smallness,
     The,
 )
 
@@ -68,7 +75,15 @@ RELATION_WORDS = {
 }
 
 
-_INVERSE = {"left": "right", "right": "left", "front": "behind", "behind": "front", "above": "below", "below": "above"}
+COMPARED: Mapping[str, Measure] = {
+    "(bigger|larger|taller|wider|greater [in size]|more massive)": Bigness(),
+    "(smaller|tinier|littler|shorter|less big)": Smallness(),
+    "(closer|nearer) [to (the|) CAMERA]": Along(direction="front"),
+    "(farther|further) [(away|back)] [from (the|) CAMERA]": Along(direction="behind"),
+}
+
+
+INVERSE = {"left": "right", "right": "left", "front": "behind", "behind": "front", "above": "below", "below": "above"}
 
 
 def add_relations(rule: Rules) -> None:
@@ -81,7 +96,7 @@ def add_relations(rule: Rules) -> None:
             name,
             0.2 if name in ("near", "above") else 0.0,
         )
-        if name in _INVERSE:
+        if name in INVERSE:
             rule("itsside", {"front": "front", "behind": "(back|rear)"}.get(name, name), name)
     # "to the left and in front of it", "left and behind"
     rule("relhead", "JUST [(to|on|in|at)] [the] (left|left side)", "left")
@@ -107,14 +122,31 @@ def add_relations(rule: Rules) -> None:
     )
     rule("rels", "[STAND] JUST (between|in between|in the middle of|sandwiched between) <twonp>", _between_two)
     rule("reference", "<np>")
+    for words, by in COMPARED.items():
+        rule("compared", f"[(any|much|all|a bit|slightly)] {words} (than|then) <np1>", partial(more_than, by))
+    for side, way in {"left": "left", "right": "right", "(back|behind)": "behind", "front": "front"}.items():
+        by = Along(direction=way)  # type: ignore[arg-type]
+        rule(
+            "compared", f"(farther|further|more) [to] [(on|in)] [the] {side} (than|then) <np1>", partial(more_than, by)
+        )
+    rule("compared", "(closer|nearer) to <np1> (than|then) <np1>", lambda to, than: more_than(Closeness(to=to), than))
+    rule(
+        "compared",
+        "(farther|further) [away] from <np1> (than|then) <np1>",
+        lambda to, than: more_than(Farness(to=to), than),
+    )
     # "with a cube behind it"
     rule(
         "rels",
         "(with|that (has|have|had)|having) <np> JUST <inverse> (it|them)",
-        lambda to, name: related(_INVERSE[name], to),
+        lambda to, name: related(INVERSE[name], to),
     )
-    for name in _INVERSE:
+    for name in INVERSE:
         rule("inverse", RELATION_WORDS[name], name)
+
+
+def more_than(by: Measure, than: Selector) -> Selector:
+    return MoreThan(of=ALL, by=by, than=than)
 
 
 def related(name: Any, to: Selector) -> Selector:

@@ -15,14 +15,36 @@ class About:
     named: Selector
 
 
+@dataclass(frozen=True)
+class Likewise:
+    """The last turn's program once more, about other objects: "and the ball", "what about the cube?"."""
+
+    named: Selector
+
+
+@dataclass(frozen=True)
+class Again:
+    """The last edit once more."""
+
+
 def add_sentences(rule: Rules) -> None:
     """Rules of `text`: a program, or one with what its pronouns stand for."""
     stop = "[.] [,]"
     rule(
         "polite",
-        "(please|kindly|first|firstly|first of all|to begin with|maybe|perhaps|hey|hi|hello|ok|okay|now|so|"
+        "(please|kindly|actually|no|nope|sorry|rather|instead|yes|and then|oh|um|hm|er|alternatively|first|"
+        "firstly|first of all|to begin with|maybe|perhaps|hey|hi|hello|ok|okay|now|so|"
         "well|then|next|also|and|thanks|thank you|great|good|alright|right)",
         0,
+    )
+    rule(
+        "polite",
+        "(i think|i guess|i believe|i suggest|i feel like|in my opinion|what if|how about|i say|i bet|maybe we could|"
+        "it would be (nice|great|good) if|i wish|do me a favor and|be so kind and|feel free to|just|simply|go on and|"
+        "let me see|quick question|my question is|one more question|one more thing|hey there|good (morning|"
+        "evening)) [,]",
+        0,
+        0.05,
     )
     rule("polite", "(can|could|would|will) you [(please|kindly|also|now|possibly|maybe|just)]", 0)
     rule(
@@ -46,7 +68,8 @@ def add_sentences(rule: Rules) -> None:
     rule(
         "thanks",
         "[.] [,] (please|thanks|thank you|for me|now|thank you very much|if you can|if possible|would you|"
-        "will you|ok|okay|right|then|cheers|again|instead|too|also|as well)",
+        "will you|ok|okay|right|then|cheers|again|instead|too|also|as well|thanks a lot|many thanks|"
+        "[and] straighten (it|them))",
         0,
     )
     rule("text", "[<politer>] <sentence> [<thanks>]", lambda *values: next(v for v in values if not isinstance(v, int)))
@@ -68,6 +91,23 @@ def add_sentences(rule: Rules) -> None:
         "sentence",
         "<pointing> [,|.] [and] (give|name|tell me|say|state) its <field>",
         lambda named, field: Query(asks=WordOf(of=named, field=field)),
+    )
+    rule("sentence", f"<topic> {stop} <asks>", lambda named, asks: About(program=Query(asks=asks), named=named), 0.4)
+    rule("sentence", f"<topic> {stop} <steps>", lambda named, steps: About(program=Edit(steps=steps), named=named), 0.4)
+    rule("topic", "<np1> (.|,)")
+    # what only the last turn gives a meaning
+    rule("sentence", "<context>")
+    and_ = "(what about|how about|and what about|and how about|and|also|and also|now|and now|then|and then|likewise)"
+    rule("context", f"{and_} <np>", Likewise, 0.3)
+    rule("context", "(what about|how about|and) [(for|of|with)] <np>", Likewise, 0.3)
+    rule("context", "[(and|now|also)] [do] (the same|that|it|this|so) [thing] (to|for|with) <np>", Likewise, 0.1)
+    rule("context", "(same|likewise|ditto) [thing] (for|with|to) <np>", Likewise, 0.1)
+    rule("context", "[and] <np> (too|as well|also|likewise)", Likewise, 0.3)
+    rule(
+        "context",
+        "(again|do (it|that|this) again|once more|one more time|repeat [(it|that|this)]|and again|same again|"
+        "do (it|that) (once more|one more time)|another time)",
+        Again(),
     )
     rule(
         "pointing",

@@ -24,7 +24,9 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         0.1,
     )
     rule("setword", "(a|an) <newwords>", lambda words: words)
-    rule("newwords", "<value> [colored|colour|sized|finish]", lambda word: (word,))
+    rule("setword", "<newkinds>")
+    rule("setword", "all <value>", lambda word: (word,), 0.1)
+    rule("newwords", "<value> [colored|color|sized|finish]", lambda word: (word,))
     rule("newwords", "<kindvalue>", lambda word: (word,))
     rule(
         "newwords",
@@ -67,11 +69,25 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "step",
         "<target> (should|must|needs to|has to|shall|will|ought to|is supposed to|are supposed to|is meant to|"
-        "are meant to) (be|become|turn|turn into|look|be made|be made of|"
+        "are meant to|may|can|would better|better) [(all|both|each|also|now|rather)] (be|become|turn|turn "
+        "into|look|be made|be made of|"
         "be painted|be turned into|be changed to) <setword>",
         _set,
     )
-    rule("step", "<target> (becomes|turns|turns into|gets|is now|is to be) <setword>", _set, 0.2)
+    rule(
+        "step",
+        "<target> (becomes|become|turns|turn|turns into|turn into|gets|is now|is to be|are to be) <setword>",
+        _set,
+        0.2,
+    )
+    rule(
+        "step",
+        "(make sure|ensure|see to it|see|check) [that] <target> (is|are|becomes|become|turns|turn|gets) <setword>",
+        _set,
+    )
+    done = "(painted|colored|made|turned|changed to|changed into|turned into|dyed)"
+    rule("step", f"(have|get|i want|i would like|i need) <target> {done} [to|into|in] <setword>", _set)
+    rule("step", "(i want|i would like) [to] (see|have) <target> (in|as|become|be) <setword>", _set)
     rule("step", "(from now on|now) <target> (is|are) <setword>", _set)
     rule(
         "step",
@@ -88,10 +104,10 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         lambda field, of, word: set_field(of, field, word),
     )
     rule("anyword", "(<value>|<kindvalue>)")
-    verbs = "(change|set|switch|make|turn|modify|alter|update|convert|adjust|edit|put)"
+    verbs = "(replace|change|set|switch|make|turn|modify|alter|update|convert|adjust|edit|put)"
     rule(
         "step",
-        f"{verbs} the <field> of <target> (to|into|be|as|) [(be|become|a|an)] <anyword>",
+        f"{verbs} the <field> of <target> (to|into|be|as|with|by|) [(be|become|a|an)] <anyword>",
         lambda field, of, word: set_field(of, field, word),
     )
     rule("step", f"{verbs} (the|) <target> 's <field> (to|into|be|) [be] <anyword>", set_field)

@@ -9,16 +9,26 @@ from functools import cache, lru_cache
 from importlib.resources import files
 
 from kyvo.programs.grammar.chart import NUMBER, Grammar
+from kyvo.programs.grammar.tokens import AMERICAN
 
 _LITTLE = (
     "the of to is are in on and or that than what how there with it its from by at has have as you please other any "
     "which many same this be been not"
 )
 LITTLE = frozenset(_LITTLE.split())
+CONFUSED = {  # known words that stand for another one, by sound or a slip; none that turns a meaning round
+    "their": ("there",), "there": ("their",), "the": ("there",), "are": ("is",), "is": ("are",), "it": ("is",),
+    "very": ("every",), "any": ("many",), "of": ("or",), "or": ("of",), "in": ("on",), "form": ("from",),
+    "from": ("form",),
+    "two": ("to",), "to": ("two",), "ad": ("and",),
+}  # fmt: skip
+CLIPPED = {"cub": "cube", "cubs": "cubes"}  # words of English that are typing errors here
+_CONFUSED = 1.2  # cost of a known word that stands for another: "their is a cube"
 UNKNOWN = "?"  # what stands for an unknown word where a text is read in spite of it
 _PER_ERROR = 0.4  # cost
 _RARE = 0.15  # more for a word that is neither the schema's own nor a little one
 _OTHER_START = 0.1  # more where the first letter is another
+_BRITISH = 0.2  # errors more, for a spelling that is not American
 _CANDIDATES = 5
 
 
@@ -36,11 +46,17 @@ class Spelling:
         self.grammar = grammar
         self.usual = frozenset(usual)
         self.words = grammar.words - {UNKNOWN, NUMBER}
-        self._by_length: dict[int, list[str]] = {}
+        self._by_length: dict[int, list[tuple[str, str, int]]] = {}  # spelling, word, letters
         for word in sorted(self.words):
-            if len(word) > 1 and word.isalpha():
-                self._by_length.setdefault(len(word), []).append(word)
+            if len(word) > 1 and word.isalpha() and AMERICAN.get(word, word) == word:
+                self._add(word, word)
+        for british, word in AMERICAN.items():
+            if word in self.words:
+                self._add(british, word)
         self._repairs = lru_cache(maxsize=4096)(self._repairs_of)
+
+    def _add(self, spelled: str, word: str) -> None:
+        self._by_length.setdefault(len(spelled), []).append((spelled, word, _letters(spelled)))
 
     def knows(self, token: str) -> bool:
         """Whether a token is a word of the grammar, a number or a sign."""
@@ -60,7 +76,8 @@ class Spelling:
         notes = []
         for token in tokens:
             if self.knows(token):
-                read.append({token: 0.0, NUMBER: 0.0} if token[0].isdigit() else {token: 0.0})
+                others = dict.fromkeys(CONFUSED.get(token, ()), _CONFUSED) if little_words else {}
+                read.append({token: 0.0} | ({NUMBER: 0.0} if token[0].isdigit() else others))
                 continue
             found = self._repairs(token) or (self._little(token) if little_words else {})
             halves = None if found and min(found.values()) < 2 * _PER_ERROR else self._halves(token)
@@ -79,32 +96,41 @@ class Spelling:
         return tuple(word for word, _ in found if word in self.grammar.scene_words)[:3]
 
     def _repairs_of(self, token: str) -> dict[str, float]:
+        if token in CLIPPED:
+            return {word: _PER_ERROR for word in (CLIPPED[token],) if word in self.words}
         if token in english() or len(token) < 2:
             return {}
         if token.endswith("s") and token[:-1] in self.words:
             return {token[:-1]: 0.1}
         found = self._candidates(token, 1 if len(token) < 7 else 2)
-        found = [(word, distance) for word, distance in found if distance == 1 or word[0] == token[0]]
+        found = [(word, distance) for word, distance in found if distance < 2 or word[0] == token[0]]
         least = min((distance for _, distance in found), default=0)
         costs = {word: self._cost(token, word, distance) for word, distance in found if distance == least}
         return dict(sorted(costs.items(), key=lambda pair: pair[1])[:_CANDIDATES])
 
     def _little(self, token: str) -> dict[str, float]:
+        if len(token) == 1:  # "e cube"
+            return {word: 2 * _PER_ERROR for word in ("a", "the")}
         found = [(word, distance) for word, distance in self._candidates(token, 1) if word in LITTLE]
         return {word: 2 * self._cost(token, word, distance) for word, distance in found}
 
-    def _cost(self, token: str, word: str, distance: int) -> float:
+    def _cost(self, token: str, word: str, distance: float) -> float:
         usual = word in LITTLE or word in self.usual
         return _PER_ERROR * distance + _OTHER_START * (word[0] != token[0]) + (0.0 if usual else _RARE)
 
-    def _candidates(self, token: str, most: int) -> list[tuple[str, int]]:
-        found = []
+    def _candidates(self, token: str, most: int) -> list[tuple[str, float]]:
+        """Words within so many errors, each with how many."""
+        found: dict[str, float] = {}
+        letters = _letters(token)
         for length in range(len(token) - most, len(token) + most + 1):
-            for word in self._by_length.get(length, ()):
-                distance = _distance(token, word, most)
-                if distance <= most and (distance < len(word) - 1 or (len(word) == 2 and word in LITTLE)):
-                    found.append((word, distance))
-        return found
+            for spelled, word, others in self._by_length.get(length, ()):
+                if (letters ^ others).bit_count() > 2 * most:
+                    continue  # one error changes two letters at most
+                distance = _distance(token, spelled, most)
+                if distance <= most and (distance < len(spelled) - 1 or (len(spelled) == 2 and word in LITTLE)):
+                    far = distance + _BRITISH * (spelled != word)
+                    found[word] = min(far, found.get(word, far))
+        return list(found.items())
 
     def _halves(self, token: str) -> tuple[str, str] | None:
         """Two words written as one: "infront"."""
@@ -115,6 +141,14 @@ class Spelling:
             if first in self.words and second in self.words and max(len(first), len(second)) > 3:
                 return first, second
         return None
+
+
+def _letters(word: str) -> int:
+    """The set of a word's letters, as bits."""
+    bits = 0
+    for letter in word:
+        bits |= 1 << (ord(letter) % 32)
+    return bits
 
 
 def _distance(first: str, second: str, most: int) -> int:

@@ -15,7 +15,10 @@ from kyvo.programs.program import (
     Smallness,
 )
 
-ORDINALS = {"second": 2, "third": 3, "fourth": 4, "fifth": 5, "next": 2, "2nd": 2, "3rd": 3}
+ORDINALS = {
+    "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "next": 2, "2nd": 2, "3rd": 3, "4th": 4,
+    "5th": 5,
+}  # fmt: skip
 
 
 def nearest(to: Selector, rank: int = 1) -> Selector:
@@ -33,7 +36,7 @@ def add_superlatives(rule: Rules) -> None:
         "front": "(frontmost|foremost|front most|closest|nearest|formost|most front)",
         "behind": (
             "(rearmost|backmost|rear most|back most|farthest back|furthest back|farthest|furthest|hindmost|"
-            "most distant)"
+            "(farthest|furthest|farther|further) (away|off|out)|most distant|furthest behind|farthest behind)"
         ),
         "above": "(highest|topmost|uppermost|top|upper)",
         "below": "(lowest|bottommost|lowermost|bottom|lower)",
@@ -62,13 +65,28 @@ def add_superlatives(rule: Rules) -> None:
             )
             rule(
                 "count_from",
-                f"<nth> [(one|object|thing)] from [the] [far] {side} [(side|edge)]",
+                f"<nth> [(one|object|thing)] (from|on|in from) [the] [far] {side} [(side|edge)]",
                 lambda rank, by=by: extreme(by, rank),
             )
     rule("measure", "(largest|biggest|hugest|tallest|greatest|widest|bulkiest)", Bigness())
     rule("measure", "(smallest|tiniest|littlest|shortest|smallestt|minutest)", Smallness())
+    isolated = Farness(to=ALL)
+    rule("measurepost", "(FARTHEST|off|most|standing|all|far off|isolated|alone|lonely) [away] by itself", isolated)
+    rule("measurepost", "by itself", isolated, 0.2)
+    rule("measurepost", "[standing] [all] alone", isolated, 0.2)
+    rule("measure", "(most isolated|loneliest)", isolated)
+    rule("measurepost", "(closer|nearer|more close) to (the|) (CAMERA|me|us|you)", Along(direction="front"), 0.3)
+    rule("measurepost", "(farther|further) [away] from (the|) (CAMERA|me|us|you)", Along(direction="behind"), 0.3)
+    rule("measurepost", "(on|at|to) the [very] bottom [of THEPICTURE]", Along(direction="front"), 0.4)
+    rule("measurepost", "(on|at|to) the [very] top [of THEPICTURE]", Along(direction="behind"), 0.4)
+    for words, by in (("(larger|bigger|taller)", Bigness()), ("(smaller|tinier|shorter)", Smallness())):
+        rule("sup", f"{words} [one] of (the|these) (two|2|pair of)", extreme(by))
     rule("measure", "(central|middle|most central|center|centermost|middlemost|middle most)", Centrality())
-    rule("measurepost", "CLOSEST to the (middle|center) [of (THEPICTURE|everything|all|it all)]", Centrality())
+    rule(
+        "measurepost",
+        "(CLOSEST to|near|near to|close to|around|by) the (middle|center) [of (THEPICTURE|everything|all|it all)]",
+        Centrality(),
+    )
     for corner, pattern in CORNERS.items():
         rule("sup", f"{pattern} [(corner|side)]", extreme(Along(direction=corner)))  # type: ignore[arg-type]
     rule("measurepost", "[JUST] (CLOSEST|closest in proximity) to (the|) (CAMERA|me|us|you)", Along(direction="front"))

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import groupby
 
 END = "."  # the token between sentences
 COMMA = ","
@@ -26,7 +27,7 @@ _CONTRACTIONS = (
 )
 _SPELLED = {"&": "and", "+": "plus", "\u2013": COMMA, "\u2014": COMMA, "\u00d7": "times"}
 _NO_WORDS = set("'\"()[]{}<>*_|~/\\#@%^$")
-_AMERICAN = {
+AMERICAN = {
     "colour": "color",
     "colours": "colors",
     "coloured": "colored",
@@ -69,7 +70,7 @@ def clean(text: str) -> str:
 
 def tokenize(text: str) -> list[str]:
     """The tokens of a text. Sentences end with `END`, which the last one lacks."""
-    tokens = list(_split(clean(text)))
+    tokens = [token for token, _ in groupby(_split(clean(text)))]  # a word written twice is read once
     while tokens and tokens[-1] in (END, COMMA):
         tokens.pop()
     while tokens and tokens[0] in (END, COMMA):
@@ -95,7 +96,7 @@ def _split(text: str) -> Iterator[str]:
         elif token in _NO_WORDS:
             token = ""
         if token.endswith("'s") and len(token) > 2:
-            yield from (_AMERICAN.get(token[:-2], token[:-2]), "'s")
+            yield from (AMERICAN.get(token[:-2], token[:-2]), "'s")
         elif token and not (token in (END, COMMA) and previous in (END, COMMA)):
-            yield _AMERICAN.get(token.replace("'", ""), token.replace("'", ""))
+            yield AMERICAN.get(token.replace("'", ""), token.replace("'", ""))
         previous = token or previous

@@ -3,14 +3,14 @@
 from kyvo.programs.grammar.amounts import side
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.comparisons import add_comparisons, exactly
-from kyvo.programs.grammar.meaning import ALL, either, narrow
-from kyvo.programs.grammar.words import as_set
+from kyvo.programs.grammar.meaning import ALL, as_set, either, identical, narrow
 from kyvo.programs.program import (
     Alike,
     All,
     BiggerThan,
     Bigness,
     Closeness,
+    Commonest,
     Earlier,
     Either,
     Every,
@@ -35,11 +35,20 @@ from kyvo.scene.schema import SceneSchema
 
 
 def add_truths(rule: Rules, schema: SceneSchema) -> None:
+    names = [field.name for field in schema.fields if field.words]
+    word = lambda of, field: WordOf(of=of, field=field)  # noqa: E731
+
+    def same(field: str, a: Selector, b: Selector) -> Truth:
+        if all(isinstance(one, The | Earlier) and getattr(one, "count", 1) == 1 for one in (a, b)):
+            return SameWord(first=word(a, field), second=word(b, field))
+        return Alike(of=either(a, b), field=field)
+
     rule("asks", "<truth>")
     rule("asks", "<truth> (or not|or no|yes or no|true or false)", None, 0.1)
     any_ = "(a|an|any|some|one|any other|another|at least one|even one|even a single|a single)"
     thereis = (
-        "(is there|are there|do you see|can you see|does THEPICTURE (have|hold|contain|show|include)|"
+        "(is there|are there|(is|are|was|were) not there|do not you see|do you see|can you see|does "
+        "THEPICTURE (have|hold|contain|show|include)|"
         "do you find|is there anything like|can you find|do you (notice|spot)|have you got|"
         "is THEPICTURE home to|do we have|are you able to see|is it true that there (is|are)|can we see)"
     )
@@ -77,7 +86,9 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "truth",
-        "(is|are) (any|some|any one) [of] [(the|these|those)] (<descs>|<desc1>) <predx>",
+        "(is|are) (any|some|any one|one of|at least one of|either of|even one of) [of] [(the|these|those)] "
+        "(<descs>|<desc1>) "
+        "<predx>",
         lambda of, pred: Exists(of=narrow(of, pred)),
     )
     rule(
@@ -116,6 +127,76 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         "truth",
         "(is|are) (nothing|no <descs>|none of the <descs>) <predx>",
         lambda *v: Not(of=Exists(of=narrow(ALL, *v))),
+    )
+    rule("truth", "(is|are) there (no|not any|zero) (<desc1>|<descs>) [<seen>]", lambda of, *_: Not(of=Exists(of=of)))
+    rule(
+        "truth",
+        "(is|are) there (no|not any|zero) (<desc1>|<descs>) [THAT] [(is|are|STAND)] <pred>",
+        lambda of, pred: Not(of=Exists(of=narrow(of, pred))),
+        0.1,
+    )
+    rule("truth", "(is|are) there nothing [THAT] [(is|are)] <predx>", lambda pred: Not(of=Exists(of=pred)))
+    rule(
+        "truth",
+        "(do|does) (none|no|neither) [of] [(the|these|those)] (<descs>|<desc1>) (have|has|share|match) "
+        "(<same>|<selfsame>)",
+        lambda of, pred: Not(of=Exists(of=narrow(of, pred))),
+    )
+    rule(
+        "truth",
+        "(do|does) (none|no) [of] [the] (<descs>|<desc1>) <same>",
+        lambda of, pred: Not(of=Exists(of=narrow(of, pred))),
+    )
+    rule("truth", "(is|are|do|does) <np1> (and|,) <np1> [(both|all|each|also)] <predx>", _are_both, 0.15)
+    rule(
+        "truth",
+        "(is|are) (there|) (any|two|2|any two|any of the|some|the any) <descs> [<seen>] [exactly] (identical|"
+        "alike|the same|twins)",
+        lambda of, *_: Exists(of=identical(of, names)),
+        0.2,
+    )
+    rule(
+        "truth",
+        "(do|does|is|are) [there] [any] (two|2) of the <descs> [(have|share)] (<selfsame>|<same>)",
+        lambda of, pred: Exists(of=narrow(of, pred)),
+    )
+    rule(
+        "truth",
+        "(is|are) there (two|2|any two) [THINGS] (of|with|in) [exactly] the same <field>",
+        lambda field: Exists(of=Shared(of=ALL, field=field)),
+    )
+    rule("truth", "(can|could) (you see <np1>|<np1> be seen)", lambda of: Exists(of=as_set(of)))
+    rule(
+        "truth",
+        "(is|are) the <field> of <np1> and [(that of|the <field> of)] <np1> (the same|identical|alike|equal)",
+        lambda *v: same(v[0], v[1], v[-1]),
+    )
+    rule(
+        "truth",
+        "(is|are|do|does) <np1> [(have|share)] [(made|of|made of|made from|made out of)] the same <field> as "
+        "(either|any|one) of the <descs>",
+        lambda a, field, of: Exists(of=narrow(of, WhereSame(of=ALL, field=field, like=a))),
+    )
+    rule(
+        "truth",
+        "(is|are) <value> the (most common|most frequent|predominant|dominant) <field> [(among|of|in) [the|"
+        "these] <descs>]",
+        lambda value, field, *of: _is_commonest(value, field, *of),
+    )
+    rule(
+        "truth",
+        "(is|are) there more <descs> than (any|all) other (<field>|<fields>|THINGS|kind|kinds|type|types)",
+        _outnumber_others,
+    )
+    rule(
+        "truth",
+        "(is|are) <np1> (closer|nearer) to <np1> (than|then) to <np1>",
+        lambda of, a, b: BiggerThan(by=Closeness(to=of), first=a, second=b),
+    )
+    rule(
+        "truth",
+        "(is|are) <np1> (farther|further) [away] from <np1> (than|then) from <np1>",
+        lambda of, a, b: BiggerThan(by=Farness(to=of), first=a, second=b),
     )
     rule("truth", "(is|are) (anything|something) [else] <predx>", lambda pred: Exists(of=pred))
     rule("predx", "[(all|there|also|both|either|currently|actually|really)] <pred> [<seen>]", lambda pred, *_: pred)
@@ -159,7 +240,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "alikefields",
-        "[all] [(made|comprised|composed|constructed|built)] [out] of the same <field>",
+        "[all] [(made|comprised|composed|constructed|built)] [out] (of|from) the same (<field>|<fields>)",
         lambda field: (field,),
     )
     rule("alikefields", "[all] (alike|identical|equal|the same|similar) in <field>", lambda field: (field,))
@@ -198,13 +279,6 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     )
     rule("fieldx", "(<field>|<fields>)")
     # one and another
-    word = lambda of, field: WordOf(of=of, field=field)  # noqa: E731
-
-    def same(field: str, a: Selector, b: Selector) -> Truth:
-        if all(isinstance(one, The | Earlier) and getattr(one, "count", 1) == 1 for one in (a, b)):
-            return SameWord(first=word(a, field), second=word(b, field))
-        return Alike(of=either(a, b), field=field)
-
     rule(
         "truth",
         "(is|are|does|do) <np1> [(have|share)] <samefield> (any|some|another) [of] [the] [other] (object|"
@@ -223,7 +297,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         lambda a, field: Exists(of=WhereSame(of=ALL, field=field, like=a)),
     )
     rule("samefield", "[of] (the|) (same|identical|equal) <field> (as|to|with|like) [that of]")
-    rule("samefield", "[(made|comprised|composed|constructed|built)] [out] of the same <field> (as|to)")
+    rule("samefield", "[(made|comprised|composed|constructed|built)] [out] (of|from) the same <field> (as|to)")
     rule("samefield", "(share|match|matches) [(a|the|its)] [same] <field> (as|with|of|to)")
     rule("truth", "(is|are) <np1> [is] <samefield> <np1>", lambda a, field, b: same(field, a, b))
     rule("truth", "(do|does) <np1> [(have|share)] <samefield> <np1>", lambda a, field, b: same(field, a, b))
@@ -335,6 +409,22 @@ def _is(of: Selector, pred: Selector) -> Truth | None:
     if isinstance(pred, Either) and _is_word(pred.first) and _is_word(pred.second):
         return None  # "is it red or blue?" asks which
     return _every(of, pred)
+
+
+def _are_both(first: Selector, second: Selector, pred: Selector) -> Truth | None:
+    """ "Are the cube and the ball metal?" """
+    return None if isinstance(pred, Shared) else _every(either(first, second), pred)
+
+
+def _is_commonest(value: Literally, field: str, of: Selector = ALL) -> Truth | None:
+    return SameWord(first=Commonest(of=of, field=field), second=value) if value.field == field else None
+
+
+def _outnumber_others(of: Selector, *_: str) -> Truth | None:
+    """ "Are there more cubes than any other shape?" """
+    if not isinstance(of, Where):
+        return None
+    return SameWord(first=Commonest(of=of.of, field=of.field), second=Literally(field=of.field, value=of.value))
 
 
 def _is_word(selector: Selector) -> bool:

@@ -6,14 +6,18 @@ from typing import Any as Anything
 from kyvo.programs.grammar.amounts import HOWMANY, THERE
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.lexicon import kind_field
-from kyvo.programs.grammar.meaning import ALL, narrow, settle_region
+from kyvo.programs.grammar.meaning import ALL, as_set, identical, narrow, without
+from kyvo.programs.grammar.relations import INVERSE
 from kyvo.programs.program import (
     Ask,
+    Closeness,
     Commonest,
     Count,
     Earlier,
     Except,
     Extreme,
+    Farness,
+    Related,
     Selector,
     Shared,
     The,
@@ -24,18 +28,6 @@ from kyvo.programs.program import (
     WordsOf,
 )
 from kyvo.scene.schema import SceneSchema
-
-
-def as_set(selector: Selector) -> Selector:
-    """A set where a noun phrase stands: which one is meant is no question then."""
-    selector = settle_region(selector)
-    if isinstance(selector, Extreme):
-        return The(of=selector)
-    return (
-        selector.of
-        if isinstance(selector, The) and selector.count == 1 and not isinstance(selector.of, Extreme)
-        else selector
-    )
 
 
 def add_words(rule: Rules, schema: SceneSchema) -> None:
@@ -63,6 +55,8 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
         "i want to know|do you know|describe|identify|can you tell me|please tell me|what about) (the|"
         "a) [(common|exact)] (<field>|<fields>) of",
     )
+    rule("fieldq", "((what|which) <field> 's|what the <field> of)")
+    rule("fieldq", "(what|which) is the (same|shared|common) <field> of")
     rule("fieldq", "how (big|large)", "size") if "size" in names else None
     rule(
         "word",
@@ -199,6 +193,42 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
         lambda *v: Which(of=narrow(v[-2], v[-1])),
     )
     rule("asks", "which (one|ones|of them|of these|of those) (is|are) <pred>", lambda pred: Which(of=pred), 0.1)
+    rule("descs", "(identical|matching) <descs>", lambda of: identical(of, names), 0.1)
+    for count, cost in (("<many>", 0.0), ("(some|several|multiple)", 0.2)):
+        rule(
+            "word",
+            f"(what|which) <field> (is|are) (shared|had|held|represented|worn|used|found|present|seen|repeated) "
+            f"[(by|on|in|among|with)] {count} [of the|of these] <descs>",
+            _shared_by,
+            cost,
+        )
+        rule(
+            "word",
+            f"(what|which) <field> (do|does|are|is) {count} [of the|of these] <descs> [(share|have)]",
+            _shared_by,
+            cost,
+        )
+        rule(
+            "word", f"(what is|name) the <field> (shared by|of) {count} of (the|these) <descs>", _shared_by, cost + 0.1
+        )
+    # "the gray ball is left of what shape?", "what is the ball closest to?"
+    rule(
+        "word",
+        "<np1> (is|stands|sits|lies) JUST <inverse> (what|which) (<field>|<desc1>)",
+        lambda of, name, what: _named_beside(named, what, Related(of=ALL, relation=INVERSE[name], to=of)),
+    )
+    far = "(FARTHEST [away] from|farthest from)"
+    for words, measure in (("CLOSEST to", Closeness), (far, Farness)):
+        rule(
+            "word",
+            f"(what|which) (<field>|<desc1>) is <np1> {words}",
+            lambda what, to, m=measure: _named_beside(named, what, Extreme(of=without(ALL, to), by=m(to=to))),
+        )
+        rule(
+            "word",
+            f"<np1> is {words} (what|which) (<field>|<desc1>)",
+            lambda to, what, m=measure: _named_beside(named, what, Extreme(of=without(ALL, to), by=m(to=to))),
+        )
     # several words
     rule(
         "asks",
@@ -237,6 +267,18 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     _add_alone(rule, schema, named)
 
 
+def _shared_by(field: str, *values: Anything) -> Word | None:
+    """The word that so many of a set have in common."""
+    *count, of = values
+    shared: Selector = Shared(of=of, field=field)
+    return WordOf(of=The(of=shared, count=count[0]) if count else shared, field=field)
+
+
+def _named_beside(named: Anything, what: str | Selector, beside: Selector) -> Ask | Word:
+    """What stands so: the word of a field, or what an object of that description is called."""
+    return WordOf(of=as_set(beside), field=what) if isinstance(what, str) else named(narrow(what, beside))
+
+
 def _told(of: Selector) -> Iterator[str]:
     """The fields that a description itself tells."""
     while of is not None:
@@ -248,12 +290,14 @@ def _told(of: Selector) -> Iterator[str]:
 def _add_commonest(rule: Rules, schema: SceneSchema) -> None:
     kind = kind_field(schema)
     most = (
-        "(most common|most frequent|most frequently (seen|shown|used|occurring|appearing)|most numerous|"
+        "(most common|most frequent|of the greatest quantity|of the greatest number|most represented|most "
+        "present|most frequently (seen|shown|used|occurring|appearing)|most numerous|"
         "predominant|dominant|dominate|most represented|most prevalent|most often seen|most abundant|"
         "most popular|most used|commonest|majority|main|most seen|most shown)"
     )
     often = (
-        "(occurs|appears|is seen|is shown|is used|is represented|shows up|is there|is|are|does|are there|"
+        "(occurs|appears|comes up|pops up|turns up|can be seen|is found|is seen|is shown|is used|is "
+        "represented|shows up|is there|is|are|does|are there|"
         "is present|is repeated|is pictured|occur|appear|happens|is found|is displayed|do you see|"
         "do we see) [the] [to be] (most|most often|most frequently|the most|the most of|most times|"
         "the most times|more (than|then) any other|most of)"
@@ -262,7 +306,8 @@ def _add_commonest(rule: Rules, schema: SceneSchema) -> None:
     rule("word", f"(what|which) <field> (is|are) [the] {most} [<field>] [<seen>]", lambda field, *_: common(field))
     rule(
         "word",
-        f"(what|which) <field> (is|are) [the] {most} [(among|of|for|in)] [(the|all the|all of the|all)] <descs>",
+        f"(what|which) <field> (is|are) [the] {most} [(among|of|for|in)] [(the|all the|all of the|all|these|"
+        "those)] <descs>",
         common,
     )
     rule(
@@ -316,6 +361,23 @@ def _add_commonest(rule: Rules, schema: SceneSchema) -> None:
     if kind:
         rule(
             "word",
+            "(what|which) (object|thing|shape|kind of (object|thing)) (is|are) (there|seen|shown|represented) [the] "
+            "(most|most of|most often) [<seen>]",
+            lambda *_: common(kind),
+        )
+        rule(
+            "word",
+            "(what|which) (object|thing) (is|appears|occurs) [the] (most|most often) (common|represented|frequent|)",
+            common(kind),
+        )
+        rule(
+            "word",
+            "(what|which) (object|thing) (is|appears|occurs) [the] least [often]",
+            Commonest(of=ALL, field=kind, least=True),
+        )
+        rule("word", "what is there (the most of|most of|more of than anything else)", common(kind))
+        rule(
+            "word",
             "what (do you see|is there|are there|is|are) [the] (most of|most|the most of) [<seen>]",
             lambda *_: common(kind),
         )
@@ -342,8 +404,20 @@ def _add_alone(rule: Rules, schema: SceneSchema, named: Anything) -> None:
         )
         rule(
             "ofone",
+            f"(THAT is|being) the only (one|object|thing) [(of|with|in)] (its|that|this) {field}",
+            lonely(ALL, field),
+        )
+        rule(
+            "ofone",
+            f"THAT (does|do) not have another [one|object|thing] [(of|with|in)] the same {field}",
+            lonely(ALL, field),
+        )
+        rule("ofone", f"(unlike|different from) ALLOTHERS in {field}", lonely(ALL, field))
+        rule(
+            "ofone",
             f"(THAT (does|do) not (share|have|match)|without) (a|the|its|any) [same] {field} (as|with|"
-            "of) (any|ALLOTHERS|anything else|any of the other THINGS|any other THINGS)",
+            "of) (any|another (object|thing|item|shape|one)|any other (object|thing|item|shape|one)|ALLOTHERS|"
+            "anything else|any of the other THINGS|any other THINGS)",
             lonely(ALL, field),
         )
     rule("post1", "<ofone>")

@@ -1,0 +1,188 @@
+"""How good the bundled weights are, on a small held-out set that is made from seeds.
+
+Each figure is of one network and grows with its quality, and all are deterministic. `tests/test_bundled_quality.py`
+compares them with the recorded ones.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import nn
+
+from kyvo.api import Kyvo
+from kyvo.data.clevr.sampling import render_scenes, sample_scenes
+from kyvo.data.generators import EditSet, QuestionSet
+from kyvo.generation.engine import additive, visible_ids
+from kyvo.metrics.images import psnr, ssim
+from kyvo.models.heads.refined_scenes import refine_scenes
+from kyvo.scene.files import scene_from_json
+from kyvo.scene.scene import Scene
+from kyvo.shapes.cells import surface_latent
+from kyvo.shapes.losses import reconstruction_loss
+from kyvo.shapes.tokenizer import ShapeTokenizer
+from kyvo.shapes.training_meshes import draw_mesh
+from kyvo.shapes.vqvae import to_grid
+from kyvo.tokenizers.sequence import IGNORE
+from kyvo.tokenizers.tasks import TASKS, Segments
+
+SEED = 7_300_001  # of no training set and of no set that a figure of the model card is of
+SIZE = {"width": 120, "height": 80}
+PICTURES, RENDERINGS, EDITS, QUESTIONS, MESHES = 12, 6, 16, 48, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundled:
+    """The bundled models, and what they are measured on."""
+
+    model: Kyvo
+    shapes: ShapeTokenizer
+
+    @classmethod
+    def load(cls) -> "Bundled":
+        return cls(model=Kyvo.from_pretrained("mini", device="cpu"), shapes=ShapeTokenizer.from_pretrained("mini"))
+
+    @cached_property
+    def scenes(self) -> list[Scene]:
+        return sample_scenes(range(PICTURES), seed=SEED, **SIZE)
+
+    @cached_property
+    def pictures(self) -> list[np.ndarray]:
+        return list(render_scenes(self.scenes, **SIZE))
+
+
+def recognition(bundled: Bundled) -> float:
+    """What the language model alone thinks of the true scenes of pictures, nats a label."""
+    codes = bundled.model.encode_images(bundled.pictures)
+    pairs = zip(codes, bundled.scenes, strict=True)
+    return _likelihood(bundled, "recognition", [(Segments(image=code), Segments(scene=scene)) for code, scene in pairs])
+
+
+def rendering(bundled: Bundled) -> float:
+    """What the language model alone thinks of the true pictures' codes, nats a label."""
+    codes = bundled.model.encode_images(bundled.pictures)
+    pairs = zip(bundled.scenes, codes, strict=True)
+    return _likelihood(bundled, "rendering", [(Segments(scene=scene), Segments(image=code)) for scene, code in pairs])
+
+
+def editing(bundled: Bundled) -> float:
+    """What the language model alone thinks of the true scenes after edits, nats a label."""
+    rows = EditSet(count=EDITS, seed=SEED, pictures=False, **SIZE).rows(range(EDITS))
+    pairs = [
+        (
+            Segments(scene=_scene(row["scene"]), text=row["instruction"]),
+            Segments(scene=_scene(row["target_scene"])),
+        )
+        for row in rows
+    ]
+    return _likelihood(bundled, "scene_editing", pairs)
+
+
+def answering(bundled: Bundled) -> float:
+    """What the language model alone thinks of the true answers, nats a label."""
+    rows = QuestionSet(count=QUESTIONS // 4, seed=SEED, questions=4, pictures=False, **SIZE)
+    pairs = [
+        (Segments(scene=_scene(row["scene"]), text=question["question"]), Segments(text=question["answer"]))
+        for row in rows.rows(range(rows.count))
+        for question in row["questions"]
+    ]
+    return _likelihood(bundled, "scene_question_answering", pairs)
+
+
+def refinement(bundled: Bundled) -> float:
+    """How near the refiner puts objects that are given 0.1 units beside their places, units; 0 is best."""
+    refiner, schema = bundled.model.processor.refiner, bundled.model.processor.schema
+    assert refiner is not None
+    beside = [
+        replace(scene, objects=tuple(item.with_values(location=_beside(item.location)) for item in scene.objects))
+        for scene in bundled.scenes
+    ]
+    cameras = [scene.camera for scene in bundled.scenes]
+    found = refine_scenes(refiner, beside, bundled.pictures, schema, cameras=cameras)
+    apart = [
+        np.subtract(ours.location, true.location)
+        for scene, truth in zip(found, bundled.scenes, strict=True)
+        for ours, true in zip(scene.objects, truth.objects, strict=True)
+    ]
+    return -float(np.linalg.norm(apart, axis=1).mean())
+
+
+def image_tokenizer(bundled: Bundled) -> float:
+    """PSNR of pictures through codes and back, dB."""
+    image = bundled.model.processor.image
+    again = image.decode(image.encode(np.stack(bundled.pictures)))
+    return float(np.mean([psnr(ours, true) for ours, true in zip(again, bundled.pictures, strict=True)]))
+
+
+def rendered(bundled: Bundled) -> float:
+    """SSIM of renderings as they are drawn first, with known cameras: language model and image decoder together."""
+    drawn = bundled.model.render(bundled.scenes[:RENDERINGS], closed_loop=False)
+    return float(np.mean([ssim(ours, true) for ours, true in zip(drawn, bundled.pictures, strict=False)]))
+
+
+def shape_round_trip(bundled: Bundled) -> float:
+    """What meshes lose on the way through tokens: the error in the features of their surfaces; 0 is best."""
+    config, network = bundled.shapes.config, bundled.shapes.model
+    meshes = [draw_mesh(seed=SEED, index=index) for index in range(MESHES)]
+    grid = to_grid([surface_latent(mesh, resolution=config.resolution) for mesh in meshes], config)
+    with torch.inference_mode():
+        again = network.decode_codes(network.encode_codes(grid.features))
+        return -float(reconstruction_loss(again, grid, occupancy=config.occupancy, occupancy_weight=1.0))
+
+
+Figure = Callable[[Bundled], float]
+FIGURES: dict[Figure, Callable[[Bundled], nn.Module | None]] = {  # figure -> the network that it is of
+    recognition: lambda bundled: bundled.model.model,
+    rendering: lambda bundled: bundled.model.model,
+    editing: lambda bundled: bundled.model.model,
+    answering: lambda bundled: bundled.model.model,
+    rendered: lambda bundled: bundled.model.model,
+    refinement: lambda bundled: bundled.model.processor.refiner,
+    image_tokenizer: lambda bundled: bundled.model.processor.image.model,
+    shape_round_trip: lambda bundled: bundled.shapes.model,
+}
+
+
+@torch.no_grad()
+def add_noise(network: nn.Module, share: float) -> None:
+    """Gaussian noise on each weight: a share of the root mean square of its tensor."""
+    chance = torch.Generator().manual_seed(0)
+    for weight in network.parameters():
+        scale = weight.float().square().mean().sqrt()
+        weight += (share * scale * torch.randn(weight.shape, generator=chance)).to(weight.dtype)
+
+
+def _scene(text: str) -> Scene:
+    return scene_from_json(json.loads(text), "held-out set")
+
+
+def _beside(location: tuple[float, float, float] | None) -> tuple[float, float, float]:
+    assert location is not None
+    x, y, z = location
+    return x + 0.1, y, z
+
+
+@torch.inference_mode()
+def _likelihood(bundled: Bundled, task: str, pairs: Sequence[tuple[Segments, Segments]]) -> float:
+    """Mean log probability of the true labels, each after the true ones before it."""
+    language_model = bundled.model.language_model
+    model, builder = language_model.model, bundled.model.processor.builder
+    scores = []
+    for given, wanted in pairs:
+        sequence = builder.build(TASKS[task], given, wanted, clamp=True)
+        ids = torch.from_numpy(sequence.ids)[None]
+        embedded = model.get_input_embeddings()(ids)
+        if language_model.position_table is not None:
+            embedded = language_model.position_table.add(embedded, [sequence.ids.tolist()], seen=[0])
+        visible = visible_ids(torch.arange(ids.shape[1])[None], [sequence.spans], length=ids.shape[1])
+        states = model.model(
+            inputs_embeds=embedded, attention_mask=additive(visible, embedded.dtype), use_cache=False
+        ).last_hidden_state
+        labels = torch.from_numpy(sequence.labels)
+        places = (labels != IGNORE).nonzero()[:, 0]
+        logs = model.lm_head(states[0, places - 1]).float().log_softmax(-1)
+        scores.append(logs[torch.arange(len(places)), labels[places]])
+    return float(torch.cat(scores).mean())

@@ -1,0 +1,58 @@
+"""Texts with their programs, drawn from the grammar of English."""
+
+import json
+import random
+
+import pytest
+
+from kyvo.data.dataset import open_set, write_set
+from kyvo.data.language.sentence_sets import LanguageSet
+from kyvo.data.language.sentences import NOISES, generator_of
+from kyvo.errors import ConfigError
+from kyvo.programs.errors import ProgramError
+from kyvo.programs.grammar.parser import GrammarParser
+from kyvo.programs.grammar.tokens import tokenize
+from kyvo.programs.json_form import from_json
+from kyvo.scene.schema import clevr_schema
+from kyvo.testing import tiny_processor
+from kyvo.tokenizers.tasks import REFUSED
+from kyvo.training.data import CodedScenes
+
+SCHEMA = clevr_schema()
+
+
+def test_drawn_sentences_are_read_as_the_programs_they_were_made_from():
+    generator, parser = generator_of(SCHEMA), GrammarParser()
+    drawn = [generator.draw(random.Random(seed), dialogues=0.3) for seed in range(12)]
+    again = generator.draw(random.Random(3), dialogues=0.3)
+    assert (again.text, again.program, again.dialogue) == (drawn[3].text, drawn[3].program, drawn[3].dialogue)
+    for one in drawn:
+        if one.program is None:
+            with pytest.raises(ProgramError):
+                parser.parse(one.text, SCHEMA, one.dialogue)
+        elif one.noise != "typing errors":
+            assert parser.parse(one.text, SCHEMA, one.dialogue).program == one.program
+
+
+@pytest.mark.parametrize("name", [name for name in NOISES if name != "typing errors"])
+def test_what_is_done_to_a_sentence_does_not_change_what_it_says(name):
+    text = "What color is the gray thing, 1.5 meters left of the cube?"
+    noisy = NOISES[name][1](text, random.Random(0))
+    assert (noisy == text) == (name == "none")
+    said = [token for token in tokenize(text) if token != ","]
+    assert [token for token in tokenize(noisy) if token != ","] == said
+
+
+def test_a_set_of_texts_trains_the_task_of_writing_programs(tmp_path):
+    card = write_set(tmp_path / "set", LanguageSet(count=24, seed=5))
+    rows = open_set(tmp_path / "set")
+    assert sum(card["kinds"].values()) == 24 and set(card["sources"]) <= {"grammar", "phrases"}
+    processor = tiny_processor(programs=True)
+    samples = CodedScenes(processor.builder, folders=[str(tmp_path / "set")], tasks={"parsing": 1.0})
+    for index, row in enumerate(rows):
+        task, given, wanted = samples.segments(index, 0.0, 0.0)
+        program = json.loads(row["asked_program"])
+        assert task == "parsing" and given.text == row["text"]
+        assert wanted.program == (REFUSED if program is None else from_json(program, SCHEMA))
+    with pytest.raises(ConfigError, match="has no words; there is nothing to ask"):
+        LanguageSet(count=1, seed=0, schema="objaworld-shapes")

@@ -1,0 +1,49 @@
+"""The bundled weights are as good as they were: noise of 5 % on a network's weights makes each of its figures fail.
+
+The figures are those of `bundled_quality.FIGURES`. After training anew, record the new ones:
+`python -m pytest tests/test_bundled_quality.py` prints what it found.
+"""
+
+import pytest
+from bundled_quality import FIGURES, Bundled, add_noise
+
+RECORDED = {  # name -> figure, how much lower it may be, and what it was with the noise
+    "recognition": (-0.2833, 0.006, -0.2995),  # nats a label
+    "rendering": (-1.7380, 0.03, -1.8427),
+    "editing": (-0.0395, 0.005, -0.0525),
+    "answering": (-0.0417, 0.05, -0.3453),
+    "rendered": (0.9398, 0.004, 0.9312),  # SSIM
+    "refinement": (-0.0095, 0.001, -0.0122),  # units
+    "image_tokenizer": (34.35, 0.5, 32.50),  # dB
+    "shape_round_trip": (-0.5062, 0.004, -0.5166),  # squared error of features
+}
+EACH = pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.__name__)
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    return Bundled.load()
+
+
+def test_every_figure_has_a_floor_above_what_noise_leaves():
+    assert [figure.__name__ for figure in FIGURES] == list(RECORDED)
+    for recorded, margin, noisy in RECORDED.values():
+        assert noisy < recorded - 1.4 * margin
+
+
+@EACH
+def test_a_figure_is_no_lower_than_recorded(bundled, figure):
+    recorded, margin, _ = RECORDED[figure.__name__]
+    value = figure(bundled)
+    assert value >= recorded - margin, f"{value:.4f} was {recorded}; {margin} lower is the limit"
+
+
+@pytest.mark.slow
+@EACH
+def test_noise_on_the_weights_makes_the_figure_fail(figure):
+    recorded, margin, _ = RECORDED[figure.__name__]
+    noisy = Bundled.load()
+    network = FIGURES[figure](noisy)
+    assert network is not None
+    add_noise(network, 0.05)
+    assert figure(noisy) < recorded - margin
