@@ -43,7 +43,7 @@ class KyvoForCausalLM(LlamaForCausalLM):
         cls.loaded.add(Path(folder).resolve())
         return model
 
-    def forward(
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]: transformers names the cache differently by version
         self,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,

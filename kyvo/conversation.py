@@ -24,6 +24,7 @@ from kyvo.api import Answered, Edited, Kyvo, Picture, Understood
 from kyvo.errors import KyvoError, SceneError
 from kyvo.export.formats import export_scene
 from kyvo.files import write_picture
+from kyvo.generation.language_model import read_one
 from kyvo.pipelines.run import Run
 from kyvo.pipelines.understanding import expect, read
 from kyvo.programs import parsing
@@ -36,7 +37,6 @@ from kyvo.scene.diff import SceneDiff, diff
 from kyvo.scene.files import read_json, save_scene, scene_from_json, scene_to_json, write_json
 from kyvo.scene.scene import Camera, Scene, SceneObject
 from kyvo.tokenizers.picture_decoding import decode_picture
-from kyvo.tokenizers.pictures import read_picture
 
 FORMAT = "kyvo-chat"
 VERSION = 2  # 1 had no programs
@@ -99,7 +99,7 @@ class Conversation:
         self.model = model
         self.clarification: Clarification | None = None  # the question that waits for an answer
         self._start = scene
-        self._start_image = read_picture(image) if isinstance(image, str | Path) else image
+        self._start_image = None if image is None else read_one(image)
         self._start_drawn = drawn or image is None
         self._turns: list[Turn] = []
         self._undone: list[list[Turn]] = []  # each an edit and the questions after it, the last taken back last

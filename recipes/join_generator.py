@@ -37,8 +37,10 @@ def main(argv: list[str] | None = None) -> Path:
         newest_model(run) for run in (options.structure_vae, options.structure_flow, options.slat_flow)
     )
     check_trained_with(structure, {"structure_encoder": vae / "ss_enc"})
-    own = {kind: structure / f"{kind}_encoder" for kind in KINDS if (structure / f"{kind}_encoder.json").is_file()}
-    check_trained_with(slat, dict(own))
+    own: dict[ConditionKind, Path] = {
+        kind: structure / f"{kind}_encoder" for kind in KINDS if (structure / f"{kind}_encoder.json").is_file()
+    }
+    check_trained_with(slat, {str(kind): path for kind, path in own.items()})
     encoders: dict[ConditionKind, ConditionEncoder] = {kind: load_condition(kind, path) for kind, path in own.items()}
     scale = read_json_object(slat / "slat_normalization.json")
     sampler = FlowSampler(steps=options.steps, guidance=options.guidance)

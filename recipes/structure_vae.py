@@ -84,12 +84,13 @@ class StructureVAE(nn.Module):
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
-        self.encoder, self.decoder = (build_network(config[name]) for name in ("encoder", "decoder"))
-        if not isinstance(self.encoder, SparseStructureEncoder):
+        encoder, decoder = (build_network(config[name]) for name in ("encoder", "decoder"))
+        if not isinstance(encoder, SparseStructureEncoder):
             raise ConfigError(f"encoder.name is {config['encoder'].get('name')!r}; it is SparseStructureEncoder.")
-        if not isinstance(self.decoder, SparseStructureDecoder):
+        if not isinstance(decoder, SparseStructureDecoder):
             raise ConfigError(f"decoder.name is {config['decoder'].get('name')!r}; it is SparseStructureDecoder.")
-        one, other = self.encoder.config, self.decoder.config
+        self.encoder, self.decoder = encoder, decoder
+        one, other = encoder.config, decoder.config
         if (one.latent_channels, one.shrinkage) != (other.latent_channels, other.shrinkage):
             raise ConfigError(
                 f"The encoder makes {one.latent_channels} channels and a grid {one.shrinkage} times smaller, the "

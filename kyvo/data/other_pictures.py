@@ -165,9 +165,8 @@ def _shapes(chance: np.random.Generator, background: Color, *, filled: bool) -> 
     for _ in range(chance.integers(1, 8)):
         x, y, reach = (int(chance.integers(*ends)) for ends in ((10, WIDTH - 10), (10, HEIGHT - 10), (4, 25)))
         color = _color(chance)
-        look = {"fill": color} if filled else {"outline": color, "width": 2}
         box = (x - reach, y - reach, x + reach, y + reach)
-        (draw.ellipse, draw.rectangle)[chance.integers(2)](box, **look)
+        (draw.ellipse, draw.rectangle)[chance.integers(2)](box, fill=color if filled else None, outline=color, width=2)
     return np.asarray(image)
 
 

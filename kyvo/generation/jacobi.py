@@ -76,7 +76,7 @@ class JacobiDecoder:
             expected = F.linear(torch.stack(before), outputs).float().softmax(-1)
             codes = expected.to(codes.dtype) @ self._table[self._codes]
         self._embedded[rows] = codes
-        return (expected @ self._codebook).cpu().numpy()  # pyright: ignore[reportPossiblyUnbound]: SWEEPS is not 0
+        return (expected @ self._codebook).cpu().numpy()  # pyright: ignore[reportPossiblyUnboundVariable]: SWEEPS is not 0
 
     def _given(self, scenes: Sequence[Scene], *, count: int) -> tuple[Tensor, Tensor, list[int]]:
         """What the model is told but for `count` codes, of which it has their places alone [rows, length, dim]; what

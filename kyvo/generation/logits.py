@@ -23,14 +23,14 @@ class ConstraintLogits(LogitsProcessor):
         self._states: list[int] = []  # of each row; moved on by its newest id
         self._masks: dict[int, Tensor] = {}
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs: Any) -> torch.FloatTensor:
+    def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs: Any) -> Tensor:
         if self._states:
             newest = input_ids[:, -1].tolist()
             self._states = [self._step(state, token) for state, token in zip(self._states, newest, strict=True)]
         else:
             self._states = [self.constraint.START] * len(scores)
         mask = torch.stack([self._mask(state, scores) for state in self._states])
-        return scores.masked_fill(mask, -torch.inf)  # type: ignore[return-value]
+        return scores.masked_fill(mask, -torch.inf)
 
     def _step(self, state: int, token: int) -> int:
         return state if state == self.constraint.end else self.constraint.step(state, token)

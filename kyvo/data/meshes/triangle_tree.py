@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import trimesh
 from jaxtyping import Bool, Float, Int
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 LEAF = 2  # triangles of a leaf
 TOGETHER = 1 << 11  # rays or points that walk together: as many as the caches of a core hold
@@ -58,7 +58,7 @@ class TriangleTree:
 
     def nearest(self, points: Float[np.ndarray, "points 3"]) -> Places:
         """The place nearest to each point."""
-        corners = cKDTree(self.triangles.reshape(-1, 3))  # no farther than the nearest corner
+        corners = KDTree(self.triangles.reshape(-1, 3))  # no farther than the nearest corner
         return _in_parts(self._nearest, points.astype(np.float64), corners.query(points)[0])
 
     def _first_hits(self, starts: np.ndarray, directions: np.ndarray) -> Places:

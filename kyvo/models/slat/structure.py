@@ -137,8 +137,8 @@ class SparseStructureEncoder(_StructureNetwork):
         widths = config.channels
         patch = config.patch_size
         # A convolution over each patch, or over the cells around one.
-        window = {"kernel_size": 3, "padding": 1} if patch == 1 else {"kernel_size": patch, "stride": patch}
-        self.input_layer = nn.Conv3d(config.in_channels, widths[0], **window, device=device)
+        size, padding = (3, 1) if patch == 1 else (patch, 0)
+        self.input_layer = nn.Conv3d(config.in_channels, widths[0], size, stride=patch, padding=padding, device=device)
         blocks: list[nn.Module] = []
         for level, width in enumerate(widths):
             blocks += self._residual(width, config.num_res_blocks, device)

@@ -177,7 +177,9 @@ def _beside(of: Selector, side: Any, to: Selector) -> Selector:
     from kyvo.programs.program import Related
 
     inner = of.of if isinstance(of, The) else of
-    return the(narrow(inner, Related(of=ALL, relation=side, to=to)))
+    for part in side.split():  # "back right" is behind it and right of it
+        inner = narrow(inner, Related(of=ALL, relation="behind" if part == "back" else part, to=to))
+    return the(inner)
 
 
 def _added(new: tuple[tuple[Literally, ...], int], place: Place | None = None) -> tuple[Step, ...] | None:

@@ -17,6 +17,7 @@ from kyvo.programs.program import (
     Measure,
     MoreThan,
     Related,
+    Relation,
     Selector,
     Smallness,
     The,
@@ -83,7 +84,14 @@ COMPARED: Mapping[str, Measure] = {
 }
 
 
-INVERSE = {"left": "right", "right": "left", "front": "behind", "behind": "front", "above": "below", "below": "above"}
+INVERSE: dict[str, Relation] = {
+    "left": "right",
+    "right": "left",
+    "front": "behind",
+    "behind": "front",
+    "above": "below",
+    "below": "above",
+}
 
 
 def add_relations(rule: Rules) -> None:
