@@ -68,6 +68,11 @@ class Slot:
         """Whether it is a word of the field that stands before it."""
         return self.kind == "text" and self.name == "value"
 
+    @property
+    def is_free(self) -> bool:
+        """Whether it is a text of any words."""
+        return self.kind == "text" and not (self.is_field or self.is_word)
+
 
 @cache
 def node_types() -> dict[str, type[Node]]:

@@ -179,6 +179,8 @@ class ProgramGrammar:
             return min((self._node_cost(node, room) for node in slot.fits if node in self._known), default=math.inf)
         if slot.kind in ("whole", "number"):
             return _number_cost(said)
+        if slot.is_free and not said and not any(len(word) > 1 for word in self._words):
+            return 2  # a character and its end; where the schema has words, one of them is enough
         return 1
 
     def _node_cost(self, node: type[Node], room: int) -> float:

@@ -415,6 +415,8 @@ def _at(place: Place | None, refer: Refer) -> str:
             return f" {units(-distance)}away from {refer(to)}"
         case p.Toward(to=to, distance=distance):
             return f" {units(distance)}towards {refer(to)}"
+        case p.At(region="left" | "right" | "front" | "back" as side):  # "to the left" alone is a way, and no part
+            return f" to the {side} side"
         case p.At(region=region):
             return f" {region_words(region)}".replace(" at ", " to ").replace(" in ", " into ")
         case p.PlaceOf(of=of):
