@@ -39,10 +39,10 @@ from kyvo.models.flow.small_encoders import split_words
 from kyvo.models.slat.load import build_network, load_network, save_network
 from kyvo.models.slat.sparse import SparseTensor, Voxels
 from kyvo.models.slat.structure import SparseStructureEncoder
+from kyvo.shapes.flow_data import ObjectRows, PackPosition, Packs
 from kyvo.tokenizers.training import log
 from kyvo.training.checkpoint import load_checkpoint, save_checkpoint
 from kyvo.training.distributed import Ranks, clip_gradients, gathered, placed, placed_optimizer_state
-from kyvo.training.flow_data import ObjectRows, PackPosition, Packs
 from kyvo.training.trained_with import TRAINED_WITH, weights_hash
 
 KINDS: tuple[ConditionKind, ...] = get_args(ConditionKind)

@@ -28,11 +28,11 @@ from kyvo.devices import autocast, choose_device
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.models.slat.load import build_network, save_network
 from kyvo.models.slat.structure import SparseStructureDecoder, SparseStructureEncoder
+from kyvo.shapes.flow_data import ObjectRows, PackPosition, Packs
 from kyvo.shapes.losses import occupancy_loss
 from kyvo.tokenizers.train_args import schedule
 from kyvo.tokenizers.training import log
 from kyvo.training.checkpoint import load_checkpoint, save_checkpoint
-from kyvo.training.flow_data import ObjectRows, PackPosition, Packs
 
 SECTIONS = ("encoder", "decoder", "train")
 SCALED_BY = 256  # objects that the latents' deviation is measured on

@@ -80,11 +80,12 @@ def test_the_limits_are_those_of_the_code():
         f"of its answer for {limits.body_seconds:g} s",
         f"which has {limits.picture_seconds:g} s",
         f"may have {MAX_SCANS} scans",
+        f"at most {limits.uploads // 2**30} GiB of the disk",
     ):
         assert shown in PAGE
     assert {entry.name for entry in fields(Limits)} == {
         "body", "memory", "body_seconds", "values", "depth", "megapixels", "picture_seconds", "objects", "text", "jobs",
-        "parallel", "seconds", "connections", "head_seconds"
+        "parallel", "seconds", "connections", "head_seconds", "uploads"
     }  # fmt: skip
 
 

@@ -78,8 +78,10 @@ def test_an_adapter_that_was_not_trained_changes_nothing(ran):
     picture = ROOT / "kyvo" / "assets" / "samples" / "clevr_0.png"
     plain = Kyvo.from_pretrained("mini", device="cpu").recognize([picture])[0]
 
-    def unsure(scene):  # the bundled model's confidences are calibrated, an adapter's own are not
-        return replace(scene, objects=tuple(replace(item, confidence=None) for item in scene.objects))
+    def unsure(
+        scene,
+    ):  # the bundled model's confidences are calibrated and it scores pictures; an adapter's own are not
+        return replace(scene, extra={}, objects=tuple(replace(item, confidence=None) for item in scene.objects))
 
     assert unsure(names["adapted_scene"]) == unsure(plain)
 

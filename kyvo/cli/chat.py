@@ -11,7 +11,6 @@ import typer
 
 from kyvo.cli.model import Parser
 from kyvo.errors import KyvoError
-from kyvo.scene.source import source_of
 
 if TYPE_CHECKING:
     from kyvo.api import Kyvo
@@ -51,6 +50,7 @@ def chat(
     Example: kyvo chat scene.json --image picture.png --out turns
     """
     from kyvo.cli.console import PlainConsole
+    from kyvo.scene.source import source_of
 
     console, errors = PlainConsole(), PlainConsole(stderr=True)
     check = _checked(file, image)

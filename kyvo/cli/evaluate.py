@@ -145,8 +145,8 @@ def language(
 
     Example: kyvo evaluate language cases.jsonl --report report
     """
+    from kyvo.cli.parsers import load_parser
     from kyvo.evaluation.language import evaluate_language, read_cases
-    from kyvo.parsers import load_parser
     from kyvo.scene.schema import load_schema
 
     reader = load_parser(parser)

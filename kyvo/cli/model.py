@@ -27,7 +27,7 @@ def load_model(name: str, device: str = "auto", parser: str = "auto") -> "Kyvo":
     from transformers.utils.logging import disable_progress_bar
 
     from kyvo.api import Kyvo, lacking_parts
-    from kyvo.parsers import load_parser
+    from kyvo.cli.parsers import load_parser
 
     disable_progress_bar()
     try:

@@ -149,7 +149,7 @@ def _of_meshes(folder: Path, excluded: list[dict[str, str]]) -> Iterable[JudgedO
 
 
 def _of_set(folder: Path) -> Iterable[JudgedObject]:
-    from kyvo.training.flow_data import ObjectRows
+    from kyvo.shapes.flow_data import ObjectRows
 
     resolution = json.loads((folder / "settings.json").read_text(encoding="utf-8")).get("resolution")
     if resolution is None:

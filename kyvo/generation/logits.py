@@ -1,7 +1,5 @@
 """`ConstraintLogits`: our constraint as transformers' `generate` takes it."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from transformers import LogitsProcessor
@@ -23,7 +21,8 @@ class ConstraintLogits(LogitsProcessor):
         self._states: list[int] = []  # of each row; moved on by its newest id
         self._masks: dict[int, Tensor] = {}
 
-    def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs: Any) -> Tensor:
+    # transformers asks for each parameter that is named here, `kwargs` too.
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         if self._states:
             newest = input_ids[:, -1].tolist()
             self._states = [self._step(state, token) for state, token in zip(self._states, newest, strict=True)]

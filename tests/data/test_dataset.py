@@ -89,7 +89,7 @@ def test_the_card_says_how_the_set_was_made(tmp_path):
     assert card["settings"]["count"] == 3 and card["settings"]["rules"]["max_objects"] == 10
     assert (
         card["command"] == "kyvo data clevr --count 3 --out set --seed 3 --size 32x24 --min-objects 3 --max-objects 10 "
-        "--renderer raytracer --device cpu"
+        "--camera-jitter 0.5 --schema clevr --renderer raytracer --device cpu"
     )
     assert card["files"] == digests(out)
     text = (out / "README.md").read_text()

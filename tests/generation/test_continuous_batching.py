@@ -18,7 +18,11 @@ from kyvo.testing import tiny_builder, tiny_llama
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments
 
 BUILDER = tiny_builder(two_way=("image",), image_grid=(5, 8))
-CONSTRAINTS = {name: Constraint.for_task(task, BUILDER, max_objects=3, max_text=6) for name, task in TASKS.items()}
+CONSTRAINTS = {
+    name: Constraint.for_task(task, BUILDER, max_objects=3, max_text=6)
+    for name, task in TASKS.items()
+    if Segment.PROGRAM not in task.outputs
+}
 CUBE = SceneObject(size="large", color="red", material="metal", shape="cube", location=(0.0, 0.0, 0.7))
 NAMES = ["recognition", "question_answering", "rendering", "recognition", "editing", "recognition"]
 

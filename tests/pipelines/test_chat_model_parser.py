@@ -7,8 +7,8 @@ import textwrap
 
 import pytest
 
+from kyvo.cli.parsers import load_parser
 from kyvo.errors import ConfigError
-from kyvo.parsers import load_parser
 from kyvo.programs.errors import NotUnderstood
 from kyvo.programs.json_form import to_json
 from kyvo.programs.program import Count, Everything, Query, Where

@@ -18,8 +18,8 @@ from kyvo.data.dataset import write_set
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.models.flow.published import PUBLISHED_FLOWS
 from kyvo.models.slat.load import build_network, load_network, save_network
+from kyvo.shapes.flow_data import ObjectRows, PackPosition, Packs
 from kyvo.shapes.object_sets import ObjectSet
-from kyvo.training.flow_data import ObjectRows, PackPosition, Packs
 
 ROOT = Path(__file__).resolve().parents[2]
 SIDE = 16

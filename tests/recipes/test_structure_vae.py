@@ -13,8 +13,8 @@ from trainings import lines
 from kyvo.data.dataset import write_set
 from kyvo.errors import ConfigError
 from kyvo.models.slat.load import load_network
+from kyvo.shapes.flow_data import ObjectRows
 from kyvo.shapes.object_sets import ObjectSet
-from kyvo.training.flow_data import ObjectRows
 
 ROOT = Path(__file__).resolve().parents[2]
 SIDE = 16

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from random_programs import Draw
 
 from kyvo.api import Kyvo
+from kyvo.cli.parsers import load_parser
 from kyvo.errors import ConfigError, TokenError
 from kyvo.generation.constraint import Constraint
 from kyvo.generation.guidance import to_lark
 from kyvo.models.llama.fold import load_llama
 from kyvo.models.llama.presets import SIZES
-from kyvo.parsers import load_parser
 from kyvo.parsers.language_model import LanguageModelParser
 from kyvo.programs.errors import NotUnderstood
 from kyvo.programs.grammar.parser import GrammarParser

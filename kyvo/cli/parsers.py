@@ -1,0 +1,33 @@
+"""`load_parser`: who turns texts into programs, by the name that the commands take."""
+
+from pathlib import Path
+
+from kyvo.errors import ConfigError
+from kyvo.programs.parsing import Parser
+
+
+def load_parser(name: str) -> Parser | None:
+    """`auto`, the model folder's own (None); `grammar`, the grammar of English that ships with the package; a model
+    folder that writes programs; or `ADDRESS#MODEL`, a chat model.
+
+    Raises ConfigError for what is none of them.
+    """
+    if name == "auto":
+        return None
+    if name == "grammar":
+        from kyvo.programs.grammar.parser import GrammarParser
+
+        return GrammarParser()
+    if name.startswith(("http://", "https://")):
+        from kyvo.parsers.chat_model import ChatModelParser
+
+        address, _, model = name.partition("#")
+        return ChatModelParser(address, model=model)
+    if (Path(name) / "config.json").is_file():
+        from kyvo.api import Kyvo
+        from kyvo.parsers.language_model import LanguageModelParser
+
+        return LanguageModelParser(Kyvo.from_pretrained(name).language_model)
+    raise ConfigError(
+        f"no parser is called {name!r}; give auto, grammar, a model folder, or a chat model as http://HOST:PORT/v1#NAME."
+    )
