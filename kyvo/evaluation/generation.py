@@ -178,7 +178,9 @@ def nearest_known(ours: Sequence[JudgedObject], known: Sequence[JudgedObject]) -
         index = int(row.argmin())
         pair = (triangle_cloud(each.triangles, count=NUM_POINTS) for each in (item, known[index]))
         score = compare_clouds(*pair, tau=TAU).f_score
-        found.append({"nearest": known[index].name, "read_as": known[index].category, "nearest_f_score": score})
+        found.append(
+            {"nearest_in_training": known[index].name, "read_as": known[index].category, "nearest_f_score": score}
+        )
     return found
 
 

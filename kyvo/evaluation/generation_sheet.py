@@ -24,7 +24,7 @@ def generation_sheet(
     for item in items[:MOST]:
         views = side_views(made[item["key"]].mesh, size=SIZE)
         label(views[0], item["key"])
-        for other in (truth.get(item["key"]), training.get(item.get("nearest", ""))):
+        for other in (truth.get(item["key"]), training.get(item.get("nearest_in_training", ""))):
             beside = Image.new("RGB", (SIZE, SIZE), "white")
             views.append(beside if other is None else side_views(other.mesh, turns=TURNS[:1], size=SIZE)[0])
         rows.append(views)

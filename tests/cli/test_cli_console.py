@@ -17,7 +17,9 @@ def test_words_of_a_scene_are_no_markup(word, tmp_path, capsys):
     scene = json.loads(SAMPLE.read_text())
     scene["objects"][0]["color"] = word
     (tmp_path / "a.json").write_text(json.dumps(scene))
-    run(["scene", "diff", str(SAMPLE), str(tmp_path / "a.json")])
+    with pytest.raises(SystemExit) as done:
+        run(["scene", "diff", str(SAMPLE), str(tmp_path / "a.json")])
+    assert not done.value.code
     assert word[:12] in capsys.readouterr().out
 
 

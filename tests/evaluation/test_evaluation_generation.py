@@ -56,7 +56,7 @@ def test_copies_score_as_copies_and_are_found_in_the_training_set(copies, truth)
     assert results.figure("category read back").value == 1
     assert results.figure("color named").value >= 0.75
     assert results.figure("F-score with the nearest of the training").value > 0.99
-    assert {item["key"]: item["nearest"] for item in results.items} == {
+    assert {item["key"]: item["nearest_in_training"] for item in results.items} == {
         item["key"]: item["key"] for item in results.items
     }
 

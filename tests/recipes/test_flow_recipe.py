@@ -168,7 +168,9 @@ def test_two_ranks_share_the_weights_and_one_goes_on_from_their_checkpoint(recip
     assert weights(out, 2).keys() == weights(out, 4).keys()
 
 
-CONFIGS = sorted((ROOT / "configs" / "flow").glob("*.yaml"))
+CONFIGS = sorted(
+    set((ROOT / "configs" / "flow").glob("*.yaml")) - set((ROOT / "configs" / "flow").glob("structure_vae*"))
+)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -35,7 +35,7 @@ def recipe() -> ModuleType:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("open3d")
     folder = tmp_path_factory.mktemp("objects") / "set"
-    write_set(folder, ObjectSet(count=6, seed=3, resolution=SIDE, pictures=1, size=16))
+    write_set(folder, ObjectSet(count=6, seed=3, resolution=SIDE, pictures=1, size=32))
     return folder
 
 
@@ -47,6 +47,14 @@ def write_config(path: Path, *, decoder: dict | None = None, **train) -> Path:
     }
     path.write_text(yaml.safe_dump(config))
     return path
+
+
+def test_the_config_that_is_shipped_takes_a_step_at_toy_size(recipe, data, tmp_path):
+    config = yaml.safe_load((ROOT / "configs" / "flow" / "structure_vae_mini.yaml").read_text())
+    config["train"] |= {"steps": 1, "batch_size": 2, "resolution": SIDE}
+    (tmp_path / "shipped.yaml").write_text(yaml.safe_dump(config))
+    recipe.main(["--config", str(tmp_path / "shipped.yaml"), "--data", str(data), "--out", str(tmp_path / "out")])
+    assert lines(tmp_path / "out")[-1]["step"] == 1
 
 
 def state(out: Path, step: int) -> dict:

@@ -315,7 +315,7 @@ def test_inputs_of_another_size_are_refused():
 def test_arguments_that_no_published_network_has_are_refused():
     for name, changes, match in (
         ("ss_flow_img_dit_L_16l8_fp16", {"pe_mode": "rope"}, "pe_mode is 'rope'"),
-        ("ss_flow_img_dit_L_16l8_fp16", {"patch_size": 2}, "patch_size is 2; the published structure flows"),
+        ("ss_flow_img_dit_L_16l8_fp16", {"patch_size": 5}, "does not divide into patches of 5"),
         ("ss_flow_img_dit_L_16l8_fp16", {"num_heads": 7}, "model_channels is 24 and num_heads 7"),
         ("ss_flow_img_dit_L_16l8_fp16", {"share_mod": True}, "has no argument 'share_mod'"),
         ("slat_flow_img_dit_L_64l8p2_fp16", {"io_block_channels": [6, 6]}, "io_block_channels has 2 values"),
