@@ -79,7 +79,7 @@ class FinetuneRecipe(FTRecipeInterface):
 
     def __init__(self, cfg: DictConfig) -> None:
         check_names(cfg, SECTIONS)
-        check_components(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
+        check_components(current_components(OmegaConf.to_container(cfg, resolve=True)))
         self.args = TrainArgs.from_config(OmegaConf.to_container(cfg.train, resolve=True))  # type: ignore[arg-type]
         peft = OmegaConf.to_container(cfg.peft, resolve=True) if "peft" in cfg else {}
         self.peft = from_section(PeftArgs, peft, prefix="peft.")  # type: ignore[arg-type]
@@ -91,6 +91,7 @@ class FinetuneRecipe(FTRecipeInterface):
         self.seconds = 0.0  # spent in earlier runs of this folder
 
     def setup(self, cfg: DictConfig) -> None:
+        cfg = OmegaConf.create(current_components(OmegaConf.to_container(cfg)))
         args = self.args
         self.started = self.saved = time.monotonic()
         self.ranks = Ranks.join(args.device)
@@ -582,7 +583,6 @@ def _decay_groups(model: torch.nn.Module, auxiliary: torch.nn.Module | None) -> 
 
 @config.parse
 def recipe_main(cfg: DictConfig) -> None:
-    cfg = OmegaConf.create(current_components(OmegaConf.to_container(cfg)))
     config.log_config(recipe_name="FinetuneRecipe", cfg=cfg)
     recipe = FinetuneRecipe(cfg=cfg)  # type: ignore[abstract]  # the interface's checkpoint methods are not called
     with nullcontext() if int(os.environ.get("RANK", 0)) else locked(make_folder(recipe.output_dir)):

@@ -21,14 +21,23 @@ from collections.abc import Iterator, Sequence
 from typing import IO, Any, Literal
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from kyvo.errors import ImageError
 from kyvo.tokenizers.picture_headers import is_plain, may_be
 
 Form = Literal["rgb", "rgba", "texture"]
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow has readers that start other programs
+# Pillow has readers that start other programs; AVIF is in its newer versions.
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "WEBP",
+    "GIF",
+    "BMP",
+    "TIFF",
+    *(["AVIF"] if "avif" in features.modules and features.check("avif") else []),
+)
 MAX_MEGAPIXELS = 100
 _GREY_STEPS = {"1": 255, "L;2": 85, "L;4": 17}  # Pillow's raw modes of fewer than 8 bits -> a step in 0 to 255
 SECONDS = 20.0  # of the processor, for a file that is not plain

@@ -24,6 +24,7 @@ _BEGINNINGS = {
     "GIF": (b"GIF87a", b"GIF89a"),
     "BMP": (b"BM",),
     "WEBP": (b"RIFF",),
+    "AVIF": tuple(bytes((0, 0, 0, size)) + b"ftypavi" for size in range(16, 128, 4)),
     "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"MM*\0", b"II\0*"),
 }
 # Without compressed texts, which may grow a thousandfold, and animations.
