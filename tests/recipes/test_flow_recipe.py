@@ -152,7 +152,7 @@ def test_encoders_of_the_user_stay_as_they_are(recipe, data, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("model", [STRUCTURE, SLAT], ids=["structure", "slat"])
 def test_two_ranks_share_the_weights_and_one_goes_on_from_their_checkpoint(recipe, data, tmp_path, model):
-    config = write_config(tmp_path, model, batch_size=1, max_voxels=1700)
+    config = write_config(tmp_path, model, batch_size=1, max_voxels=2000)
     out = tmp_path / "out"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += [str(ROOT / "recipes" / "flow.py"), "--config", str(config), "--data", str(data), "--out", str(out)]
