@@ -1,15 +1,13 @@
-"""Tiny real models, tokenizers and scenes, for tests here and at users'. Needs `hypothesis` for `scenes`."""
+"""Tiny real models and tokenizers, for tests here and at users'."""
 
 import json
 import math
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset, Features, List, Value
-from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from kyvo.api import Kyvo
@@ -18,8 +16,8 @@ from kyvo.generation.in_domain import EVIDENCE, InDomain
 from kyvo.models.heads.refiner import Refiner, RefinerConfig
 from kyvo.processor import Processor
 from kyvo.scene.files import scene_to_json
-from kyvo.scene.scene import Camera, Scene, SceneObject
-from kyvo.scene.schema import Axis, Field, SceneSchema, clevr_schema
+from kyvo.scene.scene import Scene, SceneObject
+from kyvo.scene.schema import SceneSchema, clevr_schema
 from kyvo.tokenizers.image import ImageTokenizer
 from kyvo.tokenizers.programs import program_tokens
 from kyvo.tokenizers.sequence import SequenceBuilder
@@ -137,45 +135,3 @@ def write_tiny_codes(folder: Path, *, count: int, seed: int = 0) -> None:
     ]
     features = Features({"codes": List(Value("int16")), "scene": Value("string")})
     Dataset.from_list(rows, features=features).save_to_disk(folder)
-
-
-def scenes(schema: SceneSchema, *, max_objects: int = 6) -> st.SearchStrategy[Scene]:
-    """Scenes that the schema can hold, values between its bins included."""
-    item = st.fixed_dictionaries({field.name: _values(field) for field in schema.fields})
-    offset = st.tuples(*(_number(axis) for axis in schema.camera)).map(schema.camera_at)
-    camera = st.none() | offset if schema.camera else st.none()
-    return st.builds(partial(_scene, schema), st.lists(item, max_size=max_objects), camera, st.booleans())
-
-
-def _scene(schema: SceneSchema, rows: list[dict[str, Any]], camera: Camera | None, whole: bool) -> Scene:
-    """A scene of objects with all values of the schema; without the optional ones where it is not to be `whole`."""
-    having: dict[str, tuple[str, tuple[str, ...]]] = {
-        field.name: (before.name, field.of)
-        for before, field in zip(schema.fields, schema.fields[1:], strict=False)
-        if field.of
-    }
-    objects = tuple(
-        SceneObject().with_values(
-            **{
-                name: value
-                for name, value in row.items()
-                if name not in having or (whole and row[having[name][0]] in having[name][1])
-            }
-        )
-        for row in rows
-    )
-    head = {name: getattr(schema, name) for name in ("frame", "up_axis", "units")}
-    return Scene(objects=objects, schema=schema.name, camera=camera, **head)
-
-
-def _values(field: Field) -> st.SearchStrategy:
-    if field.words:
-        return st.sampled_from(field.words)
-    if field.num_codes:
-        return st.lists(st.integers(0, 31), min_size=field.num_codes, max_size=field.num_codes).map(tuple)
-    numbers = st.tuples(*(_number(axis) for axis in field.axes))
-    return numbers.map(lambda values: values[0]) if field.is_scalar else numbers
-
-
-def _number(axis: Axis) -> st.SearchStrategy[float]:
-    return st.floats(axis.values[0], axis.values[-1], allow_nan=False)

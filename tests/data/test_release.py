@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from random_scenes import scenes
 
 from kyvo.data.release import (
     EDITS,
@@ -23,7 +24,7 @@ from kyvo.data.release import (
 )
 from kyvo.data.release_codecs import SceneCodec, SceneReading, release_schema, release_vocabulary
 from kyvo.errors import CheckpointError, ConfigError, SceneError, TokenError
-from kyvo.testing import scenes, tiny_text
+from kyvo.testing import tiny_text
 from kyvo.tokenizers.scene import SceneTokenizer
 
 

@@ -9,13 +9,13 @@ import pytest
 import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_scenes import scenes
 
 from kyvo.data.meshes.object_meshes import object_meshes
 from kyvo.export.gltf import glb_bytes
 from kyvo.export.primitives import stage
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import arkitscenes_schema, clevr_camera, clevr_schema, objaworld_schema, objectron_schema
-from kyvo.testing import scenes
 
 TWO = Scene(
     objects=(

@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from random_scenes import scenes
 
 from kyvo.errors import TokenError
 from kyvo.generation.constraint import Constraint
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import SCHEMAS, Field, SceneSchema, clevr_schema
-from kyvo.testing import scenes, tiny_builder
+from kyvo.testing import tiny_builder
 from kyvo.tokenizers.scene import SceneForm
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments, Task
 

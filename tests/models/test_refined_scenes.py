@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
+from random_scenes import scenes
 
 from kyvo.api import Kyvo
 from kyvo.errors import CheckpointError
@@ -11,7 +12,7 @@ from kyvo.models.heads.refined_scenes import as_tensors, check_fits, refine_scen
 from kyvo.scene.files import scene_from_json, scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import clevr_camera, clevr_schema, objaworld_schema, objectron_schema
-from kyvo.testing import scenes, tiny_kyvo, tiny_llama, tiny_processor, tiny_refiner
+from kyvo.testing import tiny_kyvo, tiny_llama, tiny_processor, tiny_refiner
 
 SCHEMA = clevr_schema()
 REFINER = tiny_refiner()

@@ -4,13 +4,13 @@ import json
 
 import pytest
 from hypothesis import given, settings
+from random_scenes import scenes
 
 from kyvo.errors import SceneError
 from kyvo.scene.clevr import from_clevr, is_clevr, load_clevr, load_clevr_info, save_clevr, to_clevr
 from kyvo.scene.files import scene_from_json, scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import clevr_camera, clevr_schema
-from kyvo.testing import scenes
 
 ONE = {
     "image_index": 3,

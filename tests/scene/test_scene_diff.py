@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_scenes import scenes
 
 from kyvo.errors import SceneError
 from kyvo.scene.diff import Change, diff
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import clevr_schema
-from kyvo.testing import scenes
 
 
 def thing(color, x, y=0.0, **values):

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from random_scenes import scenes
 
 from kyvo.errors import SceneError
 from kyvo.scene.files import scene_from_json, scene_to_json
 from kyvo.scene.schema import SCHEMAS, Axis, Field, SceneSchema, clevr_schema
 from kyvo.scene.validate import json_schema, validate, validate_file
-from kyvo.testing import scenes
 
 FULL = {
     "format": "kyvo-scene",

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from random_scenes import scenes
 
 from kyvo.data.clevr.sampling import sample_scenes
 from kyvo.errors import SceneError
@@ -15,7 +16,7 @@ from kyvo.scene.diff import diff
 from kyvo.scene.scene import Scene, SceneObject, turn_error
 from kyvo.scene.schema import CLEVR_CAMERA, SceneSchema, clevr_camera, clevr_schema, clevr_view_schema
 from kyvo.scene.validate import validate
-from kyvo.testing import scenes, tiny_builder, tiny_kyvo
+from kyvo.testing import tiny_builder, tiny_kyvo
 from kyvo.tokenizers.scene import SceneForm
 from kyvo.tokenizers.tasks import TASKS, Segments
 

@@ -3,11 +3,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from random_scenes import scenes
 
 from kyvo.errors import SceneError, TokenError
 from kyvo.scene.scene import Camera, Scene, SceneObject
 from kyvo.scene.schema import SCHEMAS, Axis, Field, SceneSchema, clevr_schema
-from kyvo.testing import scenes, tiny_text
+from kyvo.testing import tiny_text
 from kyvo.tokenizers.scene import SceneTokenizer
 from kyvo.tokenizers.vocabulary import Vocabulary
 

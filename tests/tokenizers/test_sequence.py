@@ -6,11 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from random_programs import Draw
+from random_scenes import scenes
 
 from kyvo.errors import ConfigError, TokenError
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import SCHEMAS, clevr_schema
-from kyvo.testing import scenes, tiny_builder
+from kyvo.testing import tiny_builder
 from kyvo.tokenizers.sequence import IGNORE, MAX_NUMBER
 from kyvo.tokenizers.tasks import REFUSED, TASKS, Segment, Segments, Task
 from kyvo.tokenizers.vocabulary import OBJECT_END, OBJECT_START, OUTPUT, SCENE_END, SCENE_START
