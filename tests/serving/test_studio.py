@@ -265,10 +265,6 @@ def test_errors_are_told_in_words(page, tmp_path):
     page.screenshot(path=tmp_path / "errors.png")
 
 
-@pytest.mark.xfail(
-    reason="since acts wait in a queue, Enter on Recognise starts nothing in this test; the cause is not found",
-    strict=False,
-)
 def test_the_whole_way_can_be_gone_by_keyboard(page, picture):
     page.locator("#picture input[type=file]").set_input_files(picture)
     page.locator("#picture img").wait_for()
