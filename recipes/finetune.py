@@ -78,8 +78,9 @@ class FinetuneRecipe(FTRecipeInterface):
     """The story of a run: set up, take steps, write checkpoints, clean up."""
 
     def __init__(self, cfg: DictConfig) -> None:
+        cfg.merge_with(current_components(OmegaConf.to_container(cfg)))  # in place: `setup` gets it next
         check_names(cfg, SECTIONS)
-        check_components(current_components(OmegaConf.to_container(cfg, resolve=True)))
+        check_components(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
         self.args = TrainArgs.from_config(OmegaConf.to_container(cfg.train, resolve=True))  # type: ignore[arg-type]
         peft = OmegaConf.to_container(cfg.peft, resolve=True) if "peft" in cfg else {}
         self.peft = from_section(PeftArgs, peft, prefix="peft.")  # type: ignore[arg-type]
@@ -91,7 +92,6 @@ class FinetuneRecipe(FTRecipeInterface):
         self.seconds = 0.0  # spent in earlier runs of this folder
 
     def setup(self, cfg: DictConfig) -> None:
-        cfg = OmegaConf.create(current_components(OmegaConf.to_container(cfg)))
         args = self.args
         self.started = self.saved = time.monotonic()
         self.ranks = Ranks.join(args.device)

@@ -23,7 +23,6 @@ from typing import Any, get_args
 import numpy as np
 import torch
 import torch.nn.functional as F
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.distributed.fsdp import fully_shard
 
@@ -43,6 +42,7 @@ from kyvo.shapes.flow_data import ObjectRows, PackPosition, Packs
 from kyvo.tokenizers.training import log
 from kyvo.training.checkpoint import load_checkpoint, save_checkpoint
 from kyvo.training.distributed import Ranks, clip_gradients, gathered, placed, placed_optimizer_state
+from kyvo.training.head_trainer import sections_of
 from kyvo.training.trained_with import TRAINED_WITH, weights_hash
 
 KINDS: tuple[ConditionKind, ...] = get_args(ConditionKind)
@@ -91,10 +91,7 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--set", nargs="*", default=[], metavar="SETTING", help="as train.batch_size=64")
     options = parser.parse_args(argv)
 
-    merged = OmegaConf.merge(OmegaConf.load(options.config), OmegaConf.from_dotlist(options.set))
-    config: Any = OmegaConf.to_container(merged)
-    for name in config.keys() - set(SECTIONS):
-        raise ConfigError(f"{name} is not a section of {options.config}; known are {', '.join(SECTIONS)}.")
+    config = sections_of(options, known=SECTIONS)
     args = from_section(FlowArgs, config["train"], prefix="train.")
     ranks = Ranks.join(choose_device(args.device))
     try:

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from kyvo.data.configs import from_section
@@ -33,6 +32,7 @@ from kyvo.shapes.losses import occupancy_loss
 from kyvo.tokenizers.train_args import schedule
 from kyvo.tokenizers.training import log
 from kyvo.training.checkpoint import load_checkpoint, save_checkpoint
+from kyvo.training.head_trainer import sections_of
 
 SECTIONS = ("encoder", "decoder", "train")
 SCALED_BY = 256  # objects that the latents' deviation is measured on
@@ -67,10 +67,7 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--set", nargs="*", default=[], metavar="SETTING", help="as train.batch_size=64")
     options = parser.parse_args(argv)
 
-    merged = OmegaConf.merge(OmegaConf.load(options.config), OmegaConf.from_dotlist(options.set))
-    config: Any = OmegaConf.to_container(merged)
-    for name in config.keys() - set(SECTIONS):
-        raise ConfigError(f"{name} is not a section of {options.config}; known are {', '.join(SECTIONS)}.")
+    config = sections_of(options, known=SECTIONS)
     args = from_section(StructureArgs, config["train"], prefix="train.")
     trainer = Trainer(config, args, options.data, held_out=options.held_out, out=options.out)
     if options.resume:

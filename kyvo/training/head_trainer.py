@@ -2,7 +2,7 @@
 
 import argparse
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from kyvo.errors import CheckpointError
+from kyvo.errors import CheckpointError, ConfigError
 from kyvo.extras import extra
 from kyvo.tokenizers.train_args import schedule
 from kyvo.tokenizers.training import STATE_NAME, TokenizerTraining, log, write_state
@@ -52,11 +52,16 @@ def options_of(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def sections_of(options: argparse.Namespace) -> dict[str, Any]:
-    """The config's sections, with what `--set` says in the place of its own."""
+def sections_of(options: argparse.Namespace, *, known: Sequence[str] = ()) -> dict[str, Any]:
+    """The config's sections, with what `--set` says in the place of its own.
+
+    Raises ConfigError for a section that is not among the `known`, where these are given.
+    """
     config = OmegaConf.merge(OmegaConf.load(options.config), OmegaConf.from_dotlist(options.set))
     sections = OmegaConf.to_container(config)
     assert isinstance(sections, dict)
+    for name in sections.keys() - set(known) if known else ():
+        raise ConfigError(f"{name} is not a section of {options.config}; known are {', '.join(known)}.")
     return sections  # type: ignore[return-value]  # keys of YAML mappings here are text
 
 

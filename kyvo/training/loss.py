@@ -89,14 +89,10 @@ class _AllowedLoss(torch.autograd.Function):
             for start in range(0, len(group.members), chunk):
                 members, label = group.members[start : start + chunk], group.places[start : start + chunk, None]
                 states, weight = hidden.index_select(0, members), weights[members]
-                logits = (states @ matrix.T).float()
-                shift = logits.logsumexp(-1, keepdim=True)
-                total += ((shift - logits.gather(1, label))[:, 0] * weight).sum()
-                if not (wants_hidden or wants_head):
+                loss, grad = _cross_entropy(states @ matrix.T, label, weight, with_gradient=wants_hidden or wants_head)
+                total += loss
+                if grad is None:
                     continue
-                grad = logits.sub_(shift).exp_()  # d CE / d logits = softmax - one-hot
-                grad.scatter_add_(1, label, torch.full_like(shift, -1.0))
-                grad = grad.mul_(weight[:, None]).to(hidden.dtype)
                 if grad_hidden is not None:
                     grad_hidden[members] = grad @ matrix
                 if grad_rows is not None:
@@ -130,6 +126,20 @@ def _rows_of(head: Tensor, frozen: Tensor | None, group: Group, num_frozen: int)
     return matrix, (moved, slice(first, None))
 
 
+def _cross_entropy(
+    products: Tensor, label: Tensor, weight: Tensor, *, with_gradient: bool
+) -> tuple[Tensor, Tensor | None]:
+    """sum(w CE) of a chunk's logits [N, ids] in fp32, and its gradient by them in their own dtype."""
+    logits = products.float()
+    shift = logits.logsumexp(-1, keepdim=True)
+    loss = ((shift - logits.gather(1, label))[:, 0] * weight).sum()
+    if not with_gradient:
+        return loss, None
+    grad = logits.sub_(shift).exp_()  # d CE / d logits = softmax - one-hot
+    grad.scatter_add_(1, label, torch.full_like(shift, -1.0))
+    return loss, grad.mul_(weight[:, None]).to(products.dtype)
+
+
 def _scaled(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:  # type: ignore[no-untyped-def]
     """The gradients that forward has kept, times the incoming one."""
     grad_hidden, grad_head = ctx.grads
@@ -157,14 +167,12 @@ class _HeadLoss(torch.autograd.Function):
         for start in range(0, len(hidden), chunk):
             part = slice(start, start + chunk)
             label, weight = targets[part, None], weights[part]
-            logits = (hidden[part] @ matrix.T).float()
-            shift = logits.logsumexp(-1, keepdim=True)
-            total += ((shift - logits.gather(1, label))[:, 0] * weight).sum()
-            if not (wants_hidden or wants_head):
+            loss, grad = _cross_entropy(
+                hidden[part] @ matrix.T, label, weight, with_gradient=wants_hidden or wants_head
+            )
+            total += loss
+            if grad is None:
                 continue
-            grad = logits.sub_(shift).exp_()  # d CE / d logits = softmax - one-hot
-            grad.scatter_add_(1, label, torch.full_like(shift, -1.0))
-            grad = grad.mul_(weight[:, None]).to(hidden.dtype)
             if grad_hidden is not None:
                 grad_hidden[part] = grad @ matrix
             if grad_head is not None:

@@ -1,12 +1,13 @@
 """The flow recipe learns, goes on to the bit, and shares its weights out among ranks."""
 
-import importlib.util
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import loading
 import numpy as np
 import pytest
 import torch
@@ -46,13 +47,9 @@ SLAT = {
 
 
 @pytest.fixture(scope="module")
-def recipe() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("flow_recipe", ROOT / "recipes" / "flow.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["flow_recipe"] = module
-    spec.loader.exec_module(module)
-    return module
+def recipe() -> Iterator[ModuleType]:
+    with loading.program("recipes/flow.py") as module:
+        yield module
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,10 @@
 """The structure VAE learns, goes on to the bit, and gives latents of deviation 1."""
 
-import importlib.util
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import loading
 import pytest
 import torch
 import yaml
@@ -22,13 +22,9 @@ SHARED = {"latent_channels": 3, "channels": [16], "num_res_blocks_middle": 1, "p
 
 
 @pytest.fixture(scope="module")
-def recipe() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("structure_vae_recipe", ROOT / "recipes" / "structure_vae.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["structure_vae_recipe"] = module
-    spec.loader.exec_module(module)
-    return module
+def recipe() -> Iterator[ModuleType]:
+    with loading.program("recipes/structure_vae.py") as module:
+        yield module
 
 
 @pytest.fixture(scope="module")
