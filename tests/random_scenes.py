@@ -34,8 +34,7 @@ def _scene(schema: SceneSchema, rows: list[dict[str, Any]], camera: Camera | Non
         )
         for row in rows
     )
-    head = {name: getattr(schema, name) for name in ("frame", "up_axis", "units")}
-    return Scene(objects=objects, schema=schema.name, camera=camera, **head)
+    return schema.scene(objects, camera=camera)
 
 
 def _values(field: Field) -> st.SearchStrategy:

@@ -4,16 +4,12 @@ import json
 import re
 import shlex
 import shutil
-import sys
 from pathlib import Path
 
-import loading
+import page_commands
 import pytest
-from torchtune._cli import tune
-from typer.testing import CliRunner
 
 from kyvo.api import Kyvo
-from kyvo.cli.main import app
 from kyvo.scene.scene import Scene, SceneObject
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,19 +30,11 @@ MODEL = Path("runs/mini_words/step_000600/model")
 def run(words, monkeypatch):
     """A line of the page as its reader types it, in this process."""
     words = [FEWER.get(word, word) for word in words]
-    if words[0] == "kyvo":
-        result = CliRunner().invoke(app, words[1:])
-        assert result.exit_code == 0, result.output
-    elif words[0] == "cp":
+    if words[0] == "cp":
         shutil.copy(*words[1:])
-    elif words[0] == "python":
-        with loading.program(words[1]) as program:
-            program.main(words[2:])
-    else:
-        monkeypatch.setattr(sys, "argv", [*words, *FEW_STEPS])
-        with pytest.raises(SystemExit) as ended:
-            tune.main()
-        assert not ended.value.code
+        return
+    page_commands.run(words, monkeypatch, few_steps=FEW_STEPS)
+    if words[0] == "tune":
         MODEL.parent.with_name("step_000002").rename(MODEL.parent)
 
 

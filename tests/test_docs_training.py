@@ -2,18 +2,13 @@
 
 import re
 import shlex
-import sys
 from pathlib import Path
 
-import loading
+import page_commands
 import pytest
 import torch
 from peft import PeftModel
-from torchtune._cli import tune
 from transformers import LlamaForCausalLM
-from typer.testing import CliRunner
-
-from kyvo.cli.main import app
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
@@ -32,17 +27,7 @@ def run(words, monkeypatch):
     """A line of the page as its reader types it, in this process, on less."""
     words = [SMALLER.get(before, word) for before, word in zip(["", *words], words, strict=False)]
     words = [word.replace("step_000200", "step_000002") for word in words]
-    if words[0] == "kyvo":
-        done = CliRunner().invoke(app, words[1:])
-        assert done.exit_code == 0, done.output
-    elif words[0] == "python":
-        with loading.program(words[1]) as program:
-            program.main(words[2:])
-    else:
-        monkeypatch.setattr(sys, "argv", [*words, *FEW])
-        with pytest.raises(SystemExit) as ended:
-            tune.main()
-        assert not ended.value.code
+    page_commands.run(words, monkeypatch, few_steps=FEW)
 
 
 @pytest.mark.slow

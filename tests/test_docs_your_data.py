@@ -1,21 +1,16 @@
 """The commands of docs/your-data.md run one after another, on a folder as the page describes it."""
 
-import glob
 import json
 import re
 import shlex
-import sys
 from pathlib import Path
 
-import loading
 import numpy as np
+import page_commands
 import pytest
 from datasets import load_from_disk
 from PIL import Image
-from torchtune._cli import tune
-from typer.testing import CliRunner
 
-from kyvo.cli.main import app
 from kyvo.scene.files import load_scene
 from kyvo.scene.schema import load_schema
 from kyvo.scene.validate import validate
@@ -32,26 +27,6 @@ FEW_STEPS = ["train.max_steps=3", "train.warmup_steps=1", "train.decay_steps=1"]
 
 def block(language):
     return re.search(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[1]
-
-
-def kyvo(*words):
-    """`kyvo` with the shell's expansion of stars."""
-    return CliRunner().invoke(app, [name for word in words for name in (sorted(glob.glob(word)) or [word])])
-
-
-def run(words, monkeypatch):
-    """A line of the page as its reader types it, in this process."""
-    if words[0] == "kyvo":
-        result = kyvo(*words[1:])
-        assert result.exit_code == 0, result.output
-    elif words[0] == "python":
-        with loading.program(words[1]) as program:
-            program.main(words[2:])
-    else:
-        monkeypatch.setattr(sys, "argv", [*words, *FEW_STEPS])
-        with pytest.raises(SystemExit) as ended:
-            tune.main()
-        assert not ended.value.code
 
 
 def write_folder(folder, count=6):
@@ -78,12 +53,12 @@ def place(tmp_path, monkeypatch):
 def test_the_commands_lead_from_a_folder_to_scenes_of_a_model_of_its_own(place, monkeypatch):
     assert [words[0] for words in COMMANDS] == ["kyvo", "python", "python", "tune", "kyvo"]
     for words in COMMANDS[:-1]:
-        run(words, monkeypatch)
+        page_commands.run(words, monkeypatch, few_steps=FEW_STEPS)
     assert len(load_from_disk("data/warehouse_codes")) == 6
     assert Path("runs/warehouse/latest").read_text().strip() == "step_000003"
 
     Path("runs/warehouse/step_000003").rename("runs/warehouse/step_000020")  # as many as the page's run has
-    run(COMMANDS[-1], monkeypatch)
+    page_commands.run(COMMANDS[-1], monkeypatch, few_steps=FEW_STEPS)
     schema = load_schema("warehouse.yaml")
     written = sorted(Path("out/warehouse").glob("*.json"))
     assert len(written) == 6
@@ -100,7 +75,7 @@ def test_the_faults_that_the_page_shows_are_what_its_command_says(place):
     for name, scene in (("0002", barrel), ("0003", placeless), ("0004", data)):
         Path(f"warehouse/{name}.json").write_text(json.dumps(scene))
     Path("warehouse/0004.png").unlink()
-    result = kyvo(*COMMANDS[0][1:])
+    result = page_commands.kyvo(*COMMANDS[0][1:])
     assert result.exit_code == 1 and result.output == FAULTS
 
 

@@ -105,14 +105,7 @@ class SceneCodec:
             for place, marker in enumerate(self._steps):
                 _expect(group[place] if place < len(group) else None, marker, len(ids))
             objects.append(self._decode_object(group))
-        schema = self.schema
-        return Scene(
-            objects=tuple(objects),
-            schema=schema.name,
-            frame=schema.frame,
-            up_axis=schema.up_axis,
-            units=schema.units,
-        )
+        return self.schema.scene(objects)
 
     def _decode_object(self, group: list[_Run]) -> SceneObject:
         values: dict[str, Any] = {}

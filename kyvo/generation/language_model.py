@@ -166,13 +166,11 @@ class LanguageModel:
     def check(self, task: str | Task, given: Segments) -> None:
         """Raises TokenError, before any network runs, where the model cannot see all of a task's input. What is not
         there yet counts: a picture as itself, a scene as an empty one."""
-        task, schema = find_task(task), self.processor.schema
+        task = find_task(task)
         rows, columns = self.builder.image_grid
         least = {
             Segment.IMAGE: np.zeros(rows * columns, dtype=np.int64),
-            Segment.SCENE: Scene(
-                objects=(), schema=schema.name, frame=schema.frame, up_axis=schema.up_axis, units=schema.units
-            ),
+            Segment.SCENE: self.processor.schema.scene(),
             Segment.TEXT: "",
             Segment.DIALOGUE: (),
         }

@@ -6,7 +6,7 @@ A schema is all that a tokenizer, a grammar and a metric need to know of a data 
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -260,6 +260,10 @@ class SceneSchema:
             objects.sort(key=self._rank)
         elif self.order == "seen":
             objects = _as_seen(objects, camera or scene.camera or clevr_camera(*HEADER_SIZE))
+        return self.scene(objects, camera=camera)
+
+    def scene(self, objects: Iterable[SceneObject] = (), *, camera: Camera | None = None) -> Scene:
+        """A scene in this schema's frame and units."""
         return Scene(
             objects=tuple(objects),
             schema=self.name,

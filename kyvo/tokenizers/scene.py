@@ -116,15 +116,7 @@ class SceneTokenizer:
         cursor.expect(SCENE_END)
         if cursor.position != len(ids):
             raise TokenError(f"{len(ids) - cursor.position} ids follow {SCENE_END} at position {cursor.position}.")
-        schema = self.schema
-        return Scene(
-            objects=tuple(objects),
-            schema=schema.name,
-            frame=schema.frame,
-            up_axis=schema.up_axis,
-            units=schema.units,
-            camera=camera,
-        )
+        return self.schema.scene(objects, camera=camera)
 
     def _decode_camera(self, cursor: "_Cursor") -> Camera | None:
         if not self.schema.camera or not cursor.at(CAMERA):
