@@ -1,99 +1,178 @@
-"""`JacobiDecoder`: decodes all codes of a picture at once, for scenes that differ little from a known picture.
+"""`JacobiDecoder`: draws all codes of a picture at once.
 
-The engine writes a picture code by code, each after those before it. Of a picture that is nearly known the model can
-be told all codes together, and says in one forward which it expects in each place after those before it. What it says
-is told it again, and after as many sweeps as there are codes nothing changes any more: that is the picture the engine
-would write (Jacobi's iteration, https://arxiv.org/abs/2305.10427). Where objects move by a tenth of a unit, two sweeps
-come near to it.
+The engine writes a picture code by code, each after those before it. Here the model is given all codes together, and
+says in one forward which it expects in each place after those before it. What it says is given to it again, and after
+as many sweeps as there are codes nothing changes any more: that is the picture the engine would write (Jacobi's
+iteration, https://arxiv.org/abs/2305.10427). From nothing, FIRST_SWEEPS come near to it; where objects move by a tenth
+of a unit after that, SWEEPS do.
 
 What goes in are vectors: of a code the mean of those that the model expects, as in `kyvo.generation.choice`, and of a
 place between two numbers what lies between theirs. So objects can be asked for more finely than the vocabulary counts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from kyvo.generation.engine import Engine, additive, visible_ids
+from kyvo.generation.cache import SequenceCache
+from kyvo.generation.choice import expected_codes
+from kyvo.generation.engine import CACHE, Engine, additive, visible_ids
+from kyvo.generation.prefix import Spans
+from kyvo.generation.prompts import checked_prompt
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import Axis
 from kyvo.tokenizers.image import ImageTokenizer
+from kyvo.tokenizers.scene import SceneForm
 from kyvo.tokenizers.sequence import MARKERS, SequenceBuilder
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments
 
 TASK = TASKS["rendering"]
-SWEEPS = 2  # through the model, each time that pictures are drawn
-ROWS = 8  # scenes that go through it together
+FIRST_SWEEPS = 8  # of 150 codes: pixels are then off by 0.6 levels of 256 from what the engine writes (docs/dev/log.md)
+SWEEPS = 2  # each time after that
+MAX_SCENES = 8  # that are drawn together
+
+
+def call_at_once(network: Callable[[], Any]) -> Any:
+    return network()
 
 
 class JacobiDecoder:
-    """Pictures on their way from one drawing to the next."""
+    """Pictures of some scenes on their way from one drawing to the next."""
 
     def __init__(
         self,
         engine: Engine,
         builder: SequenceBuilder,
         image: ImageTokenizer,
-        pictures: Sequence[UInt8[np.ndarray, "height width 3"]],
+        *,
+        count: int,
+        call: Callable[[Callable[[], Any]], Any] = call_at_once,
     ) -> None:
+        """
+        Args:
+            count: of the scenes, at most MAX_SCENES; the fewer, the sooner others have their turn.
+            call: runs each sweep, as `Engine.call` does between two of its steps.
+        """
         self._engine = engine
         self._builder = builder
         self._image = image
+        self._call = call
         codes = builder.vocabulary.ranges["image"]
         self._codes = slice(codes.start, codes.stop)  # of the model's tables
         table = engine.model.get_input_embeddings()
         assert isinstance(table, torch.nn.Embedding)
         self._table = table.weight.detach()
         self._codebook = image.codebook.to(self._table.device)
-        written = torch.from_numpy(image.encode(pictures)[:, builder.order])
-        self._embedded = self._table[codes.start + written.to(self._table.device)]  # [pictures, codes, dim], as written
+        self._num_codes = len(builder.order)
+        self._embedded = self._table[self._codes].mean(0).expand(count, self._num_codes, -1)  # as written
+        self.num_sweeps = 0  # since the start
+        # Of each scene in the last drawing: the ids of its prompt, and how probable all its codes are together.
+        self.num_prompt = [0] * count
+        self.probabilities = [1.0] * count
+
+    @property
+    def num_output(self) -> int:
+        """Ids of a picture, as the engine counts them: with both markers and the end."""
+        return self._num_codes + 3
+
+    def draw(self, scenes: Sequence[Scene]) -> list[UInt8[np.ndarray, "height width 3"]]:
+        """The pictures, or the last ones anew: one of each scene, which has the words of the first, at places on bins
+        or between.
+
+        Raises TokenError for a scene that the model cannot see as a whole, or outside of its numbers.
+        """
+        reading = self._call(lambda: self._read(scenes))
+        for _ in range(min(SWEEPS if self.num_sweeps else FIRST_SWEEPS, self._num_codes)):
+            expected = self._call(lambda: self._sweep(reading))
+            self.num_sweeps += 1
+        return self._call(lambda: self._decode(expected))  # pyright: ignore[reportPossiblyUnboundVariable]: sweeps > 0
 
     @torch.inference_mode()
-    def draw(self, scenes: Sequence[Scene]) -> list[UInt8[np.ndarray, "height width 3"]]:
-        """The pictures anew, one of each scene: objects with the words of the first, at places on bins or between."""
-        drawn = []
-        for start in range(0, len(scenes), ROWS):
-            rows = slice(start, start + ROWS)
-            vectors = self._sweep(scenes[rows], rows)
-            drawn += list(self._image.decode_vectors(np.stack([self._builder.raster(own) for own in vectors])))
-        return drawn
-
-    def _sweep(self, scenes: Sequence[Scene], rows: slice) -> Float[np.ndarray, "rows codes width"]:
-        """Draws these; returns the means of their codes' vectors, as written."""
-        model, codes = self._engine.model, self._embedded[rows]
-        given, mask, starts = self._given(scenes, count=codes.shape[1])
-        outputs = model.lm_head.weight[self._codes]
-        for _ in range(SWEEPS):
-            embedded = given.clone()
-            for row, start in enumerate(starts):
-                embedded[row, start : start + codes.shape[1] - 1] += codes[row, :-1]  # nothing comes after the last
-            states = model.model(inputs_embeds=embedded, attention_mask=mask, use_cache=False).last_hidden_state
-            before = [states[row, start - 1 : start - 1 + codes.shape[1]] for row, start in enumerate(starts)]
-            expected = F.linear(torch.stack(before), outputs).float().softmax(-1)
-            codes = expected.to(codes.dtype) @ self._table[self._codes]
-        self._embedded[rows] = codes
-        return (expected @ self._codebook).cpu().numpy()  # pyright: ignore[reportPossiblyUnboundVariable]: SWEEPS is not 0
-
-    def _given(self, scenes: Sequence[Scene], *, count: int) -> tuple[Tensor, Tensor, list[int]]:
-        """What the model is told but for `count` codes, of which it has their places alone [rows, length, dim]; what
-        is visible, as `additive`; and where the codes of each row start."""
+    def _read(self, scenes: Sequence[Scene]) -> "_Reading":
+        """Sends the prompts through the model; each sweep goes on from them."""
+        model, device = self._engine.model, self._table.device
         marker = self._builder.vocabulary.marker_id(MARKERS[Segment.IMAGE][0])
-        prompts = [[*self._builder.prompt(TASK, Segments(scene=scene), clamp=True), marker] for scene in scenes]
-        rows = [[*prompt, *[self._codes.start] * (count - 1)] for prompt in prompts]  # any codes: their places are one
-        given = self._table.new_zeros(len(rows), max(map(len, rows)), self._table.shape[1])
+        prompts = [self._prompt(scene) for scene in scenes]
+        self.num_prompt = [len(prompt) for prompt in prompts]
+        # Any codes: of their places all have the same vectors. Nothing comes after the last.
+        rows = [[*prompt, marker, *[self._codes.start] * (self._num_codes - 1)] for prompt in prompts]
+        starts = torch.tensor(self.num_prompt)
+        columns = torch.arange(int(starts.max()))
+        real = columns < starts[:, None]
+        embedded = self._table.new_zeros(*real.shape, self._table.shape[1])
         for row, (scene, prompt) in enumerate(zip(scenes, prompts, strict=True)):
-            given[row, : len(prompt)] = self._table[torch.tensor(prompt, device=given.device)]
+            embedded[row, : len(prompt)] = self._table[torch.tensor(prompt, device=device)]
             for place, vector in self._between(scene, prompt):
-                given[row, place] = vector
-        if self._engine.position_table is not None:
-            given = self._engine.position_table.add(given, rows, seen=[0] * len(rows))
-        positions = torch.arange(given.shape[1]).expand(len(rows), -1)
-        visible = visible_ids(positions, [self._builder.spans(ids) for ids in rows], length=given.shape[1])
-        return given, additive(visible.to(given.device), given.dtype), [len(prompt) for prompt in prompts]
+                embedded[row, place] = vector
+        embedded = self._with_positions(embedded, prompts, seen=[0] * len(rows))
+        cache = SequenceCache(model.config, max_sequences=len(rows), dtype=self._table.dtype, device=device)
+        cache.reserve(len(rows), max(map(len, rows)))
+        places = self._table.new_zeros(len(rows), self._num_codes, self._table.shape[1])
+        reading = _Reading(
+            cache=cache,
+            spans=[self._builder.spans(prompt) for prompt in prompts],
+            positions=starts[:, None] + torch.arange(self._num_codes),
+            places=self._with_positions(places, rows, seen=self.num_prompt),
+            marker=self._table[marker],
+        )
+        self._forward(embedded, reading, positions=columns.expand(len(rows), -1), real=real)
+        return reading
+
+    @torch.inference_mode()
+    def _sweep(self, reading: "_Reading") -> Float[Tensor, "scenes codes all_codes"]:
+        """Draws once; returns the probabilities of the codes in each place, as written."""
+        embedded = reading.places.clone()
+        embedded[:, 0] += reading.marker
+        embedded[:, 1:] += self._embedded[:, :-1]
+        real = torch.ones_like(reading.positions, dtype=torch.bool)
+        states = self._forward(embedded, reading, positions=reading.positions, real=real)
+        outputs = self._engine.model.lm_head.weight[self._codes]
+        expected = F.linear(states, outputs).float().softmax(-1)
+        self._embedded = expected.to(self._table.dtype) @ self._table[self._codes]
+        return expected
+
+    @torch.inference_mode()
+    def _decode(self, expected: Float[Tensor, "scenes codes all_codes"]) -> list[UInt8[np.ndarray, "height width 3"]]:
+        codes, means = zip(*(expected_codes(own, codebook=self._codebook) for own in expected), strict=True)
+        self.probabilities = [
+            float(own.gather(1, found[:, None]).prod()) for own, found in zip(expected, codes, strict=True)
+        ]
+        return list(self._image.decode_vectors(np.stack([self._builder.raster(own.cpu().numpy()) for own in means])))
+
+    def _forward(
+        self,
+        embedded: Float[Tensor, "scenes width dim"],
+        reading: "_Reading",
+        *,
+        positions: Int[Tensor, "scenes width"],
+        real: Tensor,
+    ) -> Float[Tensor, "scenes width dim"]:
+        """Through the model's layers; keys and values stay in the cache, in the place of those that were there."""
+        reading.cache.aim(0, positions, real)
+        device = embedded.device
+        visible = visible_ids(positions, reading.spans, length=int(positions[real].max()) + 1)
+        outputs = self._engine.model.model(
+            inputs_embeds=embedded,
+            attention_mask=additive(visible.to(device), embedded.dtype),
+            position_ids=positions.to(device),
+            use_cache=True,
+            **{CACHE: reading.cache},
+        )
+        return outputs.last_hidden_state
+
+    def _prompt(self, scene: Scene) -> list[int]:
+        form = SceneForm.of(scene, self._builder.scenes.schema)
+        return checked_prompt(self._engine, self._builder, TASK, Segments(scene=scene), form)
+
+    def _with_positions(self, embedded: Tensor, rows: Sequence[Sequence[int]], *, seen: Sequence[int]) -> Tensor:
+        table = self._engine.position_table
+        return embedded if table is None else table.add(embedded, rows, seen=seen)
 
     def _between(self, scene: Scene, ids: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
         """Where in the prompt a number of a place stands, and what is told of it."""
@@ -117,3 +196,14 @@ def around(axis: Axis, value: float) -> tuple[float, float, float]:
     place = max(int(np.searchsorted(values, value, side="right")) - 1, 0)
     low, high = axis.values[place], axis.values[min(place + 1, len(values) - 1)]
     return low, high, (value - low) / (high - low) if high > low else 0.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Reading:
+    """Prompts that were read, and what is told of their codes' places."""
+
+    cache: SequenceCache
+    spans: list[Spans]
+    positions: Int[Tensor, "scenes codes"]  # of the ids before each code, in the sequences
+    places: Float[Tensor, "scenes codes dim"]  # vectors of the grid
+    marker: Float[Tensor, " dim"]  # [IMAGE-START], before the first code

@@ -2,11 +2,13 @@
 
     canonical camera -> decode image -> closed loop
 
-A model whose schema has no camera draws for one camera; a scene that has another is drawn as that one sees it
+All codes of a picture are decoded at once (`kyvo.generation.jacobi`), or one by one where they are sampled. A model
+whose schema has no camera draws for one camera; a scene that has another is drawn as that one sees it
 (`kyvo.generation.canonical_camera`). A folder with a refiner compares each rendering with its scene, and corrects it
 (`kyvo.generation.closed_loop`).
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,7 +16,7 @@ import numpy as np
 
 from kyvo.generation.canonical_camera import rendering_camera, to_canonical_camera
 from kyvo.generation.closed_loop import run_closed_loop
-from kyvo.generation.jacobi import JacobiDecoder
+from kyvo.generation.jacobi import MAX_SCENES, JacobiDecoder
 from kyvo.generation.language_model import Completion, LanguageModel
 from kyvo.generation.sampling import GREEDY
 from kyvo.models.heads.refined_scenes import mean_camera, refine_scenes
@@ -37,17 +39,33 @@ class Rendering:
         """A picture of each scene. Raises SceneError for what the schema cannot hold.
 
         Args:
-            closed_loop: compare with the scenes and correct; without, pictures are as the language model wrote them,
-                in two thirds of the time.
+            closed_loop: compare with the scenes and correct; without, it takes a third of the time.
             last: the request ends here (`Run.complete`).
         """
-        if not scenes:
-            return []
         seen = [self.loop.to_canonical_camera(scene) for scene in scenes]
-        drawn = run.complete("rendering", [Segments(scene=scene) for scene in seen], last=last)
-        if not closed_loop or run.sampling != GREEDY or any(one.truncated for one in drawn):
-            return drawn
-        pictures = self.loop(seen, [one.image for one in drawn if one.image is not None], run)
+        if run.sampling != GREEDY:
+            return run.complete("rendering", [Segments(scene=scene) for scene in seen], last=last)
+        loop = self.loop if closed_loop else OpenLoop(self.model)
+        parts = [seen[start : start + MAX_SCENES] for start in range(0, len(seen), MAX_SCENES)]
+        return [drawn for part in parts for drawn in self._draw(part, loop, run, last=last)]
+
+    def _draw(
+        self, scenes: Sequence[Scene], loop: "ClosedLoop | OpenLoop", run: Run, *, last: bool
+    ) -> list[Completion]:
+        model = self.model
+        decoder = JacobiDecoder(model.engine, model.builder, model.processor.image, count=len(scenes), call=run.call)
+        if last:
+            run.check_length("picture", decoder.num_output)
+        began = time.monotonic()
+        first = decoder.draw(scenes)
+        drawn = [
+            Completion(probability=probability, num_prompt=num_prompt, num_output=decoder.num_output)
+            for probability, num_prompt in zip(decoder.probabilities, decoder.num_prompt, strict=True)
+        ]
+        run.num_prompt += sum(decoder.num_prompt)
+        run.num_output += decoder.num_output * len(scenes)
+        # A round of the loop takes less time than the first drawing.
+        pictures = loop(scenes, first, decoder, run, seconds_of_round=time.monotonic() - began)
         return [replace(one, image=picture) for one, picture in zip(drawn, pictures, strict=True)]
 
 
@@ -69,21 +87,26 @@ class ClosedLoop:
         """The camera that a rendering of the scene has."""
         return rendering_camera(scene, self.camera, self.schema)
 
-    def __call__(self, scenes: Sequence[Scene], pictures: Sequence[np.ndarray], run: Run) -> list[np.ndarray]:
+    def __call__(
+        self,
+        scenes: Sequence[Scene],
+        pictures: Sequence[np.ndarray],
+        decoder: JacobiDecoder,
+        run: Run,
+        *,
+        seconds_of_round: float,
+    ) -> list[np.ndarray]:
         """The pictures, or others of the same scenes in which objects stand nearer to their places."""
-        decoder = run.call(
-            lambda: JacobiDecoder(self.model.engine, self.model.builder, self.model.processor.image, pictures)
-        )
         cameras = [self.rendering_camera(scene) for scene in scenes]
         return run_closed_loop(
             scenes,
             pictures,
             self.schema,
-            draw=lambda asked: run.call(lambda: decoder.draw(asked)),
+            draw=decoder.draw,
             read=lambda wanted, drawn: run.call(
                 lambda: refine_scenes(self.refiner, wanted, drawn, self.schema, cameras=cameras)
             ),
-            late=lambda: run.seconds_left <= 0,
+            late=lambda: run.seconds_left <= seconds_of_round,
         )
 
 
@@ -102,5 +125,13 @@ class OpenLoop:
         told = self.schema.snap_camera(scene.camera)
         return camera_of(replace(scene, camera=told), self.config.width, self.config.height)
 
-    def __call__(self, scenes: Sequence[Scene], pictures: Sequence[np.ndarray], run: Run) -> list[np.ndarray]:
+    def __call__(
+        self,
+        scenes: Sequence[Scene],
+        pictures: Sequence[np.ndarray],
+        decoder: JacobiDecoder,
+        run: Run,
+        *,
+        seconds_of_round: float,
+    ) -> list[np.ndarray]:
         return list(pictures)

@@ -15,6 +15,7 @@ from kyvo.generation.jacobi import JacobiDecoder, around
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import Axis, clevr_schema
 from kyvo.testing import tiny_llama, tiny_processor
+from kyvo.tokenizers.tasks import Segments
 
 SCHEMA = clevr_schema()
 WORDS = {"size": "small", "color": "red", "material": "metal", "shape": "cube"}
@@ -35,40 +36,56 @@ def kyvo(request) -> Kyvo:
 
 
 def begun(kyvo: Kyvo, count: int) -> JacobiDecoder:
-    """From pictures of noise."""
-    noise = np.random.default_rng(2).integers(0, 256, (count, 16, 24, 3), dtype=np.uint8)
-    return JacobiDecoder(kyvo.language_model.engine, kyvo.processor.builder, kyvo.processor.image, list(noise))
+    return JacobiDecoder(kyvo.language_model.engine, kyvo.processor.builder, kyvo.processor.image, count=count)
 
 
-def test_enough_sweeps_come_to_what_the_engine_writes(kyvo, monkeypatch):
-    monkeypatch.setattr(jacobi, "ROWS", 2)
-    monkeypatch.setattr(jacobi, "SWEEPS", CODES)
+def one_by_one(kyvo: Kyvo, scenes: list[Scene]) -> list:
+    return kyvo.complete("rendering", [Segments(scene=one) for one in scenes])
+
+
+def test_enough_sweeps_come_to_what_the_engine_writes(kyvo):
     scenes = [scene((0.5, -1.0), (1.5, 2.0)), scene(), scene((-2.0, 0.0), (0.05, 0.1), (3.0, -3.0))]
-    for one, other in zip(begun(kyvo, 3).draw(scenes), kyvo.render(scenes), strict=True):
-        assert_alike(one, other)
+    steps = begun(kyvo, 3)
+    assert steps.num_sweeps == 0
+    for one, other in zip(steps.draw(scenes), one_by_one(kyvo, scenes), strict=True):
+        assert_alike(one, other.image)
+    assert steps.num_sweeps == CODES  # no more than there are codes
+    for row, other in enumerate(one_by_one(kyvo, scenes)):
+        assert steps.probabilities[row] == pytest.approx(other.probability, rel=1e-3)
+        assert (steps.num_prompt[row], steps.num_output) == (other.num_prompt, other.num_output)
 
 
-def test_the_codes_of_the_pictures_are_told_first_in_the_order_of_writing(kyvo):
-    builder, table = kyvo.processor.builder, kyvo.model.get_input_embeddings().weight
-    (picture,) = kyvo.render([scene((0.5, -1.0))])
-    written = kyvo.encode_images([picture])[0][builder.order]
-    assert (builder.raster(written) == kyvo.encode_images([picture])[0]).all()
-    embedded = JacobiDecoder(kyvo.language_model.engine, builder, kyvo.processor.image, [picture])._embedded[0]
-    assert torch.equal(embedded, table[builder.vocabulary.ranges["image"].start + torch.from_numpy(written)])
+def test_too_few_sweeps_do_not(kyvo, monkeypatch):
+    monkeypatch.setattr(jacobi, "FIRST_SWEEPS", 1)
+    scenes = [scene((0.5, -1.0))]
+    (one,), (other,) = begun(kyvo, 1).draw(scenes), one_by_one(kyvo, scenes)
+    assert np.abs(one.astype(int) - other.image).max() > 2
+
+
+def test_each_sweep_is_a_call_of_its_own(kyvo):
+    calls = []
+
+    def call(network):
+        calls.append(network)
+        return network()
+
+    image, engine = kyvo.processor.image, kyvo.language_model.engine
+    JacobiDecoder(engine, kyvo.processor.builder, image, count=1, call=call).draw([scene((0.5, -1.0))])
+    assert len(calls) == 1 + CODES + 1  # the prompts, the sweeps, the pixels
 
 
 def test_what_was_drawn_is_gone_on_with(kyvo, monkeypatch):
     scenes = [scene((0.5, -1.0)), scene((1.5, 2.0), (0.0, 0.0))]
+    monkeypatch.setattr(jacobi, "FIRST_SWEEPS", 1)
     monkeypatch.setattr(jacobi, "SWEEPS", 1)
     steps = begun(kyvo, 2)
     for _ in range(CODES):
         drawn = steps.draw(scenes)
-    for one, other in zip(drawn, kyvo.render(scenes), strict=True):
-        assert_alike(one, other)
+    for one, other in zip(drawn, one_by_one(kyvo, scenes), strict=True):
+        assert_alike(one, other.image)
 
 
-def test_a_place_between_bins_is_drawn_between_them(kyvo, monkeypatch):
-    monkeypatch.setattr(jacobi, "SWEEPS", CODES)
+def test_a_place_between_bins_is_drawn_between_them(kyvo):
     low, near, middle, high = (
         begun(kyvo, 1).draw([scene((x, -1.0))])[0].astype(int) for x in (0.5, 0.5 + 1e-6, 0.525, 0.55)
     )
@@ -76,8 +93,7 @@ def test_a_place_between_bins_is_drawn_between_them(kyvo, monkeypatch):
     assert np.abs(middle - low).max() > 2 and np.abs(middle - high).max() > 2
 
 
-def test_each_place_goes_to_its_own_object(kyvo, monkeypatch):
-    monkeypatch.setattr(jacobi, "SWEEPS", CODES)
+def test_each_place_goes_to_its_own_object(kyvo):
     objects = scene((-2.0, 0.0), (0.525, -1.0), (2.0, 1.0)).objects
     objects = (objects[0], replace(objects[1], color="blue"), objects[2])
     one, other = (begun(kyvo, 1).draw([Scene(objects=part)])[0] for part in (objects, objects[::-1]))

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from kyvo.errors import ConfigError
+from kyvo.generation.closed_loop import ROUNDS
 from kyvo.generation.exposure import Exposure
+from kyvo.generation.jacobi import SWEEPS, JacobiDecoder
 from kyvo.pipelines.recognition import Exposing, InDomainCheck, NoExposing, NoInDomainCheck, NoRefinement, Refinement
 from kyvo.pipelines.rendering import ClosedLoop, OpenLoop
 from kyvo.pipelines.run import Cancelled, Late, Run
@@ -55,10 +57,31 @@ def test_a_folder_without_a_score_or_an_exposure_has_null_stages(model):
     assert source_of(both.recognize(PICTURES[:1], refine=False)[0]).in_domain is None
 
 
-def test_a_closed_loop_changes_what_is_rendered_and_can_be_left_out(refining):
-    (first,), (corrected,) = refining.render([SCENE], closed_loop=False), refining.render([SCENE])
+def test_a_closed_loop_draws_again_and_can_be_left_out(refining, monkeypatch):
+    engine, calls = refining.language_model.engine, []
+    run_now = engine.call
+    monkeypatch.setattr(engine, "call", lambda network, **kwargs: calls.append(network) or run_now(network, **kwargs))
+    (first,) = refining.render([SCENE], closed_loop=False)
+    num_first = len(calls)
+    (corrected,) = refining.render([SCENE])
     assert first.shape == corrected.shape == (16, 24, 3)
-    assert not np.array_equal(first, corrected)
+    calls_a_round = 2 + SWEEPS + 1  # prompts and pixels, sweeps, and the refiner
+    assert len(calls) - 2 * num_first == 1 + ROUNDS * calls_a_round
+
+
+def test_no_round_begins_that_would_be_late(refining):
+    run = Run(refining.language_model, seconds=1000.0)
+    loop, model = refining.rendering.loop, refining.language_model
+    decoder = JacobiDecoder(model.engine, model.builder, model.processor.image, count=1, call=run.call)
+    (first,) = decoder.draw([SCENE])
+    sweeps = decoder.num_sweeps
+    (same,) = loop([SCENE], [first], decoder, run, seconds_of_round=2000.0)
+    assert same is first and decoder.num_sweeps == sweeps
+
+
+def test_a_picture_that_is_longer_than_a_request_may_be_is_refused(model):
+    with pytest.raises(ConfigError, match="allow more tokens"):
+        model.rendering([SCENE], Run(model.language_model, max_tokens=3))
 
 
 def test_an_edit_changes_what_it_names_and_nothing_else(model):
