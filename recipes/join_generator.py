@@ -2,6 +2,7 @@
 
 Joins the newest networks of three trainings to one folder that `ObjectGenerator.from_pretrained` and `kyvo generate
 --model FOLDER` read. `--half` writes 16-bit weights. Networks that were not trained with one another are refused.
+Encoders of conditions are the structure flow's, or those of the training that `--conditions` names.
 """
 
 import argparse
@@ -27,6 +28,7 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--structure-vae", type=Path, required=True)
     parser.add_argument("--structure-flow", type=Path, required=True)
     parser.add_argument("--slat-flow", type=Path, required=True)
+    parser.add_argument("--conditions", type=Path, metavar="RUN", help="whose encoders both flows were trained with")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--half", action="store_true", help="16-bit weights")
     parser.add_argument("--steps", type=int, default=12, help="of either sampler")
@@ -37,10 +39,12 @@ def main(argv: list[str] | None = None) -> Path:
         newest_model(run) for run in (options.structure_vae, options.structure_flow, options.slat_flow)
     )
     check_trained_with(structure, {"structure_encoder": vae / "ss_enc"})
+    given = newest_model(options.conditions) if options.conditions else structure
     own: dict[ConditionKind, Path] = {
-        kind: structure / f"{kind}_encoder" for kind in KINDS if (structure / f"{kind}_encoder.json").is_file()
+        kind: given / f"{kind}_encoder" for kind in KINDS if (given / f"{kind}_encoder.json").is_file()
     }
-    check_trained_with(slat, {str(kind): path for kind, path in own.items()})
+    for flow in (slat,) if given == structure else (slat, structure):
+        check_trained_with(flow, {str(kind): path for kind, path in own.items()})
     encoders: dict[ConditionKind, ConditionEncoder] = {kind: load_condition(kind, path) for kind, path in own.items()}
     scale = read_json_object(slat / "slat_normalization.json")
     sampler = FlowSampler(steps=options.steps, guidance=options.guidance)

@@ -45,7 +45,7 @@ def train_vae(data: Path, out: Path, *, seed: int) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> Path:
-    """The folders `vae`, `other_vae`, `structure` and `slat`, each after one step."""
+    """The folders `vae`, `other_vae`, `structure`, `further`, `other` and `slat`, each after one step."""
     folder = tmp_path_factory.mktemp("runs")
     data = folder / "data"
     write_set(data, ObjectSet(count=4, seed=3, resolution=SIDE, pictures=1, size=32))
@@ -61,13 +61,18 @@ def runs(tmp_path_factory) -> Path:
     model = folder / "structure" / "step_000001" / "model"
     slat = {"resolution": SIDE, "in_channels": 12, "out_channels": 12, "io_block_channels": [8], **FLOW}
     conditions = {kind: str(model / f"{kind}_encoder") for kind in ("picture", "text")}
-    config = {"conditions": conditions, "train": settings}
+    config = {"conditions": conditions, "structure_encoder": str(encoder), "train": settings}
+    dense = {"name": "SparseStructureFlowModel", "args": structure}
+    train("flow", {"model": dense, **config}, data, folder / "further")
+    other = {"conditions": SMALL, "train": settings | {"seed": 5}, "structure_encoder": str(encoder)}
+    train("flow", {"model": dense, **other}, data, folder / "other")
     train("flow", {"model": {"name": "SLatFlowModel", "args": slat}, **config}, data, folder / "slat")
     return folder
 
 
-def join(runs: Path, out: Path, *, vae: str = "vae") -> Path:
-    arguments = ["--structure-vae", runs / vae, "--structure-flow", runs / "structure", "--slat-flow", runs / "slat"]
+def join(runs: Path, out: Path, *, vae: str = "vae", structure: str = "structure", conditions: str = "") -> Path:
+    arguments = ["--structure-vae", runs / vae, "--structure-flow", runs / structure, "--slat-flow", runs / "slat"]
+    arguments += ["--conditions", runs / conditions] if conditions else []
     with loading.program("recipes/join_generator.py") as program:
         return program.main([*map(str, arguments), "--out", str(out), "--half", "--steps", "2"])
 
@@ -84,6 +89,13 @@ def test_the_joined_folder_makes_objects_and_its_weights_are_16_bit(runs, tmp_pa
     assert made.slat.feats.shape == (2, 12)
     weights = sum(parameter.numel() for parameter in generator.slat_flow.parameters())
     assert (folder / "ckpts" / "slat_flow.safetensors").stat().st_size < 2.5 * weights + 20_000
+
+
+def test_encoders_come_from_the_training_that_is_named(runs, tmp_path):
+    folder = join(runs, tmp_path / "made", structure="further", conditions="structure")
+    assert set(ObjectGenerator.from_pretrained(folder).encoders) == {"picture", "text"}
+    with pytest.raises(CheckpointError, match="trained with another picture"):
+        join(runs, tmp_path / "other", structure="further", conditions="other")
 
 
 def test_a_flow_of_another_vae_is_refused(runs, tmp_path):
