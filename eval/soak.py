@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--clients", type=int, default=16, help="that ask at the same time")
     parser.add_argument("--requests", type=int, default=10_000, help="of all clients together")
     parser.add_argument("--minutes", type=float, default=math.inf, help="after which no further request is sent")
-    parser.add_argument("--warm-up", type=int, default=200, help="requests before them")
+    parser.add_argument("--warm-up", type=int, default=2000, help="requests before them: they fill the caches")
     parser.add_argument("--timeout", type=float, default=60.0, help="of the server, in seconds; more on a slow machine")
     parser.add_argument("--samples", type=int, default=4, help="pictures and scenes that are asked about")
     parser.add_argument("--tolerance", type=float, default=0.02, help="of places, in the scene's units")

@@ -46,6 +46,7 @@ def serve(
     from kyvo.errors import ConfigError
     from kyvo.serving.app import LOCAL_HOSTS, create_app
     from kyvo.serving.limits import Limits
+    from kyvo.serving.memory import use_few_heaps
     from kyvo.serving.server import open_socket, run_app
 
     local = host in LOCAL_HOSTS
@@ -61,6 +62,7 @@ def serve(
         objects=max_objects,
         text=max_text,
     )
+    use_few_heaps()
     listener = open_socket(host, port)
     loaded = load_model(model, device, parser)
     app = create_app(

@@ -24,8 +24,10 @@ def studio(
     from kyvo.cli.model import load_model
     from kyvo.serving.app import create_app
     from kyvo.serving.limits import Limits
+    from kyvo.serving.memory import use_few_heaps
     from kyvo.serving.server import open_socket, run_app
 
+    use_few_heaps()
     listener = open_socket("127.0.0.1", port)
     limits = Limits(seconds=timeout, megapixels=max_megapixels)
     app = create_app(load_model(model, device, parser), name=model_name(model), limits=limits)
