@@ -350,7 +350,7 @@ def _ray_traced(
     size: str, min_objects: int, max_objects: int, renderer: str, device: str, schema: str = "clevr"
 ) -> dict[str, Any]:
     from kyvo.data.clevr.sampling import ClevrRules
-    from kyvo.scene.schema import load_schema
+    from kyvo.scene.builtin_schemas import load_schema
 
     width, height = _parse_size(size)
     rules = ClevrRules.of(load_schema(schema), min_objects=min_objects, max_objects=max_objects)

@@ -147,7 +147,7 @@ def language(
     """
     from kyvo.cli.parsers import load_parser
     from kyvo.evaluation.language import evaluate_language, read_cases
-    from kyvo.scene.schema import load_schema
+    from kyvo.scene.builtin_schemas import load_schema
 
     reader = load_parser(parser)
     if reader is None:

@@ -18,9 +18,10 @@ from jaxtyping import UInt8
 from kyvo.errors import ConfigError, ImageError, SceneError
 from kyvo.export.omni3d import box_corners as box_corners
 from kyvo.export.omni3d import save_omni3d as save_omni3d
+from kyvo.scene.builtin_schemas import arkitscenes_schema, objectron_schema
 from kyvo.scene.files import read_json
 from kyvo.scene.scene import Camera, Scene, SceneObject
-from kyvo.scene.schema import SceneSchema, arkitscenes_schema, objectron_schema
+from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.pictures import read_picture
 
 SPLITS = ("train", "val", "test")

@@ -24,9 +24,9 @@ from kyvo.evaluation.inputs import Items, clean_key, read_scenes
 from kyvo.evaluation.released import Row
 from kyvo.metrics.average_precision import Boxes
 from kyvo.metrics.boxes import Cuboids, cuboids_from_corners
+from kyvo.scene.builtin_schemas import SCHEMAS, load_schema
 from kyvo.scene.files import read_json
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import SCHEMAS, load_schema
 
 HIDDEN = 1 / 3  # truncation from here on, visibility up to here: Cube R-CNN's test settings
 HEIGHTS = (0.05, 1.5)  # of a rectangle over the picture's height, exclusive

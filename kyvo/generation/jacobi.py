@@ -19,8 +19,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from kyvo.generation.engine import Engine, additive, visible_ids
+from kyvo.scene.fields import Axis
 from kyvo.scene.scene import Scene
-from kyvo.scene.schema import Axis
 from kyvo.tokenizers.image import ImageTokenizer
 from kyvo.tokenizers.sequence import MARKERS, SequenceBuilder
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments

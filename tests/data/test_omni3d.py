@@ -21,9 +21,9 @@ from kyvo.data.omni3d import (
     save_omni3d,
 )
 from kyvo.errors import ConfigError, ImageError, SceneError
+from kyvo.scene.builtin_schemas import arkitscenes_schema, objectron_schema
 from kyvo.scene.files import scene_from_json, scene_to_json
 from kyvo.scene.scene import Scene
-from kyvo.scene.schema import arkitscenes_schema, objectron_schema
 
 TURN = [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]]
 CUP = {

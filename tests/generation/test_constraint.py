@@ -6,8 +6,10 @@ from random_scenes import scenes
 
 from kyvo.errors import TokenError
 from kyvo.generation.constraint import Constraint
+from kyvo.scene.builtin_schemas import SCHEMAS, clevr_schema
+from kyvo.scene.fields import Field
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import SCHEMAS, Field, SceneSchema, clevr_schema
+from kyvo.scene.schema import SceneSchema
 from kyvo.testing import tiny_builder
 from kyvo.tokenizers.scene import SceneForm
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments, Task

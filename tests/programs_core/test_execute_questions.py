@@ -9,9 +9,11 @@ from kyvo.programs import program as p
 from kyvo.programs.errors import AmbiguousReference, NoSuchObject, ProgramError, UnknownWord
 from kyvo.programs.execute import answer
 from kyvo.programs.parsing import Turn
+from kyvo.scene.builtin_schemas import objectron_schema
+from kyvo.scene.fields import Field
 from kyvo.scene.relations import CLEVR_DIRECTIONS
 from kyvo.scene.scene import Camera, Scene, SceneObject
-from kyvo.scene.schema import Field, SceneSchema, clevr_camera, objectron_schema
+from kyvo.scene.schema import SceneSchema, clevr_camera
 from kyvo.scene.visibility import visibility
 
 SCENE = Scene(

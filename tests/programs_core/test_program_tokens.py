@@ -9,7 +9,9 @@ from kyvo.programs import program as p
 from kyvo.programs.errors import ProgramError, UnknownWord
 from kyvo.programs.structure import check
 from kyvo.programs.tokens import ProgramGrammar
-from kyvo.scene.schema import SCHEMAS, Field, SceneSchema
+from kyvo.scene.builtin_schemas import SCHEMAS
+from kyvo.scene.fields import Field
+from kyvo.scene.schema import SceneSchema
 
 GRAMMARS = {name: ProgramGrammar(make()) for name, make in SCHEMAS.items()}
 GRAMMAR = GRAMMARS["clevr"]

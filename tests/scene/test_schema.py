@@ -7,20 +7,10 @@ import pytest
 import yaml
 
 from kyvo.errors import ConfigError, SceneError
+from kyvo.scene.builtin_schemas import SCHEMAS, clevr_schema, load_schema, objaworld_schema
+from kyvo.scene.fields import Axis, Field, grid
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import (
-    CLEVR_CAMERA,
-    SCHEMAS,
-    Axis,
-    Field,
-    SceneSchema,
-    camera_of,
-    clevr_camera,
-    clevr_schema,
-    grid,
-    load_schema,
-    objaworld_schema,
-)
+from kyvo.scene.schema import CLEVR_CAMERA, SceneSchema, camera_of, clevr_camera
 
 HALVES = Axis(name="x", unit="m", values=grid(0, 1, 0.5))
 UNEVEN = Axis(name="y", unit="m", values=(0.0, 1.0, 3.0))

@@ -10,7 +10,7 @@ from kyvo.data.dataset import open_set, write_set
 from kyvo.data.generators import ClevrSet, EditSet, QuestionSet
 from kyvo.data.language.edit_phrases import KINDS
 from kyvo.models.heads.refiner import save_refiner
-from kyvo.scene.schema import clevr_schema
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.testing import tiny_kyvo, tiny_refiner
 
 VIEW = {"seed": 0, "width": 24, "height": 16, "samples": 1}

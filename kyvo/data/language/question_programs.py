@@ -12,9 +12,9 @@ from typing import Any
 
 from kyvo.data.language.referents import ATTRIBUTES
 from kyvo.errors import SceneError
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.relations import RELATIONS, relationships
 from kyvo.scene.scene import Scene
-from kyvo.scene.schema import clevr_schema
 
 WORDS = {field.name: field.words for field in clevr_schema().fields if field.words} | {"relation": RELATIONS}
 ANSWERS = {  # under each type of answer, the words that it can be
