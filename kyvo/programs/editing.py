@@ -14,12 +14,13 @@ import numpy as np
 
 from kyvo.programs import program as p
 from kyvo.programs.asking import Asker
+from kyvo.programs.descriptions import describe, label
+from kyvo.programs.english import joined, number_word
 from kyvo.programs.errors import AlreadySo, AmbiguousReference, CannotPlace, ProgramError
 from kyvo.programs.parsing import Turn
 from kyvo.programs.placing import Group, Placer, Point, ground, group_of
 from kyvo.programs.program import Place, Selector, Step, Word
 from kyvo.programs.selecting import Finder
-from kyvo.programs.wording import describe, joined, label, number_word
 from kyvo.programs.world import Objects, World, unknown, way
 from kyvo.scene.bodies import body, sizes
 from kyvo.scene.clevr import pixel_coords

@@ -13,11 +13,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from kyvo.programs import program as p
+from kyvo.programs.descriptions import describe
+from kyvo.programs.english import RELATIONS, WAYS, region_words, units
 from kyvo.programs.errors import AmbiguousReference, CannotPlace, NoSuchObject, ProgramError
 from kyvo.programs.program import Place, Selector
 from kyvo.programs.selecting import Finder
 from kyvo.programs.turns import place_before, removed_at
-from kyvo.programs.wording import RELATIONS, WAYS, describe, objects_of, region_words, units
+from kyvo.programs.wording import objects_of
 from kyvo.programs.world import NEAR, SAME, STANDING, Objects, World, way
 from kyvo.scene.bodies import Body, gaps
 
