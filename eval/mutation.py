@@ -42,6 +42,8 @@ CORE = {  # file -> its tests
     "kyvo/programs/json_form.py": ["tests/programs_core/test_json_form.py"],
     "kyvo/programs/selecting.py": PROGRAMS,
     "kyvo/programs/editing.py": PROGRAMS,
+    "kyvo/programs/draft.py": PROGRAMS,
+    "kyvo/programs/changed_objects.py": PROGRAMS,
     "kyvo/programs/asking.py": PROGRAMS,
     "kyvo/metrics/scenes.py": ["tests/metrics/test_scene_metrics.py"],
     "kyvo/metrics/answers.py": ["tests/metrics/test_answers.py"],

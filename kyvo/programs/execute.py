@@ -10,7 +10,8 @@ import numpy as np
 
 from kyvo.errors import KyvoError, SceneError
 from kyvo.programs.asking import Asker, Value
-from kyvo.programs.editing import Draft, Editor
+from kyvo.programs.draft import Draft
+from kyvo.programs.editing import Editor
 from kyvo.programs.errors import AlreadySo, ProgramError
 from kyvo.programs.parsing import Turn
 from kyvo.programs.program import Edit, Query, Step
