@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from kyvo.data.meshes.captions import COLORS, MOST_PARTS, captions, color_name
+from kyvo.data.meshes.primitives import COUNTS, WOOD, Part
 from kyvo.data.meshes.procedural import BUILDERS
-from kyvo.data.meshes.solids import COUNTS, WOOD, Part
 from kyvo.data.meshes.things import THINGS
 
 

@@ -16,7 +16,7 @@ from trimesh.visual.material import PBRMaterial
 
 from kyvo.data.meshes.assets import INDEX, Asset, AssetError, AssetLibrary
 from kyvo.data.meshes.mesh_files import to_linear
-from kyvo.data.meshes.solids import (
+from kyvo.data.meshes.primitives import (
     FABRIC,
     GLASS,
     HAIR,
