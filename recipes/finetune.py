@@ -40,9 +40,10 @@ from kyvo.processor import Processor
 from kyvo.training.args import TrainArgs, check_names, rate_factor
 from kyvo.training.auxiliary_heads import AuxiliaryHeads
 from kyvo.training.batch import MULTIPLE, MULTIPLE_CUDA, Batch
+from kyvo.training.batch_stream import BatchStream, load_batches
 from kyvo.training.checkpoint import check_free, load_checkpoint, save_checkpoint
 from kyvo.training.components import check_components
-from kyvo.training.data import BatchStream, CodedScenes, check_codes, load_batches
+from kyvo.training.data import CodedScenes, check_codes
 from kyvo.training.distributed import Ranks, clip_gradients, gathered, num_ranks, placed_optimizer_state, shard
 from kyvo.training.evaluation import decoded_score, held_out, held_out_loss, load_folded
 from kyvo.training.failures import (

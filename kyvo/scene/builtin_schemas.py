@@ -1,4 +1,4 @@
-"""The schemas that Kyvo brings: the paper's four (https://arxiv.org/abs/2506.08002, appendix A.2) and variants of them."""
+"""The schemas that Kyvo brings: the paper's four (arXiv 2506.08002, appendix A.2) and variants of them."""
 
 import math
 from dataclasses import replace

@@ -20,7 +20,8 @@ from kyvo.tokenizers.sequence import IGNORE
 from kyvo.tokenizers.tasks import TASKS
 from kyvo.tokenizers.vocabulary import OUTPUT, TEXT_START
 from kyvo.training.batch import collate, pack
-from kyvo.training.data import WINDOW, BatchStream, CodedScenes, load_batches
+from kyvo.training.batch_stream import WINDOW, BatchStream, load_batches
+from kyvo.training.data import CodedScenes
 from kyvo.training.model import decoder
 
 COUNT, BATCH = 90, 2
