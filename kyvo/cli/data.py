@@ -361,7 +361,8 @@ def _make(settings_of: Callable[[], "SetSettings"], out: Path, workers: int, eng
     """Makes the set under a progress bar; returns the number of samples that were left out."""
     started = time.perf_counter()
     with exit_on_error(" ".join(command.split()[:3])):
-        from kyvo.data.dataset import SHOWN, write_set
+        from kyvo.data.data_card import SHOWN
+        from kyvo.data.dataset import write_set
 
         settings = settings_of()
         for line in settings.source_notes():
