@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -24,7 +24,6 @@ SEED = 0  # of the bootstrap, and of the swaps
 SWAP_TRIES = 8  # edits drawn of a scene, of which the attribute that is still rarest is taken
 Row = Mapping[str, Any]  # of a set
 Item = dict[str, Any]  # of a result: a key, scores, what the model said
-Entry = TypeVar("Entry")
 
 
 def scene_of(row: Row, column: str = "scene") -> Scene:
@@ -136,7 +135,7 @@ def first(rows: Any, limit: int) -> Any:
     return rows.select(range(min(limit, len(rows))))
 
 
-def in_batches(entries: Sequence[Entry], size: int, what: str) -> Iterator[list[Entry]]:
-    """The entries in parts of `size`, with a progress bar on a terminal."""
+def in_batches(entries: Any, size: int, what: str) -> Iterator[list[Any]]:
+    """The entries of a list or a set in parts of `size`, with a progress bar on a terminal."""
     for start in tqdm(range(0, len(entries), size), desc=what, unit="batch", disable=None):
         yield [entries[index] for index in range(start, min(start + size, len(entries)))]
