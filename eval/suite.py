@@ -1,6 +1,6 @@
 """python eval/suite.py --model mini --clevr SET --edits SET --questions SET --out OUT [--only PART,PART]
 
-One model on the four tasks, beside the figures of Kyvo's paper and the levels that are asked of it.
+One model on the four tasks, compared with the figures of Kyvo's paper and with targets.
 
 The sets are what `kyvo data clevr`, `edits` and `questions` write, none of it seen in the training; a part whose set
 is not named is left out.
@@ -75,8 +75,8 @@ Measured = tuple[list[Item], list[Figure]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What a figure stands beside: the paper's of its 1B models, and the level that is asked of ours."""
+class Target:
+    """What a figure is compared with: that of the paper's 1B models, and the level that ours should reach."""
 
     paper: float | None = None
     level: float | None = None
@@ -89,19 +89,19 @@ class Asked:
         return value <= self.level if self.at_most else value >= self.level
 
 
-ASKED = {
-    ("recognition", "jaccard"): Asked(paper=0.9212, level=0.92),
-    ("rendering", "ssim"): Asked(paper=0.9505, level=0.95),
-    ("rendering", "l2"): Asked(paper=0.0010, level=0.0010, at_most=True),
-    ("rendering", "re-recognition"): Asked(level=0.85),
-    ("swaps", "jaccard"): Asked(level=0.85),
-    ("chain", "jaccard"): Asked(level=0.80),
-    ("editing", "jaccard"): Asked(paper=0.8666, level=0.92),
-    **{("editing", f"jaccard, {kind}"): Asked(level=0.85) for kind in KINDS},
-    ("editing", "untouched as they were"): Asked(level=0.99),
-    ("questions", "exact match"): Asked(paper=0.4980, level=0.80),
-    ("questions", "random"): Asked(paper=0.359),
-    ("questions", "most frequent"): Asked(paper=0.430),
+TARGETS = {
+    ("recognition", "jaccard"): Target(paper=0.9212, level=0.92),
+    ("rendering", "ssim"): Target(paper=0.9505, level=0.95),
+    ("rendering", "l2"): Target(paper=0.0010, level=0.0010, at_most=True),
+    ("rendering", "re-recognition"): Target(level=0.85),
+    ("swaps", "jaccard"): Target(level=0.85),
+    ("chain", "jaccard"): Target(level=0.80),
+    ("editing", "jaccard"): Target(paper=0.8666, level=0.92),
+    **{("editing", f"jaccard, {kind}"): Target(level=0.85) for kind in KINDS},
+    ("editing", "untouched as they were"): Target(level=0.99),
+    ("questions", "exact match"): Target(paper=0.4980, level=0.80),
+    ("questions", "random"): Target(paper=0.359),
+    ("questions", "most frequent"): Target(paper=0.430),
 }
 
 
@@ -153,7 +153,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         start = time.perf_counter()
         items, figures = PARTS[name].measure(model, open_set(folder), args)
         parts[name] = {
-            "figures": [asdict(figure) | _beside(name, figure) for figure in figures],
+            "figures": [asdict(figure) | _with_targets(name, figure) for figure in figures],
             "seconds": round(time.perf_counter() - start, 1),
             "set": folder.name,
             "settings": settings,
@@ -371,8 +371,8 @@ def complete(model: Kyvo, task: str, rows: Sequence[Row], texts: Sequence[str]) 
 # The table
 
 
-def _beside(part: str, figure: Figure) -> dict[str, Any]:
-    asked = ASKED.get((part, figure.name), Asked())
+def _with_targets(part: str, figure: Figure) -> dict[str, Any]:
+    asked = TARGETS.get((part, figure.name), Target())
     return {"paper": asked.paper, "level": asked.level, "reached": asked.reached(figure.value)}
 
 

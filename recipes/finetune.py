@@ -173,8 +173,8 @@ class FinetuneRecipe(FTRecipeInterface):
                 found = self.auxiliary.load_state_dict(init.auxiliary, strict=False)  # what it lacks begins anew
                 if found.unexpected_keys:
                     raise CheckpointError(
-                        f"{args.init_weights} reads by other maps: {found.unexpected_keys[:4]}. Start from its model, "
-                        "step_<step>/model."
+                        f"{args.init_weights} has other auxiliary heads: {found.unexpected_keys[:4]}. Start from its "
+                        "model, step_<step>/model."
                     )
         if state is not None:
             self._load_weights(state)
@@ -495,9 +495,11 @@ class FinetuneRecipe(FTRecipeInterface):
             # What is stored as gradient_accumulation is this product: ranks may change where it stays.
             labels = {"gradient_accumulation": "ranks x gradient_accumulation"}
             apart = [name for name in now | then if then.get(name) != now.get(name)]
-            told = ", ".join(f"{labels.get(name, name)} {then.get(name)} (now {now.get(name)})" for name in apart)
+            differences = ", ".join(
+                f"{labels.get(name, name)} {then.get(name)} (now {now.get(name)})" for name in apart
+            )
             raise CheckpointError(
-                f"{self.output_dir} was trained with {told}. Take the same settings, or another output_dir."
+                f"{self.output_dir} was trained with {differences}. Take the same settings, or another output_dir."
             )
         self._resume_optimizer(state, [str(name) for name in named])
         self.step, self.seconds = state["step"], state["seconds"]

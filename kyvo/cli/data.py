@@ -210,7 +210,7 @@ def folder(
     workers: Workers = 1,
     engine: Engines = Engine.processes,
 ) -> None:
-    """Read your own pictures and scenes; those with a fault are left out, told of, and make the exit code 1.
+    """Read your own pictures and scenes; those with a fault are left out and listed, and the exit code is 1.
 
     Example: kyvo data folder my_pictures --out data/mine
     """

@@ -43,10 +43,10 @@ def card_of(
 def readme(card: dict[str, Any], settings: "SetSettings") -> str:
     """The card as a page, which Hugging Face reads as well."""
     notes = [f"{len(card['left_out'])} of {settings.count:,} samples left out"] if card["left_out"] else []
-    told = [*notes, *card["source_notes"], *card["left_out"]]
-    section = "\n## Notes on the sources\n\n" + "\n".join(f"- {line}" for line in told[:SHOWN]) + "\n" if told else ""
-    if len(told) > SHOWN:
-        section += f"- and {len(told) - SHOWN} more, in `card.json`\n"
+    lines = [*notes, *card["source_notes"], *card["left_out"]]
+    section = "\n## Notes on the sources\n\n" + "\n".join(f"- {line}" for line in lines[:SHOWN]) + "\n" if lines else ""
+    if len(lines) > SHOWN:
+        section += f"- and {len(lines) - SHOWN} more, in `card.json`\n"
     return _README.format(
         head=front_matter(settings.what, card["license"], card["rows"], {"train": "data-*.arrow"}),
         lines="\n".join(f"- `{name}`: {meaning}" for name, meaning in card["columns"].items()),

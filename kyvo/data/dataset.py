@@ -166,8 +166,8 @@ def _write_blocks(
         reasons = _left_out(out, settings)
         for block in range(settings.num_blocks):  # so that the same command tries again
             settings.block_path(out, block).unlink()
-        told = f"; the first: {reasons[0].name}: {reasons[0].reason}" if reasons else ""
-        raise ConfigError(f"none of {settings.count} samples makes a row{told}")
+        first = f"; the first: {reasons[0].name}: {reasons[0].reason}" if reasons else ""
+        raise ConfigError(f"none of {settings.count} samples makes a row{first}")
     return _write_card(out, settings, command)
 
 

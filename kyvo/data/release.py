@@ -144,7 +144,7 @@ def save_token_file(path: Path, samples: Mapping[str, Any], codec: Codec, *, box
 def release_rows(files: Mapping[str, TokenFile], on_fault: Callable[[str], object]) -> Iterator[dict[str, Any]]:
     """Rows for an Arrow set: `name`, and COLUMNS of the given files; scenes as scene JSON.
 
-    Only keys that all files have make a row; `on_fault` is told of the others.
+    Only keys that all files have make a row; `on_fault` is called with the others.
     """
     for key in dict.fromkeys(key for file in files.values() for key in file.samples):
         lacking = [str(file.path) for file in files.values() if key not in file.samples]

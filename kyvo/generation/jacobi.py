@@ -1,10 +1,9 @@
 """`JacobiDecoder`: decodes all codes of a picture at once, for scenes that differ little from a known picture.
 
-The engine writes a picture code by code, each after those before it. Of a picture that is nearly known the model can
-be told all codes together, and says in one forward which it expects in each place after those before it. What it says
-is told it again, and after as many sweeps as there are codes nothing changes any more: that is the picture the engine
-would write (Jacobi's iteration, https://arxiv.org/abs/2305.10427). Where objects move by a tenth of a unit, two sweeps
-come near to it.
+The engine decodes a picture code by code, each from those before it. Where the picture is nearly known, all codes go
+in together, and one forward pass predicts each of them from those before it. The predictions go in again. After as many
+sweeps as there are codes nothing changes any more: that is the picture the engine would decode (Jacobi's iteration,
+https://arxiv.org/abs/2305.10427). Where objects move by a tenth of a unit, two sweeps come near to it.
 
 What goes in are vectors: of a code the mean of those that the model expects, as in `kyvo.generation.choice`, and of a
 place between two numbers what lies between theirs. So objects can be asked for more finely than the vocabulary counts.
@@ -79,7 +78,7 @@ class JacobiDecoder:
         return (expected @ self._codebook).cpu().numpy()  # pyright: ignore[reportPossiblyUnboundVariable]: SWEEPS is not 0
 
     def _given(self, scenes: Sequence[Scene], *, count: int) -> tuple[Tensor, Tensor, list[int]]:
-        """What the model is told but for `count` codes, of which it has their places alone [rows, length, dim]; what
+        """The model's input, in which `count` codes have positions and no content [rows, length, dim]; what
         is visible, as `additive`; and where the codes of each row start."""
         marker = self._builder.vocabulary.marker_id(MARKERS[Segment.IMAGE][0])
         prompts = [[*self._builder.prompt(TASK, Segments(scene=scene), clamp=True), marker] for scene in scenes]
@@ -96,7 +95,7 @@ class JacobiDecoder:
         return given, additive(visible.to(given.device), given.dtype), [len(prompt) for prompt in prompts]
 
     def _between(self, scene: Scene, ids: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
-        """Where in the prompt a number of a place stands, and what is told of it."""
+        """Where a location's number stands in the prompt, and the vector that goes in there."""
         vocabulary, schema = self._builder.vocabulary, self._builder.scenes.schema
         field = schema.field("location")
         marked = [place for place, token in enumerate(ids) if token == vocabulary.marker_id(field.marker)]

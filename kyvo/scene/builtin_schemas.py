@@ -33,9 +33,9 @@ def clevr_schema(granularity: float = 0.05) -> SceneSchema:
 
 
 def clevr_view_schema(granularity: float = 0.05) -> SceneSchema:
-    """CLEVR with a header that may tell the camera, and with the turns of cubes.
+    """CLEVR with the camera in a header, where it is known, and with the turns of cubes.
 
-    The camera is told by how far it stands from CLEVR's unmoved one, so that this one is 0, 0, 0; a turn is CLEVR's
+    The header has the camera's offset from CLEVR's unmoved one, which is 0, 0, 0; a turn is CLEVR's
     `rotation` about z modulo a quarter. All their numbers are among those of locations.
     """
     plain, moved = clevr_schema(granularity), grid(-0.5, 0.5, granularity)

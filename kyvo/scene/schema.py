@@ -155,7 +155,7 @@ class SceneSchema:
         if self.order == "sorted":
             objects.sort(key=self._rank)
         elif self.order == "seen":
-            objects = _as_seen(objects, camera or scene.camera or clevr_camera(*HEADER_SIZE))
+            objects = _in_reading_order(objects, camera or scene.camera or clevr_camera(*HEADER_SIZE))
         return self.scene(objects, camera=camera)
 
     def scene(self, objects: Iterable[SceneObject] = (), *, camera: Camera | None = None) -> Scene:
@@ -291,7 +291,7 @@ class SceneSchema:
             raise SceneError(f"{path}: {error}") from error
 
 
-def _as_seen(objects: list[SceneObject], camera: Camera) -> list[SceneObject]:
+def _in_reading_order(objects: list[SceneObject], camera: Camera) -> list[SceneObject]:
     points = np.array([item.location for item in objects], dtype=float).reshape(-1, 3)
     seen = camera.project(points)
     places = [(math.floor(10 * line / camera.height), column) for column, line, _ in seen.tolist()]

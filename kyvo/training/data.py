@@ -92,7 +92,7 @@ class CodedScenes:
                 (`kyvo data edits --each`).
             object_weight: what the loss weights of an output picture's codes that show an object are multiplied by.
             change_weight: the same of an edited scene's ids that do not go on as the scene before does.
-            cameras: share of the samples whose scenes tell their camera, of a schema with one (`SceneForm`); of those,
+            cameras: share of the samples whose scenes have their camera, of a schema with one (`SceneForm`); of those,
                 a model learns both to write it and to go on from it.
             turns: likewise, of the turns and other optional fields of its objects.
             allowed: say of each label which ids it is one of, and leave out labels that nothing else could be.
@@ -151,8 +151,8 @@ class CodedScenes:
         draws = rng.random((len(indices), 2))
         forms = [WHOLE] * len(indices)
         if self.has_forms:
-            told = rng.random((len(indices), 2)) < (self.cameras, self.turns)
-            forms = [SceneForm(camera=bool(camera), turns=bool(turns)) for camera, turns in told]
+            kept = rng.random((len(indices), 2)) < (self.cameras, self.turns)
+            forms = [SceneForm(camera=bool(camera), turns=bool(turns)) for camera, turns in kept]
         return [
             self._sequence(index, which_task, which_question, form)
             for index, (which_task, which_question), form in zip(indices, draws, forms, strict=True)

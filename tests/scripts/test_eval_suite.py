@@ -53,7 +53,7 @@ def test_every_part_is_measured_and_kept_with_its_items(program, folder, tmp_pat
     levels = program.main(arguments(folder, tmp_path, "--end-to-end"))
     assert json.loads((tmp_path / "suite.json").read_text()) == levels
     assert list(levels["parts"]) == list(program.PARTS)
-    for part, name in program.ASKED:
+    for part, name in program.TARGETS:
         assert name in figures_of(levels, part)
     for name in ("recognition", "rendering", "chain"):
         assert {figure["count"] for figure in levels["parts"][name]["figures"]} == {4}

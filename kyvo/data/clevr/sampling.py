@@ -303,7 +303,7 @@ def render_scenes(
     """Pictures of CLEVR scenes, one RGB picture each; for other sizes the width keeps the view.
 
     Args:
-        samples: rays a pixel along each axis for the ray tracer (2 unless told), paths a pixel for Blender (16).
+        samples: rays a pixel along each axis for the ray tracer (2 by default), paths a pixel for Blender (16).
         renderer: one of RENDERERS; "blender" needs the extra `[blender]`.
         device: that the ray tracer runs on; its pictures differ by roundings between devices.
 

@@ -152,8 +152,8 @@ def run_step(row: Step, outputs: Sequence[Any], index: SceneIndex, place: int) -
 
 
 def operands(program: Sequence[Step], index: SceneIndex) -> list[int]:
-    """The sets of objects that the last step decides on: those counted, the one whose color is told, or, one by one,
-    those that are compared."""
+    """The sets of objects that the last step decides on: those counted, the one whose color is the answer, or,
+    one by one, those that are compared."""
     outputs = run(program, index)
 
     def about(place: int) -> list[int]:
