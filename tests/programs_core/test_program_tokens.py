@@ -97,3 +97,17 @@ def test_a_program_of_another_schema_or_another_script_has_no_tokens():
     cases = tuple(p.Case(word=word, amount=p.Number(value=1)) for word in ("шар", "куб"))
     with pytest.raises(ProgramError, match="token 3 is 'ш'"):
         GRAMMAR.encode(p.Query(asks=p.Choose(cases=cases)))
+
+
+def test_a_number_has_at_most_six_digits_and_six_decimals():
+    state = GRAMMAR.start()
+    for token in GRAMMAR.encode(p.Edit(steps=(p.Rotate(of=RED, degrees=1.0),)))[:-2]:  # the first digit among them
+        state = GRAMMAR.step(state, token)
+    digits = 1
+    while "9" in GRAMMAR.allowed(state):
+        state, digits = GRAMMAR.step(state, "9"), digits + 1
+    state, decimals = GRAMMAR.step(state, "."), 0
+    while "9" in GRAMMAR.allowed(state):
+        assert ("0" in GRAMMAR.allowed(state)) == (decimals < 5)  # a last zero is not written
+        state, decimals = GRAMMAR.step(state, "9"), decimals + 1
+    assert (digits, decimals) == (6, 6)
