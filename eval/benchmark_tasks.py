@@ -120,19 +120,19 @@ def measure(args: argparse.Namespace) -> tuple[dict[str, list[float]], list[np.n
         variants = dict(tasks)
         for count in args.busy:
             others = processes[:count]
-            variants |= {beside(name, count): partial(run_beside, others, task) for name, task in tasks.items()}
+            variants |= {under_load(name, count): partial(run_under_load, others, task) for name, task in tasks.items()}
         seconds = alternate({**variants, "matmul": lambda: square @ square}, repeats=args.repeats)
     return seconds, together[0]
 
 
-def beside(name: str, count: int) -> str:
+def under_load(name: str, count: int) -> str:
     """The name of a task beside `count` busy processes."""
     return f"{name} beside {count}"
 
 
 @contextmanager
 def busy_processes(count: int) -> Iterator[list[subprocess.Popen]]:
-    """Processes that never wait, stopped until `run_beside` lets them run."""
+    """Processes that never wait, stopped until `run_under_load` lets them run."""
     processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         for process in processes:
@@ -144,7 +144,7 @@ def busy_processes(count: int) -> Iterator[list[subprocess.Popen]]:
             process.wait()
 
 
-def run_beside(processes: Sequence[subprocess.Popen], task: Callable[[], object]) -> None:
+def run_under_load(processes: Sequence[subprocess.Popen], task: Callable[[], object]) -> None:
     """The task while the processes run."""
     for process in processes:
         process.send_signal(signal.SIGCONT)
@@ -159,7 +159,8 @@ def slowdown(seconds: Mapping[str, Sequence[float]], count: int, *, cores: int) 
     """How many times as long each task takes beside `count` busy processes, by medians, and what is asked."""
     asked = ASKED_SLOWER * (count + cores) / cores
     return {
-        name: {"times": median(seconds[beside(name, count)]) / median(seconds[name]), "asked": asked} for name in ASKED
+        name: {"times": median(seconds[under_load(name, count)]) / median(seconds[name]), "asked": asked}
+        for name in ASKED
     }
 
 
@@ -185,7 +186,7 @@ def lines(results: Mapping[str, Any]) -> list[str]:
         for name, times in results["seconds"].items()
     ]
     rows += [
-        f"{beside(name, int(count)):<29} {found['times']:7.2f} times as long   asked {found['asked']:g}"
+        f"{under_load(name, int(count)):<29} {found['times']:7.2f} times as long   asked {found['asked']:g}"
         for count, tasks in results["busy"].items()
         for name, found in tasks.items()
     ]

@@ -30,8 +30,10 @@ SLOWER = 5  # times the time of the unchanged code, after which a mutant counts 
 SPARE = 30.0  # s, besides
 
 PROGRAMS = ["tests/programs_core/test_execute_edits.py", "tests/programs_core/test_execute_questions.py"]
+SCHEMAS = ["tests/scene/test_schema.py", "tests/tokenizers/test_scene_tokenizer.py"]
 CORE = {  # file -> its tests
-    "kyvo/scene/schema.py": ["tests/scene/test_schema.py", "tests/tokenizers/test_scene_tokenizer.py"],
+    "kyvo/scene/schema.py": SCHEMAS,
+    "kyvo/scene/fields.py": SCHEMAS,
     "kyvo/scene/relations.py": ["tests/scene/test_relations.py"],
     "kyvo/tokenizers/vocabulary.py": ["tests/tokenizers/test_vocabulary.py"],
     "kyvo/tokenizers/sequence.py": ["tests/tokenizers/test_sequence.py"],
@@ -40,6 +42,8 @@ CORE = {  # file -> its tests
     "kyvo/programs/json_form.py": ["tests/programs_core/test_json_form.py"],
     "kyvo/programs/selecting.py": PROGRAMS,
     "kyvo/programs/editing.py": PROGRAMS,
+    "kyvo/programs/draft.py": PROGRAMS,
+    "kyvo/programs/changed_objects.py": PROGRAMS,
     "kyvo/programs/asking.py": PROGRAMS,
     "kyvo/metrics/scenes.py": ["tests/metrics/test_scene_metrics.py"],
     "kyvo/metrics/answers.py": ["tests/metrics/test_answers.py"],

@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--images", type=Path, required=True, help="the folder of CLEVR's pictures")
     parser.add_argument("--renderers", nargs="+", choices=RENDERERS, default=["raytracer"])
     parser.add_argument("--widths", nargs="+", type=int, default=[128, 256], help="px; heights follow the pictures'")
-    parser.add_argument("--samples", type=int, help="as the renderer counts them; its default unless told")
+    parser.add_argument("--samples", type=int, help="as the renderer counts them; its default unless given")
     parser.add_argument("--limit", type=int, help="take the first N scenes only")
     parser.add_argument("--out", type=Path, help="a JSON file for the results")
     parser.add_argument("--sheet", type=Path, help=f"a PNG of the first {SHEET_SCENES} pictures at the largest width")

@@ -1,6 +1,6 @@
 """python eval/suite.py --model mini --clevr SET --edits SET --questions SET --out OUT [--only PART,PART]
 
-One model on the four tasks, beside the figures of Kyvo's paper and the levels that are asked of it.
+One model on the four tasks, compared with the figures of Kyvo's paper and with targets.
 
 The sets are what `kyvo data clevr`, `edits` and `questions` write, none of it seen in the training; a part whose set
 is not named is left out.
@@ -27,52 +27,56 @@ import json
 import shlex
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from kyvo.api import Completion, Kyvo
 from kyvo.data.dataset import open_set
 from kyvo.data.language.edit_phrases import KINDS
-from kyvo.data.language.edits import Edit, sample_edits
 from kyvo.data.language.questions import Question, baselines
 from kyvo.data.language.referents import ATTRIBUTES
 from kyvo.deprecated import current_options
-from kyvo.evaluation.inputs import clean_key, sha256_of
+from kyvo.evaluation.inputs import sha256_of
 from kyvo.evaluation.provenance import checkout_commit, machine
 from kyvo.evaluation.results import Figure, mean_figure
+from kyvo.evaluation.suite import (
+    SEED,
+    Item,
+    Row,
+    compared,
+    draw_questions,
+    draw_swaps,
+    edited,
+    first,
+    in_batches,
+    likeness,
+    mean,
+    picture_of,
+    reads_back,
+    scene_of,
+)
 from kyvo.files import write_text
 from kyvo.metrics.answers import TrueAnswer, exact_matches
-from kyvo.metrics.images import l2, ssim
-from kyvo.metrics.scenes import CLEVR_TAUS, match_scene
+from kyvo.metrics.scenes import CLEVR_TAUS
 from kyvo.programs.errors import ProgramError
-from kyvo.scene.files import object_to_json, scene_from_json
 from kyvo.scene.scene import Scene
-from kyvo.scene.schema import SceneSchema
-from kyvo.tokenizers.image import fit
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments
 
-SEED = 0  # of the bootstrap, and of the swaps
 ABOUT = ("*.md", "*.png", "*.log", "*.jsonl", "curves.json", "calibration.json")  # a model, and no part of it
 ALONE = "language model alone: "  # figures without programs, as in the paper
-SWAP_TRIES = 8  # edits drawn of a scene, of which the attribute that is still rarest is taken
 
-Row = Mapping[str, Any]  # of a set
-Item = dict[str, Any]  # of a result: a key, scores, what the model said
 Measured = tuple[list[Item], list[Figure]]
-Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What a figure stands beside: the paper's of its 1B models, and the level that is asked of ours."""
+class Target:
+    """What a figure is compared with: that of the paper's 1B models, and the level that ours should reach."""
 
     paper: float | None = None
     level: float | None = None
@@ -85,19 +89,19 @@ class Asked:
         return value <= self.level if self.at_most else value >= self.level
 
 
-ASKED = {
-    ("recognition", "jaccard"): Asked(paper=0.9212, level=0.92),
-    ("rendering", "ssim"): Asked(paper=0.9505, level=0.95),
-    ("rendering", "l2"): Asked(paper=0.0010, level=0.0010, at_most=True),
-    ("rendering", "re-recognition"): Asked(level=0.85),
-    ("swaps", "jaccard"): Asked(level=0.85),
-    ("chain", "jaccard"): Asked(level=0.80),
-    ("editing", "jaccard"): Asked(paper=0.8666, level=0.92),
-    **{("editing", f"jaccard, {kind}"): Asked(level=0.85) for kind in KINDS},
-    ("editing", "untouched as they were"): Asked(level=0.99),
-    ("questions", "exact match"): Asked(paper=0.4980, level=0.80),
-    ("questions", "random"): Asked(paper=0.359),
-    ("questions", "most frequent"): Asked(paper=0.430),
+TARGETS = {
+    ("recognition", "jaccard"): Target(paper=0.9212, level=0.92),
+    ("rendering", "ssim"): Target(paper=0.9505, level=0.95),
+    ("rendering", "l2"): Target(paper=0.0010, level=0.0010, at_most=True),
+    ("rendering", "re-recognition"): Target(level=0.85),
+    ("swaps", "jaccard"): Target(level=0.85),
+    ("chain", "jaccard"): Target(level=0.80),
+    ("editing", "jaccard"): Target(paper=0.8666, level=0.92),
+    **{("editing", f"jaccard, {kind}"): Target(level=0.85) for kind in KINDS},
+    ("editing", "untouched as they were"): Target(level=0.99),
+    ("questions", "exact match"): Target(paper=0.4980, level=0.80),
+    ("questions", "random"): Target(paper=0.359),
+    ("questions", "most frequent"): Target(paper=0.430),
 }
 
 
@@ -149,7 +153,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         start = time.perf_counter()
         items, figures = PARTS[name].measure(model, open_set(folder), args)
         parts[name] = {
-            "figures": [asdict(figure) | _beside(name, figure) for figure in figures],
+            "figures": [asdict(figure) | _with_targets(name, figure) for figure in figures],
             "seconds": round(time.perf_counter() - start, 1),
             "set": folder.name,
             "settings": settings,
@@ -330,11 +334,7 @@ PARTS = {
 }
 
 
-# What is asked
-
-
-def scene_of(row: Row, column: str = "scene") -> Scene:
-    return scene_from_json(json.loads(row[column]), f"{row['name']}: {column}")
+# What the model is asked
 
 
 def recognize(
@@ -356,10 +356,6 @@ def render(model: Kyvo, scenes: Sequence[Scene], args: argparse.Namespace) -> li
     return model.render(given, closed_loop=args.closed_loop)
 
 
-def picture_of(row: Row, column: str = "image") -> np.ndarray:
-    return np.asarray(row[column].convert("RGB"))
-
-
 def complete(model: Kyvo, task: str, rows: Sequence[Row], texts: Sequence[str]) -> list[Completion]:
     """The task on each row's scene and a text, with its picture where the task takes one."""
     pictures: Sequence[Any] = [None] * len(rows)
@@ -372,117 +368,11 @@ def complete(model: Kyvo, task: str, rows: Sequence[Row], texts: Sequence[str]) 
     return model.complete(task, given)
 
 
-def draw_swaps(rows: Any, count: int) -> list[tuple[str, Edit]]:
-    """Changes of one attribute of one object, one a scene, `count` of each attribute, or as many as the set gives.
-
-    They keep CLEVR's rules: objects stay apart and in view.
-    """
-    found: list[tuple[str, Edit]] = []
-    counts = Counter(dict.fromkeys(ATTRIBUTES, 0))
-    for index in range(len(rows)):
-        if min(counts.values()) == count:
-            break
-        scene = scene_of(rows[index])
-        chances = [np.random.default_rng([SEED, index, attempt]) for attempt in range(SWAP_TRIES)]
-        drawn = [edit for edit in sample_edits([scene] * SWAP_TRIES, chances, kind="change") if edit is not None]
-        rarest = min(drawn, key=lambda edit: counts[edit.program["attribute"]], default=None)
-        if rarest is not None and counts[rarest.program["attribute"]] < count:
-            counts[rarest.program["attribute"]] += 1
-            found.append((clean_key(rows[index]["name"]), rarest))
-    return found
+# The table
 
 
-def draw_questions(rows: Any, limit: int) -> list[tuple[str, int, Question]]:
-    """Up to `limit` questions with their keys and rows: the first of each scene, then the second, and so on."""
-    drawn = [
-        (number, index, question)
-        for index, questions in enumerate(rows["questions"])
-        for number, question in enumerate(questions)
-    ]
-    names = rows["name"]
-    return [
-        (
-            f"{clean_key(names[index])}/{number}",
-            index,
-            Question(
-                family=row["family"], text=row["question"], program=json.loads(row["program"]), answer=row["answer"]
-            ),
-        )
-        for number, index, row in sorted(drawn, key=lambda entry: entry[:2])[:limit]
-    ]
-
-
-# How it is scored
-
-
-def compared(name: str, predicted: Scene, true: Scene) -> Item:
-    """What every item of a scene has: the paper's index, its mean and at each tau."""
-    by_tau = match_scene(predicted, true, taus=CLEVR_TAUS).jaccard
-    objects = [object_to_json(item) for item in predicted.objects]
-    return {"key": clean_key(name), "jaccard": float(np.mean(by_tau)), "by_tau": list(by_tau), "predicted": objects}
-
-
-def likeness(ours: np.ndarray, true: np.ndarray) -> Item:
-    """SSIM and L2 at the model's resolution."""
-    height, width = ours.shape[:2]
-    true = fit(true, width, height)
-    return {"ssim": ssim(ours, true), "l2": l2(ours, true)}
-
-
-def edited(row: Row, scene: Scene, picture: np.ndarray | None, schema: SceneSchema) -> Item:
-    """The item of an edit; its picture is compared where there is one."""
-    source, target = scene_of(row), scene_of(row, "target_scene")
-    untouched = on_grid(source, schema) & on_grid(target, schema)
-    return {
-        **compared(row["name"], scene, target),
-        "edit": row["edit"],
-        "nothing done: jaccard": compared(row["name"], source, target)["jaccard"],
-        "instruction": row["instruction"],
-        "untouched as they were": float(untouched <= on_grid(scene, schema)),
-        **({} if picture is None else likeness(picture, picture_of(row, "target_image"))),
-    }
-
-
-def on_grid(scene: Scene, schema: SceneSchema) -> Counter[tuple[Any, ...]]:
-    """The objects as the model's tokens can say them, whatever their order."""
-    objects = schema.snap(scene, clamp=True).objects
-    return Counter(tuple(item.get(field.name) for field in schema.fields) for item in objects)
-
-
-def reads_back(scene: Scene, swap: Edit) -> float:
-    """Whether the object that was changed is found in its place with its new value: 1 or 0."""
-    pairs = enumerate(zip(swap.source.objects, swap.target.objects, strict=True))
-    changed = next(index for index, (before, after) in pairs if before != after)
-    name, value = swap.program["attribute"], swap.program["value"]
-    near = match_scene(scene, swap.target, taus=CLEVR_TAUS).nearest
-    return float(
-        any(
-            index == changed and distance < CLEVR_TAUS[-1] and scene.objects[found].get(name) == value
-            for found, index, distance in near
-        )
-    )
-
-
-def mean(name: str, items: Sequence[Item], score: str | None = None) -> Figure:
-    """The figure called `name`: the mean of a score, by default of this name, over the items that have it."""
-    score = score or name
-    return mean_figure(name, [item[score] for item in items if score in item], seed=SEED)
-
-
-# What they share
-
-
-def first(rows: Any, limit: int) -> Any:
-    return rows.select(range(min(limit, len(rows))))
-
-
-def in_batches(entries: Sequence[Entry], size: int, what: str) -> Iterator[list[Entry]]:
-    for start in tqdm(range(0, len(entries), size), desc=what, unit="batch", disable=None):
-        yield [entries[index] for index in range(start, min(start + size, len(entries)))]
-
-
-def _beside(part: str, figure: Figure) -> dict[str, Any]:
-    asked = ASKED.get((part, figure.name), Asked())
+def _with_targets(part: str, figure: Figure) -> dict[str, Any]:
+    asked = TARGETS.get((part, figure.name), Target())
     return {"paper": asked.paper, "level": asked.level, "reached": asked.reached(figure.value)}
 
 

@@ -234,7 +234,7 @@ def lacking_parts(folder: Path) -> list[str]:
     """What a model folder could have beside the language model and has not, with what follows from that."""
     parts = {
         CALIBRATION_NAME: "calibration (confidences are the language model's own; eval/calibration.py fits one)",
-        IN_DOMAIN_NAME: "in-domain score (no picture is told to be unlike the model's; eval/in_domain.py fits one)",
+        IN_DOMAIN_NAME: "in-domain score (no picture gets a warning; eval/in_domain.py fits one)",
         REFINER_NAME: "refiner (places are as the language model writes them; recipes/refiner.py trains one)",
     }
     return [about for name, about in parts.items() if not (folder / name).is_file()]

@@ -15,9 +15,10 @@ from kyvo.generation.exposure import Exposure
 from kyvo.generation.in_domain import EVIDENCE, InDomain
 from kyvo.models.heads.refiner import Refiner, RefinerConfig
 from kyvo.processor import Processor
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import SceneSchema, clevr_schema
+from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.image import ImageTokenizer
 from kyvo.tokenizers.programs import program_tokens
 from kyvo.tokenizers.sequence import SequenceBuilder

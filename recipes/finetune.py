@@ -40,9 +40,10 @@ from kyvo.processor import Processor
 from kyvo.training.args import TrainArgs, check_names, rate_factor
 from kyvo.training.auxiliary_heads import AuxiliaryHeads
 from kyvo.training.batch import MULTIPLE, MULTIPLE_CUDA, Batch
+from kyvo.training.batch_stream import BatchStream, load_batches
 from kyvo.training.checkpoint import check_free, load_checkpoint, save_checkpoint
 from kyvo.training.components import check_components
-from kyvo.training.data import BatchStream, CodedScenes, check_codes, load_batches
+from kyvo.training.data import CodedScenes, check_codes
 from kyvo.training.distributed import Ranks, clip_gradients, gathered, num_ranks, placed_optimizer_state, shard
 from kyvo.training.evaluation import decoded_score, held_out, held_out_loss, load_folded
 from kyvo.training.failures import (
@@ -172,8 +173,8 @@ class FinetuneRecipe(FTRecipeInterface):
                 found = self.auxiliary.load_state_dict(init.auxiliary, strict=False)  # what it lacks begins anew
                 if found.unexpected_keys:
                     raise CheckpointError(
-                        f"{args.init_weights} reads by other maps: {found.unexpected_keys[:4]}. Start from its model, "
-                        "step_<step>/model."
+                        f"{args.init_weights} has other auxiliary heads: {found.unexpected_keys[:4]}. Start from its "
+                        "model, step_<step>/model."
                     )
         if state is not None:
             self._load_weights(state)
@@ -494,9 +495,11 @@ class FinetuneRecipe(FTRecipeInterface):
             # What is stored as gradient_accumulation is this product: ranks may change where it stays.
             labels = {"gradient_accumulation": "ranks x gradient_accumulation"}
             apart = [name for name in now | then if then.get(name) != now.get(name)]
-            told = ", ".join(f"{labels.get(name, name)} {then.get(name)} (now {now.get(name)})" for name in apart)
+            differences = ", ".join(
+                f"{labels.get(name, name)} {then.get(name)} (now {now.get(name)})" for name in apart
+            )
             raise CheckpointError(
-                f"{self.output_dir} was trained with {told}. Take the same settings, or another output_dir."
+                f"{self.output_dir} was trained with {differences}. Take the same settings, or another output_dir."
             )
         self._resume_optimizer(state, [str(name) for name in named])
         self.step, self.seconds = state["step"], state["seconds"]

@@ -65,10 +65,10 @@ def main(argv: list[str] | None = None) -> Path:
 
 def newest_model(run: Path) -> Path:
     """The `model` folder of a run's newest checkpoint. Raises CheckpointError where there is none."""
-    pointer = run / "latest"
-    if not pointer.is_file():
-        raise CheckpointError(f"{run} has no checkpoint: {pointer} is missing. Give the OUT of a training.")
-    return run / pointer.read_text(encoding="utf-8").strip() / "model"
+    latest_file = run / "latest"
+    if not latest_file.is_file():
+        raise CheckpointError(f"{run} has no checkpoint: {latest_file} is missing. Give the OUT of a training.")
+    return run / latest_file.read_text(encoding="utf-8").strip() / "model"
 
 
 def check_trained_with(model: Path, networks: dict[str, Path]) -> None:

@@ -41,8 +41,9 @@ from kyvo.models.heads.refiner import (
     save_refiner,
     with_more_words,
 )
+from kyvo.scene.builtin_schemas import load_schema
 from kyvo.scene.files import scene_from_json
-from kyvo.scene.schema import SceneSchema, load_schema
+from kyvo.scene.schema import SceneSchema
 from kyvo.training.head_trainer import HeadTrainer, HeadTrainerArgs, options_of, sections_of
 
 SHADED = 16  # pictures that get their shadows at a time

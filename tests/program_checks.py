@@ -29,8 +29,8 @@ from kyvo.programs.json_form import from_json, from_text, to_json
 from kyvo.programs.structure import check, slots
 from kyvo.programs.tokens import ProgramGrammar
 from kyvo.programs.wording import wording
+from kyvo.scene.builtin_schemas import SCHEMAS
 from kyvo.scene.scene import Scene
-from kyvo.scene.schema import SCHEMAS
 
 PLACING = ("add", "move", "copy", "rotate", "align")  # steps that the naive executor does not know
 SLOWEST = 1.0  # seconds of this process that one broken program may take

@@ -18,7 +18,8 @@ from kyvo.programs.program import (
     The,
     Where,
 )
-from kyvo.scene.schema import SceneSchema, clevr_schema
+from kyvo.scene.builtin_schemas import clevr_schema
+from kyvo.scene.schema import SceneSchema
 
 CLEVR = clevr_schema()
 FIELDS = {word: field.name for field in CLEVR.fields for word in field.words}

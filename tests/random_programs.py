@@ -5,9 +5,10 @@ from typing import Any
 
 from kyvo.programs.program import Edit, Everything, Extreme, Literally, Node, Program, Query, Selector, The, Where, Word
 from kyvo.programs.structure import Slot, slots, usable
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.relations import CLEVR_DIRECTIONS
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import CLEVR_RADIUS, SceneSchema, clevr_schema
+from kyvo.scene.schema import CLEVR_RADIUS, SceneSchema
 
 CLEVR = clevr_schema()
 

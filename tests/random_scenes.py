@@ -5,8 +5,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from kyvo.scene.fields import Axis, Field
 from kyvo.scene.scene import Camera, Scene, SceneObject
-from kyvo.scene.schema import Axis, Field, SceneSchema
+from kyvo.scene.schema import SceneSchema
 
 
 def scenes(schema: SceneSchema, *, max_objects: int = 6) -> st.SearchStrategy[Scene]:

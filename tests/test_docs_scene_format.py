@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.files import scene_from_json, scene_to_json
-from kyvo.scene.schema import SceneSchema, clevr_schema
+from kyvo.scene.schema import SceneSchema
 from kyvo.scene.validate import validate
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "scene-format.md").read_text(encoding="utf-8")

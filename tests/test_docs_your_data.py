@@ -11,8 +11,8 @@ import pytest
 from datasets import load_from_disk
 from PIL import Image
 
+from kyvo.scene.builtin_schemas import load_schema
 from kyvo.scene.files import load_scene
-from kyvo.scene.schema import load_schema
 from kyvo.scene.validate import validate
 from kyvo.testing import tiny_image
 from kyvo.tokenizers.image import ImageTokenizer

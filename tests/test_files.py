@@ -18,7 +18,6 @@ from PIL import Image
 from kyvo.batch.outputs import Manifest, ManifestLine, SceneLines, open_outputs
 from kyvo.data.dataset import write_set
 from kyvo.data.generators import ClevrSet
-from kyvo.data.meshes.procedural import write_library
 from kyvo.data.statistics import plot_counts
 from kyvo.errors import FileError, KyvoError
 from kyvo.evaluation.report import write_report
@@ -66,7 +65,6 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "latent": lambda folder: LATENT.save(folder / "a.npz"),
     "codes": lambda folder: CODES.save(folder / "a.json"),
     "packed codes": lambda folder: CODES.save(folder / "a.npz"),
-    "library": lambda folder: write_library(folder, variants=1),
     "set": lambda folder: write_set(folder / "set", ClevrSet(count=2, seed=0, width=32, height=32)),
     "recognised scene": lambda folder: open_outputs(folder, "kyvo").save("a/b", SCENE),
     "recognised line": lambda folder: SceneLines(folder).save("a", SCENE),

@@ -11,8 +11,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from kyvo.cli.main import app
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.files import load_scene
-from kyvo.scene.schema import clevr_schema
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kyvo.models.heads.refiner import REFINER_NAME, load_refiner
 from kyvo.processor import Processor
-from kyvo.scene.schema import SCHEMAS, load_schema
+from kyvo.scene.builtin_schemas import SCHEMAS, load_schema
 from kyvo.shapes.tokenizer import ShapeTokenizer
 from kyvo.tokenizers.image import ImageTokenizer
 from kyvo.tokenizers.programs import program_tokens

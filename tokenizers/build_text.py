@@ -16,7 +16,7 @@ from pathlib import Path
 import sentencepiece
 
 from kyvo.files import write_bytes
-from kyvo.scene.schema import SCHEMAS
+from kyvo.scene.builtin_schemas import SCHEMAS
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", *map(str, range(11)))
 SIDES = ("left of", "right of", "in front of", "behind", "next to", "above", "below")

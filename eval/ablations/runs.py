@@ -30,7 +30,7 @@ from kyvo.errors import ConfigError
 from kyvo.evaluation.provenance import checkout_commit, cpu_name
 from kyvo.files import append_line, copy_file, replacing_folder
 from kyvo.processor import Processor
-from kyvo.scene.schema import clevr_schema
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.tokenizers.image import ImageTokenizer
 from kyvo.tokenizers.tasks import TASKS, Segment
 from kyvo.tokenizers.text import load_text

@@ -3,7 +3,7 @@
 from importlib.resources import files
 from pathlib import Path
 
-from kyvo.scene.schema import clevr_schema
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.tokenizers.sequence import SequenceBuilder
 from kyvo.tokenizers.text import SentencePieceText
 from kyvo.tokenizers.vocabulary import Vocabulary, kyvo_vocabulary

@@ -39,7 +39,7 @@ def benchmark_train(args: argparse.Namespace) -> dict[str, Any]:
     logits and their fp32 loss.
     """
     from kyvo.training.batch import Batch, collate  # only training needs torchtune
-    from kyvo.training.data import BatchStream
+    from kyvo.training.batch_stream import BatchStream
     from kyvo.training.loss import allowed_loss, labelled_loss
     from kyvo.training.model import attention_kernel, decoder
 

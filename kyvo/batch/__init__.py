@@ -91,7 +91,7 @@ def recognize_files(
 
 
 def check_format(format: str, schema: SceneSchema) -> None:
-    """Raises ConfigError where the format cannot hold scenes of this schema: told before the work and not after it."""
+    """Raises ConfigError where the format cannot hold scenes of this schema: before the work and not after it."""
     conventions = (schema.frame, schema.up_axis, schema.units)
     fits = {"clevr": ("world", "+z", "clevr"), "omni3d": ("camera", "-y", "m")}
     if conventions != fits.get(format, conventions):

@@ -43,7 +43,7 @@ def chat(
         Path | None, typer.Option(help="Folder for the scene and picture of each turn: turn_001.json, turn_001.png.")
     ] = None,
 ) -> None:
-    """Change a scene in words and ask about it, line by line; each change is told as a difference.
+    """Change a scene in words and ask about it, line by line; each change is shown as a difference.
 
     Lines may come through a pipe; then exit code 1 says that a line failed, and stderr which.
 
@@ -91,7 +91,7 @@ def _load(model: str, device: str, parser: str) -> "Kyvo":
 
 
 def _checked(file: Path, image: Path | None) -> str:
-    """What the file is: "picture", "conversation" or "scene". What does not fit is told before the model is loaded."""
+    """What the file is: "picture", "conversation" or "scene". What does not fit is said before the model is loaded."""
     from kyvo.cli.scene import read_one
     from kyvo.conversation import is_conversation
     from kyvo.errors import ConfigError

@@ -1,20 +1,14 @@
 """`kyvo data`: makes data sets; kyvo/cli/data_sets.py has the commands for sets that are there."""
 
-import re
-import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kyvo.cli import data_sets
-from kyvo.cli.console import PlainConsole
-from kyvo.cli.data_sets import Schema, exit_on_error
+from kyvo.cli.data_making import Engine, command_line, make_set, parse_size, rendering_options
+from kyvo.cli.data_sets import Schema
 
 if TYPE_CHECKING:
     from kyvo.data.dataset import SetSettings
@@ -31,11 +25,6 @@ Renderer = Annotated[str, typer.Option(help="raytracer, or blender with the extr
 Device = Annotated[str, typer.Option(help="That the ray tracer runs on: cpu, or cuda.")]
 Pictures = Annotated[bool, typer.Option(help="Render the scenes; without, rows have scenes and text alone.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes, one core each.")]
-
-
-class Engine(StrEnum):
-    processes = "processes"
-    ray = "ray"
 
 
 Engines = Annotated[Engine, typer.Option(help="Who shares out the work: processes of this machine, or Ray.")]
@@ -71,16 +60,16 @@ def clevr(
 
     Example: kyvo data clevr --count 1000 --out data/clevr
     """
-    command = _command("clevr", locals())
+    command = command_line("clevr", locals())
 
     def settings() -> "SetSettings":
         from kyvo.data.generators import ClevrSet  # torch loads in seconds: not for --help
 
-        ray_traced = _ray_traced(size, min_objects, max_objects, renderer, device, schema)
+        ray_traced = rendering_options(size, min_objects, max_objects, renderer, device, schema)
         ray_traced["rules"] = replace(ray_traced["rules"], camera_jitter=camera_jitter)
         return ClevrSet(count=count, seed=seed, **ray_traced)
 
-    _make(settings, out, workers, engine, command)
+    make_set(settings, out, workers, engine, command)
 
 
 @app.command()
@@ -102,15 +91,15 @@ def edits(
 
     Example: kyvo data edits --count 1000 --workers 2 --out data/edits
     """
-    command = _command("edits", locals())
+    command = command_line("edits", locals())
 
     def settings() -> "SetSettings":
         from kyvo.data.generators import EditSet
 
-        ray_traced = _ray_traced(size, min_objects, max_objects, renderer, device)
+        ray_traced = rendering_options(size, min_objects, max_objects, renderer, device)
         return EditSet(count=count, each=each, seed=seed, pictures=pictures, **ray_traced)
 
-    _make(settings, out, workers, engine, command)
+    make_set(settings, out, workers, engine, command)
 
 
 @app.command()
@@ -134,7 +123,7 @@ def questions(
 
     Example: kyvo data questions --count 1000 --each 5 --out data/questions
     """
-    command = _command("questions", locals())
+    command = command_line("questions", locals())
 
     def settings() -> "SetSettings":
         from kyvo.data.generators import QuestionSet
@@ -146,10 +135,10 @@ def questions(
             pictures=pictures,
             templates=None if templates is None else str(templates),
             families=families,
-            **_ray_traced(size, min_objects, max_objects, renderer, device),
+            **rendering_options(size, min_objects, max_objects, renderer, device),
         )
 
-    _make(settings, out, workers, engine, command)
+    make_set(settings, out, workers, engine, command)
 
 
 @app.command()
@@ -167,16 +156,16 @@ def objaworld(
 
     Example: kyvo data objaworld --count 1000 --preset living_room --out data/rooms
     """
-    command = _command("objaworld", locals())
+    command = command_line("objaworld", locals())
 
     def settings() -> "SetSettings":
         from kyvo.data.generators import ObjaWorldSet
 
-        width, height = _parse_size(size)
+        width, height = parse_size(size)
         folder = None if assets is None else str(assets)
         return ObjaWorldSet(count=count, seed=seed, width=width, height=height, preset=preset, assets=folder)
 
-    _make(settings, out, workers, engine, command)
+    make_set(settings, out, workers, engine, command)
 
 
 @app.command()
@@ -197,7 +186,7 @@ def objects(
 
     Example: kyvo data objects --count 1000 --out data/objects
     """
-    command = _command("objects", locals())
+    command = command_line("objects", locals())
 
     def settings() -> "SetSettings":
         from kyvo.errors import ConfigError
@@ -210,7 +199,7 @@ def objects(
             raise ConfigError("objects of the procedural library are drawn; say how many with --count.")
         return ObjectSet(count=count, **sizes)
 
-    _make(settings, out, workers, engine, command)
+    make_set(settings, out, workers, engine, command)
 
 
 @app.command()
@@ -221,18 +210,18 @@ def folder(
     workers: Workers = 1,
     engine: Engines = Engine.processes,
 ) -> None:
-    """Read your own pictures and scenes; those with a fault are left out, told of, and make the exit code 1.
+    """Read your own pictures and scenes; those with a fault are left out and listed, and the exit code is 1.
 
     Example: kyvo data folder my_pictures --out data/mine
     """
-    command = _command("folder", locals())
+    command = command_line("folder", locals())
 
     def settings() -> "SetSettings":
         from kyvo.data.imports import FolderSet
 
         return FolderSet.of(source, schema)
 
-    if _make(settings, out, workers, engine, command):
+    if make_set(settings, out, workers, engine, command):
         raise typer.Exit(1)
 
 
@@ -251,14 +240,14 @@ def omni3d(
 
     Example: kyvo data omni3d objectron_train.json --pictures objectron --schema objectron --out data/objectron
     """
-    command = _command("omni3d", locals())
+    command = command_line("omni3d", locals())
 
     def settings() -> "SetSettings":
         from kyvo.data.imports import Omni3dSet
 
         return Omni3dSet.of(annotations, pictures, schema=schema, flips=flips, clamp=clamp)
 
-    _make(settings, out, workers, engine, command)
+    make_set(settings, out, workers, engine, command)
 
 
 @app.command()
@@ -276,14 +265,14 @@ def release(
 
     Example: kyvo data release kyvo-datasets --tokenizer tokenizer.model --dataset clevr --out data/released
     """
-    command = _command("release", locals())
+    command = command_line("release", locals())
 
     def settings() -> "SetSettings":
         from kyvo.data.imports import ReleaseSet
 
         return ReleaseSet.of(source, dataset=dataset, part=part, split=split, tokenizer=tokenizer)
 
-    _make(settings, out, workers, engine, command)
+    make_set(settings, out, workers, engine, command)
 
 
 @app.command()
@@ -298,14 +287,14 @@ def make(
 
     Example: kyvo data make --config configs/data/clevr.yaml --out data/clevr
     """
-    command = _command("make", locals())
+    command = command_line("make", locals())
 
     def settings() -> "SetSettings":
         from kyvo.data.configs import load_settings
 
         return load_settings(config, count=count)
 
-    _make(settings, out, workers, engine, command)
+    make_set(settings, out, workers, engine, command)
 
 
 @app.command()
@@ -321,14 +310,14 @@ def language(
 
     Example: kyvo data language --count 1000 --out data/language
     """
-    command = _command("language", locals())
+    command = command_line("language", locals())
 
     def settings() -> "SetSettings":
         from kyvo.data.language.sentence_sets import LanguageSet
 
         return LanguageSet(count=count, seed=seed, schema=schema)
 
-    _make(settings, out, workers, engine, command)
+    make_set(settings, out, workers, engine, command)
 
 
 # What is done with sets that are there.
@@ -336,67 +325,3 @@ app.command()(data_sets.export)
 app.command()(data_sets.validate)
 app.command()(data_sets.stats)
 app.command()(data_sets.show)
-
-
-def _parse_size(text: str) -> tuple[int, int]:
-    """ "128" or "120x80" -> (width, height)."""
-    found = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
-    if found is None:
-        raise typer.BadParameter(f"{text!r} is no size; give one number (128) or width x height (120x80).")
-    return int(found[1]), int(found[2] or found[1])
-
-
-def _ray_traced(
-    size: str, min_objects: int, max_objects: int, renderer: str, device: str, schema: str = "clevr"
-) -> dict[str, Any]:
-    from kyvo.data.clevr.sampling import ClevrRules
-    from kyvo.scene.schema import load_schema
-
-    width, height = _parse_size(size)
-    rules = ClevrRules.of(load_schema(schema), min_objects=min_objects, max_objects=max_objects)
-    return {"width": width, "height": height, "renderer": renderer, "device": device, "rules": rules}
-
-
-def _make(settings_of: Callable[[], "SetSettings"], out: Path, workers: int, engine: Engine, command: str) -> int:
-    """Makes the set under a progress bar; returns the number of samples that were left out."""
-    started = time.perf_counter()
-    with exit_on_error(" ".join(command.split()[:3])):
-        from kyvo.data.dataset import SHOWN, write_set
-
-        settings = settings_of()
-        for line in settings.source_notes():
-            typer.echo(line, err=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=PlainConsole(stderr=True), disable=not sys.stderr.isatty()) as bar:
-            task = bar.add_task("rows", total=settings.count)
-            card = write_set(
-                out,
-                settings,
-                workers=workers,
-                engine=engine.value,
-                command=command,
-                progress=lambda done: bar.advance(task, done),
-            )
-    seconds = time.perf_counter() - started
-    missing = card["left_out"]
-    for line in missing[:SHOWN]:
-        typer.echo(f"left out: {line}", err=True)
-    if missing:
-        more = f"; {len(missing) - SHOWN} more stand in {out / 'card.json'}" if len(missing) > SHOWN else ""
-        typer.echo(f"{len(missing):,} of {settings.count:,} samples left out{more}", err=True)
-    typer.echo(f"{out}: {card['rows']:,} rows in {seconds:.1f} s, sha256 {card['sha256'][:16]}")
-    return len(missing)
-
-
-def _command(name: str, options: dict[str, Any]) -> str:
-    """The command line that makes the same set: folders by their names, without what does not change the set."""
-    words = [f"kyvo data {name}"]
-    for option, value in options.items():
-        if value is None or value is False or option in ("workers", "engine"):
-            continue
-        said = value.name if isinstance(value, Path) else str(value)
-        if option in ("source", "annotations"):  # given by their place
-            words.append(said)
-        else:
-            words.append(f"--{option.replace('_', '-')}" + ("" if value is True else f" {said}"))
-    return " ".join(words)

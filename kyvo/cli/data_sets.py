@@ -105,7 +105,7 @@ def validate(
     Example: kyvo data validate my_pictures
     """
     from kyvo.data.checks import check_folder
-    from kyvo.scene.schema import load_schema
+    from kyvo.scene.builtin_schemas import load_schema
 
     with exit_on_error("kyvo data validate"):
         faults = [str(fault) for fault in check_folder(folder, load_schema(schema))]

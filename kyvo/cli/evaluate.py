@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Compare predictions with the truth, from plain files.")
 
-SHOWN = 10  # exclusions told of on stderr; the result file lists all
+SHOWN = 10  # exclusions listed on stderr; the result file lists all
 
 Predictions = Annotated[Path, typer.Argument(exists=True, help="A folder of scene files, JSONL, JSON, or a set.")]
 Truth = Annotated[Path, typer.Argument(exists=True, help="The same forms; or Omni3D's annotations.")]
@@ -147,7 +147,7 @@ def language(
     """
     from kyvo.cli.parsers import load_parser
     from kyvo.evaluation.language import evaluate_language, read_cases
-    from kyvo.scene.schema import load_schema
+    from kyvo.scene.builtin_schemas import load_schema
 
     reader = load_parser(parser)
     if reader is None:

@@ -57,7 +57,7 @@ def make_object(
 ) -> None:
     """Make objects of a text or of a picture.
 
-    The picture's background is transparent, plain, or told by --mask.
+    The picture's background is transparent, plain, or given by --mask.
 
     Example: kyvo generate object "a round wooden table with three legs" --out table.glb
     """

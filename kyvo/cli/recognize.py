@@ -94,7 +94,7 @@ def recognize(
     if engine is Engine.RAY:
         from kyvo.clusters import import_ray
 
-        import_ray()  # what is missing is told before the work
+        import_ray()  # what is missing is said before the work
 
     from kyvo.batch import check_format, recognize_batches, write_scenes
     from kyvo.cli.model import load_model
@@ -157,8 +157,10 @@ def recognize(
         console.print(f"note: {len(fitted)} {are} {what}; the manifest has each, as {first}", soft_wrap=True)
     unlike = [line for line in lines if line.status in ("done", "skipped") and line.warnings]
     if unlike:
-        told = f"warning: {len(unlike)} of {len(lines)} pictures may show no such scene; the first is {unlike[0].input}"
-        console.print(f"{told}: {unlike[0].warnings[0]}", style="yellow", soft_wrap=True)
+        warning = (
+            f"warning: {len(unlike)} of {len(lines)} pictures may show no such scene; the first is {unlike[0].input}"
+        )
+        console.print(f"{warning}: {unlike[0].warnings[0]}", style="yellow", soft_wrap=True)
     counts = Counter(line.status for line in lines)
     dropped = sum(line.dropped for line in lines if line.status == "done")
     if as_json:

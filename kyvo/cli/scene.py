@@ -47,7 +47,7 @@ def validate(
 
     Example: kyvo scene validate scenes/*.json --schema clevr
     """
-    from kyvo.scene.schema import load_schema
+    from kyvo.scene.builtin_schemas import load_schema
     from kyvo.scene.validate import validate_file
 
     found = None if schema is None else load_schema(schema)

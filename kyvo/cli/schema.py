@@ -27,7 +27,7 @@ def schema(
     Example: kyvo schema --add color=orange --add shape=cone --out my_words.yaml
     """
     from kyvo.files import write_text
-    from kyvo.scene.schema import load_schema
+    from kyvo.scene.builtin_schemas import load_schema
 
     found = load_schema(source) if source.endswith((".yaml", ".yml")) else _named(source)
     if out is not None and out.suffix not in (".yaml", ".yml"):
@@ -51,7 +51,8 @@ def schema(
 def _named(source: str) -> "SceneSchema":
     """One of the package's schemas, or that of a model."""
     from kyvo.files import read_json_object
-    from kyvo.scene.schema import SCHEMAS, SceneSchema, load_schema
+    from kyvo.scene.builtin_schemas import SCHEMAS, load_schema
+    from kyvo.scene.schema import SceneSchema
 
     if source in SCHEMAS:
         return load_schema(source)

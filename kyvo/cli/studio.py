@@ -20,7 +20,7 @@ def studio(
     """
     from kyvo.serving.studio import import_gradio, mount_studio
 
-    import_gradio()  # first, so that a missing package is told at once
+    import_gradio()  # first, so that a missing package is said at once
     from kyvo.cli.model import load_model
     from kyvo.serving.app import create_app
     from kyvo.serving.limits import Limits

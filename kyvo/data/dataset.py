@@ -15,23 +15,19 @@ import io
 import json
 import multiprocessing
 import os
-import platform
-import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-import yaml
 from PIL import Image
 
-import kyvo
 from kyvo.clusters import cluster
+from kyvo.data.data_card import card_of, readme
 from kyvo.errors import ConfigError, KyvoError
 from kyvo.extras import extra
 from kyvo.files import locked, make_folder, replacing, write_plain_json, write_text
@@ -170,8 +166,8 @@ def _write_blocks(
         reasons = _left_out(out, settings)
         for block in range(settings.num_blocks):  # so that the same command tries again
             settings.block_path(out, block).unlink()
-        told = f"; the first: {reasons[0].name}: {reasons[0].reason}" if reasons else ""
-        raise ConfigError(f"none of {settings.count} samples makes a row{told}")
+        first = f"; the first: {reasons[0].name}: {reasons[0].reason}" if reasons else ""
+        raise ConfigError(f"none of {settings.count} samples makes a row{first}")
     return _write_card(out, settings, command)
 
 
@@ -337,90 +333,12 @@ def _write_card(out: Path, settings: SetSettings, command: str) -> dict[str, Any
         path = settings.block_path(out, block)
         with path.open("rb") as file:
             hashes[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    lines = "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
     missing = [f"{row.name}: {row.reason}" for row in _left_out(out, settings)]
-    card = {
-        "what": settings.what,
-        "license": settings.license,
-        "rows": len(rows),
-        **settings.figures(rows),
-        "left_out": missing,
-        "source_notes": settings.source_notes(),
-        "command": command,
-        "settings": settings.to_dict(),
-        "columns": {name: meaning for name, meaning in settings.columns.items() if name not in settings.left_out},
-        "versions": {name: version(name) for name in ("torch", "numpy", "pillow", "datasets")}
-        | {"python": platform.python_version(), "kyvo": kyvo.__version__, "kyvo_commit": _commit()},
-        "sha256": hashlib.sha256(lines.encode()).hexdigest(),  # of `sha256sum`'s list of the files
-        "files": hashes,
-    }
+    card = card_of(settings, rows, hashes=hashes, missing=missing, command=command)
     _write_state(out, settings.what, rows, list(hashes), card["sha256"])
     write_plain_json(out / "card.json", card)
-    write_text(out / "README.md", _readme(card, settings))
+    write_text(out / "README.md", readme(card, settings))
     return card
-
-
-def _readme(card: dict[str, Any], settings: SetSettings) -> str:
-    notes = [f"{len(card['left_out'])} of {settings.count:,} samples left out"] if card["left_out"] else []
-    told = [*notes, *card["source_notes"], *card["left_out"]]
-    section = "\n## Notes on the sources\n\n" + "\n".join(f"- {line}" for line in told[:SHOWN]) + "\n" if told else ""
-    if len(told) > SHOWN:
-        section += f"- and {len(told) - SHOWN} more, in `card.json`\n"
-    return _README.format(
-        head=front_matter(settings.what, card["license"], card["rows"], {"train": "data-*.arrow"}),
-        lines="\n".join(f"- `{name}`: {meaning}" for name, meaning in card["columns"].items()),
-        about=settings.about(),
-        missing=section,
-        **card,
-    )
-
-
-def front_matter(title: str, licence: str, num_rows: int, files: Mapping[str, str]) -> str:
-    """What Hugging Face reads of a card: YAML between dashes.
-
-    Args:
-        title: of the set.
-        licence: of the rows, a name that the Hub knows, or "other".
-        num_rows: in all splits.
-        files: split -> pattern of its files.
-    """
-    steps = ["0", "1K", "10K", "100K", "1M", "10M", "100M", "1B"]
-    step = min(max(len(str(num_rows)) - 3, 0), len(steps) - 2)
-    head = {
-        "license": licence,
-        "pretty_name": title,
-        "size_categories": [f"{steps[step]}<n<{steps[step + 1]}" if step else "n<1K"],
-        "configs": [
-            {
-                "config_name": "default",
-                "data_files": [{"split": split, "path": pattern} for split, pattern in files.items()],
-            }
-        ],
-    }
-    return yaml.safe_dump(head, sort_keys=False, allow_unicode=True)
-
-
-SHOWN = 20  # lines of what was left out; `card.json` has all
-
-_README = """---
-{head}---
-
-# {what}
-
-{rows:,} rows, made by
-
-    {command}
-
-{lines}
-
-Read it with `kyvo.data.dataset.open_set(folder)` or `datasets.load_from_disk(folder)`; `kyvo data export` writes it as
-Parquet, JSON Lines or WebDataset.
-
-{about}
-{missing}
-Hash of the data (sha256 of the list of the files' sha256): {sha256}. Hashes of the files, all settings and versions
-of the programs are in `card.json`.
-"""
 
 
 def picture_cell(picture: np.ndarray, name: str) -> dict[str, Any]:
@@ -433,14 +351,3 @@ def picture_cell(picture: np.ndarray, name: str) -> dict[str, Any]:
 def scene_cell(scene: Scene) -> str:
     """A scene as a cell of a text column."""
     return json.dumps(scene_to_json(scene), separators=(",", ":"))
-
-
-def _commit() -> str | None:
-    """The commit of the checkout that this package runs from; None outside one."""
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        return None
-    return found.stdout.strip() if found.returncode == 0 else None

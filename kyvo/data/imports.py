@@ -18,7 +18,7 @@ from kyvo.data.release import TokenFile, find_release, load_token_file, release_
 from kyvo.data.release_codecs import COLUMNS
 from kyvo.errors import ConfigError, ImageError
 from kyvo.extras import extra
-from kyvo.scene.schema import load_schema
+from kyvo.scene.builtin_schemas import load_schema
 from kyvo.tokenizers.text import load_text
 
 with extra("data"):

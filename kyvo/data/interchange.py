@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kyvo.data.dataset import front_matter, open_set
+from kyvo.data.data_card import front_matter
+from kyvo.data.dataset import open_set
 from kyvo.errors import ConfigError
 from kyvo.extras import extra
 from kyvo.files import replacing, write_bytes, write_text

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from kyvo.errors import ConfigError, ImageError, SceneError
+from kyvo.errors import ImageError, SceneError
 from kyvo.export.omni3d import box_corners as box_corners
 from kyvo.export.omni3d import save_omni3d as save_omni3d
+from kyvo.scene.builtin_schemas import arkitscenes_schema, objectron_schema
 from kyvo.scene.files import read_json
 from kyvo.scene.scene import Camera, Scene, SceneObject
-from kyvo.scene.schema import SceneSchema, arkitscenes_schema, objectron_schema
+from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.pictures import read_picture
 
-SPLITS = ("train", "val", "test")
 SCHEMAS = {"Objectron": objectron_schema, "ARKitScenes": arkitscenes_schema}  # by the name in Omni3D's file names
 
 _SPELLINGS = {"books": "book", "shoes": "shoe"}  # Omni3D's plurals of Objectron's own names
@@ -67,27 +67,6 @@ class Omni3DSet:
 
 class _Unfit(SceneError):
     """Why one image or annotation is left out; the message is the reason that is counted."""
-
-
-def find_splits(folder: Path, name: str) -> dict[str, Path]:
-    """Split -> file, for the splits of the set `name` ("Objectron") that are in a folder of Omni3D's files."""
-    found = {}
-    for split in SPLITS:
-        for path in (folder / f"{name}_{split}.json", folder / f"Omni3D_{name}_{split}.json"):
-            if path.is_file():
-                found[split] = path
-    if not found:
-        raise ConfigError(f"{folder} has no {name}_train.json, {name}_val.json or {name}_test.json of Omni3D.")
-    return found
-
-
-def omni3d_schema(name: str, categories: Sequence[str], like: SceneSchema | None = None) -> SceneSchema:
-    """A schema for any set: these categories on the bins of `like`, by default those of ARKitScenes."""
-    base = like or arkitscenes_schema()
-    fields = tuple(
-        replace(entry, words=tuple(categories)) if entry.name == "category" else entry for entry in base.fields
-    )
-    return replace(base, name=name, fields=fields)
 
 
 def identity(value: Any) -> int | str | None:

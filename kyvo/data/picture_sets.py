@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader
 from kyvo.data.dataset import is_set, open_set
 from kyvo.errors import ConfigError, ImageError
 from kyvo.extras import extra
+from kyvo.scene.builtin_schemas import SCHEMAS
 from kyvo.scene.files import scene_from_json
-from kyvo.scene.schema import SCHEMAS, SceneSchema
+from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.image import fit
 from kyvo.tokenizers.objects import ObjectMaps, object_maps
 from kyvo.tokenizers.picture_decoding import decode_picture

@@ -7,22 +7,17 @@ A sample that does not fit is a fault with its file, key and position, and costs
 """
 
 import json
-import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float
-
 from kyvo.data.release_codecs import COLUMNS, Codec, SceneCodec, check_dataset, codecs_for
-from kyvo.errors import CheckpointError, ConfigError, SceneError, TokenError
+from kyvo.errors import ConfigError, TokenError
 from kyvo.files import write_text
-from kyvo.scene.clevr import load_clevr
-from kyvo.scene.files import read_json, scene_from_json, scene_to_json
-from kyvo.scene.scene import Scene, SceneObject
+from kyvo.scene.files import read_json, scene_to_json
+from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.text import TextTokenizer
 
@@ -144,7 +139,7 @@ def save_token_file(path: Path, samples: Mapping[str, Any], codec: Codec, *, box
 def release_rows(files: Mapping[str, TokenFile], on_fault: Callable[[str], object]) -> Iterator[dict[str, Any]]:
     """Rows for an Arrow set: `name`, and COLUMNS of the given files; scenes as scene JSON.
 
-    Only keys that all files have make a row; `on_fault` is told of the others.
+    Only keys that all files have make a row; `on_fault` is called with the others.
     """
     for key in dict.fromkeys(key for file in files.values() for key in file.samples):
         lacking = [str(file.path) for file in files.values() if key not in file.samples]
@@ -156,48 +151,6 @@ def release_rows(files: Mapping[str, TokenFile], on_fault: Callable[[str], objec
             content = file.samples[key]
             row[COLUMNS[role]] = json.dumps(scene_to_json(content)) if isinstance(content, Scene) else content
         yield row
-
-
-def samples_of_rows(rows: Iterable[Mapping[str, Any]], role: str) -> dict[str, Any]:
-    """Inverse of `release_rows` for one file: what `save_token_file` writes."""
-    column = COLUMNS[role]
-    is_scene = column.endswith("scene")
-    return {
-        row["name"]: scene_from_json(json.loads(row[column]), row["name"]) if is_scene else row[column] for row in rows
-    }
-
-
-def load_codebook(path: Path) -> Float[np.ndarray, "codes dim"]:
-    """The image codes' vectors, float32 [1024, 256]. Raises CheckpointError for a file that holds anything else."""
-    try:
-        codebook = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise CheckpointError(f"{path}: not a readable .npy file of numbers ({error}).") from error
-    shape = getattr(codebook, "shape", None)
-    if shape != (1024, 256) or codebook.dtype.kind != "f":
-        raise CheckpointError(
-            f"{path}: holds {getattr(codebook, 'dtype', 'no array')} {shape}; floats [1024, 256] fit."
-        )
-    if not np.isfinite(codebook).all():
-        raise CheckpointError(f"{path}: row {np.flatnonzero(~np.isfinite(codebook).all(1))[0]} is not finite.")
-    return codebook.astype(np.float32)
-
-
-def load_objaworld_scenes(paths: Sequence[Path]) -> tuple[list[Scene], str]:
-    """ObjaWorld's own scene files and their reading: `rotation` in "radians", or "degrees" where one exceeds a turn.
-
-    A shape "person-walking" becomes the shape "person" with `variant` "walking".
-    """
-    scenes = [scene for path in paths for scene in load_clevr(path)]
-    angles = [item.extra.get("rotation", 0.0) for scene in scenes for item in scene.objects]
-    for angle in angles:
-        if not isinstance(angle, int | float):
-            raise SceneError(f"rotation is {angle!r} in one of {paths[0].parent}; a number is needed.")
-    unit = "degrees" if any(abs(angle) > 2 * math.pi for angle in angles) else "radians"
-    return [
-        replace(scene, schema="objaworld", objects=tuple(_objaworld(o, unit) for o in scene.objects))
-        for scene in scenes
-    ], unit
 
 
 def _fits(codec: Codec, ids: list[Any] | None) -> bool:
@@ -237,15 +190,6 @@ def _step(scenes: Iterable[Scene]) -> float:
     """The coarser of the two steps, 0.05 and 0.005, on which all numbers lie."""
     numbers = [value for s in scenes for o in s.objects for value in (*(o.location or ()), *(o.pose or ()))]
     return 0.05 if all(abs(value * 20 - round(value * 20)) < 1e-6 for value in numbers) else 0.005
-
-
-def _objaworld(item: SceneObject, unit: str) -> SceneObject:
-    extra = dict(item.extra)
-    angle = float(extra.pop("rotation", 0.0))
-    shape, _, variant = (item.shape or "").partition("-")
-    if variant:
-        extra["variant"] = variant
-    return replace(item, shape=shape, pose=(0.0, 0.0, math.radians(angle) if unit == "degrees" else angle), extra=extra)
 
 
 def _pair_names(split: str, ending: str) -> dict[str, str]:

@@ -12,8 +12,10 @@ from typing import Any
 
 from kyvo.data.omni3d import schema_word
 from kyvo.errors import ConfigError, TokenError
+from kyvo.scene.builtin_schemas import clevr_schema, objaworld_schema, objectron_schema
+from kyvo.scene.fields import Field
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import Field, SceneSchema, clevr_schema, objaworld_schema, objectron_schema
+from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.text import TextTokenizer
 from kyvo.tokenizers.vocabulary import (
     OBJECT_END,

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from kyvo.errors import SceneError
-from kyvo.evaluation.detections import IGNORED, Annotations, read_annotations, read_detections, to_objects
+from kyvo.evaluation.detections import read_detections, to_objects
 from kyvo.evaluation.inputs import sha256_of
+from kyvo.evaluation.omni3d_annotations import IGNORED, Annotations, read_annotations
 from kyvo.evaluation.results import LEVEL, Figure, Results
 from kyvo.metrics.average_precision import MOST, PROXIMITY, Precision, precision_2d, precision_3d
 from kyvo.scene.files import object_to_json

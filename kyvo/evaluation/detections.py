@@ -1,18 +1,15 @@
-"""Omni3D's annotations, and detections in its form (Cube R-CNN's files as they are), as boxes or scenes.
+"""Detections in Omni3D's form (Cube R-CNN's files as they are), as boxes or scenes.
 
 Detections are a list of rows with image_id, category_id, score, bbox (x, y, width, height) and bbox3D or center_cam,
 dimensions and pose: `omni_instances_results.json`, or `instances_predictions.pth`, whose categories are the model's own
 and need `category_meta.json` in a folder above. Scenes in the camera's frame are read as well; they have no rectangles
 (so no AP2D), and an object without `R_cam` is taken to stand along the camera's axes.
 
-Annotations are ignored, not dropped, as Omni3D does in its evaluation: see `IGNORED`. A detection of a picture or
-category that the annotations lack, or with a number that is missing or not finite, is left out and listed; where none
-is left, the file is refused with the first reason. Ids are compared as `kyvo.data.omni3d.identity` has them: 1, 1.0 and
-"1" are one id. Null is unknown, as -1 is.
+A detection of a picture or category that the annotations lack, or with a number that is missing or not finite, is left
+out and listed; where none is left, the file is refused with the first reason.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,85 +18,23 @@ import numpy as np
 from kyvo.data.omni3d import identity, schema_word
 from kyvo.errors import ConfigError, SceneError
 from kyvo.evaluation.inputs import Items, clean_key, read_scenes
+from kyvo.evaluation.omni3d_annotations import (
+    Annotations,
+    BoxRows,
+    known_number,
+    omni3d_cuboid,
+    read_annotations,
+    row_corners,
+    row_id,
+    row_name,
+    row_numbers,
+    row_word,
+)
 from kyvo.evaluation.released import Row
 from kyvo.metrics.average_precision import Boxes
-from kyvo.metrics.boxes import Cuboids, cuboids_from_corners
+from kyvo.scene.builtin_schemas import SCHEMAS, load_schema
 from kyvo.scene.files import read_json
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import SCHEMAS, load_schema
-
-HIDDEN = 1 / 3  # truncation from here on, visibility up to here: Cube R-CNN's test settings
-HEIGHTS = (0.05, 1.5)  # of a rectangle over the picture's height, exclusive
-IGNORED = (
-    "behind the camera, not valid3D, an extent that is not above 0, no lidar or segmentation point, depth_error > 0.5, "
-    "2D height at most 0.05 or at least 1.5 of the picture's, truncation >= 1/3, visibility <= 1/3"
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Annotations:
-    """The truth of one Omni3D file."""
-
-    path: Path
-    keys: tuple[str, ...]  # of the pictures, `file_path` without its suffix
-    images: dict[Any, int]  # image_id -> picture
-    categories: dict[Any, int]  # category_id -> category
-    names: tuple[str, ...]  # of the categories
-    boxes: Boxes
-    has_rectangles: bool
-    excluded: tuple[dict[str, str], ...]
-
-
-def read_annotations(path: Path) -> Annotations:
-    """The boxes of an Omni3D file, those that its evaluation ignores marked.
-
-    Raises:
-        SceneError: the file as a whole is unusable, or a picture stands twice.
-    """
-    data = read_json(path)
-    for name in ("categories", "images", "annotations"):
-        if not isinstance(data, dict) or not isinstance(data.get(name), list):
-            raise SceneError(f"{path}: no list `{name}`; Omni3D's annotations have categories, images and annotations.")
-    places = [f"{path}: images[{index}]" for index in range(len(data["images"]))]
-    images: dict[Any, int] = {
-        _id(row, where): index for index, (row, where) in enumerate(zip(data["images"], places, strict=True))
-    }
-    keys = tuple(clean_key(str(row.get("file_path") or identity(row["id"]))) for row in data["images"])
-    if len(images) < len(keys) or len(set(keys)) < len(keys):
-        raise SceneError(f"{path}: a picture stands twice in `images`; remove one of the two.")
-    heights = [_height(row, where) for row, where in zip(data["images"], places, strict=True)]
-    places = [f"{path}: categories[{index}]" for index in range(len(data["categories"]))]
-    categories: dict[Any, int] = {
-        _id(row, where): i for i, (row, where) in enumerate(zip(data["categories"], places, strict=True))
-    }
-    names = tuple(_name(row, where) for row, where in zip(data["categories"], places, strict=True))
-    kept, excluded = _Rows(), []
-    for index, row in enumerate(data["annotations"]):
-        key = f"annotations[{index}]"
-        if not isinstance(row, dict):
-            raise SceneError(f"{path}: {key} is no object with named fields.")
-        image, category = images.get(identity(row.get("image_id"))), categories.get(identity(row.get("category_id")))
-        if image is None or category is None:
-            excluded.append({"key": key, "reason": "its picture or category is not in the file"})
-            continue
-        corners = _corners(row, "bbox3D_cam", "R_cam")
-        if isinstance(corners, str):
-            excluded.append({"key": key, "reason": corners})
-            continue
-        rectangle = _rectangle(row)
-        kept.add(key, image, category, corners, rectangle, 1.0, _ignore(row, rectangle, heights[image]))
-    boxes, bad = kept.boxes()
-    excluded += bad
-    return Annotations(
-        path=path,
-        keys=keys,
-        images=images,
-        categories=categories,
-        names=names,
-        boxes=boxes,
-        has_rectangles=bool(np.isfinite(boxes.rectangles).all()),
-        excluded=tuple(excluded),
-    )
 
 
 def is_detections(path: Path) -> bool:
@@ -125,16 +60,16 @@ def read_detections(path: Path, truth: Annotations, *, confidence: float = 0.0) 
     """
     if not is_detections(path):
         return _scene_boxes(path, truth, confidence)
-    kept, excluded = _Rows(), []
+    kept, excluded = BoxRows(), []
     rows = _detection_rows(path)
     for index, row in enumerate(rows):
         key = f"detections[{index}]"
         if not isinstance(row, dict):
             raise SceneError(f"{path}: {key} is no object with named fields; give Omni3D's form.")
-        score = _known(row.get("score"))
+        score = known_number(row.get("score"))
         image = truth.images.get(identity(row.get("image_id")))
         category = truth.categories.get(identity(row.get("category_id")))
-        corners = _corners(row, "bbox3D", "pose")
+        corners = row_corners(row, "bbox3D", "pose")
         if score is None:
             excluded.append({"key": key, "reason": f"score is {row.get('score')!r}"})
         elif image is None:
@@ -144,7 +79,7 @@ def read_detections(path: Path, truth: Annotations, *, confidence: float = 0.0) 
         elif isinstance(corners, str):
             excluded.append({"key": key, "reason": corners})
         elif score >= confidence:
-            kept.add(key, image, category, corners, _numbers(row.get("bbox"), (4,)), score, False)
+            kept.add(key, image, category, corners, row_numbers(row.get("bbox"), (4,)), score, False)
     boxes, bad = kept.boxes()
     excluded += bad
     _check_usable(path, len(rows), excluded)
@@ -220,10 +155,10 @@ def released_objectron(path: Path) -> Items[Sequence[Row]] | None:
             raise SceneError(f"{path}: no list `{name}`; Omni3D's annotations have categories, images and annotations.")
     for index, row in enumerate(data["images"]):
         where = f"{path}: images[{index}]"
-        keys[_id(row, where)] = clean_key(_word(row, "file_path", where))
+        keys[row_id(row, where)] = clean_key(row_word(row, "file_path", where))
     for index, row in enumerate(data.get("categories", ())):
         where = f"{path}: categories[{index}]"
-        names[_id(row, where)] = _name(row, where)
+        names[row_id(row, where)] = row_name(row, where)
     rows: dict[str, list[Row]] = {}
     for index, row in enumerate(data["annotations"]):
         where = f"{path}: annotations[{index}]"
@@ -231,7 +166,7 @@ def released_objectron(path: Path) -> Items[Sequence[Row]] | None:
             raise SceneError(f"{where} is no object with named fields.")
         key = keys.get(identity(row.get("image_id")))
         category = row.get("category_name") or names.get(identity(row.get("category_id")))
-        center, dimensions = (_numbers(row.get(name), (3,)) for name in ("center_cam", "dimensions"))
+        center, dimensions = (row_numbers(row.get(name), (3,)) for name in ("center_cam", "dimensions"))
         for name, value in {"category_name": category, "center_cam": center, "dimensions": dimensions}.items():
             if value is None:
                 raise SceneError(f"{where}: {name} is {row.get(name)!r}; the released script needs it of each.")
@@ -242,62 +177,6 @@ def released_objectron(path: Path) -> Items[Sequence[Row]] | None:
     return Items(path=path, items=rows)
 
 
-class _Rows:
-    """Rows that are collected one by one, then made into `Boxes`."""
-
-    def __init__(self) -> None:
-        self.keys: list[str] = []
-        self.rows: list[tuple[int, int, np.ndarray, np.ndarray | None, float, bool]] = []
-
-    def add(
-        self,
-        key: str,
-        image: int,
-        category: int,
-        corners: np.ndarray,
-        rectangle: np.ndarray | None,
-        score: float,
-        ignored: bool,
-    ) -> None:
-        self.keys.append(key)
-        self.rows.append((image, category, corners, rectangle, score, ignored))
-
-    def boxes(self) -> tuple[Boxes, list[dict[str, str]]]:
-        """The boxes, and the rows left out as their corners are no box's."""
-        unknown = np.full(4, np.nan)
-        images, categories, corners, rectangles, scores, ignored = (
-            zip(*self.rows, strict=True) if self.rows else [()] * 6
-        )
-        cuboids, whole = cuboids_from_corners(np.asarray(corners, dtype=float).reshape(-1, 8, 3))
-        boxes = Boxes(
-            image=np.asarray(images, dtype=np.int64),
-            category=np.asarray(categories, dtype=np.int64),
-            cuboids=cuboids,
-            rectangles=np.asarray([unknown if row is None else row for row in rectangles], dtype=float).reshape(-1, 4),
-            scores=np.asarray(scores, dtype=float),
-            ignored=np.asarray(ignored, dtype=bool),
-        )
-        reason = "its corners are not those of a box, in Omni3D's order"
-        return boxes.take(whole), [{"key": self.keys[index], "reason": reason} for index in np.flatnonzero(~whole)]
-
-
-def _corners(row: dict[str, Any], name: str, turn: str) -> np.ndarray | str:
-    """The corners of a box from `name`, or else from centre, dimensions and rotation; or why there are none."""
-    corners = _numbers(row.get(name), (8, 3))
-    if corners is not None and not (corners == -1).all():
-        return corners
-    center, extent = (_numbers(row.get(field), (3,)) for field in ("center_cam", "dimensions"))
-    rotation = _numbers(row.get(turn), (3, 3))
-    if center is None or extent is None or rotation is None:
-        return f"{name} is no list of 8 finite corners, and center_cam, dimensions and {turn} are not all known"
-    return _cuboid(center, extent, rotation).corners()[0]
-
-
-def _cuboid(center: np.ndarray, dimensions: np.ndarray, rotation: np.ndarray) -> Cuboids:
-    """Of Omni3D's width, height and length, which lie along the box's z, y and x axes."""
-    return Cuboids(center=center[None], extent=dimensions[None, ::-1], rotation=rotation[None])
-
-
 def _check_usable(path: Path, count: int, excluded: Sequence[dict[str, str]]) -> None:
     """Raises SceneError where there are detections and none can be used: a figure of 0 would hide the reason."""
     if count and len(excluded) >= count:
@@ -305,72 +184,6 @@ def _check_usable(path: Path, count: int, excluded: Sequence[dict[str, str]]) ->
         raise SceneError(
             f"{path}: none of its {count} detections can be used; the first reason: {first['key']}: {first['reason']}."
         )
-
-
-def _id(row: Any, where: str) -> int | str:
-    found = identity(row.get("id")) if isinstance(row, dict) else None
-    if found is None:
-        raise SceneError(f"{where}: has no id, a whole number or a text; Omni3D's form needs it.")
-    return found
-
-
-def _name(row: Any, where: str) -> str:
-    return _word(row, "name", where)
-
-
-def _word(row: Any, name: str, where: str) -> str:
-    if not isinstance(row, dict) or not isinstance(row.get(name), str) or not row[name]:
-        raise SceneError(f"{where}: has no {name}; Omni3D's form needs it.")
-    return row[name]
-
-
-def _height(row: Any, where: str) -> float:
-    found = _known(row.get("height"))
-    if found is None or found <= 0:
-        raise SceneError(
-            f"{where}: has no height, the picture's in px, but {row.get('height')!r}; Omni3D's form needs it."
-        )
-    return found
-
-
-def _known(value: Any) -> float | None:
-    """A finite number; None for null, NaN, a text and whatever else is none."""
-    found = _numbers(value, ())
-    return None if found is None or isinstance(value, bool | str) else float(found)
-
-
-def _numbers(value: Any, shape: tuple[int, ...]) -> np.ndarray | None:
-    try:
-        found = np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
-        return None
-    return found if found.shape == shape and np.isfinite(found).all() else None
-
-
-def _rectangle(row: dict[str, Any]) -> np.ndarray | None:
-    """x, y, width, height: of what is visible where known, else of the whole box, else the annotated one."""
-    for name in ("bbox2D_trunc", "bbox2D_proj", "bbox2D_tight"):
-        sides = _numbers(row.get(name), (4,))
-        if sides is not None and not (sides == -1).all():
-            return np.r_[sides[:2], sides[2:] - sides[:2]]
-    return None
-
-
-def _ignore(row: dict[str, Any], rectangle: np.ndarray | None, height: float) -> bool:
-    names = ("truncation", "visibility", "lidar_pts", "segmentation_pts", "depth_error")
-    truncation, visibility, lidar, segmentation, depth_error = (_known(row.get(name)) for name in names)
-    low, high = (share * height for share in HEIGHTS)
-    dimensions = _numbers(row.get("dimensions"), (3,))
-    return bool(
-        row.get("behind_camera") in (True, 1)
-        or not (row.get("valid3D") in (None, -1) or row["valid3D"])
-        or (dimensions is not None and (dimensions <= 0).any())
-        or 0 in (lidar, segmentation)
-        or (depth_error is not None and depth_error > 0.5)
-        or (rectangle is not None and not low < rectangle[3] < high)
-        or (truncation is not None and truncation >= HIDDEN)
-        or (visibility is not None and 0 <= visibility <= HIDDEN)
-    )
 
 
 def _detection_rows(path: Path) -> list[Any]:
@@ -434,7 +247,7 @@ def _scene_boxes(path: Path, truth: Annotations, confidence: float) -> tuple[Box
     words = {schema_word(name): index for index, name in enumerate(truth.names)}
     words |= {schema_word(name, (name.rstrip("s"),)): index for index, name in enumerate(truth.names)}
     places = {key: index for index, key in enumerate(truth.keys)}
-    kept, straight, count = _Rows(), 0, len(source.faults)
+    kept, straight, count = BoxRows(), 0, len(source.faults)
     for key, scene in source.items.items():
         count += max(len(scene.objects), 1)
         if (scene.frame, scene.units) != ("camera", "m"):
@@ -448,11 +261,11 @@ def _scene_boxes(path: Path, truth: Annotations, confidence: float) -> tuple[Box
                 excluded.append({"key": key, "reason": f"{where} lacks a place, dimensions or a known category"})
                 continue
             score = 1.0 if item.confidence is None else item.confidence
-            rotation = _numbers(item.get("R_cam"), (3, 3))
+            rotation = row_numbers(item.get("R_cam"), (3, 3))
             straight += rotation is None
             turn = np.eye(3) if rotation is None else rotation
             if score >= confidence:
-                corners = _cuboid(np.asarray(item.location), np.asarray(item.dimensions), turn).corners()[0]
+                corners = omni3d_cuboid(np.asarray(item.location), np.asarray(item.dimensions), turn).corners()[0]
                 kept.add(f"{key}: {where}", places[key], words[item.category], corners, None, score, False)
     boxes, bad = kept.boxes()
     excluded += bad

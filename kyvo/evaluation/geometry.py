@@ -144,7 +144,7 @@ def _meshes(path: Path) -> dict[str, tuple[np.ndarray, Points]]:
     surfaces = any(part.mode == "triangles" for part in parts)
     found: dict[str, tuple[np.ndarray, Points]] = {}
     for part in parts:
-        if part.mode == "triangles" or not surfaces:  # `read_parts` told of points and lines beside triangles
+        if part.mode == "triangles" or not surfaces:  # `read_parts` warned of points and lines among triangles
             triangles, points = found.get(part.name, (np.zeros((0, 3, 3)), np.zeros((0, 3))))
             own = part.vertices if part.mode == "points" else points[:0]
             found[part.name] = np.concatenate([triangles, part.vertices[part.faces]]), np.concatenate([points, own])

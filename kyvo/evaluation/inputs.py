@@ -21,10 +21,10 @@ from typing import Any, Generic, TypeVar
 
 from kyvo.errors import SceneError
 from kyvo.evaluation.released import released_scene
+from kyvo.scene.builtin_schemas import SCHEMAS, load_schema
 from kyvo.scene.clevr import is_clevr
 from kyvo.scene.files import read_json, scene_from_json
 from kyvo.scene.scene import Scene
-from kyvo.scene.schema import SCHEMAS, load_schema
 from kyvo.tokenizers.pictures import SUFFIXES
 
 RULE = (

@@ -8,7 +8,7 @@ A row has a `text`, a `scene` and one expectation:
 {"text": "remove the dog", "scene": {...}, "refused": true}
 ```
 A scene is scene JSON, CLEVR's, or a list of CLEVR's objects. Optional are `source` and `construct` (a name or a list of
-names), by which figures are also told, `dialogue` (earlier texts, carried out on the scene first) and `id`.
+names), which get figures of their own, `dialogue` (earlier texts, carried out on the scene first) and `id`.
 """
 
 import json

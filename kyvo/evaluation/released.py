@@ -7,10 +7,10 @@ after a hyphen ("bench-3"); Objectron's have `center_cam` and `dimensions`. CLEV
 from dataclasses import replace
 from typing import Any
 
+from kyvo.scene.builtin_schemas import SCHEMAS
 from kyvo.scene.clevr import from_clevr
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import SCHEMAS
 
 Row = dict[str, Any]
 

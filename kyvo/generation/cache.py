@@ -63,7 +63,7 @@ class SequenceCache:
         return own[0, :, :, :length], own[1, :, :, :length]
 
     def get_seq_length(self, layer: int = 0) -> int:
-        """Asked only by a model that is not told its positions."""
+        """Asked only by a model that gets no positions."""
         return 0
 
     def move(self, source: int, target: int, length: int) -> None:

@@ -1,9 +1,9 @@
 """Scenes in the model's canonical camera: objects move so that this camera sees them where the scene's own does.
 
 A model whose schema has no camera draws for one camera only. After the move, its picture is the one that the scene's
-own camera takes. A schema with a camera is told it, and nothing moves.
+own camera takes. A schema with a camera has it in its prompt, and nothing moves.
 
-A prompt does not tell the camera, and the pictures that a model was trained on have one in the mean. One that stands a
+Other prompts do not say the camera, and the pictures that a model was trained on have one on average. One that stands a
 little elsewhere sees nearly the same picture of objects a little elsewhere: what it sees at their heights is exact.
 """
 
@@ -22,9 +22,9 @@ def rendering_camera(scene: Scene, camera: Camera, schema: SceneSchema) -> Camer
     """The camera that the scene's rendering has: its own, or the model's `camera` where it has none that is near."""
     if scene.camera is None:
         return camera
-    told = schema.snap_camera(scene.camera)
-    if told is not None:
-        return told.resized(camera.width, camera.height)
+    in_header = schema.snap_camera(scene.camera)
+    if in_header is not None:
+        return in_header.resized(camera.width, camera.height)
     moved = np.linalg.norm(_there(scene, camera) - _places(scene), axis=1)
     return scene.camera if (moved <= FARTHEST).all() else camera
 

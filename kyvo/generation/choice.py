@@ -5,7 +5,7 @@ likeliest of many alike ids may be one of a few outsiders. Among numbers the one
 taken, among image codes the one nearest to the mean of their vectors, which has the least squared error to be
 expected (minimum Bayes risk, https://aclanthology.org/N04-1022). The picture is then decoded from the means
 themselves: what is not known comes out as a blur, and not as another thing at each place. And the model goes on from
-the mean of the codes' embeddings: told the code alone, it would draw the rest of an object where that code has it.
+the mean of the codes' embeddings: given the code alone, it would draw the rest of an object where that code has it.
 """
 
 from collections import OrderedDict, defaultdict

@@ -10,7 +10,8 @@ import numpy as np
 
 from kyvo.errors import TokenError
 from kyvo.programs.tokens import State
-from kyvo.scene.schema import CAMERA, Axis, Field
+from kyvo.scene.fields import Axis, Field
+from kyvo.scene.schema import CAMERA
 from kyvo.tokenizers.programs import ProgramTokenizer
 from kyvo.tokenizers.scene import WHOLE, SceneForm
 from kyvo.tokenizers.sequence import MARKERS, SequenceBuilder

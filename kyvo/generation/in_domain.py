@@ -40,7 +40,7 @@ Evidence = Float[np.ndarray, "pictures evidence"]
 
 @dataclass(frozen=True, kw_only=True)
 class InDomain:
-    """Weights of the evidence, and the score below which a picture is told to be unlike the model's."""
+    """Weights of the evidence, and the score below which a picture gets a warning."""
 
     weights: Mapping[str, float]  # by the names of EVIDENCE
     shift: float

@@ -1,10 +1,10 @@
 """`JacobiDecoder`: draws all codes of a picture at once.
 
-The engine writes a picture code by code, each after those before it. Here the model is given all codes together, and
-says in one forward which it expects in each place after those before it. What it says is given to it again, and after
-as many sweeps as there are codes nothing changes any more: that is the picture the engine would write (Jacobi's
-iteration, https://arxiv.org/abs/2305.10427). From nothing, FIRST_SWEEPS come near to it; where objects move by a tenth
-of a unit after that, SWEEPS do.
+The engine decodes a picture code by code, each from those before it. Here all codes go in together, and one forward
+pass predicts each of them from those before it. The predictions go in again. After as many sweeps as there are codes
+nothing changes any more: that is the picture the engine would decode (Jacobi's iteration,
+https://arxiv.org/abs/2305.10427). From nothing, FIRST_SWEEPS come near to it; where objects move by a tenth of a unit
+after that, SWEEPS do.
 
 What goes in are vectors: of a code the mean of those that the model expects, as in `kyvo.generation.choice`, and of a
 place between two numbers what lies between theirs. So objects can be asked for more finely than the vocabulary counts.
@@ -25,8 +25,8 @@ from kyvo.generation.choice import expected_codes
 from kyvo.generation.engine import CACHE, Engine, additive, visible_ids
 from kyvo.generation.prefix import Spans
 from kyvo.generation.prompts import checked_prompt
+from kyvo.scene.fields import Axis
 from kyvo.scene.scene import Scene
-from kyvo.scene.schema import Axis
 from kyvo.tokenizers.image import ImageTokenizer
 from kyvo.tokenizers.scene import SceneForm
 from kyvo.tokenizers.sequence import MARKERS, SequenceBuilder
@@ -175,7 +175,7 @@ class JacobiDecoder:
         return embedded if table is None else table.add(embedded, rows, seen=seen)
 
     def _between(self, scene: Scene, ids: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
-        """Where in the prompt a number of a place stands, and what is told of it."""
+        """Where a location's number stands in the prompt, and the vector that goes in there."""
         vocabulary, schema = self._builder.vocabulary, self._builder.scenes.schema
         field = schema.field("location")
         marked = [place for place, token in enumerate(ids) if token == vocabulary.marker_id(field.marker)]

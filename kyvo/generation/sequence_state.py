@@ -20,7 +20,7 @@ class Chosen(NamedTuple):
     token: int
     probability: float
     vector: Tensor | None = None  # [width], of an image code: the mean that it is nearest to
-    embedded: Tensor | None = None  # [dim], the same of the codes' embeddings: what the model is told in its place
+    embedded: Tensor | None = None  # [dim], the same of the codes' embeddings: what goes into the model in its place
 
 
 class SequenceState:

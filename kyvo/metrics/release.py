@@ -64,24 +64,6 @@ INDICES: dict[str, Callable[..., float]] = {
 }
 
 
-def mean_index(predictions: Sequence[Rows], truths: Sequence[Rows], *, dataset: str, tau: float) -> float:
-    """The script's figure: the mean over scenes, paired by position, at one tau.
-
-    Raises:
-        SceneError: a data set that has no script, or lists that are empty or of different length.
-    """
-    if dataset not in INDICES:
-        raise SceneError(f"no released script compares {dataset!r}; they do {', '.join(INDICES)}.")
-    if len(predictions) != len(truths) or not truths:
-        raise SceneError(f"{len(predictions)} predictions and {len(truths)} truths; as many of both are needed.")
-    index = INDICES[dataset]
-    # a plain sum in order, as there: a compensated one may differ in the last digit
-    total = 0.0
-    for ours, true in zip(predictions, truths, strict=True):
-        total += index(ours, true, tau=tau)
-    return total / len(truths)
-
-
 def clean_answer(answer: str) -> str:
     """An answer without the markers that the released evaluation leaves in its files."""
     return _MARKERS.sub("", answer).strip()

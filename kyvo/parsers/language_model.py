@@ -14,7 +14,7 @@ from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.tasks import Segments
 
 TASK = "parsing"
-RECENT = 2  # earlier turns that are told
+RECENT = 2  # earlier turns in the prompt
 
 
 class LanguageModelParser:

@@ -57,7 +57,7 @@ class Recognition:
             refine: read the objects once more from the pixels; else scenes are as the language model wrote them, and
                 pictures are not checked.
             cameras: that took the pictures, where they are known; places are exact then. A language model whose schema
-                has a camera is told them, as far as a header holds them.
+                has a camera gets them in its prompt, as far as a header holds them.
             last: the request ends here (`Run.complete`).
 
         Raises ConfigError for cameras that nothing reads: neither the language model nor, with `refine`, a refiner.
@@ -95,13 +95,13 @@ class Recognition:
     def decode(
         self, codes: np.ndarray, run: Run, *, cameras: Sequence[Camera | None] | None = None, last: bool
     ) -> list[Completion]:
-        """What the language model says of the codes, with calibrated confidences. It writes the cameras that it is not
-        told, where its schema has them."""
+        """What the language model says of the codes, with calibrated confidences. Where its schema has cameras, it
+        writes those that are not given."""
         if not len(codes):
             return []
         schema = self.model.processor.schema
-        told = [schema.snap_camera(camera) for camera in cameras or [None] * len(codes)]
-        forms = [SceneForm(camera=camera or True) for camera in told]
+        known = [schema.snap_camera(camera) for camera in cameras or [None] * len(codes)]
+        forms = [SceneForm(camera=camera or True) for camera in known]
         return run.complete("recognition", [Segments(image=own) for own in codes], last=last, forms=forms)
 
 
@@ -180,9 +180,9 @@ class InDomainCheck:
         if not scenes:
             return []
         scores = self.in_domain.scores(run.call(lambda: gather(pictures, code_errors, scenes)))
-        return [self._told(scene, round(score, 4)) for scene, score in zip(scenes, scores, strict=True)]
+        return [self._with_score(scene, round(score, 4)) for scene, score in zip(scenes, scores, strict=True)]
 
-    def _told(self, scene: Scene, score: float) -> Scene:
+    def _with_score(self, scene: Scene, score: float) -> Scene:
         return with_source(scene, replace(source_of(scene), in_domain=score, warnings=self.in_domain.warnings(score)))
 
 

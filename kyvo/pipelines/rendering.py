@@ -122,8 +122,8 @@ class OpenLoop:
 
     def rendering_camera(self, scene: Scene) -> Camera | None:
         """The camera that a rendering has; None where nothing says it."""
-        told = self.schema.snap_camera(scene.camera)
-        return camera_of(replace(scene, camera=told), self.config.width, self.config.height)
+        in_header = self.schema.snap_camera(scene.camera)
+        return camera_of(replace(scene, camera=in_header), self.config.width, self.config.height)
 
     def __call__(
         self,

@@ -92,7 +92,7 @@ class Run:
         last: bool = False,
         forms: Sequence[SceneForm | None] | None = None,
     ) -> list[Completion]:
-        """The language model's outputs, all decoded together. Those that were cut short are told by their `reason`.
+        """The language model's outputs, all decoded together. The `reason` of each says whether it was cut short.
 
         Args:
             forms: of the scenes of each input, as of `LanguageModel.submit`.

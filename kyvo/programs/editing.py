@@ -7,41 +7,26 @@ copied or new needs a free place. What stood on an object that goes is left wher
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from kyvo.programs import program as p
 from kyvo.programs.asking import Asker
+from kyvo.programs.changed_objects import carries, exchanged, object_at, plain_object, turned
+from kyvo.programs.descriptions import describe, label
+from kyvo.programs.draft import Draft
+from kyvo.programs.english import joined, number_word
 from kyvo.programs.errors import AlreadySo, AmbiguousReference, CannotPlace, ProgramError
+from kyvo.programs.free_space import Group, Point, ground, group_of
 from kyvo.programs.parsing import Turn
-from kyvo.programs.placing import Group, Placer, Point, ground, group_of
+from kyvo.programs.placing import Placer
 from kyvo.programs.program import Place, Selector, Step, Word
 from kyvo.programs.selecting import Finder
-from kyvo.programs.wording import describe, joined, label, number_word
 from kyvo.programs.world import Objects, World, unknown, way
 from kyvo.scene.bodies import body, sizes
-from kyvo.scene.clevr import pixel_coords
 from kyvo.scene.scene import Scene, SceneObject, Vector
 from kyvo.scene.schema import SceneSchema
-
-
-@dataclass(kw_only=True)
-class Draft:
-    """The objects after a step, and where each of them came from."""
-
-    objects: list[SceneObject]
-    origins: list[int | None]  # index in the scene before the step; None for a new object
-    removed: set[int] = field(default_factory=set)  # indices before the step
-    notes: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, scene: Scene) -> "Draft":
-        return cls(objects=list(scene.objects), origins=list(range(len(scene))))
-
-    def scene(self, before: Scene) -> Scene:
-        return replace(before, objects=tuple(self.objects), image=None)
 
 
 class Editor:
@@ -109,7 +94,7 @@ class Editor:
             raise AlreadySo(f"{self._said(targets)} {_is(targets)} {word} already.")
         for index in others:
             self._put(index, self._with_words(index, {name: word}))
-        self._note_growth(others)
+        self.draft.note_growth(self.world, others)
 
     def _new_word(self, name: str, to: Word) -> str:
         """The word that objects get. Raises ProgramError for one of another field, UnknownWord."""
@@ -142,7 +127,7 @@ class Editor:
     def _grown(self, item: SceneObject, index: int, rise: float) -> SceneObject:
         start = self.world.point(index)
         location = self.world.plan.moved(self._location(index), start, start + rise * way("above"))
-        return _at(location, item, self.world.scene)
+        return object_at(location, item, self.world.scene)
 
     def _resize(self, step: p.Resize) -> None:
         targets = self._targets(step.of)
@@ -161,7 +146,7 @@ class Editor:
             end = order[-1] if step.larger else order[0]
             kind = "larger" if step.larger else "smaller"
             raise AlreadySo(f"{self._said(targets)} {_is(targets)} {end} already; no size is {kind}.")
-        return self._note_growth(changed)
+        return self.draft.note_growth(self.world, changed)
 
     def _size(self, index: int, order: Sequence[str]) -> str:
         size = self.world.word(index, "size")
@@ -182,7 +167,7 @@ class Editor:
             self._put(index, scaled if item.location is None else self._grown(scaled, index, rise))
         if factor == 1:
             raise AlreadySo("a factor of 1 changes nothing.")
-        self._note_growth(targets)
+        self.draft.note_growth(self.world, targets)
 
     def _replace(self, targets: Objects, words: Sequence[p.Literally]) -> None:
         new = self._given(words)
@@ -195,7 +180,7 @@ class Editor:
             raise AlreadySo(
                 f"{joined(self.finder.described(targets))} {_is(targets)} {' '.join(new.values())} already."
             )
-        self._note_growth(changed)
+        self.draft.note_growth(self.world, changed)
 
     def _given(self, words: Sequence[p.Literally]) -> dict[str, str]:
         """The words of a new object. Raises UnknownWord, and ProgramError for two of one field."""
@@ -212,7 +197,7 @@ class Editor:
     # Coming and going
 
     def _remove(self, targets: Objects) -> None:
-        self._note_hanging(targets)
+        self.draft.note_hanging(self.world, targets)
         kept = [index for index in range(len(self.world)) if index not in targets]
         self.draft.objects = [self.draft.objects[index] for index in kept]
         self.draft.origins = list(kept)
@@ -224,33 +209,12 @@ class Editor:
         for entry in missing:
             counts = Counter(self.world.word(index, entry.name) for index in self.world.all)
             words[entry.name] = max(entry.words, key=lambda word, counts=counts: counts[word])
-        template = self._plain(words)
+        template = plain_object(self.world, words)
         self._insert([template], step.place, step.count, f"the new {label(template)}")
         if missing:
             said = joined([words[entry.name] for entry in missing])
             why = "as most objects are" if len(self.world) else "for the scene is empty"
             self.draft.notes.append(f"a new object is {said}, {why}")
-
-    def _plain(self, words: Mapping[str, str]) -> SceneObject:
-        """A new object with these words, square to the axes, and as large as most objects where sizes are numbers."""
-        names = {entry.name for entry in self.world.schema.fields}
-        values: dict[str, Any] = dict(words)
-        if "shape_codes" in names:
-            raise ProgramError("a new object needs shape codes, which no words give; copy an object instead.")
-        if "dimensions" in names:
-            kind = next((name for name in ("category", "shape") if name in words), None)
-            alike = [i for i in self.world.all if kind is None or self.world.word(i, kind) == words[kind]]
-            known = [self.world.scene.objects[i].dimensions for i in alike or self.world.all]
-            found = [extents for extents in known if extents is not None]
-            if not found:
-                raise ProgramError("nothing in the scene tells how large a new object is; copy an object instead.")
-            values["dimensions"] = tuple(float(value) for value in np.median(np.array(found), axis=0))
-        if "pose" in names:
-            values["pose"] = (0.0, 0.0, 0.0)
-        for name, value in (("rotation", 0.0), ("pixel_coords", None)):
-            if any(name in item.extra for item in self.world.scene.objects):
-                values[name] = value
-        return SceneObject().with_values(**values)
 
     def _copy(self, step: p.Copy) -> None:
         targets = self._targets(step.of)
@@ -286,9 +250,9 @@ class Editor:
             for template, start, point in zip(templates, group.points, points, strict=True):
                 old = template.location
                 location = plan.location(point) if old is None else plan.moved(old, start, point)
-                self.draft.objects.append(_at(location, template, scene))
+                self.draft.objects.append(object_at(location, template, scene))
                 self.draft.origins.append(None)
-        self._note_guesses(group)
+        self.draft.note_guesses(group)
 
     def _new(self, templates: Sequence[SceneObject], said: str) -> Group:
         """New objects in the middle of the floor."""
@@ -311,7 +275,7 @@ class Editor:
         points = placer.place(place)
         self.rests_on.update(placer.anchors)
         self._move_to(targets, points)
-        return self._note_guesses(group)
+        return self.draft.note_guesses(group)
 
     def _stack(self, targets: Objects, on: Selector) -> None:
         """Several objects onto one, the lowest first."""
@@ -334,7 +298,7 @@ class Editor:
         if location == old:
             return scene
         objects = list(scene.objects)
-        objects[index] = _at(location, objects[index], scene)
+        objects[index] = object_at(location, objects[index], scene)
         return replace(scene, objects=tuple(objects))
 
     def _take(self, scene: Scene, targets: Objects) -> None:
@@ -344,7 +308,7 @@ class Editor:
             raise AlreadySo(f"{joined(self.finder.described(targets))} {_stands(targets)} there already.")
         for index in changed:
             self._put(index, scene.objects[index])
-        self._note_hanging(changed)
+        self.draft.note_hanging(self.world, changed)
 
     def _move_to(self, targets: Objects, points: np.ndarray) -> None:
         scene = self.world.scene
@@ -360,33 +324,12 @@ class Editor:
                 raise AlreadySo(f"both objects are {words[0]}; swapping their {step.field} changes nothing.")
             for index, word in zip(pair, reversed(words), strict=True):
                 self._put(index, self._with_words(index, {step.field: word}))
-            return self._note_growth(pair)
-        for index, end in zip(pair, self._exchanged(pair), strict=True):
+            return self.draft.note_growth(self.world, pair)
+        for index, end in zip(pair, exchanged(self.world, pair), strict=True):
             group = replace(group_of(self.world, [index]), indices=pair)  # the other is not in its way
-            if not self._carries(pair):
+            if not carries(self.world, pair):
                 Placer(self.finder, group).need(end, "to the other's place")
-        return self._move_to(pair, np.array(self._exchanged(pair)))
-
-    def _carries(self, pair: Objects) -> bool:
-        """Whether one of the two stands on the other."""
-        placed = all(item.location is not None for item in self.world.scene.objects)
-        above = self.world.related("above") if placed else np.zeros((len(self.world),) * 2, dtype=bool)
-        return bool(above[pair[0], pair[1]] or above[pair[1], pair[0]])
-
-    def _exchanged(self, pair: Objects) -> list[Point]:
-        """Where two objects go that change places: each to the other's foot; within one pile, the upper one goes down
-        to the lower one's foot and the lower one onto it."""
-        points = [self.world.point(index).copy() for index in pair]
-        halves = [self.world.bodies[index].half_height for index in pair]
-        feet = [point[2] - half for point, half in zip(points, halves, strict=True)]
-        if self._carries(pair):
-            low, high = (0, 1) if feet[0] < feet[1] else (1, 0)
-            feet[high] += 2 * (halves[high] - halves[low])
-        ends = []
-        for own, other in ((0, 1), (1, 0)):
-            rise = feet[other] - (points[own][2] - halves[own])
-            ends.append(np.array([*points[other][:2], points[own][2] + (0.0 if abs(rise) < 1e-6 else rise)]))
-        return ends
+        return self._move_to(pair, np.array(exchanged(self.world, pair)))
 
     def _align(self, step: p.Align) -> None:
         targets = self._targets(step.of)
@@ -409,7 +352,7 @@ class Editor:
         if degrees % 360 == 0:
             raise AlreadySo(f"a turn by {degrees:g} degrees changes nothing.")
         for index in targets:
-            self._put(index, _turned(self.world.scene.objects[index], math.radians(degrees), self.world.scene))
+            self._put(index, turned(self.world.scene.objects[index], math.radians(degrees), self.world.scene))
 
     # Objects
 
@@ -435,65 +378,11 @@ class Editor:
     def _said(self, found: Objects) -> str:
         return describe(self.world.scene, found[0]) if len(found) == 1 else f"the {number_word(len(found))} objects"
 
-    # Notes
-
-    def _note_hanging(self, gone: Sequence[int]) -> None:
-        """Says which objects stood on those that went, and hang in the air now."""
-        scene = self.world.scene
-        if any(item.location is None for item in scene.objects):
-            return
-        above = self.world.related("above")
-        over = {int(i) for index in gone for i in np.flatnonzero(above[index])} - set(gone)
-        for index in sorted(over):
-            held = set(np.flatnonzero(self.world.related("below")[index]).tolist()) - set(gone)
-            if not held:
-                self.draft.notes.append(f"{describe(scene, index)} stood on it and is left where it was")
-
-    def _note_growth(self, changed: Sequence[int]) -> None:
-        """Says which objects a grown one meets that it did not meet before."""
-        scene = replace(self.world.scene, objects=tuple(self.draft.objects))
-        world = World(scene, self.world.schema)
-        placed = [index for index, item in enumerate(scene.objects) if item.location is not None]
-        for index in set(changed) & set(placed):
-            for other in placed:
-                if other != index and world.apart(index, other) < -1e-3 <= self.world.apart(index, other):
-                    self.draft.notes.append(f"{describe(scene, index)} now meets {describe(scene, other)}")
-
-    def _note_guesses(self, group: Group) -> None:
-        if not all(solid.is_known for solid in group.bodies):
-            self.draft.notes.append(f"how large {group.said} is, is not known; a radius of {group.radius:g} is taken")
-
 
 def _is_upwards(place: Place) -> bool:
     return isinstance(place, p.OnTop) or (
         isinstance(place, p.Beside) and place.direction == "above" and place.distance is None
     )
-
-
-def _at(location: Vector, item: SceneObject, scene: Scene) -> SceneObject:
-    """The object there; its `pixel_coords`, if it has them, follow, or go where no camera says them."""
-    extra = {key: value for key, value in item.extra.items() if key != "pixel_coords"}
-    if "pixel_coords" in item.extra and scene.camera is not None:
-        extra["pixel_coords"] = pixel_coords(scene.camera, location)
-    return replace(item, location=location, extra=extra)
-
-
-def _turned(item: SceneObject, angle: float, scene: Scene) -> SceneObject:
-    """The object turned about the vertical, counter-clockwise seen from above (rad)."""
-    axis, sign = "xyz".index(scene.up_axis[-1]), -1.0 if scene.up_axis.startswith("-") else 1.0
-    if "R_cam" in item.extra:
-        raise ProgramError("an object with a rotation matrix (R_cam) can not be turned; give it a pose.")
-    if item.pose is None:
-        old = item.extra.get("rotation", 0.0)
-        if not isinstance(old, int | float):
-            raise ProgramError(f"the rotation of an object is {old!r}; a number is needed to turn it on.")
-        # of CLEVR's files, whose number is read as radians (`kyvo.scene.bodies`)
-        return item.with_values(rotation=round(math.fmod(old + angle, 2 * math.pi), 6))
-    if axis != 2 and any(item.pose[axis + 1 :]):
-        raise ProgramError("a tilted object can not be turned about the vertical; give it an upright pose.")
-    pose = list(item.pose)
-    pose[axis] = round(math.remainder(pose[axis] + sign * angle, 2 * math.pi), 6)
-    return replace(item, pose=(pose[0], pose[1], pose[2]))
 
 
 def _is(objects: Sequence[int]) -> str:

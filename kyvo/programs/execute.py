@@ -10,7 +10,8 @@ import numpy as np
 
 from kyvo.errors import KyvoError, SceneError
 from kyvo.programs.asking import Asker, Value
-from kyvo.programs.editing import Draft, Editor
+from kyvo.programs.draft import Draft
+from kyvo.programs.editing import Editor
 from kyvo.programs.errors import AlreadySo, ProgramError
 from kyvo.programs.parsing import Turn
 from kyvo.programs.program import Edit, Query, Step
@@ -31,7 +32,7 @@ class Answer:
 
     value: Value  # a bool, a number, a word, or a tuple: of words, indices or coordinates
     text: str  # "yes", "3", "red and blue", "the large red cube"
-    objects: Objects  # indices of those it rests on: the counted, the compared, the one whose color is told
+    objects: Objects  # indices of those it rests on: the counted, the compared, the one whose color is the answer
     trace: tuple[Found, ...] = ()  # what each description meant, inner ones first
 
 

@@ -6,59 +6,23 @@ Several objects move as one group and keep how they stand to one another. A plac
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from kyvo.programs import program as p
+from kyvo.programs.descriptions import describe
+from kyvo.programs.english import RELATIONS, WAYS, region_words, units
 from kyvo.programs.errors import AmbiguousReference, CannotPlace, NoSuchObject, ProgramError
+from kyvo.programs.free_space import STEPS, FreeSpace, Group, Point, Points, ground
 from kyvo.programs.program import Place, Selector
 from kyvo.programs.selecting import Finder
 from kyvo.programs.turns import place_before, removed_at
-from kyvo.programs.wording import RELATIONS, WAYS, describe, objects_of, region_words, units
+from kyvo.programs.wording import objects_of
 from kyvo.programs.world import NEAR, SAME, STANDING, Objects, World, way
-from kyvo.scene.bodies import Body, gaps
+from kyvo.scene.bodies import gaps
 
-GAP = 0.2  # of the placed object's radius: the distance that "next to" leaves between two objects
-STEPS = 800  # tried along a line
-ROUNDS, TURNS = 60, 48  # tried around a point
-FAN = tuple(sign * turn * math.pi / 24 for turn in (1, 2, 3, 4, 5) for sign in (1, -1))  # off a straight line
 SIDES = (0, 8, 12, 4, 14, 10, 2, 6, 15, 1, 7, 9, 13, 11, 3, 5)  # sixteenths of a turn; right, left, front, behind first
-
-Points = Float[np.ndarray, "tries 3"]
-Point = Float[np.ndarray, "3"]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Group:
-    """What is placed as one."""
-
-    indices: Objects  # of the world, where it stands there; none for new objects
-    bodies: Sequence[Body]
-    points: Float[np.ndarray, "members 3"]  # where it stands now; new objects stand in the middle of the floor
-    drop: float = 0.0  # how far it comes down to the floor, where it stands on an object that stays
-    said: str  # for messages: "the red cube"
-
-    @property
-    def center(self) -> Point:
-        return self.points[0] if len(self.points) == 1 else self.points.mean(0)
-
-    @property
-    def feet(self) -> Float[np.ndarray, " members"]:
-        """How low each member reaches below the centre."""
-        return self.points[:, 2] - np.array([solid.half_height for solid in self.bodies]) - self.center[2]
-
-    @property
-    def radius(self) -> float:
-        """Of the circle around its centre that holds all of it."""
-        away = np.linalg.norm(self.points[:, :2] - self.center[:2], axis=1)
-        return float(max(a + solid.radius for a, solid in zip(away, self.bodies, strict=True)))
-
-    @property
-    def clearance(self) -> float:
-        return GAP * max(solid.radius for solid in self.bodies)
 
 
 class Placer:
@@ -76,13 +40,7 @@ class Placer:
         self.group = group
         self.moved = moved
         self.anchors: list[int] = []  # the objects that the place was found by
-        self._others = [
-            index
-            for index, item in enumerate(self.world.scene.objects)
-            if index not in group.indices and item.location is not None
-        ]
-        self._bounds = _bounds(self.world)
-        self._inside = self._fits(group.points) if group.indices else np.ones((len(group.points), 3), dtype=bool)
+        self.space = FreeSpace(self.world, group)
 
     def place(self, place: Place) -> Float[np.ndarray, "members 3"]:
         """Where the members go. Raises CannotPlace, and NoSuchObject and AmbiguousReference for objects it names."""
@@ -91,22 +49,22 @@ class Placer:
         if isinstance(place, p.OnTop) and len(self.group.points) > 1:
             raise ProgramError("several objects are stacked one by one, not as a group.")
         tries, said, clearance = self._tries(place)
-        free = self.free(tries, clearance)
+        free = self.space.free(tries, clearance)
         if free.any():
-            return self._members(tries[int(free.argmax())])
-        raise self._cannot(tries[0], said)
+            return self.space.members(tries[int(free.argmax())])
+        raise self.space.cannot(tries[0], said)
 
     def near(self, center: Point) -> Float[np.ndarray, "members 3"]:
         """The free place nearest to a point. Raises CannotPlace where the floor is full."""
-        nearest = self._nearest(self._on_ground(center), self.group.clearance)
+        nearest = self.space.nearest(self.space.on_ground(center), self.group.clearance)
         if nearest is None:
             raise CannotPlace(f"the floor has no free place for {self.group.said}; remove something first.")
-        return self._members(nearest)
+        return self.space.members(nearest)
 
     def need(self, center: Point, said: str) -> None:
         """Raises CannotPlace where the group does not fit with its centre at a point."""
-        if not self.free(center[None], 0.0)[0]:
-            raise self._cannot(center, said)
+        if not self.space.free(center[None], 0.0)[0]:
+            raise self.space.cannot(center, said)
 
     # What each place means: points for the group's centre in the order in which they are tried, words, and the gap
 
@@ -117,10 +75,10 @@ class Placer:
                 return self._on_top(self._anchor(to))
             case p.Beside(direction=direction, to=to, distance=None):
                 anchor = self._anchor(to)
-                start = self._on_ground(self.world.point(anchor))
+                start = self.space.on_ground(self.world.point(anchor))
                 if direction == "below":
                     return self._below(anchor)
-                tries = np.concatenate([self._line(start, way(direction)), self._fan(start, way(direction))])
+                tries = np.concatenate([self.space.line(start, way(direction)), self.space.fan(start, way(direction))])
                 beyond = tries[self._is_beyond(tries, start, way(direction))]
                 return (
                     (beyond if len(beyond) else tries[-1:]),
@@ -131,7 +89,7 @@ class Placer:
                 anchor = self._anchor(to)
                 start = self.world.point(anchor)
                 if direction not in ("above", "below"):
-                    start = self._on_ground(start)
+                    start = self.space.on_ground(start)
                 assert distance is not None
                 end = start + distance * way(direction)
                 return end[None], f"{units(distance)}{RELATIONS[direction]} {self._named(anchor)}", 0.0
@@ -141,7 +99,7 @@ class Placer:
                 ends = self._anchor(first), self._anchor(second)
                 if ends[0] == ends[1]:
                     raise ProgramError(f"{self._named(ends[0])} is named twice; two objects are needed.")
-                start, end = (self._on_ground(self.world.point(index)) for index in ends)
+                start, end = (self.space.on_ground(self.world.point(index)) for index in ends)
                 parts = sorted(np.linspace(0.1, 0.9, 81).tolist(), key=lambda part: abs(part - 0.5))
                 tries = start + np.array(parts)[:, None] * (end - start)
                 return tries, f"between {self._named(ends[0])} and {self._named(ends[1])}", 0.0
@@ -172,7 +130,7 @@ class Placer:
 
     def _next_to(self, anchor: int) -> tuple[Points, str, float]:
         """Around the object as near as it may stand; the side nearest to where the group stands now comes first."""
-        start = self._on_ground(self.world.point(anchor))
+        start = self.space.on_ground(self.world.point(anchor))
         said = f"next to {self._named(anchor)}"
         if self.group.indices:
             apart = self.group.points - self.world.point(anchor)
@@ -182,8 +140,8 @@ class Placer:
         near: list[tuple[bool, float, Point]] = []
         for order, turn in enumerate(SIDES):
             angle = 2 * math.pi * turn / len(SIDES)
-            tries = self._line(start, np.array([math.cos(angle), math.sin(angle), 0.0]))
-            free = self.free(tries, self.group.clearance)
+            tries = self.space.line(start, np.array([math.cos(angle), math.sin(angle), 0.0]))
+            free = self.space.free(tries, self.group.clearance)
             if free.any():
                 point = tries[int(free.argmax())]
                 gap = self._gap(point, anchor)
@@ -195,7 +153,7 @@ class Placer:
     def _gap(self, center: Point, anchor: int) -> float:
         """Between the group, with its centre at a point, and an object."""
         there = self.world.points[anchor, :2]
-        pairs = zip(self._members(center), self.group.bodies, strict=True)
+        pairs = zip(self.space.members(center), self.group.bodies, strict=True)
         return min(float(gaps(solid, point[None, :2], self.world.bodies[anchor], there)[0]) for point, solid in pairs)
 
     def _is_near(self, gap: float, anchor: int) -> bool:
@@ -204,7 +162,7 @@ class Placer:
     def _on_top(self, anchor: int) -> tuple[Points, str, float]:
         """On the highest of what stands on an object."""
         over = self.world.related("above")[anchor]
-        pile = [index for index in self._others if over[index]] + [anchor]
+        pile = [index for index in self.space.others if over[index]] + [anchor]
         top = max(pile, key=lambda index: self.world.points[index, 2] + self.world.bodies[index].half_height)
         end = self.world.point(top).copy()
         end[2] += self.world.bodies[top].half_height + self.group.bodies[0].half_height
@@ -224,13 +182,13 @@ class Placer:
             if upright != 2:  # two numbers are then those along the floor
                 raise ProgramError("a point of this scene needs three numbers; its third is not the height.")
             end = plan.axes @ np.array([x, y, 0.0])
-            end = self._on_ground(end)
+            end = self.space.on_ground(end)
         else:
             end = plan.axes @ np.array([x, y, z])
         return end[None], f"at ({x:g}, {y:g}{'' if z is None else f', {z:g}'})", 0.0
 
     def _toward(self, anchor: int, distance: float | None) -> tuple[Points, str, float]:
-        start, end = self._on_ground(self.group.center), self._on_ground(self.world.point(anchor))
+        start, end = self.space.on_ground(self.group.center), self.space.on_ground(self.world.point(anchor))
         length = float(np.linalg.norm(end - start))
         if length < SAME:
             raise CannotPlace(f"{self.group.said} stands where {self._named(anchor)} stands; no way leads there.")
@@ -244,7 +202,7 @@ class Placer:
         """As far as the floor goes; what is not said stays, or is the middle for a new object."""
         middle, half = self.world.floor
         reach = max(half - self.group.radius, 0.0)
-        end = self._on_ground(self.group.center)
+        end = self.space.on_ground(self.group.center)
         for part in region.split(" "):
             if part == "middle":
                 continue
@@ -254,7 +212,7 @@ class Placer:
                 end[1 - axis] = middle[1 - axis]
         if region == "middle":
             end[:2] = middle
-        tries = self._around(end, half / 3)
+        tries = self.space.around(end, half / 3)
         return tries, region_words(region), 0.0
 
     def _place_of(self, of: Selector) -> tuple[Points, str, float]:
@@ -276,7 +234,7 @@ class Placer:
         point = world.point(index)
         foot = point[2] - world.bodies[index].half_height
         same = np.array([point[0], point[1], foot - self.group.feet.min()])
-        return np.array([same, self._on_ground(point)]), f"where {describe(world.scene, index)} {verb}", 0.0
+        return np.array([same, self.space.on_ground(point)]), f"where {describe(world.scene, index)} {verb}", 0.0
 
     def _in_line(self, to: Selector, direction: str) -> tuple[Points, str, float]:
         anchors = self._some(to)
@@ -284,7 +242,7 @@ class Placer:
         axis = int(np.abs(way(direction)).argmax())
         if axis == 2:
             raise ProgramError("a line goes from left to right or from front to back; say on top of for one upwards.")
-        end = self._on_ground(self.group.center)
+        end = self.space.on_ground(self.group.center)
         end[1 - axis] = line[1 - axis]
         along = way(direction)
         steps = np.linspace(0, 2 * self.world.floor[1], STEPS // 2)
@@ -303,113 +261,9 @@ class Placer:
             raise ProgramError("a new object has no place where it stood before; say another.")
         points = np.array(ends)
         shift = points.mean(0)
-        if not self._are_free(points[None], 0.0)[0]:
-            raise self._cannot(shift, "where it stood before")
+        if not self.space.are_free(points[None], 0.0)[0]:
+            raise self.space.cannot(shift, "where it stood before")
         return points
-
-    # Free places
-
-    def free(self, centers: Points, clearance: float) -> Bool[np.ndarray, " tries"]:
-        """Whether the whole group fits with its centre at each point: inside the bins, and in no other object."""
-        return self._are_free(centers[:, None] + (self.group.points - self.group.center), clearance)
-
-    def _are_free(self, points: Float[np.ndarray, "tries members 3"], clearance: float) -> Bool[np.ndarray, " tries"]:
-        free = np.ones(len(points), dtype=bool)
-        for member, solid in enumerate(self.group.bodies):
-            there = points[:, member]
-            free &= (self._fits(there) | ~self._inside[member]).all(1) & self._rests(member, there)
-            for other in self._others:
-                lower, place = self.world.bodies[other], self.world.points[other, :2]
-                reach = solid.outer + lower.outer + clearance
-                beside = free & self._meets_in_height(solid, there[:, 2], other)
-                beside &= ((there[:, :2] - place) ** 2).sum(1) < reach**2  # the others are free for sure
-                if beside.any():
-                    free[beside] &= gaps(solid, there[beside, :2], lower, place) >= clearance - SAME
-        return free
-
-    def _meets_in_height(self, solid: Body, heights: np.ndarray, other: int) -> Bool[np.ndarray, " tries"]:
-        lower = self.world.bodies[other]
-        reach = solid.half_height + lower.half_height - STANDING * min(solid.half_height, lower.half_height)
-        return np.abs(heights - self.world.points[other, 2]) < reach
-
-    def _rests(self, member: int, points: Points) -> Bool[np.ndarray, " tries"]:
-        """Whether a member stands on the floor, or on an object. Where the floor is not known it may be anywhere."""
-        solid, feet = self.group.bodies[member], self.group.feet
-        if self.world.scene.frame != "world" or feet[member] > feet.min() + SAME:
-            return np.ones(len(points), dtype=bool)
-        rests = np.abs(points[:, 2] - solid.half_height - self._floor) <= 1e-4
-        for other in self._others if not rests.all() else ():
-            lower = self.world.bodies[other]
-            foot = points[:, 2] - solid.half_height - self.world.points[other, 2] - lower.half_height
-            on = np.abs(foot) <= STANDING * min(solid.half_height, lower.half_height)
-            rests |= on & (gaps(solid, points[:, :2], lower, self.world.points[other, :2]) < 0)
-        return rests
-
-    @property
-    def _floor(self) -> float:
-        """The height of the group's feet on the floor; one that stands in no known way keeps its height."""
-        return float(self.group.center[2] - self.group.drop + self.group.feet.min())
-
-    def _fits(self, points: Points) -> Bool[np.ndarray, "tries 3"]:
-        """Under each of the scene's axes, whether points are inside the bins."""
-        low, high = self._bounds
-        locations = points @ self.world.plan.axes
-        return (locations >= low) & (locations <= high)
-
-    def _members(self, center: Point) -> Float[np.ndarray, "members 3"]:
-        return self.group.points + (center - self.group.center)
-
-    def _line(self, start: Point, direction: Point) -> Points:
-        far = 2 * self.world.floor[1] + 2 * self.group.radius
-        return start + np.linspace(0, far, STEPS)[:, None] * direction
-
-    def _fan(self, start: Point, direction: Point) -> Points:
-        """Lines up to 45 degrees off the straight one, nearest points first: where the straight line has no room."""
-        across = np.array([-direction[1], direction[0], 0.0])
-        lines = [self._line(start, direction + math.tan(angle) * across)[::4] for angle in FAN]
-        tries = np.concatenate(lines)
-        return tries[np.argsort(np.linalg.norm(tries - start, axis=1), kind="stable")]
-
-    def _around(self, center: Point, far: float) -> Points:
-        """The point, then circles around it."""
-        radii = np.linspace(far / ROUNDS, far, ROUNDS)
-        angles = np.arange(TURNS) * (2 * math.pi / TURNS)
-        circle = np.stack([np.cos(angles), np.sin(angles), np.zeros(TURNS)], axis=1)
-        return np.concatenate([center[None], (center + radii[:, None, None] * circle).reshape(-1, 3)])
-
-    def _nearest(self, center: Point, clearance: float) -> Point | None:
-        tries = self._around(center, 2 * self.world.floor[1])
-        free = self.free(tries, clearance)
-        return tries[int(free.argmax())] if free.any() else None
-
-    def _cannot(self, center: Point, said: str) -> CannotPlace:
-        """Why the group can not stand at a point, and where it can."""
-        inside = np.clip(center @ self.world.plan.axes, *self._bounds) @ self.world.plan.axes.T
-        nearest = self._nearest(self._on_ground(inside), 0.0)
-        if nearest is None:
-            hint, location = "no free place is left", None
-        else:
-            location = self.world.plan.location(nearest)
-            hint = f"the nearest free place is ({', '.join(f'{value:.2f}' for value in location)})"
-        return CannotPlace(f"{self.group.said} can not go {said}: {self._reason(center)}; {hint}.", nearest=location)
-
-    def _reason(self, center: Point) -> str:
-        for member, point in enumerate(self._members(center)):
-            outside = ~self._fits(point[None])[0] & self._inside[member]
-            if outside.any():
-                axis = int(outside.argmax())
-                low, high = (side[axis] for side in self._bounds)
-                value = self.world.plan.location(point)[axis]
-                return f"{'xyz'[axis]} would be {value:.3f}, and the bins go from {low:.3f} to {high:.3f}"
-            solid = self.group.bodies[member]
-            if not self._rests(member, point[None])[0]:
-                return f"it would {'hang in the air' if point[2] > self.group.points[member, 2] else 'be in the floor'}"
-            for other in self._others:
-                if self._meets_in_height(solid, point[2:], other)[0]:
-                    there = self.world.points[other, :2]
-                    if gaps(solid, point[None, :2], self.world.bodies[other], there)[0] < -SAME:
-                        return f"{self._named(other)} stands there"
-        return "no place there is free"
 
     # Objects
 
@@ -439,51 +293,3 @@ class Placer:
 
     def _named(self, index: int) -> str:
         return describe(self.world.scene, index)
-
-    def _on_ground(self, point: Point) -> Point:
-        """The point at the height of the group's centre."""
-        return np.array([point[0], point[1], self.group.center[2] - self.group.drop])
-
-
-def group_of(world: World, indices: Sequence[int]) -> Group:
-    """Objects of the world that move. One that stands on an object that stays comes down to the floor.
-
-    Raises ProgramError for one without a location.
-    """
-    points = np.array([world.point(index) for index in indices])
-    solids = [world.bodies[index] for index in indices]
-    feet = points[:, 2] - [solid.half_height for solid in solids]
-    lowest = indices[int(feet.argmin())]
-    placed = all(item.location is not None for item in world.scene.objects)
-    carried = placed and bool(set(np.flatnonzero(world.related("below")[lowest]).tolist()) - set(indices))
-    said = describe(world.scene, lowest) if len(indices) == 1 else f"the {len(indices)} objects"
-    drop = float(feet.min() - ground(world)) if carried else 0.0
-    return Group(indices=tuple(indices), bodies=solids, points=points, drop=drop, said=said)
-
-
-def ground(world: World) -> float:
-    """The height of the floor: 0 in a world's frame, the lowest object's foot in a camera's."""
-    if world.scene.frame == "world":
-        return 0.0
-    feet = [point[2] - solid.half_height for point, solid in zip(world.points, world.bodies, strict=True)]
-    return min((foot for foot in feet if not math.isnan(foot)), default=0.0)
-
-
-def _bounds(world: World) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
-    """The least and the largest location: the schema's bins, or objects that stand farther; none without bins.
-
-    Bins end half a step beyond their outer values. The floor of a world's frame reaches equally far on all sides.
-    """
-    field = next((field for field in world.schema.fields if field.name == "location" and field.axes), None)
-    if field is None:
-        return np.full(3, -np.inf), np.full(3, np.inf)
-    low, high = (np.array([axis.values[end] for axis in field.axes]) for end in (0, -1))
-    steps = np.array([np.diff(axis.values[:2], append=axis.values[-1:])[0] for axis in field.axes])
-    low, high = low - steps / 2, high + steps / 2
-    locations = np.array([item.location for item in world.scene.objects if item.location is not None]).reshape(-1, 3)
-    if world.scene.frame == "world" and len(locations):
-        flat = np.abs(world.plan.axes[2]) < 0.5
-        reach = np.where(flat, np.abs(locations[:, flat]).max(), 0.0)
-        low, high = np.minimum(low, -reach), np.maximum(high, reach)
-    everything = np.concatenate([[low, high], locations])
-    return everything.min(0) - SAME, everything.max(0) + SAME

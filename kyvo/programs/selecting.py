@@ -14,11 +14,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kyvo.programs import program as p
+from kyvo.programs.descriptions import descriptions, label
+from kyvo.programs.english import counted, joined, number_word
 from kyvo.programs.errors import AmbiguousReference, NoSuchObject, ProgramError
 from kyvo.programs.parsing import Turn
 from kyvo.programs.program import Measure, Selector
 from kyvo.programs.turns import earlier
-from kyvo.programs.wording import counted, descriptions, joined, label, number_word, objects_of
+from kyvo.programs.wording import objects_of
 from kyvo.programs.world import SAME, Objects, World
 
 

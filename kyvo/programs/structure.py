@@ -11,9 +11,8 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from kyvo.programs import program as _program
 from kyvo.programs.errors import ProgramError, UnknownWord
-from kyvo.programs.program import Edit, Node, Program, Query
+from kyvo.programs.program import Edit, Node, Program, Query, edits, questions, selectors
 from kyvo.scene.schema import SceneSchema
 
 MAX_NODES = 300
@@ -76,18 +75,16 @@ class Slot:
 
 @cache
 def node_types() -> dict[str, type[Node]]:
-    """Every node that a program can hold, by its `op`."""
-    found = {}
-    for value in vars(_program).values():
-        if isinstance(value, type) and issubclass(value, Node) and "op" in vars(value):
-            found[value.op] = value
-    return found
+    """Every node that a program can hold, by its `op`. Their order is that of their tokens."""
+    values = [*vars(selectors).values(), *vars(questions).values(), *vars(edits).values(), Query, Edit]
+    nodes = [value for value in values if isinstance(value, type) and issubclass(value, Node)]
+    return {node.op: node for node in nodes if "op" in vars(node)}
 
 
 @cache
 def slots(node: type[Node]) -> tuple[Slot, ...]:
     """The fields of a kind of node, in their order."""
-    hints = get_type_hints(node, dict(vars(_program)))
+    hints = get_type_hints(node)
     return tuple(_slot(entry.name, hints[entry.name], entry.default) for entry in fields(node))  # type: ignore[arg-type]
 
 

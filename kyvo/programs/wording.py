@@ -1,4 +1,4 @@
-"""Programs in plain English, and descriptions that tell the objects of a scene apart.
+"""Programs in plain English.
 
     "the number of red cubes left of the large sphere"
     "paint the small cube blue, then move it behind the sphere"
@@ -7,29 +7,27 @@
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations, pairwise
+from dataclasses import replace
 
 from kyvo.programs import program as p
+from kyvo.programs.english import (
+    ADJECTIVES,
+    ARE,
+    NOUNS,
+    RANKS,
+    RELATIONS,
+    WAYS,
+    Noun,
+    article,
+    joined,
+    number_word,
+    plural_of,
+    region_words,
+    units,
+    with_word,
+)
 from kyvo.programs.program import Measure, Place, Program, Selector, Step, Truth, Word
-from kyvo.scene.relations import directions
-from kyvo.scene.scene import Scene, SceneObject
 
-NOUNS = ("category", "shape", "kind", "type", "class")  # fields whose word names the object
-ADJECTIVES = ("size", "color", "material")  # in the order of English; words of other fields follow "whose"
-
-RELATIONS = {
-    "left": "left of", "right": "right of", "front": "in front of", "behind": "behind",
-    "above": "above", "below": "below", "near": "near", "touching": "touching",
-    "front left": "to the front left of", "front right": "to the front right of",
-    "back left": "to the back left of", "back right": "to the back right of",
-}  # fmt: skip
-WAYS = {
-    "left": "to the left", "right": "to the right", "front": "to the front",
-    "behind": "to the back", "above": "up", "below": "down",
-    "front left": "to the front left", "front right": "to the front right",
-    "back left": "to the back left", "back right": "to the back right",
-}  # fmt: skip
 SUPERLATIVES = {
     "left": "leftmost", "right": "rightmost", "front": "frontmost",
     "behind": "rearmost", "above": "highest", "below": "lowest",
@@ -44,10 +42,7 @@ COMPARISONS = {
     "equal": "the same as", "less": "less than", "greater": "greater than",
     "at least": "at least", "at most": "at most",
 }  # fmt: skip
-ARE = "\0"  # the verb of a relative clause, until its number is known
 JUST = {"changed": "just changed", "mentioned": "just mentioned", "added": "just added", "removed": "just removed"}
-NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-RANKS = ("", "", "second ", "third ", "fourth ", "fifth ", "sixth ", "seventh ", "eighth ", "ninth ", "tenth ")
 
 
 def wording(program: Program) -> str:
@@ -69,34 +64,12 @@ def objects_of(selector: Selector) -> str:
 # Noun phrases
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Noun:
-    """A noun phrase in parts. A `closed` one takes further conditions behind it: "the leftmost cube that is red"."""
-
-    noun: str = "object"
-    adjectives: tuple[tuple[str, str], ...] = ()  # field and word
-    before: str = ""  # a superlative
-    behind: tuple[str, ...] = ()
-    closed: bool = False
-    whole: str = ""  # a phrase that is said as it is: "cubes or spheres"
-
-    def say(self, plural: bool) -> str:
-        ordered = sorted(self.adjectives, key=lambda pair: ADJECTIVES.index(pair[0]))
-        noun = plural_of(self.noun) if plural else self.noun
-        parts = [self.before, *(word for _, word in ordered), noun]
-        said = " ".join([part for part in ([self.whole] if self.whole else parts) if part] + list(self.behind))
-        return said.replace(ARE, "are" if plural else "is")
-
-    def that(self, clause: str) -> "_Noun":
-        return replace(self, behind=(*self.behind, clause))
-
-
-def _noun(selector: Selector) -> _Noun:
+def _noun(selector: Selector) -> Noun:
     match selector:
         case p.Everything():
-            return _Noun()
+            return Noun()
         case p.Where(of=of, field=field, value=value):
-            return _with_word(_noun(of), field, value)
+            return with_word(_noun(of), field, value)
         case p.WhereSame(of=of, field=field, like=like):
             return _noun(of).that(f"with the same {field} as {_phrase(like)}")
         case p.Shared(of=of, field=field):
@@ -104,7 +77,7 @@ def _noun(selector: Selector) -> _Noun:
         case p.Both(first=first, second=second):
             return replace(_noun(first).that(f"that {ARE} also {_phrase(second)}"), closed=True)
         case p.Either(first=first, second=second):
-            return _Noun(whole=f"{_phrase(first)} or {_phrase(second)}", closed=True)
+            return Noun(whole=f"{_phrase(first)} or {_phrase(second)}", closed=True)
         case p.Except(of=of, without=without):
             return replace(_noun(of).that(f"other than {_phrase(without)}"), closed=True)
         case p.Related(of=of, relation=relation, to=to, some=True):
@@ -123,27 +96,16 @@ def _noun(selector: Selector) -> _Noun:
         case p.Extreme(of=of, by=by, rank=rank):
             return _superlative(_noun(of), by, rank)
         case p.The(of=of, count=count):
-            return _Noun(whole=_the(of, count), closed=True)
+            return Noun(whole=_the(of, count), closed=True)
         case p.Earlier(role=role, turn=turn):
-            return _Noun(behind=(_earlier(role, turn),))
+            return Noun(behind=(_earlier(role, turn),))
         case p.Numbered(index=index):
-            return _Noun(whole=f"object number {index + 1}", closed=True)
+            return Noun(whole=f"object number {index + 1}", closed=True)
         case _:
             raise AssertionError(selector)
 
 
-def _with_word(noun: _Noun, field: str, value: str) -> _Noun:
-    taken = noun.noun != "object" if field in NOUNS else field in dict(noun.adjectives)
-    if noun.closed or taken:
-        return noun.that(f"that {ARE} {value}" if field in (*NOUNS, *ADJECTIVES) else f"whose {field} is {value}")
-    if field in NOUNS:
-        return replace(noun, noun=value)
-    if field in ADJECTIVES:
-        return replace(noun, adjectives=(*noun.adjectives, (field, value)))
-    return noun.that(f"whose {field} is {value}")
-
-
-def _superlative(noun: _Noun, by: Measure, rank: int) -> _Noun:
+def _superlative(noun: Noun, by: Measure, rank: int) -> Noun:
     order = RANKS[rank] if rank < len(RANKS) else f"{rank}th "
     match by:
         case p.Closeness(to=to):
@@ -153,7 +115,7 @@ def _superlative(noun: _Noun, by: Measure, rank: int) -> _Noun:
         case _:
             word = order + _measure(by)
     if noun.closed or noun.before:
-        return _Noun(whole=f"{word} of {noun.say(plural=True)}", closed=True)
+        return Noun(whole=f"{word} of {noun.say(plural=True)}", closed=True)
     return replace(noun, before=word, closed=True)
 
 
@@ -384,9 +346,9 @@ def _set(objects: str, field: str, value: str) -> str:
 
 
 def _new(words: Sequence[p.Literally], count: int) -> str:
-    noun = _Noun()
+    noun = Noun()
     for word in words:
-        noun = _with_word(noun, word.field, word.value)
+        noun = with_word(noun, word.field, word.value)
     said = noun.say(plural=count != 1)
     return f"{number_word(count)} {said}" if count != 1 else f"{article(said)} {said}"
 
@@ -427,128 +389,3 @@ def _at(place: Place | None, refer: Refer) -> str:
             return f" into one line {LINES[direction]} with {refer(to)}"
         case _:
             raise AssertionError(place)
-
-
-def units(distance: float | None) -> str:
-    """ "1 unit ", "2.5 units ", or nothing where there is no distance."""
-    return "" if distance is None else f"{distance:g} unit{'' if distance == 1 else 's'} "
-
-
-# Objects of a scene
-
-
-def describe(scene: Scene, index: int) -> str:
-    """A few words that no other object of the scene has: "the small red cube", "the red cube at the left"."""
-    return descriptions(scene, [index])[0]
-
-
-def descriptions(scene: Scene, indices: Sequence[int]) -> list[str]:
-    """`describe` for several objects: "the large red metal cube at the left", numbered by nobody yet.
-
-    As few words as tell an object from all others; where words do not, where it stands among those that share them.
-    """
-    return [_description(scene, index) for index in indices]
-
-
-def label(item: SceneObject, fields: Sequence[str] | None = None) -> str:
-    """The object's words, without an article: "large red metal cube"; those of `fields` where they are given."""
-    noun = _Noun()
-    for field, value in _words(item).items():
-        if fields is None or field in fields:
-            noun = _with_word(noun, field, value)
-    return noun.say(plural=False)
-
-
-def _words(item: SceneObject) -> dict[str, str]:
-    """Its words, the noun last; a user schema's own fields among them."""
-    own = [name for name, value in item.extra.items() if isinstance(value, str)]
-    names = [*ADJECTIVES, *(name for name in own if name not in NOUNS), *(name for name in NOUNS)]
-    found = {name: item.get(name) for name in names if isinstance(item.get(name), str)}
-    nouns = [name for name in NOUNS if name in found]
-    return {name: value for name, value in found.items() if name not in nouns[1:]}  # one noun is enough
-
-
-def _description(scene: Scene, index: int) -> str:
-    item = scene.objects[index]
-    words = _words(item)
-    nouns = [name for name in words if name in NOUNS]
-    others = [name for name in words if name not in NOUNS]
-    rows = [_words(other) for other in scene.objects]
-    for count in range(len(others) + 1):
-        for chosen in combinations(others, count):
-            names = [*chosen, *nouns]
-            if sum(all(row.get(name) == words[name] for name in names) for row in rows) == 1:
-                return f"the {label(item, names)}"
-    alike = [place for place, row in enumerate(rows) if row == words]
-    return f"the {label(item)} {_standing(scene, index, alike)}"
-
-
-def _standing(scene: Scene, index: int, alike: Sequence[int]) -> str:
-    """What place tells an object from those with the same words."""
-    known = [place for place in alike if scene.objects[place].location is not None]
-    if index in known and len(known) > 1:
-        for direction, words in _CORNERS.items():
-            order = _along(scene, known, direction)
-            if order[0][1] == index and order[0][0] - order[1][0] > 0.05:
-                return words
-        order = _along(scene, known, "left")
-        place = [number for _, number in order].index(index)
-        if all(abs(a[0] - b[0]) > 0.05 for a, b in pairwise(order)) and place < len(RANKS):
-            return f"that is {RANKS[place + 1].strip()} from the left"
-    return f"with number {index + 1}"
-
-
-_CORNERS = {"left": "at the left", "right": "at the right", "front": "at the front", "behind": "at the back",
-            "above": "at the top", "below": "at the bottom"}  # fmt: skip
-
-
-def _along(scene: Scene, indices: Sequence[int], direction: str) -> list[tuple[float, int]]:
-    """The objects by how far they stand in a direction, farthest first."""
-    way = directions(scene)[direction]
-    reach = {i: sum(a * b for a, b in zip(scene.objects[i].location or (), way, strict=True)) for i in indices}
-    return sorted(((value, i) for i, value in reach.items()), reverse=True)
-
-
-# Words
-
-
-def region_words(region: str) -> str:
-    """ "at the left", "in the middle", "in the front left corner", "in the middle of the back"."""
-    first, _, second = region.partition(" ")
-    if "middle" in (first, second):
-        return f"in the middle of the {first}" if second else "in the middle"
-    return f"in the {region} corner" if second else f"at the {region}"
-
-
-def plural_of(noun: str) -> str:
-    """ "cubes", "boxes", "benches", "colors"; a compound changes its last word."""
-    irregular = {"person": "people", "shelves": "shelves", "man": "men", "woman": "women", "mouse": "mice"}
-    if noun in irregular:
-        return irregular[noun]
-    if noun.endswith(("s", "x", "z", "ch", "sh")):
-        return f"{noun}es"
-    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
-        return f"{noun[:-1]}ies"
-    return f"{noun}s"
-
-
-def number_word(number: int) -> str:
-    """ "two"; digits from eleven on."""
-    return NUMBERS[number] if 0 <= number < len(NUMBERS) else str(number)
-
-
-def counted(number: int, noun: str) -> str:
-    """ "1 blue cube", "2 red spheres"."""
-    *front, last = noun.split(" ")
-    return " ".join([str(number), *front, last if number == 1 else plural_of(last)])
-
-
-def article(words: str) -> str:
-    """ "a" or "an"."""
-    return "an" if words[:1] in "aeiou" else "a"
-
-
-def joined(parts: Sequence[str], word: str = "and") -> str:
-    """ "a", "a and b", "a, b and c"."""
-    *front, last = parts
-    return f"{', '.join(front)} {word} {last}" if front else last

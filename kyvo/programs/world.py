@@ -227,7 +227,7 @@ class World:
         try:
             seen = visibility(self.scene, self.schema)
         except SceneError as error:
-            raise ProgramError(f"what is hidden can not be told: {error}") from error
+            raise ProgramError(f"what is hidden can not be computed: {error}") from error
         return tuple(index for index, share in enumerate(seen) if share.hidden >= HIDDEN)
 
     # Sizes

@@ -1,11 +1,10 @@
 """`SceneSchema`: the fields an object has, their order, markers, words and number bins.
 
-A schema is all that a tokenizer, a grammar and a metric need to know of a data set. The paper's four are here
-(https://arxiv.org/abs/2506.08002, appendix A.2); a user's own is a YAML file read by `SceneSchema.from_yaml`.
+A schema is all that a tokenizer, a grammar and a metric need to know of a data set. `kyvo.scene.builtin_schemas` has
+those that Kyvo brings; a user's own is a YAML file read by `SceneSchema.from_yaml`.
 """
 
 import math
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from kyvo.errors import ConfigError, SceneError
+from kyvo.errors import SceneError
+from kyvo.scene.fields import Axis, Field, axis_from_dict, axis_to_dict, field_from_dict, short_axis
 from kyvo.scene.scene import Camera, Scene, SceneObject, Vector
 
 CLEVR_FOCAL = 35 / 32  # focal length over picture width: Blender's 35 mm lens on a 32 mm sensor
@@ -47,110 +47,6 @@ ORDERS = (
     "sorted",  # by their values, field by field
     "seen",  # as one reads the picture: by tenths of its height from the top, in each from left to right
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Axis:
-    """One number of a field, on a list of allowed values: real value <-> bin.
-
-    A value comes back as the nearest allowed one, so within half a bin. With a `period` (angles) the
-    distance is taken around the circle, and every value is in range.
-    """
-
-    name: str  # for messages: "x"
-    unit: str  # "clevr", "m" or "rad"
-    values: tuple[float, ...]  # ascending
-    period: float | None = None
-
-    def __post_init__(self) -> None:
-        if not self.values or any(a >= b for a, b in zip(self.values, self.values[1:], strict=False)):
-            raise SceneError(f"axis {self.name}: its values must be a rising list with at least one entry.")
-
-    def snap(self, value: float, *, clamp: bool = False) -> float:
-        """The nearest allowed value. Raises SceneError more than half a bin outside, unless `clamp`."""
-        if not math.isfinite(value):
-            raise SceneError(f"{self.name} is {value}; a finite number is needed.")
-        if self.period is not None:
-            turns = np.abs((np.asarray(self.values) - value + self.period / 2) % self.period - self.period / 2)
-            return self.values[int(turns.argmin())]
-        after = bisect_left(self.values, value)
-        near = self.values[max(after - 1, 0) : after + 1]
-        nearest = min(near, key=lambda allowed: abs(allowed - value))
-        if not clamp and abs(nearest - value) > self._half_bin(nearest) + 1e-9:
-            raise SceneError(
-                f"{self.name} is {value:g} {self.unit}; its bins cover {self.values[0]:g} to {self.values[-1]:g} "
-                f"{self.unit}. Rescale the scene, widen the schema's range and retrain, or pass --clamp."
-            )
-        return nearest
-
-    def _half_bin(self, value: float) -> float:
-        """Half the step at the edge nearest to `value`; values inside the range are always within it."""
-        if len(self.values) == 1:
-            return 0.0
-        first = abs(value - self.values[0]) <= abs(value - self.values[-1])
-        edge = (self.values[1] - self.values[0]) if first else (self.values[-1] - self.values[-2])
-        inside = self.values[0] < value < self.values[-1]
-        return math.inf if inside else edge / 2
-
-
-def grid(low: float, high: float, step: float) -> tuple[float, ...]:
-    """`low` to `high` inclusive, equally spaced. Raises SceneError when `step` does not divide the range."""
-    if step <= 0 or high < low:
-        raise SceneError(f"a grid needs low <= high and step > 0, but has {low:g} to {high:g} by {step:g}.")
-    num_steps = round((high - low) / step)
-    if abs(low + num_steps * step - high) > 1e-6 * max(1.0, abs(high)):
-        raise SceneError(f"a step of {step:g} does not divide {low:g} to {high:g}; {num_steps} steps end elsewhere.")
-    return tuple(round(low + index * step, 6) + 0.0 for index in range(num_steps + 1))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Field:
-    """One attribute in an object's token stream: a marker, then a word, some numbers, or shape codes.
-
-    A field with `of` belongs to the objects that have one of these words in the field before it, and may be missing
-    there: a cube has a turn, where somebody knows it.
-    """
-
-    name: str  # an attribute of SceneObject, or a key of its `extra`
-    marker: str  # "[SIZE]"
-    words: tuple[str, ...] = ()
-    axes: tuple[Axis, ...] = ()
-    num_codes: int = 0
-    of: tuple[str, ...] = ()  # words of the field before
-    is_scalar: bool = False  # a number, and no list of one
-
-    def __post_init__(self) -> None:
-        if sum([bool(self.words), bool(self.axes), bool(self.num_codes)]) != 1:
-            raise SceneError(f"field {self.name}: give exactly one of words, axes and num_codes.")
-        if (self.is_scalar or self.of) and not (self.axes and (len(self.axes) == 1 or not self.is_scalar)):
-            raise SceneError(f"field {self.name}: `of` is for fields with axes, `is_scalar` for those with one axis.")
-
-    def numbers(self, value: Any) -> tuple[Any, ...]:
-        """A value of numbers or codes as a tuple."""
-        return (value,) if self.is_scalar else tuple(value)
-
-    def snap(self, value: Any, *, clamp: bool = False) -> Any:
-        """The nearest value that has tokens. Raises SceneError for a missing or unknown value."""
-        if value is None:
-            if self.of:
-                return None
-            raise SceneError(f"{self.name} is missing.")
-        if self.words:
-            if value not in self.words:
-                raise SceneError(f"{self.name} is {value!r}; known are {', '.join(self.words)}.")
-            return value
-        count = self.num_codes or len(self.axes)
-        try:
-            numbers = tuple(float(number) for number in self.numbers(value))
-        except (TypeError, ValueError) as error:
-            needed = "a number" if self.is_scalar else f"a list of {count} numbers"
-            raise SceneError(f"{self.name} is {value!r}; {needed} is needed.") from error
-        if len(numbers) != count:
-            raise SceneError(f"{self.name} has {len(numbers)} numbers; {count} are needed.")
-        if self.num_codes:
-            return tuple(int(code) for code in numbers)
-        snapped = tuple(axis.snap(number, clamp=clamp) for axis, number in zip(self.axes, numbers, strict=True))
-        return snapped[0] if self.is_scalar else snapped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,7 +155,7 @@ class SceneSchema:
         if self.order == "sorted":
             objects.sort(key=self._rank)
         elif self.order == "seen":
-            objects = _as_seen(objects, camera or scene.camera or clevr_camera(*HEADER_SIZE))
+            objects = _in_reading_order(objects, camera or scene.camera or clevr_camera(*HEADER_SIZE))
         return self.scene(objects, camera=camera)
 
     def scene(self, objects: Iterable[SceneObject] = (), *, camera: Camera | None = None) -> Scene:
@@ -326,14 +222,14 @@ class SceneSchema:
             if field.num_codes:
                 row["num_codes"] = field.num_codes
             if field.axes:
-                row["axes"] = [_axis_to_dict(axis) for axis in field.axes]
+                row["axes"] = [axis_to_dict(axis) for axis in field.axes]
             if field.of:
                 row["of"] = list(field.of)
             if field.is_scalar:
                 row["is_scalar"] = True
             fields.append(row)
         head = {name: getattr(self, name) for name in ("name", "frame", "up_axis", "units", "order")}
-        header = {"camera": [_axis_to_dict(axis) for axis in self.camera]} if self.camera else {}
+        header = {"camera": [axis_to_dict(axis) for axis in self.camera]} if self.camera else {}
         return {**head, **header, "fields": fields}
 
     def with_words(self, field: str, words: Sequence[str], *, name: str) -> "SceneSchema":
@@ -360,7 +256,7 @@ class SceneSchema:
         """A schema file, as `from_yaml` reads it; axes of equal steps have their ends and step."""
         data = self.to_dict()
         for field in data["fields"]:
-            field["axes"] = [_short_axis(axis) for axis in field.get("axes", ())]
+            field["axes"] = [short_axis(axis) for axis in field.get("axes", ())]
             if not field["axes"]:
                 del field["axes"]
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
@@ -369,8 +265,8 @@ class SceneSchema:
     def from_dict(cls, data: Mapping[str, Any]) -> "SceneSchema":
         """Inverse of `to_dict`. An axis may give `low`, `high`, `step` instead of `values`."""
         try:
-            fields = tuple(_field_from_dict(row) for row in data["fields"])
-            camera = tuple(_axis_from_dict(row) for row in data.get("camera", ()))
+            fields = tuple(field_from_dict(row) for row in data["fields"])
+            camera = tuple(axis_from_dict(row) for row in data.get("camera", ()))
             head = {key: value for key, value in data.items() if key not in ("fields", "camera")}
             return cls(fields=fields, camera=camera, **head)
         except KeyError as error:
@@ -395,182 +291,8 @@ class SceneSchema:
             raise SceneError(f"{path}: {error}") from error
 
 
-def _short_axis(axis: Mapping[str, Any]) -> dict[str, Any]:
-    """The axis with `low`, `high` and `step` in place of values that are a grid."""
-    values = axis["values"]
-    if len(values) < 2:
-        return dict(axis)
-    low, high, step = values[0], values[-1], round(values[1] - values[0], 6)
-    if abs(low + (len(values) - 1) * step - high) > 1e-6 or grid(low, high, step) != tuple(values):
-        return dict(axis)
-    others = {key: value for key, value in axis.items() if key != "values"}
-    return {**others, "low": low, "high": high, "step": step}
-
-
-def _field_from_dict(row: Mapping[str, Any]) -> Field:
-    return Field(
-        name=row["name"],
-        marker=row["marker"],
-        words=tuple(row.get("words", ())),
-        axes=tuple(_axis_from_dict(axis) for axis in row.get("axes", ())),
-        num_codes=row.get("num_codes", 0),
-        of=tuple(row.get("of", ())),
-        is_scalar=row.get("is_scalar", False),
-    )
-
-
-def _axis_to_dict(axis: Axis) -> dict[str, Any]:
-    period = {} if axis.period is None else {"period": axis.period}
-    return {"name": axis.name, "unit": axis.unit, "values": list(axis.values)} | period
-
-
-def _axis_from_dict(axis: Mapping[str, Any]) -> Axis:
-    values = axis["values"] if "values" in axis else grid(axis["low"], axis["high"], axis["step"])
-    return Axis(
-        name=axis["name"],
-        unit=axis.get("unit", "m"),
-        values=tuple(float(value) for value in values),
-        period=axis.get("period"),
-    )
-
-
-def _as_seen(objects: list[SceneObject], camera: Camera) -> list[SceneObject]:
+def _in_reading_order(objects: list[SceneObject], camera: Camera) -> list[SceneObject]:
     points = np.array([item.location for item in objects], dtype=float).reshape(-1, 3)
     seen = camera.project(points)
     places = [(math.floor(10 * line / camera.height), column) for column, line, _ in seen.tolist()]
     return [objects[index] for index in sorted(range(len(objects)), key=places.__getitem__)]
-
-
-def _axes(unit: str, **values: tuple[float, ...]) -> tuple[Axis, ...]:
-    return tuple(Axis(name=name, unit=unit, values=allowed) for name, allowed in values.items())
-
-
-def clevr_schema(granularity: float = 0.05) -> SceneSchema:
-    """CLEVR: size, colour, material, shape, and x, y, z on one grid over [-3, 3]."""
-    floor = grid(-3, 3, granularity)
-    return SceneSchema(
-        name="clevr",
-        order="seen",
-        fields=(
-            Field(name="size", marker="[SIZE]", words=("large", "small")),
-            Field(
-                name="color",
-                marker="[COLOR]",
-                words=tuple(CLEVR_COLORS),
-            ),
-            Field(name="material", marker="[MATERIAL]", words=("rubber", "metal")),
-            Field(name="shape", marker="[SHAPE]", words=("cube", "sphere", "cylinder")),
-            Field(name="location", marker="[LOCATION]", axes=_axes("clevr", x=floor, y=floor, z=floor)),
-        ),
-    )
-
-
-def clevr_view_schema(granularity: float = 0.05) -> SceneSchema:
-    """CLEVR with a header that may tell the camera, and with the turns of cubes.
-
-    The camera is told by how far it stands from CLEVR's unmoved one, so that this one is 0, 0, 0; a turn is CLEVR's
-    `rotation` about z modulo a quarter. All their numbers are among those of locations.
-    """
-    plain, moved = clevr_schema(granularity), grid(-0.5, 0.5, granularity)
-    quarter = Axis(name="about_z", unit="rad", values=grid(-0.75, 0.75, granularity), period=math.pi / 2)
-    turn = Field(name="rotation", marker="[TURN]", axes=(quarter,), of=("cube",), is_scalar=True)
-    *before, shape, location = plain.fields
-    return replace(plain, camera=_axes("clevr", x=moved, y=moved, z=moved), fields=(*before, shape, turn, location))
-
-
-def objaworld_schema(granularity: float = 0.05) -> SceneSchema:
-    """ObjaWorld: shape, location and pose. Angles wrap: those beyond +-3 rad take the nearer end, within 0.15 rad."""
-    floor = grid(-3, 3, granularity)
-    turn = tuple(
-        Axis(name=name, unit="rad", values=floor, period=2 * math.pi) for name in ("about_x", "about_y", "about_z")
-    )
-    return SceneSchema(
-        name="objaworld",
-        order="seen",
-        fields=(
-            Field(name="shape", marker="[SHAPE]", words=("person", "bench", "lamppost", "bird", "sofa", "table")),
-            Field(name="location", marker="[LOCATION]", axes=_axes("clevr", x=floor, y=floor, z=floor)),
-            Field(name="pose", marker="[POSE]", axes=turn),
-        ),
-    )
-
-
-def objaworld_shapes_schema(granularity: float = 0.05) -> SceneSchema:
-    """ObjaWorld with explicit shapes: 512 codes of the 3D VQ-VAE in place of the shape's name."""
-    named = objaworld_schema(granularity)
-    codes = Field(name="shape_codes", marker="[SHAPE]", num_codes=512)
-    return replace(named, name="objaworld-shapes", fields=(codes, *named.fields[1:]))
-
-
-def objaworld_shapes_sized_schema(granularity: float = 0.05) -> SceneSchema:
-    """Ours: explicit shapes with their size. Codes are of an object in a cube of side 1 and do not tell it."""
-    shapes, length = objaworld_shapes_schema(granularity), grid(0, 3, granularity)
-    size = Field(
-        name="dimensions", marker="[DIMENSIONS]", axes=_axes("clevr", width=length, height=length, length=length)
-    )
-    return replace(shapes, name="objaworld-shapes-sized", fields=(*shapes.fields, size))
-
-
-def objectron_schema() -> SceneSchema:
-    """Objectron on the released bins: fine near the optical axis, coarse far away. Camera frame, m."""
-    near = grid(-0.2, 0.2, 0.01)
-    far = (*grid(0, 3, 0.05), 5.0, 7.5, 10.0, 12.5, 15.0, 17.5)
-    unit = grid(0, 1, 0.05)
-    categories = ("bicycle", "book", "bottle", "camera", "cereal_box", "chair", "cup", "laptop", "shoe")
-    return SceneSchema(
-        name="objectron",
-        frame="camera",
-        up_axis="-y",
-        units="m",
-        fields=(
-            Field(name="category", marker="[CATEGORY]", words=categories),
-            Field(name="location", marker="[CENTER_CAM]", axes=_axes("m", x=near, y=grid(-0.2, 0.1, 0.01), z=far)),
-            Field(
-                name="dimensions",
-                marker="[DIMENSIONS]",
-                axes=_axes("m", width=unit, height=grid(0, 1.2, 0.05), length=unit),
-            ),
-        ),
-    )
-
-
-def arkitscenes_schema() -> SceneSchema:
-    """ARKitScenes: our bins (none were published), 0.05 m over a room. Camera frame, m."""
-    side, depth, extent = grid(-3, 3, 0.05), grid(0, 6, 0.05), grid(0, 4, 0.05)
-    categories = (
-        "bathtub", "bed", "cabinet", "chair", "fireplace", "machine", "oven", "refrigerator",
-        "shelves", "sink", "sofa", "stove", "table", "television", "toilet",
-    )  # fmt: skip
-    return SceneSchema(
-        name="arkitscenes",
-        frame="camera",
-        up_axis="-y",
-        units="m",
-        fields=(
-            Field(name="category", marker="[CATEGORY]", words=categories),
-            Field(name="location", marker="[CENTER_CAM]", axes=_axes("m", x=side, y=side, z=depth)),
-            Field(
-                name="dimensions", marker="[DIMENSIONS]", axes=_axes("m", width=extent, height=extent, length=extent)
-            ),
-        ),
-    )
-
-
-SCHEMAS = {
-    "clevr": clevr_schema,
-    "clevr-view": clevr_view_schema,
-    "objaworld": objaworld_schema,
-    "objaworld-shapes": objaworld_shapes_schema,
-    "objaworld-shapes-sized": objaworld_shapes_sized_schema,
-    "objectron": objectron_schema,
-    "arkitscenes": arkitscenes_schema,
-}
-
-
-def load_schema(name: str) -> SceneSchema:
-    """One of SCHEMAS by its name, or a user's YAML file. Raises ConfigError for what is neither."""
-    if name in SCHEMAS:
-        return SCHEMAS[name]()
-    if not name.endswith((".yaml", ".yml")):
-        raise ConfigError(f"no schema is called {name!r}; known are {', '.join(SCHEMAS)}, or a .yaml file.")
-    return SceneSchema.from_yaml(name)

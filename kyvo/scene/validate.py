@@ -13,8 +13,9 @@ from typing import Any, TypeGuard
 from jsonschema import Draft202012Validator
 
 from kyvo.errors import SceneError
+from kyvo.scene.fields import Field
 from kyvo.scene.files import MAX_OBJECTS, VERSION, non_finite, read_json, scene_from_json, too_many
-from kyvo.scene.schema import Field, SceneSchema
+from kyvo.scene.schema import SceneSchema
 
 
 def json_schema() -> dict[str, Any]:

@@ -18,7 +18,8 @@ UP_AXES = {".glb": "+y", ".gltf": "+y", ".obj": "+y", ".ply": "+z"}  # glTF's ru
 class Place:
     """Where a mesh stood before it was moved into the cube, with z up and in its file's units.
 
-    A point p of the cube stood at center + size * (turn @ p). The turn is none but for a file whose up axis was told.
+    A point p of the cube stood at center + size * (turn @ p). There is a turn only where the caller gave the file's up
+    axis.
     """
 
     center: Vector

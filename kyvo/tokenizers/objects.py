@@ -94,7 +94,7 @@ class ObjectHead(nn.Module):
     """A linear map of one code -> presence, the words of each field, and the offset; two layers over 3x3 codes -> the
     location.
 
-    Locations are told from those that the objects of a cell have on average, `expect` sets them.
+    Locations are relative to the average location of objects in a cell, `expect` sets them.
     """
 
     def __init__(self, schema: SceneSchema, *, embed_dim: int, rows: int, columns: int) -> None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kyvo.errors import SceneError, TokenError
+from kyvo.scene.fields import Field
 from kyvo.scene.scene import Camera, Scene, SceneObject
-from kyvo.scene.schema import CAMERA, Field, SceneSchema
+from kyvo.scene.schema import CAMERA, SceneSchema
 from kyvo.tokenizers.text import TextTokenizer
 from kyvo.tokenizers.vocabulary import OBJECT_END, OBJECT_START, SCENE_END, SCENE_START, Vocabulary
 

@@ -14,7 +14,9 @@ from functools import cached_property
 from typing import Any
 
 from kyvo.errors import TokenError
-from kyvo.scene.schema import SceneSchema, grid, objectron_schema
+from kyvo.scene.builtin_schemas import objectron_schema
+from kyvo.scene.fields import grid
+from kyvo.scene.schema import SceneSchema
 
 LLAMA3_TEXT = 128_256  # 128,000 merges and 256 special ids of the Llama-3.2 tokenizer
 

@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: written whole or not at all, known by their checksum, and found again by a pointer.
+"""Checkpoints of a training run: written whole or not at all, known by their checksum, and found through `latest`.
 
 ```
 output_dir/latest                        the newest one's name
@@ -34,7 +34,7 @@ def save_checkpoint(
     """Writes `step_<step>`, points `latest` at it and removes all but the `keep_last` newest.
 
     Everything is written under another name first and renamed when complete: a run killed at any moment leaves the
-    previous checkpoint and its pointer.
+    previous checkpoint, and `latest` names it.
 
     Raises:
         CheckpointError: it cannot be written, as when the disk is full. What was half-written is removed.
@@ -77,9 +77,9 @@ def load_checkpoint(output_dir: Path) -> dict[str, Any] | None:
 
     Raises CheckpointError when there are some and none is whole.
     """
-    pointer, names = output_dir / "latest", _names(output_dir)
-    if pointer.is_file():
-        latest = pointer.read_text().strip()
+    latest_file, names = output_dir / "latest", _names(output_dir)
+    if latest_file.is_file():
+        latest = latest_file.read_text().strip()
         names = [*(entry for entry in names if entry < latest), latest]
     if not names:
         LOG.warning("%s has no checkpoint yet: the run begins at step 0", output_dir)

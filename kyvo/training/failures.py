@@ -1,4 +1,4 @@
-"""When a step fails: which samples gave a loss or gradients that are not finite, and what a full GPU should be told."""
+"""When a step fails: which samples gave a loss or gradients that are not finite, and what to do when a GPU is full."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -72,7 +72,7 @@ class InitWeights:
     vocabulary: Vocabulary | None = None  # of a folded model: what its rows stand for
 
     def lines(self) -> list[str]:
-        """What was mapped, one line a weight; layers after the first are told by their number."""
+        """What was mapped, one line a weight; layers after the first are only counted."""
         layers = {int(match[1]) for name in self.weights if (match := re.match(r"layers\.(\d+)\.", name))}
         shown = [name for name in self.weights if not re.match(r"layers\.[1-9]", name)]
         lines = [f"{self.sources[name]:<52} -> {name} {list(self.weights[name].shape)}" for name in shown]

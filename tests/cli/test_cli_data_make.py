@@ -14,9 +14,9 @@ from kyvo.data.configs import load_settings
 from kyvo.data.dataset import open_set
 from kyvo.data.omni3d import save_omni3d
 from kyvo.errors import ConfigError
+from kyvo.scene.builtin_schemas import load_schema
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.scene import Camera, Scene, SceneObject
-from kyvo.scene.schema import load_schema
 from kyvo.scene.validate import validate
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "data"

@@ -92,6 +92,7 @@ def test_a_picture_of_another_shape_gets_a_note(recognize, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_the_program_itself_runs_and_tells_errors_without_a_traceback(folder, tmp_path):
     command = [Path(sys.executable).with_name("kyvo"), "recognize", picture(tmp_path / "a.png"), "--out", tmp_path]
     done = subprocess.run([*map(str, command), "--model", folder, "--format", "omni3d"], capture_output=True, text=True)

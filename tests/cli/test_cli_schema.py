@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from kyvo.cli.main import app
 from kyvo.errors import ConfigError
-from kyvo.scene.schema import clevr_schema, load_schema
+from kyvo.scene.builtin_schemas import clevr_schema, load_schema
 
 SHIPPED = Path(__file__).resolve().parents[2] / "configs" / "schemas" / "clevr.yaml"
 

@@ -12,9 +12,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from trimesh.exchange.gltf import export_glb
+from trimesh.visual import TextureVisuals
+from trimesh.visual.material import PBRMaterial
 
 from kyvo.data.meshes.assets import INDEX, UP, AssetError, corner_normals, load_asset, load_library, rotation_matrix
-from kyvo.data.meshes.procedural import BUILDERS, procedural_library, write_library
+from kyvo.data.meshes.mesh_files import to_linear
+from kyvo.data.meshes.procedural import BUILDERS, procedural_library, variants_of
 
 BRICK = (0.2, 0.4, 1.0)  # sides of a box along x, y, z
 
@@ -168,6 +172,31 @@ def test_a_library_without_one_good_asset_is_refused(tmp_path: Path) -> None:
     (tmp_path / INDEX).write_text("assets: [{file: a.glb, category: a}]")
     with pytest.raises(AssetError, match=r"none of its 1 assets can be used. The first: .*a\.glb does not exist"):
         load_library(tmp_path)
+
+
+def write_library(folder: Path, *, seed: int, variants: int) -> None:
+    """The procedural library as GLB files with materials, and its `assets.yaml`."""
+    rows = []
+    for name, category, parts in variants_of(seed, variants):
+        scene = trimesh.Scene()
+        for number, part in enumerate(parts):
+            linear = (*to_linear(np.array(part.color) / 255).tolist(), 1.0)
+            material = PBRMaterial(
+                name=f"{name}-{number}", baseColorFactor=linear, metallicFactor=0.0, roughnessFactor=0.8
+            )
+            y_up = part.triangles.reshape(-1, 3)[:, [0, 2, 1]] * (1, 1, -1)
+            scene.add_geometry(
+                trimesh.Trimesh(
+                    vertices=y_up,
+                    faces=np.arange(len(y_up)).reshape(-1, 3),
+                    visual=TextureVisuals(material=material),
+                    process=False,
+                ),
+                geom_name=f"{name}-{number}",
+            )
+        (folder / f"{name}.glb").write_bytes(export_glb(scene))
+        rows.append({"file": f"{name}.glb", "category": category, "up_axis": "+y", "scale": 1.0})
+    (folder / INDEX).write_text(yaml.safe_dump({"assets": rows}, sort_keys=False))
 
 
 def test_the_procedural_library_is_the_same_as_its_files(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ from PIL import Image
 
 from kyvo.data.checks import Fault, check_folder, check_pair, stems
 from kyvo.errors import ConfigError
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.clevr import to_clevr
 from kyvo.scene.files import save_scene, scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import clevr_camera, clevr_schema
+from kyvo.scene.schema import clevr_camera
 
 CUBE = SceneObject(size="large", color="red", material="metal", shape="cube", location=(0.0, 1.0, 0.7))
 SCENE = Scene(objects=(CUBE, CUBE))

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from kyvo.data.clevr import raytracer
 from kyvo.data.clevr.sampling import ClevrRules, render_scenes, sample_scenes, scene_batch
 from kyvo.errors import ConfigError, SceneError
+from kyvo.scene.builtin_schemas import clevr_schema, objaworld_schema
 from kyvo.scene.files import scene_from_json, scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_RADIUS, clevr_camera, clevr_schema, objaworld_schema
+from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_RADIUS, clevr_camera
 
 
 @settings(max_examples=8, deadline=None)

@@ -231,6 +231,7 @@ def test_questions_can_be_of_some_families_alone(tmp_path):
         QuestionSet(**settings, families="zero_hops")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [EditSet, QuestionSet])
 def test_every_kind_is_the_same_from_any_number_of_workers(tmp_path, kind):
     settings = kind(count=4, seed=3, width=32, height=24, block=2)

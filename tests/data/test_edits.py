@@ -16,10 +16,11 @@ from kyvo.data.language.edit_phrases import KINDS, WORDINGS, kind_of, parse, phr
 from kyvo.data.language.edits import Edit, execute, sample_edit, sample_edits
 from kyvo.data.language.referents import describe, find, resolve, unique_descriptions
 from kyvo.errors import ConfigError, SceneError
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.clevr import load_clevr
 from kyvo.scene.relations import directions, relationships
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import CLEVR_RADIUS, clevr_schema
+from kyvo.scene.schema import CLEVR_RADIUS
 
 SCENES = sample_scenes(range(40), seed=3, width=120, height=80)
 

@@ -24,9 +24,9 @@ from kyvo.data.meshes.objaworld import (
 )
 from kyvo.data.meshes.procedural import procedural_library
 from kyvo.errors import ConfigError, SceneError
+from kyvo.scene.builtin_schemas import objaworld_schema
 from kyvo.scene.files import scene_from_json, scene_to_json
 from kyvo.scene.scene import Camera, SceneObject
-from kyvo.scene.schema import objaworld_schema
 
 LIBRARY = procedural_library(variants=2)
 SIZE = {"width": 64, "height": 64}

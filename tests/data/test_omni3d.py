@@ -12,18 +12,16 @@ from PIL import Image
 
 from kyvo.data.omni3d import (
     box_corners,
-    find_splits,
     flip,
     flip_scene,
     load_omni3d,
-    omni3d_schema,
     read_pair,
     save_omni3d,
 )
-from kyvo.errors import ConfigError, ImageError, SceneError
+from kyvo.errors import ImageError, SceneError
+from kyvo.scene.builtin_schemas import objectron_schema
 from kyvo.scene.files import scene_from_json, scene_to_json
 from kyvo.scene.scene import Scene
-from kyvo.scene.schema import arkitscenes_schema, objectron_schema
 
 TURN = [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]]
 CUP = {
@@ -86,8 +84,6 @@ def test_without_a_schema_every_category_and_number_stays(tmp_path):
     found = load_omni3d(written(tmp_path, annotations=[far]))
     assert found.scenes[0].objects[0].location == (40.0, 1.0, 80.0)
     assert found.scenes[0].objects[0].category == "shoes" and found.scenes[0].schema == "omni3d"
-    schema = omni3d_schema("mine", found.categories)
-    assert schema.fields[0].words == ("cereal_box", "shoes") and schema.fields[1:] == arkitscenes_schema().fields[1:]
 
 
 FAULTS = {
@@ -258,14 +254,3 @@ def test_what_was_read_is_written_and_read_again(tmp_path):
     assert row["visibility"] == -1 and row["bbox3D_cam"] == CUP["bbox3D_cam"]
     with pytest.raises(SceneError, match=r"scenes\[0\]\.objects\[0\]: Omni3D needs category, location and dimensions"):
         save_omni3d([Scene(objects=(first.scenes[0].objects[0].with_values(location=None),))], tmp_path / "no.json")
-
-
-def test_splits_are_found_by_their_file_names(tmp_path):
-    (tmp_path / "Objectron_train.json").touch()
-    (tmp_path / "Omni3D_Objectron_test.json").touch()
-    assert {split: path.name for split, path in find_splits(tmp_path, "Objectron").items()} == {
-        "train": "Objectron_train.json",
-        "test": "Omni3D_Objectron_test.json",
-    }
-    with pytest.raises(ConfigError, match=r"has no ARKitScenes_train\.json"):
-        find_splits(tmp_path, "ARKitScenes")

@@ -19,9 +19,9 @@ from kyvo.errors import ConfigError, SceneError
 from kyvo.programs import execute
 from kyvo.programs.grammar.parser import GrammarParser
 from kyvo.programs.program import Query
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.clevr import load_clevr
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import clevr_schema
 
 TEMPLATES = Path("clevr", "generator", "question_generation", "CLEVR_1.0_templates")
 RED_CUBE = {"size": "large", "color": "red", "material": "metal", "shape": "cube"}

@@ -1,7 +1,6 @@
 """The released files come in and go out as the same ids, in every reading; what does not fit is named."""
 
 import json
-import math
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -15,15 +14,13 @@ from random_scenes import scenes
 from kyvo.data.release import (
     EDITS,
     find_release,
-    load_codebook,
-    load_objaworld_scenes,
     load_token_file,
     release_rows,
-    samples_of_rows,
     save_token_file,
 )
-from kyvo.data.release_codecs import SceneCodec, SceneReading, release_schema, release_vocabulary
-from kyvo.errors import CheckpointError, ConfigError, SceneError, TokenError
+from kyvo.data.release_codecs import COLUMNS, SceneCodec, SceneReading, release_schema, release_vocabulary
+from kyvo.errors import ConfigError, SceneError, TokenError
+from kyvo.scene.files import scene_from_json
 from kyvo.testing import tiny_text
 from kyvo.tokenizers.scene import SceneTokenizer
 
@@ -261,7 +258,10 @@ def test_rows_join_the_files_by_key_and_give_the_same_ids_back(llama, tmp_path):
     assert rows[1]["codes"] == [1] * 256 and rows[1]["text"] == "Is there a cube?"
     assert len(faults) == 1 and "no usable sample 'lonely.png', which another file has" in faults[0]
     for role, kept in (("image", {key: codes[key] for key in keys}), ("scene", ids), ("text", question)):
-        save_token_file(tmp_path / "back.json", samples_of_rows(rows, role), files[role].codec, boxed=files[role].boxed)
+        samples = {row["name"]: row[COLUMNS[role]] for row in rows}
+        if role == "scene":
+            samples = {name: scene_from_json(json.loads(text), name) for name, text in samples.items()}
+        save_token_file(tmp_path / "back.json", samples, files[role].codec, boxed=files[role].boxed)
         assert json.loads((tmp_path / "back.json").read_text()) == kept
 
 
@@ -319,31 +319,3 @@ def test_the_released_file_names_are_found(tmp_path):
         find_release(tmp_path, "clevr", "edits")
     with pytest.raises(ConfigError, match="objectron has no part 'edits' in the split train; known are pairs"):
         find_release(tmp_path, "objectron", "edits")
-
-
-def test_the_codebook_is_read_and_anything_else_refused(tmp_path):
-    codebook = np.random.default_rng(0).standard_normal((1024, 256)).astype(np.float16)
-    np.save(tmp_path / "codebook.npy", codebook)
-    read = load_codebook(tmp_path / "codebook.npy")
-    assert read.dtype == np.float32 and np.array_equal(read, codebook)
-    codebook[7, 3] = math.nan
-    np.save(tmp_path / "codebook.npy", codebook)
-    with pytest.raises(CheckpointError, match="row 7 is not finite"):
-        load_codebook(tmp_path / "codebook.npy")
-    np.save(tmp_path / "codebook.npy", codebook[:9])
-    with pytest.raises(CheckpointError, match=r"holds float16 \(9, 256\); floats \[1024, 256\] fit"):
-        load_codebook(tmp_path / "codebook.npy")
-    np.save(tmp_path / "codebook.npy", np.array([{}]), allow_pickle=True)
-    with pytest.raises(CheckpointError, match=r"not a readable \.npy file of numbers"):
-        load_codebook(tmp_path / "codebook.npy")
-
-
-@pytest.mark.parametrize(("rotation", "unit", "expected"), [(1.5, "radians", 1.5), (90.0, "degrees", math.pi / 2)])
-def test_objaworlds_own_scenes_are_read_in_radians_and_degrees(tmp_path, rotation, unit, expected):
-    rows = [{"shape": "person-walking", "3d_coords": [1, 2, 0.5], "rotation": value} for value in (rotation, 0.0)]
-    path = written(tmp_path, {"image_filename": "park_1.png", "objects": rows}, "park_1.json")
-    (scene,), found = load_objaworld_scenes([path])
-    item = scene.objects[0]
-    assert found == unit and item.pose == pytest.approx((0, 0, expected))
-    assert (item.shape, item.extra, item.location) == ("person", {"variant": "walking"}, (1.0, 2.0, 0.5))
-    assert scene.image == "park_1.png" and scene.schema == "objaworld"

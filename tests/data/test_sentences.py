@@ -13,7 +13,7 @@ from kyvo.programs.errors import ProgramError
 from kyvo.programs.grammar.parser import GrammarParser
 from kyvo.programs.grammar.tokens import tokenize
 from kyvo.programs.json_form import from_json
-from kyvo.scene.schema import clevr_schema
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.testing import tiny_processor
 from kyvo.tokenizers.tasks import REFUSED
 from kyvo.training.data import CodedScenes

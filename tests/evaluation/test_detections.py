@@ -9,8 +9,9 @@ import torch
 from kyvo.data.omni3d import box_corners
 from kyvo.errors import ConfigError, SceneError
 from kyvo.evaluation.boxes import evaluate_boxes
-from kyvo.evaluation.detections import is_detections, read_annotations, read_detected_scenes
+from kyvo.evaluation.detections import is_detections, read_detected_scenes
 from kyvo.evaluation.inputs import read_scenes
+from kyvo.evaluation.omni3d_annotations import read_annotations
 from kyvo.evaluation.scenes import evaluate_released, evaluate_scenes
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene, SceneObject

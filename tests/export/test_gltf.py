@@ -14,8 +14,9 @@ from random_scenes import scenes
 from kyvo.data.meshes.object_meshes import object_meshes
 from kyvo.export.gltf import glb_bytes
 from kyvo.export.primitives import stage
+from kyvo.scene.builtin_schemas import arkitscenes_schema, clevr_schema, objaworld_schema, objectron_schema
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import arkitscenes_schema, clevr_camera, clevr_schema, objaworld_schema, objectron_schema
+from kyvo.scene.schema import clevr_camera
 
 TWO = Scene(
     objects=(

@@ -12,8 +12,9 @@ from kyvo.data.clevr.sampling import ClevrRules, render_scenes, sample_scenes
 from kyvo.errors import ConfigError, SceneError
 from kyvo.generation.canonical_camera import FARTHEST, rendering_camera, to_canonical_camera
 from kyvo.models.heads.refined_scenes import mean_camera
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.scene import Scene
-from kyvo.scene.schema import CLEVR_CAMERA, clevr_camera, clevr_schema
+from kyvo.scene.schema import CLEVR_CAMERA, clevr_camera
 from kyvo.testing import tiny_kyvo, tiny_refiner
 
 SCHEMA = clevr_schema()

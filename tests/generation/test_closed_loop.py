@@ -9,8 +9,8 @@ from alike import assert_alike
 from kyvo.data.clevr.sampling import ClevrRules, sample_scenes
 from kyvo.generation.closed_loop import GAIN, MISSED, ROUNDS, moved, off, run_closed_loop
 from kyvo.models.heads.refined_scenes import mean_camera, refine_scenes
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.scene import Scene
-from kyvo.scene.schema import clevr_schema
 from kyvo.testing import tiny_kyvo, tiny_refiner
 
 SCHEMA = clevr_schema()

@@ -6,8 +6,10 @@ from random_scenes import scenes
 
 from kyvo.errors import TokenError
 from kyvo.generation.constraint import Constraint
+from kyvo.scene.builtin_schemas import SCHEMAS, clevr_schema
+from kyvo.scene.fields import Field
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import SCHEMAS, Field, SceneSchema, clevr_schema
+from kyvo.scene.schema import SceneSchema
 from kyvo.testing import tiny_builder
 from kyvo.tokenizers.scene import SceneForm
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments, Task
@@ -108,3 +110,15 @@ def test_clevr_recognition_asks_the_model_for_eight_of_fourteen_ids_an_object():
         asked += constraint.forced(state) is None
         state = constraint.step(state, token)
     assert asked == 3 * 8 + 1  # start or end, four words, three numbers; and the end of the scene
+
+
+def test_an_answer_has_at_most_64_pieces():
+    builder = tiny_builder()
+    constraint = Constraint.for_task(TASKS["scene_question_answering"], builder)
+    state, count = Constraint.START, 0
+    while state != constraint.end:
+        pieces = [token for token in constraint.allowed(state).tolist() if token < builder.vocabulary.num_text]
+        pieces = [token for token in pieces if token != builder.text.eos_id]
+        count += bool(pieces)
+        state = constraint.step(state, pieces[0] if pieces else int(constraint.allowed(state)[0]))
+    assert count == 64

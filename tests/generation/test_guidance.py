@@ -5,7 +5,7 @@ import pytest
 
 from kyvo.generation.constraint import Constraint
 from kyvo.generation.guidance import id_tokenizer, to_lark
-from kyvo.scene.schema import SCHEMAS
+from kyvo.scene.builtin_schemas import SCHEMAS
 from kyvo.testing import tiny_builder, tiny_processor
 from kyvo.tokenizers.tasks import TASKS, Segment, Task
 

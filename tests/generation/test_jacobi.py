@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from kyvo.api import Kyvo
 from kyvo.generation import jacobi
 from kyvo.generation.jacobi import JacobiDecoder, around
+from kyvo.scene.builtin_schemas import clevr_schema
+from kyvo.scene.fields import Axis
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import Axis, clevr_schema
 from kyvo.testing import tiny_llama, tiny_processor
 from kyvo.tokenizers.tasks import Segments
 

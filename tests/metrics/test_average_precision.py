@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kyvo.errors import SceneError
-from kyvo.metrics.average_precision import RANGES_3D, THRESHOLDS_3D, Boxes, precision_2d, precision_3d
+from kyvo.metrics.average_precision import (
+    MOST,
+    PROXIMITY,
+    RANGES_2D,
+    RANGES_3D,
+    THRESHOLDS_2D,
+    THRESHOLDS_3D,
+    Boxes,
+    precision_2d,
+    precision_3d,
+)
 from kyvo.metrics.boxes import Cuboids, iou_2d, iou_3d
 
 
@@ -149,3 +159,11 @@ def test_no_detection_scores_0_and_no_truth_is_refused():
     assert precision_3d(boxes([]), truth).mean() == 0
     with pytest.raises(SceneError, match="the truth has no box"):
         precision_3d(truth, boxes([]))
+
+
+def test_thresholds_and_ranges_are_those_of_omni3d_and_coco():
+    assert THRESHOLDS_3D == (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
+    assert THRESHOLDS_2D == (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+    assert RANGES_3D == {"all": (0, 1e5), "near": (0, 10), "medium": (10, 35), "far": (35, 1e5)}
+    assert RANGES_2D == {"all": (0, 1e10), "small": (0, 1024), "medium": (1024, 9216), "large": (9216, 1e10)}
+    assert (MOST, PROXIMITY) == (100, 0.3)

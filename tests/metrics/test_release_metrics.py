@@ -6,7 +6,6 @@ from kyvo.errors import SceneError
 from kyvo.metrics.release import (
     answer_accuracy,
     clevr_index,
-    mean_index,
     objaworld_index,
     objectron_index,
 )
@@ -30,7 +29,6 @@ def shoe(x, *, category="shoe", size=0.3):
 
 def test_an_empty_scene_predicted_as_empty_scores_minus_1():
     assert clevr_index([], [], tau=0.25) == -1
-    assert mean_index([[], [cube(0)]], [[], [cube(0)]], dataset="clevr", tau=0.25) == 0.0  # (-1 + 1) / 2
 
 
 @pytest.mark.parametrize(
@@ -67,13 +65,6 @@ def test_objectron_takes_the_closest_where_clevr_takes_the_first():
     assert objectron_index([shoe(0), shoe(0, category="cup")], [shoe(0), shoe(1)], tau=0.25) == 1 / 3
     with pytest.raises(SceneError, match="has no index for that"):
         objectron_index([], [], tau=0.25)
-
-
-def test_other_sets_and_lists_of_different_length_are_refused():
-    with pytest.raises(SceneError, match="no released script compares 'arkitscenes'; they do clevr, objaworld"):
-        mean_index([[]], [[]], dataset="arkitscenes", tau=1.25)
-    with pytest.raises(SceneError, match="1 predictions and 2 truths"):
-        mean_index([[]], [[], []], dataset="clevr", tau=0.25)
 
 
 def test_answers_lose_their_markers_and_nothing_else():

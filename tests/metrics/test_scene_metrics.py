@@ -234,3 +234,11 @@ def test_the_truth_itself_is_perfect_under_the_best_matching(truth):
 def test_a_set_without_a_criterion_is_refused():
     with pytest.raises(ConfigError, match="the paper has no criterion for 'mine'; known are clevr"):
         criterion_for("mine")
+
+
+def test_criteria_are_those_of_the_paper():
+    angle, height = "pose (x,y,z): each difference around the circle < 0.15", "location (z): each difference < 0.05"
+    size = "dimensions (x,y,z): mean absolute difference <= "
+    assert OBJAWORLD.describe()["near"] == [height, angle] and OBJAWORLD_SHAPES.describe()["near"] == [angle]
+    assert OBJECTRON.describe()["near"] == [size + "0.05"] and ARKITSCENES.describe()["near"] == [size + "1"]
+    assert OBJAWORLD_SHAPES.taus == (0.5, 0.75, 1.0, 1.25, 1.5) and ARKITSCENES.taus == (1.25, 1.5, 1.75, 2.0, 2.25)

@@ -7,7 +7,7 @@ import torch
 
 from kyvo.errors import ConfigError
 from kyvo.models.llama.embedding import CompositeEmbedding, Positions, position_vectors, sine_cosine
-from kyvo.scene.schema import grid
+from kyvo.scene.fields import grid
 from kyvo.tokenizers.vocabulary import Vocabulary, release_objectron_vocabulary
 
 SMALL = Vocabulary(

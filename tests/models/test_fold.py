@@ -9,7 +9,7 @@ from kyvo.errors import CheckpointError
 from kyvo.models.llama.embedding import CompositeEmbedding, position_vectors
 from kyvo.models.llama.fold import fold, load_positions, save_llama
 from kyvo.models.llama.presets import kyvo_tiny
-from kyvo.scene.schema import grid
+from kyvo.scene.fields import grid
 from kyvo.tokenizers.vocabulary import Vocabulary
 from kyvo.training.model import build_decoder
 

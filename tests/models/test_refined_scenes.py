@@ -9,9 +9,10 @@ from random_scenes import scenes
 from kyvo.api import Kyvo
 from kyvo.errors import CheckpointError
 from kyvo.models.heads.refined_scenes import as_tensors, check_fits, refine_scenes, to_unit
+from kyvo.scene.builtin_schemas import clevr_schema, objaworld_schema, objectron_schema
 from kyvo.scene.files import scene_from_json, scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import clevr_camera, clevr_schema, objaworld_schema, objectron_schema
+from kyvo.scene.schema import clevr_camera
 from kyvo.testing import tiny_kyvo, tiny_llama, tiny_processor, tiny_refiner
 
 SCHEMA = clevr_schema()

@@ -12,7 +12,7 @@ from kyvo.errors import ConfigError
 from kyvo.programs.errors import NotUnderstood
 from kyvo.programs.json_form import to_json
 from kyvo.programs.program import Count, Everything, Query, Where
-from kyvo.scene.schema import clevr_schema
+from kyvo.scene.builtin_schemas import clevr_schema
 
 SCHEMA = clevr_schema()
 PROGRAM = Query(asks=Count(of=Where(of=Everything(), field="color", value="red")))

@@ -12,9 +12,11 @@ from kyvo.programs.errors import AlreadySo, AmbiguousReference, CannotPlace, NoS
 from kyvo.programs.execute import apply
 from kyvo.programs.parsing import Turn
 from kyvo.scene.bodies import Plan, body, gaps
+from kyvo.scene.builtin_schemas import objaworld_schema, objectron_schema
+from kyvo.scene.fields import Field
 from kyvo.scene.relations import relationships
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import Field, SceneSchema, clevr_camera, objaworld_schema, objectron_schema
+from kyvo.scene.schema import SceneSchema, clevr_camera
 
 SCENE = Scene(
     objects=(

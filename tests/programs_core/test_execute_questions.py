@@ -9,9 +9,11 @@ from kyvo.programs import program as p
 from kyvo.programs.errors import AmbiguousReference, NoSuchObject, ProgramError, UnknownWord
 from kyvo.programs.execute import answer
 from kyvo.programs.parsing import Turn
+from kyvo.scene.builtin_schemas import objectron_schema
+from kyvo.scene.fields import Field
 from kyvo.scene.relations import CLEVR_DIRECTIONS
 from kyvo.scene.scene import Camera, Scene, SceneObject
-from kyvo.scene.schema import Field, SceneSchema, clevr_camera, objectron_schema
+from kyvo.scene.schema import SceneSchema, clevr_camera
 from kyvo.scene.visibility import visibility
 
 SCENE = Scene(
@@ -326,3 +328,14 @@ def test_visible_shares_are_those_of_the_ray_tracer():
             assert shown == pytest.approx(
                 float(traced[row, index]), rel=0.15 if scene.objects[index].shape == "cube" else 0.05, abs=0.0005
             )
+
+
+def test_of_what_is_there_six_kinds_are_named_and_the_rest_are_others():
+    colors = ("gray", "red", "blue", "green", "brown", "purple", "cyan")
+    scene = Scene(
+        objects=tuple(thing(f"small {color} rubber cube", index - 3, 0) for index, color in enumerate(colors))
+    )
+    with pytest.raises(NoSuchObject, match=r"1 small purple rubber cube and others"):
+        answer(p.Query(asks=p.WordOf(of=the(color="yellow"), field="size")), scene, CLEVR)
+    with pytest.raises(NoSuchObject, match=r"1 small brown rubber cube and 1 small purple rubber cube"):
+        answer(p.Query(asks=p.WordOf(of=the(color="yellow"), field="size")), Scene(objects=scene.objects[:6]), CLEVR)

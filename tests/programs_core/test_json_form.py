@@ -14,8 +14,10 @@ from kyvo.programs.errors import ProgramError, UnknownWord
 from kyvo.programs.execute import answer, apply
 from kyvo.programs.json_form import from_json, from_text, json_schema, to_json
 from kyvo.programs.structure import MAX_DEPTH, MAX_NODES, node_types, usable
+from kyvo.scene.builtin_schemas import SCHEMAS
+from kyvo.scene.fields import Field
 from kyvo.scene.scene import Scene
-from kyvo.scene.schema import SCHEMAS, Field, SceneSchema
+from kyvo.scene.schema import SceneSchema
 
 ALL = {"op": "everything"}
 COUNT = {"op": "query", "asks": {"op": "count", "of": ALL}}

@@ -9,7 +9,9 @@ from kyvo.programs import program as p
 from kyvo.programs.errors import ProgramError, UnknownWord
 from kyvo.programs.structure import check
 from kyvo.programs.tokens import ProgramGrammar
-from kyvo.scene.schema import SCHEMAS, Field, SceneSchema
+from kyvo.scene.builtin_schemas import SCHEMAS
+from kyvo.scene.fields import Field
+from kyvo.scene.schema import SceneSchema
 
 GRAMMARS = {name: ProgramGrammar(make()) for name, make in SCHEMAS.items()}
 GRAMMAR = GRAMMARS["clevr"]
@@ -95,3 +97,17 @@ def test_a_program_of_another_schema_or_another_script_has_no_tokens():
     cases = tuple(p.Case(word=word, amount=p.Number(value=1)) for word in ("шар", "куб"))
     with pytest.raises(ProgramError, match="token 3 is 'ш'"):
         GRAMMAR.encode(p.Query(asks=p.Choose(cases=cases)))
+
+
+def test_a_number_has_at_most_six_digits_and_six_decimals():
+    state = GRAMMAR.start()
+    for token in GRAMMAR.encode(p.Edit(steps=(p.Rotate(of=RED, degrees=1.0),)))[:-2]:  # the first digit among them
+        state = GRAMMAR.step(state, token)
+    digits = 1
+    while "9" in GRAMMAR.allowed(state):
+        state, digits = GRAMMAR.step(state, "9"), digits + 1
+    state, decimals = GRAMMAR.step(state, "."), 0
+    while "9" in GRAMMAR.allowed(state):
+        assert ("0" in GRAMMAR.allowed(state)) == (decimals < 5)  # a last zero is not written
+        state, decimals = GRAMMAR.step(state, "9"), decimals + 1
+    assert (digits, decimals) == (6, 6)

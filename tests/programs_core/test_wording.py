@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from random_programs import ALL, Draw, at, random_scene, the, thing, to, where
 
 from kyvo.programs import program as p
-from kyvo.programs.wording import article, counted, descriptions, joined, objects_of, plural_of, wording
+from kyvo.programs.descriptions import descriptions
+from kyvo.programs.english import article, counted, joined, plural_of
+from kyvo.programs.wording import objects_of, wording
 from kyvo.scene.scene import Scene, SceneObject
 
 CUBE, BALL = the(shape="cube", color="red"), the(shape="sphere", size="large")

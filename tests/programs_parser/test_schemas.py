@@ -6,7 +6,9 @@ from program_readings import CLEVR, program
 from kyvo.programs.errors import UnknownWord
 from kyvo.programs.grammar.lexicon import plural
 from kyvo.programs.program import Count, Everything, Exists, Related, The, Where
-from kyvo.scene.schema import Field, SceneSchema, objaworld_schema, objectron_schema
+from kyvo.scene.builtin_schemas import objaworld_schema, objectron_schema
+from kyvo.scene.fields import Field
+from kyvo.scene.schema import SceneSchema
 
 
 def with_words(**words: tuple[str, ...]) -> SceneSchema:

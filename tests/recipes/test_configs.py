@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from torchtune import config
 
 from kyvo.errors import ConfigError
-from kyvo.scene.schema import clevr_view_schema
+from kyvo.scene.builtin_schemas import clevr_view_schema
 from kyvo.testing import tiny_processor, write_tiny_codes
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "train"

@@ -53,6 +53,7 @@ def test_torchrun_starts_two_ranks_that_train_adapters(runs):
     assert (runs.newest("run") / "adapter" / "adapter_config.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_config_that_is_not_there_is_named(runs):
     done = tune(runs, "run", config="configs/train/tny.yaml")
     assert done.returncode != 0 and "configs/train/tny.yaml" in done.stderr

@@ -17,7 +17,8 @@ from kyvo.data.generators import ClevrSet
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.models.heads.refiner import load_refiner
 from kyvo.processor import Processor
-from kyvo.scene.schema import CLEVR_CAMERA, clevr_schema
+from kyvo.scene.builtin_schemas import clevr_schema
+from kyvo.scene.schema import CLEVR_CAMERA
 
 BUNDLED = loading.ROOT / "kyvo" / "assets" / "mini"
 SIZE = {"width": 48, "height": 32}

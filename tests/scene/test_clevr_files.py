@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from random_scenes import scenes
 
 from kyvo.errors import SceneError
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.clevr import from_clevr, is_clevr, load_clevr, load_clevr_info, save_clevr, to_clevr
 from kyvo.scene.files import scene_from_json, scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import clevr_camera, clevr_schema
+from kyvo.scene.schema import clevr_camera
 
 ONE = {
     "image_index": 3,

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from random_scenes import scenes
 
 from kyvo.errors import SceneError
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.diff import Change, diff
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import clevr_schema
 
 
 def thing(color, x, y=0.0, **values):

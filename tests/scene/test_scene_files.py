@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from random_scenes import scenes
 
 from kyvo.errors import FileError, SceneError
+from kyvo.scene.builtin_schemas import SCHEMAS
 from kyvo.scene.files import load_scene, read_json, save_scene, scene_from_json, scene_to_json, write_json
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import SCHEMAS, clevr_camera
+from kyvo.scene.schema import clevr_camera
 
 HEAD = {"format": "kyvo-scene", "version": 1, "schema": "clevr", "frame": "world", "up_axis": "+z", "units": "clevr"}
 CAMERA = {

@@ -10,11 +10,12 @@ import pytest
 from kyvo.errors import SceneError
 from kyvo.export.formats import export_scene
 from kyvo.export.view import draw_view
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.clevr import to_clevr
 from kyvo.scene.diff import MAX_COMPARED, diff
 from kyvo.scene.files import load_scene, read_json, save_scene
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import clevr_camera, clevr_schema
+from kyvo.scene.schema import clevr_camera
 from kyvo.scene.validate import validate_file
 
 SIZES = (100, 800)

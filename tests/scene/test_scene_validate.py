@@ -10,8 +10,10 @@ from jsonschema import Draft202012Validator
 from random_scenes import scenes
 
 from kyvo.errors import SceneError
+from kyvo.scene.builtin_schemas import SCHEMAS, clevr_schema
+from kyvo.scene.fields import Axis, Field
 from kyvo.scene.files import scene_from_json, scene_to_json
-from kyvo.scene.schema import SCHEMAS, Axis, Field, SceneSchema, clevr_schema
+from kyvo.scene.schema import SceneSchema
 from kyvo.scene.validate import json_schema, validate, validate_file
 
 FULL = {

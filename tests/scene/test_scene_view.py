@@ -12,9 +12,10 @@ from random_scenes import scenes
 from kyvo.data.clevr.sampling import sample_scenes
 from kyvo.errors import SceneError
 from kyvo.generation.constraint import Constraint
+from kyvo.scene.builtin_schemas import clevr_schema, clevr_view_schema
 from kyvo.scene.diff import diff
 from kyvo.scene.scene import Scene, SceneObject, turn_error
-from kyvo.scene.schema import CLEVR_CAMERA, SceneSchema, clevr_camera, clevr_schema, clevr_view_schema
+from kyvo.scene.schema import CLEVR_CAMERA, SceneSchema, clevr_camera
 from kyvo.scene.validate import validate
 from kyvo.testing import tiny_builder, tiny_kyvo
 from kyvo.tokenizers.scene import SceneForm

@@ -7,20 +7,10 @@ import pytest
 import yaml
 
 from kyvo.errors import ConfigError, SceneError
+from kyvo.scene.builtin_schemas import SCHEMAS, clevr_schema, load_schema, objaworld_schema
+from kyvo.scene.fields import Axis, Field, grid
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import (
-    CLEVR_CAMERA,
-    SCHEMAS,
-    Axis,
-    Field,
-    SceneSchema,
-    camera_of,
-    clevr_camera,
-    clevr_schema,
-    grid,
-    load_schema,
-    objaworld_schema,
-)
+from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_COLORS, CLEVR_RADIUS, SceneSchema, camera_of, clevr_camera
 
 HALVES = Axis(name="x", unit="m", values=grid(0, 1, 0.5))
 UNEVEN = Axis(name="y", unit="m", values=(0.0, 1.0, 3.0))
@@ -232,3 +222,12 @@ def test_words_are_added_at_the_end_of_their_field():
 def test_words_that_cannot_be_added_are_refused(field, word, message):
     with pytest.raises(SceneError, match=message):
         clevr_schema().with_words(field, [word], name="mine")
+
+
+def test_colors_and_sizes_are_those_of_clevrs_generator():
+    """Its image_generation/data/properties.json."""
+    assert CLEVR_RADIUS == {"large": 0.7, "small": 0.35}
+    assert {word: bytes(color).hex() for word, color in CLEVR_COLORS.items()} == {
+        "gray": "575757", "red": "ad2323", "blue": "2a4bd7", "green": "1d6914",
+        "brown": "814a19", "purple": "8126c0", "cyan": "29d0d0", "yellow": "ffee33",
+    }  # fmt: skip

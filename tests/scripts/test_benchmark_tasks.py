@@ -63,7 +63,7 @@ def test_busy_processes_run_only_beside_a_task(program):
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     with program.busy_processes(1) as (process,):
-        program.run_beside([process], lambda: time.sleep(0.5))
+        program.run_under_load([process], lambda: time.sleep(0.5))
         stopped = used(process)
         time.sleep(0.2)
         assert 0 < stopped == used(process)

@@ -10,7 +10,7 @@ from kyvo.data.dataset import open_set, write_set
 from kyvo.data.generators import ClevrSet, EditSet, QuestionSet
 from kyvo.data.language.edit_phrases import KINDS
 from kyvo.models.heads.refiner import save_refiner
-from kyvo.scene.schema import clevr_schema
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.testing import tiny_kyvo, tiny_refiner
 
 VIEW = {"seed": 0, "width": 24, "height": 16, "samples": 1}
@@ -53,7 +53,7 @@ def test_every_part_is_measured_and_kept_with_its_items(program, folder, tmp_pat
     levels = program.main(arguments(folder, tmp_path, "--end-to-end"))
     assert json.loads((tmp_path / "suite.json").read_text()) == levels
     assert list(levels["parts"]) == list(program.PARTS)
-    for part, name in program.ASKED:
+    for part, name in program.TARGETS:
         assert name in figures_of(levels, part)
     for name in ("recognition", "rendering", "chain"):
         assert {figure["count"] for figure in levels["parts"][name]["figures"]} == {4}

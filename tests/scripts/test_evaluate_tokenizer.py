@@ -12,7 +12,7 @@ from kyvo.data.clevr.sampling import sample_scenes
 from kyvo.data.dataset import open_set, write_set
 from kyvo.data.generators import ClevrSet
 from kyvo.metrics.images import psnr, ssim
-from kyvo.scene.schema import clevr_schema
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.testing import tiny_image
 from kyvo.tokenizers.objects import object_maps
 

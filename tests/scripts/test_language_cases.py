@@ -7,7 +7,7 @@ import pytest
 
 from kyvo.evaluation.language import evaluate_language, read_cases
 from kyvo.programs.grammar.parser import GrammarParser
-from kyvo.scene.schema import clevr_schema
+from kyvo.scene.builtin_schemas import clevr_schema
 
 CASES = Path(__file__).resolve().parent.parent / "language_cases"
 FLOORS = {

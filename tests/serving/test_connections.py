@@ -132,6 +132,7 @@ with serving(create_app(tiny_kyvo(), name="tiny", limits=Limits(head_seconds=1.0
 """
 
 
+@pytest.mark.slow
 def test_three_hundred_silent_connections_do_not_end_the_service(tmp_path):
     log = tmp_path / "log"
     with (

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kyvo.errors import ConfigError, ImageError, SceneError
-from kyvo.scene.schema import clevr_schema
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.serving.inputs import Inputs, data_uri, picture_of
 from kyvo.serving.limits import Limits
 

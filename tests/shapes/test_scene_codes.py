@@ -20,7 +20,7 @@ from kyvo.data.meshes.procedural import procedural_library
 from kyvo.errors import CheckpointError, ConfigError, SceneError
 from kyvo.export.formats import export_scene
 from kyvo.processor import Processor
-from kyvo.scene.schema import load_schema, objaworld_shapes_sized_schema
+from kyvo.scene.builtin_schemas import load_schema, objaworld_shapes_sized_schema
 from kyvo.shapes.cells import surface_latent
 from kyvo.shapes.contour import CHANNELS, extract_mesh
 from kyvo.shapes.mesh import normalized

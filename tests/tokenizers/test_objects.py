@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from kyvo.data.clevr.sampling import sample_scenes
 from kyvo.errors import SceneError
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import clevr_camera, clevr_schema
+from kyvo.scene.schema import clevr_camera
 from kyvo.tokenizers.objects import ObjectHead, object_maps
 
 SCHEMA = clevr_schema()

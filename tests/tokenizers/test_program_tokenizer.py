@@ -18,7 +18,7 @@ from kyvo.parsers.language_model import LanguageModelParser
 from kyvo.programs.errors import NotUnderstood
 from kyvo.programs.grammar.parser import GrammarParser
 from kyvo.programs.parsing import Turn
-from kyvo.scene.schema import SCHEMAS
+from kyvo.scene.builtin_schemas import SCHEMAS
 from kyvo.testing import tiny_builder, tiny_kyvo, tiny_processor, tiny_text
 from kyvo.tokenizers.tasks import REFUSED, TASKS, Segments
 from kyvo.tokenizers.vocabulary import Vocabulary

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 from random_scenes import scenes
 
 from kyvo.errors import SceneError, TokenError
+from kyvo.scene.builtin_schemas import SCHEMAS, clevr_schema
+from kyvo.scene.fields import Axis, Field
 from kyvo.scene.scene import Camera, Scene, SceneObject
-from kyvo.scene.schema import SCHEMAS, Axis, Field, SceneSchema, clevr_schema
+from kyvo.scene.schema import SceneSchema
 from kyvo.testing import tiny_text
 from kyvo.tokenizers.scene import SceneTokenizer
 from kyvo.tokenizers.vocabulary import Vocabulary

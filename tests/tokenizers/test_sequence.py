@@ -9,8 +9,8 @@ from random_programs import Draw
 from random_scenes import scenes
 
 from kyvo.errors import ConfigError, TokenError
+from kyvo.scene.builtin_schemas import SCHEMAS, clevr_schema
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import SCHEMAS, clevr_schema
 from kyvo.testing import tiny_builder
 from kyvo.tokenizers.sequence import IGNORE, MAX_NUMBER
 from kyvo.tokenizers.tasks import REFUSED, TASKS, Segment, Segments, Task

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kyvo.errors import CheckpointError
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import clevr_schema
 from kyvo.testing import tiny_text
 from kyvo.tokenizers.scene import SceneTokenizer
 from kyvo.tokenizers.text import LlamaText, load_text

@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kyvo.errors import SceneError, TokenError
-from kyvo.scene.schema import SCHEMAS, Axis, clevr_schema, grid
+from kyvo.scene.builtin_schemas import SCHEMAS, clevr_schema
+from kyvo.scene.fields import Axis, grid
 from kyvo.testing import tiny_text
 from kyvo.tokenizers.vocabulary import VOCABULARIES, Vocabulary
 

@@ -10,7 +10,7 @@ from kyvo.data.clevr.sampling import sample_scenes
 from kyvo.errors import TokenError
 from kyvo.generation.constraint import Constraint
 from kyvo.programs.grammar.parser import GrammarParser
-from kyvo.scene.schema import clevr_view_schema
+from kyvo.scene.builtin_schemas import clevr_view_schema
 from kyvo.testing import tiny_builder
 from kyvo.tokenizers.scene import SceneForm
 from kyvo.tokenizers.sequence import IGNORE

@@ -9,7 +9,7 @@ import torch
 from kyvo.data.clevr.sampling import sample_scenes
 from kyvo.data.language.question_programs import SceneIndex, asked_about
 from kyvo.data.language.questions import sample_questions
-from kyvo.scene.schema import clevr_schema
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.training.auxiliary_heads import (
     AskedTargets,
     AuxiliaryHeads,

@@ -12,7 +12,7 @@ from kyvo.errors import CheckpointError
 from kyvo.models.llama.embedding import sine_cosine
 from kyvo.models.llama.fold import llama_config, save_llama
 from kyvo.models.llama.presets import kyvo_tiny
-from kyvo.scene.schema import grid
+from kyvo.scene.fields import grid
 from kyvo.tokenizers.vocabulary import Vocabulary
 from kyvo.training.init_weights import apply_init_weights
 from kyvo.training.init_weights_files import read_init_weights, save_converted

@@ -12,15 +12,16 @@ from kyvo.data.clevr.sampling import ClevrRules, sample_scenes
 from kyvo.data.language.edits import concerned, sample_edits
 from kyvo.data.language.questions import sample_questions
 from kyvo.errors import ConfigError, TokenError
+from kyvo.scene.builtin_schemas import clevr_view_schema
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import clevr_view_schema
 from kyvo.testing import tiny_processor, write_tiny_codes
 from kyvo.tokenizers.sequence import IGNORE
 from kyvo.tokenizers.tasks import TASKS
 from kyvo.tokenizers.vocabulary import OUTPUT, TEXT_START
 from kyvo.training.batch import collate, pack
-from kyvo.training.data import WINDOW, BatchStream, CodedScenes, load_batches
+from kyvo.training.batch_stream import WINDOW, BatchStream, load_batches
+from kyvo.training.data import CodedScenes
 from kyvo.training.model import decoder
 
 COUNT, BATCH = 90, 2

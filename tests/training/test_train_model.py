@@ -6,7 +6,7 @@ import torch
 from kyvo.errors import ConfigError
 from kyvo.models.llama.embedding import CompositeEmbedding
 from kyvo.models.llama.presets import SIZES, kyvo_tiny
-from kyvo.scene.schema import grid
+from kyvo.scene.fields import grid
 from kyvo.tokenizers.vocabulary import Vocabulary, kyvo_vocabulary
 from kyvo.training.model import attention_mask, build_decoder, decoder
 

@@ -16,11 +16,12 @@ from jaxtyping import Bool, Float, UInt8
 from kyvo.data.clevr import blender, raytracer
 from kyvo.data.clevr.primitives import SceneBatch
 from kyvo.errors import ConfigError, SceneError
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.clevr import pixel_coords
 from kyvo.scene.colors import linear_rgb
 from kyvo.scene.relations import directions, relationships
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_COLORS, CLEVR_RADIUS, SceneSchema, clevr_camera, clevr_schema
+from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_COLORS, CLEVR_RADIUS, SceneSchema, clevr_camera
 
 SHAPES = ("cube", "sphere", "cylinder", "cone")  # in the ray tracer's order
 MATERIALS = ("rubber", "metal")
@@ -302,7 +303,7 @@ def render_scenes(
     """Pictures of CLEVR scenes, one RGB picture each; for other sizes the width keeps the view.
 
     Args:
-        samples: rays a pixel along each axis for the ray tracer (2 unless told), paths a pixel for Blender (16).
+        samples: rays a pixel along each axis for the ray tracer (2 by default), paths a pixel for Blender (16).
         renderer: one of RENDERERS; "blender" needs the extra `[blender]`.
         device: that the ray tracer runs on; its pictures differ by roundings between devices.
 

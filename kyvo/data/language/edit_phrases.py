@@ -13,7 +13,7 @@ import numpy as np
 
 from kyvo.data.language.referents import ATTRIBUTES, RELATION_WORDS, noun
 from kyvo.errors import SceneError
-from kyvo.scene.schema import clevr_schema
+from kyvo.scene.builtin_schemas import clevr_schema
 
 WORDINGS = {
     "change": (

@@ -28,9 +28,11 @@ from kyvo.data.clevr.sampling import CLEVR_RULES, ClevrRules, all_visible, footp
 from kyvo.data.language.edit_phrases import KINDS, WORDS, phrase
 from kyvo.data.language.referents import ATTRIBUTES, draw_related, resolve, unique_descriptions
 from kyvo.errors import ConfigError, SceneError
+from kyvo.scene.builtin_schemas import clevr_schema
+from kyvo.scene.fields import Axis
 from kyvo.scene.relations import RELATIONS, directions, relationships
 from kyvo.scene.scene import Scene, SceneObject, Vector
-from kyvo.scene.schema import CLEVR_RADIUS, Axis, clevr_schema
+from kyvo.scene.schema import CLEVR_RADIUS
 
 STEP = 0.05  # clevr units; of the grid on which new and moved objects stand, the paper's best
 DISTANCES = tuple(quarters / 4 for quarters in range(2, 13))  # 0.5 to 3 clevr units, those that are drawn

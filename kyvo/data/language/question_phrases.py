@@ -51,7 +51,7 @@ class Template:
     texts: tuple[str, ...]
     steps: tuple[TemplateStep, ...]
     slots: Mapping[str, str]  # each slot's attribute, or "relation"
-    empty: frozenset[str] = frozenset()  # slots that say nothing: what is asked for must not be told
+    empty: frozenset[str] = frozenset()  # slots that say nothing: what is asked for must not be in the text
     different: tuple[tuple[int, int], ...] = ()  # steps whose outputs must differ
 
     @property

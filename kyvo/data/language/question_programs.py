@@ -12,9 +12,9 @@ from typing import Any
 
 from kyvo.data.language.referents import ATTRIBUTES
 from kyvo.errors import SceneError
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.relations import RELATIONS, relationships
 from kyvo.scene.scene import Scene
-from kyvo.scene.schema import clevr_schema
 
 WORDS = {field.name: field.words for field in clevr_schema().fields if field.words} | {"relation": RELATIONS}
 ANSWERS = {  # under each type of answer, the words that it can be
@@ -152,8 +152,8 @@ def run_step(row: Step, outputs: Sequence[Any], index: SceneIndex, place: int) -
 
 
 def operands(program: Sequence[Step], index: SceneIndex) -> list[int]:
-    """The sets of objects that the last step decides on: those counted, the one whose color is told, or, one by one,
-    those that are compared."""
+    """The sets of objects that the last step decides on: those counted, the one whose color is the answer, or,
+    one by one, those that are compared."""
     outputs = run(program, index)
 
     def about(place: int) -> list[int]:

@@ -23,7 +23,7 @@ from kyvo.errors import ConfigError
 from kyvo.extras import extra
 from kyvo.programs.json_form import to_json
 from kyvo.programs.program import Edit
-from kyvo.scene.schema import load_schema
+from kyvo.scene.builtin_schemas import load_schema
 
 with extra("data"):
     from datasets import Dataset, Features, Value

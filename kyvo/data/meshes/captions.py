@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kyvo.data.meshes.solids import COUNTS, GLASS, IRON, LEAVES, STEEL, WOOD, Color, Part
+from kyvo.data.meshes.primitives import COUNTS, GLASS, IRON, LEAVES, STEEL, WOOD, Color, Part
 
 COLORS: dict[str, tuple[Color, ...]] = {  # sRGB
     "red": ((200, 40, 36), (176, 58, 46)),

@@ -18,7 +18,7 @@ import numpy as np
 
 from kyvo.data.meshes.gltf_extensions import COMPRESSIONS, DRACO, check_required, compressed, extension
 from kyvo.data.meshes.mesh_parts import Fault
-from kyvo.data.meshes.named_files import find_beside
+from kyvo.data.meshes.named_files import find_referenced
 
 COMPONENTS = {5120: "i1", 5121: "u1", 5122: "i2", 5123: "u2", 5125: "u4", 5126: "f4"}
 TYPE_LENGTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
@@ -58,7 +58,7 @@ class GltfFile:
         if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", uri):
             raise Fault(f"{where} names {uri}; only files beside it are read", "Export the mesh as one .glb.")
         for name in (unquote(uri), uri):
-            found = find_beside([self.path.parent], name)
+            found = find_referenced([self.path.parent], name)
             if found is not None:
                 return found
         raise Fault(

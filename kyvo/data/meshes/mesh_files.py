@@ -107,7 +107,7 @@ def read_mesh(path: Path) -> LooseMesh:
 def read_parts(path: Path, *, colors: bool = True) -> list[MeshPart]:
     """The parts of a mesh file in its own axes and units.
 
-    Points and lines that stand beside triangles are told of: they have no surface.
+    Points and lines among triangles give a warning: they have no surface.
 
     Args:
         colors: False is for who wants the surface alone: a lost texture is then no fault.

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from kyvo.data.meshes.mesh_parts import REPEAT, Fault, Sampler, Texture, lost_texture, scaled_colors, to_linear
-from kyvo.data.meshes.named_files import decode_text, find_beside
+from kyvo.data.meshes.named_files import decode_text, find_referenced
 from kyvo.data.meshes.textures import decode_texture
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?\s+"
@@ -84,7 +84,7 @@ def _kd(material: Material, rest: str, path: Path, beside: Path) -> Material:
 def _map_kd(material: Material, rest: str, path: Path, beside: Path) -> Material:
     folders = [path.parent, beside]
     options: dict[str, str] = {}
-    while (found := _OPTION.match(rest)) and find_beside(folders, rest) is None:
+    while (found := _OPTION.match(rest)) and find_referenced(folders, rest) is None:
         option, value = (part.strip().lower() for part in found.groups() if part is not None)
         if option not in _OPTIONS:
             break  # the name begins with a minus
@@ -96,7 +96,7 @@ def _map_kd(material: Material, rest: str, path: Path, beside: Path) -> Material
         return material
     clamps = options.get("clamp") == "on"
     picture = Map(
-        file=find_beside(folders, rest) or path.parent / rest,
+        file=find_referenced(folders, rest) or path.parent / rest,
         where=f"map_Kd of {path.name} names {rest}",
         scale=_pair(options.get("s", ""), 1.0),
         offset=_pair(options.get("o", ""), 0.0),

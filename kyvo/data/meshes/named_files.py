@@ -25,7 +25,7 @@ def decode_text(data: bytes) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
-def find_beside(folders: Sequence[Path], name: str) -> Path | None:
+def find_referenced(folders: Sequence[Path], name: str) -> Path | None:
     """The file of that name in the first of the folders that has it; None where there is none.
 
     Back slashes part folders too. A name that differs in case alone is found, one that is percent-encoded, and the last

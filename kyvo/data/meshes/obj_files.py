@@ -28,7 +28,7 @@ from kyvo.data.meshes.mesh_parts import (
     too_many_triangles,
 )
 from kyvo.data.meshes.mtl_files import Map, Material, read_mtl
-from kyvo.data.meshes.named_files import decode_text, find_beside
+from kyvo.data.meshes.named_files import decode_text, find_referenced
 from kyvo.data.meshes.polygons import triangulate
 
 LOG = logging.getLogger(__name__)
@@ -169,13 +169,13 @@ def _materials(path: Path, libraries: Sequence[str]) -> dict[str, Material]:
 
 def _library_files(folder: Path, names: str) -> list[Path]:
     """The files of a mtllib statement: one name, which may have blanks, or several."""
-    whole = find_beside([folder], names)
+    whole = find_referenced([folder], names)
     if whole is not None:
         return [whole]
     found, words = [], names.partition(" #")[0].split()
     while words:
         for count in range(len(words), 0, -1):
-            file = find_beside([folder], " ".join(words[:count]))
+            file = find_referenced([folder], " ".join(words[:count]))
             if file is not None:
                 found.append(file)
                 words = words[count:]

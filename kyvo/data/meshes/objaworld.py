@@ -19,8 +19,9 @@ from kyvo.data.meshes.assets import Asset, AssetLibrary
 from kyvo.data.meshes.layout import random_layout, table_top, uniform_layout
 from kyvo.data.meshes.meshcaster import Placed, Setting
 from kyvo.errors import ConfigError, SceneError
+from kyvo.scene.builtin_schemas import objaworld_schema
 from kyvo.scene.scene import Camera, Scene, SceneObject, Vector
-from kyvo.scene.schema import CLEVR_CAMERA, SceneSchema, clevr_camera, objaworld_schema
+from kyvo.scene.schema import CLEVR_CAMERA, SceneSchema, clevr_camera
 
 MAX_SCENES = 50  # scenes begun before we say which rule they break
 VIEW_PIXELS = 96  # width of the picture in which hidden objects are looked for

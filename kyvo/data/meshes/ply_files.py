@@ -25,7 +25,7 @@ from kyvo.data.meshes.mesh_parts import (
     to_linear,
     too_many_triangles,
 )
-from kyvo.data.meshes.named_files import find_beside
+from kyvo.data.meshes.named_files import find_referenced
 from kyvo.data.meshes.ply_tables import Columns, Lists, read_tables
 from kyvo.data.meshes.polygons import strip_triangles, triangulate
 from kyvo.data.meshes.textures import decode_texture
@@ -109,7 +109,7 @@ def _picture_numbers(
 
 def _pixels(path: Path, name: str) -> np.ndarray:
     where = f"its header names {name}"
-    found = find_beside([path.parent], name)
+    found = find_referenced([path.parent], name)
     return decode_texture(path.parent / name if found is None else found, where)
 
 

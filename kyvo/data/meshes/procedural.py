@@ -1,22 +1,14 @@
 """A library of simple colored meshes built in code, so that ObjaWorld scenes need no download.
 
 Each builder draws the colors and proportions of one variant, in units of which a person is about 1.15 tall; `SIZE`
-makes them large enough for the floor. z is up, and an asset's front looks towards -y, which is glTF's +z. Written as
-GLB the meshes are y-up, as glTF wants them.
+makes them large enough for the floor. z is up, and an asset's front looks towards -y, which is glTF's +z.
 """
 
-from pathlib import Path
-
 import numpy as np
-import trimesh
-import yaml
-from trimesh.exchange.gltf import export_glb
-from trimesh.visual import TextureVisuals
-from trimesh.visual.material import PBRMaterial
 
-from kyvo.data.meshes.assets import INDEX, Asset, AssetError, AssetLibrary
+from kyvo.data.meshes.assets import Asset, AssetError, AssetLibrary
 from kyvo.data.meshes.mesh_files import to_linear
-from kyvo.data.meshes.solids import (
+from kyvo.data.meshes.primitives import (
     FABRIC,
     GLASS,
     HAIR,
@@ -36,7 +28,6 @@ from kyvo.data.meshes.solids import (
     pick,
     rod,
 )
-from kyvo.files import make_folder, write_bytes, write_text
 
 SIZE = 1.4  # scene units per unit of the builders
 
@@ -44,7 +35,7 @@ SIZE = 1.4  # scene units per unit of the builders
 def procedural_library(*, seed: int = 0, variants: int = 4) -> AssetLibrary:
     """`variants` assets of every category, set by the seed: `bench-0`, `bench-1`, ..."""
     assets = {}
-    for name, category, parts in _variants(seed, variants):
+    for name, category, parts in variants_of(seed, variants):
         triangles = np.concatenate([part.triangles for part in parts])
         low, high = triangles.min((0, 1)), triangles.max((0, 1))
         colors = [np.broadcast_to(to_linear(np.array(part.color) / 255), part.triangles.shape) for part in parts]
@@ -59,33 +50,8 @@ def procedural_library(*, seed: int = 0, variants: int = 4) -> AssetLibrary:
     return AssetLibrary(assets=assets)
 
 
-def write_library(folder: Path, *, seed: int = 0, variants: int = 4) -> None:
-    """The same library as a folder of GLB files with materials and its `assets.yaml`, for `load_library`."""
-    make_folder(folder)
-    rows = []
-    for name, category, parts in _variants(seed, variants):
-        scene = trimesh.Scene()
-        for number, part in enumerate(parts):
-            linear = (*to_linear(np.array(part.color) / 255).tolist(), 1.0)
-            material = PBRMaterial(
-                name=f"{name}-{number}", baseColorFactor=linear, metallicFactor=0.0, roughnessFactor=0.8
-            )
-            y_up = part.triangles.reshape(-1, 3)[:, [0, 2, 1]] * (1, 1, -1)
-            scene.add_geometry(
-                trimesh.Trimesh(
-                    vertices=y_up,
-                    faces=np.arange(len(y_up)).reshape(-1, 3),
-                    visual=TextureVisuals(material=material),
-                    process=False,
-                ),
-                geom_name=f"{name}-{number}",
-            )
-        write_bytes(folder / f"{name}.glb", export_glb(scene))
-        rows.append({"file": f"{name}.glb", "category": category, "up_axis": "+y", "scale": 1.0})
-    write_text(folder / INDEX, yaml.safe_dump({"assets": rows}, sort_keys=False))
-
-
-def _variants(seed: int, variants: int) -> list[tuple[str, str, list[Part]]]:
+def variants_of(seed: int, variants: int) -> list[tuple[str, str, list[Part]]]:
+    """(name, category, parts) of each asset. Raises AssetError for no variants at all."""
     if variants < 1:
         raise AssetError(f"{variants} variants of each category make no library; ask for at least 1.")
     found = []

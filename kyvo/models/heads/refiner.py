@@ -2,9 +2,9 @@
 
 Codes of a picture tell an object's place to a quarter of a pixel or so, which is a tenth of a unit on the floor. The
 pixels tell more. Around each object's expected place a patch is cut out of the picture, as large as the object looks
-there; a convolutional network, which is told the object's words, reads it; and a small transformer over all objects and
-the picture seen coarsely says where in the picture each centre lies, what the words are, and where the camera stands.
-The rest is geometry: the ray through a centre meets the plane of the object's height in its place.
+there; a convolutional network, which also gets the object's words, reads it; and a small transformer over all objects
+and the picture seen coarsely says where in the picture each centre lies, what the words are, and where the camera
+stands. The rest is geometry: the ray through a centre meets the plane of the object's height in its place.
 
 It is for scenes in a world frame whose camera looks at the origin, as CLEVR's and ObjaWorld's do.
 """

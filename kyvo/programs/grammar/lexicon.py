@@ -11,7 +11,8 @@ from kyvo.programs.grammar.meaning import ALL, narrow, negated
 from kyvo.programs.grammar.spelling import UNKNOWN
 from kyvo.programs.grammar.tokens import tokenize
 from kyvo.programs.program import Either, Literally, Selector, Where
-from kyvo.scene.schema import Field, SceneSchema
+from kyvo.scene.fields import Field
+from kyvo.scene.schema import SceneSchema
 
 KINDS = ("category", "shape")  # the fields whose words are nouns, the first that a schema has
 SIZE = "size"

@@ -34,6 +34,8 @@ GLASS: tuple[Color, ...] = ((44, 110, 66), (120, 74, 34), (70, 132, 160))
 SKIN: tuple[Color, ...] = ((241, 194, 160), (198, 140, 100), (130, 84, 58))
 HAIR: tuple[Color, ...] = ((40, 30, 26), (104, 66, 36), (206, 162, 92))
 LEAVES: tuple[Color, ...] = ((62, 120, 52), (88, 140, 54), (44, 98, 60))
+CERAMIC: tuple[Color, ...] = ((238, 238, 234), (170, 60, 50), (40, 90, 150), (60, 120, 90), (220, 170, 60))
+STONE: tuple[Color, ...] = ((150, 146, 140), (186, 178, 166), (110, 108, 106))
 IRON: Color = (52, 56, 60)
 STEEL: Color = (150, 154, 160)
 
@@ -85,3 +87,22 @@ def four_legs(x: float, y: float, height: float, radius: float) -> Triangles:
     """Four legs at (+-x, +-y)."""
     corners = [(i * x, j * y) for i in (-1, 1) for j in (-1, 1)]
     return np.concatenate([lathe((radius * 0.8, 0), (radius, height), at=(i, j, 0)) for i, j in corners])
+
+
+def joined(*solids: Float[np.ndarray, "_ 3 3"]) -> Float[np.ndarray, "_ 3 3"]:
+    return np.concatenate(solids)
+
+
+def upright_to(triangles: Triangles, axis: str) -> Triangles:
+    """What stands along z, laid along x or y."""
+    return triangles[..., [2, 0, 1]] if axis == "x" else triangles[..., [1, 2, 0]]
+
+
+def some_legs(rng: np.random.Generator, *, reach: float, height: float, radius: float, count: int) -> Triangles:
+    """`count` legs on a circle, somewhat spread."""
+    turns = 2 * np.pi * np.arange(count) / count + np.pi / 4
+    spread = rng.uniform(1.0, 1.25)
+    rods = []
+    for x, y in zip(reach * np.cos(turns), reach * np.sin(turns), strict=True):
+        rods.append(rod((spread * x, spread * y, 0), (x, y, height), radius))
+    return joined(*rods)
