@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from kyvo.programs.errors import UnknownWord
+from kyvo.programs.errors import NotUnderstood, UnknownWord
 from kyvo.programs.grammar.chart import NUMBER, Budget, Chart, Grammar, Meanings, TooLong
 from kyvo.programs.grammar.references import bound
+from kyvo.programs.grammar.refusals import CAN_DO
 from kyvo.programs.grammar.spelling import UNKNOWN, Effort, Repaired, Spelling, english
 from kyvo.programs.grammar.tokens import COMMA
 from kyvo.programs.parsing import Turn
 from kyvo.programs.program import Program
 
+MAX_SLIPS = 1  # known words that stand for others, in one text
 MARGIN = 0.3  # what a repair must cost less than another one: most of one error
 
 Programs = list[tuple[Program, float]]  # with their costs, cheapest first
@@ -56,7 +58,8 @@ class Reader:
     def decided(self, words: Sequence[Repaired]) -> list[Repaired]:
         """The words with the one repair of each that the cheapest program has.
 
-        Raises TooLong, and UnknownWord for a word of which another repair, about as near, gives another program.
+        Raises TooLong, UnknownWord for a word of which another repair, about as near, gives another program, and
+        NotUnderstood where several known words would have to stand for others.
         """
         words = list(words)
         for place, word in enumerate(words):
@@ -77,6 +80,11 @@ class Reader:
                     word=word.written,
                     near=near,
                 )
+        slips = [
+            word.written for word in words if self.spelling.knows(word.written) and word.written not in word.options
+        ]
+        if len(slips) > MAX_SLIPS:
+            raise NotUnderstood(f"{' and '.join(map(repr, slips))} do not fit into a question or a change. {CAN_DO}")
         return words
 
     def readable(self, words: Sequence[Repaired]) -> bool:
