@@ -33,6 +33,7 @@ SLIPS = {  # words of English that name nothing in a scene: here they are typing
     "male": "make", "mike": "make", "jake": "make", "makes": "make", "sake": "make", "pint": "paint", "pain": "paint",
     "pains": "paint", "shame": "shape", "charge": "change", "remote": "remove", "pace": "place", "paces": "places",
     "site": "size", "font": "front", "tow": "two", "ore": "more", "nude": "nudge", "sane": "same", "fame": "same",
+    "ate": "are",
 }  # fmt: skip
 _ARCHAIC = frozenset(("thee", "thy", "thine", "lest", "ere", "doth", "dost", "hast", "hath"))
 _CONFUSED = 1.2  # cost of a known word that stands for another: "their is a cube"
@@ -155,7 +156,7 @@ class Spelling:
     def little(self, token: str) -> dict[str, float]:
         """The little words that a token may be."""
         if len(token) == 1:  # "e cube"
-            return {word: 2 * _PER_ERROR for word in ("a", "the")}
+            return {"the": _PER_ERROR, "a": 2 * _PER_ERROR}
         found = {word: near for word, near in self._candidates(token, 1).items() if word in LITTLE}
         return {word: 2 * self._cost(token, word, near[1]) for word, near in found.items()}
 
