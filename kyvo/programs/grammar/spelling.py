@@ -97,7 +97,7 @@ class Spelling:
 
     def knows(self, token: str) -> bool:
         """Whether a token is a word of the grammar, a number or a sign."""
-        return token in self.words or not token[0].isalpha()
+        return token in self.words or not token[0].isalnum() or token[0].isdecimal()
 
     def reads(self, token: str) -> bool:
         """Whether a token is known or can be repaired."""
@@ -108,7 +108,7 @@ class Spelling:
         read: list[Repaired] = []
         for written, token in self._joined(tokens) if effort >= Effort.FAR else zip(tokens, tokens, strict=True):
             if self.knows(token):
-                others = {NUMBER: 0.0} if token[0].isdigit() else self._confused(token, effort)
+                others = {NUMBER: 0.0} if token[0].isdecimal() else self._confused(token, effort)
                 read.append(Repaired(written, {token: 0.0} | others))
                 continue
             found = self._repairs(token)
