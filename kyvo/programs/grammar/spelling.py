@@ -156,7 +156,7 @@ class Spelling:
     def little(self, token: str) -> dict[str, float]:
         """The little words that a token may be."""
         if len(token) == 1:  # "e cube"
-            return {"the": _PER_ERROR, "a": 2 * _PER_ERROR}
+            return {"the": _PER_ERROR} if token in "the" else {}
         found = {word: near for word, near in self._candidates(token, 1).items() if word in LITTLE}
         return {word: 2 * self._cost(token, word, near[1]) for word, near in found.items()}
 
