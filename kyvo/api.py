@@ -37,6 +37,7 @@ from kyvo.pipelines.rendering import Rendering
 from kyvo.pipelines.run import Run
 from kyvo.pipelines.understanding import Understood, understand
 from kyvo.processor import Processor
+from kyvo.programs.clarification import Clarification
 from kyvo.programs.grammar.parser import GrammarParser
 from kyvo.programs.parsing import Parser, Turn
 from kyvo.scene.scene import Camera, Scene
@@ -134,9 +135,16 @@ class Kyvo:
         drawn = self.rendering(scenes, self.run(), closed_loop=closed_loop)
         return [one.image for one in drawn if one.image is not None]
 
-    def understand(self, text: str, dialogue: Sequence[Turn] = ()) -> Understood:
-        """The program that a text asks for, and its reading in words. Raises ProgramError where there is none."""
-        return understand(self.parser, text, self.processor.schema, dialogue)
+    def understand(
+        self, text: str, dialogue: Sequence[Turn] = (), *, waiting: Clarification | None = None
+    ) -> Understood:
+        """The program that a text asks for, and its reading in words. Raises ProgramError where there is none.
+
+        Args:
+            dialogue: earlier turns, which "it" and "that one" refer to.
+            waiting: an earlier text that fits several objects; this one may say which are meant.
+        """
+        return understand(self.parser, text, self.processor.schema, dialogue, waiting)
 
     def edit(
         self,

@@ -29,7 +29,7 @@ from kyvo.pipelines.run import Run
 from kyvo.pipelines.understanding import expect, read
 from kyvo.programs import parsing
 from kyvo.programs.clarification import Clarification
-from kyvo.programs.errors import AmbiguousReference
+from kyvo.programs.errors import AmbiguousReference, NotUnderstood
 from kyvo.programs.json_form import from_json, to_json
 from kyvo.programs.parsing import Parsed
 from kyvo.programs.program import Edit, Query
@@ -175,19 +175,24 @@ class Conversation:
         return self._take(instruction, understood, run)
 
     def _understood(self, text: str) -> Understood:
-        waiting, schema = self.clarification, self.model.processor.schema
-        if waiting is not None:
-            program = waiting.answered(text, self.scene, schema, self.model.parser, self.dialogue)
-            if program is not None:
-                return read(waiting.text, Parsed(program=program))
-        return self.model.understand(text, self.dialogue)
+        waiting = self.clarification
+        try:
+            return self.model.understand(text, self.dialogue, waiting=waiting)
+        except AmbiguousReference as error:  # of a reply that leaves several
+            assert waiting is not None
+            self.clarification = replace(waiting, candidates=error.candidates)
+            raise
+        except NotUnderstood:
+            if waiting is not None and waiting.is_declined(text):
+                self.clarification = None
+            raise
 
     def _take(self, text: str, understood: Understood, run: Run | None) -> Turn:
         self.clarification = None
         try:
             result = self.model.dialogue(self.scene, understood, run or self.model.run(), dialogue=self.dialogue)
         except AmbiguousReference as error:
-            self.clarification = Clarification.of(text, understood.program, error)
+            self.clarification = Clarification.of(understood.text, understood.program, self.scene, error)
             raise
         image = self._last_image if isinstance(result, Answered) else result.image
         self._turns.append(Turn(text=text, result=result, image=image))

@@ -9,7 +9,7 @@ import pytest
 from kyvo import Conversation
 from kyvo.conversation import describe_diff
 from kyvo.errors import SceneError
-from kyvo.programs.errors import AmbiguousReference, NotUnderstood, ProgramError, UnknownWord
+from kyvo.programs.errors import AmbiguousReference, NoSuchObject, NotUnderstood, ProgramError, UnknownWord
 from kyvo.scene.diff import diff
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
@@ -60,6 +60,32 @@ def test_what_fits_several_is_asked_back_and_the_reply_picks(model, reply, left)
     assert caught.value.candidates == (0, 1) and talk.scene is SCENE
     assert list(talk.say(reply).scene.objects) == left
     assert talk.clarification is None
+
+
+def test_replies_that_pick_none_say_why(model):
+    talk = Conversation(model, SCENE, image=PICTURE)
+    for reply, error, words in (
+        ("7", NotUnderstood, "from 1 to 2"),
+        ("the yellow one", NoSuchObject, "no yellow"),
+        ("the cube", AmbiguousReference, "2 objects"),
+        ("neither", NotUnderstood, "nothing is done"),
+    ):
+        with pytest.raises(AmbiguousReference):
+            talk.say("Remove the cube.")
+        with pytest.raises(error, match=words):
+            talk.say(reply)
+        assert (talk.clarification is None) == (reply == "neither")
+    assert talk.scene is SCENE
+
+
+def test_a_reply_may_leave_fewer_candidates(model):
+    talk = Conversation(model, SCENE, image=PICTURE)
+    with pytest.raises(AmbiguousReference) as first:
+        talk.say("Remove the object.")
+    with pytest.raises(AmbiguousReference) as second:
+        talk.say("the cube")
+    assert first.value.candidates == (0, 1, 2) and second.value.candidates == (0, 1)
+    assert list(talk.say("2").scene.objects) == [RED, GREEN]
 
 
 def test_another_text_may_come_in_the_place_of_an_answer(model):

@@ -166,7 +166,11 @@ def _take(line: str, talk: "Conversation", console: "PlainConsole", errors: "Pla
     elif word in ("/undo", "/redo"):
         turn = talk.undo() if word == "/undo" else talk.redo()
         done = "taken back" if word == "/undo" else "brought back"
-        tell(f"nothing to {word[1:]}" if turn is None else f"{done}: {turn.text}")
+        tell(
+            f"nothing to {word[1:]}"
+            if turn is None
+            else f"{done}: {turn.text if turn.understood is None else turn.understood.text}"
+        )
     elif word == "/diff":
         first = talk.turns[0].before if talk.turns else talk.scene
         tell("\n".join(describe_diff(diff(first, talk.scene), first, talk.scene)) or "no difference")

@@ -129,8 +129,15 @@ def answers(
 def language(
     cases: Annotated[
         Path,
-        typer.Argument(exists=True, dir_okay=False, help="JSONL of text, scene, and answer, scene_after or refused."),
+        typer.Argument(
+            exists=True,
+            dir_okay=False,
+            help="JSONL of text, scene, and answer, scene_after or refused; or CLEVR's questions (with --scenes).",
+        ),
     ],
+    scenes: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="CLEVR's scenes that its questions are about.")
+    ] = None,
     schema: Annotated[str, typer.Option(help="The scenes' schema: a name, or a YAML file.")] = "clevr",
     parser: Annotated[str, typer.Option(help="Who reads the texts; as of kyvo chat.")] = "grammar",
     tolerance: Annotated[
@@ -146,13 +153,15 @@ def language(
     Example: kyvo evaluate language cases.jsonl --report report
     """
     from kyvo.cli.parsers import load_parser
+    from kyvo.evaluation.clevr_questions import read_questions
     from kyvo.evaluation.language import evaluate_language, read_cases
     from kyvo.scene.builtin_schemas import load_schema
 
     reader = load_parser(parser)
     if reader is None:
         raise typer.BadParameter("auto needs a model; name its folder.", param_hint="--parser")
-    results = evaluate_language(read_cases(cases), reader, load_schema(schema), tolerance=tolerance, seed=seed)
+    items = read_cases(cases) if scenes is None else read_questions(cases, scenes)
+    results = evaluate_language(items, reader, load_schema(schema), tolerance=tolerance, seed=seed)
     finish(results, out=out, report=report, as_json=as_json)
 
 

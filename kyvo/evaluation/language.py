@@ -13,7 +13,7 @@ names), which get figures of their own, `dialogue` (earlier texts, carried out o
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from kyvo.metrics.release import clean_answer
 from kyvo.programs.errors import ProgramError
 from kyvo.programs.execute import answer, apply
 from kyvo.programs.parsing import Parser, Turn
-from kyvo.programs.program import Edit, Program
+from kyvo.programs.program import Edit, Program, Query
 from kyvo.programs.wording import wording
 from kyvo.scene.clevr import from_clevr, is_clevr
 from kyvo.scene.files import scene_from_json
@@ -50,6 +50,7 @@ class Case:
     source: str = ""
     constructs: tuple[str, ...] = ()
     dialogue: tuple[str, ...] = ()
+    stored: Query | None = None  # the program that the file has for the answer
 
     @property
     def kind(self) -> str:
@@ -66,6 +67,7 @@ class Outcome:
     refused: bool  # it was refused, rightly or not
     said: str  # the answer, the error, or what became of the scene
     reading: str = ""  # the program in words
+    stored_right: bool | None = None  # the file's own program gives the file's answer
 
 
 def read_cases(path: Path) -> Items[Case]:
@@ -78,6 +80,8 @@ def read_cases(path: Path) -> Items[Case]:
         key = f"line {number}"
         try:
             row = json.loads(line)
+            if isinstance(row, Mapping) and isinstance(row.get("questions"), list):
+                raise SceneError("is a file of CLEVR's questions, which are read with their scenes (--scenes).")
             key = str(row.get("id", key))
             if key in items:
                 raise SceneError(f"{path}: the id {key!r} stands twice; each case has its own.")
@@ -112,6 +116,9 @@ def evaluate_language(
                 name, [one.right for case, one in zip(rows, found, strict=True) if case.kind == kind], seed=seed
             )
         )
+    stored = [one.stored_right for one in found if one.stored_right is not None]
+    if stored:
+        figures.append(mean_figure("stored programs right", stored, seed=seed))
     answerable = [one.refused for case, one in zip(rows, found, strict=True) if not case.refused]
     figures.append(mean_figure("answerable, but refused", answerable, seed=seed))
     for title, groups in (("source", lambda case: (case.source,)), ("construct", lambda case: case.constructs)):
@@ -139,7 +146,18 @@ def evaluate_language(
 
 
 def judge(case: Case, parser: Parser, schema: SceneSchema, *, tolerance: float) -> Outcome:
-    """Carries the text out and compares."""
+    """Carries the text out and compares; so also the program that the file has."""
+    outcome = _judge(case, parser, schema, tolerance=tolerance)
+    if case.stored is None:
+        return outcome
+    try:
+        given = answer(case.stored, case.scene, schema).text
+    except ProgramError:
+        given = None
+    return replace(outcome, stored_right=given is not None and _plain(given) == _plain(case.answer or ""))
+
+
+def _judge(case: Case, parser: Parser, schema: SceneSchema, *, tolerance: float) -> Outcome:
     scene, turns, reading = case.scene, [], ""
     try:
         for text in case.dialogue:
@@ -203,8 +221,8 @@ def _case(row: Mapping[str, Any]) -> Case:
     constructs = row.get("construct") or row.get("constructs") or ()
     return Case(
         text=str(row["text"]),
-        scene=_scene(row["scene"]),
-        answer=None if expected[0] != "answer" else _word(row["answer"]),
+        scene=_scene(row.get("scene")),
+        answer=None if expected[0] != "answer" else word(row["answer"]),
         scene_after=None if expected[0] != "scene_after" else _scene(row["scene_after"]),
         refused=expected[0] == "refused",
         source=str(row.get("source") or ""),
@@ -214,12 +232,15 @@ def _case(row: Mapping[str, Any]) -> Case:
 
 
 def _scene(data: Any) -> Scene:
+    if not isinstance(data, list | Mapping):
+        raise SceneError(f"has no scene ({data!r:.40}); it is scene JSON, CLEVR's, or a list of CLEVR's objects.")
     if isinstance(data, list):
         data = {"objects": data}
     return from_clevr(data) if is_clevr(data) or "format" not in data else scene_from_json(data)
 
 
-def _word(value: Any) -> str:
+def word(value: Any) -> str:
+    """An answer as text: a truth value is yes or no."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)

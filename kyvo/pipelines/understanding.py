@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from kyvo.errors import ConfigError
+from kyvo.programs.clarification import Clarification
 from kyvo.programs.errors import NotUnderstood
 from kyvo.programs.parsing import Parsed, Parser, Turn
 from kyvo.programs.program import Edit, Program, Query
@@ -33,9 +34,21 @@ class Understood:
     notes: tuple[str, ...] = ()  # what was repaired on the way, or chosen where the text leaves it open
 
 
-def understand(parser: Parser, text: str, schema: SceneSchema, dialogue: Sequence[Turn] = ()) -> Understood:
-    """What the text asks. Raises ProgramError for what the parser does not understand."""
+def understand(
+    parser: Parser,
+    text: str,
+    schema: SceneSchema,
+    dialogue: Sequence[Turn] = (),
+    waiting: Clarification | None = None,
+) -> Understood:
+    """What the text asks, or which objects it picks where a question waits for an answer.
+
+    Raises ProgramError for what the parser does not understand.
+    """
     check_text(text)
+    picked = None if waiting is None else waiting.answered(text, schema, parser, dialogue)
+    if waiting is not None and picked is not None:
+        return read(waiting.text, Parsed(program=picked))
     parsed = parser.parse(text, schema, dialogue)
     return read(text, parsed)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
-from kyvo.programs.errors import AmbiguousReference, ProgramError
+from kyvo.programs.errors import AmbiguousReference, NotUnderstood, ProgramError
 from kyvo.programs.parsing import Parser, Turn
 from kyvo.programs.program import Edit, Either, Numbered, Program, Remove, Selector
 from kyvo.programs.selecting import Finder
@@ -26,25 +26,44 @@ _ORDINALS = {
 }  # fmt: skip
 
 
+_NONE = {"neither", "none", "none of them", "none of these", "neither of them", "no", "no one", "nothing", "cancel",
+         "never mind", "nevermind", "forget it", "stop", "skip", "skip it"}  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class Clarification:
     """What waits for an answer: the program, and the candidates of one of its selectors."""
 
     text: str
     program: Program
-    selector: Selector  # the part of it that fits several objects
+    scene: Scene
+    selector: Selector  # the part of the program that fits several objects
     candidates: tuple[int, ...]  # indices of objects, as they were numbered for the user: 1 is the first
 
     @classmethod
-    def of(cls, text: str, program: Program, error: AmbiguousReference) -> "Clarification":
+    def of(cls, text: str, program: Program, scene: Scene, error: AmbiguousReference) -> "Clarification":
         """What waits after this error."""
-        return cls(text=text, program=program, selector=error.selector, candidates=error.candidates)
+        return cls(text=text, program=program, scene=scene, selector=error.selector, candidates=error.candidates)
+
+    @staticmethod
+    def is_declined(reply: str) -> bool:
+        """Whether a reply says that none of the candidates is meant."""
+        return reply.lower().strip(" .!?") in _NONE
 
     def answered(
-        self, reply: str, scene: Scene, schema: SceneSchema, parser: Parser, dialogue: Sequence[Turn] = ()
+        self, reply: str, schema: SceneSchema, parser: Parser, dialogue: Sequence[Turn] = ()
     ) -> Program | None:
-        """The program with the objects that the reply picks: "2", "the left one", "both". None where it picks none."""
-        chosen = self._by_number(reply) or self._by_words(reply, scene, schema, parser, dialogue)
+        """The program with the objects that the reply picks: "2", "the left one", "both". None for another text.
+
+        Raises:
+            AmbiguousReference: a description fits several of the candidates, which are the new ones.
+            NoSuchObject: it fits none of them.
+            NotUnderstood: the number is none of theirs, or the reply is "neither", so that nothing is to be done.
+        """
+        words = reply.lower().strip(" .!?")
+        if self.is_declined(reply):
+            raise NotUnderstood(f"None of the {len(self.candidates)} is meant, so nothing is done.")
+        chosen = self._by_number(words) or self._by_words(words, schema, parser, dialogue)
         if not chosen:
             return None
         picked: Selector = Numbered(index=chosen[0])
@@ -52,33 +71,31 @@ class Clarification:
             picked = Either(first=picked, second=Numbered(index=index))
         return _substituted(self.program, self.selector, picked)
 
-    def _by_number(self, reply: str) -> tuple[int, ...]:
-        words = reply.lower().strip(" .!?")
+    def _by_number(self, words: str) -> tuple[int, ...]:
         if words in _ALL:
             return self.candidates
-        parts = re.split(r"\s*(?:,|\band\b|&)\s*", words)
-        numbers = [_number(part) for part in parts if part]
-        if not numbers or None in numbers:
+        parts = [part for part in re.split(r"\s*(?:,|\band\b|&)\s*", words) if part]
+        numbers = [number for part in parts if (number := _number(part)) is not None]
+        if not numbers or len(numbers) < len(parts):
             return ()
-        if not all(number is not None and 1 <= number <= len(self.candidates) for number in numbers):
-            return ()
-        return tuple(dict.fromkeys(self.candidates[number - 1] for number in numbers if number is not None))
+        if wrong := [number for number in numbers if not 1 <= number <= len(self.candidates)]:
+            raise NotUnderstood(f"there is no number {wrong[0]}; the numbers go from 1 to {len(self.candidates)}.")
+        return tuple(dict.fromkeys(self.candidates[number - 1] for number in numbers))
 
-    def _by_words(
-        self, reply: str, scene: Scene, schema: SceneSchema, parser: Parser, dialogue: Sequence[Turn]
-    ) -> tuple[int, ...]:
+    def _by_words(self, words: str, schema: SceneSchema, parser: Parser, dialogue: Sequence[Turn]) -> tuple[int, ...]:
         """A description is read as one of the candidates: "the left one" is the leftmost of them."""
         try:
-            program = parser.parse(f"remove {reply.strip(' .!?')}", schema, dialogue).program
+            program = parser.parse(f"remove {words}", schema, dialogue).program
         except ProgramError:
             return ()
         if not (isinstance(program, Edit) and len(program.steps) == 1 and isinstance(program.steps[0], Remove)):
             return ()
-        alone = replace(scene, objects=tuple(scene.objects[index] for index in self.candidates))
+        alone = replace(self.scene, objects=tuple(self.scene.objects[index] for index in self.candidates))
         try:
             found = Finder(World(alone, schema), ()).find(program.steps[0].of)
-        except ProgramError:
-            return ()
+        except AmbiguousReference as error:
+            left = [self.candidates[index] for index in error.candidates]
+            raise AmbiguousReference(str(error), candidates=left, selector=self.selector) from None
         return tuple(self.candidates[index] for index in found)
 
 

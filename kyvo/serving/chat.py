@@ -9,13 +9,15 @@ import re
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kyvo.api import Answered, Completion, Edited, Kyvo
+from kyvo.api import Answered, Completion, Edited, Kyvo, Understood
 from kyvo.errors import ConfigError, KyvoError
 from kyvo.generation.sampling import Sampling
 from kyvo.pipelines.run import Run
+from kyvo.programs.clarification import Clarification
+from kyvo.programs.errors import AmbiguousReference
 from kyvo.programs.execute import answer, apply
 from kyvo.programs.json_form import to_json
 from kyvo.programs.parsing import Turn
@@ -79,6 +81,7 @@ class History:
     scene: Scene | None = None
     turns: list[Turn] = field(default_factory=list)
     earlier: list[str | Scene] = field(default_factory=list)  # a user's texts, and scenes of the assistant's
+    waiting: Clarification | None = None  # the last text, where it fits several objects
 
     @property
     def has_scene(self) -> bool:
@@ -87,17 +90,27 @@ class History:
     def show(self, picture: str | None, scene: Scene | None) -> None:
         """A message with a picture or a scene: what was there before counts no more."""
         if picture is not None or scene is not None:
-            self.picture, self.scene, self.turns, self.earlier = picture, scene, [], []
+            self.picture, self.scene, self.turns, self.earlier, self.waiting = picture, scene, [], [], None
 
     def replay(self, model: Kyvo, run: Run) -> None:
         """Executes the earlier texts as long as the run may take."""
         for one in self.earlier:
             run.check()
             if isinstance(one, Scene):
-                self.scene = one
+                self.scene, self.waiting = one, None
             else:
                 self._say(model, one)
         self.earlier = []
+
+    def understand(self, model: Kyvo, text: str) -> Understood:
+        """What a text asks; it may be the answer to "which one?"."""
+        waiting, self.waiting = self.waiting, None
+        try:
+            return model.understand(text, self.turns, waiting=waiting)
+        except AmbiguousReference as error:  # of an answer that leaves several
+            assert waiting is not None
+            self.waiting = replace(waiting, candidates=error.candidates)
+            raise
 
     def _say(self, model: Kyvo, text: str) -> None:
         """A user's earlier text, executed again without a picture, so that later ones can refer to it."""
@@ -105,7 +118,10 @@ class History:
             return
         schema = model.processor.schema
         try:
-            understood = model.understand(text, self.turns)
+            understood = self.understand(model, text)
+        except KyvoError:  # it was refused then, too
+            return
+        try:
             if isinstance(understood.program, Edit):
                 done = apply(understood.program, self.scene, schema, dialogue=self.turns)
                 edited = Edited(
@@ -122,7 +138,10 @@ class History:
             else:
                 found = answer(understood.program, self.scene, schema, dialogue=self.turns)
                 turn = Answered(text=found.text, scene=self.scene, understood=understood, objects=found.objects).turn()
-        except KyvoError:  # it was refused then, too
+        except AmbiguousReference as error:
+            self.waiting = Clarification.of(understood.text, understood.program, self.scene, error)
+            return
+        except KyvoError:
             return
         if turn is not None:
             self.turns.append(turn)
@@ -166,7 +185,8 @@ def job_of(request: ChatRequest, inputs: Inputs, model: Kyvo) -> Job:
             return jobs.answering(model, scene, text, picture=picture)
         if task == "editing" and scene is not None:
             return jobs.editing(model, scene, text, sampling=sampling)
-        return jobs.dialogue(model, scene, text, picture=picture, earlier=history.turns, sampling=sampling)
+        said = text if history.waiting is None else history.understand(model, text)
+        return jobs.dialogue(model, scene, said, picture=picture, earlier=history.turns, sampling=sampling)
 
     if not history.earlier:
         return job()

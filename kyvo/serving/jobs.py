@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from kyvo.api import Kyvo, Picture
+from kyvo.api import Kyvo, Picture, Understood
 from kyvo.generation.sampling import GREEDY, Sampling
 from kyvo.programs.parsing import Turn
 from kyvo.scene.scene import Camera, Scene
@@ -47,7 +47,7 @@ def answering(model: Kyvo, scene: Scene | None, question: str, *, picture: Pictu
 def dialogue(
     model: Kyvo,
     scene: Scene | None,
-    text: str,
+    text: str | Understood,
     *,
     picture: Picture | None = None,
     earlier: Sequence[Turn] = (),

@@ -123,7 +123,7 @@ class Session:
         if len(self._said) >= MAX_SAID:
             raise ConfigError(f"The talk has {MAX_SAID} texts, and no more may be: download its JSON and open that.")
         self._draw(talk)
-        before = talk.image
+        before, waiting = talk.image, talk.clarification
         try:
             turn = self._worker.run(Job(task="dialogue", work=lambda run: talk.say(text, run=run))).result
         except AmbiguousReference as error:
@@ -131,6 +131,8 @@ class Session:
             return self._show("**Which one do you mean?** Say its number, or describe it.", error.candidates)
         except KyvoError as error:
             self._said.append(Said(text=text, reply=str(error)))
+            if waiting is not None and waiting.is_declined(text):
+                return self._show("**Nothing was done.** The scene is as it was.")
             return self._show("**That did not work.** The scene is as it was.", fault=True)
         self._said.append(Said(text=text, reply=turn.describe(), turn=turn))
         if turn.answer is not None:

@@ -73,6 +73,12 @@ def test_long_texts():
         program("red blue " * 100)
 
 
+@pytest.mark.parametrize("text", ["remove ❺ cubes", "remove ❺i cube", "❺i xe", "make the ball ½ as big"])
+def test_signs_of_numbers_that_are_no_digits(text):
+    with pytest.raises((UnknownWord, NotUnderstood)):
+        program(text)
+
+
 def test_control_characters_are_left_out():
     assert program("remove\x00 the\x07 red\u200b cube") == does(Remove(of=one("red cube")))
 

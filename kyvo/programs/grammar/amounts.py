@@ -86,6 +86,9 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("things", "(total|different|single|individual|separate) <descs>", None, 0.1)
     rule("amount", f"{HOWMANY} <things> [{THERE}] {FINAL} [<seen>]", lambda of, *_: Count(of=of))
     rule("amount", f"{HOWMANY} <things> {THERE} [of] <pred> {FINAL}", _count)
+    left = "((are|is|will be|would be) [still] left [(over|now)]|(are|is) (remaining|still there)|[still] remain)"
+    rule("amount", f"how many <things> {left}", _count)
+    rule("amount", f"how many [(of them|things|objects)] {left}", Count(of=ALL))
     rule("amount", "count [up] [all] [of] <def1>", lambda of: Count(of=as_set(of)), 0.3)
     rule(
         "amount",

@@ -391,4 +391,4 @@ class Chart:
         return parts
 
     def _number(self, place: int) -> float:
-        return next(float(word) for word in self.tokens[place] if word[0].isdigit())
+        return next(float(word) for word in self.tokens[place] if word[0].isdecimal())

@@ -6,6 +6,7 @@ from kyvo.programs.grammar.amounts import side
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.meaning import ALL, as_set, either, narrow, parts
 from kyvo.programs.program import (
+    Along,
     Ask,
     Bigness,
     Both,
@@ -83,7 +84,16 @@ def add_choices(rule: Rules, schema: SceneSchema) -> None:
         "(is|are) <np1> JUST <relword> <np1> or <relword> (it|them)",
         lambda of, a, to, b: _which_side(of, a, b, to),
     )
+    rule("asks", "(is|are) <np1> JUST <sidehead> or <relword> <np1>", _which_side)
+    rule("sidehead", "in front of", "front")
     by = {"(larger|bigger|largest|biggest|taller)": Bigness(), "(smaller|smallest|tinier|shorter)": Smallness()}
+    near = "(the|) (CAMERA|me|us|you)"
+    by |= {f"(closer|nearer|closest|nearest) to {near}": Along(direction="front")}
+    by |= {f"(farther|further|farthest|furthest) [away] from {near}": Along(direction="behind")}
+    by |= {
+        f"(farther|further|more|farthest|furthest) (to|) [the] {words}": Along(direction=name)  # type: ignore[arg-type]
+        for name, words in (("left", "left"), ("right", "right"), ("behind", "(back|behind)"), ("front", "front"))
+    }
     for words, measure in by.items():
         rule(
             "asks",

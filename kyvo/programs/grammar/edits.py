@@ -23,7 +23,7 @@ from kyvo.scene.schema import SceneSchema
 
 EDIT_MACROS = {
     "MOVE": (
-        "(move|put|place|shift|push|slide|bring|drag|take|set|relocate|transfer|position|carry|send|pull|nudge|"
+        "(move|put|place|shift|push|slide|bring|drag|set|relocate|transfer|position|carry|send|pull|nudge|"
         "get|stick|transport|reposition|lay|drop|stand|locate|insert|stack|attach|scoot|throw|leave|stow|store|"
         "mount|hang|rest|shove|pick and place|arrange|fit|return)"
     ),
@@ -39,7 +39,9 @@ EDIT_MACROS = {
         "(remove|delete|erase|destroy|get rid of|take away|throw away|throw out|clear away|eliminate|discard|"
         "hide|break|dispose of|take out|wipe out|kill|clear|lose|drop|dump|vanish|smash|demolish|clear out|"
         "scrap|cut out|exclude|strip|toss|toss out|chuck|ditch|trash|bin|zap|obliterate|take off|pull out|"
-        "do away with|make away with|banish|ban|drive out|dismiss|subtract|lift off|clean up|clean away)"
+        "do away with|make away with|"
+        "wipe away|sweep away|rub out|kick out|take down|cross out|pluck out|"
+        "remove away|banish|ban|drive out|dismiss|subtract|lift off|clean up|clean away)"
     ),
     "MAKE": (
         "(make|turn|paint|color|recolor|dye|have|render|let|repaint|spray|spray paint|tint|convert|transform|"
@@ -49,6 +51,10 @@ EDIT_MACROS = {
         "(add|create|insert|put|place|make|build|draw|generate|introduce|bring in|spawn|set down|put in|"
         "put down|drop|drop in|stack|set|include|attach|append|position|construct|give me|want|would like|"
         "would like to see|need|show|have|produce|lay|stick|throw in|bring|plop)"
+    ),
+    "IWANT": (
+        "(i want|i would like|i would love|i would prefer|i prefer|i would rather have|i need|we want|we need|"
+        "we would like|want)"
     ),
 }
 
@@ -108,6 +114,8 @@ def _add_moves(rule: Rules) -> None:
         lambda of, _, to: move(of, to),
         0.0,
     )
+    # "take the cube on the left and paint it" takes one, "take the cube to the left" moves it
+    rule("step", "take <target> [(over|down|directly|straight)] <goal>", move, 0.5)
     rule("step", "<lightly> MOVE <target> <goal>", _moved_lightly, 0.1)
     rule("step", "MOVE <target> <lightly> <goal>", lambda of, lightly, place: _moved_lightly(lightly, of, place), 0.1)
     rule("lightly", "(slightly|a bit|a little|a little bit)", A_BIT)
@@ -128,8 +136,7 @@ def _add_moves(rule: Rules) -> None:
     rule("step", "MOVE <target> <goal> and <goal>", move, 0.2)
     rule(
         "step",
-        "(i want|i would like|i need|let|have|want) <target> (to be|be|to stand|stand|to go|go|moved|"
-        "placed|put|move|to move|sit|to sit) <goal>",
+        "(IWANT|let|have) <target> (to be|be|to stand|stand|to go|go|moved|placed|put|move|to move|sit|to sit) <goal>",
         move,
     )
     rule(
@@ -200,11 +207,17 @@ def _add_removals(rule: Rules) -> None:
     )
     rule(
         "step",
-        "(i want|i would like|want|i need|have) <target> (gone|removed|deleted|to be gone|to be removed|"
+        "(IWANT|have) <target> (gone|removed|deleted|to be gone|to be removed|"
         "to disappear|to go away|out|out of THEPICTURE|away|to vanish)",
         gone,
     )
-    rule("step", "(let|make|have) <target> (disappear|vanish|go away)", gone)
+    rule("step", "(let|make|have|can|could|may) <target> [please] (disappear|vanish|go away|go|leave|be gone)", gone)
+    rule(
+        "step",
+        "(take|throw|clear|put|wipe) (everything|all|all [of] [the] THINGS) (away|out|off) (except|but|except for|"
+        "apart from|besides|other than) <np>",
+        lambda kept: (Remove(of=without(ALL, kept)),),
+    )
     rule(
         "step",
         "(i do not (want|need)|i no longer want|i do not want to see) <target> [(any more|anymore|here|"
@@ -220,9 +233,10 @@ def _add_removals(rule: Rules) -> None:
     rule("step", "(show|show me|give me|draw) THEPICTURE without <target>", gone)
     rule(
         "step",
-        "(there (should|must|shall) be|i want|i would like|let there be) (no|no more|not any) <anyset> [left]",
+        "(there (should|must|shall) be|IWANT|let there be) (no|no more|not any) <anyset> [left]",
         gone,
     )
+    rule("step", "there should not be (any|any more) <anyset> [left]", gone)
     rule("step", "(rid|clear|empty|free|clean) THEPICTURE of [all] [the] <anyset>", gone)
     rule("step", "(no|no more) <anyset> (please|any more|left)", gone, 0.2)
     keep = lambda kept: (Remove(of=without(ALL, kept)),)  # noqa: E731
@@ -234,6 +248,7 @@ def _add_removals(rule: Rules) -> None:
         keep,
     )
     rule("step", f"(let|have) (only|just) <np> {stay}", keep)
+    rule("step", "i (only|just) (want|need) [to (see|keep|have)] <np>", keep)
     rule(
         "step",
         "(remove|delete|clear|empty|erase|wipe) (everything|all|THEPICTURE|the (whole|entire) PICTURE|"
@@ -243,7 +258,7 @@ def _add_removals(rule: Rules) -> None:
     )
     rule(
         "step",
-        "(keep|leave|retain) (only|just|nothing but) <np> [(there|in THEPICTURE)]",
+        "((keep|leave|retain) (only|just|nothing but)|(only|just) (keep|leave|retain)) <np> [(there|in THEPICTURE)]",
         lambda kept: (Remove(of=without(ALL, kept)),),
     )
     rule(

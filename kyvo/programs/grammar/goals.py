@@ -72,6 +72,11 @@ def add_places(rule: Rules) -> None:
     )
     rule(
         "goal",
+        "(next to|near|beside|close to|by|adjacent to) <one_target> [,] [(to|on|at)] (its|the) <itsside> [hand] [side]",
+        lambda to, side: Beside(direction=side, to=to),
+    )
+    rule(
+        "goal",
         "[to] <one_target> 's [immediate] <itsside> [hand] [side]",
         lambda to, side: Beside(direction=side, to=to),
         0.1,

@@ -28,6 +28,7 @@ NOUNS: Mapping[str, Sequence[str]] = {
     "bicycle": ("bike",),
     "cup": ("mug",),
 }
+OTHERWISE = frozenset(("can", "tin", "die"))  # nouns that are mostly another word, so no adjectives: "the can thing"
 SHAPED: Mapping[str, Sequence[str]] = {  # adjectives of a kind
     "cube": ("cubic", "square", "cubical", "boxy", "squared", "blocky", "rectangular"),
     "sphere": ("spherical", "round", "circular", "rounded", "ball like"),
@@ -135,11 +136,12 @@ def _add_word(rule: Rules, field: Field, word: str, own: set[str], *, is_kind: b
     spelled = _spelled(word)
     if is_kind:
         for name in (spelled, *(one for one in NOUNS.get(word, ()) if one not in own)):
-            rule("kind1", name, meaning)
+            rule("noun1" if name in OTHERWISE else "kind1", name, meaning)
             rule("kinds", plural(name), meaning)
             rule("kindvalue", f"{name} [(shaped|shape|like)]", literal)
             rule("shaped", f"{name} (shaped|like|shape|form)", meaning)
-            rule("shaped", name, meaning, 0.6)
+            if name not in OTHERWISE:
+                rule("shaped", name, meaning, 0.6)
         for name in SHAPED.get(word, ()):
             if name not in own:
                 rule("shaped", f"{name} [shaped]", meaning)

@@ -5,20 +5,19 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from kyvo.programs.errors import NotUnderstood
-from kyvo.programs.grammar.chart import Budget, Chart, Grammar, Meanings, Rules, TooLong
+from kyvo.programs.grammar.chart import Budget, Grammar, Rules, TooLong
+from kyvo.programs.grammar.correction import Reader
 from kyvo.programs.grammar.dialogue import add_dialogue
 from kyvo.programs.grammar.edits import add_edits
 from kyvo.programs.grammar.lexicon import add_lexicon
 from kyvo.programs.grammar.macros import MACROS
 from kyvo.programs.grammar.nouns import add_nouns
 from kyvo.programs.grammar.questions import add_questions
-from kyvo.programs.grammar.references import bound
 from kyvo.programs.grammar.refusals import CAN_DO, check_language, check_text, refusal
 from kyvo.programs.grammar.sentences import add_sentences
-from kyvo.programs.grammar.spelling import UNKNOWN, Spelling
-from kyvo.programs.grammar.tokens import COMMA, tokenize
+from kyvo.programs.grammar.spelling import Spelling
+from kyvo.programs.grammar.tokens import tokenize
 from kyvo.programs.parsing import Parsed, Turn
-from kyvo.programs.program import Program
 from kyvo.scene.schema import SceneSchema
 
 STEPS = 30_000  # about 0.4 s; people's texts take at most 6,000
@@ -57,59 +56,33 @@ class GrammarParser:
         unknown = [token for token in tokens if not spelling.knows(token)]
         if len(unknown) > MAX_UNKNOWN:
             raise NotUnderstood(f"the text has {len(unknown)} words that are not known, like {unknown[0]!r}. {CAN_DO}")
-        budget = Budget(self.steps)
+        reader = Reader(grammar, spelling, dialogue, Budget(self.steps))
         try:
-            for little_words in (False, True):
-                words, notes = spelling.repair(tokens, little_words=little_words)
-                readings = _readings(grammar, words, budget)
-                if readings:
-                    break
+            return _parsed(reader, text, tokens)
         except TooLong:
             raise NotUnderstood(
                 f"the text of {len(tokens)} words has too many readings; ask one thing, or give one step, at a time."
             ) from None
-        programs = _ranked(bound(readings, dialogue))
-        if not programs and readings:
-            raise NotUnderstood(
-                f"nothing was named yet that the text could refer back to; name the object instead. {CAN_DO}"
-            )
-        if not programs:
-            raise refusal(text, tokens, spelling, readable=_readable(grammar, words, dialogue, budget))
-        notes += [f"left out {word!r}: objects have no tilt here" for word in tokens if word in NO_MEANING]
-        (best, probability), *others = programs
-        return Parsed(
-            program=best,
-            probability=probability,
-            alternatives=tuple(program for program, _ in others[:ALTERNATIVES]),
-            notes=tuple(notes),
+
+
+def _parsed(reader: Reader, text: str, tokens: Sequence[str]) -> Parsed:
+    """Raises UnknownWord, NotUnderstood, TooLong."""
+    readings, words = reader.read(tokens)
+    programs = reader.programs(readings)
+    if not programs and readings:
+        raise NotUnderstood(
+            f"nothing was named yet that the text could refer back to; name the object instead. {CAN_DO}"
         )
-
-
-def _readings(grammar: Grammar, words: list[dict[str, float]], budget: Budget) -> Meanings:
-    """The readings of a whole text; where there are none, those without its commas."""
-    found = Chart(grammar, words, budget=budget).readings("text")
-    if not found and any(COMMA in word for word in words):
-        found = Chart(grammar, [word for word in words if COMMA not in word], budget=budget).readings("text")
-    return found
-
-
-def _readable(grammar: Grammar, words: list[dict[str, float]], dialogue: Sequence[Turn], budget: Budget) -> bool:
-    """Whether a text would be a program if its unknown words were known."""
-    guessed = [word if word.keys() & grammar.words else {UNKNOWN: 0.0} for word in words]
-    try:
-        return guessed != words and bool(bound(Chart(grammar, guessed, budget=budget).readings("text"), dialogue))
-    except TooLong:
-        return False
-
-
-def _ranked(readings: list[tuple[Program, float]]) -> list[tuple[Program, float]]:
-    """Different programs with their probabilities, likeliest first."""
-    best: dict[Program, float] = {}
-    for program, cost in readings:
-        best[program] = min(cost, best.get(program, math.inf))
-    ranked = sorted(best.items(), key=lambda item: item[1])
-    weights = [math.exp(-SHARPNESS * (cost - ranked[0][1])) for _, cost in ranked]
-    return [(program, weight / sum(weights)) for (program, _), weight in zip(ranked, weights, strict=True)]
+    if not programs:
+        raise refusal(text, tokens, reader.spelling, readable=reader.readable(words))
+    notes = reader.notes(reader.decided(words))
+    notes += [f"left out {word!r}: objects have no tilt here" for word in tokens if word in NO_MEANING]
+    weights = [math.exp(-SHARPNESS * (cost - programs[0][1])) for _, cost in programs]
+    best, *others = (program for program, _ in programs)
+    return Parsed(
+        program=best, probability=weights[0] / sum(weights), alternatives=tuple(others[:ALTERNATIVES]),
+        notes=tuple(notes),
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=16)

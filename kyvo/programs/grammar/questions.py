@@ -44,7 +44,10 @@ def _add_others(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "how far apart are <np1> and <np1>", lambda a, b: Distance(first=a, second=b))
     rule("asks", "how far apart are <twonp>", lambda pair: Distance(first=pair[0], second=pair[1]))
     # hypothetical: the scene without some
-    gone = "(is|are|was|were) (removed|taken away|deleted|gone|taken out|destroyed|not there)"
+    gone = (
+        "(disappeared|disappear|vanished|vanish|(is|are|was|were) (removed|taken away|deleted|gone|taken out|"
+        "destroyed|not there))"
+    )
     rule("gone", f"(if|when|suppose|after) <np> {gone}")
     rule("gone", "should <np> be (removed|taken away|deleted|taken out)")
     rule(
@@ -72,6 +75,11 @@ def _add_others(rule: Rules, schema: SceneSchema) -> None:
         "how many <things> (will|would|) (be left|remain|there be|be there|are left|remain|"
         "be remaining) [left] [(,|)] <gone>",
         lambda of, gone: _hypothetical(gone, Count(of=of)),
+    )
+    rule(
+        "amount",
+        "how many (will|would) (be left|remain|be there) [(,|)] <gone>",
+        lambda gone: _hypothetical(gone, Count(of=ALL)),
     )
     rule(
         "amount",

@@ -41,10 +41,10 @@ def add_rearrangements(rule: Rules) -> None:
         f"{swap} (the|) (<fields>|<field>) of <twonp>",
         lambda field, pair: (Swap(first=pair[0], second=pair[1], field=field),),
     )
-    rule("step", f"(let|have|make) <np1> and <np1> {swap} {places}", lambda a, b: (Swap(first=a, second=b),))
+    rule("step", f"(let|have|make) <np1> and <np1> ({swap}|change) {places}", lambda a, b: (Swap(first=a, second=b),))
     rule(
         "step",
-        f"<np1> and <np1> (should|must|shall|need to|have to|ought to) {swap} {places}",
+        f"<np1> and <np1> (should|must|shall|need to|have to|ought to) ({swap}|change) {places}",
         lambda a, b: (Swap(first=a, second=b),),
     )
     rule(

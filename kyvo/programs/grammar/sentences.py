@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.meaning import narrow
-from kyvo.programs.program import Edit, Program, Query, Selector, The, WordOf
+from kyvo.programs.program import Edit, Program, Query, Selector, Step, The, WordOf
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def add_sentences(rule: Rules) -> None:
         "sentence",
         f"<pointing> {stop} [(and|then)] [then] <steps>",
         lambda named, steps: About(program=Edit(steps=steps), named=named),
-        0.3,
+        0.2,
     )
     rule(
         "sentence",
@@ -134,9 +134,16 @@ def add_sentences(rule: Rules) -> None:
         _the_narrowed,
         0.2,
     )
+    too = "<def1> (is|are|looks|look) [(much|far|a bit|a little)] too <any>"
+    rule("complaint", too, lambda of, _: of)
+    rule("sentence", f"<complaint> {stop} [(so|and|now|then|please)] [,] <steps>", _edit_about)
     rule("statement", "<def1> (is|are) <pred>", lambda of, _: of if isinstance(of, The) else None, 0.6)
     rule("statement", "one [of the] (<desc1>|<descs>) is <pred>", _the_narrowed, 0.5)
     rule("statement", "(i see|you see|we have|we see|THEPICTURE (has|contains|shows)) [(a|an|one)] <desc1>", _the, 0.1)
+
+
+def _edit_about(named: Selector, steps: tuple[Step, ...]) -> About:
+    return About(program=Edit(steps=steps), named=named)
 
 
 def _the(of: Selector) -> Selector:

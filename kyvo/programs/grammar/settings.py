@@ -2,6 +2,7 @@
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.lexicon import SIZE, kind_field
+from kyvo.programs.grammar.meaning import ALL, without
 from kyvo.programs.program import (
     Earlier,
     Literally,
@@ -54,16 +55,26 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "step",
-        "(i want|i would like|want|i need|have|let) <target> (to be|be|to become|become|to turn|turn|"
-        "to look|in) <setword>",
+        "(IWANT|have|let) <target> (to be|be|to become|become|to turn|turn|to look|in) <setword>",
         _set,
     )
-    rule("step", "(i want|i would like|i need) <target> <value>", lambda of, word: _set(of, (word,)), 0.2)
+    rule("step", "IWANT <target> <value>", lambda of, word: _set(of, (word,)), 0.2)
     rule(
         "step",
         "(can|could|may) <target> (be|become|be made|be made of|be painted|be turned|be changed to|be turned into) "
         "<setword>",
         _set,
+    )
+    rule(
+        "step",
+        "(make it so [that]|it would be (nice|great|good|better|lovely) if|i wish [that]) <target> (is|are|was|were|"
+        "became|turned) <setword>",
+        _set,
+    )
+    rule(
+        "step",
+        "MAKE (everything|all|all [of] [the] THINGS) <setword> (except|but|except for|apart from|besides) <np>",
+        lambda words, kept: _set(without(ALL, kept), words),
     )
     rule("step", "<target> to <value>", lambda of, word: _set(of, (word,)), 0.5)  # "the cube to red"
     rule(
@@ -86,14 +97,25 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         _set,
     )
     done = "(painted|colored|made|turned|changed to|changed into|turned into|dyed)"
-    rule("step", f"(have|get|i want|i would like|i need) <target> {done} [to|into|in] <setword>", _set)
-    rule("step", "(i want|i would like) [to] (see|have) <target> (in|as|become|be) <setword>", _set)
+    rule("step", f"(have|get|IWANT) <target> {done} [to|into|in] <setword>", _set)
+    rule(
+        "step",
+        "(IWANT|can (we|i)|could (we|i)|may (we|i)) [to] (see|have|get) <target> [(in|as|become|be|painted)] <setword>",
+        _set,
+    )
     rule("step", "(from now on|now) <target> (is|are) <setword>", _set)
     rule(
         "step",
-        "(give|get) <target> [(a|the|some)] [new] <value> [(finish|coat|color|paint|surface|texture|look|"
-        "coating|shape)]",
+        "(give|get) <target> [(a|the|some)] [new] [(coat|layer|lick) of] <value> [(finish|coat|color|paint|surface|"
+        "texture|look|coating|shape)]",
         lambda of, word: _set(of, (word,)),
+    )
+    rule("step", "(give|get|lend) <target> [(a|the)] <field> [of] <anyword>", set_field)
+    rule("step", "MAKE <target> from <value> (to|into) <setword>", lambda of, _, words: _set(of, words))
+    rule(
+        "step",
+        "(swap|exchange|switch|trade) the <field> of <target> (for|to) <anyword>",
+        lambda field, of, word: set_field(of, field, word),
     )
     rule("step", "(give|lend) <target> a new <field> [(.|,)] <anyword>", set_field)
     rule("step", "(update|take|consider) <target> [(.|,)] [and] its <field> is now <anyword>", set_field)
@@ -135,12 +157,13 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "step",
-        "the <field> of <target> (should|must|has to|needs to|shall) (be|become) <anyword>",
+        "the <field> of <target> (should|must|has to|needs to|shall|ought to) "
+        "(be|become|(change|switch|be changed|be set) to) <anyword>",
         lambda field, of, word: set_field(of, field, word),
     )
     rule(
         "step",
-        "(i want|i would like|let) the <field> of <target> [to] (be|become) <anyword>",
+        "(IWANT|let) the <field> of <target> [to] (be|become) <anyword>",
         lambda field, of, word: set_field(of, field, word),
     )
     rule("step", "<target> needs another <field> [(.|,)] set it to <anyword>", set_field)
@@ -204,6 +227,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
             size,
         )
         rule("step", f"{verb} [the size of] <target> [in size]", size)
+        rule("step", f"{verb} <target> 's size", size)
         rule("step", f"<target> (should|must|needs to) (be|become|get) [(a bit|slightly|a little|much)] {words}", size)
         factor = lambda of, by, big=larger: (Resize(of=of, larger=big, factor=by),) if by > 0 else None  # noqa: E731
         rule("step", f"{verb} [the size of] <target> by [a factor of] <num> [times]", factor)

@@ -86,7 +86,7 @@ def _split(text: str) -> Iterator[str]:
             token = END
         elif token == "-":
             # a minus sign stands before a number, and not after a word
-            follows = text[match.end() : match.end() + 1].isdigit() and text[match.start() - 1 : match.start()] in (
+            follows = text[match.end() : match.end() + 1].isdecimal() and text[match.start() - 1 : match.start()] in (
                 "",
                 " ",
             )

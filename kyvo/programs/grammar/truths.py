@@ -52,7 +52,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         "do you find|is there anything like|can you find|do you (notice|spot)|have you got|"
         "is THEPICTURE home to|do we have|are you able to see|is it true that there (is|are)|can we see)"
     )
-    rule("truth", f"{thereis} [{any_}] (<desc1>|<descs>) [<seen>]", lambda of, *_: Exists(of=of))
+    rule("truth", f"{thereis} [{any_}] (<desc1>|<descs>) [(<seen>|in it)]", lambda of, *_: Exists(of=of))
     rule(
         "truth",
         f"{thereis} [{any_}] (<desc1>|<descs>) [THAT] [(is|are|STAND)] <pred>",
@@ -219,6 +219,8 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     every = "(all [of] [(the|these|those)] [other]|all|each of the|every one of the|both [of] [(the|these)]|both)"
     rule("truth", f"(is|are) {every} <descs> <predx>", _every)
     rule("truth", "(is|are) (every|each) [single] <desc1> <predx>", _every)
+    rule("truth", "(is|are) not <np1> <predx>", _is)  # "isn't the ball red?"
+    rule("truth", "would you (say|call) [that] <np1> [(is|are)] <predx>", _is)
     rule("truth", "(is|are) everything <predx>", lambda pred: _every(ALL, pred))
     rule("truth", "(is|are) (the|these|those|) <descs> [all] <predx>", _every, 0.1)
     rule(
@@ -248,6 +250,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("groups", "(they|these|those|them) [(all|both)]", Earlier())
     rule("groups", "[both] <np1> and <np1>", either, 0.1)
     rule("groups", "<np1> (,|and) <np1> [,] and <np1>", lambda a, b, c: either(either(a, b), c))
+    rule("groups", "(everything|all of it)", ALL)
     rule("truth", "(are|is) <groups> [both] <alikefields> [<seen>]", lambda of, fields, *_: _alike(of, fields))
     rule(
         "truth",

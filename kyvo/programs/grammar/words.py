@@ -135,6 +135,11 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
             "(of what|from what|out of what) (is|are|was) <np> made",
             lambda of: WordOf(of=as_set(of), field="material"),
         )
+        rule(
+            "word",
+            "[(tell me|say|do you know)] what <np> (is|are) made [out] (of|from)",
+            lambda of: WordOf(of=as_set(of), field="material"),
+        )
         rule("word", "<np> (is|are) made [out] of what", lambda of: WordOf(of=as_set(of), field="material"))
         rule(
             "word",
@@ -249,6 +254,12 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "asks",
         "(what|which) <fields> [(are there|do you see|can you see|are in THEPICTURE)]",
+        lambda field: WordsOf(of=ALL, fields=(field,)),
+    )
+    rule("asks", "(list|name|tell me) [all] [different] <fields>", lambda field: WordsOf(of=ALL, fields=(field,)))
+    rule(
+        "asks",
+        "(what|which) <fields> (are|were) (used|shown|present|there)",
         lambda field: WordsOf(of=ALL, fields=(field,)),
     )
     rule(
