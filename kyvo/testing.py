@@ -14,10 +14,12 @@ from kyvo.api import Kyvo
 from kyvo.generation.exposure import Exposure
 from kyvo.generation.in_domain import EVIDENCE, InDomain
 from kyvo.models.heads.refiner import Refiner, RefinerConfig
+from kyvo.pipelines.objects import ObjectGenerator
 from kyvo.processor import Processor
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import SceneSchema, clevr_schema
+from kyvo.shapes.tokenizer import ShapeTokenizer
 from kyvo.tokenizers.image import ImageTokenizer
 from kyvo.tokenizers.programs import program_tokens
 from kyvo.tokenizers.sequence import SequenceBuilder
@@ -87,14 +89,22 @@ def tiny_refiner() -> Refiner:
 
 
 def tiny_processor(
-    *, refiner: Refiner | None = None, schema: SceneSchema | None = None, programs: bool = False
+    *,
+    refiner: Refiner | None = None,
+    schema: SceneSchema | None = None,
+    programs: bool = False,
+    shape: ShapeTokenizer | None = None,
 ) -> Processor:
     """CLEVR's schema, or another, the bundled text tokenizer and a random image tokenizer of 16 codes."""
     schema, text = schema or clevr_schema(), tiny_text()
     vocabulary = Vocabulary.for_schema(
-        schema, num_text=text.size, num_image_codes=16, programs=program_tokens(schema) if programs else ()
+        schema,
+        num_text=text.size,
+        num_image_codes=16,
+        num_shape_codes=0 if shape is None else shape.config.n_embed,
+        programs=program_tokens(schema) if programs else (),
     )
-    return Processor(vocabulary=vocabulary, schema=schema, text=text, image=tiny_image(), refiner=refiner)
+    return Processor(vocabulary=vocabulary, schema=schema, text=text, image=tiny_image(), refiner=refiner, shape=shape)
 
 
 def tiny_kyvo(
@@ -105,11 +115,13 @@ def tiny_kyvo(
     programs: bool = False,
     exposure: Exposure | None = None,
     in_domain: InDomain | None = None,
+    objects: ObjectGenerator | Path | str = "mini",
+    shape: ShapeTokenizer | None = None,
 ) -> Kyvo:
     """A whole model with random weights: what it says is nonsense, how it says it is not."""
-    processor = tiny_processor(refiner=refiner, schema=schema, programs=programs)
+    processor = tiny_processor(refiner=refiner, schema=schema, programs=programs, shape=shape)
     model = tiny_llama(len(processor.vocabulary), seed=seed)
-    return Kyvo(model=model, processor=processor, exposure=exposure, in_domain=in_domain)
+    return Kyvo(model=model, processor=processor, exposure=exposure, in_domain=in_domain, objects=objects)
 
 
 def same_score(score: float) -> InDomain:

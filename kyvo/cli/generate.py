@@ -93,12 +93,12 @@ def variant(
     Example: kyvo generate variant chair.glb --text "a blue metal chair" --out blue.glb
     """
     from kyvo.pipelines.object_editing import vary_details
-    from kyvo.pipelines.object_inputs import read_object
+    from kyvo.pipelines.object_inputs import LatentKind, read_object
 
     condition = _condition(text, image, mask)
     paths = _free_paths(out, format=format, count=count, force=force)
     generator = _load(model, picture_encoder, text_encoder)
-    item = read_object(file, generator, up_axis=up_axis)
+    item = read_object(file, LatentKind.of(generator), up_axis=up_axis)
     started = time.perf_counter()
     with _watching() as watch:
         made = vary_details(
@@ -140,7 +140,7 @@ def region(
     Example: kyvo generate region chair.glb --box=-0.5,-0.5,0,0.5,0.5,0.5 --text "a red chair" --out edited.glb
     """
     from kyvo.pipelines.object_editing import box_region, edit_region
-    from kyvo.pipelines.object_inputs import read_object, read_region
+    from kyvo.pipelines.object_inputs import LatentKind, read_object, read_region
 
     condition = _condition(text, image, image_mask)
     if (box is None) == (mask is None):
@@ -148,7 +148,7 @@ def region(
     corners = None if box is None else _corners(box)
     paths = _free_paths(out, format=format, count=1, force=force)
     generator = _load(model, picture_encoder, text_encoder)
-    item = read_object(file, generator, up_axis=up_axis)
+    item = read_object(file, LatentKind.of(generator), up_axis=up_axis)
     if corners is not None:
         changes = box_region(corners[:3], corners[3:], resolution=item.latent.resolution)
     else:

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from kyvo.programs import program as p
 from kyvo.programs.asking import Asker
 from kyvo.programs.errors import AlreadySo, AmbiguousReference, CannotPlace, ProgramError
+from kyvo.programs.new_shapes import NewShape, ShapeMaker
 from kyvo.programs.parsing import Turn
 from kyvo.programs.placing import Group, Placer, Point, ground, group_of
 from kyvo.programs.program import Place, Selector, Step, Word
@@ -25,6 +27,8 @@ from kyvo.scene.bodies import body, sizes
 from kyvo.scene.clevr import pixel_coords
 from kyvo.scene.scene import Scene, SceneObject, Vector
 from kyvo.scene.schema import SceneSchema
+
+NEW_SIZE = 1.0  # of the longest side of a new shape, in the scene's units, where no object tells a size
 
 
 @dataclass(kw_only=True)
@@ -48,9 +52,21 @@ class Editor:
     """Carries out one step on one scene."""
 
     def __init__(
-        self, scene: Scene, schema: SceneSchema, dialogue: Sequence[Turn], *, limit: int, moved: Objects = ()
+        self,
+        scene: Scene,
+        schema: SceneSchema,
+        dialogue: Sequence[Turn],
+        *,
+        limit: int,
+        moved: Objects = (),
+        shapes: ShapeMaker | None = None,
     ) -> None:
-        """`moved` are the objects that earlier steps of the same edit moved."""
+        """
+        Args:
+            moved: the objects that earlier steps of the same edit moved.
+            shapes: makes those of new objects, where the schema has shapes.
+        """
+        self.shapes = shapes
         self.world = World(scene, schema)
         self.finder = Finder(self.world, dialogue)
         self.asker = Asker(self.finder)
@@ -206,7 +222,8 @@ class Editor:
             new[word.field] = self._new_word(word.field, word)
         if not new:
             fields = ", ".join(entry.name for entry in self.world.schema.word_fields)
-            raise ProgramError(f"a new object needs a word at least; its fields are {fields}.")
+            hint = f"its fields are {fields}" if fields else "and this schema has none; copy an object instead"
+            raise ProgramError(f"a new object needs a word at least; {hint}.")
         return new
 
     # Coming and going
@@ -235,22 +252,42 @@ class Editor:
         """A new object with these words, square to the axes, and as large as most objects where sizes are numbers."""
         names = {entry.name for entry in self.world.schema.fields}
         values: dict[str, Any] = dict(words)
+        extents = None
         if "shape_codes" in names:
-            raise ProgramError("a new object needs shape codes, which no words give; copy an object instead.")
+            shape = self._new_shape(SceneObject().with_values(**words))
+            values["shape_codes"], extents = shape.codes, shape.extents
         if "dimensions" in names:
-            kind = next((name for name in ("category", "shape") if name in words), None)
-            alike = [i for i in self.world.all if kind is None or self.world.word(i, kind) == words[kind]]
-            known = [self.world.scene.objects[i].dimensions for i in alike or self.world.all]
-            found = [extents for extents in known if extents is not None]
-            if not found:
+            usual = self._usual_dimensions(words)
+            if extents is not None:
+                usual = np.array(extents) * (NEW_SIZE if usual is None else usual.max())
+            if usual is None:
                 raise ProgramError("nothing in the scene tells how large a new object is; copy an object instead.")
-            values["dimensions"] = tuple(float(value) for value in np.median(np.array(found), axis=0))
+            values["dimensions"] = tuple(usual.tolist())
         if "pose" in names:
             values["pose"] = (0.0, 0.0, 0.0)
         for name, value in (("rotation", 0.0), ("pixel_coords", None)):
             if any(name in item.extra for item in self.world.scene.objects):
                 values[name] = value
         return SceneObject().with_values(**values)
+
+    def _new_shape(self, item: SceneObject) -> NewShape:
+        if self.shapes is None:
+            raise ProgramError(
+                "a new object needs shape codes, and there is no generator of objects to make them; copy an object "
+                "instead."
+            )
+        words = label(item)
+        shape = self.shapes(f"{'an' if words[0] in 'aeiou' else 'a'} {words}")
+        self.draft.notes += shape.notes
+        return shape
+
+    def _usual_dimensions(self, words: Mapping[str, str]) -> Float[np.ndarray, "3"] | None:
+        """The median of objects of the same kind, else of all; None where none has any."""
+        kind = next((name for name in ("category", "shape") if name in words), None)
+        alike = [i for i in self.world.all if kind is None or self.world.word(i, kind) == words[kind]]
+        known = [self.world.scene.objects[i].dimensions for i in alike or self.world.all]
+        found = [extents for extents in known if extents is not None]
+        return np.median(np.array(found), axis=0) if found else None
 
     def _copy(self, step: p.Copy) -> None:
         targets = self._targets(step.of)

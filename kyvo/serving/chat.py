@@ -16,7 +16,7 @@ from kyvo.api import Answered, Completion, Edited, Kyvo
 from kyvo.errors import ConfigError, KyvoError
 from kyvo.generation.sampling import Sampling
 from kyvo.pipelines.run import Run
-from kyvo.programs.execute import answer, apply
+from kyvo.programs.execute import answer
 from kyvo.programs.json_form import to_json
 from kyvo.programs.parsing import Turn
 from kyvo.programs.program import Edit
@@ -96,10 +96,10 @@ class History:
             if isinstance(one, Scene):
                 self.scene = one
             else:
-                self._say(model, one)
+                self._say(model, one, run)
         self.earlier = []
 
-    def _say(self, model: Kyvo, text: str) -> None:
+    def _say(self, model: Kyvo, text: str, run: Run) -> None:
         """A user's earlier text, executed again without a picture, so that later ones can refer to it."""
         if self.scene is None or not text:
             return
@@ -107,18 +107,8 @@ class History:
         try:
             understood = model.understand(text, self.turns)
             if isinstance(understood.program, Edit):
-                done = apply(understood.program, self.scene, schema, dialogue=self.turns)
-                edited = Edited(
-                    before=self.scene,
-                    scene=done.scene,
-                    diff=done.diff,
-                    understood=understood,
-                    objects=done.objects,
-                    changed=done.changed,
-                    removed=done.removed,
-                    added=done.added,
-                )
-                turn, self.scene = edited.turn(), done.scene
+                edited = model.editing(self.scene, understood, run, dialogue=self.turns, render=False)
+                turn, self.scene = edited.turn(), edited.scene
             else:
                 found = answer(understood.program, self.scene, schema, dialogue=self.turns)
                 turn = Answered(text=found.text, scene=self.scene, understood=understood, objects=found.objects).turn()
