@@ -23,7 +23,9 @@ ImageFile = Annotated[Path | None, typer.Option(help="A picture of what it is to
 ImageMask = Annotated[Path | None, typer.Option(help="A picture of the same size, light where the object is.")]
 Object = Annotated[Path, typer.Argument(metavar="MESH_OR_LATENT", help="GLB, glTF, OBJ, PLY, or an .npz of a latent.")]
 Out = Annotated[Path, typer.Option(help="The file to write; of several objects, NAME-0, NAME-1 and on.")]
-Format = Annotated[str, typer.Option(help="glb, ply, gaussians, latent, or video-sheet: a PNG of views around it.")]
+Format = Annotated[
+    str, typer.Option(help="glb, ply, html, gaussians, latent, or video-sheet: a PNG of views around it.")
+]
 Count = Annotated[int, typer.Option(min=1, max=64, help="Objects to make.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed makes the same objects.")]
 Strength = Annotated[float, typer.Option(help="How much is made anew: 1 all, less keeps some of what was there.")]

@@ -33,7 +33,7 @@ from kyvo.serving.limits import Limits
 from kyvo.shapes.mesh import Place
 
 SUFFIXES = {"glb": ".glb", "ply": ".ply", "latent": ".npz"}  # by format
-BUSY = 6  # times as long reading may take on the clock: the machine may have other work
+BUSY = 15  # times as long reading may take on the clock: the machine may have other work
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from kyvo.serving.object_jobs import State
 from kyvo.serving.schemas import Picture, Text
 
-FileFormat = Literal["glb", "ply", "gaussians", "latent", "video-sheet"]
+FileFormat = Literal["glb", "ply", "html", "gaussians", "latent", "video-sheet"]
 Corner = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -20,7 +20,7 @@ class _Asked(BaseModel):
         None, description="A picture of the same size, light where the object is; else its background is cut away."
     )
     seed: int = Field(0, ge=0, lt=2**63, description="The same seed makes the same objects.")
-    formats: list[FileFormat] = Field(["glb"], min_length=1, max_length=5, description="Files that are made.")
+    formats: list[FileFormat] = Field(["glb"], min_length=1, max_length=6, description="Files that are made.")
 
     @model_validator(mode="after")
     def check_condition(self) -> "_Asked":

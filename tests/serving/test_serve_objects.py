@@ -20,8 +20,8 @@ from kyvo.serving.object_jobs import ObjectRequest
 from kyvo.serving.server import serving
 from kyvo.testing import tiny_kyvo
 
-FORMATS = ["glb", "ply", "gaussians", "latent", "video-sheet"]
-FILES = ["object-0.glb", "object-0.ply", "object-0.gaussians.ply", "object-0.npz", "object.png"]
+FORMATS = ["glb", "ply", "html", "gaussians", "latent", "video-sheet"]
+FILES = ["object-0.glb", "object-0.ply", "object-0.html", "object-0.gaussians.ply", "object-0.npz", "object.png"]
 
 
 @pytest.fixture(scope="module")
