@@ -67,10 +67,9 @@ def read_region(path: Path | str, item: ObjectInput, *, up_axis: str | None = No
         AssetError: the mesh cannot be read, or lies beside the object.
     """
     mesh, own = load_placed(path, up_axis=up_axis)
-    turn, middle = np.array(own.turn), np.array(own.center)
-    world = own.size * mesh.triangles @ turn.T + middle
+    world = own.to_world(mesh.triangles)
     if item.place is not None:
-        world = (world - np.array(item.place.center)) @ np.array(item.place.turn) / item.place.size
+        world = item.place.to_cube(world)
     resolution = item.latent.resolution
     if (world.max((0, 1)) < -0.5).any() or (world.min((0, 1)) > 0.5).any():
         raise AssetError(f"{path}: the region lies beside the object. Place it in the frame of the object's file.")
