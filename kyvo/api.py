@@ -35,7 +35,6 @@ from kyvo.pipelines.dialogue import Dialogue
 from kyvo.pipelines.editing import Edited, Editing, Mode
 from kyvo.pipelines.new_shapes import NewShapes
 from kyvo.pipelines.object_source import ObjectSource
-from kyvo.pipelines.objects import ObjectGenerator
 from kyvo.pipelines.recognition import Recognition
 from kyvo.pipelines.rendering import Rendering
 from kyvo.pipelines.run import Run
@@ -48,6 +47,8 @@ from kyvo.tokenizers.tasks import Segments, Task
 
 if TYPE_CHECKING:
     import trimesh
+
+    from kyvo.pipelines.objects import ObjectGenerator
 
 __all__ = ["Answered", "Completion", "Edited", "Kyvo", "Mode", "Pending", "Picture", "Understood"]
 
@@ -65,7 +66,7 @@ class Kyvo:
         exposure: Exposure | None = None,
         in_domain: InDomain | None = None,
         parser: Parser | None = None,
-        objects: ObjectGenerator | Path | str = "mini",
+        objects: "ObjectGenerator | Path | str" = "mini",
     ) -> None:
         """
         Args:
@@ -96,7 +97,7 @@ class Kyvo:
         *,
         device: str = "auto",
         parser: Parser | None = None,
-        objects: ObjectGenerator | Path | str = "mini",
+        objects: "ObjectGenerator | Path | str" = "mini",
     ) -> "Kyvo":
         """Loads a model folder, or the bundled model by its name `mini`.
 

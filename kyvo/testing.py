@@ -4,6 +4,7 @@ import json
 import math
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,7 +15,6 @@ from kyvo.api import Kyvo
 from kyvo.generation.exposure import Exposure
 from kyvo.generation.in_domain import EVIDENCE, InDomain
 from kyvo.models.heads.refiner import Refiner, RefinerConfig
-from kyvo.pipelines.objects import ObjectGenerator
 from kyvo.processor import Processor
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
@@ -26,6 +26,9 @@ from kyvo.tokenizers.sequence import SequenceBuilder
 from kyvo.tokenizers.text import SentencePieceText
 from kyvo.tokenizers.vocabulary import Vocabulary
 from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
+
+if TYPE_CHECKING:
+    from kyvo.pipelines.objects import ObjectGenerator
 
 
 @cache
@@ -115,7 +118,7 @@ def tiny_kyvo(
     programs: bool = False,
     exposure: Exposure | None = None,
     in_domain: InDomain | None = None,
-    objects: ObjectGenerator | Path | str = "mini",
+    objects: "ObjectGenerator | Path | str" = "mini",
     shape: ShapeTokenizer | None = None,
 ) -> Kyvo:
     """A whole model with random weights: what it says is nonsense, how it says it is not."""

@@ -7,9 +7,6 @@ import numpy as np
 from kyvo.pipelines.object_source import ObjectSource
 from kyvo.pipelines.run import Run
 from kyvo.programs.new_shapes import NewShape, ShapeMaker
-from kyvo.shapes.cells import surface_latent
-from kyvo.shapes.mesh import normalized
-from kyvo.shapes.surfaces import surface_asset
 from kyvo.shapes.tokenizer import ShapeTokenizer
 
 
@@ -34,6 +31,10 @@ class NewShapes:
         return make
 
     def _make(self, text: str, run: Run) -> NewShape:
+        from kyvo.shapes.cells import surface_latent  # meshes are imported where a shape is made
+        from kyvo.shapes.mesh import normalized
+        from kyvo.shapes.surfaces import surface_asset
+
         made = self.source.get()(text=text, cancelled=run.stops)
         mesh = normalized(surface_asset(made.mesh))
         latent = surface_latent(mesh, resolution=self.tokenizer.config.resolution)
