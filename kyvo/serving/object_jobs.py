@@ -129,7 +129,7 @@ class ObjectJobs:
             jobs = list(self._jobs.values())
         for job in jobs:
             if job.ticket is not None:
-                job.ticket.cancel()
+                self.worker.withdraw(job.ticket)
         self.worker.stop()
 
     def add(self, request: ObjectRequest, *, client: str = "") -> ObjectJob:
@@ -163,7 +163,7 @@ class ObjectJobs:
         with self._lock:
             self._jobs.pop(name, None)
         assert job.ticket is not None
-        job.ticket.cancel()
+        self.worker.withdraw(job.ticket)
 
     def _end(self, job: ObjectJob, future: Future[Done]) -> None:
         error = future.exception()

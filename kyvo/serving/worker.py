@@ -145,6 +145,16 @@ class Worker:
             displaced.future.set_exception(busy)
         return ticket
 
+    def withdraw(self, ticket: Ticket) -> None:
+        """Cancels a job, and makes room at once where it waits."""
+        ticket.cancel()
+        with self._lock:
+            waited = self._jobs.withdraw(ticket)
+        if waited:
+            error = Cancelled("it was cancelled before it began.")
+            self._count(ticket, error)
+            ticket.future.set_exception(error)
+
     def run(self, job: Job) -> Done:
         """A job's result, waited for."""
         return self.submit(job).future.result()

@@ -190,10 +190,13 @@ def test_jobs_take_turns_are_limited_cancelled_and_forgotten(http, app, monkeypa
     time.sleep(0.2)
     assert http.get(first["path"]).json()["status"] == "running"
     assert http.get(second["path"]).json()["status"] == "waiting"
-    assert http.delete(first["path"]).status_code == 204
-    assert http.get(first["path"]).status_code == 404
-    monkeypatch.undo()
     assert http.delete(second["path"]).status_code == 204
+    third = http.post("/v1/objects/generate", json={"text": "a chair"})  # there is room at once
+    assert third.status_code == 202
+    for path in (first["path"], third.json()["path"]):
+        assert http.delete(path).status_code == 204
+        assert http.get(path).status_code == 404
+    monkeypatch.undo()
     assert ended(http, http.post("/v1/objects/generate", json={"text": "a chair"}))["status"] == "done"
 
 
