@@ -234,11 +234,9 @@ class Kyvo:
 
     def meshes(self, scene: Scene) -> "dict[int, trimesh.Trimesh]":
         """Meshes for `kyvo.export`, by an object's index: of ObjaWorld's assets, and of shape codes."""
-        from kyvo.data.meshes.object_meshes import object_meshes
-        from kyvo.shapes.scene_codes import shape_meshes
+        from kyvo.pipelines.scene_meshes import scene_meshes
 
-        own = {} if self.processor.shape is None else shape_meshes(scene, self.processor.shape)
-        return object_meshes(scene) | own
+        return scene_meshes(scene, self.processor.shape)
 
     def rendering_camera(self, scene: Scene) -> Camera | None:
         """The camera that a rendering of the scene has; None where nothing says it."""

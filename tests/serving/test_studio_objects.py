@@ -21,7 +21,7 @@ pytest.importorskip("gradio")
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-PATIENCE = 120_000  # ms
+PATIENCE = 300_000  # ms; a mesh is read in a process of its own, which starts slowly on a busy machine
 
 
 @pytest.fixture(scope="module")
