@@ -128,7 +128,7 @@ def _limit(seconds: float, memory: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
 
 
-def _answer(paths: Mapping[str, Path], kind: LatentKind, up_axes: Mapping[str, str | None]) -> bytes:
+def read_files(paths: Mapping[str, Path], kind: LatentKind, up_axes: Mapping[str, str | None]) -> bytes:
     """What the files hold, or what is wrong with them."""
     try:
         with alone():
@@ -149,7 +149,8 @@ def _serve(inputs: IO[bytes]) -> bytes:
         paths[role] = Path(f"the {role}{SUFFIXES[about['format']]}")
         paths[role].write_bytes(inputs.read(about["size"]))
     _limit(head["seconds"], head["memory"])
-    return _answer(paths, LatentKind(**head["kind"]), {role: about["up_axis"] for role, about in head["files"].items()})
+    up_axes = {role: about["up_axis"] for role, about in head["files"].items()}
+    return read_files(paths, LatentKind(**head["kind"]), up_axes)
 
 
 if __name__ == "__main__":

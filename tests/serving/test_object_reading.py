@@ -11,7 +11,7 @@ from tiny_shapes import write_box
 from kyvo.data.meshes.mesh_files import AssetError
 from kyvo.pipelines.object_inputs import LatentKind
 from kyvo.serving.limits import Limits
-from kyvo.serving.object_reading import SentFile, _answer, read_sent
+from kyvo.serving.object_reading import SentFile, read_files, read_sent
 
 KIND = LatentKind(resolution=16)
 LINE = (
@@ -29,7 +29,7 @@ def box(tmp_path):
 
 def error_of(path: Path, mask: Path | None = None) -> str:
     paths = {"object": path} | ({} if mask is None else {"mask": mask})
-    answer = _answer(paths, KIND, {"object": None, "mask": None})
+    answer = read_files(paths, KIND, {"object": None, "mask": None})
     assert answer.startswith(b"{"), "it was read"
     return json.loads(answer)["error"]
 
