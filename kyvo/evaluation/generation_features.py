@@ -130,7 +130,7 @@ def pair_likeness(ours: Features, theirs: Features) -> float:
     return float(cosine(ours, theirs).mean())
 
 
-def text_score(views: Features, text: Features) -> float:
+def text_score(views: Features, text: Float[np.ndarray, "one features"]) -> float:
     """100 times the mean cosine of the views with a text's features [1, features] (https://arxiv.org/abs/2104.08718,
     without its scale)."""
     return float(100 * cosine(views, np.repeat(text, len(views), axis=0)).mean())
