@@ -11,6 +11,7 @@ answer = model.ask(scene, "How many spheres are there?")  # .text, .objects
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -32,6 +33,8 @@ from kyvo.parsers.language_model import LanguageModelParser
 from kyvo.pipelines.answering import Answered, Answering
 from kyvo.pipelines.dialogue import Dialogue
 from kyvo.pipelines.editing import Edited, Editing, Mode
+from kyvo.pipelines.new_shapes import NewShapes
+from kyvo.pipelines.object_source import ObjectSource
 from kyvo.pipelines.recognition import Recognition
 from kyvo.pipelines.rendering import Rendering
 from kyvo.pipelines.run import Run
@@ -42,6 +45,11 @@ from kyvo.programs.grammar.parser import GrammarParser
 from kyvo.programs.parsing import Parser, Turn
 from kyvo.scene.scene import Camera, Scene
 from kyvo.tokenizers.tasks import Segments, Task
+
+if TYPE_CHECKING:
+    import trimesh
+
+    from kyvo.pipelines.objects import ObjectGenerator
 
 __all__ = ["Answered", "Completion", "Edited", "Kyvo", "Mode", "Pending", "Picture", "Understood"]
 
@@ -59,6 +67,7 @@ class Kyvo:
         exposure: Exposure | None = None,
         in_domain: InDomain | None = None,
         parser: Parser | None = None,
+        objects: "ObjectGenerator | Path | str" = "mini",
     ) -> None:
         """
         Args:
@@ -68,25 +77,34 @@ class Kyvo:
             in_domain: scores how like a picture is to those that the model knows; by default pictures are not scored.
             parser: turns texts into programs (`kyvo.programs.parsing`); by default the language model where it was
                 trained to, else the grammar of English.
+            objects: makes objects (`kyvo.pipelines.objects`): a generator, or a bundled one's name or a folder, which
+                is loaded when an object is first asked for.
         """
+        self.objects = ObjectSource(objects)
         self.processor = processor
         self.language_model = LanguageModel(model, processor, positions=positions, calibration=calibration)
         self.parser = parser or default_parser(self.language_model)
         self.recognition = Recognition(self.language_model, exposure=exposure, in_domain=in_domain)
         self.rendering = Rendering(self.language_model)
-        self.editing = Editing(self.language_model, self.parser, self.rendering)
+        new_shapes = None if processor.shape is None else NewShapes(self.objects, processor.shape)
+        self.editing = Editing(self.language_model, self.parser, self.rendering, new_shapes=new_shapes)
         self.answering = Answering(self.language_model, self.parser, self.recognition)
         self.dialogue = Dialogue(self.editing, self.answering)
 
     @classmethod
     def from_pretrained(
-        cls, name_or_path: str | Path = "mini", *, device: str = "auto", parser: Parser | None = None
+        cls,
+        name_or_path: str | Path = "mini",
+        *,
+        device: str = "auto",
+        parser: Parser | None = None,
+        objects: "ObjectGenerator | Path | str" = "mini",
     ) -> "Kyvo":
         """Loads a model folder, or the bundled model by its name `mini`.
 
         Args:
             device: "cpu", "cuda", or "auto" for CUDA where there is one.
-            parser: as of `Kyvo`.
+            parser, objects: as of `Kyvo`.
         """
         folder = find_model(name_or_path)
         processor = Processor.from_pretrained(folder)
@@ -104,6 +122,7 @@ class Kyvo:
             exposure=Exposure.from_pretrained(folder),
             in_domain=InDomain.from_pretrained(folder),
             parser=parser,
+            objects=objects,
         )
 
     @property
@@ -220,6 +239,12 @@ class Kyvo:
     def encode_images(self, images: Sequence[Picture]) -> np.ndarray:
         """Image codes [batch, rows * columns] of pictures of any size."""
         return self.language_model.encode_images(images)
+
+    def meshes(self, scene: Scene) -> "dict[int, trimesh.Trimesh]":
+        """Meshes for `kyvo.export`, by an object's index: of ObjaWorld's assets, and of shape codes."""
+        from kyvo.pipelines.scene_meshes import scene_meshes
+
+        return scene_meshes(scene, self.processor.shape)
 
     def rendering_camera(self, scene: Scene) -> Camera | None:
         """The camera that a rendering of the scene has; None where nothing says it."""

@@ -227,9 +227,7 @@ class Conversation:
         if ending == ".json":
             save_scene(self.scene, path)
             return
-        from kyvo.data.meshes.object_meshes import object_meshes
-
-        export_scene(self.scene, path, format=format, meshes=object_meshes(self.scene))
+        export_scene(self.scene, path, format=format, meshes=self.model.meshes(self.scene))
 
     def save(self, path: str | Path) -> None:
         """Writes the whole conversation, with what was undone, as JSON; pictures are PNGs in it."""

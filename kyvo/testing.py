@@ -4,6 +4,7 @@ import json
 import math
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,12 +20,16 @@ from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import SceneSchema
+from kyvo.shapes.tokenizer import ShapeTokenizer
 from kyvo.tokenizers.image import ImageTokenizer
 from kyvo.tokenizers.programs import program_tokens
 from kyvo.tokenizers.sequence import SequenceBuilder
 from kyvo.tokenizers.text import SentencePieceText
 from kyvo.tokenizers.vocabulary import Vocabulary
 from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
+
+if TYPE_CHECKING:
+    from kyvo.pipelines.objects import ObjectGenerator
 
 
 @cache
@@ -88,14 +93,22 @@ def tiny_refiner() -> Refiner:
 
 
 def tiny_processor(
-    *, refiner: Refiner | None = None, schema: SceneSchema | None = None, programs: bool = False
+    *,
+    refiner: Refiner | None = None,
+    schema: SceneSchema | None = None,
+    programs: bool = False,
+    shape: ShapeTokenizer | None = None,
 ) -> Processor:
     """CLEVR's schema, or another, the bundled text tokenizer and a random image tokenizer of 16 codes."""
     schema, text = schema or clevr_schema(), tiny_text()
     vocabulary = Vocabulary.for_schema(
-        schema, num_text=text.size, num_image_codes=16, programs=program_tokens(schema) if programs else ()
+        schema,
+        num_text=text.size,
+        num_image_codes=16,
+        num_shape_codes=0 if shape is None else shape.config.n_embed,
+        programs=program_tokens(schema) if programs else (),
     )
-    return Processor(vocabulary=vocabulary, schema=schema, text=text, image=tiny_image(), refiner=refiner)
+    return Processor(vocabulary=vocabulary, schema=schema, text=text, image=tiny_image(), refiner=refiner, shape=shape)
 
 
 def tiny_kyvo(
@@ -106,11 +119,13 @@ def tiny_kyvo(
     programs: bool = False,
     exposure: Exposure | None = None,
     in_domain: InDomain | None = None,
+    objects: "ObjectGenerator | Path | str" = "mini",
+    shape: ShapeTokenizer | None = None,
 ) -> Kyvo:
     """A whole model with random weights: what it says is nonsense, how it says it is not."""
-    processor = tiny_processor(refiner=refiner, schema=schema, programs=programs)
+    processor = tiny_processor(refiner=refiner, schema=schema, programs=programs, shape=shape)
     model = tiny_llama(len(processor.vocabulary), seed=seed)
-    return Kyvo(model=model, processor=processor, exposure=exposure, in_domain=in_domain)
+    return Kyvo(model=model, processor=processor, exposure=exposure, in_domain=in_domain, objects=objects)
 
 
 def same_score(score: float) -> InDomain:

@@ -81,11 +81,16 @@ def test_the_limits_are_those_of_the_code():
         f"which has {limits.picture_seconds:g} s",
         f"may have {MAX_SCANS} scans",
         f"at most {limits.uploads // 2**30} GiB of the disk",
+        f"At most {limits.object_jobs} wait or run",
+        f"may\ntake {limits.object_seconds:g} s, with waiting, and make {limits.object_count} objects",
+        f"with {limits.mesh_seconds:g} s of the processor and\n{limits.mesh_memory // 2**30} GiB",
+        f"at most {limits.object_results // 2**20} MiB of them",
     ):
         assert shown in PAGE
     assert {entry.name for entry in fields(Limits)} == {
         "body", "memory", "body_seconds", "values", "depth", "megapixels", "picture_seconds", "objects", "text", "jobs",
-        "parallel", "seconds", "connections", "head_seconds", "uploads"
+        "parallel", "seconds", "connections", "head_seconds", "uploads",
+        "object_jobs", "object_count", "object_seconds", "object_results", "mesh_seconds", "mesh_memory"
     }  # fmt: skip
 
 

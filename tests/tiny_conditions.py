@@ -52,3 +52,21 @@ def write_tiny_clip(folder: Path) -> Path:
     )
     CLIPTextModel(config).save_pretrained(folder)
     return folder
+
+
+def write_tiny_clip_model(folder: Path) -> Path:
+    """CLIP whole, of pictures and texts."""
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTextConfig
+
+    write_tiny_clip(folder)
+    about = json.loads((folder / "config.json").read_text())
+    square = {"size": {"height": 16, "width": 16}, "crop_size": {"height": 16, "width": 16}}
+    CLIPImageProcessor(**square).save_pretrained(folder)
+    text = CLIPTextConfig.from_dict(about).to_dict()
+    vision = {
+        "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 16,
+        "patch_size": 8,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    CLIPModel(CLIPConfig(vision_config=vision, text_config=text, projection_dim=8)).save_pretrained(folder)
+    return folder

@@ -271,20 +271,35 @@ def generation(
     training: Annotated[
         Path | None, typer.Option(exists=True, help="Objects that the generator was trained on, to find copies of.")
     ] = None,
+    features: Annotated[
+        str | None, typer.Option(help="A generator's name or folder: FD, KD and likeness by its picture encoder.")
+    ] = None,
+    clip: Annotated[
+        Path | None, typer.Option(help="CLIP's folder, as transformers writes it: scores of texts.")
+    ] = None,
+    dino: Annotated[Path | None, typer.Option(help="DINO's folder, as transformers writes it.")] = None,
     out: Out = None,
     report: Report = None,
     as_json: AsJson = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
 ) -> None:
-    """F-score, IoU, category and color of generated objects; MMD, coverage, 1-NNA; the nearest training objects.
+    """F-score, IoU, category and color of generated objects; MMD, coverage, 1-NNA; the nearest training objects; what
+    edits kept; FD, KD and CLIP scores where encoders are given.
 
     Example: kyvo evaluate generation made data/held_out --training data/objects --report report
     """
     from kyvo.evaluation.generation import evaluate_generation, read_objects
+    from kyvo.evaluation.generation_features import load_encoders
     from kyvo.evaluation.generation_sheet import generation_sheet
     from kyvo.files import write_picture
 
-    results = evaluate_generation(made, truth, training=training, seed=seed)
+    own = None
+    if features is not None:
+        from kyvo.pipelines.objects import ObjectGenerator
+
+        own = ObjectGenerator.from_pretrained(features).encoder("picture")
+    encoders = load_encoders(own=own, name=Path(features or "").name, clip=clip, dino=dino)
+    results = evaluate_generation(made, truth, training=training, encoders=encoders, seed=seed)
     finish(results, out=out, report=report, as_json=as_json)
     if report is not None:
         named = [

@@ -23,7 +23,9 @@ ImageFile = Annotated[Path | None, typer.Option(help="A picture of what it is to
 ImageMask = Annotated[Path | None, typer.Option(help="A picture of the same size, light where the object is.")]
 Object = Annotated[Path, typer.Argument(metavar="MESH_OR_LATENT", help="GLB, glTF, OBJ, PLY, or an .npz of a latent.")]
 Out = Annotated[Path, typer.Option(help="The file to write; of several objects, NAME-0, NAME-1 and on.")]
-Format = Annotated[str, typer.Option(help="glb, ply, gaussians, latent, or video-sheet: a PNG of views around it.")]
+Format = Annotated[
+    str, typer.Option(help="glb, ply, html, gaussians, latent, or video-sheet: a PNG of views around it.")
+]
 Count = Annotated[int, typer.Option(min=1, max=64, help="Objects to make.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed makes the same objects.")]
 Strength = Annotated[float, typer.Option(help="How much is made anew: 1 all, less keeps some of what was there.")]
@@ -93,12 +95,12 @@ def variant(
     Example: kyvo generate variant chair.glb --text "a blue metal chair" --out blue.glb
     """
     from kyvo.pipelines.object_editing import vary_details
-    from kyvo.pipelines.object_inputs import read_object
+    from kyvo.pipelines.object_inputs import LatentKind, read_object
 
     condition = _condition(text, image, mask)
     paths = _free_paths(out, format=format, count=count, force=force)
     generator = _load(model, picture_encoder, text_encoder)
-    item = read_object(file, generator, up_axis=up_axis)
+    item = read_object(file, LatentKind.of(generator), up_axis=up_axis)
     started = time.perf_counter()
     with _watching() as watch:
         made = vary_details(
@@ -140,7 +142,7 @@ def region(
     Example: kyvo generate region chair.glb --box=-0.5,-0.5,0,0.5,0.5,0.5 --text "a red chair" --out edited.glb
     """
     from kyvo.pipelines.object_editing import box_region, edit_region
-    from kyvo.pipelines.object_inputs import read_object, read_region
+    from kyvo.pipelines.object_inputs import LatentKind, read_object, read_region
 
     condition = _condition(text, image, image_mask)
     if (box is None) == (mask is None):
@@ -148,7 +150,7 @@ def region(
     corners = None if box is None else _corners(box)
     paths = _free_paths(out, format=format, count=1, force=force)
     generator = _load(model, picture_encoder, text_encoder)
-    item = read_object(file, generator, up_axis=up_axis)
+    item = read_object(file, LatentKind.of(generator), up_axis=up_axis)
     if corners is not None:
         changes = box_region(corners[:3], corners[3:], resolution=item.latent.resolution)
     else:

@@ -21,9 +21,12 @@ Parser = Annotated[
 ]
 
 
-def load_model(name: str, device: str = "auto", parser: str = "auto") -> "Kyvo":
-    """The bundled model or model folder `name` on `device`, with a parser (`kyvo.parsers`). Exit code 2 where one of
-    them cannot be loaded."""
+Objects = Annotated[str, typer.Option(help="What makes objects: a bundled generator's name, or a folder of one.")]
+
+
+def load_model(name: str, device: str = "auto", parser: str = "auto", objects: str = "mini") -> "Kyvo":
+    """The bundled model or model folder `name` on `device`, with a parser (`kyvo.parsers`) and a generator of objects.
+    Exit code 2 where one of them cannot be loaded; the bundled generator may be missing."""
     from transformers.utils.logging import disable_progress_bar
 
     from kyvo.api import Kyvo, lacking_parts
@@ -31,11 +34,13 @@ def load_model(name: str, device: str = "auto", parser: str = "auto") -> "Kyvo":
 
     disable_progress_bar()
     try:
-        model = Kyvo.from_pretrained(name, device=device, parser=load_parser(parser))
+        model = Kyvo.from_pretrained(name, device=device, parser=load_parser(parser), objects=objects)
+        if objects != "mini":
+            model.objects.get()
     except KyvoError as error:
         if debugging():
             raise
-        raise typer.BadParameter(str(error), param_hint="--model / --device / --parser") from error
+        raise typer.BadParameter(str(error), param_hint="--model / --device / --parser / --objects") from error
     for part in lacking_parts(Path(model.model.name_or_path or "")):
         typer.echo(f"note: {name} has no {part}", err=True)
     return model

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from kyvo.cli.model import Parser
+from kyvo.cli.model import Objects, Parser
 
 Model = Annotated[str, typer.Option(help="A bundled model's name, or a model folder.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
@@ -21,6 +21,7 @@ def serve(
     port: Port = 8000,
     device: Device = "auto",
     parser: Parser = "auto",
+    objects: Objects = "mini",
     api_key: Annotated[
         str | None, typer.Option(envvar="KYVO_API_KEY", help="Needed of every request: Authorization: Bearer KEY.")
     ] = None,
@@ -38,7 +39,7 @@ def serve(
     ] = None,
     max_text: Annotated[int, typer.Option(min=1, help="Of a question or an instruction, characters.")] = 2000,
 ) -> None:
-    """Answer over HTTP: OpenAI's chat completions, and /v1/scenes. Ctrl-C finishes what is begun and stops.
+    """Answer over HTTP: OpenAI's chat completions, /v1/scenes and /v1/objects. Ctrl-C finishes what is begun and stops.
 
     Example: kyvo serve --port 8000
     """
@@ -64,7 +65,7 @@ def serve(
     )
     use_few_heaps()
     listener = open_socket(host, port)
-    loaded = load_model(model, device, parser)
+    loaded = load_model(model, device, parser, objects)
     app = create_app(
         loaded,
         name=model_name(model),

@@ -1,6 +1,6 @@
 """`kyvo studio`: the page, on a server of this machine alone."""
 
-from kyvo.cli.model import Parser
+from kyvo.cli.model import Objects, Parser
 from kyvo.cli.serve import Device, Megapixels, Model, Port, Timeout, model_name
 
 
@@ -9,6 +9,7 @@ def studio(
     port: Port = 8001,
     device: Device = "auto",
     parser: Parser = "auto",
+    objects: Objects = "mini",
     timeout: Timeout = 60.0,
     max_megapixels: Megapixels = 20.0,
 ) -> None:
@@ -30,7 +31,7 @@ def studio(
     use_few_heaps()
     listener = open_socket("127.0.0.1", port)
     limits = Limits(seconds=timeout, megapixels=max_megapixels)
-    app = create_app(load_model(model, device, parser), name=model_name(model), limits=limits)
+    app = create_app(load_model(model, device, parser, objects), name=model_name(model), limits=limits)
     mount_studio(app)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     run_app(app, listener, patience=3)  # an open page holds a connection that never ends

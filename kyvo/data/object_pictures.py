@@ -51,18 +51,23 @@ def read_object_picture(path: Path | str, *, mask: Path | str | None = None) -> 
             the object is, or there is no object.
     """
     rgba = read_picture_with_alpha(path)
-    if mask is not None:
-        shown = read_picture(mask)
-        if shown.shape[:2] != rgba.shape[:2]:
-            raise ImageError(
-                f"{mask} has {shown.shape[1]}x{shown.shape[0]} px and {path} {rgba.shape[1]}x{rgba.shape[0]}; a mask "
-                "has its picture's size."
-            )
-        rgba = np.concatenate([rgba[..., :3], shown.mean(2, keepdims=True).astype(np.uint8)], axis=2)
+    shown = None if mask is None else read_picture(mask)
     try:
-        return cut_out(rgba)
+        return cut_out(rgba if shown is None else with_mask(rgba, shown))
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
+
+
+def with_mask(
+    rgba: UInt8[np.ndarray, "height width 4"], mask: UInt8[np.ndarray, "rows columns 3"]
+) -> UInt8[np.ndarray, "height width 4"]:
+    """The picture with a mask's lightness as its opacity. Raises ImageError for a mask of another size."""
+    if mask.shape[:2] != rgba.shape[:2]:
+        raise ImageError(
+            f"its mask has {mask.shape[1]}x{mask.shape[0]} px and the picture {rgba.shape[1]}x{rgba.shape[0]}; a mask "
+            "has its picture's size."
+        )
+    return np.concatenate([rgba[..., :3], mask.mean(2, keepdims=True).astype(np.uint8)], axis=2)
 
 
 def cut_out(rgba: UInt8[np.ndarray, "height width 4"]) -> ObjectPicture:

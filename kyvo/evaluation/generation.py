@@ -1,26 +1,36 @@
 """Generated objects against held-out ones and against those of the training: folder, folder, folder -> `Results`.
 
 A folder holds mesh files and, where texts are known, `manifest.jsonl` with lines of {"file": ..., "caption": ...,
-"category": ...}; or it is a set of `kyvo data objects`. Made and true objects of one name are a pair: the picture or
-the text of the true one was the condition. Everything stands in the cube of side 1, nothing is aligned.
+"category": ...}, of an edit also "region": [x0, y0, z0, x1, y1, z1]; or it is a set of `kyvo data objects`. Made and
+true objects of one name are a pair: the picture or the text of the true one was the condition, or it was edited.
+Everything stands in the cube of side 1, nothing is aligned.
 
 A category is read back by the nearest object of the training set, and a color by the name of most of the surface.
 """
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.spatial import KDTree
 
 from kyvo.data.meshes.assets import Asset
 from kyvo.data.meshes.captions import COLORS, color_name
 from kyvo.data.meshes.mesh_files import AssetError, to_srgb
 from kyvo.data.meshes.meshcaster import surface_color
 from kyvo.errors import ConfigError, SceneError
+from kyvo.evaluation.generation_features import (
+    FeatureEncoders,
+    Features,
+    encode_views,
+    pair_likeness,
+    set_distances,
+    text_score,
+)
 from kyvo.evaluation.results import Figure, Results, mean_figure
 from kyvo.metrics.generation import (
     chamfer_distances,
@@ -31,8 +41,9 @@ from kyvo.metrics.generation import (
 from kyvo.metrics.geometry import compare_clouds
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.shapes.contour import extract_mesh
-from kyvo.shapes.mesh import load_shape, surface_points
+from kyvo.shapes.mesh import Place, load_placed, surface_points
 from kyvo.shapes.object_sets import read_manifest
+from kyvo.shapes.pictures import TURNS
 from kyvo.shapes.scores import TAU, triangle_cloud
 from kyvo.shapes.sets import mesh_paths
 from kyvo.shapes.surfaces import surface_asset
@@ -51,17 +62,27 @@ class JudgedObject:
     mesh: Asset  # in the cube
     category: str | None
     caption: str | None
+    place: Place | None = None  # where the file has it
+    region: Sequence[float] | None = None  # of an edit: the box that may have changed, in the frame of the one before
 
     @property
     def triangles(self) -> np.ndarray:
         return self.mesh.triangles
 
 
-def evaluate_generation(made: Path, truth: Path, *, training: Path | None = None, seed: int = 0) -> Results:
+def evaluate_generation(
+    made: Path,
+    truth: Path,
+    *,
+    training: Path | None = None,
+    encoders: FeatureEncoders | None = None,
+    seed: int = 0,
+) -> Results:
     """Fidelity to the condition, variety against held-out objects, and nearness to the training set.
 
     Args:
         training: reads categories back and tells what was memorised; without it there are no such figures.
+        encoders: add figures on what they see.
         seed: of the bootstrap.
 
     Raises:
@@ -73,6 +94,8 @@ def evaluate_generation(made: Path, truth: Path, *, training: Path | None = None
     true_by_name = {item.name: item for item in theirs}
     clouds = {id(item): triangle_cloud(item.triangles, count=NUM_POINTS) for item in (*ours, *theirs)}
     nearest = nearest_known(ours, known)
+    encoders = encoders or FeatureEncoders()
+    seen, seen_true = (encode_views(encoders, [(item.name, item.mesh) for item in some]) for some in (ours, theirs))
     items = []
     for index, item in enumerate(ours):
         row: dict[str, Any] = {"key": item.name, "score": None}
@@ -80,6 +103,8 @@ def evaluate_generation(made: Path, truth: Path, *, training: Path | None = None
         if pair is not None:
             scores = compare_clouds(clouds[id(item)], clouds[id(pair)], tau=TAU)
             row |= {"score": scores.f_score, "chamfer": scores.chamfer, "iou": occupancy_iou(item, pair)}
+            row |= likenesses(item.name, seen, seen_true)
+            row |= region_scores(item, pair)
         category = item.category or (pair.category if pair else None)
         caption = item.caption or (pair.caption if pair else None)
         if known:
@@ -88,6 +113,8 @@ def evaluate_generation(made: Path, truth: Path, *, training: Path | None = None
                 row |= {"category": category, "category_right": row["read_as"] == category}
         if caption is not None and (named := first_color(caption)) is not None:
             row |= {"caption": caption, "color": main_color(item), "color_right": main_color(item) == named}
+        if caption is not None and encoders.texts is not None and item.name in seen["CLIP"]:
+            row["clip_score"] = text_score(seen["CLIP"][item.name], encoders.texts([caption]))
         items.append(row)
 
     def shares(name: str, key: str) -> Figure:
@@ -98,7 +125,17 @@ def evaluate_generation(made: Path, truth: Path, *, training: Path | None = None
         shares("IoU", "iou"),
         shares("category read back", "category_right"),
         shares("color named", "color_right"),
+        *(shares(f"view likeness, {name}", f"likeness_{name}") for name in encoders.pictures),
+        shares("CLIP score", "clip_score"),
+        shares("F-score outside of the region", "outside"),
+        shares("color difference outside of the region", "outside_color"),
+        shares("F-score inside of the region", "inside"),
         *_set_figures(ours, theirs),
+        *(
+            Figure(name=f"{kind}, {name}", value=value, count=len(seen[name]) + len(seen_true[name]))
+            for name in encoders.pictures
+            for kind, value in set_distances(seen[name], seen_true[name]).items()
+        ),
         shares("F-score with the nearest of the training", "nearest_f_score"),
     ]
     return Results(
@@ -111,6 +148,8 @@ def evaluate_generation(made: Path, truth: Path, *, training: Path | None = None
             "grid of the IoU": GRID,
             "category": "of the nearest training object by Chamfer distance",
             "color": "the first one that the text names, against the name of most of the surface",
+            "views": f"{len(TURNS)} of each object, on features of: {', '.join(encoders.pictures) or 'none'}",
+            "encoders": dict(encoders.sources),
             "seed": seed,
         },
         figures=[figure for figure in figures if figure.count],
@@ -141,11 +180,18 @@ def _of_meshes(folder: Path, excluded: list[dict[str, str]]) -> Iterable[JudgedO
     for path in mesh_paths(folder):
         about = said.get(str(path.relative_to(folder)), {})
         try:
-            mesh = load_shape(path)
+            mesh, place = load_placed(path)
         except AssetError as error:
             excluded.append({"key": path.stem, "reason": str(error)})
             continue
-        yield JudgedObject(name=path.stem, mesh=mesh, category=about.get("category"), caption=about.get("caption"))
+        yield JudgedObject(
+            name=path.stem,
+            mesh=mesh,
+            category=about.get("category"),
+            caption=about.get("caption"),
+            place=place,
+            region=about.get("region"),
+        )
 
 
 def _of_set(folder: Path) -> Iterable[JudgedObject]:
@@ -202,6 +248,48 @@ def occupancy_iou(one: JudgedObject, other: JudgedObject) -> float:
     """Of the cells that the two surfaces cross."""
     cells = [set(map(tuple, voxelize(item.triangles, resolution=GRID).tolist())) for item in (one, other)]
     return len(cells[0] & cells[1]) / len(cells[0] | cells[1])
+
+
+def likenesses(
+    name: str, seen: Mapping[str, Mapping[str, Features]], seen_true: Mapping[str, Mapping[str, Features]]
+) -> dict[str, float]:
+    """Of each encoder, how much a pair looks alike."""
+    return {
+        f"likeness_{encoder}": pair_likeness(found[name], seen_true[encoder][name])
+        for encoder, found in seen.items()
+        if name in found and name in seen_true[encoder]
+    }
+
+
+def region_scores(item: JudgedObject, before: JudgedObject) -> dict[str, float]:
+    """How much of an edited object is as before, outside and inside of the region that might change.
+
+    Both stand in the cube of the one before. The difference of colors, sRGB in [0, 1], is that of nearest points.
+    """
+    if item.region is None:
+        return {}
+    if item.place is None or before.place is None or len(item.region) != 6:
+        raise ConfigError(f"{item.name}: an edit with a region is a mesh file, and its region six numbers.")
+    triangles = before.place.to_cube(item.place.to_world(item.mesh.triangles))
+    low, high = np.array(item.region[:3]), np.array(item.region[3:])
+    parts: dict[bool, list[tuple[np.ndarray, np.ndarray]]] = {True: [], False: []}
+    for mesh in (replace(item.mesh, triangles=triangles), before.mesh):
+        faces, weights = surface_points(mesh.triangles, NUM_POINTS)
+        points = (mesh.triangles[faces] * weights[..., None]).sum(1)
+        colors = to_srgb(np.clip(surface_color(mesh, faces, weights[..., None]), 0, 1))
+        inside = ((low <= points) & (points <= high)).all(1)
+        for is_inside, found in parts.items():
+            found.append((points[inside == is_inside], colors[inside == is_inside]))
+    row = {}
+    for is_inside, name in ((False, "outside"), (True, "inside")):
+        (points, colors), (old_points, old_colors) = parts[is_inside]
+        if len(points) and len(old_points):
+            row[name] = compare_clouds(points, old_points, tau=TAU).f_score
+            nearest = KDTree(old_points).query(points)[1]
+            row[f"{name}_color"] = float(np.abs(colors - old_colors[nearest]).mean())
+        elif len(points) or len(old_points):
+            row[name] = 0.0
+    return row
 
 
 def main_color(item: JudgedObject) -> str:

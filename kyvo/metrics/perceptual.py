@@ -12,6 +12,7 @@ The weights are the user's, given by path; nothing is downloaded. Without them t
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import numpy as np
 import torch
@@ -133,6 +134,29 @@ def clip_encoder(folder: Path) -> Encoder:
     return _encoder(encode, processor)
 
 
+def clip_text_encoder(folder: Path) -> Callable[[Sequence[str]], Float[np.ndarray, "_ _"]]:
+    """CLIP's projected text embeddings; longer texts are cut. Raises CheckpointError as `clip_encoder` does."""
+    from transformers import AutoTokenizer
+
+    model, _ = _load_folder(folder)
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder} has no tokenizer: {str(error).splitlines()[0]}") from error
+    if not hasattr(model, "get_text_features"):
+        raise CheckpointError(f"{folder}: a {type(model).__name__} has no text embedding; give a CLIP model's folder.")
+
+    places = model.config.text_config.max_position_embeddings
+
+    def encode(texts: Sequence[str]) -> Float[np.ndarray, "_ _"]:
+        with torch.inference_mode():
+            ids = tokenizer(list(texts), padding=True, truncation=True, max_length=places, return_tensors="pt")
+            found = model.get_text_features(**ids)
+            return (found if isinstance(found, Tensor) else found.pooler_output).double().numpy()
+
+    return encode
+
+
 def dino_encoder(folder: Path) -> Encoder:
     """DINO's class token after the last norm. Raises CheckpointError where the folder holds no vision transformer."""
     model, processor = _load_folder(folder)
@@ -180,6 +204,25 @@ def frechet_distance(ours: Float[np.ndarray, "_ _"], theirs: Float[np.ndarray, "
     shared = np.sqrt(np.maximum(values, 0)).sum()
     distance = ((mean - other_mean) ** 2).sum() + np.trace(covariance) + np.trace(other_covariance) - 2 * shared
     return float(max(distance, 0.0))
+
+
+def kernel_distance(ours: Float[np.ndarray, "_ _"], theirs: Float[np.ndarray, "_ _"]) -> float:
+    """Squared maximum mean discrepancy of two sets of features under the kernel (x y / d + 1)^3, of d features.
+
+    The estimate of Binkowski et al., ICLR 2018 (https://arxiv.org/abs/1801.01401, section 2.1 and appendix D), over
+    whole sets. It has no bias, so that it may be below 0 for sets of one kind. Raises ImageError for fewer than two.
+    """
+    if min(len(ours), len(theirs)) < 2:
+        raise ImageError(f"KD compares sets of pictures; {len(ours)} and {len(theirs)} are too few, give 2 or more.")
+
+    def kernel(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
+        return (ones @ others.T / ones.shape[1] + 1) ** 3
+
+    within = 0.0
+    for features in (ours, theirs):
+        values, count = kernel(features, features), len(features)
+        within += (values.sum() - np.trace(values)) / (count * (count - 1))
+    return float(within - 2 * kernel(ours, theirs).mean())
 
 
 def load_tensors(path: Path, names: Sequence[str], what: str) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from kyvo.errors import SceneError
 from kyvo.generation.constraint import MAX_OBJECTS
 from kyvo.generation.language_model import LanguageModel, Picture
 from kyvo.generation.requests import Reason
+from kyvo.pipelines.new_shapes import NewShapes
 from kyvo.pipelines.rendering import Rendering
 from kyvo.pipelines.run import Run
 from kyvo.pipelines.understanding import Understood, expect, understand
@@ -77,7 +78,11 @@ class Edited:
 class Editing:
     """The pipeline of one model."""
 
-    def __init__(self, model: LanguageModel, parser: Parser, rendering: Rendering) -> None:
+    def __init__(
+        self, model: LanguageModel, parser: Parser, rendering: Rendering, *, new_shapes: NewShapes | None = None
+    ) -> None:
+        """`new_shapes` makes those of new objects, where the model's schema has shapes."""
+        self.new_shapes = new_shapes
         self.model = model
         self.parser = parser
         self.rendering = rendering
@@ -98,7 +103,14 @@ class Editing:
         """
         if isinstance(instruction, str):
             instruction = understand(self.parser, instruction, self.schema, dialogue)
-        done = apply(expect(instruction, Edit), scene, self.schema, dialogue=dialogue, max_objects=MAX_OBJECTS)
+        done = apply(
+            expect(instruction, Edit),
+            scene,
+            self.schema,
+            dialogue=dialogue,
+            max_objects=MAX_OBJECTS,
+            shapes=None if self.new_shapes is None else self.new_shapes.maker(run),
+        )
         image, notes = None, list(done.notes)
         if render:
             try:

@@ -50,13 +50,15 @@ def find_folder(name_or_folder: Path | str) -> Path:
     """
     assets = Path(str(files("kyvo"))) / "assets"
     for folder in (Path(name_or_folder), assets / f"objects_{name_or_folder}"):
-        if folder.is_dir():
+        if (folder / PIPELINE).is_file():
             return folder
+    if Path(name_or_folder).is_dir():
+        return Path(name_or_folder)  # the caller says which file it lacks
     names = sorted(path.parent.name.removeprefix("objects_") for path in assets.glob(f"objects_*/{PIPELINE}"))
     raise CheckpointError(
         f"{name_or_folder}: neither a folder of an object generator nor a bundled one; bundled are "
-        f"{', '.join(names) or 'none yet'}. Train one as docs/objects.md says, or give a local copy of "
-        "TRELLIS-image-large."
+        f"{', '.join(names) or 'none yet'}. Give a folder that recipes/join_generator.py wrote (docs/objects.md says "
+        "how to train one), or a local copy of TRELLIS-image-large."
     )
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kyvo.data.meshes.mesh_files import AssetError
 from kyvo.errors import ConfigError
-from kyvo.models.slat.latent import StructuredLatent
+from kyvo.models.slat.latent import RESOLUTION, StructuredLatent
 from kyvo.pipelines.object_editing import mesh_region
 from kyvo.pipelines.objects import ObjectGenerator
 from kyvo.shapes.cells import surface_latent
@@ -26,23 +26,36 @@ class ObjectInput:
     place: Place | None = None  # of a mesh; a latent has none
 
 
-def read_object(path: Path | str, generator: ObjectGenerator, *, up_axis: str | None = None) -> ObjectInput:
+@dataclass(frozen=True, kw_only=True)
+class LatentKind:
+    """What latents a generator works on."""
+
+    resolution: int = RESOLUTION
+    channels: int = CHANNELS
+
+    @classmethod
+    def of(cls, generator: ObjectGenerator) -> "LatentKind":
+        config = generator.slat_flow.config
+        return cls(resolution=config.resolution, channels=config.in_channels)
+
+
+def read_object(path: Path | str, kind: LatentKind, *, up_axis: str | None = None) -> ObjectInput:
     """A mesh file's surface features, or the latent of an `.npz`, on the generator's grid.
 
     Raises:
         AssetError, LatentError, CheckpointError: the file cannot be read, or has no surface.
         ConfigError: the generator makes TRELLIS's latents, which a mesh has to be encoded for.
     """
-    path, config = Path(path), generator.slat_flow.config
+    path = Path(path)
     if path.suffix.lower() == ".npz":
-        return ObjectInput(latent=StructuredLatent.load(path, resolution=config.resolution))
-    if config.in_channels != CHANNELS:
+        return ObjectInput(latent=StructuredLatent.load(path, resolution=kind.resolution))
+    if kind.channels != CHANNELS:
         raise ConfigError(
             f"{path} is a mesh, and this generator works on TRELLIS's latents. Encode it by "
             "kyvo.shapes.dino.encode_mesh and give the .npz."
         )
     mesh, place = load_placed(path, up_axis=up_axis)
-    return ObjectInput(latent=surface_latent(mesh, resolution=config.resolution), place=place)
+    return ObjectInput(latent=surface_latent(mesh, resolution=kind.resolution), place=place)
 
 
 def read_region(path: Path | str, item: ObjectInput, *, up_axis: str | None = None) -> Bool[Tensor, "x y z"]:
@@ -54,10 +67,9 @@ def read_region(path: Path | str, item: ObjectInput, *, up_axis: str | None = No
         AssetError: the mesh cannot be read, or lies beside the object.
     """
     mesh, own = load_placed(path, up_axis=up_axis)
-    turn, middle = np.array(own.turn), np.array(own.center)
-    world = own.size * mesh.triangles @ turn.T + middle
+    world = own.to_world(mesh.triangles)
     if item.place is not None:
-        world = (world - np.array(item.place.center)) @ np.array(item.place.turn) / item.place.size
+        world = item.place.to_cube(world)
     resolution = item.latent.resolution
     if (world.max((0, 1)) < -0.5).any() or (world.min((0, 1)) > 0.5).any():
         raise AssetError(f"{path}: the region lies beside the object. Place it in the frame of the object's file.")

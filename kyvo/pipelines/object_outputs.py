@@ -12,7 +12,14 @@ from kyvo.shapes.pictures import turntable_sheet
 from kyvo.shapes.surfaces import colored_mesh, surface_asset, write_shape
 
 # By format, how its files' names end.
-SUFFIXES = {"glb": ".glb", "ply": ".ply", "gaussians": ".gaussians.ply", "latent": ".npz", "video-sheet": ".png"}
+SUFFIXES = {
+    "glb": ".glb",
+    "ply": ".ply",
+    "html": ".html",  # a viewer in one file
+    "gaussians": ".gaussians.ply",
+    "latent": ".npz",
+    "video-sheet": ".png",
+}
 
 
 def output_paths(out: Path, *, format: str, count: int) -> list[Path]:

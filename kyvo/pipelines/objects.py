@@ -210,13 +210,13 @@ class ObjectGenerator:
         if (text is None) == (image is None):
             raise ConfigError("Give a text or an image, one of the two.")
         if image is None:
-            encoder: Any = self._encoder("text")
+            encoder: Any = self.encoder("text")
             assert text is not None
             tokens = self._encode(encoder, [text])
             unknown = encoder.unknown_words(text)
             warnings = (f"words that the model has never seen: {', '.join(unknown)}",) if unknown else ()
         else:
-            encoder = self._encoder("picture")
+            encoder = self.encoder("picture")
             picture = image if isinstance(image, ObjectPicture) else read_object_picture(image, mask=mask)
             device = next(encoder.parameters()).device
             tokens, warnings = self._encode(encoder, picture.pixels(encoder.picture_size)[None].to(device)), ()
@@ -232,7 +232,8 @@ class ObjectGenerator:
     def _encode(self, encoder: Callable[[Any], Tensor], given: Any) -> Tensor:
         return encoder(given)
 
-    def _encoder(self, kind: ConditionKind) -> ConditionEncoder:
+    def encoder(self, kind: ConditionKind) -> ConditionEncoder:
+        """Raises ConfigError where it has none of this kind."""
         if kind not in self.encoders:
             raise ConfigError(
                 f"This generator has no {kind} encoder; it takes {' and '.join(self.encoders) or 'no condition'}. For "

@@ -75,6 +75,11 @@ class Run:
         if self.seconds_left <= 0:
             raise Late(LATE)
 
+    def stops(self) -> bool:
+        """Asked by long work between its steps: raises as `check` does, and says that it is to go on."""
+        self.check()
+        return False
+
     def call(self, network: Callable[[], Result]) -> Result:
         """Runs another network than the language model on the engine's queue."""
         self.check()

@@ -6,12 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from kyvo.programs.errors import ProgramError
 from kyvo.programs.free_space import Point
+from kyvo.programs.new_shapes import NewShape
 from kyvo.programs.world import Objects, World
 from kyvo.scene.clevr import pixel_coords
 from kyvo.scene.scene import Scene, SceneObject, Vector
+
+NEW_SIZE = 1.0  # of the longest side of a new shape, in the scene's units, where no object tells a size
 
 
 def object_at(location: Vector, item: SceneObject, scene: Scene) -> SceneObject:
@@ -40,26 +44,34 @@ def turned(item: SceneObject, angle: float, scene: Scene) -> SceneObject:
     return replace(item, pose=(pose[0], pose[1], pose[2]))
 
 
-def plain_object(world: World, words: Mapping[str, str]) -> SceneObject:
+def plain_object(world: World, words: Mapping[str, str], *, shape: NewShape | None) -> SceneObject:
     """A new object with these words, square to the axes, and as large as most objects where sizes are numbers."""
     names = {entry.name for entry in world.schema.fields}
     values: dict[str, Any] = dict(words)
-    if "shape_codes" in names:
-        raise ProgramError("a new object needs shape codes, which no words give; copy an object instead.")
+    if shape is not None:
+        values["shape_codes"] = shape.codes
     if "dimensions" in names:
-        kind = next((name for name in ("category", "shape") if name in words), None)
-        alike = [i for i in world.all if kind is None or world.word(i, kind) == words[kind]]
-        known = [world.scene.objects[i].dimensions for i in alike or world.all]
-        found = [extents for extents in known if extents is not None]
-        if not found:
+        usual = usual_dimensions(world, words)
+        if shape is not None:
+            usual = np.array(shape.extents) * (NEW_SIZE if usual is None else usual.max())
+        if usual is None:
             raise ProgramError("nothing in the scene tells how large a new object is; copy an object instead.")
-        values["dimensions"] = tuple(float(value) for value in np.median(np.array(found), axis=0))
+        values["dimensions"] = tuple(usual.tolist())
     if "pose" in names:
         values["pose"] = (0.0, 0.0, 0.0)
     for name, value in (("rotation", 0.0), ("pixel_coords", None)):
         if any(name in item.extra for item in world.scene.objects):
             values[name] = value
     return SceneObject().with_values(**values)
+
+
+def usual_dimensions(world: World, words: Mapping[str, str]) -> Float[np.ndarray, "3"] | None:
+    """The median of objects of the same kind, else of all; None where none has any."""
+    kind = next((name for name in ("category", "shape") if name in words), None)
+    alike = [i for i in world.all if kind is None or world.word(i, kind) == words[kind]]
+    known = [world.scene.objects[i].dimensions for i in alike or world.all]
+    found = [extents for extents in known if extents is not None]
+    return np.median(np.array(found), axis=0) if found else None
 
 
 def carries(world: World, pair: Objects) -> bool:

@@ -19,6 +19,7 @@ from kyvo.programs.draft import Draft
 from kyvo.programs.english import joined, number_word
 from kyvo.programs.errors import AlreadySo, AmbiguousReference, CannotPlace, ProgramError
 from kyvo.programs.free_space import Group, Point, ground, group_of
+from kyvo.programs.new_shapes import NewShape, ShapeMaker
 from kyvo.programs.parsing import Turn
 from kyvo.programs.placing import Placer
 from kyvo.programs.program import Place, Selector, Step, Word
@@ -33,9 +34,21 @@ class Editor:
     """Carries out one step on one scene."""
 
     def __init__(
-        self, scene: Scene, schema: SceneSchema, dialogue: Sequence[Turn], *, limit: int, moved: Objects = ()
+        self,
+        scene: Scene,
+        schema: SceneSchema,
+        dialogue: Sequence[Turn],
+        *,
+        limit: int,
+        moved: Objects = (),
+        shapes: ShapeMaker | None = None,
     ) -> None:
-        """`moved` are the objects that earlier steps of the same edit moved."""
+        """
+        Args:
+            moved: the objects that earlier steps of the same edit moved.
+            shapes: makes those of new objects, where the schema has shapes.
+        """
+        self.shapes = shapes
         self.world = World(scene, schema)
         self.finder = Finder(self.world, dialogue)
         self.asker = Asker(self.finder)
@@ -191,7 +204,8 @@ class Editor:
             new[word.field] = self._new_word(word.field, word)
         if not new:
             fields = ", ".join(entry.name for entry in self.world.schema.word_fields)
-            raise ProgramError(f"a new object needs a word at least; its fields are {fields}.")
+            hint = f"its fields are {fields}" if fields else "and this schema has none; copy an object instead"
+            raise ProgramError(f"a new object needs a word at least; {hint}.")
         return new
 
     # Coming and going
@@ -209,12 +223,26 @@ class Editor:
         for entry in missing:
             counts = Counter(self.world.word(index, entry.name) for index in self.world.all)
             words[entry.name] = max(entry.words, key=lambda word, counts=counts: counts[word])
-        template = plain_object(self.world, words)
+        template = plain_object(self.world, words, shape=self._new_shape(words))
         self._insert([template], step.place, step.count, f"the new {label(template)}")
         if missing:
             said = joined([words[entry.name] for entry in missing])
             why = "as most objects are" if len(self.world) else "for the scene is empty"
             self.draft.notes.append(f"a new object is {said}, {why}")
+
+    def _new_shape(self, words: Mapping[str, str]) -> NewShape | None:
+        """A generated shape, where the schema's objects have shapes."""
+        if all(entry.name != "shape_codes" for entry in self.world.schema.fields):
+            return None
+        if self.shapes is None:
+            raise ProgramError(
+                "a new object needs shape codes, and there is no generator of objects to make them; copy an object "
+                "instead."
+            )
+        said = label(SceneObject().with_values(**words))
+        shape = self.shapes(f"{'an' if said[0] in 'aeiou' else 'a'} {said}")
+        self.draft.notes += shape.notes
+        return shape
 
     def _copy(self, step: p.Copy) -> None:
         targets = self._targets(step.of)

@@ -13,6 +13,7 @@ from kyvo.programs.asking import Asker, Value
 from kyvo.programs.draft import Draft
 from kyvo.programs.editing import Editor
 from kyvo.programs.errors import AlreadySo, ProgramError
+from kyvo.programs.new_shapes import ShapeMaker
 from kyvo.programs.parsing import Turn
 from kyvo.programs.program import Edit, Query, Step
 from kyvo.programs.selecting import Finder, Found
@@ -60,19 +61,28 @@ def answer(query: Query, scene: Scene, schema: SceneSchema, dialogue: Sequence[T
 
 
 def apply(
-    edit: Edit, scene: Scene, schema: SceneSchema, dialogue: Sequence[Turn] = (), *, max_objects: int = MAX_OBJECTS
+    edit: Edit,
+    scene: Scene,
+    schema: SceneSchema,
+    dialogue: Sequence[Turn] = (),
+    *,
+    max_objects: int = MAX_OBJECTS,
+    shapes: ShapeMaker | None = None,
 ) -> EditResult:
     """The scene after all steps, each applied to what the one before has left.
 
     Within an edit "it" means what the step before was about. `pixel_coords` of touched objects and the scene's
     `relationships`, where it has them, are made anew; `image` goes, for it shows the scene before.
 
+    Args:
+        shapes: makes those of new objects, where the schema has shapes.
+
     Raises ProgramError, naming the step where there are several: AlreadySo where no step changes anything.
     """
     if not isinstance(edit, Edit):
         raise ProgramError(f"an Edit is applied; this is {type(edit).__name__}, which `answer` answers.")
     check(edit, schema)
-    progress = _Progress(scene, schema, dialogue, max_objects)
+    progress = _Progress(scene, schema, dialogue, max_objects, shapes)
     for number, step in enumerate(edit.steps, start=1):
         try:
             progress.take(step)
@@ -86,18 +96,33 @@ def apply(
 class _Progress:
     """An edit on its way: the scene so far, and where its objects come from."""
 
-    def __init__(self, scene: Scene, schema: SceneSchema, dialogue: Sequence[Turn], max_objects: int) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        schema: SceneSchema,
+        dialogue: Sequence[Turn],
+        max_objects: int,
+        shapes: ShapeMaker | None,
+    ) -> None:
         self.before = self.scene = scene
         self.schema = schema
         self.dialogue = list(dialogue)
         self.max_objects = max_objects
+        self.shapes = shapes
         self.origins: list[int | None] = list(range(len(scene)))  # of the objects now, in the scene before
         self.moved: set[int] = set()  # indices now
         self.rests_on: set[int] = set()  # indices before
         self.notes: list[str] = []
 
     def take(self, step: Step) -> None:
-        editor = Editor(self.scene, self.schema, self.dialogue, limit=self.max_objects, moved=tuple(sorted(self.moved)))
+        editor = Editor(
+            self.scene,
+            self.schema,
+            self.dialogue,
+            limit=self.max_objects,
+            moved=tuple(sorted(self.moved)),
+            shapes=self.shapes,
+        )
         try:
             draft = editor.run(step)
         except AlreadySo as error:

@@ -60,6 +60,17 @@ class Admission:
             return None
         return self._take(greedy, last=True)
 
+    def withdraw(self, entry: Entry) -> bool:
+        """Takes out a job that waits; False where it does not."""
+        own = self._waiting.get(entry.client, ())
+        if entry not in own:
+            return False
+        self.num_waiting -= 1
+        self._waiting[entry.client].remove(entry)
+        if not own:
+            del self._waiting[entry.client]
+        return True
+
     def begin(self) -> Entry | None:
         """The job whose turn it is; None where all that waited were displaced."""
         if not self._waiting:

@@ -2,6 +2,7 @@
 
 POST /v1/chat/completions                    OpenAI's chat: pictures, scenes and text in, the same out
 POST /v1/scenes/recognize|render|edit|ask    the tasks by their names
+     /v1/objects/...                         jobs that make objects (`kyvo.serving.object_routes`)
 GET  /v1/scenes/schema                       the JSON Schema of scenes
 GET  /v1/models, /v1/models/NAME             what runs here
 GET  /health, /metrics                       how it goes
@@ -14,7 +15,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -29,7 +30,7 @@ from kyvo.pipelines.run import GRACE, LATE, Late
 from kyvo.scene.files import camera_from_json, scene_to_json
 from kyvo.scene.source import source_of
 from kyvo.scene.validate import json_schema
-from kyvo.serving import jobs
+from kyvo.serving import jobs, object_routes
 from kyvo.serving.auth import Auth
 from kyvo.serving.body import BodyRoute
 from kyvo.serving.budget import Budget
@@ -38,6 +39,8 @@ from kyvo.serving.errors import CLIENT_GONE, RequestError, error_body, install_h
 from kyvo.serving.inputs import Inputs, data_uri
 from kyvo.serving.limits import Limits
 from kyvo.serving.metrics import CountRequests, Metrics
+from kyvo.serving.object_jobs import ObjectJobs
+from kyvo.serving.requests import client_of, in_reader
 from kyvo.serving.schemas import (
     Answered,
     AskRequest,
@@ -100,11 +103,16 @@ def create_app(
     limits = limits or Limits()
     metrics = Metrics()
     worker = Worker(model, limits=limits, metrics=metrics)
+    in_turn = replace(limits, jobs=limits.object_jobs, parallel=1, seconds=limits.object_seconds)
+    object_worker = Worker(model, limits=in_turn, metrics=metrics, runs_engine=False)
+    object_jobs = ObjectJobs(object_worker, model.objects)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         worker.start()
+        object_jobs.start()
         yield
+        await asyncio.to_thread(object_jobs.stop)
         await asyncio.to_thread(worker.stop)
         app.state.readers.shutdown()
 
@@ -112,6 +120,7 @@ def create_app(
         title="Kyvo", version=kyvo.__version__, lifespan=lifespan, docs_url=None, redoc_url=None, responses=_GATE
     )
     app.state.limits, app.state.worker, app.state.metrics, app.state.name = limits, worker, metrics, name
+    app.state.object_jobs = object_jobs
     app.state.inputs = Inputs.of(model.processor, limits)
     app.state.budget = Budget(limits.memory)
     app.state.readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")  # most of them wait for a decoder
@@ -119,12 +128,15 @@ def create_app(
     app.add_exception_handler(Busy, _on_busy)
     app.add_exception_handler(Late, _on_late)
     app.add_exception_handler(DecoderBusy, _on_decoder_busy)
+    routers = (_router, object_routes.router, object_routes.reading)
     app.include_router(_router)
-    known = [route.path for route in _router.routes if isinstance(route, BodyRoute)]
+    app.include_router(object_routes.router, responses=_FAULTS)
+    app.include_router(object_routes.reading)
+    known = [route.path for router in routers for route in router.routes if isinstance(route, BodyRoute)]
     app.add_middleware(Auth, api_key=api_key, hosts=hosts, origins=origins)
     if origins:  # outside of the gate: a browser asks whether it may ask without any key
         app.add_middleware(
-            CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"],
+            CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST", "DELETE"], allow_headers=["*"],
             expose_headers=["Retry-After"],
         )  # fmt: skip
     app.add_middleware(CountRequests, metrics=metrics, known=known)  # the outermost: refusals count
@@ -220,7 +232,7 @@ async def chat(body: ChatRequest, request: Request) -> Any:
     name = _known_model(request, body.model)
     if not body.stream:
         return completion_of(await _run(request, lambda inputs: job_of(body, inputs, _model(request))), model=name)
-    job = await _read(request, lambda inputs: job_of(body, inputs, _model(request)))
+    job = await in_reader(request, lambda inputs: job_of(body, inputs, _model(request)))
     chunks = Chunks(model=name, with_usage=bool(body.stream_options and body.stream_options.include_usage))
     pieces: asyncio.Queue[str | None] = asyncio.Queue()
     loop = asyncio.get_running_loop()
@@ -228,7 +240,7 @@ async def chat(body: ChatRequest, request: Request) -> Any:
     def tell(piece: str | None) -> None:
         loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
-    ticket = request.app.state.worker.submit(job, client=_client(request), listen=tell)
+    ticket = request.app.state.worker.submit(job, client=client_of(request), listen=tell)
     ticket.future.add_done_callback(lambda _: tell(None))
     return StreamingResponse(_events(ticket, pieces, chunks), media_type="text/event-stream")
 
@@ -307,16 +319,6 @@ def _model(request: Request) -> Kyvo:
     return request.app.state.worker.model
 
 
-async def _read(request: Request, make: Callable[[Inputs], Job]) -> Job:
-    """The job of a body, made in a thread: pictures take their time."""
-    state = request.app.state
-    return await asyncio.get_running_loop().run_in_executor(state.readers, make, state.inputs)
-
-
-def _client(request: Request) -> str:
-    return request.client.host if request.client else ""
-
-
 async def _run_whole(request: Request, make: Callable[[Inputs], Job]) -> Done:
     """As `_run`, for answers that have no place to say clearly that the time cut them: that is an error here."""
     done = await _run(request, make)
@@ -328,7 +330,7 @@ async def _run_whole(request: Request, make: Callable[[Inputs], Job]) -> Done:
 async def _run(request: Request, make: Callable[[Inputs], Job]) -> Done:
     """The job's result, waited for as long as the client waits."""
     state = request.app.state
-    ticket = state.worker.submit(await _read(request, make), client=_client(request))
+    ticket = state.worker.submit(await in_reader(request, make), client=client_of(request))
     done = asyncio.wrap_future(ticket.future)
     done.add_done_callback(_look)
     gone = asyncio.ensure_future(_gone(request))

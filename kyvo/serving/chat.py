@@ -18,7 +18,7 @@ from kyvo.generation.sampling import Sampling
 from kyvo.pipelines.run import Run
 from kyvo.programs.clarification import Clarification
 from kyvo.programs.errors import AmbiguousReference
-from kyvo.programs.execute import answer, apply
+from kyvo.programs.execute import answer
 from kyvo.programs.json_form import to_json
 from kyvo.programs.parsing import Turn
 from kyvo.programs.program import Edit
@@ -99,7 +99,7 @@ class History:
             if isinstance(one, Scene):
                 self.scene, self.waiting = one, None
             else:
-                self._say(model, one)
+                self._say(model, one, run)
         self.earlier = []
 
     def understand(self, model: Kyvo, text: str) -> Understood:
@@ -112,7 +112,7 @@ class History:
             self.waiting = replace(waiting, candidates=error.candidates)
             raise
 
-    def _say(self, model: Kyvo, text: str) -> None:
+    def _say(self, model: Kyvo, text: str, run: Run) -> None:
         """A user's earlier text, executed again without a picture, so that later ones can refer to it."""
         if self.scene is None or not text:
             return
@@ -123,18 +123,8 @@ class History:
             return
         try:
             if isinstance(understood.program, Edit):
-                done = apply(understood.program, self.scene, schema, dialogue=self.turns)
-                edited = Edited(
-                    before=self.scene,
-                    scene=done.scene,
-                    diff=done.diff,
-                    understood=understood,
-                    objects=done.objects,
-                    changed=done.changed,
-                    removed=done.removed,
-                    added=done.added,
-                )
-                turn, self.scene = edited.turn(), done.scene
+                edited = model.editing(self.scene, understood, run, dialogue=self.turns, render=False)
+                turn, self.scene = edited.turn(), edited.scene
             else:
                 found = answer(understood.program, self.scene, schema, dialogue=self.turns)
                 turn = Answered(text=found.text, scene=self.scene, understood=understood, objects=found.objects).turn()

@@ -20,7 +20,7 @@ from kyvo.scene.schema import SceneSchema
 from kyvo.scene.validate import validate
 from kyvo.serving.limits import Limits
 from kyvo.tokenizers.image import Fitted
-from kyvo.tokenizers.picture_decoding import decode_picture
+from kyvo.tokenizers.picture_decoding import Form, decode_picture
 from kyvo.tokenizers.pictures import decode_base64
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
@@ -75,15 +75,15 @@ class Inputs:
         return text.strip()
 
 
-def picture_of(text: str, limits: Limits) -> np.ndarray:
-    """Base64, or a data URI of it -> uint8 [height, width, 3]. Raises ImageError saying what is wrong."""
+def picture_of(text: str, limits: Limits, *, form: Form = "rgb") -> np.ndarray:
+    """Base64, or a data URI of it -> the picture, as of `decode_picture`. Raises ImageError saying what is wrong."""
     if text[:5].lower() != "data:" and "://" in text[:32]:
         raise ImageError("this server opens no URL; send the picture itself, as base64 or a data URI.")
-    return picture_of_bytes(decode_base64(text), limits)
+    return picture_of_bytes(decode_base64(text), limits, form=form)
 
 
-def picture_of_bytes(data: bytes, limits: Limits) -> np.ndarray:
-    """A picture file's content -> uint8 [height, width, 3]; its size is read from the header before any pixel is."""
+def picture_of_bytes(data: bytes, limits: Limits, *, form: Form = "rgb") -> np.ndarray:
+    """A picture file's content, as of `decode_picture`; its size is read from the header before any pixel is."""
     return decode_picture(
         data,
         "the picture",
@@ -91,6 +91,7 @@ def picture_of_bytes(data: bytes, limits: Limits) -> np.ndarray:
         max_megapixels=limits.megapixels,
         seconds=limits.picture_seconds,
         patience=PATIENCE,
+        form=form,
     )
 
 

@@ -21,6 +21,12 @@ class Limits:
     jobs: int = 64  # taken and not done; one more is answered 429
     parallel: int = 32  # jobs worked on at a time: as many as the engine has rows
     seconds: float = 60.0  # for a job, waiting counted
+    object_jobs: int = 8  # that make objects, taken and not done
+    object_count: int = 16  # objects of one such job
+    object_seconds: float = 600.0  # for such a job, waiting counted
+    object_results: int = 2**28  # bytes of finished jobs' files that are kept to be fetched
+    mesh_seconds: float = 20.0  # of the processor, for reading a mesh or a latent
+    mesh_memory: int = 2**31  # bytes that reading it may take
     uploads: int = 2**30  # bytes that the studio's uploads take on the disk
     connections: int = 512  # open at a time, as far as the system lets a process open files
     head_seconds: float = 10.0  # for a request's head to arrive

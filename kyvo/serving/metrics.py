@@ -13,6 +13,7 @@ SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60)  # a recognition by a small m
 class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._queues: list[tuple[Callable[[], float], Callable[[], float]]] = []
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         own = self.registry
@@ -24,9 +25,10 @@ class Metrics:
         self.running = Gauge("kyvo_jobs_running", "Jobs that the model works on.", registry=own)
 
     def show_queue(self, *, waiting: Callable[[], float], running: Callable[[], float]) -> None:
-        """Has the gauges read these when they are asked."""
-        self.waiting.set_function(waiting)
-        self.running.set_function(running)
+        """Has the gauges read these when they are asked; of several queues the sums."""
+        self._queues.append((waiting, running))
+        self.waiting.set_function(lambda: sum(queue[0]() for queue in self._queues))
+        self.running.set_function(lambda: sum(queue[1]() for queue in self._queues))
 
 
 class CountRequests:

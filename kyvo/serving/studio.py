@@ -1,5 +1,7 @@
 """The studio: a page on the same server where a picture becomes a scene, and the scene is changed and asked about.
 
+Another page, `objects.html`, makes objects of texts and pictures; it uploads nothing and asks /v1/objects alone.
+
 All of it is served from here: no fonts, scripts or reports of other hosts; the page's own policy forbids them. What
 each event does to a session is in `kyvo.serving.studio_session`, and what a visitor may ask in `studio_gate`.
 """
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
 from starlette.routing import Mount
 
 from kyvo.errors import KyvoError
@@ -24,6 +27,7 @@ from kyvo.serving.studio_session import COLUMNS, UNCHANGED, Session, Shown
 PATH = "/"  # below another, Gradio forgets it in the addresses of samples
 STYLE = "studio.css"
 SCRIPT = "studio.js"  # one act at a time
+OBJECTS, OBJECTS_PATH = "objects.html", "/objects"  # a page of its own, which asks /v1/objects
 WORKING = "Working ..."
 MAX_SESSIONS = 100  # remembered; the one that was used longest ago goes first
 HEIGHT = 300  # px, of the two views: all of the page fits into 757 px
@@ -45,8 +49,13 @@ def import_gradio() -> Any:
 
 
 def mount_studio(app: FastAPI) -> None:
-    """Adds the page to a server's app (`kyvo.serving.app.create_app`), at `PATH`; what the app has comes first."""
+    """Adds the pages to a server's app (`kyvo.serving.app.create_app`), at `PATH`; what the app has comes first."""
     gradio = import_gradio()
+
+    @app.get(OBJECTS_PATH, include_in_schema=False)
+    async def objects_page() -> HTMLResponse:
+        return HTMLResponse(_own(OBJECTS))
+
     limits = app.state.limits
     app.state.studio_folder = kept = tempfile.TemporaryDirectory(prefix="kyvo-studio-")  # goes when the app does
     folder = Path(kept.name).resolve()
@@ -130,7 +139,7 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
         session = gradio.State(None, time_to_live=6 * 3600)
         gradio.HTML(
             f"<header><h1>Kyvo studio</h1><p>A picture becomes a scene; the scene is changed and asked about in words."
-            f"</p><span>model: {escape(name)}</span></header>",
+            f"</p><a href='{OBJECTS_PATH}'>Objects</a><span>model: {escape(name)}</span></header>",
             elem_id="head",
             padding=False,
         )

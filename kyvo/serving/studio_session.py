@@ -2,7 +2,7 @@
 
 import tempfile
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image
 
 from kyvo.conversation import Conversation, Turn, name_object
-from kyvo.data.meshes.object_meshes import object_meshes
 from kyvo.errors import ConfigError, KyvoError, SceneError
 from kyvo.export.formats import export_scene
 from kyvo.export.view import draw_outlines
@@ -206,7 +205,7 @@ class Session:
         files, source = self._write_files(talk.scene, talk.image), source_of(talk.scene)
         large = self._large(talk.image)
         return Shown(
-            marked=_marked(large, replace(talk.scene, camera=talk.camera), named),
+            marked=_marked(large, replace(talk.scene, camera=talk.camera), named, meshes=talk.model.meshes(talk.scene)),
             status=status,
             messages=[message for said in self._said for message in said.messages(talk.turns)],
             before=None if self._before is None else self._large(self._before),
@@ -222,16 +221,16 @@ class Session:
     def _write_files(self, scene: Scene, image: np.ndarray) -> tuple[str, str, str]:
         folder = Path(self._folder.name)
         save_scene(scene, folder / "scene.json")
-        export_scene(scene, folder / "scene.glb", meshes=object_meshes(scene))
+        export_scene(scene, folder / "scene.glb", meshes=self._worker.model.meshes(scene))
         write_bytes(folder / "picture.png", png_bytes(image))
         return str(folder / "scene.json"), str(folder / "scene.glb"), str(folder / "picture.png")
 
 
-def _marked(picture: Image.Image, scene: Scene, named: Sequence[int]) -> Image.Image:
+def _marked(picture: Image.Image, scene: Scene, named: Sequence[int], *, meshes: Mapping[int, Any]) -> Image.Image:
     """The picture with the objects' outlines; without, where no camera says where objects are in it."""
     if camera_of(scene, *picture.size) is None:
         return picture
-    return draw_outlines(np.asarray(picture), scene, named=named, meshes=object_meshes(scene))
+    return draw_outlines(np.asarray(picture), scene, named=named, meshes=meshes)
 
 
 def _count(scene: Scene) -> str:

@@ -74,8 +74,13 @@ def kind_of(job: Job) -> str:
 class Worker:
     """Runs jobs from `start` to `stop`."""
 
-    def __init__(self, model: Kyvo, *, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, model: Kyvo, *, limits: Limits, metrics: Metrics, runs_engine: bool = True) -> None:
+        """
+        Args:
+            runs_engine: of several workers of one model, one runs its engine.
+        """
         self.model = model
+        self._runs_engine = runs_engine
         self.limits = limits
         self.metrics = metrics
         self._lock = threading.Lock()
@@ -86,7 +91,8 @@ class Worker:
         metrics.show_queue(waiting=lambda: self.num_waiting, running=lambda: self.num_running)
 
     def start(self) -> None:
-        self._stack.enter_context(self.model.language_model.engine.running())
+        if self._runs_engine:
+            self._stack.enter_context(self.model.language_model.engine.running())
         self._threads = self._stack.enter_context(ThreadPoolExecutor(self.limits.parallel, thread_name_prefix="job"))
         self._accepts = True
 
@@ -138,6 +144,16 @@ class Worker:
             self._count(displaced, busy)
             displaced.future.set_exception(busy)
         return ticket
+
+    def withdraw(self, ticket: Ticket) -> None:
+        """Cancels a job, and makes room at once where it waits."""
+        ticket.cancel()
+        with self._lock:
+            waited = self._jobs.withdraw(ticket)
+        if waited:
+            error = Cancelled("it was cancelled before it began.")
+            self._count(ticket, error)
+            ticket.future.set_exception(error)
 
     def run(self, job: Job) -> Done:
         """A job's result, waited for."""

@@ -39,6 +39,14 @@ class Place:
             raise AssetError(f"place.turn: {np.round(rows, 3).tolist()} is no rotation of three rows.")
         return cls(center=tuple(middle.tolist()), size=float(size), turn=tuple(tuple(row) for row in rows.tolist()))
 
+    def to_world(self, points: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape 3"]:
+        """From the cube to where the mesh stood."""
+        return self.size * points @ np.array(self.turn).T + np.array(self.center)
+
+    def to_cube(self, points: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape 3"]:
+        """Inverse of `to_world`."""
+        return (points - np.array(self.center)) @ np.array(self.turn) / self.size
+
 
 def load_shape(path: Path | str, *, up_axis: str | None = None) -> Asset:
     """A GLB, glTF, OBJ or PLY file with its colors and textures, in the cube.

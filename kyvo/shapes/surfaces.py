@@ -22,7 +22,7 @@ from kyvo.models.slat.flexicubes import Surface
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.shapes.mesh import Place
 
-SUFFIXES = (".glb", ".ply")
+SUFFIXES = (".glb", ".ply", ".html")
 
 
 def colored_mesh(surface: Surface) -> trimesh.Trimesh:
@@ -60,7 +60,8 @@ def surface_asset(surface: Surface, *, name: str = "shape") -> Asset:
 
 
 def write_shape(mesh: trimesh.Trimesh, path: Path | str, *, name: str = "shape", place: Place | None = None) -> None:
-    """Writes one mesh as GLB (y up, base color of a matt material) or PLY (z up), whole or not at all.
+    """Writes one mesh as GLB (y up, base color of a matt material), PLY (z up) or a page with a viewer, whole or not at
+    all.
 
     Args:
         mesh: with linear colors, as `colored_mesh` gives it.
@@ -78,7 +79,7 @@ def write_shape(mesh: trimesh.Trimesh, path: Path | str, *, name: str = "shape",
         mesh.vertices = np.asarray(mesh.vertices) * place.size @ np.array(place.turn).T
     item = SceneObject(category=name, location=(0.0, 0.0, 0.0) if place is None else place.center)
     scene = Scene(objects=(item,), schema="objaworld-shapes")
-    if path.suffix.lower() == ".glb":
+    if path.suffix.lower() != ".ply":
         export_scene(scene, path, meshes={0: mesh})
         return
     (primitive,) = stage(scene, up="z", meshes={0: mesh}).primitives

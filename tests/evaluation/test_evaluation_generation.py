@@ -5,11 +5,14 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_conditions import write_tiny_clip_model
+from tiny_generators import tiny_generator
 
 from kyvo.cli.main import run
 from kyvo.data.dataset import write_set
 from kyvo.errors import SceneError
 from kyvo.evaluation.generation import evaluate_generation, first_color
+from kyvo.evaluation.generation_features import load_encoders
 from kyvo.shapes.object_sets import ObjectSet, draw_object
 from kyvo.shapes.surfaces import write_shape
 
@@ -87,3 +90,51 @@ def test_an_empty_folder_is_refused_and_a_bad_file_is_listed(copies, truth, tmp_
 )
 def test_the_first_color_of_a_text(text, color):
     assert first_color(text) == color
+
+
+def test_copies_look_alike_to_every_encoder(copies, tmp_path):
+    clip = write_tiny_clip_model(tmp_path / "clip")
+    encoders = load_encoders(own=tiny_generator().encoder("picture"), name="tiny", clip=clip)
+    results = evaluate_generation(copies, copies, encoders=encoders)
+    for name in ("own", "CLIP"):
+        assert results.figure(f"view likeness, {name}").value == pytest.approx(1)
+        assert results.figure(f"FD, {name}").value == pytest.approx(0, abs=1e-6)
+        assert results.figure(f"KD, {name}").value < 0  # of the same pictures: less than chance
+    assert results.protocol["encoders"] == {"own": "tiny", "CLIP": "clip"}
+    score = results.figure("CLIP score")
+    assert score.count == COUNT and -100 <= score.value <= 100
+    # By hand: the mean over the four views of the first object, with its caption.
+    first = results.items[0]
+    from kyvo.evaluation.generation import read_objects
+    from kyvo.evaluation.generation_features import encode_views, text_score
+
+    item = next(one for one in read_objects(copies, []) if one.name == first["key"])
+    views = encode_views(encoders, [(item.name, item.mesh)])["CLIP"][item.name]
+    text = encoders.texts([item.caption])[0]
+    by_hand = [100 * view @ text / np.linalg.norm(view) / np.linalg.norm(text) for view in views]
+    assert len(by_hand) == 4
+    assert first["clip_score"] == pytest.approx(np.mean(by_hand)) == pytest.approx(text_score(views, text[None]))
+
+
+def test_what_an_edit_kept_is_told_by_its_region(tmp_path):
+    """A red box, and on it another one that the edit moved and made blue; its file has another box around it."""
+    before, after = tmp_path / "before", tmp_path / "after"
+
+    def write(folder, x, color):
+        folder.mkdir()
+        parts = [trimesh.creation.box((1, 1, 1)), trimesh.creation.box((0.4, 0.4, 1))]
+        parts[1].apply_translation((x, 0, 1))
+        for part, own in zip(parts, ((200, 0, 0), color), strict=True):
+            part.visual = ColorVisuals(part, face_colors=[(*own, 255)] * 12)
+        mesh = trimesh.util.concatenate(parts)
+        mesh.export(folder / "a.ply")  # z up
+        return mesh
+
+    write(before, 0.0, (200, 0, 0))
+    write(after, 0.6, (0, 0, 200))
+    line = {"file": "a.ply", "region": [-0.5, -0.5, 0.0, 0.5, 0.5, 0.5]}  # above z = 0.5 of the file
+    (after / "manifest.jsonl").write_text(json.dumps(line) + "\n")
+    results = evaluate_generation(after, before)
+    assert results.figure("F-score outside of the region").value > 0.99
+    assert results.figure("color difference outside of the region").value < 0.01
+    assert results.figure("F-score inside of the region").value < 0.9

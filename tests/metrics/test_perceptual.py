@@ -18,6 +18,7 @@ from kyvo.metrics.perceptual import (
     dino_encoder,
     frechet_distance,
     inception_encoder,
+    kernel_distance,
     load_tensors,
     to_tensor,
 )
@@ -138,6 +139,23 @@ def test_the_frechet_distance_is_symmetric_zero_for_equal_sets_and_blind_to_orde
     ours, theirs = rng.normal(size=(5, 8)), rng.normal(size=(6, 8))  # fewer pictures than features: singular
     assert frechet_distance(ours, ours[::-1]) == pytest.approx(0, abs=1e-6)
     assert frechet_distance(ours, theirs) == pytest.approx(frechet_distance(theirs[::-1], ours), abs=1e-6)
+
+
+def test_the_kernel_distance_is_that_of_a_slow_twin_and_zero_on_average_for_sets_of_one_kind():
+    rng = np.random.default_rng(0)
+    ours, theirs = rng.normal(size=(7, 5)), rng.normal(size=(9, 5)) + 0.5
+
+    def mean(ones, others, same):
+        pairs = [(i, j) for i in range(len(ones)) for j in range(len(others)) if not (same and i == j)]
+        return np.mean([(sum(a * b for a, b in zip(ones[i], others[j], strict=True)) / 5 + 1) ** 3 for i, j in pairs])
+
+    twin = mean(ours, ours, True) + mean(theirs, theirs, True) - 2 * mean(ours, theirs, False)
+    assert kernel_distance(ours, theirs) == pytest.approx(twin)
+    assert kernel_distance(ours, theirs) == pytest.approx(kernel_distance(theirs, ours))
+    drawn = [kernel_distance(rng.normal(size=(20, 5)), rng.normal(size=(20, 5))) for _ in range(200)]
+    assert abs(np.mean(drawn)) < 3 * np.std(drawn) / np.sqrt(200)
+    with pytest.raises(ImageError, match="KD compares sets"):
+        kernel_distance(ours[:1], theirs)
 
 
 def test_the_frechet_distance_needs_sets():

@@ -13,6 +13,7 @@ from tiny_generators import COND, SIDE, tiny_generator, write_tiny_pipeline
 from kyvo.errors import CheckpointError, ConfigError, ImageError
 from kyvo.generation.flow_sampler import Cancelled
 from kyvo.models.flow.conditions import ConditionError
+from kyvo.pipelines import object_folders
 from kyvo.pipelines.objects import ObjectError, ObjectGenerator
 from kyvo.shapes.surfaces import colored_mesh, write_shape
 
@@ -196,3 +197,17 @@ def test_inputs_that_do_not_do_are_refused(generator, picture, tmp_path):
     empty.structure_decoder.out_layer[2].bias.fill_(-1e4)
     with pytest.raises(ObjectError, match="Sample 0 of seed 0 has no cell"):
         empty(text="a chair")
+
+
+def test_the_bundled_generator_is_found_by_its_name_and_its_lack_says_what_to_do(tmp_path, monkeypatch):
+    assets = tmp_path / "package" / "assets"
+    monkeypatch.setattr(object_folders, "files", lambda package: tmp_path / "package")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mini").mkdir()  # a language model's folder, as people have it
+    with pytest.raises(CheckpointError, match=r"mini/pipeline.json does not exist"):
+        ObjectGenerator.from_pretrained("mini")
+    write_tiny_pipeline(assets / "objects_mini")
+    assert object_folders.find_folder("mini") == assets / "objects_mini"
+    assert ObjectGenerator.from_pretrained("mini")(text="a red chair").slat.resolution == 16
+    with pytest.raises(CheckpointError, match=r"bundled are mini. Give a folder that recipes/join_generator.py wrote"):
+        object_folders.find_folder("large")

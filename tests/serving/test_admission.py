@@ -116,3 +116,13 @@ def test_a_running_job_is_never_displaced(jobs):
         jobs.add(One(client="a"))
         jobs.begin()
     assert jobs.displace("b") is None
+
+
+def test_a_job_that_waits_is_withdrawn(jobs):
+    first, second, third = One(), One(), One(client="b")
+    for one in (first, second, third):
+        jobs.add(one)
+    assert jobs.begin() is first
+    assert not jobs.withdraw(first)
+    assert jobs.withdraw(third) and not jobs.withdraw(third)
+    assert jobs.num_waiting == 1 and jobs.begin() is second and jobs.begin() is None

@@ -3,12 +3,25 @@
 import codecs
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from urllib.parse import unquote
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _ABSOLUTE = re.compile(r"^([A-Za-z]:)?/")
+_ALONE: ContextVar[bool] = ContextVar("alone", default=False)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Mesh files that are read here may name no other file: it would be this machine's, and not their sender's."""
+    token = _ALONE.set(True)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
 
 
 def decode_text(data: bytes) -> str:
@@ -30,7 +43,11 @@ def find_referenced(folders: Sequence[Path], name: str) -> Path | None:
 
     Back slashes part folders too. A name that differs in case alone is found, one that is percent-encoded, and the last
     part of an absolute path that is not there: it is that of the machine that wrote the file.
+
+    Raises ValueError inside of `alone`.
     """
+    if _ALONE.get():
+        raise ValueError(f"it names the file {name[:100]!r}, and comes alone; send one .glb that holds everything")
     plain = name.strip().strip('"').replace("\\", "/")
     for wanted in (name, plain):
         for folder in folders:
