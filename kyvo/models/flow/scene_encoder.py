@@ -1,8 +1,8 @@
 """The small encoder of a scene's features, trained with a scene flow: of a picture, and of each object's mask in it.
 
-SceneGen's features are DINOv2's tokens of picture x mask, of the mask and of the whole picture, and tokens of a geometry
-network (VGGT), one after another (https://arxiv.org/abs/2508.15769). Here one small encoder makes the first three, each
-marked by a vector of its own, and a second one, of the picture alone, stands for the geometry network.
+SceneGen's features are DINOv2's tokens of picture x mask, of the mask and of the whole picture, and tokens of a
+geometry network (VGGT), one after another (https://arxiv.org/abs/2508.15769). Here one small encoder makes the first
+three, each marked by a vector of its own, and a second one, of the picture alone, stands for the geometry network.
 """
 
 from dataclasses import dataclass

@@ -77,7 +77,7 @@ class PositionHead(nn.Module):
 class SceneGenFlowModel(SparseStructureFlowModel):
     """Velocities of the assets' latents, and their poses."""
 
-    config: SceneGenConfig
+    config: SceneGenConfig  # type: ignore[assignment]
     half_parts = ("blocks", "global_blocks")
     new_parts = ("global_blocks.", "query_tokens", "other_tokens", "position_head.")  # that the object's flow lacks
 
