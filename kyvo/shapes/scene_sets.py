@@ -18,6 +18,7 @@ from kyvo.data.dataset import LeftOut, SetSettings, picture_cell, scene_cell
 from kyvo.data.meshes.assets import Asset
 from kyvo.data.meshes.mesh_files import AssetError
 from kyvo.data.meshes.meshcaster import Setting, render
+from kyvo.data.object_pictures import SMALLEST_SHARE
 from kyvo.errors import ConfigError, SceneError
 from kyvo.extras import extra
 from kyvo.models.slat.latent import LatentError
@@ -97,9 +98,9 @@ class SceneSet(SetSettings):
         for index in indices:
             try:
                 yield self.row(index)
-            except (AssetError, LatentError) as error:
-                if not self.source:
-                    raise
+            except (AssetError, LatentError, SceneError) as error:
+                if not (self.source or isinstance(error, SceneError)):
+                    raise  # the library's own meshes are good
                 yield LeftOut(name=f"scene {index}", reason=str(error))
 
     def figures(self, rows: Dataset) -> dict[str, Any]:
@@ -108,7 +109,7 @@ class SceneSet(SetSettings):
         return {"objects": len(objects), "on_others": sum("on" in item for item in objects)}
 
     def row(self, index: int) -> dict[str, Any]:
-        """Raises AssetError for a mesh that cannot be read."""
+        """Raises AssetError for a mesh that cannot be read, and SceneError where an object is always hidden."""
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, index]))
         count = int(rng.integers(self.min_objects, self.max_objects + 1))
         assets = [self._asset(rng, number) for number in range(count)]
@@ -161,8 +162,8 @@ def _seen(
             return found
         if best is None or _least(masks[0]) > _least(best[2]):
             best = found
-    if best is None or not _least(best[2]):
-        raise AssetError(f"in each of {MAX_SCENES} layouts one of {len(assets)} objects was hidden or found no room.")
+    if best is None or _least(best[2]) < SMALLEST_SHARE:
+        raise SceneError(f"in each of {MAX_SCENES} layouts one of {len(assets)} objects was hidden or found no room.")
     return best
 
 
