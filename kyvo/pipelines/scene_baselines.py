@@ -183,7 +183,7 @@ def library_views(latent: StructuredLatent) -> list[LibraryView]:
         camera = ObjectCamera.look_at_origin(
             DISTANCE * torch.tensor(place, dtype=torch.float32), field_of_view=FIELD_OF_VIEW, size=4 * THUMBNAIL
         )
-        rgba = np.round(255 * views.picture(camera)).astype(np.uint8)
+        rgba = np.round(255 * views.picture(camera, samples=1)).astype(np.uint8)
         rgba[..., 3] = np.where(rgba[..., 3] > 0, 255, 0)  # a thin pole fills no pixel
         found.append(LibraryView(latent=latent, turn=turn, thumbnail=thumbnail(cut_out(rgba).rgba)))
     return found

@@ -20,8 +20,10 @@ from kyvo.data.dataset import open_set
 from kyvo.data.scene_pictures import ScenePicture
 from kyvo.errors import ConfigError
 from kyvo.extras import extra
+from kyvo.scene.files import scene_from_json
 from kyvo.scene.pose import Pose
-from kyvo.shapes.scene_sets import read_poses
+from kyvo.scene.scene import Camera
+from kyvo.shapes.scene_sets import poses_of
 
 with extra("train"):
     import datasets
@@ -35,6 +37,7 @@ class SceneRow:
     """One scene: everything of its objects in their order."""
 
     picture: ScenePicture
+    camera: Camera | None
     poses: tuple[Pose, ...]  # in the scene's frame
     cube: Pose  # around the scene, in the same frame
     cells: tuple[Int[Tensor, "_ 3"], ...]  # of each object's own cube
@@ -98,17 +101,19 @@ class SceneRows:
 
     def __getitem__(self, index: int) -> SceneRow:
         row: Any = self.rows[index]
+        scene = scene_from_json(json.loads(row["scene"]))
         masks = np.stack([np.asarray(mask.convert("L")) > 127 for mask in row["visible"]])
         picture = ScenePicture(
             rgb=np.asarray(row["image"].convert("RGB")),
             masks=masks,
-            names=tuple(item["name"] for item in json.loads(row["scene"])["objects"]),
+            names=tuple(f"{number} {item.category}" for number, item in enumerate(scene.objects)),
         )
         x, y, z, side = row["cube"]
         cells = tuple(_cells(data) for data in row["cells"])
         return SceneRow(
             picture=picture,
-            poses=tuple(read_poses(row["scene"])),
+            camera=scene.camera,
+            poses=tuple(poses_of(scene)),
             cube=Pose(translation=(x, y, z), scale=side),
             cells=cells,
             feats=tuple(

@@ -22,7 +22,6 @@ from kyvo.data.object_pictures import SMALLEST_SHARE
 from kyvo.errors import ConfigError, SceneError
 from kyvo.extras import extra
 from kyvo.models.slat.latent import LatentError
-from kyvo.scene.files import scene_from_json
 from kyvo.scene.pose import Pose
 from kyvo.scene.scene import Camera, Scene, SceneObject, Vector
 from kyvo.shapes.cells import surface_latent
@@ -196,10 +195,10 @@ def as_scene(posed: Sequence[PosedAsset], camera: Camera) -> Scene:
     return Scene(objects=tuple(objects), schema=SCHEMA, camera=camera, extra={"axes": "view"})
 
 
-def read_poses(text: str) -> list[Pose]:
-    """The poses of a row's scene."""
+def poses_of(scene: Scene) -> list[Pose]:
+    """The poses of a row's objects."""
     found = []
-    for item in scene_from_json(json.loads(text)).objects:
+    for item in scene.objects:
         assert item.location is not None and item.pose is not None  # the axes keep turns about z alone
         found.append(Pose.of_turn(item.pose[2], translation=item.location, scale=float(item.extra["scale"])))
     return found

@@ -82,8 +82,8 @@ def test_a_picture_becomes_files_of_each_kind(kyvo, tmp_path, method):
     ("words", "code", "match"),
     [
         (["--masks", "nothing.png"], 1, "does not exist"),
-        (["--masks", "masks", "--method", "retrieval"], 1, "give --library"),
-        (["--masks", "masks", "--camera", "room.json"], 1, "--camera goes with the baselines"),
+        (["--masks", "masks", "--method", "retrieval"], 2, "give --library"),
+        (["--masks", "masks", "--camera", "room.json"], 2, "--camera goes with the baselines"),
         (["--masks", "masks", "--method", "midi"], 2, "midi"),
     ],
 )
@@ -94,4 +94,4 @@ def test_what_does_not_fit_is_refused(kyvo, words, code, match):
 
 def test_a_file_that_holds_no_shapes_is_refused(kyvo):
     code, _, err = kyvo("--masks", "masks", "--out", "scene.clevr.json")
-    assert code == 1 and "would hold no shapes" in err
+    assert code == 2 and "would hold no shapes" in err

@@ -17,7 +17,7 @@ from kyvo.errors import ConfigError
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.pose import Pose
 from kyvo.shapes.scene_layouts import lay_out
-from kyvo.shapes.scene_sets import SceneSet, read_poses
+from kyvo.shapes.scene_sets import SceneSet, poses_of
 from kyvo.shapes.training_meshes import assembled
 
 pytest.importorskip("open3d")
@@ -39,7 +39,8 @@ def test_masks_poses_and_cells_of_a_scene_agree_and_are_set_by_the_seed(tmp_path
     rows = open_set(tmp_path / "set")
     again = SceneSet(count=2, seed=3, resolution=SIDE, size=64, max_objects=4)
     for row, same in zip(rows, again.rows(range(2)), strict=True):
-        scene, poses = scene_from_json(json.loads(row["scene"])), read_poses(row["scene"])
+        scene = scene_from_json(json.loads(row["scene"]))
+        poses = poses_of(scene)
         count = row["num_objects"]
         assert len(poses) == len(row["visible"]) == len(row["full"]) == len(row["cells"]) == count
         assert (row["scene"], row["cells"], row["scene_cells"]) == (
