@@ -30,8 +30,8 @@ from kyvo.files import write_picture, write_text
 from kyvo.pipelines.objects import ObjectGenerator
 from kyvo.pipelines.scene_baselines import EachAlone, Retrieval
 from kyvo.pipelines.scene_flows import IScene, SceneGen
-from kyvo.pipelines.scene_outputs import scene_sheet
 from kyvo.pipelines.scenes import SceneMethod, generate_scene
+from kyvo.shapes.scene_files import scene_sheet
 from kyvo.shapes.scene_flow_data import SceneRows
 
 METHODS = ("scenegen", "iscene", "alone", "retrieval")

@@ -39,14 +39,14 @@ from kyvo.models.flow.small_encoders import split_words
 from kyvo.models.slat.load import build_network, load_network, save_network
 from kyvo.models.slat.sparse import SparseTensor, Voxels
 from kyvo.models.slat.structure import SparseStructureEncoder
+from kyvo.shapes.flow_args import FlowArgs
 from kyvo.shapes.flow_data import ObjectRows, PackPosition, Packs
 from kyvo.shapes.scene_flow_data import SceneRows
+from kyvo.shapes.scene_objective import SCENE_FLOWS, SceneObjective
 from kyvo.tokenizers.training import log
 from kyvo.training.checkpoint import load_checkpoint, save_checkpoint
 from kyvo.training.distributed import Ranks, clip_gradients, gathered, placed, placed_optimizer_state
-from kyvo.training.flow_args import FlowArgs
 from kyvo.training.head_trainer import sections_of
-from kyvo.training.scene_flow import SCENE_FLOWS, SceneObjective
 from kyvo.training.trained_with import TRAINED_WITH, weights_hash
 
 KINDS: tuple[ConditionKind, ...] = get_args(ConditionKind)

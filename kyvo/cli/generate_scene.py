@@ -55,8 +55,8 @@ def scene(
     from kyvo.cli.generate import _watching
     from kyvo.data.scene_pictures import read_scene_picture
     from kyvo.files import make_folder
-    from kyvo.pipelines.scene_outputs import check_outputs, write_scene
     from kyvo.pipelines.scenes import generate_scene
+    from kyvo.shapes.scene_files import check_outputs, write_scene
     from kyvo.shapes.tokenizer import ShapeTokenizer
 
     check_outputs(out)

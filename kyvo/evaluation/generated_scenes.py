@@ -17,8 +17,8 @@ from kyvo.evaluation.results import Figure, mean_figure
 from kyvo.metrics.alignment import align
 from kyvo.metrics.geometry import Points, box_iou, collision_ratio, compare_clouds, to_frame
 from kyvo.models.slat.latent import StructuredLatent
-from kyvo.pipelines.scenes import GeneratedScene, PlacedObject
 from kyvo.shapes.contour import extract_mesh
+from kyvo.shapes.placed import GeneratedScene, PlacedObject
 from kyvo.shapes.scene_flow_data import SceneRow
 from kyvo.shapes.scores import triangle_cloud
 

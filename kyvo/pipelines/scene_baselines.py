@@ -22,10 +22,11 @@ from kyvo.models.slat.flexicubes import Surface
 from kyvo.models.slat.gaussians import Camera as ObjectCamera
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.pipelines.objects import ObjectGenerator, Samples
-from kyvo.pipelines.scenes import MadeObjects, PlacedObject, SceneMethod, add_details, crop_tokens, decode_cells
+from kyvo.pipelines.scenes import MadeObjects, SceneMethod, add_details, crop_tokens, decode_cells
 from kyvo.scene.pose import Pose
 from kyvo.scene.scene import Camera
 from kyvo.shapes.contour import extract_mesh
+from kyvo.shapes.placed import PlacedObject
 from kyvo.shapes.scene_layouts import FIELDS_OF_VIEW, PITCHES
 from kyvo.shapes.surfaces import surface_asset
 from kyvo.shapes.views import DISTANCE, FIELD_OF_VIEW, MeshViews

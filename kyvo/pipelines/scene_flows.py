@@ -20,8 +20,9 @@ from kyvo.models.flow.scene_encoder import SceneEncoder
 from kyvo.models.flow.scenegen import SceneGenFlowModel
 from kyvo.models.slat.load import load_network
 from kyvo.pipelines.objects import ObjectGenerator, Samples
-from kyvo.pipelines.scenes import MadeObjects, PlacedObject, SceneMethod, add_details, crop_tokens, decode_cells
+from kyvo.pipelines.scenes import MadeObjects, SceneMethod, add_details, crop_tokens, decode_cells
 from kyvo.scene.pose import Pose
+from kyvo.shapes.placed import PlacedObject
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

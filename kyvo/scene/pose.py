@@ -1,11 +1,11 @@
 """`Pose`: where an object's cube stands in a scene, and the frames of one object seen from another."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation
 
 from kyvo.errors import SceneError
 from kyvo.scene.scene import Vector
@@ -57,31 +57,42 @@ class Pose:
     @property
     def rotation(self) -> Float[np.ndarray, "3 3"]:
         """It maps columns."""
-        return self._rotation.as_matrix()
+        w, x, y, z = self.quaternion_wxyz
+        return np.array(
+            [
+                [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+                [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+                [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+            ]
+        )
 
     @property
     def euler(self) -> Vector:
         """Rotation about the scene's x, then y, then z, rad: `SceneObject.pose`."""
-        x, y, z = self._rotation.as_euler("xyz").tolist()
-        return x, y, z
-
-    @property
-    def _rotation(self) -> Rotation:
-        return Rotation.from_quat(self.quaternion_wxyz, scalar_first=True)
+        turned = self.rotation
+        y = math.asin(float(np.clip(-turned[2, 0], -1, 1)))
+        if abs(turned[2, 0]) > 1 - 1e-9:  # x and z turn about one axis: all of it is told as z
+            return 0.0, y, math.atan2(-turned[0, 1], turned[1, 1])
+        return math.atan2(turned[2, 1], turned[2, 2]), y, math.atan2(turned[1, 0], turned[0, 0])
 
     def apply(self, points: Float[np.ndarray, "*rows 3"]) -> Float[np.ndarray, "*rows 3"]:
         """Points of the cube in the scene."""
         return np.asarray(points) @ (self.scale * self.rotation.T) + np.array(self.translation)
 
     def inverse(self) -> "Pose":
-        turned = self._rotation.inv()
-        moved = turned.apply(np.negative(self.translation)) / self.scale
-        return _pose(moved, turned, 1 / self.scale)
+        w, x, y, z = self.quaternion_wxyz
+        moved = -(self.rotation.T @ np.array(self.translation)) / self.scale
+        return Pose(translation=_vector(moved), quaternion_wxyz=(w, -x, -y, -z), scale=1 / self.scale)
 
     def __matmul__(self, other: "Pose") -> "Pose":
         """First `other`, then this one: (a @ b).apply(p) is a.apply(b.apply(p))."""
-        return _pose(
-            self.apply(np.array(other.translation)), self._rotation * other._rotation, self.scale * other.scale
+        (w, *own), (v, *others) = self.quaternion_wxyz, other.quaternion_wxyz
+        axis, other_axis = np.array(own), np.array(others)
+        x, y, z = (w * other_axis + v * axis + np.cross(axis, other_axis)).tolist()
+        return Pose(
+            translation=_vector(self.apply(np.array(other.translation))),
+            quaternion_wxyz=(w * v - float(axis @ other_axis), x, y, z),
+            scale=self.scale * other.scale,
         )
 
     def relative_to(self, query: "Pose") -> "Pose":
@@ -89,7 +100,6 @@ class Pose:
         return query.inverse() @ self
 
 
-def _pose(translation: np.ndarray, rotation: Rotation, scale: float) -> Pose:
-    x, y, z = translation.tolist()
-    w, *rest = rotation.as_quat(scalar_first=True).tolist()
-    return Pose(translation=(x, y, z), quaternion_wxyz=(w, *rest), scale=scale)
+def _vector(values: np.ndarray) -> Vector:
+    x, y, z = values.tolist()
+    return x, y, z

@@ -44,6 +44,7 @@ class SceneSet(SetSettings):
     """Scenes of posed objects with a picture, masks and cells."""
 
     seed: int
+    block: int = 100  # a scene takes a second or more
     source: str = ""  # a folder of meshes
     files: tuple[str, ...] = field(default=())  # of that folder
     min_objects: int = 2

@@ -8,8 +8,8 @@ from tiny_generators import SIDE
 from tiny_scenes import write_scenes
 
 from kyvo.evaluation.generated_scenes import SceneProtocol, scene_figures, score_scene, true_objects
-from kyvo.pipelines.scenes import GeneratedScene
 from kyvo.scene.pose import Pose
+from kyvo.shapes.placed import GeneratedScene
 from kyvo.shapes.scene_flow_data import SceneRow, SceneRows
 
 pytest.importorskip("open3d")

@@ -16,9 +16,10 @@ from kyvo.models.slat.sparse import Voxels
 from kyvo.pipelines.objects import ObjectError
 from kyvo.pipelines.scene_baselines import EachAlone, Retrieval, stand_on_floor, usual_camera
 from kyvo.pipelines.scene_flows import IScene, SceneGen
-from kyvo.pipelines.scenes import GeneratedScene, generate_scene
+from kyvo.pipelines.scenes import generate_scene
 from kyvo.scene.pose import Pose
 from kyvo.shapes.object_sets import ObjectSet
+from kyvo.shapes.placed import GeneratedScene
 from kyvo.shapes.scene_flow_data import SceneRows
 
 pytest.importorskip("open3d")

@@ -5,15 +5,19 @@ from pathlib import Path
 from types import ModuleType
 
 import loading
+import numpy as np
 import pytest
 import torch
 import yaml
-from tiny_generators import tiny_generator
+from tiny_generators import SIDE, tiny_generator
 from tiny_scenes import ENCODER, ISCENE, SCENEGEN, write_scenes
 from trainings import lines
 
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.models.slat.load import build_network, load_network, save_network
+from kyvo.shapes.flow_args import FlowArgs
+from kyvo.shapes.scene_flow_data import SceneRows
+from kyvo.shapes.scene_objective import SceneObjective
 
 ROOT = Path(__file__).resolve().parents[2]
 pytest.importorskip("open3d")
@@ -80,6 +84,56 @@ def test_a_training_that_goes_on_is_the_same_to_the_bit(recipe, objects, data, t
         line = lines(tmp_path / "whole")[0]
         assert line["loss"] == pytest.approx(line["flow"] + line["pose"] + line["collision"], rel=1e-4)
     assert (tmp_path / "whole" / "step_000004" / "model" / "scene_encoder.safetensors").exists()
+
+
+def test_the_items_of_a_batch_are_what_the_rows_say(data):
+    rows = SceneRows.open([data], resolution=SIDE)
+    counts = [rows.num_objects[index] for index in (2, 0)]
+    assets = rows.assets([2, 0], np.random.default_rng(0), crop_size=16, picture_size=32)
+    assert assets.scene_of.tolist() == [0] * counts[0] + [counts[0]] * counts[1]
+    assert assets.is_query[: counts[0]].sum() == assets.is_query[counts[0] :].sum() == 1
+    assert assets.occupancy.sum((1, 2, 3, 4)).tolist() == [
+        len(cells) for index in (2, 0) for cells in rows[index].cells
+    ]
+    query = int(assets.is_query.nonzero()[0])
+    for item in range(counts[0]):
+        expected = rows[2].poses[item].relative_to(rows[2].poses[query])
+        np.testing.assert_allclose(assets.poses[item].numpy(), expected.vector, atol=1e-5)
+    assert assets.points.abs().max() <= 0.5 and assets.crops.max() <= 1
+    # What loads twice is drawn from the generator alone.
+    again = rows.assets([2, 0], np.random.default_rng(0), crop_size=16, picture_size=32)
+    assert torch.equal(assets.points, again.points) and torch.equal(assets.crops, again.crops)
+
+    items = rows.instances([2, 0], crop_size=16, picture_size=32)
+    assert items.scene_of.tolist() == [0] * (1 + counts[0]) + [1 + counts[0]] * (1 + counts[1])
+    scene, instances = items.occupancy[0], items.occupancy[1 : 1 + counts[0]]
+    assert torch.equal(scene, instances.amax(0)) and items.masks[0].all() and not items.masks[1].all()
+
+
+@pytest.mark.slow
+def test_scenegen_learns_where_the_objects_of_one_scene_stand(objects, tmp_path):
+    folder = write_scenes(tmp_path / "one", count=1, seed=1)
+    rows = SceneRows.open([folder], resolution=SIDE)
+    model, encoder = build_network(SCENEGEN), build_network(ENCODER)
+    model.initialize()
+    objective = SceneObjective(
+        rows=rows,
+        args=FlowArgs(steps=1, collision_weight=0.0, condition_dropout=0.0),
+        structure_encoder=load_network(objects / "structure_encoder"),
+        encoders={"picture": load_network(objects / "picture_encoder"), "scene": encoder},
+        device=torch.device("cpu"),
+    )
+    optimizer = torch.optim.Adam([*model.parameters(), *encoder.parameters()], lr=3e-3)
+    losses = []
+    for step in range(400):
+        generator = torch.Generator().manual_seed(step)
+        rng = np.random.default_rng(step % 2)  # two queries
+        loss, parts, _ = objective.loss(model, [0], rng=rng, generator=generator, epoch=0)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(parts["pose"])
+    assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:20])
 
 
 @pytest.mark.slow

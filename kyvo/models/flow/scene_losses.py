@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from kyvo.metrics.geometry import GRID
-
+GRID = 64  # voxels along the scene's longest side, as `kyvo.metrics.geometry` has them
 POSE_DELTA = 0.02  # of Huber's loss
 COLLISION_DELTA = 0.05
 

@@ -6,7 +6,9 @@ import torch
 import torch.nn.functional as F
 
 from kyvo.errors import ConfigError
+from kyvo.metrics import geometry
 from kyvo.metrics.geometry import collision_ratio
+from kyvo.models.flow import scene_losses
 from kyvo.models.flow.iscene import scene_context_attention
 from kyvo.models.flow.scene_losses import collision_loss, collision_share, place_points, pose_loss
 from kyvo.models.slat.load import build_network, load_network, save_network
@@ -224,3 +226,7 @@ def test_the_pose_loss_knows_no_sign_of_a_quaternion_and_is_relative_to_the_scen
     assert pose_loss(near, true, torch.ones(1)) == pytest.approx(0.5 * 0.01**2 / 8, rel=1e-4)
     assert pose_loss(near, true, torch.full((1,), 10.0)) == pytest.approx(0.5 * 0.001**2 / 8, rel=1e-3)
     assert pose_loss(true[:0], true[:0], torch.ones(0)) == 0
+
+
+def test_the_grid_of_the_loss_is_that_of_the_metric():
+    assert scene_losses.GRID == geometry.GRID

@@ -15,12 +15,12 @@ from kyvo.errors import ConfigError
 from kyvo.export.formats import export_scene, format_of
 from kyvo.export.sheet import contact_sheet
 from kyvo.files import write_picture
-from kyvo.pipelines.scenes import GeneratedScene
 from kyvo.scene.files import save_scene
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.shapes.cells import surface_latent
 from kyvo.shapes.mesh import normalized
 from kyvo.shapes.pictures import SIZE, TURNS, side_views
+from kyvo.shapes.placed import GeneratedScene
 from kyvo.shapes.surfaces import colored_mesh, place_shapes, surface_asset
 from kyvo.shapes.tokenizer import ShapeTokenizer
 
@@ -28,9 +28,9 @@ SCHEMA = "objaworld-shapes"
 JSON, SHEET = ".json", ".png"  # the other endings are those of kyvo.export
 
 
-def check_outputs(paths: Sequence[Path]) -> None:
+def check_outputs(paths: Sequence[Path | str]) -> None:
     """Raises ConfigError for a file whose ending says no kind that is written, or one that would hold no mesh."""
-    for path in paths:
+    for path in map(Path, paths):
         if path.name.lower().endswith((".clevr.json", ".omni3d.json")):
             raise ConfigError(f"{path} would hold no shapes; name it .json, .glb, .usda, .html, .py or .png.")
         if path.suffix.lower() not in (JSON, SHEET):
@@ -38,7 +38,7 @@ def check_outputs(paths: Sequence[Path]) -> None:
 
 
 def write_scene(
-    made: GeneratedScene, paths: Sequence[Path], *, picture: ScenePicture, tokenizer: ShapeTokenizer | None = None
+    made: GeneratedScene, paths: Sequence[Path | str], *, picture: ScenePicture, tokenizer: ShapeTokenizer | None = None
 ) -> None:
     """Writes the scene as each file's ending says.
 
@@ -51,7 +51,7 @@ def write_scene(
     """
     scene = as_scene(made)
     shapes = {index: colored_mesh(item.surface) for index, item in enumerate(made.objects)}
-    for path in paths:
+    for path in map(Path, paths):
         if path.suffix.lower() == JSON:
             save_scene(scene if tokenizer is None else _with_codes(scene, made, tokenizer), path)
         elif path.suffix.lower() == SHEET:

@@ -20,8 +20,8 @@ from kyvo.models.flow.path import add_noise, velocity_target
 from kyvo.models.flow.scene_losses import collision_loss, pose_loss
 from kyvo.models.flow.scenegen import SceneGenFlowModel
 from kyvo.models.slat.structure import SparseStructureEncoder
+from kyvo.shapes.flow_args import FlowArgs
 from kyvo.shapes.scene_flow_data import MAX_ASSETS, AssetItems, SceneItems, SceneRows
-from kyvo.training.flow_args import FlowArgs
 
 SCENE_FLOWS = (SceneGenFlowModel, ISceneFlowModel)
 POSE_DECAY, LEAST_POSE_WEIGHT = 0.99, 0.2  # an epoch
