@@ -1,8 +1,9 @@
 """python eval/scenes.py --data data/scenes_test --method scenegen --method alone --model my_scenes --out OUT
 
 Scenes of shapes from one picture with masks, by several methods on the same held-out set of `kyvo data scenes`: CD-S,
-F-S, CD-O, F-O, IoU-B, collisions and seconds, by number of objects (kyvo/evaluation/generated_scenes.py has the
-protocol). OUT gets `<method>.json` in the form of all our results, `<method>.png` with some scenes, and `table.md`.
+F-S, CD-O, F-O, IoU-B, collisions and seconds, by number of objects and by occlusion. The protocol is that of
+kyvo/evaluation/generated_scenes.py. OUT gets `<method>.json` in the form of all our results, `<method>.png` with some
+scenes, and `table.md`.
 
 `--objects` is the generator of objects, `--model` the folder of the scene flows, `--library` the set that retrieval
 takes from. The baselines are told the true camera; the others are not. A scene without any object is listed, and the
@@ -149,9 +150,8 @@ def as_table(found: Mapping[str, Results]) -> str:
     for name, values in PUBLISHED.items():
         cells = (f"{values[figure]:.4f}" if figure in values else "" for figure in FIGURES)
         lines.append(f"| {name} (another test set) | {' | '.join(cells)} |")
-    counts = [figure.name for results in found.values() for figure in results.figures if " objects" in figure.name]
-    names = sorted({name for name in counts if name.startswith(("F-S", "IoU-B"))})
-    lines += ["", f"| by objects | {' | '.join(found)} |", "|---" * (len(found) + 1) + "|"]
+    names = dict.fromkeys(figure.name for results in found.values() for figure in results.figures if "," in figure.name)
+    lines += ["", f"| in part | {' | '.join(found)} |", "|---" * (len(found) + 1) + "|"]
     for name in names:
         cells = (next((_cell(item) for item in found[key].figures if item.name == name), "") for key in found)
         lines.append(f"| {name} | {' | '.join(cells)} |")

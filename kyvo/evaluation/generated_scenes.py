@@ -22,6 +22,7 @@ from kyvo.shapes.placed import GeneratedScene, PlacedObject
 from kyvo.shapes.scene_flow_data import SceneRow
 from kyvo.shapes.scores import triangle_cloud
 
+SHOWN = ((0.0, 0.5), (0.5, 0.9), (0.9, 1.01))  # bins of the share of an object that others do not hide
 TAU = 0.1  # of both papers' F-scores
 FIGURES = ("CD-S", "F-S", "CD-O", "F-O", "IoU-B", "collisions", "objects made", "seconds")
 PUBLISHED = {  # on other test sets: 3D-FUTURE with FilterReg and with plain ICP, and 3D-FRONT with robust ICP
@@ -72,6 +73,7 @@ def score_scene(made: GeneratedScene, row: SceneRow, protocol: SceneProtocol, *,
     scene = compare_clouds(ours, theirs, tau=protocol.tau)
     objects = {name: _object_scores(own[name], truth[name], protocol) for name in names}
     missing = [0.0] * (len(truth) - len(names))
+    by_name = {name: objects[name][1] if name in objects else 0.0 for name in truth}
     return {
         "objects": len(truth),
         "CD-S": scene.chamfer,
@@ -82,6 +84,7 @@ def score_scene(made: GeneratedScene, row: SceneRow, protocol: SceneProtocol, *,
         "collisions": collision_ratio(list(own.values())) if len(own) > 1 else 0.0,
         "objects made": len(names) / len(truth),
         "seconds": made.seconds,
+        "F-O of objects": list(zip(row.shown, by_name.values(), strict=True)),  # with the share that shows
     }
 
 
@@ -107,7 +110,7 @@ def _set_on(clouds: Mapping[str, Points], query: Points, truth: Points) -> dict[
 
 
 def scene_figures(items: Sequence[Mapping[str, Any]], *, seed: int) -> list[Figure]:
-    """Means over scenes with their intervals; and by the number of objects, of F-S and IoU-B."""
+    """Means over scenes with their intervals; F-S and IoU-B by the number of objects; F-O by how much of them shows."""
     figures = [mean_figure(name, [item[name] for item in items], seed=seed) for name in FIGURES]
     for count in sorted({item["objects"] for item in items}):
         some = [item for item in items if item["objects"] == count]
@@ -115,4 +118,8 @@ def scene_figures(items: Sequence[Mapping[str, Any]], *, seed: int) -> list[Figu
             mean_figure(f"{name}, {count} objects", [item[name] for item in some], seed=seed)
             for name in ("F-S", "IoU-B")
         ]
+    objects = [pair for item in items for pair in item["F-O of objects"]]
+    for low, high in SHOWN:
+        some = [score for shown, score in objects if low <= shown < high]
+        figures.append(mean_figure(f"F-O, {low:.0%} to {min(high, 1):.0%} shown", some, seed=seed))
     return figures

@@ -58,6 +58,11 @@ class _SceneFlow(SceneMethod):
                 f"{folder} has a {type(flow).__name__} and a {type(encoder).__name__}; the method {cls.name} takes a "
                 f"{cls.network.__name__} and a SceneEncoder."
             )
+        if (folder / "picture_encoder.json").is_file():
+            raise CheckpointError(
+                f"{folder} has a picture encoder of its own, which the generator of objects does not know. Train the "
+                "flow again with conditions.picture: <the path of the generator's picture encoder>."
+            )
         return cls(flow=flow, encoder=encoder, objects=objects)
 
     @torch.inference_mode()

@@ -29,6 +29,7 @@ with extra("train"):
     import datasets
 
 MAX_ASSETS = 7  # of a scene in SceneGen's training; of more, some are drawn
+MASKS = ("visible", "full")
 NUM_POINTS = 512  # of each asset's surface, for the collision loss
 
 
@@ -39,6 +40,7 @@ class SceneRow:
     picture: ScenePicture
     camera: Camera | None
     poses: tuple[Pose, ...]  # in the scene's frame
+    shown: tuple[float, ...]  # share of each object that others do not hide
     cube: Pose  # around the scene, in the same frame
     cells: tuple[Int[Tensor, "_ 3"], ...]  # of each object's own cube
     feats: tuple[Float[Tensor, "_ channels"], ...]
@@ -102,7 +104,7 @@ class SceneRows:
     def __getitem__(self, index: int) -> SceneRow:
         row: Any = self.rows[index]
         scene = scene_from_json(json.loads(row["scene"]))
-        masks = np.stack([np.asarray(mask.convert("L")) > 127 for mask in row["visible"]])
+        masks, full = (np.stack([np.asarray(mask.convert("L")) > 127 for mask in row[name]]) for name in MASKS)
         picture = ScenePicture(
             rgb=np.asarray(row["image"].convert("RGB")),
             masks=masks,
@@ -114,6 +116,7 @@ class SceneRows:
             picture=picture,
             camera=scene.camera,
             poses=tuple(poses_of(scene)),
+            shown=tuple((masks.sum((1, 2)) / full.sum((1, 2))).tolist()),
             cube=Pose(translation=(x, y, z), scale=side),
             cells=cells,
             feats=tuple(

@@ -7,7 +7,7 @@ procedural library, or half of them from a folder of meshes.
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,7 +26,7 @@ from kyvo.scene.pose import Pose
 from kyvo.scene.scene import Camera, Scene, SceneObject, Vector
 from kyvo.shapes.cells import surface_latent
 from kyvo.shapes.mesh import load_shape
-from kyvo.shapes.object_sets import draw_object
+from kyvo.shapes.object_sets import draw_object, read_manifest
 from kyvo.shapes.scene_layouts import MIN_SHOWN, PosedAsset, lay_out, look_at, object_masks, scene_cube
 from kyvo.shapes.sets import mesh_paths
 from kyvo.shapes.voxelize import voxelize
@@ -133,7 +133,9 @@ class SceneSet(SetSettings):
 
     def _asset(self, rng: np.random.Generator, number: int) -> Asset:
         if self.source and rng.random() < SOURCE_SHARE:
-            return load_shape(Path(self.source) / self.files[int(rng.integers(len(self.files)))])
+            folder, file = Path(self.source), self.files[int(rng.integers(len(self.files)))]
+            mesh = load_shape(folder / file)
+            return replace(mesh, category=read_manifest(folder).get(file, {}).get("category") or mesh.category)
         return draw_object(rng, index=number)[0]
 
     def about(self) -> str:

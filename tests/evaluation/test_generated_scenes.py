@@ -92,3 +92,4 @@ def test_figures_are_means_by_number_of_objects(row):
     items = [scores(a_scene(row), row), {**scores(a_scene(row), row), "objects": 9, "F-S": 0.5}]
     figures = {figure.name: figure.value for figure in scene_figures(items, seed=0)}
     assert figures["F-S"] == 0.75 and figures["F-S, 9 objects"] == 0.5
+    assert figures["F-O, 90% to 100% shown"] == 1

@@ -104,6 +104,10 @@ def test_a_folder_of_a_training_brings_a_method_back(tmp_path, name):
     for folder in (tmp_path, tmp_path / name):
         again = type(method).from_pretrained(folder, objects=method.objects)
         assert torch.equal(again.scene_tokens(a_picture()), method.scene_tokens(a_picture()))
+    save_network(random(ENCODER), tmp_path / name / "picture_encoder")
+    with pytest.raises(CheckpointError, match="has a picture encoder of its own"):
+        type(method).from_pretrained(tmp_path, objects=method.objects)
+    (tmp_path / name / "picture_encoder.json").unlink()
     other = IScene if name == "scenegen" else SceneGen
     with pytest.raises(CheckpointError, match=f"the method {other.name} takes a"):
         other.from_pretrained(tmp_path / name, objects=method.objects)

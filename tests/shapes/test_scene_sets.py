@@ -86,12 +86,14 @@ def test_a_folder_gives_half_of_the_objects_and_a_broken_file_costs_its_scene(tm
     (tmp_path / "meshes").mkdir()
     write_box(tmp_path / "meshes" / "box.obj")
     (tmp_path / "meshes" / "broken.glb").write_bytes(b"glTF nothing")
+    (tmp_path / "meshes" / "manifest.jsonl").write_text('{"file": "box.obj", "category": "parcel"}\n')
     settings = SceneSet.of(tmp_path / "meshes", count=1, seed=0, resolution=SIDE, size=64, max_objects=2)
     found = list(settings.rows(range(6)))
     left_out = [row for row in found if not isinstance(row, dict)]
-    names = [item["name"] for row in found if isinstance(row, dict) for item in json.loads(row["scene"])["objects"]]
+    objects = [item for row in found if isinstance(row, dict) for item in json.loads(row["scene"])["objects"]]
     assert left_out and "broken.glb" in left_out[0].reason
-    assert "box" in names and any(name != "box" for name in names)
+    assert any((item["name"], item["category"]) == ("box", "parcel") for item in objects)
+    assert any(item["name"] != "box" for item in objects)
     (tmp_path / "none").mkdir()
     with pytest.raises(ConfigError, match="has no mesh file"):
         SceneSet.of(tmp_path / "none", count=1, seed=0)
