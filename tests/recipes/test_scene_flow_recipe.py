@@ -1,5 +1,7 @@
 """The flow recipe trains SceneGen and I-Scene from an object's flow, and goes on to the bit."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -86,6 +88,16 @@ def test_a_training_that_goes_on_is_the_same_to_the_bit(recipe, objects, data, t
     assert (tmp_path / "whole" / "step_000004" / "model" / "scene_encoder.safetensors").exists()
 
 
+@pytest.mark.parametrize("model", [SCENEGEN, ISCENE], ids=["scenegen", "iscene"])
+def test_half_precision_and_gradient_checkpointing_change_the_loss_little(recipe, objects, data, tmp_path, model):
+    for name, changes in (("plain", {}), ("half", {"precision": "bf16", "gradient_checkpointing": True})):
+        config = write_config(tmp_path, objects, model, steps=1, **changes)
+        init = ["--init", str(objects / "structure_flow")]
+        recipe.main(["--config", str(config), "--data", str(data), "--out", str(tmp_path / name), *init])
+    plain, half = (lines(tmp_path / name)[0]["loss"] for name in ("plain", "half"))
+    assert half == pytest.approx(plain, rel=0.05) and half != plain
+
+
 def test_the_items_of_a_batch_are_what_the_rows_say(data):
     rows = SceneRows.open([data], resolution=SIDE)
     counts = [rows.num_objects[index] for index in (2, 0)]
@@ -147,6 +159,19 @@ def test_the_loss_falls(recipe, objects, data, tmp_path, model):
     assert found[-1]["loss"] < 0.8 * found[0]["loss"]
     if model is SCENEGEN:
         assert found[-1]["pose"] < found[0]["pose"]
+
+
+@pytest.mark.slow
+def test_two_ranks_share_the_weights_and_one_goes_on_from_their_checkpoint(recipe, objects, data, tmp_path):
+    config, out = write_config(tmp_path, objects, SCENEGEN, only_new=True), tmp_path / "out"
+    given = ["--config", str(config), "--data", str(data), "--out", str(out)]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command += [str(ROOT / "recipes" / "flow.py"), *given, "--set", "train.steps=2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-3000:]
+    recipe.main([*given, "--resume"])
+    assert [line["step"] for line in lines(out)] == [1, 2, 3, 4]
+    assert weights(out, 2).keys() == weights(out, 4).keys()
 
 
 @pytest.mark.parametrize(

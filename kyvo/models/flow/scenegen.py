@@ -66,9 +66,9 @@ class PositionHead(nn.Module):
     ) -> Float[Tensor, "others 8"]:
         """Poses: the quaternion has length 1 and the scale is above 0; a layer of zeros says the identity."""
         if not len(tokens):
-            return tokens.new_zeros(0, NUMBERS)
+            return tokens.new_zeros(0, NUMBERS, dtype=torch.float32)
         apart = scene_of[:, None] != scene_of
-        out = self.pose(self.transformer(tokens.float()[None], mask=apart)[0])
+        out = self.pose(self.transformer(tokens.float()[None], mask=apart)[0]).float()
         quaternion = F.normalize(out[:, 3:7] + out.new_tensor([1.0, 0.0, 0.0, 0.0]), dim=1)
         scale = out[:, 7:].clamp(-LARGEST_LOG_SCALE, LARGEST_LOG_SCALE).exp()
         return torch.cat([out[:, :3], quaternion, scale], dim=1)
