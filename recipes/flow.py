@@ -1,9 +1,10 @@
 """python recipes/flow.py --config configs/flow/structure_mini.yaml --data data/objects --out runs/structure_flow
 
 Trains a flow model by conditional flow matching: TRELLIS's structure flow or its SLAT flow, of any size, under
-conditions of pictures, texts or both. `--data` are sets of `kyvo data objects`. Encoders of conditions are given by
+conditions of pictures, texts or both, on sets of `kyvo data objects` (`--data`); or a flow over the objects of a scene,
+SceneGen's or I-Scene's, on sets of `kyvo data scenes`. Encoders of conditions are given by
 their path, or trained here. `--set train.steps=100` changes a setting, `--resume` goes on from OUT's newest checkpoint,
-and `--init NETWORK` starts from the weights of a network of the same size.
+and `--init NETWORK` starts from the weights of a network of the same size; a flow over scenes, from an object's flow.
 
 Several processes, each with a share of every weight (FSDP2): torchrun --nproc_per_node 2 recipes/flow.py ...
 OUT/step_<n>/model is the network with its encoders, averaged over the steps. One JSON line a report goes to stdout and
@@ -38,7 +39,10 @@ from kyvo.models.flow.small_encoders import split_words
 from kyvo.models.slat.load import build_network, load_network, save_network
 from kyvo.models.slat.sparse import SparseTensor, Voxels
 from kyvo.models.slat.structure import SparseStructureEncoder
+from kyvo.shapes.flow_args import FlowArgs
 from kyvo.shapes.flow_data import ObjectRows, PackPosition, Packs
+from kyvo.shapes.scene_flow_data import SceneRows
+from kyvo.shapes.scene_objective import SCENE_FLOWS, SceneObjective
 from kyvo.tokenizers.training import log
 from kyvo.training.checkpoint import load_checkpoint, save_checkpoint
 from kyvo.training.distributed import Ranks, clip_gradients, gathered, placed, placed_optimizer_state
@@ -46,38 +50,8 @@ from kyvo.training.head_trainer import sections_of
 from kyvo.training.trained_with import TRAINED_WITH, weights_hash
 
 KINDS: tuple[ConditionKind, ...] = get_args(ConditionKind)
+SCENE_KINDS = ("picture", "scene")  # of a flow over scenes, which takes both at once
 SECTIONS = ("model", "conditions", "structure_encoder", "train")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FlowArgs:
-    """The `train` section."""
-
-    steps: int
-    batch_size: int = 8  # objects of a structure flow's batch
-    max_voxels: int = 32_768  # cells of a SLAT flow's batch
-    accumulate: int = 1  # batches of a rank that make a step
-    learning_rate: float = 1e-4
-    warmup: int = 0  # steps
-    weight_decay: float = 0.0
-    clip_grad_norm: float = 1.0
-    ema_decay: float = 0.9999  # of the averaged weights; lower in the first steps
-    condition_dropout: float = 0.1  # share of objects that get the negative condition
-    time_mean: float = 1.0  # t = sigmoid of a normal variable (https://arxiv.org/abs/2403.03206)
-    time_std: float = 1.0
-    precision: str = "fp32"  # or "bf16": under autocast
-    gradient_checkpointing: bool = False
-    report_every: int = 50  # steps
-    checkpoint_every: int = 1000  # steps
-    keep_last: int = 2
-    seed: int = 0
-    device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        if self.precision not in ("fp32", "bf16"):
-            raise ConfigError(f"train.precision is {self.precision!r}; it is fp32 or bf16.")
-        if not 0 <= self.condition_dropout <= 1:
-            raise ConfigError(f"train.condition_dropout is {self.condition_dropout}; it is a share in [0, 1].")
 
 
 def main(argv: list[str] | None = None) -> Path:
@@ -129,15 +103,22 @@ class Trainer:
         torch.manual_seed(args.seed)
         self.model = self._build_model(config["model"])
         self.is_sparse = isinstance(self.model, SLatFlowModel)
+        self.is_scene = isinstance(self.model, SCENE_FLOWS)
         self.trained_with: dict[str, str] = {}
         self.structure_encoder = self._structure_encoder(config)
-        self.objects = ObjectRows.open(data, resolution=self._resolution())
+        rows = SceneRows if self.is_scene else ObjectRows
+        self.objects: Any = rows.open(data, resolution=self._resolution())
         self.frozen, self.trained = self._conditions(config.get("conditions") or {})
-        self.kinds: list[ConditionKind] = [kind for kind in KINDS if kind in self.frozen or kind in self.trained]
-        if not self.kinds:
+        self.kinds: list[Any] = [kind for kind in KINDS if kind in self.frozen or kind in self.trained]
+        if not self.kinds and not self.is_scene:
             raise ConfigError(f"conditions names none of {', '.join(KINDS)}; a flow needs at least one.")
         self.mean, self.std = self.objects.statistics() if self.is_sparse else ([0.0], [1.0])
-        sizes = self.objects.sizes if self.is_sparse else [1] * len(self.objects)
+        self.scenes = self._scenes() if self.is_scene else None
+        self.parts: dict[str, list[float]] = {}  # of the loss of scenes, since the last report
+        if self.scenes is not None:
+            sizes = self.scenes.sizes(self.model)
+        else:
+            sizes = self.objects.sizes if self.is_sparse else [1] * len(self.objects)
         budget = args.max_voxels if self.is_sparse else args.batch_size
         self.position = PackPosition(packs=Packs(sizes=sizes, budget=budget, seed=args.seed))
         self.step = 0
@@ -165,6 +146,17 @@ class Trainer:
         self.trained_with["structure_encoder"] = weights_hash(path)
         return encoder
 
+    def _scenes(self) -> SceneObjective:
+        assert self.structure_encoder is not None
+        encoders = {**self.frozen, **self.trained}
+        return SceneObjective(
+            rows=self.objects,
+            args=self.args,
+            structure_encoder=self.structure_encoder,
+            encoders=encoders,
+            device=self.ranks.device,
+        )
+
     def _resolution(self) -> int:
         """Of the objects' grid."""
         if self.structure_encoder is None:
@@ -175,15 +167,17 @@ class Trainer:
         """Encoders by kind: those that stay as they are, and those that are trained with the flow."""
         frozen: dict[str, Any] = {}
         trained = nn.ModuleDict()
+        known: tuple[Any, ...] = SCENE_KINDS if self.is_scene else KINDS
         for kind in section:
-            if kind not in KINDS:
-                raise ConfigError(f"conditions.{kind} is not a condition; known are {', '.join(KINDS)}.")
-        for kind in KINDS:
+            if kind not in known:
+                raise ConfigError(f"conditions.{kind} is not a condition; known are {', '.join(known)}.")
+        for kind in known:
             about = section.get(kind)
             if about is None:
                 continue
             if isinstance(about, str):
-                frozen[kind] = load_condition(kind, about).to(self.ranks.device)
+                encoder = load_network(about) if kind == "scene" else load_condition(kind, about)
+                frozen[kind] = encoder.to(self.ranks.device)
                 self.trained_with[kind] = weights_hash(about)
                 continue
             given = dict(about.get("args") or {})
@@ -202,6 +196,9 @@ class Trainer:
             self._load_weights(state)
         elif init is not None:
             self._load_network(init)
+        if self.args.only_new:
+            for name, parameter in self.model.named_parameters():
+                parameter.requires_grad_(name.startswith(self._new_parts))
         self.model.to(self.ranks.device).train()
         self.trained.to(self.ranks.device).train()
         if self.ranks.count > 1:
@@ -209,7 +206,7 @@ class Trainer:
                 fully_shard(block)
             for whole in (self.model, *self.trained.values()):
                 fully_shard(whole)
-        self.parameters = [*self.model.parameters(), *self.trained.parameters()]
+        self.parameters = [parameter for _, parameter in self._trained_parameters()]
         self.average = [parameter.detach().clone() for parameter in self.parameters]
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=self.args.learning_rate, weight_decay=self.args.weight_decay
@@ -217,10 +214,30 @@ class Trainer:
         if state is not None:
             self._load_progress(state)
 
+    @property
+    def _new_parts(self) -> tuple[str, ...]:
+        """Beginnings of names that the flow of single objects lacks."""
+        parts = getattr(self.model, "new_parts", ())
+        if self.args.only_new and not parts:
+            raise ConfigError("train.only_new is set, and this network has no part that an object's flow lacks.")
+        return parts
+
+    def _trained_parameters(self) -> list[tuple[str, nn.Parameter]]:
+        """By name, those of the flow as `flow.<name>`."""
+        named = [(f"flow.{name}", value) for name, value in self.model.named_parameters() if value.requires_grad]
+        return [*named, *self.trained.named_parameters()]
+
     def _load_network(self, path: Path) -> None:
-        other = load_network(path, dtype=torch.float32)
+        state = load_network(path, dtype=torch.float32).state_dict()
+        new = {name: value for name, value in self.model.state_dict().items() if name.startswith(self._new_parts)}
+        if self._new_parts and not new.keys() & state.keys():
+            print(
+                f"--init: {path} lacks {len(new)} tensors, which start anew: {', '.join(self._new_parts)}",
+                file=sys.stderr,
+            )
+            state = state | new
         try:
-            self.model.load_state_dict(other.state_dict())
+            self.model.load_state_dict(state)
         except RuntimeError as error:
             raise CheckpointError(f"--init: {path} has other sizes than the model section: {error}") from error
 
@@ -254,8 +271,9 @@ class Trainer:
                 if self.ranks.is_first:
                     left = seconds / len(losses) * (args.steps - self.step)
                     line = {"step": self.step, "loss": mean, "gradient": norm, "tokens_per_second": tokens / seconds}
-                    log(self.out, {**line, "seconds_left": round(left, 1)})
-                losses, tokens, began = [], 0, time.monotonic()
+                    parts = {name: float(np.mean(values)) for name, values in self.parts.items()}
+                    log(self.out, {**line, **parts, "seconds_left": round(left, 1)})
+                losses, tokens, began, self.parts = [], 0, time.monotonic(), {}
             if self.step % args.checkpoint_every == 0 or self.step == args.steps:
                 self.save()
 
@@ -286,6 +304,12 @@ class Trainer:
         kind = self.kinds[int(np.random.default_rng([self.args.seed, self.step, number]).integers(len(self.kinds)))]
         rng = np.random.default_rng([self.args.seed, self.step, number, self.ranks.rank + 1])
         generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        if self.scenes is not None:
+            epoch = self.position.epoch
+            loss, parts, seen = self.scenes.loss(self.model, rows, rng=rng, generator=generator, epoch=epoch)
+            for name, value in parts.items():
+                self.parts.setdefault(name, []).append(value)
+            return loss, seen
         with torch.autocast(device.type, torch.bfloat16, enabled=self.args.precision == "bf16"):
             state = self.state(rows)
             noise = torch.randn(state.values.shape, generator=generator).to(device)
@@ -354,8 +378,7 @@ class Trainer:
         `trained_with.json` has the hashes of the networks that stayed as they are.
         """
         folder.mkdir()
-        names = [f"flow.{name}" for name, _ in self.model.named_parameters()]
-        names += [name for name, _ in self.trained.named_parameters()]
+        names = [name for name, _ in self._trained_parameters()]
         averages = dict(zip(names, state["average"], strict=True))
         save_network(self.model, folder / "flow", state=state["model"] | part_of(averages, "flow."))
         for kind, encoder in self.trained.items():

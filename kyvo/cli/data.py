@@ -203,6 +203,35 @@ def objects(
 
 
 @app.command()
+def scenes(
+    count: Count,
+    out: Out,
+    source: Annotated[Path | None, typer.Option(help="Folder of meshes that half of the objects come from.")] = None,
+    seed: Seed = 0,
+    min_objects: Annotated[int, typer.Option(min=2, max=12, help="Fewest objects in a scene.")] = 2,
+    max_objects: Annotated[int, typer.Option(min=2, max=12, help="Most objects in a scene.")] = 12,
+    resolution: Annotated[int, typer.Option(min=8, max=256, help="Cells along a side of the grids.")] = 32,
+    size: Annotated[int, typer.Option(min=32, help="Pixels of the picture's side.")] = 192,
+    workers: Workers = 1,
+    engine: Engines = Engine.processes,
+) -> None:
+    """Make scenes of several objects with pictures, masks, poses and cells, to train scene generators on.
+
+    Example: kyvo data scenes --count 1000 --max-objects 5 --out data/scenes
+    """
+    command = _command("scenes", locals())
+
+    def settings() -> "SetSettings":
+        from kyvo.shapes.scene_sets import SceneSet
+
+        sizes: dict[str, Any] = {"count": count, "seed": seed, "resolution": resolution, "size": size}
+        sizes |= {"min_objects": min_objects, "max_objects": max_objects}
+        return SceneSet(**sizes) if source is None else SceneSet.of(source, **sizes)
+
+    _make(settings, out, workers, engine, command)
+
+
+@app.command()
 def folder(
     source: Annotated[Path, typer.Argument(help="Pictures and scene JSONs of the same stem.")],
     out: Out,

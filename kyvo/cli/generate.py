@@ -1,4 +1,4 @@
-"""`kyvo generate`: objects from a text or a picture, and objects changed by them."""
+"""`kyvo generate`: objects from a text or a picture, and objects changed by them; scenes in `generate_scene.py`."""
 
 import json
 import time
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kyvo.cli import generate_scene
 from kyvo.errors import ConfigError, SceneError
 
 if TYPE_CHECKING:
@@ -160,6 +161,9 @@ def region(
     with _watching() as watch:
         made = edit_region(generator, item.latent, changes, strength=strength, seed=seed, progress=watch, **condition)
     _finish([made], paths, format=format, place=item.place, started=started, as_json=as_json)
+
+
+app.command("scene")(generate_scene.scene)
 
 
 def _condition(text: str | None, image: Path | None, mask: Path | None) -> dict[str, Any]:

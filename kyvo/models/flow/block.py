@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from kyvo.errors import ConfigError
-from kyvo.models.slat.attention import HeadRMSNorm, SparseAttention, object_windows
+from kyvo.models.slat.attention import Attend, HeadRMSNorm, SparseAttention, object_windows
 from kyvo.models.slat.sparse import SparseTensor, Voxels
 from kyvo.models.slat.transformer import FeedForward, convert_half_parts, plain_norm
 
@@ -145,11 +145,13 @@ class ModulatedCrossBlock(nn.Module):
         voxels: Voxels,
         time: Float[Tensor, "batch channels"],
         context: Float[Tensor, "batch length cond"],
+        attend: Attend | None = None,
     ) -> Float[Tensor, "tokens channels"]:
+        """`attend`: of self-attention, where tokens of several objects attend to each other."""
         modulation = self.adaLN_modulation(time).chunk(6, dim=1)
         shift, scale, gate, mlp_shift, mlp_scale, mlp_gate = (of_tokens(part, voxels) for part in modulation)
         hidden = plain_norm(feats, NORM_EPSILON) * (1 + scale) + shift
-        feats = feats + gate * self.self_attn(SparseTensor(voxels=voxels, feats=hidden)).feats
+        feats = feats + gate * self.self_attn(SparseTensor(voxels=voxels, feats=hidden), attend).feats
         feats = feats + self.cross_attn(self.norm2(feats.float()).to(feats.dtype), voxels, context)
         hidden = plain_norm(feats, NORM_EPSILON) * (1 + mlp_scale) + mlp_shift
         return feats + mlp_gate * self.mlp(hidden)
@@ -202,14 +204,18 @@ class FlowModel(nn.Module):
         voxels: Voxels,
         time: Float[Tensor, "batch channels"],
         context: Float[Tensor, "batch length cond"],
+        attend: Attend | None = None,
     ) -> Float[Tensor, "tokens channels"]:
-        """All blocks in turn."""
+        """All blocks in turn; `attend` as in a block."""
         for block in self.blocks:
-            if self.gradient_checkpointing and torch.is_grad_enabled():
-                feats = checkpoint(block, feats, voxels, time, context, use_reentrant=False)  # type: ignore[assignment]
-            else:
-                feats = block(feats, voxels, time, context)
+            feats = self.run_block(block, feats, voxels, time, context, attend)
         return feats
+
+    def run_block(self, block: nn.Module, feats: Tensor, *inputs: Any) -> Tensor:
+        """A block's output; in training with gradient checkpointing it is not kept."""
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return checkpoint(block, feats, *inputs, use_reentrant=False)  # type: ignore[return-value]
+        return block(feats, *inputs)
 
     def velocity(self, out: Tensor, x: Tensor, t: Tensor) -> Tensor:
         """Of what the output layer says. `t` is broadcast over the state `x`.

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kyvo.models.flow.block import FlowConfig, FlowModel
+from kyvo.models.slat.attention import Attend
 from kyvo.models.slat.sparse import Voxels
 from kyvo.models.slat.transformer import voxel_positions
 
@@ -43,16 +44,32 @@ class SparseStructureFlowModel(FlowModel):
         x: Float[Tensor, "batch channels x y z"],
         t: Float[Tensor, " batch"],
         context: Float[Tensor, "batch length cond"],
+        attend: Attend | None = None,
     ) -> Float[Tensor, "batch out x y z"]:
-        """`t` is in [0, 1]. Raises ConfigError for inputs of other sizes than the network's."""
+        """`t` is in [0, 1]; `attend` as in a block. Raises ConfigError for inputs of other sizes than the network's."""
+        voxels, feats, time = self.embed(x, t, context)
+        feats = self.transform(feats, voxels, time, context.to(self.dtype), attend)
+        return self.project(feats, x, t)
+
+    def embed(
+        self,
+        x: Float[Tensor, "batch channels x y z"],
+        t: Float[Tensor, " batch"],
+        context: Float[Tensor, "batch length cond"],
+    ) -> tuple[Voxels, Float[Tensor, "tokens model"], Float[Tensor, "batch model"]]:
+        """The tokens' places, what goes into the first block, and the time. Raises as `forward` does."""
         batch, channels, *_, side = x.shape
         self.check_inputs(channels=channels, resolution=side, batch_size=batch, t=t, context=context)
         voxels = Voxels.full(resolution=self.side, batch_size=batch, device=x.device)
         rows = self.input_layer(to_patches(x.float(), self.config.patch_size)) + self.pos_emb
-        time = self.t_embedder(t).to(self.dtype)
-        feats = self.transform(rows.flatten(0, 1).to(self.dtype), voxels, time, context.to(self.dtype))
+        return voxels, rows.flatten(0, 1).to(self.dtype), self.t_embedder(t).to(self.dtype)
+
+    def project(
+        self, feats: Float[Tensor, "tokens model"], x: Float[Tensor, "batch channels x y z"], t: Float[Tensor, " batch"]
+    ) -> Float[Tensor, "batch out x y z"]:
+        """The velocity that the last block's output says."""
         out = self.out_layer(F.layer_norm(feats.float(), feats.shape[1:]))
-        out = from_patches(out.unflatten(0, (batch, -1)), self.config.patch_size)
+        out = from_patches(out.unflatten(0, (len(x), -1)), self.config.patch_size)
         return self.velocity(out, x, t[:, None, None, None, None])
 
 

@@ -5,6 +5,7 @@ A window holds as many tokens as its cells are active. Windows are gathered in g
 longest of the group, so that a handful of calls of scaled_dot_product_attention does them all.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,9 @@ from torch import Tensor, nn
 
 from kyvo.errors import ConfigError
 from kyvo.models.slat.sparse import SparseTensor, Voxels, flatten_coords
+
+# Rows of queries, keys and values [tokens, 3, heads, width] -> what each token attended to [tokens, heads, width].
+Attend = Callable[[Tensor], Tensor]
 
 PADDING_STEP = 1.25  # lengths of one group differ by at most this factor
 
@@ -117,13 +121,16 @@ class SparseAttention(nn.Module):
             HeadRMSNorm(num_heads, channels // num_heads, device=device) if qk_rms_norm else None for _ in range(2)
         )
 
-    def forward(self, x: SparseTensor) -> SparseTensor:
-        if self.window_size is None:
-            groups = object_windows(x.voxels)
-        else:
-            groups = cube_windows(x.voxels, self.window_size, self.shift)
+    def forward(self, x: SparseTensor, attend: Attend | None = None) -> SparseTensor:
+        """`attend` says who attends to whom; by default the tokens of one window to each other."""
         qkv = self.to_qkv(x.feats).unflatten(1, (3, self.num_heads, -1))
         if self.q_rms_norm is not None and self.k_rms_norm is not None:
             query, key, value = qkv.unbind(1)
             qkv = torch.stack([self.q_rms_norm(query), self.k_rms_norm(key), value], dim=1)
-        return x.replace(self.to_out(grouped_attention(qkv, groups).flatten(1)))
+        attended = grouped_attention(qkv, self._groups(x.voxels)) if attend is None else attend(qkv)
+        return x.replace(self.to_out(attended.flatten(1)))
+
+    def _groups(self, voxels: Voxels) -> tuple[WindowGroup, ...]:
+        if self.window_size is None:
+            return object_windows(voxels)
+        return cube_windows(voxels, self.window_size, self.shift)

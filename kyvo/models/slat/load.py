@@ -17,6 +17,9 @@ from torch import Tensor, nn
 
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.files import write_text
+from kyvo.models.flow.iscene import ISceneFlowModel
+from kyvo.models.flow.scene_encoder import SceneEncoder, SceneEncoderConfig
+from kyvo.models.flow.scenegen import SceneGenConfig, SceneGenFlowModel
 from kyvo.models.flow.slat_flow import SLatFlowConfig, SLatFlowModel
 from kyvo.models.flow.small_encoders import (
     SmallPictureEncoder,
@@ -58,6 +61,9 @@ KINDS = {
     "SparseStructureFlowModel": Kind(SparseStructureFlowModel, StructureFlowConfig),
     "SLatFlowModel": Kind(SLatFlowModel, SLatFlowConfig),
     "SmallPictureEncoder": Kind(SmallPictureEncoder, SmallPictureEncoderConfig),
+    "SceneGenFlowModel": Kind(SceneGenFlowModel, SceneGenConfig),
+    "ISceneFlowModel": Kind(ISceneFlowModel, StructureFlowConfig),
+    "SceneEncoder": Kind(SceneEncoder, SceneEncoderConfig),
     "SmallTextEncoder": Kind(SmallTextEncoder, SmallTextEncoderConfig),
 }
 TRAINING_ONLY = frozenset({"use_checkpoint"})  # changes memory in training, never the network

@@ -1,0 +1,169 @@
+"""python eval/scenes.py --data data/scenes_test --method scenegen --method alone --model my_scenes --out OUT
+
+Scenes of shapes from one picture with masks, by several methods on the same held-out set of `kyvo data scenes`: CD-S,
+F-S, CD-O, F-O, IoU-B, collisions and seconds, by number of objects and by occlusion. The protocol is that of
+kyvo/evaluation/generated_scenes.py. OUT gets `<method>.json` in the form of all our results, `<method>.png` with some
+scenes, and `table.md`.
+
+`--objects` is the generator of objects, `--model` the folder of the scene flows, `--library` the set that retrieval
+takes from. The baselines are told the true camera; the others are not. A scene without any object is listed, and the
+program ends with 1.
+"""
+
+import argparse
+import resource
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from kyvo.errors import ConfigError, KyvoError
+from kyvo.evaluation.generated_scenes import FIGURES, PUBLISHED, TAU, SceneProtocol, scene_figures, score_scene
+from kyvo.evaluation.provenance import checkout_commit, machine
+from kyvo.evaluation.results import Figure, Results, program_versions, save_results
+from kyvo.files import write_picture, write_text
+from kyvo.pipelines.objects import ObjectGenerator
+from kyvo.pipelines.scene_baselines import EachAlone, Retrieval
+from kyvo.pipelines.scene_flows import IScene, SceneGen
+from kyvo.pipelines.scenes import SceneMethod, generate_scene
+from kyvo.shapes.scene_files import scene_sheet
+from kyvo.shapes.scene_flow_data import SceneRows
+
+METHODS = ("scenegen", "iscene", "alone", "retrieval")
+SHEET_ROWS = 4
+
+
+def main(argv: list[str] | None = None) -> dict[str, Results]:
+    """Measures, and returns the results by method."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="a set of `kyvo data scenes`")
+    parser.add_argument("--method", action="append", choices=METHODS, required=True)
+    parser.add_argument("--model", default="mini", help="the folder of the scene flows, or a bundled one's name")
+    parser.add_argument("--objects", default="mini", help="the generator of objects: a folder, or a bundled one's name")
+    parser.add_argument("--library", type=Path, help="for retrieval: a set of `kyvo data objects`")
+    parser.add_argument("--library-count", type=int, help="its first rows alone")
+    parser.add_argument("--limit", type=int, help="the first scenes alone")
+    parser.add_argument("--alignment", default="icp", choices=("none", "icp", "robust-icp"))
+    parser.add_argument("--points", type=int, default=SceneProtocol.num_points, help="on each object's surface")
+    parser.add_argument("--seed", type=int, default=0, help="of the methods and of the intervals")
+    parser.add_argument("--resolution", type=int, default=32, help="of the sets' grids")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+
+    scenes = SceneRows.open([args.data], resolution=args.resolution)
+    protocol = SceneProtocol(alignment=args.alignment, num_points=args.points)
+    args.out.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Results] = {}
+    for name, method in build_methods(args).items():
+        items, excluded, sheets = measure(method, scenes, protocol, args)
+        results = Results(
+            kind="generated scenes",
+            protocol={"alignment": protocol.alignment, "points": protocol.num_points, "tau": TAU, "seed": args.seed},
+            figures=scene_figures(items, seed=args.seed) if items else [],
+            versions={
+                **program_versions(),
+                "torch": torch.__version__,
+                "commit": str(checkout_commit(Path(__file__).parent)),
+                **{key: str(value) for key, value in machine().items()},
+                "threads": str(torch.get_num_threads()),
+            },
+            inputs={
+                "set": args.data.name,
+                "method": name,
+                "command": shlex.join(["python", "eval/scenes.py", *argv]),
+                "peak memory of the process so far, MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            },
+            items=items,
+            excluded=excluded,
+        )
+        save_results(results, args.out / f"{name}.json")
+        if sheets:
+            write_picture(args.out / f"{name}.png", stacked(sheets))
+        found[name] = results
+    table = as_table(found)
+    write_text(args.out / "table.md", table)
+    print(table)
+    return found
+
+
+def build_methods(args: argparse.Namespace) -> dict[str, SceneMethod]:
+    """The methods that are asked for, in their order; networks are loaded once."""
+    methods: dict[str, SceneMethod] = {}
+    objects = ObjectGenerator.from_pretrained(args.objects) if {*args.method} - {"retrieval"} else None
+    for name in args.method:
+        if name == "retrieval":
+            if args.library is None:
+                raise ConfigError("retrieval needs --library, a set of `kyvo data objects`.")
+            methods[name] = Retrieval.from_set(args.library, resolution=args.resolution, count=args.library_count)
+            continue
+        assert objects is not None
+        if name == "alone":
+            methods[name] = EachAlone(objects=objects)
+        else:
+            owner = SceneGen if name == "scenegen" else IScene
+            methods[name] = owner.from_pretrained(args.model, objects=objects)
+    return methods
+
+
+def measure(
+    method: SceneMethod, scenes: SceneRows, protocol: SceneProtocol, args: argparse.Namespace
+) -> tuple[list[dict[str, Any]], list[dict[str, str]], list[Image.Image]]:
+    """Each scene's figures, what could not be made, and the pictures of some."""
+    items, excluded, sheets = [], [], []
+    for index in tqdm(range(min(len(scenes), args.limit or len(scenes))), desc=method.name, disable=None):
+        row = scenes[index]
+        chosen = replace(method, camera=row.camera) if isinstance(method, EachAlone | Retrieval) else method
+        try:
+            made = generate_scene(chosen, row.picture, seed=args.seed + index)
+            scores = score_scene(made, row, protocol, resolution=args.resolution)
+        except KyvoError as error:
+            excluded.append({"key": f"scene {index}", "reason": str(error)})
+            continue
+        items.append({"key": f"scene {index}", "score": scores["F-S"], **scores, "warnings": list(made.warnings)})
+        if len(sheets) < SHEET_ROWS:
+            sheets.append(scene_sheet(made, row.picture))
+    return items, excluded, sheets
+
+
+def stacked(sheets: Sequence[Image.Image]) -> Image.Image:
+    whole = Image.new("RGB", (sheets[0].width, sum(sheet.height for sheet in sheets)))
+    top = 0
+    for sheet in sheets:
+        whole.paste(sheet, (0, top))
+        top += sheet.height
+    return whole
+
+
+def as_table(found: Mapping[str, Results]) -> str:
+    """Markdown: a line a method, then the papers' own figures, which are of other test sets."""
+    lines = [f"| method | {' | '.join(FIGURES)} |", "|---" * (len(FIGURES) + 1) + "|"]
+    for name, results in found.items():
+        figures = {figure.name: figure for figure in results.figures}
+        lines.append(f"| {name} | {' | '.join(_cell(figures.get(figure)) for figure in FIGURES)} |")
+    for name, values in PUBLISHED.items():
+        cells = (f"{values[figure]:.4f}" if figure in values else "" for figure in FIGURES)
+        lines.append(f"| {name} (another test set) | {' | '.join(cells)} |")
+    names = dict.fromkeys(figure.name for results in found.values() for figure in results.figures if "," in figure.name)
+    lines += ["", f"| in part | {' | '.join(found)} |", "|---" * (len(found) + 1) + "|"]
+    for name in names:
+        cells = (next((_cell(item) for item in found[key].figures if item.name == name), "") for key in found)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(figure: Figure | None) -> str:
+    if figure is None or figure.value is None:
+        return ""
+    interval = "" if figure.low is None else f" ({figure.low:.3f} to {figure.high:.3f})"
+    return f"{figure.value:.4f}{interval}"
+
+
+if __name__ == "__main__":
+    sys.exit(1 if any(results.excluded for results in main().values()) else 0)

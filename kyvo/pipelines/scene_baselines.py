@@ -1,0 +1,201 @@
+"""Two baselines of scene generation: each object alone, and objects of a library. Both are placed by the camera.
+
+An object stands on the floor where its mask ends below, as large as its mask is. What stands on another object is so
+put on the floor behind it. Without a camera, one of the kind that random scenes have is taken.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from PIL import Image
+
+from kyvo.data.object_pictures import cut_out
+from kyvo.data.scene_pictures import ScenePicture
+from kyvo.errors import ConfigError, ImageError
+from kyvo.models.slat.flexicubes import Surface
+from kyvo.models.slat.gaussians import Camera as ObjectCamera
+from kyvo.models.slat.latent import StructuredLatent
+from kyvo.pipelines.objects import ObjectGenerator, Samples
+from kyvo.pipelines.scenes import MadeObjects, SceneMethod, add_details, crop_tokens, decode_cells
+from kyvo.scene.pose import Pose
+from kyvo.scene.scene import Camera
+from kyvo.shapes.contour import extract_mesh
+from kyvo.shapes.placed import PlacedObject
+from kyvo.shapes.scene_layouts import FIELDS_OF_VIEW, PITCHES
+from kyvo.shapes.surfaces import surface_asset
+from kyvo.shapes.views import DISTANCE, FIELD_OF_VIEW, MeshViews
+
+CAMERA_DISTANCE = 4.0  # of the usual camera, in scene units
+ROUNDS = 8  # of fitting an object to its mask
+TURNS = 8  # about the up axis, that each object of a library is seen from
+THUMBNAIL = 24  # px
+
+
+def usual_camera(width: int, height: int) -> Camera:
+    """In the middle of the cameras that random scenes are seen from; it looks at the origin."""
+    pitch, field = (math.radians(sum(bounds) / 2) for bounds in (PITCHES, FIELDS_OF_VIEW))
+    place = (0.0, -CAMERA_DISTANCE * math.cos(pitch), CAMERA_DISTANCE * math.sin(pitch))
+    focal = max(width, height) / 2 / math.tan(field / 2)
+    return Camera.look_at(location=place, focal=focal, width=width, height=height)
+
+
+def stand_on_floor(
+    points: Float[np.ndarray, "points 3"], mask: Bool[np.ndarray, "height width"], camera: Camera, *, turn: float = 0.0
+) -> Pose:
+    """Where an object of its cube stands on the floor, z = 0, so that its picture's box is the mask's.
+
+    Args:
+        points: of its surface, in the cube.
+        camera: of the mask's picture.
+        turn: about the up axis, rad.
+    """
+    rows, columns = np.nonzero(mask)
+    wanted = np.array([columns.min(), rows.min(), columns.max() + 1.0, rows.max() + 1.0])
+    below = -float(points[:, 2].min())
+    foot = camera.at_heights(_bottom(wanted)[None], np.zeros(1))[0]
+    scale = 1.0
+    for _ in range(ROUNDS):
+        pose = Pose.of_turn(turn, translation=(float(foot[0]), float(foot[1]), scale * below), scale=scale)
+        seen = camera.project(pose.apply(points))
+        found = np.concatenate([seen[:, :2].min(0), seen[:, :2].max(0)])
+        ratio = math.prod(wanted[2:] - wanted[:2]) / max(math.prod(found[2:] - found[:2]), 1e-6)
+        scale *= float(np.clip(math.sqrt(ratio), 0.5, 2.0))
+        ends = camera.at_heights(np.stack([_bottom(wanted), _bottom(found)]), np.zeros(2))
+        foot = foot + np.clip(ends[0] - ends[1], -1, 1)
+    return Pose.of_turn(turn, translation=(float(foot[0]), float(foot[1]), scale * below), scale=scale)
+
+
+def _bottom(box: Float[np.ndarray, "4"]) -> Float[np.ndarray, "2"]:
+    return np.array([(box[0] + box[2]) / 2, box[3]])
+
+
+def _placed(
+    name: str, surface: Surface, latent: StructuredLatent, mask: np.ndarray, camera: Camera, turn: float
+) -> PlacedObject:
+    points = surface.vertices.detach().cpu().double().numpy()
+    pose = stand_on_floor(points, mask, camera, turn=turn)
+    return PlacedObject(name=name, surface=surface, pose=pose, latent=latent)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EachAlone(SceneMethod):
+    """Each object by the generator of objects from its own crop; it keeps the turn that the generator gives it."""
+
+    objects: ObjectGenerator
+    camera: Camera | None = None
+
+    name: ClassVar[str] = "alone"
+    axes: ClassVar[str] = "view"
+
+    def make(self, picture: ScenePicture, samples: Samples) -> MadeObjects:
+        crops = crop_tokens(self.objects, picture)
+        latents = self.objects.sample_structure_latents(crops, samples)
+        made, warnings = add_details(self.objects, crops, decode_cells(self.objects, latents), picture.names, samples)
+        camera = _camera_of(picture, self.camera)
+        objects = [
+            _placed(picture.names[index], item.mesh, item.slat, picture.masks[index], camera, 0.0)
+            for index, item in made.items()
+        ]
+        return MadeObjects(objects=objects, warnings=warnings)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LibraryView:
+    """One object of a library as it looks from one side."""
+
+    latent: StructuredLatent
+    turn: float  # rad
+    thumbnail: Float[np.ndarray, "side side 4"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Retrieval(SceneMethod):
+    """The object and turn of a library whose picture is nearest to the crop, by color and outline."""
+
+    views: Sequence[LibraryView]
+    camera: Camera | None = None
+
+    name: ClassVar[str] = "retrieval"
+    axes: ClassVar[str] = "view"
+
+    @classmethod
+    def from_set(
+        cls,
+        folder: Path,
+        *,
+        resolution: int,
+        count: int | None = None,
+        camera: Camera | None = None,
+        watch: Callable[[int], object] = lambda done: None,
+    ) -> "Retrieval":
+        """Of a set of `kyvo data objects`, all of it or its first rows.
+
+        Args:
+            watch: called with the number of each object when it has been looked at.
+
+        Raises:
+            ConfigError: the folder is no such set, or is on another grid.
+        """
+        from kyvo.shapes.flow_data import ObjectRows  # needs the extra that reads sets
+
+        rows = ObjectRows.open([folder], resolution=resolution)
+        views: list[LibraryView] = []
+        for index in range(min(len(rows), count or len(rows))):
+            cells, feats = rows.cells(index)
+            views += library_views(StructuredLatent(coords=cells, feats=feats, resolution=resolution))
+            watch(index)
+        if not views:
+            raise ConfigError(f"{folder} holds no object to retrieve.")
+        return cls(views=views, camera=camera)
+
+    def make(self, picture: ScenePicture, samples: Samples) -> MadeObjects:
+        library = np.stack([view.thumbnail for view in self.views])
+        camera = _camera_of(picture, self.camera)
+        objects, warnings = [], []
+        for index, name in enumerate(picture.names):
+            try:
+                wanted = thumbnail(picture.crop(index).rgba)
+            except ImageError as error:
+                warnings.append(f"{name} is left out: {error}")
+                continue
+            best = self.views[int(((library - wanted) ** 2).sum((1, 2, 3)).argmin())]
+            surface = extract_mesh(best.latent)
+            objects.append(_placed(name, surface, best.latent, picture.masks[index], camera, best.turn))
+        return MadeObjects(objects=objects, warnings=warnings)
+
+
+def library_views(latent: StructuredLatent) -> list[LibraryView]:
+    """An object of surface features, turned about the up axis and seen from in front and above."""
+    views = MeshViews(surface_asset(extract_mesh(latent)))
+    pitch = math.radians(sum(PITCHES) / 2)
+    found = []
+    for number in range(TURNS):
+        turn = 2 * math.pi * number / TURNS
+        # To turn the object is to go around it the other way; in front is -y.
+        across = math.cos(pitch)
+        angle = -math.pi / 2 - turn
+        place = [across * math.cos(angle), across * math.sin(angle), math.sin(pitch)]
+        camera = ObjectCamera.look_at_origin(
+            DISTANCE * torch.tensor(place, dtype=torch.float32), field_of_view=FIELD_OF_VIEW, size=4 * THUMBNAIL
+        )
+        rgba = np.round(255 * views.picture(camera, samples=1)).astype(np.uint8)
+        rgba[..., 3] = np.where(rgba[..., 3] > 0, 255, 0)  # a thin pole fills no pixel
+        found.append(LibraryView(latent=latent, turn=turn, thumbnail=thumbnail(cut_out(rgba).rgba)))
+    return found
+
+
+def thumbnail(rgba: np.ndarray) -> Float[np.ndarray, "side side 4"]:
+    """Color times opacity, and opacity, in [0, 1]."""
+    small = np.array(Image.fromarray(rgba).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX), dtype=float) / 255
+    return np.concatenate([small[..., :3] * small[..., 3:], small[..., 3:]], axis=2)
+
+
+def _camera_of(picture: ScenePicture, camera: Camera | None) -> Camera:
+    height, width = picture.rgb.shape[:2]
+    return usual_camera(width, height) if camera is None else camera.resized(width, height)

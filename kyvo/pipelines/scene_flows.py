@@ -1,0 +1,186 @@
+"""The two methods that make all objects of a picture together: SceneGen's and I-Scene's.
+
+Both make structures by a flow of their own, with the samplers, decoders and second stage of an `ObjectGenerator`. A
+method's folder is what recipes/flow.py writes: `flow` and `scene_encoder`.
+"""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from kyvo.data.scene_pictures import ScenePicture
+from kyvo.errors import CheckpointError
+from kyvo.generation.flow_sampler import seeded_noise
+from kyvo.models.flow.iscene import ISceneFlowModel
+from kyvo.models.flow.scene_encoder import SceneEncoder
+from kyvo.models.flow.scenegen import SceneGenFlowModel
+from kyvo.models.slat.load import load_network
+from kyvo.pipelines.objects import ObjectGenerator, Samples
+from kyvo.pipelines.scenes import MadeObjects, SceneMethod, add_details, crop_tokens, decode_cells
+from kyvo.scene.pose import Pose
+from kyvo.shapes.placed import PlacedObject
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _SceneFlow(SceneMethod):
+    """A flow over the items of a scene, its encoder, and the generator that it was trained beside."""
+
+    flow: Any
+    encoder: SceneEncoder
+    objects: ObjectGenerator
+
+    network: ClassVar[type]
+
+    def __post_init__(self) -> None:
+        found, own = self.flow.config, self.objects.structure_flow.config
+        for what in ("resolution", "in_channels", "cond_channels"):
+            if getattr(found, what) != getattr(own, what):
+                raise CheckpointError(
+                    f"The {self.name} flow has {what} {getattr(found, what)} and the generator of objects "
+                    f"{getattr(own, what)}; give the generator that it was trained beside."
+                )
+
+    @classmethod
+    def from_pretrained(cls, name_or_folder: Path | str, *, objects: ObjectGenerator) -> Any:
+        """The folder of a training's model, or a folder with one of the method's name in it, or a bundled one.
+
+        Raises:
+            CheckpointError: there is none, or its networks are others.
+        """
+        folder = _find(name_or_folder, cls.name)
+        flow, encoder = load_network(folder / "flow"), load_network(folder / "scene_encoder")
+        if not isinstance(flow, cls.network) or not isinstance(encoder, SceneEncoder):
+            raise CheckpointError(
+                f"{folder} has a {type(flow).__name__} and a {type(encoder).__name__}; the method {cls.name} takes a "
+                f"{cls.network.__name__} and a SceneEncoder."
+            )
+        if (folder / "picture_encoder.json").is_file():
+            raise CheckpointError(
+                f"{folder} has a picture encoder of its own, which the generator of objects does not know. Train the "
+                "flow again with conditions.picture: <the path of the generator's picture encoder>."
+            )
+        return cls(flow=flow, encoder=encoder, objects=objects)
+
+    @torch.inference_mode()
+    def scene_tokens(self, picture: ScenePicture) -> Tensor:
+        """The scene's features as each object sees it."""
+        size = self.encoder.picture_size
+        device = next(self.encoder.parameters()).device
+        pixels = picture.pixels(size).expand(len(picture), -1, -1, -1)
+        return self.encoder(pixels.to(device), picture.mask_pixels(size).to(device))
+
+    def noise(self, count: int, samples: Samples) -> Tensor:
+        """Of `count` items; an item's noise is set by the seed and its number alone."""
+        config = self.flow.config
+        shape = (config.in_channels, *[config.resolution] * 3)
+        return torch.stack(seeded_noise([shape] * count, seed=samples.seed)).to(next(self.flow.parameters()).device)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SceneGen(_SceneFlow):
+    """All assets together, with poses relative to the one with the largest mask."""
+
+    flow: SceneGenFlowModel
+
+    name: ClassVar[str] = "scenegen"
+    axes: ClassVar[str] = "query"
+    network: ClassVar[type] = SceneGenFlowModel
+
+    def make(self, picture: ScenePicture, samples: Samples) -> MadeObjects:
+        crops, scene = crop_tokens(self.objects, picture), self.scene_tokens(picture)
+        count = len(picture)
+        query = int(picture.masks.sum((1, 2)).argmax())
+        is_query = torch.arange(count, device=scene.device) == query
+        scene_of = torch.zeros(count, dtype=torch.long, device=scene.device)
+        poses = torch.zeros(count, 8)
+
+        def velocity(x: Tensor, t: float, context: tuple[Tensor, Tensor]) -> Tensor:
+            nonlocal poses
+            said = self.flow(x, x.new_full((count,), t), *context, scene_of, is_query)
+            if context is seen:  # the poses of the last step under the condition are kept
+                poses = said.poses.float().cpu()
+            return said.velocity
+
+        seen = (crops.tokens, scene)
+        latents = self.objects.structure_sampler.sample(
+            velocity,
+            self.noise(count, samples),
+            condition=seen,
+            negative=(crops.negative, self.encoder.negative(scene)),
+            stage="structure",
+            **samples.watching,
+        )
+        made, warnings = add_details(self.objects, crops, decode_cells(self.objects, latents), picture.names, samples)
+        objects = [
+            PlacedObject(
+                name=picture.names[index],
+                surface=item.mesh,
+                pose=Pose.from_vector(poses[index].tolist()),
+                latent=item.slat,
+            )
+            for index, item in made.items()
+        ]
+        return MadeObjects(objects=objects, query=picture.names[query], warnings=warnings)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class IScene(_SceneFlow):
+    """The scene's structure and each object's in the same cube: an object stands where its cells are."""
+
+    flow: ISceneFlowModel
+
+    name: ClassVar[str] = "iscene"
+    axes: ClassVar[str] = "view"
+    network: ClassVar[type] = ISceneFlowModel
+
+    def make(self, picture: ScenePicture, samples: Samples) -> MadeObjects:
+        crops = crop_tokens(self.objects, picture)
+        seen = torch.cat([self._whole(picture), torch.cat([crops.tokens, self.scene_tokens(picture)], dim=1)])
+        count = 1 + len(picture)  # the scene is the first
+        scene_of = torch.zeros(count, dtype=torch.long, device=seen.device)
+
+        def velocity(x: Tensor, t: float, context: Tensor) -> Tensor:
+            return self.flow(x, x.new_full((count,), t), context, scene_of)
+
+        latents = self.objects.structure_sampler.sample(
+            velocity,
+            self.noise(count, samples),
+            condition=seen,
+            negative=torch.zeros_like(seen),
+            stage="structure",
+            **samples.watching,
+        )
+        _, *structures = decode_cells(self.objects, latents)
+        made, warnings = add_details(self.objects, crops, structures, picture.names, samples)
+        objects = [
+            PlacedObject.of_scene_surface(item.mesh, name=picture.names[index], scene=Pose())
+            for index, item in made.items()
+        ]
+        return MadeObjects(objects=objects, warnings=warnings)
+
+    @torch.inference_mode()
+    def _whole(self, picture: ScenePicture) -> Tensor:
+        """The condition of the scene: the whole picture in the place of a crop, and no mask."""
+        encoder: Any = self.objects.encoders["picture"]
+        device = next(self.encoder.parameters()).device
+        size = self.encoder.picture_size
+        everything = torch.ones(1, size, size, dtype=torch.bool, device=device)
+        crop = encoder(picture.pixels(encoder.picture_size)[None].to(device))
+        return torch.cat([crop, self.encoder(picture.pixels(size)[None].to(device), everything)], dim=1)
+
+
+def _find(name_or_folder: Path | str, method: str) -> Path:
+    assets = Path(str(files("kyvo"))) / "assets"
+    for folder in (Path(name_or_folder), assets / f"scenes_{name_or_folder}"):
+        for place in (folder / method, folder):
+            if (place / "flow.json").is_file():
+                return place
+    names = sorted(path.name.removeprefix("scenes_") for path in assets.glob("scenes_*"))
+    raise CheckpointError(
+        f"{name_or_folder}: no folder with a flow of {method} (flow.json), and no bundled one of this name; bundled "
+        f"are {', '.join(names) or 'none yet'}. Train one as docs/scenes.md says."
+    )

@@ -1,0 +1,113 @@
+"""Scenes of shapes from one picture with a mask of each object: what a method gives, and what is done for all of them.
+
+A method makes objects with poses (`kyvo.pipelines.scene_flows`, `kyvo.pipelines.scene_baselines`). An object that it
+cannot make is left out with a warning; the others are kept. The scene's axes are the method's: z is up, and the lowest
+point is brought to z = 0.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from kyvo.data.scene_pictures import ScenePicture
+from kyvo.errors import SceneError
+from kyvo.generation.flow_sampler import Progress
+from kyvo.pipelines.objects import Condition, GeneratedObject, ObjectError, ObjectGenerator, Samples
+from kyvo.scene.pose import Pose
+from kyvo.shapes.placed import GeneratedScene, PlacedObject
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MadeObjects:
+    """What a method gives: objects in the order of the picture's masks, and what went wrong with the others."""
+
+    objects: Sequence[PlacedObject]
+    query: str | None = None
+    warnings: Sequence[str] = ()
+
+
+class SceneMethod(ABC):
+    """A way from a picture with masks to objects that stand somewhere."""
+
+    name: ClassVar[str]
+    axes: ClassVar[str]  # as in `GeneratedScene`
+
+    @abstractmethod
+    def make(self, picture: ScenePicture, samples: Samples) -> MadeObjects:
+        """The objects; `samples` has as many as the picture."""
+
+
+def generate_scene(
+    method: SceneMethod,
+    picture: ScenePicture,
+    *,
+    seed: int = 0,
+    progress: Callable[[Progress], object] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> GeneratedScene:
+    """A scene of the picture's objects; the same seed gives the same scene.
+
+    Raises:
+        ObjectError: not one object could be made.
+        Cancelled: `cancelled` said so.
+    """
+    started = time.perf_counter()
+    samples = Samples(seed=seed, count=len(picture), progress=progress, cancelled=cancelled)
+    made = method.make(picture, samples)
+    if not made.objects:
+        raise ObjectError(f"No object could be made: {'; '.join(made.warnings)}. Take another seed.")
+    lowest = min(float(item.triangles[..., 2].min()) for item in made.objects)
+    up = Pose(translation=(0.0, 0.0, -lowest))
+    return GeneratedScene(
+        objects=tuple(replace(item, pose=up @ item.pose) for item in made.objects),
+        method=method.name,
+        axes=method.axes,
+        seed=seed,
+        seconds=time.perf_counter() - started,
+        query=made.query,
+        warnings=(*picture.warnings, *made.warnings),
+    )
+
+
+def crop_tokens(objects: ObjectGenerator, picture: ScenePicture) -> Condition:
+    """Each object's own picture as the generator of objects takes it."""
+    conditions = [objects.condition(image=picture.crop(index)) for index in range(len(picture))]
+    tokens, negative = (torch.cat([getattr(item, name) for item in conditions]) for name in ("tokens", "negative"))
+    return Condition(tokens=tokens, negative=negative)
+
+
+@torch.inference_mode()
+def decode_cells(objects: ObjectGenerator, latents: Float[Tensor, "items channels x y z"]) -> list[Tensor]:
+    """The active cells, int64 [cells, 3], of each item; some may have none."""
+    coords = objects.structure_decoder.decode(latents).coords
+    return [coords[coords[:, 0] == index, 1:] for index in range(len(latents))]
+
+
+def add_details(
+    objects: ObjectGenerator, condition: Condition, structures: Sequence[Tensor], names: Sequence[str], samples: Samples
+) -> tuple[dict[int, GeneratedObject], list[str]]:
+    """An object of each structure that has a face, by its number, and what is said of the others."""
+    kept = [index for index, cells in enumerate(structures) if len(cells)]
+    warnings = [f"{names[index]} is left out: it has no cell" for index in range(len(names)) if index not in kept]
+    if not kept:
+        return {}, warnings
+    chosen = Condition(tokens=condition.tokens[kept], negative=condition.negative[kept])
+    made = objects.sample_details(chosen, [structures[index] for index in kept], samples)
+    found: dict[int, GeneratedObject] = {}
+    for index, item in zip(kept, made, strict=True):
+        try:
+            faces = len(item.mesh.faces)
+        except SceneError as error:
+            warnings.append(f"{names[index]} is left out: {error}")
+            continue
+        if faces:
+            found[index] = item
+        else:
+            warnings.append(f"{names[index]} is left out: its surface has no face")
+    return found, warnings

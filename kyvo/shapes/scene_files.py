@@ -1,0 +1,105 @@
+"""What a generated scene is written as: scene JSON with shape codes, GLB, USD and other 3D files, and a sheet.
+
+Everything has the scene's own axes, z up; 3D files have theirs (`kyvo.export.primitives`).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from kyvo.data.meshes.assets import Asset
+from kyvo.data.scene_pictures import ScenePicture
+from kyvo.errors import ConfigError
+from kyvo.export.formats import export_scene, format_of
+from kyvo.export.sheet import contact_sheet
+from kyvo.files import write_picture
+from kyvo.scene.files import save_scene
+from kyvo.scene.scene import Scene, SceneObject
+from kyvo.shapes.cells import surface_latent
+from kyvo.shapes.mesh import normalized
+from kyvo.shapes.pictures import SIZE, TURNS, side_views
+from kyvo.shapes.placed import GeneratedScene
+from kyvo.shapes.surfaces import colored_mesh, place_shapes, surface_asset
+from kyvo.shapes.tokenizer import ShapeTokenizer
+
+SCHEMA = "objaworld-shapes"
+JSON, SHEET = ".json", ".png"  # the other endings are those of kyvo.export
+
+
+def check_outputs(paths: Sequence[Path | str]) -> None:
+    """Raises ConfigError for a file whose ending says no kind that is written, or one that would hold no mesh."""
+    for path in map(Path, paths):
+        if path.name.lower().endswith((".clevr.json", ".omni3d.json")):
+            raise ConfigError(f"{path} would hold no shapes; name it .json, .glb, .usda, .html, .py or .png.")
+        if path.suffix.lower() not in (JSON, SHEET):
+            format_of(path)
+
+
+def write_scene(
+    made: GeneratedScene, paths: Sequence[Path | str], *, picture: ScenePicture, tokenizer: ShapeTokenizer | None = None
+) -> None:
+    """Writes the scene as each file's ending says.
+
+    Args:
+        tokenizer: gives the objects of a scene JSON their shape codes.
+
+    Raises:
+        FileError: a file cannot be written.
+        MissingDependency: a format's library is not installed.
+    """
+    scene = as_scene(made)
+    shapes = {index: colored_mesh(item.surface) for index, item in enumerate(made.objects)}
+    for path in map(Path, paths):
+        if path.suffix.lower() == JSON:
+            save_scene(scene if tokenizer is None else _with_codes(scene, made, tokenizer), path)
+        elif path.suffix.lower() == SHEET:
+            write_picture(path, scene_sheet(made, picture))
+        else:
+            export_scene(scene, path, meshes=place_shapes(scene, shapes))
+
+
+def as_scene(made: GeneratedScene) -> Scene:
+    """`location` is the centre of an object's cube, `scale` its side; how the scene was made stands in `generated`."""
+    objects = []
+    for item in made.objects:
+        more = {"scale": item.pose.scale, "quaternion_wxyz": list(item.pose.quaternion_wxyz)}
+        objects.append(
+            SceneObject(category=item.name, location=item.pose.translation, pose=item.pose.euler, extra=more)
+        )
+    about = {"method": made.method, "axes": made.axes, "seed": made.seed, "warnings": list(made.warnings)}
+    if made.query is not None:
+        about["query"] = made.query
+    return Scene(objects=tuple(objects), schema=SCHEMA, extra={"generated": about})
+
+
+def _with_codes(scene: Scene, made: GeneratedScene, tokenizer: ShapeTokenizer) -> Scene:
+    resolution = tokenizer.config.resolution
+    latents = [surface_latent(normalized(surface_asset(item.surface)), resolution=resolution) for item in made.objects]
+    coded = [
+        item.with_values(shape_codes=tuple(codes))
+        for item, codes in zip(scene.objects, tokenizer.encode(latents).tolist(), strict=True)
+    ]
+    return Scene(objects=tuple(coded), schema=scene.schema, extra=scene.extra)
+
+
+def scene_mesh(made: GeneratedScene) -> Asset:
+    """All objects as one mesh, in the scene's frame."""
+    parts = [surface_asset(item.surface) for item in made.objects]
+    return Asset(
+        name="scene",
+        category="scene",
+        triangles=np.concatenate([item.triangles for item in made.objects]),
+        colors=np.concatenate([part.colors for part in parts]),
+        uv=np.concatenate([part.uv for part in parts]),
+        texture=np.concatenate([part.texture for part in parts]),
+    )
+
+
+def scene_sheet(made: GeneratedScene, picture: ScenePicture) -> Image.Image:
+    """The picture beside views of the scene from around it."""
+    given = ImageOps.pad(Image.fromarray(picture.rgb), (SIZE, SIZE), color="white")
+    turns = [-90.0, *TURNS[1:]]  # the first looks from the camera's side, where the axes are view-centric
+    titles = ["picture", *(f"from {turn % 360:.0f}\N{DEGREE SIGN}" for turn in turns)]
+    return contact_sheet([[given, *side_views(normalized(scene_mesh(made)), turns=turns)]], titles)

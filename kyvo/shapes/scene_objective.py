@@ -1,0 +1,122 @@
+"""What the flow recipe minimises for scenes: flow matching of all items of a scene at one time, and SceneGen's poses.
+
+SceneGen: CFM + lambda (position + collision), lambda falling from 1 by 0.99 an epoch to no less than 0.2
+(https://arxiv.org/abs/2508.15769). I-Scene: CFM of the scene and of its instances (https://arxiv.org/abs/2512.13683).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kyvo.errors import ConfigError
+from kyvo.models.flow.block import FlowModel
+from kyvo.models.flow.iscene import ISceneFlowModel
+from kyvo.models.flow.path import add_noise, velocity_target
+from kyvo.models.flow.scene_losses import collision_loss, pose_loss
+from kyvo.models.flow.scenegen import SceneGenFlowModel
+from kyvo.models.slat.structure import SparseStructureEncoder
+from kyvo.shapes.flow_args import FlowArgs
+from kyvo.shapes.scene_flow_data import MAX_ASSETS, AssetItems, SceneItems, SceneRows
+
+SCENE_FLOWS = (SceneGenFlowModel, ISceneFlowModel)
+POSE_DECAY, LEAST_POSE_WEIGHT = 0.99, 0.2  # an epoch
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SceneObjective:
+    """The loss of scenes of some sets.
+
+    Args:
+        encoders: of `picture`, each object's crop as the object's flow takes it, and of `scene`.
+    """
+
+    rows: SceneRows
+    args: FlowArgs
+    structure_encoder: SparseStructureEncoder
+    encoders: dict[str, Any]
+    device: torch.device
+
+    def __post_init__(self) -> None:
+        for kind in ("picture", "scene"):
+            if kind not in self.encoders:
+                raise ConfigError(f"conditions.{kind} is missing; a flow over scenes has picture and scene.")
+
+    def sizes(self, model: FlowModel) -> list[int]:
+        """Items of each scene. Raises ConfigError where a scene has more than a batch."""
+        if isinstance(model, SceneGenFlowModel):
+            sizes = [min(count, MAX_ASSETS) for count in self.rows.num_objects]
+        else:
+            sizes = [1 + count for count in self.rows.num_objects]
+        if max(sizes, default=0) > self.args.batch_size:
+            raise ConfigError(
+                f"A scene has {max(sizes)} items and train.batch_size is {self.args.batch_size}; raise it, or make the "
+                "set with a smaller --max-objects."
+            )
+        return sizes
+
+    def loss(
+        self,
+        model: FlowModel,
+        scenes: Sequence[int],
+        *,
+        rng: np.random.Generator,
+        generator: torch.Generator,
+        epoch: int,
+    ) -> tuple[Tensor, dict[str, float], int]:
+        """Of a batch of scenes: the loss, its parts by name, and latents seen."""
+        sizes = {name: self.encoders[kind].picture_size for name, kind in _SIZES.items()}
+        if isinstance(model, SceneGenFlowModel):
+            items: SceneItems = self.rows.assets(scenes, rng, **sizes)
+        else:
+            items = self.rows.instances(scenes, **sizes)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.args.precision == "bf16"):
+            with torch.no_grad():
+                data, _ = self.structure_encoder(items.occupancy.to(self.device))
+            data = data.float()
+            noise = torch.randn(data.shape, generator=generator).to(self.device)
+            # All items of a scene are at one time, as they are when they are sampled.
+            first, scene = items.scene_of.unique(return_inverse=True)
+            normal = torch.randn(len(first), generator=generator)
+            t = (self.args.time_mean + self.args.time_std * normal).sigmoid()[scene].to(self.device)
+            dropped = (torch.rand(len(first), generator=generator) < self.args.condition_dropout)[scene]
+            contexts = scene_contexts(self.encoders, items, dropped=dropped.to(self.device))
+            noisy = add_noise(data, noise, t[:, None, None, None, None])
+            target = velocity_target(data, noise)
+            scene_of = items.scene_of.to(self.device)
+            if isinstance(model, ISceneFlowModel):
+                found = model(noisy, t, torch.cat(contexts, dim=1), scene_of)
+                return F.mse_loss(found.float(), target), {}, target.numel() // model.config.in_channels
+            assert isinstance(model, SceneGenFlowModel) and isinstance(items, AssetItems)
+            said = model(noisy, t, *contexts, scene_of, items.is_query.to(self.device))
+        matching = F.mse_loss(said.velocity.float(), target)
+        pose, collision = self._placing(said.poses.float(), items)
+        weight = max(LEAST_POSE_WEIGHT, POSE_DECAY**epoch)
+        parts = {"flow": matching.item(), "pose": pose.item(), "collision": collision.item()}
+        loss = matching + weight * (pose + self.args.collision_weight * collision)
+        return loss, parts, target.numel() // model.config.in_channels
+
+    def _placing(self, poses: Tensor, items: AssetItems) -> tuple[Tensor, Tensor]:
+        others = (~items.is_query).nonzero()[:, 0]
+        true, size = items.poses[others].to(self.device), items.scene_size[others].to(self.device)
+        pose = pose_loss(poses[others.to(self.device)], true, size)
+        if not self.args.collision_weight:
+            return pose, pose.new_zeros(())
+        return pose, collision_loss(items.points.to(self.device), poses, items.scene_of.to(self.device))
+
+
+_SIZES = {"crop_size": "picture", "picture_size": "scene"}  # sizes of pictures -> the encoder that sets them
+
+
+def scene_contexts(encoders: dict[str, Any], items: SceneItems, *, dropped: Tensor) -> list[Tensor]:
+    """Tokens of each item's crop, and of the scene as it sees it; the negatives where they are dropped."""
+    device = dropped.device
+    found = []
+    for kind, given in (("picture", (items.crops,)), ("scene", (items.pictures, items.masks))):
+        tokens = encoders[kind](*(part.to(device) for part in given))
+        found.append(torch.where(dropped[:, None, None], encoders[kind].negative(tokens), tokens))
+    return found

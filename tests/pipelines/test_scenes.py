@@ -1,0 +1,162 @@
+"""Scenes of a picture by all methods, with tiny untrained networks: order, frames, seeds, what is left out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_generators import SIDE, random, tiny_generator
+from tiny_scenes import ENCODER, tiny_flow, write_scenes
+
+from kyvo.data.dataset import write_set
+from kyvo.data.scene_pictures import ScenePicture, as_scene_picture
+from kyvo.errors import CheckpointError
+from kyvo.models.slat.load import save_network
+from kyvo.models.slat.sparse import Voxels
+from kyvo.pipelines.objects import ObjectError
+from kyvo.pipelines.scene_baselines import EachAlone, Retrieval, stand_on_floor, usual_camera
+from kyvo.pipelines.scene_flows import IScene, SceneGen
+from kyvo.pipelines.scenes import generate_scene
+from kyvo.scene.pose import Pose
+from kyvo.shapes.object_sets import ObjectSet
+from kyvo.shapes.placed import GeneratedScene
+from kyvo.shapes.scene_flow_data import SceneRows
+
+pytest.importorskip("open3d")
+
+
+def a_picture(*, count: int = 3, size: int = 64) -> ScenePicture:
+    rng = np.random.default_rng(0)
+    rgb = np.full((size, size, 3), 220, np.uint8)
+    masks = []
+    for number in range(count):
+        mask = np.zeros((size, size), dtype=bool)
+        mask[30 : 44 + number, 4 + 18 * number : 16 + 18 * number] = True
+        rgb[mask] = rng.integers(0, 200, 3)
+        masks.append(mask)
+    return as_scene_picture(rgb, masks, [f"object-{number}" for number in range(count)])
+
+
+def scene_method(name: str):
+    owner = {"scenegen": SceneGen, "iscene": IScene}[name]
+    return owner(flow=tiny_flow(name), encoder=random(ENCODER), objects=tiny_generator())
+
+
+def check(made: GeneratedScene, picture: ScenePicture) -> None:
+    assert [item.name for item in made.objects] == [
+        name for name in picture.names if not any(name in words for words in made.warnings)
+    ]
+    assert min(item.triangles[..., 2].min() for item in made.objects) == pytest.approx(0, abs=1e-6)
+    for item in made.objects:
+        assert np.isfinite(item.triangles).all()
+        assert np.abs(item.surface.vertices.numpy()).max() < 0.6
+
+
+@pytest.mark.parametrize("name", ["scenegen", "iscene"])
+def test_a_scene_is_set_by_its_seed_and_its_objects_keep_their_order(name):
+    method, picture = scene_method(name), a_picture()
+    steps = []
+    made = generate_scene(method, picture, seed=1, progress=steps.append)
+    check(made, picture)
+    assert {step.stage for step in steps} == {"structure", "details"}
+    again, other = (generate_scene(method, picture, seed=seed) for seed in (1, 2))
+    assert [item.pose for item in made.objects] == [item.pose for item in again.objects]
+    assert [item.pose for item in made.objects] != [item.pose for item in other.objects]
+    if name == "scenegen":
+        assert made.query == "object-2"  # of the largest mask
+        by_name = {item.name: item.pose for item in made.objects}
+        assert by_name["object-2"].quaternion_wxyz == (1, 0, 0, 0) and by_name["object-2"].scale == 1
+        assert by_name["object-0"].scale != 1
+    else:
+        # In one cube: no object reaches out of it.
+        joint = np.concatenate([item.triangles.reshape(-1, 3) for item in made.objects])
+        assert np.ptp(joint, axis=0).max() < 1.1
+        assert all(item.pose.quaternion_wxyz == (1, 0, 0, 0) for item in made.objects)
+
+
+def test_an_object_without_cells_is_left_out_and_the_others_are_kept(monkeypatch):
+    method, picture = scene_method("scenegen"), a_picture()
+    decode = method.objects.structure_decoder.decode
+
+    def without(numbers):
+        def few(latents):
+            voxels = decode(latents)
+            kept = ~torch.isin(voxels.coords[:, 0], torch.tensor(numbers))
+            return Voxels(coords=voxels.coords[kept], resolution=SIDE, batch_size=len(latents))
+
+        return few
+
+    monkeypatch.setattr(method.objects.structure_decoder, "decode", without([1]))
+    made = generate_scene(method, picture)
+    assert [item.name for item in made.objects] == ["object-0", "object-2"]
+    assert made.warnings == ("object-1 is left out: it has no cell",)
+    monkeypatch.setattr(method.objects.structure_decoder, "decode", without([0, 1, 2]))
+    with pytest.raises(ObjectError, match="No object could be made: object-0 is left out"):
+        generate_scene(method, picture)
+
+
+@pytest.mark.parametrize("name", ["scenegen", "iscene"])
+def test_a_folder_of_a_training_brings_a_method_back(tmp_path, name):
+    method = scene_method(name)
+    (tmp_path / name).mkdir()
+    save_network(method.flow, tmp_path / name / "flow")
+    save_network(method.encoder, tmp_path / name / "scene_encoder")
+    for folder in (tmp_path, tmp_path / name):
+        again = type(method).from_pretrained(folder, objects=method.objects)
+        assert torch.equal(again.scene_tokens(a_picture()), method.scene_tokens(a_picture()))
+    save_network(random(ENCODER), tmp_path / name / "picture_encoder")
+    with pytest.raises(CheckpointError, match="has a picture encoder of its own"):
+        type(method).from_pretrained(tmp_path, objects=method.objects)
+    (tmp_path / name / "picture_encoder.json").unlink()
+    other = IScene if name == "scenegen" else SceneGen
+    with pytest.raises(CheckpointError, match=f"the method {other.name} takes a"):
+        other.from_pretrained(tmp_path / name, objects=method.objects)
+    with pytest.raises(CheckpointError, match="bundled are none yet"):
+        SceneGen.from_pretrained(tmp_path / "nothing", objects=method.objects)
+    with pytest.raises(CheckpointError, match="generator that it was trained beside"):
+        type(method).from_pretrained(tmp_path, objects=tiny_generator(cond_channels=16, encoders={}))
+
+
+def test_an_object_stands_where_its_mask_says_as_large_as_it():
+    camera = usual_camera(400, 400)
+    rng = np.random.default_rng(0)
+    points = rng.uniform(-0.5, 0.5, (400, 3)) * [0.8, 0.5, 1.0]
+    for place, scale, turn in (((0.5, -0.4), 0.6, 0.0), ((-0.8, 0.9), 1.1, 1.0)):
+        pose = Pose.of_turn(turn, translation=(*place, -scale * points[:, 2].min()), scale=scale)
+        pixels = camera.project(pose.apply(points))[:, :2]
+        mask = np.zeros((400, 400), dtype=bool)
+        (left, top), (right, bottom) = pixels.min(0).round().astype(int), pixels.max(0).round().astype(int)
+        mask[top:bottom, left:right] = True
+        found = stand_on_floor(points, mask, camera, turn=turn)
+        np.testing.assert_allclose(found.vector, pose.vector, atol=0.06)
+
+
+def test_each_object_alone_stands_on_the_floor():
+    picture = a_picture()
+    made = generate_scene(EachAlone(objects=tiny_generator()), picture, seed=3)
+    check(made, picture)
+    for item in made.objects:
+        assert item.triangles[..., 2].min() == pytest.approx(0, abs=1e-4)
+
+
+def test_retrieval_finds_an_object_of_its_library_again(tmp_path):
+    write_set(tmp_path / "set", ObjectSet(count=4, seed=3, resolution=SIDE, pictures=1, size=48))
+    library = Retrieval.from_set(tmp_path / "set", resolution=SIDE, count=3)
+    assert len(library.views) == 3 * 8
+    view = library.views[13]
+    rgba = (np.dstack([view.thumbnail[..., :3], view.thumbnail[..., 3:]]) * 255).astype(np.uint8)
+    picture = ScenePicture(
+        rgb=np.kron(rgba[..., :3], np.ones((4, 4, 1), np.uint8)),
+        masks=np.kron(rgba[..., 3] > 127, np.ones((4, 4), dtype=bool))[None],
+        names=("wanted",),
+    )
+    made = generate_scene(library, picture)
+    assert torch.equal(made.objects[0].latent.coords, view.latent.coords)
+    assert Pose.of_turn(view.turn).quaternion_wxyz == pytest.approx(made.objects[0].pose.quaternion_wxyz)
+
+
+def test_rows_of_a_set_are_pictures_that_methods_take(tmp_path):
+
+    rows = SceneRows.open([write_scenes(Path(tmp_path / "set"), count=1)], resolution=SIDE)
+    made = generate_scene(scene_method("iscene"), rows[0].picture)
+    check(made, rows[0].picture)

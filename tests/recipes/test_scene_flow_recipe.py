@@ -1,0 +1,213 @@
+"""The flow recipe trains SceneGen and I-Scene from an object's flow, and goes on to the bit."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import loading
+import numpy as np
+import pytest
+import torch
+import yaml
+from tiny_generators import SIDE, tiny_generator
+from tiny_scenes import ENCODER, ISCENE, SCENEGEN, write_scenes
+from trainings import lines
+
+from kyvo.errors import CheckpointError, ConfigError
+from kyvo.models.slat.load import build_network, load_network, save_network
+from kyvo.shapes.flow_args import FlowArgs
+from kyvo.shapes.scene_flow_data import SceneRows
+from kyvo.shapes.scene_objective import SceneObjective
+
+ROOT = Path(__file__).resolve().parents[2]
+pytest.importorskip("open3d")
+
+
+@pytest.fixture(scope="module")
+def recipe() -> Iterator[ModuleType]:
+    with loading.program("recipes/flow.py") as module:
+        yield module
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The networks of a generator of objects."""
+    folder = tmp_path_factory.mktemp("objects")
+    tiny_generator().save_pretrained(folder)
+    return folder / "ckpts"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_scenes(tmp_path_factory.mktemp("scenes") / "set")
+
+
+def write_config(folder: Path, objects: Path, model: dict, **train) -> Path:
+    config = {
+        "model": model,
+        "conditions": {"picture": str(objects / "picture_encoder"), "scene": ENCODER},
+        "structure_encoder": str(objects / "structure_encoder"),
+        "train": {"steps": 4, "batch_size": 4, "learning_rate": 1e-3, "report_every": 1, "checkpoint_every": 2} | train,
+    }
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def weights(out: Path, step: int) -> dict[str, torch.Tensor]:
+    state = torch.load(out / f"step_{step:06d}" / "state.pt", weights_only=True)
+    found = {f"{part}.{name}": value for part in ("model", "encoders") for name, value in state[part].items()}
+    return found | {f"average.{number}": value for number, value in enumerate(state["average"])}
+
+
+@pytest.mark.parametrize(("model", "only_new"), [(SCENEGEN, True), (ISCENE, False)], ids=["scenegen", "iscene"])
+def test_a_training_that_goes_on_is_the_same_to_the_bit(recipe, objects, data, tmp_path, capsys, model, only_new):
+    config = write_config(tmp_path, objects, model, only_new=only_new, keep_last=3)
+    common = ["--config", str(config), "--data", str(data), "--init", str(objects / "structure_flow")]
+    recipe.main([*common, "--out", str(tmp_path / "whole")])
+    assert ("start anew: global_blocks." in capsys.readouterr().err) == only_new
+    recipe.main([*common, "--out", str(tmp_path / "cut"), "--set", "train.steps=2"])
+    recipe.main([*common, "--out", str(tmp_path / "cut"), "--resume"])
+    one, other = weights(tmp_path / "whole", 4), weights(tmp_path / "cut", 4)
+    assert one.keys() == other.keys()
+    assert [name for name in one if not torch.equal(one[name], other[name])] == []
+    assert [line["loss"] for line in lines(tmp_path / "whole")] == [line["loss"] for line in lines(tmp_path / "cut")]
+
+    # What the object's flow has stays as it is, or moves; the averaged flow is what was saved.
+    start = load_network(objects / "structure_flow").state_dict()
+    moved = [name for name, value in start.items() if not torch.equal(value, one[f"model.{name}"])]
+    assert bool(moved) == (not only_new)
+    flow = load_network(tmp_path / "whole" / "step_000004" / "model" / "flow")
+    assert type(flow).__name__ == model["name"]
+    if only_new:
+        assert not torch.equal(flow.query_tokens, one["model.query_tokens"])
+        line = lines(tmp_path / "whole")[0]
+        assert line["loss"] == pytest.approx(line["flow"] + line["pose"] + line["collision"], rel=1e-4)
+    assert (tmp_path / "whole" / "step_000004" / "model" / "scene_encoder.safetensors").exists()
+
+
+@pytest.mark.parametrize("model", [SCENEGEN, ISCENE], ids=["scenegen", "iscene"])
+def test_half_precision_and_gradient_checkpointing_change_the_loss_little(recipe, objects, data, tmp_path, model):
+    for name, changes in (("plain", {}), ("half", {"precision": "bf16", "gradient_checkpointing": True})):
+        config = write_config(tmp_path, objects, model, steps=1, **changes)
+        init = ["--init", str(objects / "structure_flow")]
+        recipe.main(["--config", str(config), "--data", str(data), "--out", str(tmp_path / name), *init])
+    plain, half = (lines(tmp_path / name)[0]["loss"] for name in ("plain", "half"))
+    assert half == pytest.approx(plain, rel=0.05) and half != plain
+
+
+def test_the_items_of_a_batch_are_what_the_rows_say(data):
+    rows = SceneRows.open([data], resolution=SIDE)
+    counts = [rows.num_objects[index] for index in (2, 0)]
+    assets = rows.assets([2, 0], np.random.default_rng(0), crop_size=16, picture_size=32)
+    assert assets.scene_of.tolist() == [0] * counts[0] + [counts[0]] * counts[1]
+    assert assets.is_query[: counts[0]].sum() == assets.is_query[counts[0] :].sum() == 1
+    assert assets.occupancy.sum((1, 2, 3, 4)).tolist() == [
+        len(cells) for index in (2, 0) for cells in rows[index].cells
+    ]
+    query = int(assets.is_query.nonzero()[0])
+    for item in range(counts[0]):
+        expected = rows[2].poses[item].relative_to(rows[2].poses[query])
+        np.testing.assert_allclose(assets.poses[item].numpy(), expected.vector, atol=1e-5)
+    assert assets.points.abs().max() <= 0.5 and assets.crops.max() <= 1
+    # What loads twice is drawn from the generator alone.
+    again = rows.assets([2, 0], np.random.default_rng(0), crop_size=16, picture_size=32)
+    assert torch.equal(assets.points, again.points) and torch.equal(assets.crops, again.crops)
+
+    items = rows.instances([2, 0], crop_size=16, picture_size=32)
+    assert items.scene_of.tolist() == [0] * (1 + counts[0]) + [1 + counts[0]] * (1 + counts[1])
+    scene, instances = items.occupancy[0], items.occupancy[1 : 1 + counts[0]]
+    assert torch.equal(scene, instances.amax(0)) and items.masks[0].all() and not items.masks[1].all()
+
+
+@pytest.mark.slow
+def test_scenegen_learns_where_the_objects_of_one_scene_stand(objects, tmp_path):
+    folder = write_scenes(tmp_path / "one", count=1, seed=1)
+    rows = SceneRows.open([folder], resolution=SIDE)
+    model, encoder = build_network(SCENEGEN), build_network(ENCODER)
+    model.initialize()
+    objective = SceneObjective(
+        rows=rows,
+        args=FlowArgs(steps=1, collision_weight=0.0, condition_dropout=0.0),
+        structure_encoder=load_network(objects / "structure_encoder"),
+        encoders={"picture": load_network(objects / "picture_encoder"), "scene": encoder},
+        device=torch.device("cpu"),
+    )
+    optimizer = torch.optim.Adam([*model.parameters(), *encoder.parameters()], lr=3e-3)
+    losses = []
+    for step in range(400):
+        generator = torch.Generator().manual_seed(step)
+        rng = np.random.default_rng(step % 2)  # two queries
+        loss, parts, _ = objective.loss(model, [0], rng=rng, generator=generator, epoch=0)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(parts["pose"])
+    assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:20])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [SCENEGEN, ISCENE], ids=["scenegen", "iscene"])
+def test_the_loss_falls(recipe, objects, data, tmp_path, model):
+    config = write_config(
+        tmp_path, objects, model, steps=150, report_every=50, checkpoint_every=200, learning_rate=3e-3
+    )
+    recipe.main(["--config", str(config), "--data", str(data), "--out", str(tmp_path / "out")])
+    found = lines(tmp_path / "out")
+    assert found[-1]["loss"] < 0.8 * found[0]["loss"]
+    if model is SCENEGEN:
+        assert found[-1]["pose"] < found[0]["pose"]
+
+
+@pytest.mark.slow
+def test_two_ranks_share_the_weights_and_one_goes_on_from_their_checkpoint(recipe, objects, data, tmp_path):
+    config, out = write_config(tmp_path, objects, SCENEGEN, only_new=True), tmp_path / "out"
+    given = ["--config", str(config), "--data", str(data), "--out", str(out)]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command += [str(ROOT / "recipes" / "flow.py"), *given, "--set", "train.steps=2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-3000:]
+    recipe.main([*given, "--resume"])
+    assert [line["step"] for line in lines(out)] == [1, 2, 3, 4]
+    assert weights(out, 2).keys() == weights(out, 4).keys()
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"train": {"steps": 1, "batch_size": 1}}, "A scene has 3 items and train.batch_size is 1"),
+        ({"conditions": {"scene": ENCODER}}, "conditions.picture is missing"),
+        ({"conditions": {"text": ENCODER}}, "conditions.text is not a condition; known are picture, scene"),
+        ({"model": ISCENE, "train": {"steps": 1, "only_new": True}}, "has no part that an object's flow lacks"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(recipe, objects, data, tmp_path, change, match):
+    config = yaml.safe_load(write_config(tmp_path, objects, SCENEGEN).read_text()) | change
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(ConfigError, match=match):
+        recipe.main(["--config", str(tmp_path / "config.yaml"), "--data", str(data), "--out", str(tmp_path / "out")])
+
+
+def test_a_start_of_other_sizes_is_refused(recipe, objects, data, tmp_path):
+    small = {"name": "SparseStructureFlowModel", "args": {**ISCENE["args"], "num_blocks": 1}}
+    save_network(build_network(small), tmp_path / "small")
+    config = write_config(tmp_path, objects, SCENEGEN)
+    with pytest.raises(CheckpointError, match="has other sizes than the model section"):
+        recipe.main(
+            ["--config", str(config), "--data", str(data), "--out", str(tmp_path), "--init", str(tmp_path / "small")]
+        )
+
+
+@pytest.mark.parametrize("name", ["scenegen_mini", "iscene_mini"])
+def test_a_config_that_is_shipped_fits_the_small_structure_flow(recipe, name):
+    config = yaml.safe_load((ROOT / "configs" / "flow" / f"{name}.yaml").read_text())
+    plain = yaml.safe_load((ROOT / "configs" / "flow" / "structure_mini.yaml").read_text())
+    network, start = (build_network(about["model"], device="meta") for about in (config, plain))
+    shapes = {key: value.shape for key, value in network.state_dict().items()}
+    assert {key: value.shape for key, value in start.state_dict().items()}.items() <= shapes.items()
+    recipe.from_section(recipe.FlowArgs, config["train"], prefix="train.")
+    encoder = build_network(config["conditions"]["scene"], device="meta")
+    assert encoder.channels == network.config.cond_channels
+    assert set(config) <= set(recipe.SECTIONS)

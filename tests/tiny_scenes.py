@@ -1,0 +1,28 @@
+"""Scene flows with random weights for the tiny generator of objects (`tiny_generators`), and a set of small scenes."""
+
+from pathlib import Path
+
+from tiny_generators import COND, FLOW, SIDE, random
+from torch import nn
+
+from kyvo.data.dataset import write_set
+from kyvo.shapes.scene_sets import SceneSet
+
+STRUCTURE = {**FLOW, "resolution": 4, "in_channels": 3, "out_channels": 3}
+SCENEGEN = {
+    "name": "SceneGenFlowModel",
+    "args": {**STRUCTURE, "scene_channels": COND, "num_registers": 2, "num_head_blocks": 1},
+}
+ISCENE = {"name": "ISceneFlowModel", "args": STRUCTURE}
+ENCODER = {"name": "SceneEncoder", "args": {"channels": COND, "num_blocks": 1, "picture_size": 32, "patch_size": 8}}
+
+
+def tiny_flow(method: str) -> nn.Module:
+    """A flow whose output depends on all that goes in."""
+    return random({"scenegen": SCENEGEN, "iscene": ISCENE}[method], std=0.1)
+
+
+def write_scenes(folder: Path, *, count: int = 3, seed: int = 0, max_objects: int = 3) -> Path:
+    """A set on the tiny generator's grid."""
+    write_set(folder, SceneSet(count=count, seed=seed, resolution=SIDE, size=64, max_objects=max_objects))
+    return folder
