@@ -219,7 +219,7 @@ def scenes(
 
     Example: kyvo data scenes --count 1000 --max-objects 5 --out data/scenes
     """
-    command = _command("scenes", locals())
+    command = command_line("scenes", locals())
 
     def settings() -> "SetSettings":
         from kyvo.shapes.scene_sets import SceneSet
@@ -228,7 +228,7 @@ def scenes(
         sizes |= {"min_objects": min_objects, "max_objects": max_objects}
         return SceneSet(**sizes) if source is None else SceneSet.of(source, **sizes)
 
-    _make(settings, out, workers, engine, command)
+    make_set(settings, out, workers, engine, command)
 
 
 @app.command()

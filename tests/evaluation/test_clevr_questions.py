@@ -8,9 +8,9 @@ from kyvo.errors import SceneError
 from kyvo.evaluation.clevr_questions import read_questions
 from kyvo.evaluation.language import evaluate_language, read_cases
 from kyvo.programs.grammar.parser import GrammarParser
+from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.clevr import save_clevr
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import clevr_schema
 
 CUBE = SceneObject(size="large", color="red", material="metal", shape="cube", location=(0.0, 0.0, 0.7))
 COUNT = [

@@ -16,8 +16,8 @@ from kyvo.export.formats import export_scene
 from kyvo.models.flow.small_encoders import SmallTextEncoder, SmallTextEncoderConfig
 from kyvo.programs.errors import ProgramError
 from kyvo.programs.execute import apply
+from kyvo.scene.builtin_schemas import load_schema, objaworld_shapes_schema
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import load_schema, objaworld_shapes_schema
 from kyvo.testing import tiny_kyvo
 
 OBJECTS = Path(__file__).resolve().parents[2] / "configs" / "schemas" / "objects.yaml"
