@@ -2,7 +2,7 @@
 
 Joins the newest networks of three trainings to one folder that `ObjectGenerator.from_pretrained` and `kyvo generate
 --model FOLDER` read. `--half` writes 16-bit weights. Networks that were not trained with one another are refused.
-Encoders of conditions are the structure flow's, or those of the training that `--conditions` names.
+Encoders of conditions are the structure flow's, or those in the folder that `--conditions` names.
 """
 
 import argparse
@@ -28,7 +28,9 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--structure-vae", type=Path, required=True)
     parser.add_argument("--structure-flow", type=Path, required=True)
     parser.add_argument("--slat-flow", type=Path, required=True)
-    parser.add_argument("--conditions", type=Path, metavar="RUN", help="whose encoders both flows were trained with")
+    parser.add_argument(
+        "--conditions", type=Path, metavar="FOLDER", help="of encoders that both flows were trained with"
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--half", action="store_true", help="16-bit weights")
     parser.add_argument("--steps", type=int, default=12, help="of either sampler")
@@ -39,7 +41,7 @@ def main(argv: list[str] | None = None) -> Path:
         newest_model(run) for run in (options.structure_vae, options.structure_flow, options.slat_flow)
     )
     check_trained_with(structure, {"structure_encoder": vae / "ss_enc"})
-    given = newest_model(options.conditions) if options.conditions else structure
+    given = options.conditions or structure
     own: dict[ConditionKind, Path] = {
         kind: given / f"{kind}_encoder" for kind in KINDS if (given / f"{kind}_encoder.json").is_file()
     }

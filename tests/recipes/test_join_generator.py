@@ -72,7 +72,7 @@ def runs(tmp_path_factory) -> Path:
 
 def join(runs: Path, out: Path, *, vae: str = "vae", structure: str = "structure", conditions: str = "") -> Path:
     arguments = ["--structure-vae", runs / vae, "--structure-flow", runs / structure, "--slat-flow", runs / "slat"]
-    arguments += ["--conditions", runs / conditions] if conditions else []
+    arguments += ["--conditions", runs / conditions / "step_000001" / "model"] if conditions else []
     with loading.program("recipes/join_generator.py") as program:
         return program.main([*map(str, arguments), "--out", str(out), "--half", "--steps", "2"])
 

@@ -1,0 +1,66 @@
+"""Encoders of conditions learn from objects what their pictures and captions say, and go on where they stopped."""
+
+import json
+
+import loading
+import pytest
+import torch
+import yaml
+
+from kyvo.data.dataset import write_set
+from kyvo.errors import ConfigError
+from kyvo.models.flow.load import load_condition
+from kyvo.shapes.object_sets import ObjectSet
+
+CONFIG = {
+    "picture": {"channels": 16, "num_blocks": 1, "num_heads": 2, "picture_size": 32, "patch_size": 8},
+    "text": {"channels": 16, "num_blocks": 1, "num_heads": 2},
+    "train": {"steps": 4, "batch_size": 4, "held_out": 4, "report_every": 2, "learning_rate": 0.01},
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("objects") / "data"
+    write_set(folder, ObjectSet(count=10, seed=3, resolution=32, pictures=1, size=32))
+    return folder
+
+
+def train(data, out, *more, config=CONFIG):
+    path = out.with_suffix(".yaml")
+    path.write_text(yaml.safe_dump(config))
+    with loading.program("recipes/condition_encoders.py") as recipe:
+        return recipe.main(["--config", str(path), "--data", str(data), "--out", str(out), *more])
+
+
+def test_both_encoders_are_written_and_a_stopped_training_goes_on(data, tmp_path):
+    whole, parts = train(data, tmp_path / "whole"), tmp_path / "parts"
+    train(data, parts, "--set", "train.steps=2")
+    train(data, parts, "--resume")
+    lines = [json.loads(line) for line in (whole / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4] and {"held_out_picture", "held_out_found"} <= lines[0].keys()
+    for kind in ("picture", "text"):
+        encoder, other = (load_condition(kind, folder / f"{kind}_encoder") for folder in (whole, parts))
+        assert encoder.channels == 16
+        same = zip(encoder.state_dict().values(), other.state_dict().values(), strict=True)
+        assert all(one.shape == two.shape for one, two in same)
+    assert torch.load(parts / "training.pt", weights_only=True)["step"] == 4
+    text = load_condition("text", whole / "text_encoder")
+    assert len(text.config.words) > 10 and not text.unknown_words(text.config.words[3])
+
+
+@pytest.mark.slow
+def test_the_objects_of_the_training_are_learnt(data, tmp_path):
+    settings = ["train.steps=120", "train.held_out=2", "train.batch_size=8", "train.report_every=60"]
+    out = train(data, tmp_path / "long", "--set", *settings)
+    first, last = (json.loads(line) for line in (out / "log.jsonl").read_text().splitlines())
+    assert last["picture"] < 0.9 * first["picture"] and last["text"] < 0.9 * first["text"]
+
+
+def test_too_few_objects_and_unequal_channels_are_refused(data, tmp_path):
+    with pytest.raises(ConfigError, match=r"has 10 objects and train\.held_out is 50"):
+        train(data, tmp_path / "few", "--set", "train.held_out=50")
+    with pytest.raises(ConfigError, match="a flow takes one number of channels"):
+        train(data, tmp_path / "other", "--set", "text.channels=32")
+    with pytest.raises(ConfigError, match="flow is not a section"):
+        train(data, tmp_path / "unknown", config=CONFIG | {"flow": {}})
