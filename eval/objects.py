@@ -16,6 +16,7 @@ import numpy as np
 from kyvo.data.dataset import open_set
 from kyvo.data.object_pictures import ObjectPicture
 from kyvo.evaluation.generation import evaluate_generation
+from kyvo.files import write_text
 from kyvo.pipelines.objects import ObjectError, ObjectGenerator
 from kyvo.shapes.surfaces import colored_mesh, write_shape
 
@@ -60,7 +61,7 @@ def make(generator: ObjectGenerator, rows: Any, kind: str, folder: Path, *, seed
             continue
         about = {"file": f"{row['name']}.glb", "caption": row["captions"][0], "category": row["category"]}
         lines.append(json.dumps(about))
-    (folder / "manifest.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    write_text(folder / "manifest.jsonl", "".join(f"{line}\n" for line in lines))
     return failed
 
 

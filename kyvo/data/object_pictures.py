@@ -55,7 +55,8 @@ def read_object_picture(path: Path | str, *, mask: Path | str | None = None) -> 
     try:
         return cut_out(rgba if shown is None else with_mask(rgba, shown))
     except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error
+        where = path if mask is None else f"{path} with the mask {mask}"
+        raise ImageError(f"{where}: {error}") from error
 
 
 def with_mask(

@@ -24,7 +24,7 @@ from kyvo.generation.cache import SequenceCache
 from kyvo.generation.choice import expected_codes
 from kyvo.generation.engine import CACHE, Engine, additive, visible_ids
 from kyvo.generation.prefix import Spans
-from kyvo.generation.prompts import checked_prompt
+from kyvo.generation.prompts import check_room, checked_prompt
 from kyvo.scene.fields import Axis
 from kyvo.scene.scene import Scene
 from kyvo.tokenizers.image import ImageTokenizer
@@ -52,16 +52,19 @@ class JacobiDecoder:
         image: ImageTokenizer,
         *,
         count: int,
+        max_tokens: int | None = None,
         call: Callable[[Callable[[], Any]], Any] = call_at_once,
     ) -> None:
         """
         Args:
             count: of the scenes, at most MAX_SCENES; the fewer, the sooner others have their turn.
+            max_tokens: ids that a picture may have.
             call: runs each sweep, as `Engine.call` does between two of its steps.
         """
         self._engine = engine
         self._builder = builder
         self._image = image
+        self._max_tokens = max_tokens
         self._call = call
         codes = builder.vocabulary.ranges["image"]
         self._codes = slice(codes.start, codes.stop)  # of the model's tables
@@ -85,7 +88,8 @@ class JacobiDecoder:
         """The pictures, or the last ones anew: one of each scene, which has the words of the first, at places on bins
         or between.
 
-        Raises TokenError for a scene that the model cannot see as a whole, or outside of its numbers.
+        Raises TokenError for a scene that the model cannot see as a whole, or outside of its numbers, and ConfigError
+        where the picture does not fit after it.
         """
         reading = self._call(lambda: self._read(scenes))
         for _ in range(min(SWEEPS if self.num_sweeps else FIRST_SWEEPS, self._num_codes)):
@@ -168,7 +172,11 @@ class JacobiDecoder:
 
     def _prompt(self, scene: Scene) -> list[int]:
         form = SceneForm.of(scene, self._builder.scenes.schema)
-        return checked_prompt(self._engine, self._builder, TASK, Segments(scene=scene), form)
+        prompt = checked_prompt(self._engine, self._builder, TASK, Segments(scene=scene), form)
+        check_room(
+            self._engine, "picture", num_prompt=len(prompt), num_output=self.num_output, max_tokens=self._max_tokens
+        )
+        return prompt
 
     def _with_positions(self, embedded: Tensor, rows: Sequence[Sequence[int]], *, seen: Sequence[int]) -> Tensor:
         table = self._engine.position_table

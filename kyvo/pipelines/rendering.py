@@ -53,9 +53,14 @@ class Rendering:
         self, scenes: Sequence[Scene], loop: "ClosedLoop | OpenLoop", run: Run, *, last: bool
     ) -> list[Completion]:
         model = self.model
-        decoder = JacobiDecoder(model.engine, model.builder, model.processor.image, count=len(scenes), call=run.call)
-        if last:
-            run.check_length("picture", decoder.num_output)
+        decoder = JacobiDecoder(
+            model.engine,
+            model.builder,
+            model.processor.image,
+            count=len(scenes),
+            max_tokens=run.max_tokens if last else None,
+            call=run.call,
+        )
         began = time.monotonic()
         first = decoder.draw(scenes)
         drawn = [

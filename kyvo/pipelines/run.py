@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from kyvo.errors import ConfigError, KyvoError
 from kyvo.generation.language_model import Completion, LanguageModel, Pending
+from kyvo.generation.prompts import does_not_fit
 from kyvo.generation.sampling import GREEDY, Sampling
 from kyvo.tokenizers.scene import SceneForm
 from kyvo.tokenizers.tasks import Segment, Segments
@@ -124,18 +125,6 @@ class Run:
                 self.listen(piece)
         return [self._result(pending) for pending in self._pending]
 
-    def check_length(self, what: str, num_output: int) -> None:
-        """Raises ConfigError where what the request ends in has more ids than it may have."""
-        if self.max_tokens is not None and num_output > self.max_tokens:
-            raise ConfigError(self._does_not_fit(what, "length"))
-
-    @staticmethod
-    def _does_not_fit(what: str, reason: object) -> str:
-        return (
-            f"the {what} does not fit ({reason}) into what the model writes here; allow more tokens, give a scene of "
-            "fewer objects, or a shorter text."
-        )
-
     @property
     def _timeout(self) -> float | None:
         return None if math.isinf(self._deadline) else max(self.seconds_left, 0) + GRACE
@@ -153,5 +142,5 @@ class Run:
         if missing:
             self.check()
             what = "picture" if missing[0] is Segment.IMAGE else missing[0].value
-            raise ConfigError(self._does_not_fit(what, completion.reason))
+            raise ConfigError(does_not_fit(what, completion.reason))
         return completion

@@ -65,7 +65,9 @@ def test_a_mask_says_what_the_object_is(tmp_path):
     assert box_of(read_object_picture(picture, mask=shown).rgba[..., 3]).tolist() == [30, 30]
     with pytest.raises(ImageError, match=r"background is not plain: \d+% of the pixels at its border .* Give a mask"):
         read_object_picture(picture)
-    with pytest.raises(ImageError, match=r"mask.png has 10x10 px and .*busy.png 120x90"):
+    with pytest.raises(
+        ImageError, match=r"busy.png with the mask .*mask.png: its mask has 10x10 px and the picture 120x90"
+    ):
         read_object_picture(picture, mask=save(mask[:10, :10], tmp_path / "mask.png"))
 
 

@@ -91,7 +91,7 @@ def test_a_picture_is_decoded_from_the_means_that_its_codes_are_nearest_to():
     means = processor.builder.raster(torch.stack(row.vectors).numpy())
     codes = processor.builder.parse_output(TASKS["rendering"], row.ids).image
     assert torch.cdist(torch.from_numpy(means), processor.image.codebook).argmin(1).tolist() == codes.tolist()
-    image = kyvo.render([given.scene])[0]
+    image = kyvo.complete("rendering", [given])[0].image
     assert_alike(image, processor.image.decode_vectors(means[None])[0])
     own = processor.image.codebook.numpy()[codes]
     assert np.array_equal(processor.image.decode_vectors(own[None]), processor.image.decode(codes[None]))

@@ -20,6 +20,7 @@ from kyvo.errors import ConfigError
 from kyvo.scene.files import scene_from_json
 from kyvo.testing import tiny_kyvo
 from kyvo.tokenizers.image import ImageTokenizer, from_pixels
+from kyvo.tokenizers.tasks import Segments
 from kyvo.tokenizers.vqgan import image_mini
 
 COUNT = 6
@@ -46,8 +47,9 @@ def test_vectors_are_those_that_renderings_are_decoded_from(folder):
     assert vectors.shape == (COUNT, 4, 2, 3) and pictures.shape == (COUNT, 16, 24, 3)
     scenes = [scene_from_json(json.loads(text)) for text in open_set(folder / "set").select(range(COUNT))["scene"]]
     decoded = from_pixels(image.model.decode(vectors.float()))
-    for one, other in zip(decoded, kyvo.render([replace(scene, camera=None) for scene in scenes]), strict=True):
-        assert np.abs(one.astype(int) - other).max() <= 3  # half precision
+    given = [Segments(scene=replace(scene, camera=None)) for scene in scenes]
+    for one, other in zip(decoded, kyvo.complete("rendering", given), strict=True):
+        assert np.abs(one.astype(int) - other.image).max() <= 3  # half precision
     for scene, picture in zip(scenes, pictures.numpy(), strict=True):
         snapped = kyvo.processor.schema.snap(replace(scene, camera=None), clamp=True)
         assert len(snapped) == len(scene)
