@@ -104,7 +104,8 @@ class Kyvo:
 
         Args:
             device: "cpu", "cuda", or "auto" for CUDA where there is one.
-            parser, objects: as of `Kyvo`.
+            parser: as of `Kyvo`.
+            objects: as of `Kyvo`.
         """
         folder = find_model(name_or_path)
         processor = Processor.from_pretrained(folder)
