@@ -185,6 +185,8 @@ class JacobiDecoder:
     def _between(self, scene: Scene, ids: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
         """Where a location's number stands in the prompt, and the vector that goes in there."""
         vocabulary, schema = self._builder.vocabulary, self._builder.scenes.schema
+        if all(entry.name != "location" for entry in schema.fields):
+            return
         field = schema.field("location")
         marked = [place for place, token in enumerate(ids) if token == vocabulary.marker_id(field.marker)]
         for marker, index in zip(marked, schema.token_order(scene, clamp=True), strict=True):

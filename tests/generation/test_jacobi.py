@@ -110,3 +110,12 @@ def test_a_value_is_on_the_way_from_one_number_to_the_next(values, value):
     assert {low, high} <= set(values) and 0 <= share <= 1
     assert values.index(high) - values.index(low) in (0, 1)
     assert low + share * (high - low) == pytest.approx(float(np.clip(value, values[0], values[-1])))
+
+
+def test_scenes_of_a_schema_without_locations_are_drawn():
+    schema = replace(SCHEMA, fields=SCHEMA.word_fields, order="given")
+    processor = tiny_processor(schema=schema)
+    kyvo = Kyvo(model=tiny_llama(len(processor.vocabulary)), processor=processor)
+    given = [Scene(objects=(SceneObject(**WORDS), SceneObject(**WORDS | {"color": "blue"})))]
+    (drawn,), (other,) = begun(kyvo, 1).draw(given), one_by_one(kyvo, given)
+    assert_alike(drawn, other.image)
