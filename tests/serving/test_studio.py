@@ -5,12 +5,12 @@ Pictures of the page are kept in the test's folder.
 
 import json
 import re
-import shutil
 import time
 
 import numpy as np
 import pytest
 from PIL import Image
+from studio_browser import CHROMIUM, opened_browser, watched_page
 
 from kyvo.serving.app import create_app
 from kyvo.serving.server import serving
@@ -18,7 +18,6 @@ from kyvo.testing import tiny_kyvo
 
 pytest.importorskip("gradio")
 sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 PATIENCE = 60_000  # ms
 RECOGNISED = "objects? recognised|No object was found"  # a tiny random model finds what it finds
@@ -36,28 +35,17 @@ def address():
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_api.sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    with opened_browser(sync_api) as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture
 def page(browser, address):
     """The page, opened; at the end, no other host may have been asked, and no error be in its console."""
-    context = browser.new_context(viewport={"width": 1440, "height": 1000}, accept_downloads=True)
-    opened = context.new_page()
-    opened.set_default_timeout(PATIENCE)
-    asked, faults = [], []
-    opened.on("requestfinished", lambda request: asked.append(request.url))
-    opened.on("pageerror", lambda error: faults.append(str(error)))
-    opened.goto(address)
-    opened.locator("#recognise").wait_for()
-    yield opened
-    context.close()
-    foreign = [url for url in asked if not url.startswith((address, "data:", "blob:"))]
-    assert foreign == [] and faults == []
+    with watched_page(
+        browser, address, ready="#recognise", height=1000, patience=PATIENCE, own=("data:", "blob:")
+    ) as opened:
+        yield opened
 
 
 @pytest.fixture

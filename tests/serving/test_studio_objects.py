@@ -4,12 +4,12 @@ Pictures of the page are kept in the test's folder.
 """
 
 import re
-import shutil
 import threading
 
 import numpy as np
 import pytest
 from PIL import Image
+from studio_browser import CHROMIUM, opened_browser, watched_page
 from tiny_generators import tiny_generator
 from tiny_shapes import write_box
 
@@ -19,7 +19,6 @@ from kyvo.testing import tiny_kyvo
 
 pytest.importorskip("gradio")
 sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 PATIENCE = 300_000  # ms; a mesh is read in a process of its own, which starts slowly on a busy machine
 
@@ -36,28 +35,23 @@ def address():
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_api.sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    with opened_browser(sync_api) as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture
 def page(browser, address):
     """The page, opened; at the end, no other host may have been asked, and no error be in its console."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
-    opened = context.new_page()
-    opened.set_default_timeout(PATIENCE)
-    asked, faults = [], []
-    opened.on("requestfinished", lambda request: asked.append(request.url))
-    opened.on("pageerror", lambda error: faults.append(str(error)))
-    opened.goto(f"{address}/objects")
-    opened.locator("#make").wait_for()
-    yield opened
-    context.close()
-    foreign = [url for url in asked if not url.startswith((address, "data:", "blob:", "about:"))]
-    assert foreign == [] and faults == []
+    with watched_page(
+        browser,
+        address,
+        path="/objects",
+        ready="#make",
+        height=900,
+        patience=PATIENCE,
+        own=("data:", "blob:", "about:"),
+    ) as opened:
+        yield opened
 
 
 def status(page, words):
