@@ -1,9 +1,10 @@
-"""Small encoders of conditions, trained together with a flow: of pictures by patches, and of texts by whole words.
+"""Small encoders of conditions: of pictures by patches, and of texts by whole words.
 
 A text's words are those of the captions it was trained on. Others are named by `unknown_words`: the encoder cannot know
 what they mean.
 """
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,6 +41,11 @@ class SmallPictureEncoderConfig(SmallEncoderConfig):
         super().__post_init__()
         if self.picture_size % self.patch_size:
             raise ConfigError(f"Pictures of {self.picture_size} px do not divide into patches of {self.patch_size}.")
+        if self.patch_size & (self.patch_size - 1) or self.channels % (8 * self.patch_size // 2):
+            raise ConfigError(
+                f"Patches of {self.patch_size} px and {self.channels} channels do not fit: a patch's side is a power of "
+                "two, and each halving of the picture doubles its channels, from a multiple of 8."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,14 +86,36 @@ class _SmallEncoder(nn.Module):
         return torch.zeros_like(condition)
 
 
+class _Halving(nn.Module):
+    """A picture of half the size: a convolution with stride 2, and a residual block after it."""
+
+    def __init__(self, in_channels: int, channels: int, *, device: torch.device | str | None) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(in_channels, channels, 3, stride=2, padding=1, device=device)
+        self.block = nn.Sequential(
+            nn.GroupNorm(8, channels, device=device),
+            nn.GELU(),
+            nn.Conv2d(channels, channels, 3, padding=1, device=device),
+            nn.GroupNorm(8, channels, device=device),
+            nn.GELU(),
+            nn.Conv2d(channels, channels, 3, padding=1, device=device),
+        )
+
+    def forward(self, x: Float[Tensor, "batch in_channels height width"]) -> Float[Tensor, "batch channels rows columns"]:
+        x = self.down(x)
+        return x + self.block(x)
+
+
 class SmallPictureEncoder(_SmallEncoder):
-    """One token a patch."""
+    """One token a patch, which convolutions read (https://arxiv.org/abs/2106.14881)."""
 
     def __init__(self, config: SmallPictureEncoderConfig, *, device: torch.device | str | None = None) -> None:
         super().__init__(config, num_tokens=(config.picture_size // config.patch_size) ** 2, device=device)
         self.config = config
         self.picture_size = config.picture_size
-        self.patches = nn.Conv2d(3, config.channels, config.patch_size, stride=config.patch_size, device=device)
+        halvings = config.patch_size.bit_length() - 1
+        widths = [3, *(config.channels >> (halvings - 1 - number) for number in range(halvings))]
+        self.patches = nn.Sequential(*(_Halving(a, b, device=device) for a, b in itertools.pairwise(widths)))
 
     def forward(self, pictures: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch tokens channels"]:
         """Of pictures of `picture_size` in [0, 1], black outside the object."""
