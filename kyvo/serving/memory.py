@@ -6,6 +6,7 @@ block there that is still in use holds all before it. So a server kept 160 MiB a
 
 import asyncio
 import ctypes
+import gc
 import os
 import time
 
@@ -27,12 +28,14 @@ async def return_when_idle() -> None:
     trim = _malloc_function("malloc_trim")
     if trim is None:
         return
+    gc.freeze()  # the model and its modules stay: a collection need not look at them
     returned = 0.0
     while True:
         before = time.process_time()
         await asyncio.sleep(IDLE)
         now = time.process_time()
         if now - before < WORK < now - returned:
+            gc.collect()  # requests leave cycles, and each holds a page
             await asyncio.to_thread(trim, 0)
             returned = time.process_time()
 
