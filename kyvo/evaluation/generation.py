@@ -44,6 +44,7 @@ from kyvo.shapes.contour import extract_mesh
 from kyvo.shapes.mesh import Place, load_placed, surface_points
 from kyvo.shapes.object_sets import read_manifest
 from kyvo.shapes.pictures import TURNS
+from kyvo.shapes.roundtrip import VIEW_PROTOCOL, compare_views
 from kyvo.shapes.scores import TAU, triangle_cloud
 from kyvo.shapes.sets import mesh_paths
 from kyvo.shapes.surfaces import surface_asset
@@ -103,6 +104,7 @@ def evaluate_generation(
         if pair is not None:
             scores = compare_clouds(clouds[id(item)], clouds[id(pair)], tau=TAU)
             row |= {"score": scores.f_score, "chamfer": scores.chamfer, "iou": occupancy_iou(item, pair)}
+            row["view_psnr"], row["view_psnr_object"] = compare_views({"made": item.mesh}, pair.mesh)["made"]
             row |= likenesses(item.name, seen, seen_true)
             row |= region_scores(item, pair)
         category = item.category or (pair.category if pair else None)
@@ -125,6 +127,8 @@ def evaluate_generation(
         shares("IoU", "iou"),
         shares("category read back", "category_right"),
         shares("color named", "color_right"),
+        shares("PSNR of views", "view_psnr"),
+        shares("PSNR of views over the object", "view_psnr_object"),
         *(shares(f"view likeness, {name}", f"likeness_{name}") for name in encoders.pictures),
         shares("CLIP score", "clip_score"),
         shares("F-score outside of the region", "outside"),
@@ -148,6 +152,7 @@ def evaluate_generation(
             "grid of the IoU": GRID,
             "category": "of the nearest training object by Chamfer distance",
             "color": "the first one that the text names, against the name of most of the surface",
+            "PSNR": VIEW_PROTOCOL,
             "views": f"{len(TURNS)} of each object, on features of: {', '.join(encoders.pictures) or 'none'}",
             "encoders": dict(encoders.sources),
             "seed": seed,

@@ -38,6 +38,7 @@ from kyvo.serving.chat import Chunks, completion_of, event, job_of, sampling_of,
 from kyvo.serving.errors import CLIENT_GONE, RequestError, error_body, install_handlers
 from kyvo.serving.inputs import Inputs, data_uri
 from kyvo.serving.limits import Limits
+from kyvo.serving.memory import return_when_idle
 from kyvo.serving.metrics import CountRequests, Metrics
 from kyvo.serving.object_jobs import ObjectJobs
 from kyvo.serving.requests import client_of, in_reader
@@ -111,7 +112,9 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         worker.start()
         object_jobs.start()
+        returning = asyncio.create_task(return_when_idle())
         yield
+        returning.cancel()
         await asyncio.to_thread(object_jobs.stop)
         await asyncio.to_thread(worker.stop)
         app.state.readers.shutdown()

@@ -312,19 +312,22 @@ def _serve(inputs: IO[bytes], outputs: IO[bytes]) -> None:
     """Decodes file after file until the other side is gone."""
     with contextlib.suppress(AttributeError, OSError):
         os.nice(5)
-    while True:
-        try:
-            head, data = _read(inputs)
-        except ValueError:
-            return
-        _limit_memory(head["max_megapixels"])
-        try:
-            settings = head["formats"], head["max_megapixels"], head["form"]
-            picture = np.ascontiguousarray(_decode(bytes(data), *settings))
-        except ImageError as error:
-            _write(outputs, {"size": 0, "error": str(error)}, b"")
-        else:
-            _write(outputs, {"size": picture.nbytes, "shape": picture.shape}, picture.data)
+    with contextlib.suppress(ValueError):
+        while True:
+            _serve_one(inputs, outputs)
+
+
+def _serve_one(inputs: IO[bytes], outputs: IO[bytes]) -> None:
+    """One file; nothing of it is held until the next. Raises ValueError where the other side is gone."""
+    head, data = _read(inputs)
+    _limit_memory(head["max_megapixels"])
+    try:
+        settings = head["formats"], head["max_megapixels"], head["form"]
+        picture = np.ascontiguousarray(_decode(bytes(data), *settings))
+    except ImageError as error:
+        _write(outputs, {"size": 0, "error": str(error)}, b"")
+    else:
+        _write(outputs, {"size": picture.nbytes, "shape": picture.shape}, picture.data)
 
 
 _POOL = _Pool()

@@ -54,6 +54,7 @@ def test_copies_score_as_copies_and_are_found_in_the_training_set(copies, truth)
     results = evaluate_generation(copies, truth, training=truth)
     assert results.figure("F-score").value > 0.99
     assert results.figure("IoU").value > 0.9
+    assert results.figure("PSNR of views").value > results.figure("PSNR of views over the object").value > 18
     assert results.figure("coverage").value == 1
     assert results.figure("minimum matching distance").value < 5e-3
     assert results.figure("category read back").value == 1
