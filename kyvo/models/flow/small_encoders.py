@@ -5,6 +5,7 @@ what they mean.
 """
 
 import itertools
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,10 +42,9 @@ class SmallPictureEncoderConfig(SmallEncoderConfig):
         super().__post_init__()
         if self.picture_size % self.patch_size:
             raise ConfigError(f"Pictures of {self.picture_size} px do not divide into patches of {self.patch_size}.")
-        if self.patch_size & (self.patch_size - 1) or self.channels % (8 * self.patch_size // 2):
+        if self.patch_size < 2 or self.patch_size & (self.patch_size - 1):
             raise ConfigError(
-                f"Patches of {self.patch_size} px and {self.channels} channels do not fit: a patch's side is a power of "
-                "two, and each halving of the picture doubles its channels, from a multiple of 8."
+                f"patch_size is {self.patch_size}; it is a power of two, since each stage halves a picture."
             )
 
 
@@ -92,16 +92,19 @@ class _Halving(nn.Module):
     def __init__(self, in_channels: int, channels: int, *, device: torch.device | str | None) -> None:
         super().__init__()
         self.down = nn.Conv2d(in_channels, channels, 3, stride=2, padding=1, device=device)
+        groups = math.gcd(8, channels)
         self.block = nn.Sequential(
-            nn.GroupNorm(8, channels, device=device),
+            nn.GroupNorm(groups, channels, device=device),
             nn.GELU(),
             nn.Conv2d(channels, channels, 3, padding=1, device=device),
-            nn.GroupNorm(8, channels, device=device),
+            nn.GroupNorm(groups, channels, device=device),
             nn.GELU(),
             nn.Conv2d(channels, channels, 3, padding=1, device=device),
         )
 
-    def forward(self, x: Float[Tensor, "batch in_channels height width"]) -> Float[Tensor, "batch channels rows columns"]:
+    def forward(
+        self, x: Float[Tensor, "batch in_channels height width"]
+    ) -> Float[Tensor, "batch channels rows columns"]:
         x = self.down(x)
         return x + self.block(x)
 
@@ -114,7 +117,7 @@ class SmallPictureEncoder(_SmallEncoder):
         self.config = config
         self.picture_size = config.picture_size
         halvings = config.patch_size.bit_length() - 1
-        widths = [3, *(config.channels >> (halvings - 1 - number) for number in range(halvings))]
+        widths = [3, *(max(min(8, config.channels), config.channels >> left) for left in reversed(range(halvings)))]
         self.patches = nn.Sequential(*(_Halving(a, b, device=device) for a, b in itertools.pairwise(widths)))
 
     def forward(self, pictures: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch tokens channels"]:

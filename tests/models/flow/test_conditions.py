@@ -123,3 +123,5 @@ def test_small_encoders_of_impossible_sizes_are_refused() -> None:
         SmallTextEncoderConfig(channels=9, words=WORDS)
     with pytest.raises(ConfigError, match="Pictures of 30 px do not divide into patches of 8"):
         SmallPictureEncoderConfig(channels=8, picture_size=30, patch_size=8)
+    with pytest.raises(ConfigError, match="patch_size is 6; it is a power of two"):
+        SmallPictureEncoderConfig(channels=8, picture_size=30, patch_size=6)
