@@ -310,7 +310,7 @@ class FinetuneRecipe(FTRecipeInterface):
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """sum(w CE) of a batch on its device, and the loss of reading its objects."""
         with self._autocast():
-            states = self.model.depths(
+            states = self.model.hidden_states(
                 batch.ids, grid_positions=batch.grid_positions, mask=batch.attention(), input_pos=batch.input_pos
             )
             head = self.model.output

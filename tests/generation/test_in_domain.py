@@ -8,8 +8,8 @@ import pytest
 
 from kyvo.api import Kyvo
 from kyvo.data.clevr.sampling import render_scenes, sample_scenes
-from kyvo.data.other_pictures import FIT_KINDS, TEST_KINDS
-from kyvo.data.picture_faults import lit
+from kyvo.data.corruptions import lit
+from kyvo.data.out_of_domain_pictures import FIT_KINDS, TEST_KINDS
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.generation.in_domain import EVIDENCE, FILE, InDomain, gather
 from kyvo.scene.source import source_of
