@@ -99,6 +99,7 @@ def test_a_bad_file_is_refused(tmp_path, change, fault):
         InDomain.from_pretrained(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_bundled_model_tells_its_pictures_from_others():
     """A floor: scenes that no training saw, and a picture of each kind that shows none."""
     model, rng = Kyvo.from_pretrained("mini", device="cpu"), np.random.default_rng(11)

@@ -78,8 +78,15 @@ def write_config(folder: Path, model: dict, *, conditions: dict | None = None, *
     return path
 
 
-@pytest.mark.parametrize("model", [STRUCTURE, SLAT], ids=["structure", "slat"])
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("model", "precision"),
+    [
+        pytest.param(STRUCTURE, "fp32", id="structure-fp32"),
+        pytest.param(STRUCTURE, "bf16", id="structure-bf16", marks=pytest.mark.slow),
+        pytest.param(SLAT, "fp32", id="slat-fp32", marks=pytest.mark.slow),
+        pytest.param(SLAT, "bf16", id="slat-bf16"),
+    ],
+)
 def test_a_training_that_goes_on_is_the_same_to_the_bit(recipe, data, tmp_path, model, precision):
     config = write_config(tmp_path, model, precision=precision, gradient_checkpointing=precision == "bf16", keep_last=3)
     one = flow_resumed_to_the_bit(recipe, ["--config", str(config), "--data", str(data)], tmp_path)
