@@ -6,7 +6,7 @@ into the model folder (or --out), where `Kyvo.from_pretrained` reads them.
 `--images` is a folder of real CLEVR pictures: every second one is fitted on, the others are measured on. `--photos`
 are two folders, one to fit on and one to measure on; parts are cut out of each photograph, too. Meshes (.glb) are drawn
 on a floor, one half of the files in either part. All else is drawn here: ray-traced scenes, ordinary faults of the real
-pictures, pictures turned or inverted, and `kyvo.data.other_pictures`, whose kinds differ between the parts. Pictures
+pictures, pictures turned or inverted, `kyvo.data.out_of_domain_pictures`, whose kinds the parts do not share. Pictures
 with ordinary faults count as known when the weights are fitted; no figure but their own counts them.
 """
 
@@ -26,11 +26,11 @@ from tqdm import tqdm
 
 from kyvo.api import Kyvo
 from kyvo.data.clevr.sampling import render_scenes, sample_scenes
+from kyvo.data.corruptions import CORRUPTIONS
 from kyvo.data.meshes.assets import Asset, load_asset
 from kyvo.data.meshes.mesh_parts import AssetError
-from kyvo.data.meshes.meshcaster import Placed, Setting, render
-from kyvo.data.other_pictures import FIT_KINDS, TEST_KINDS
-from kyvo.data.picture_faults import FAULTS
+from kyvo.data.meshes.mesh_renderer import Placed, Setting, render
+from kyvo.data.out_of_domain_pictures import FIT_KINDS, TEST_KINDS
 from kyvo.evaluation.provenance import checkout_commit
 from kyvo.generation.exposure import Exposure
 from kyvo.generation.in_domain import InDomain, gather
@@ -120,7 +120,7 @@ def draw_part(args: argparse.Namespace, part: str) -> Iterator[tuple[str, str, n
     yield from ((REAL, KNOWN, picture) for picture in real)
     yield from (("ray-traced scenes", KNOWN, picture) for picture in traced)
     pictures = cycle(real)
-    for name, spoil in FAULTS.items():
+    for name, spoil in CORRUPTIONS.items():
         yield from ((name, FAULT, spoil(next(pictures))) for _ in range(args.count))
     for name, turn in TURNS.items():
         yield from ((f"CLEVR pictures, {name}", OTHER, turn(next(pictures))) for _ in range(args.count))
