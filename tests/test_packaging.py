@@ -106,6 +106,7 @@ FILES = {"datasets", "pandas", "pyarrow", "open3d", "trimesh", "pygltflib", "pxr
 PAGES = {"fastapi", "uvicorn", "gradio"}
 FIGURES = {"matplotlib", "sklearn", "torchmetrics", "torchvision"}
 NETWORKS = {"torch", "transformers", "numpy", "PIL"}
+SLOW = {"transformers", "torch._dynamo", "scipy"}  # each a second of a cold start or more
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ NETWORKS = {"torch", "transformers", "numpy", "PIL"}
     [
         (["--help"], TRAINING | FILES | PAGES | FIGURES | NETWORKS),
         (["recognize", "--help"], TRAINING | FILES | PAGES | FIGURES | NETWORKS),
-        (["recognize", "picture.png", "--out", "scenes", "--model", "tiny"], TRAINING | FILES | PAGES | FIGURES),
+        (["recognize", "picture.png", "--out", "scenes", "--model", "tiny"], TRAINING | FILES | PAGES | FIGURES | SLOW),
     ],
     ids=["help", "help of a command", "recognition"],
 )

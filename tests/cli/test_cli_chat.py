@@ -1,8 +1,15 @@
+import os
+import signal
+import threading
+
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from kyvo.cli.chat import _take
+from kyvo.cli.console import PlainConsole
 from kyvo.cli.main import app
+from kyvo.conversation import Conversation
 from kyvo.scene.files import load_scene, save_scene
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.testing import tiny_kyvo
@@ -102,3 +109,19 @@ def test_a_saved_conversation_has_its_own_picture(chat):
     chat("/save talk.json")
     done = chat("/quit", options=("talk.json", "--image", "picture.png"))
     assert done.exit_code != 0 and "leave out --image" in str(done.exception)
+
+
+def test_ctrl_c_stops_a_turn_and_keeps_the_talk(capsys):
+    talk = Conversation(tiny_kyvo(), SCENE)
+    console, errors = PlainConsole(), PlainConsole(stderr=True)
+    engine, release = talk.model.language_model.engine, threading.Event()
+    _take("how many cubes are there?", talk, console, errors, None)
+    with engine.running():
+        threading.Thread(target=engine.call, args=(release.wait,)).start()  # so that the turn does not end by itself
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        threading.Timer(0.6, release.set).start()
+        _take("paint the red cube green", talk, console, errors, None)
+    assert "stopped; the scene is as it was" in capsys.readouterr().err
+    assert [turn.text for turn in talk.turns] == ["how many cubes are there?"] and talk.scene == SCENE
+    _take("paint the red cube green", talk, console, errors, None)
+    assert len(talk.turns) == 2
