@@ -8,8 +8,8 @@ are two folders, one to fit on and one to measure on; parts are cut out of each 
 on a floor, one half of the files in either part. All else is drawn here: ray-traced scenes, ordinary faults of the real
 pictures, pictures turned or inverted, and `kyvo.data.other_pictures`, whose kinds differ between the parts. Pictures
 with ordinary faults count as known when the weights are fitted; no figure but their own counts them. Pictures near to
-CLEVR's (mirrored, red and blue exchanged, a piece of a photograph pasted in) are measured only: a mirrored CLEVR picture
-shows such a scene, but for its lamps.
+CLEVR's (mirrored, red and blue exchanged, a piece of a photograph pasted in) are measured only: but for its lamps, a
+mirrored CLEVR picture shows such a scene.
 """
 
 import argparse
