@@ -113,6 +113,15 @@ def test_a_saved_conversation_has_its_own_picture(chat):
     assert done.exit_code != 0 and "leave out --image" in str(done.exception)
 
 
+@pytest.fixture
+def interruptible():
+    """SIGINT interrupts, also where the tests run in a shell's background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_stops_a_turn_and_keeps_the_talk(capsys, monkeypatch):
     talk = Conversation(tiny_kyvo(), SCENE)
     console, errors = PlainConsole(), PlainConsole(stderr=True)
