@@ -107,6 +107,7 @@ PAGES = {"fastapi", "uvicorn", "gradio"}
 FIGURES = {"matplotlib", "sklearn", "torchmetrics", "torchvision"}
 NETWORKS = {"torch", "transformers", "numpy", "PIL"}
 CHECKS = {"scipy", "jsonschema"}
+SLOW = {"transformers", "torch._dynamo", "scipy"}  # each a second of a cold start or more
 
 
 @pytest.mark.parametrize(
@@ -115,7 +116,7 @@ CHECKS = {"scipy", "jsonschema"}
         (["--help"], TRAINING | FILES | PAGES | FIGURES | NETWORKS | CHECKS),
         (["--version"], TRAINING | FILES | PAGES | FIGURES | NETWORKS | CHECKS),
         (["recognize", "--help"], TRAINING | FILES | PAGES | FIGURES | NETWORKS),
-        (["recognize", "picture.png", "--out", "scenes", "--model", "tiny"], TRAINING | FILES | PAGES | FIGURES),
+        (["recognize", "picture.png", "--out", "scenes", "--model", "tiny"], TRAINING | FILES | PAGES | FIGURES | SLOW),
     ],
     ids=["help", "version", "help of a command", "recognition"],
 )

@@ -22,7 +22,8 @@ from torch import Tensor
 
 from kyvo.generation.cache import SequenceCache
 from kyvo.generation.choice import expected_vectors, nearest_codes
-from kyvo.generation.engine import CACHE, Engine, additive, visible_ids
+from kyvo.generation.engine import Engine, additive, visible_ids
+from kyvo.generation.hidden_states import hidden_states
 from kyvo.generation.prefix import Spans
 from kyvo.generation.prompts import check_room, checked_prompt
 from kyvo.scene.fields import Axis
@@ -168,14 +169,13 @@ class JacobiDecoder:
         reading.cache.aim(0, positions, real)
         device = embedded.device
         visible = visible_ids(positions, reading.spans, length=int(positions[real].max()) + 1)
-        outputs = self._engine.model.model(
-            inputs_embeds=embedded,
-            attention_mask=additive(visible.to(device), embedded.dtype),
-            position_ids=positions.to(device),
-            use_cache=True,
-            **{CACHE: reading.cache},
+        return hidden_states(
+            self._engine.model,
+            embedded,
+            mask=additive(visible.to(device), embedded.dtype),
+            positions=positions.to(device),
+            cache=reading.cache,
         )
-        return outputs.last_hidden_state
 
     def _prompt(self, scene: Scene) -> list[int]:
         form = SceneForm.of(scene, self._builder.scenes.schema)
