@@ -7,9 +7,9 @@ into the model folder (or --out), where `Kyvo.from_pretrained` reads them.
 are two folders, one to fit on and one to measure on; parts are cut out of each photograph, too. Meshes (.glb) are drawn
 on a floor, one half of the files in either part. All else is drawn here: ray-traced scenes, ordinary faults of the real
 pictures, pictures turned or inverted, and `kyvo.data.out_of_domain_pictures`, whose kinds differ between the parts.
-Pictures with ordinary faults count as known when the weights are fitted; no figure but their own counts them. Pictures near to
-CLEVR's (mirrored, red and blue exchanged, a piece of a photograph pasted in) are measured only: but for its lamps, a
-mirrored CLEVR picture shows such a scene.
+Pictures with ordinary faults count as known when the weights are fitted; no figure but their own counts them.
+Pictures near to CLEVR's (mirrored, red and blue exchanged, a piece of a photograph pasted in) are measured only: but
+for its lamps, a mirrored CLEVR picture shows such a scene.
 """
 
 import argparse
