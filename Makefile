@@ -1,8 +1,9 @@
 # Everything here works from a fresh clone with Python 3.11 or newer: the environment is made on first use.
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 BIN := .venv/bin
-# Test processes share the cores: each computes with one thread, and a file's tests stay in one process.
-PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+# Test processes share the cores: each computes with one thread, and a file's tests stay in one process. They share
+# bytecode, too: without it, as many containers have it, each of them and of the programs they start compiles everything.
+PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 STAMP := .venv/.stamp
 
 .DEFAULT_GOAL := help

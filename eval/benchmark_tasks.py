@@ -6,8 +6,9 @@ Every round has pictures, scenes and a question of its own, so that nothing is t
 before the others warms up. Seconds depend on the machine and its load: the best and the median of the rounds stand
 beside the rate of a matmul that took its turn among them. Memory is that of the whole command in a process of its own.
 
-`--busy` measures the tasks again beside that many processes that never wait, in turns with the others. A fair share of
-the cores makes a task (N + cores) / cores times as long; half as much again is allowed.
+`--busy` measures the tasks of one picture, scene or question again beside that many processes that never wait, in turns
+with the others. A fair share of the cores makes a task (N + cores) / cores times as long, and half as much again is
+allowed. Where other programs have the cores already, a few processes more slow it less: measure on an idle machine.
 """
 
 import argparse
@@ -39,6 +40,7 @@ from kyvo.scene.scene import Scene
 
 PICTURES = 32  # recognised together; the levels are for as many
 ASKED = {"recognize_together": 4.0, "recognize_one": 0.6, "render_one": 3.0, "answer_one": 0.3}  # s, on two cores
+ALONE = ("recognize_one", "render_one", "answer_one")  # measured beside busy processes too
 ASKED_GIGABYTES = 1.2
 ASKED_SLOWER = 1.5  # than a fair share of the cores, beside busy processes
 
@@ -98,14 +100,15 @@ def measure(args: argparse.Namespace) -> tuple[dict[str, list[float]], list[np.n
     model = Kyvo.from_pretrained(args.model, device="cpu")
     config = model.processor.image.config
     view = {"width": config.width, "height": config.height}
-    rounds = (args.repeats + 1) * (1 + len(args.busy))
-    drawn = iter(sample_scenes(range(rounds * (args.pictures + 3)), seed=args.seed, **view))
+    rounds = args.repeats + 1
+    turns = rounds * (1 + len(args.busy))
+    drawn = iter(sample_scenes(range(rounds * args.pictures + turns * 3), seed=args.seed, **view))
 
     def take(count: int) -> list[Scene]:
         return list(islice(drawn, count))
 
     together = [list(render_scenes(take(args.pictures), **view)) for _ in range(rounds)]
-    single, rendered, asked = render_scenes(take(rounds), **view), take(rounds), take(rounds)
+    single, rendered, asked = render_scenes(take(turns), **view), take(turns), take(turns)
     rng = np.random.default_rng(args.seed)
     questions = [sample_questions(scene, rng, count=1)[0].text for scene in asked]
     inputs = [iter(of) for of in (together, single, rendered, zip(asked, questions, strict=True))]
@@ -120,7 +123,7 @@ def measure(args: argparse.Namespace) -> tuple[dict[str, list[float]], list[np.n
         variants = dict(tasks)
         for count in args.busy:
             others = processes[:count]
-            variants |= {under_load(name, count): partial(run_under_load, others, task) for name, task in tasks.items()}
+            variants |= {under_load(name, count): partial(run_under_load, others, tasks[name]) for name in ALONE}
         seconds = alternate({**variants, "matmul": lambda: square @ square}, repeats=args.repeats)
     return seconds, together[0]
 
@@ -160,7 +163,7 @@ def slowdown(seconds: Mapping[str, Sequence[float]], count: int, *, cores: int) 
     asked = ASKED_SLOWER * (count + cores) / cores
     return {
         name: {"times": median(seconds[under_load(name, count)]) / median(seconds[name]), "asked": asked}
-        for name in ASKED
+        for name in ALONE
     }
 
 

@@ -6,8 +6,10 @@ into the model folder (or --out), where `Kyvo.from_pretrained` reads them.
 `--images` is a folder of real CLEVR pictures: every second one is fitted on, the others are measured on. `--photos`
 are two folders, one to fit on and one to measure on; parts are cut out of each photograph, too. Meshes (.glb) are drawn
 on a floor, one half of the files in either part. All else is drawn here: ray-traced scenes, ordinary faults of the real
-pictures, pictures turned or inverted, and `kyvo.data.other_pictures`, whose kinds differ between the parts. Pictures
-with ordinary faults count as known when the weights are fitted; no figure but their own counts them.
+pictures, pictures turned or inverted, and `kyvo.data.out_of_domain_pictures`, whose kinds differ between the parts.
+Pictures with ordinary faults count as known when the weights are fitted; no figure but their own counts them.
+Pictures near to CLEVR's (mirrored, red and blue exchanged, a piece of a photograph pasted in) are measured only: but
+for its lamps, a mirrored CLEVR picture shows such a scene.
 """
 
 import argparse
@@ -26,11 +28,11 @@ from tqdm import tqdm
 
 from kyvo.api import Kyvo
 from kyvo.data.clevr.sampling import render_scenes, sample_scenes
+from kyvo.data.corruptions import CORRUPTIONS
 from kyvo.data.meshes.assets import Asset, load_asset
 from kyvo.data.meshes.mesh_parts import AssetError
-from kyvo.data.meshes.meshcaster import Placed, Setting, render
-from kyvo.data.other_pictures import FIT_KINDS, TEST_KINDS
-from kyvo.data.picture_faults import FAULTS
+from kyvo.data.meshes.mesh_renderer import Placed, Setting, render
+from kyvo.data.out_of_domain_pictures import FIT_KINDS, TEST_KINDS
 from kyvo.evaluation.provenance import checkout_commit
 from kyvo.generation.exposure import Exposure
 from kyvo.generation.in_domain import InDomain, gather
@@ -39,7 +41,7 @@ from kyvo.scene.schema import clevr_camera
 from kyvo.tokenizers.image import fit
 from kyvo.tokenizers.pictures import read_picture
 
-KNOWN, FAULT, OTHER = "known", "fault", "other"
+KNOWN, FAULT, OTHER, NEAR = "known", "fault", "other", "near"
 BATCH = 32
 SEEDS = {"fit": 7_300_001, "test": 7_400_001}  # of scenes that no training has seen
 GRAY = Setting(floor=(0.5, 0.5, 0.5), horizon=(0.5, 0.5, 0.5), zenith=(0.4, 0.4, 0.4))  # a room like CLEVR's
@@ -47,6 +49,10 @@ TURNS = {
     "upside down": lambda picture: picture[::-1, ::-1],
     "a quarter turned": lambda picture: picture.swapaxes(0, 1)[::-1],
     "inverted": lambda picture: 255 - picture,
+}
+CHANGES = {
+    "mirrored": lambda picture: picture[:, ::-1],
+    "red and blue exchanged": lambda picture: picture[..., ::-1],
 }
 REAL = "real CLEVR pictures"
 PHOTOS = ("photographs", "parts of photographs")
@@ -120,17 +126,35 @@ def draw_part(args: argparse.Namespace, part: str) -> Iterator[tuple[str, str, n
     yield from ((REAL, KNOWN, picture) for picture in real)
     yield from (("ray-traced scenes", KNOWN, picture) for picture in traced)
     pictures = cycle(real)
-    for name, spoil in FAULTS.items():
+    for name, spoil in CORRUPTIONS.items():
         yield from ((name, FAULT, spoil(next(pictures))) for _ in range(args.count))
     for name, turn in TURNS.items():
         yield from ((f"CLEVR pictures, {name}", OTHER, turn(next(pictures))) for _ in range(args.count))
     for name, draw in (TEST_KINDS if second else FIT_KINDS).items():
         yield from ((name, OTHER, draw(chance)) for _ in range(args.count))
-    for path in sorted(path for path in args.photos[int(second)].rglob("*") if path.is_file()):
-        photo = read_picture(path)
+    photos = [read_picture(path) for path in sorted(args.photos[int(second)].rglob("*")) if path.is_file()]
+    if second:
+        yield from draw_near(pictures, cycle(photos), args.count)
+    for photo in photos:
         yield PHOTOS[0], OTHER, photo
         yield from ((PHOTOS[1], OTHER, picture) for picture in cut_out(photo, 4, chance))
     yield from (("meshes on a floor", OTHER, picture) for picture in draw_meshes(args, second, chance))
+
+
+def draw_near(
+    pictures: Iterator[np.ndarray], photos: Iterator[np.ndarray], number: int
+) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Pictures near to CLEVR's; a pasted piece is round and a quarter of the picture wide."""
+    for name, change in CHANGES.items():
+        yield from ((f"CLEVR pictures, {name}", NEAR, change(next(pictures))) for _ in range(number))
+    for _ in range(number):
+        picture = next(pictures).copy()
+        height, width = picture.shape[:2]
+        size = min(width // 4, height)
+        inside = np.hypot(*(np.mgrid[:size, :size] * 2 / size - 1)) < 1
+        top, left = (height - size) // 2, width // 3
+        picture[top : top + size, left : left + size][inside] = fit(next(photos), size, size)[inside]
+        yield "CLEVR pictures, a piece of a photograph in them", NEAR, picture
 
 
 def cut_out(photo: np.ndarray, number: int, chance: np.random.Generator) -> Iterator[np.ndarray]:

@@ -2,7 +2,8 @@
 
 Do the tests notice when the core's code is wrong? A mutant is one small change of one place: `<` for `<=`, 3 for 2,
 `and` for `or`, a branch turned round, a `raise` left out. The tests that belong to its file run on a copy of the tree;
-a mutant that they pass has survived. Mutants are drawn by seed, in turn from each file of CORE.
+a mutant that they pass has survived. They run without the checks of annotations first, which take longer to set up than
+most of them to run, and only what they pass meets those too. Mutants are drawn by seed, in turn from each file of CORE.
 
 One JSON line a mutant goes to `--out`; a run that was stopped goes on with those that are not in there. `--only PART`
 takes the files whose path has PART in it, `--again` tries the survivors of `--out` once more. Linux alone: each mutant
@@ -22,12 +23,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from itertools import zip_longest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SLOWER = 5  # times the time of the unchanged code, after which a mutant counts as noticed
 SPARE = 30.0  # s, besides
+UNCHECKED = ["-o", "addopts=--import-mode=importlib -p no:dash"]  # pyproject.toml's without the checks of annotations
 
 PROGRAMS = ["tests/programs_core/test_execute_edits.py", "tests/programs_core/test_execute_questions.py"]
 SCHEMAS = ["tests/scene/test_schema.py", "tests/tokenizers/test_scene_tokenizer.py"]
@@ -50,6 +53,11 @@ CORE = {  # file -> its tests
     "kyvo/metrics/boxes.py": ["tests/metrics/test_boxes.py"],
     "kyvo/metrics/average_precision.py": ["tests/metrics/test_average_precision.py"],
 }
+SLOW = (  # what tests import besides Kyvo
+    "beartype", "datasets", "hypothesis.strategies", "jaxtyping", "jsonschema", "pytest", "scipy.optimize",
+    "scipy.spatial.transform", "sentencepiece", "torch", "torchtune.modules", "transformers.modeling_utils", "trimesh",
+    "yaml",
+)  # fmt: skip
 COPIED = ("kyvo", "recipes", "configs", "tests", "tokenizers", "eval", "pyproject.toml")
 
 SWAPPED = {
@@ -157,8 +165,9 @@ def drawn(count: int, seed: int, only: str) -> list[Mutant]:
     return [mutant for mutant in in_turn[:count] if only in mutant.file]
 
 
-def run_tests(tree: Path, tests: list[str], limit: float) -> tuple[bool, float]:
-    """Whether the tests pass in a fork of this process, in this tree, within the limit (s); and how long it took."""
+def run_tests(tree: Path, tests: list[str], limit: float, *, checked: bool = False) -> tuple[bool, float]:
+    """Whether the tests pass in a fork of this process, in this tree, within the limit (s); and how long it took.
+    `checked`: with the checks of annotations."""
     started = time.monotonic()
     child = os.fork()
     if child == 0:
@@ -170,8 +179,10 @@ def run_tests(tree: Path, tests: list[str], limit: float) -> tuple[bool, float]:
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
             import pytest
 
-            options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0"]
-            code = pytest.main([*options, *tests])
+            options = ["-x", "-q", "--hypothesis-seed=0"]
+            for plugin in ("cacheprovider", "xdist", "schemathesis"):
+                options += ["-p", f"no:{plugin}"]
+            code = pytest.main([*options, *([] if checked else UNCHECKED), *tests])
         os._exit(int(code))
     _, status = os.waitpid(child, 0)
     return status == 0, time.monotonic() - started
@@ -179,15 +190,10 @@ def run_tests(tree: Path, tests: list[str], limit: float) -> tuple[bool, float]:
 
 def import_slow() -> None:
     """What most tests import, before the forks. Nothing of Kyvo, whose code is another in each fork."""
-    import beartype
-    import datasets
-    import hypothesis
-    import pytest
-    import torch
-    import transformers
-
-    assert beartype and datasets and hypothesis and pytest and transformers
-    torch.set_num_threads(1)
+    sys.dont_write_bytecode = False  # else each fork compiles all of the tree
+    for name in SLOW:
+        import_module(name)
+    import_module("torch").set_num_threads(1)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -226,7 +232,11 @@ def main(argv: list[str] | None = None) -> int:
                 limits[mutant.file] = SLOWER * seconds + SPARE  # of a first run, which also writes bytecode
             (tree / mutant.file).write_bytes(mutant.source())
             os.utime(tree / mutant.file, (len(done), len(done)))  # a time of its own
-            survived, seconds = run_tests(tree, CORE[mutant.file], limits[mutant.file])
+            tests, limit = CORE[mutant.file], limits[mutant.file]
+            survived, seconds = run_tests(tree, tests, limit)
+            if survived:
+                survived, more = run_tests(tree, tests, 10 * limit, checked=True)
+                seconds += more
             shutil.copy2(ROOT / mutant.file, tree / mutant.file)  # with its time, by which its bytecode is known
             done[mutant.name] = not survived
             row = {"name": mutant.name, "killed": not survived, "seconds": round(seconds, 1), **asdict(mutant)}

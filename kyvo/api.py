@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from transformers import LlamaForCausalLM
 
 from kyvo.devices import choose_device
 from kyvo.errors import CheckpointError, ConfigError
@@ -49,6 +48,7 @@ from kyvo.tokenizers.tasks import Segments, Task
 if TYPE_CHECKING:
     import trimesh
 
+    from kyvo.generation.hidden_states import CausalLM
     from kyvo.pipelines.objects import ObjectGenerator
 
 __all__ = ["Answered", "Completion", "Edited", "Kyvo", "Mode", "Pending", "Picture", "Understood"]
@@ -60,7 +60,7 @@ class Kyvo:
     def __init__(
         self,
         *,
-        model: LlamaForCausalLM,
+        model: "CausalLM",
         processor: Processor,
         positions: torch.Tensor | None = None,
         calibration: Calibration | None = None,
@@ -71,6 +71,7 @@ class Kyvo:
     ) -> None:
         """
         Args:
+            model: a `Llama`, as folders are loaded, or transformers' `LlamaForCausalLM`, which may carry adapters.
             positions: those [places, dim] the model was trained with, if it was (`SequenceBuilder.grid_positions`).
             calibration: of the objects' confidences; by default they stay as the model's probabilities make them.
             exposure: of the model's pictures; others are brought to it before they are recognised, by default none is.
@@ -114,7 +115,7 @@ class Kyvo:
         processor.image.model.to(device)
         if processor.refiner is not None:
             processor.refiner.to(device)
-        model.to(device)  # type: ignore[arg-type]  # transformers' wrapper hides the signature
+        model.to(device)
         return cls(
             model=model,
             processor=processor,
@@ -127,7 +128,7 @@ class Kyvo:
         )
 
     @property
-    def model(self) -> LlamaForCausalLM:
+    def model(self) -> "CausalLM":
         """The folded Llama."""
         return self.language_model.model
 

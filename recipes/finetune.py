@@ -44,7 +44,7 @@ from kyvo.training.batch_stream import BatchStream, load_batches
 from kyvo.training.checkpoint import check_free, load_checkpoint, save_checkpoint
 from kyvo.training.components import check_components
 from kyvo.training.data import CodedScenes, check_codes
-from kyvo.training.distributed import Ranks, clip_gradients, gathered, num_ranks, placed_optimizer_state, shard
+from kyvo.training.distributed import Ranks, clip_gradients, gathered, num_ranks, shard
 from kyvo.training.evaluation import decoded_score, held_out, held_out_loss, load_folded
 from kyvo.training.failures import (
     PATIENCE,
@@ -67,6 +67,8 @@ from kyvo.training.lora import (
 )
 from kyvo.training.loss import allowed_loss, labelled_loss
 from kyvo.training.model import attention_kernel
+from kyvo.training.optimizer import decay_groups
+from kyvo.training.resume import check_batches, load_optimizer, load_weights
 from kyvo.training.throughput import Throughput
 
 LOG = logging.getLogger(__name__)
@@ -108,7 +110,7 @@ class FinetuneRecipe(FTRecipeInterface):
         state = load_checkpoint(self.output_dir) if args.resume else None
         self.model_section = cfg.model
         self._setup_model(state)
-        self.optimizer = config.instantiate(cfg.optimizer, _decay_groups(self.model, self.auxiliary))
+        self.optimizer = config.instantiate(cfg.optimizer, decay_groups(self.model, self.auxiliary))
         self.parameters = [entry for group in self.optimizer.param_groups for entry in group["params"]]
         self.peak_rates = [group["lr"] for group in self.optimizer.param_groups]
         self.samples = self._open(cfg.data, objects=args.auxiliary_weight > 0)
@@ -177,7 +179,7 @@ class FinetuneRecipe(FTRecipeInterface):
                         "model, step_<step>/model."
                     )
         if state is not None:
-            self._load_weights(state)
+            load_weights(self.model, self.auxiliary, state, peft=self.peft, base=self.base, where=self.output_dir)
         self.model.to(self.device)
         if self.auxiliary is not None:
             self.auxiliary.to(self.device)
@@ -310,7 +312,7 @@ class FinetuneRecipe(FTRecipeInterface):
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """sum(w CE) of a batch on its device, and the loss of reading its objects."""
         with self._autocast():
-            states = self.model.depths(
+            states = self.model.hidden_states(
                 batch.ids, grid_positions=batch.grid_positions, mask=batch.attention(), input_pos=batch.input_pos
             )
             head = self.model.output
@@ -459,49 +461,10 @@ class FinetuneRecipe(FTRecipeInterface):
     def _model_dtype(self) -> torch.dtype:
         return torch.bfloat16 if self.args.model_precision == "bf16" else torch.float32
 
-    def _load_weights(self, state: dict[str, Any]) -> None:
-        """Raises CheckpointError where the checkpoint is of another training."""
-        if (state.get("peft") or None) != (vars(self.peft) if self.peft.adapts else None):
-            raise CheckpointError(
-                f"{self.output_dir} was trained with peft {state.get('peft')}, this run has {vars(self.peft)}. "
-                "Take the same settings, or another output_dir."
-            )
-        if state.get("base") != self.base:
-            raise CheckpointError(
-                f"{self.output_dir} has adapters of other base weights. "
-                "Set train.init_weights and train.seed as they were."
-            )
-        try:
-            found = self.model.load_state_dict(state["model"], strict=not self.peft.adapts)
-            if self.auxiliary is not None and state["auxiliary"] is not None:
-                self.auxiliary.load_state_dict(state["auxiliary"])
-        except RuntimeError as error:
-            raise CheckpointError(f"{self.output_dir} has weights of another model: {error}") from error
-        missing = set(found.missing_keys) & set(trained_state(self.model))
-        if missing or found.unexpected_keys:
-            raise CheckpointError(
-                f"{self.output_dir} has weights of another model: {sorted(missing | set(found.unexpected_keys))[:8]}."
-            )
-
     def _resume(self, state: dict[str, Any], *, named: DictConfig) -> None:
-        """Puts the run where its checkpoint stands; the optimizer's `named` settings are those of this run.
-
-        Raises:
-            CheckpointError: its batches were other ones, so that its position means nothing here, or its optimizer.
-        """
-        then = {"pack_tokens": None, **state["data"]}  # older runs could not pack
-        now = self._data_facts()
-        if then != now:
-            # What is stored as gradient_accumulation is this product: ranks may change where it stays.
-            labels = {"gradient_accumulation": "ranks x gradient_accumulation"}
-            apart = [name for name in now | then if then.get(name) != now.get(name)]
-            differences = ", ".join(
-                f"{labels.get(name, name)} {then.get(name)} (now {now.get(name)})" for name in apart
-            )
-            raise CheckpointError(
-                f"{self.output_dir} was trained with {differences}. Take the same settings, or another output_dir."
-            )
-        self._resume_optimizer(state, [str(name) for name in named])
+        """Puts the run where its checkpoint stands; the optimizer's `named` settings are those of this run."""
+        check_batches(state["data"], self._data_facts(), where=self.output_dir)
+        load_optimizer(self.optimizer, state, named=[str(name) for name in named], where=self.output_dir)
         self.step, self.seconds = state["step"], state["seconds"]
         self.skipped_steps = state.get("skipped_steps", 0)
         if state["decay_from"] is not None:  # the decay has begun: it goes on from there
@@ -509,26 +472,6 @@ class FinetuneRecipe(FTRecipeInterface):
             self.end = min(self.end, self.decay_from + self.decay_steps)
         random_states = state.get("random_states", [state["random_state"]])
         torch.set_rng_state(random_states[self.ranks.rank % len(random_states)])
-
-    def _resume_optimizer(self, state: dict[str, Any], named: list[str]) -> None:
-        groups = self.optimizer.param_groups
-        then, now = state.get("optimizer_kind"), type(self.optimizer).__name__
-        if then is None and state["optimizer"]["param_groups"][0].keys() != groups[0].keys():
-            then = "another one"  # an older run, which did not say
-        if then is not None and then != now:
-            raise CheckpointError(
-                f"{self.output_dir} was trained with the optimizer {then}, this run has {now}, which cannot go on from "
-                "that state. Take the same optimizer, or begin in another output_dir with train.init_weights at it."
-            )
-        asked = [{name: group[name] for name in named if name in group and name != "lr"} for group in groups]
-        self.optimizer.load_state_dict(placed_optimizer_state(state["optimizer"], self.optimizer))
-        for group, settings in zip(self.optimizer.param_groups, asked, strict=True):
-            for name, value in settings.items():
-                if group[name] != value:
-                    LOG.warning(
-                        "optimizer.%s was %s in the run so far and is %s from here on", name, group[name], value
-                    )
-            group.update(settings)
 
     def cleanup(self) -> None:
         if self.metric_logger is not None:
@@ -573,15 +516,6 @@ class FinetuneRecipe(FTRecipeInterface):
         if self.ranks.sum(torch.tensor(float(late), device=self.device)) > 0:  # ranks' clocks differ
             self.decay_from = self.step
             self.end = self.step + max(1, self.decay_steps)
-
-
-def _decay_groups(model: torch.nn.Module, auxiliary: torch.nn.Module | None) -> list[dict[str, Any]]:
-    """Weight decay only for the layers' matrices: it would pull rare embedding rows and norms to zero."""
-    trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-    matrices = [parameter for name, parameter in trained if name.startswith("layers.") and parameter.ndim == 2]
-    others = [parameter for name, parameter in trained if not (name.startswith("layers.") and parameter.ndim == 2)]
-    others += auxiliary.parameters() if auxiliary is not None else []
-    return [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
 
 
 @config.parse

@@ -16,7 +16,9 @@ from torch import nn
 from kyvo.api import Kyvo
 from kyvo.data.clevr.sampling import render_scenes, sample_scenes
 from kyvo.data.generators import EditSet, QuestionSet
+from kyvo.generation.cache import SequenceCache
 from kyvo.generation.engine import additive, visible_ids
+from kyvo.generation.hidden_states import hidden_states
 from kyvo.metrics.images import psnr, ssim
 from kyvo.models.heads.refined_scenes import refine_scenes
 from kyvo.scene.files import scene_from_json
@@ -177,10 +179,13 @@ def _likelihood(bundled: Bundled, task: str, pairs: Sequence[tuple[Segments, Seg
         embedded = model.get_input_embeddings()(ids)
         if language_model.position_table is not None:
             embedded = language_model.position_table.add(embedded, [sequence.ids.tolist()], seen=[0])
-        visible = visible_ids(torch.arange(ids.shape[1])[None], [sequence.spans], length=ids.shape[1])
-        states = model.model(
-            inputs_embeds=embedded, attention_mask=additive(visible, embedded.dtype), use_cache=False
-        ).last_hidden_state
+        positions = torch.arange(ids.shape[1])[None]
+        visible = visible_ids(positions, [sequence.spans], length=ids.shape[1])
+        cache = SequenceCache(model.config, max_sequences=1, dtype=model.dtype, device=model.device)
+        cache.reserve(1, ids.shape[1])
+        cache.aim(0, positions, torch.ones_like(positions, dtype=torch.bool))
+        mask = additive(visible, embedded.dtype)
+        states = hidden_states(model, embedded, mask=mask, positions=positions, cache=cache)
         labels = torch.from_numpy(sequence.labels)
         places = (labels != IGNORE).nonzero()[:, 0]
         logs = model.lm_head(states[0, places - 1]).float().log_softmax(-1)

@@ -60,12 +60,14 @@ def likeliest(model, processor, positions=None):
     return builder.parse_output(task, row.ids).scene
 
 
+@pytest.mark.slow
 def test_a_causal_model_generates_what_the_engine_decodes(ran):
     names, folder = ran
     kyvo = Kyvo.from_pretrained(folder / "causal_model", device="cpu")
     assert names["plain_scene"] == likeliest(kyvo.model, kyvo.processor)
 
 
+@pytest.mark.slow
 def test_the_bundled_model_generates_what_the_engine_decodes(ran):
     names, _ = ran
     kyvo = Kyvo.from_pretrained("mini", device="cpu")
@@ -73,6 +75,7 @@ def test_the_bundled_model_generates_what_the_engine_decodes(ran):
     assert names["scene"] == likeliest(kyvo.model, kyvo.processor, load_positions(MINI))
 
 
+@pytest.mark.slow
 def test_an_adapter_that_was_not_trained_changes_nothing(ran):
     names, _ = ran
     picture = ROOT / "kyvo" / "assets" / "samples" / "clevr_0.png"
@@ -86,6 +89,7 @@ def test_an_adapter_that_was_not_trained_changes_nothing(ran):
     assert unsure(names["adapted_scene"]) == unsure(plain)
 
 
+@pytest.mark.slow
 def test_the_files_for_vllm_are_written_and_the_request_is_json(ran):
     names, folder = ran
     from transformers import AutoTokenizer

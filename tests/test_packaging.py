@@ -106,16 +106,19 @@ FILES = {"datasets", "pandas", "pyarrow", "open3d", "trimesh", "pygltflib", "pxr
 PAGES = {"fastapi", "uvicorn", "gradio"}
 FIGURES = {"matplotlib", "sklearn", "torchmetrics", "torchvision"}
 NETWORKS = {"torch", "transformers", "numpy", "PIL"}
+CHECKS = {"scipy", "jsonschema"}
+SLOW = {"transformers", "torch._dynamo", "scipy"}  # each a second of a cold start or more
 
 
 @pytest.mark.parametrize(
     ("arguments", "unneeded"),
     [
-        (["--help"], TRAINING | FILES | PAGES | FIGURES | NETWORKS),
+        (["--help"], TRAINING | FILES | PAGES | FIGURES | NETWORKS | CHECKS),
+        (["--version"], TRAINING | FILES | PAGES | FIGURES | NETWORKS | CHECKS),
         (["recognize", "--help"], TRAINING | FILES | PAGES | FIGURES | NETWORKS),
-        (["recognize", "picture.png", "--out", "scenes", "--model", "tiny"], TRAINING | FILES | PAGES | FIGURES),
+        (["recognize", "picture.png", "--out", "scenes", "--model", "tiny"], TRAINING | FILES | PAGES | FIGURES | SLOW),
     ],
-    ids=["help", "help of a command", "recognition"],
+    ids=["help", "version", "help of a command", "recognition"],
 )
 def test_a_command_loads_only_the_packages_that_it_needs(arguments, unneeded, tmp_path):
     tiny = tiny_kyvo()
@@ -219,9 +222,10 @@ def test_every_extra_that_the_code_names_is_one():
 
 
 def test_recipes_are_modules_of_the_package_from_any_directory(tmp_path):
-    for path in (ROOT / "recipes").glob("*.py"):
-        module = "kyvo.recipes" if path.stem == "__init__" else f"kyvo.recipes.{path.stem}"
-        found = run_python(f"import importlib.util as u; print(u.find_spec({module!r}).origin)", cwd=tmp_path)
+    paths = sorted((ROOT / "recipes").glob("*.py"))
+    modules = ["kyvo.recipes" if path.stem == "__init__" else f"kyvo.recipes.{path.stem}" for path in paths]
+    code = f"import importlib.util as u; print([u.find_spec(name).origin for name in {modules}])"
+    for path, found in zip(paths, ast.literal_eval(run_python(code, cwd=tmp_path)), strict=True):
         assert Path(found).read_bytes() == path.read_bytes()
 
 

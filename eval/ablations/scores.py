@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kyvo.api import Kyvo
 from kyvo.metrics.answers import TrueAnswer, score_answers
-from kyvo.metrics.images import l2, object_squares, ssim
+from kyvo.metrics.images import l2, object_crops, ssim
 from kyvo.metrics.scenes import CLEVR, mean_jaccard
 from kyvo.tokenizers.tasks import Segments
 from kyvo.training.batch import Batch
@@ -74,9 +74,7 @@ def score_pictures(
     around = []
     for (given, _), (ours, true) in zip(examples, pairs, strict=True):
         assert given.scene is not None and given.scene.camera is not None
-        around += [
-            ssim(square.cut(ours), square.cut(true)) for square in object_squares(given.scene, given.scene.camera)
-        ]
+        around += [ssim(square.cut(ours), square.cut(true)) for square in object_crops(given.scene, given.scene.camera)]
     return {
         "ssim": mean(ssim(ours, true) for ours, true in pairs),
         "ssim_objects": mean(around),

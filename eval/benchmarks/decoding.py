@@ -173,7 +173,8 @@ def _trained(args: argparse.Namespace, device: str) -> tuple[LlamaForCausalLM, S
     view = {"width": config.width, "height": config.height}
     scenes = sample_scenes(range(args.batch_size), seed=args.seed, **view)
     codes = kyvo.encode_images(list(render_scenes(scenes, **view)))
-    return kyvo.model, builder, [builder.prompt(RECOGNITION, Segments(image=row)) for row in codes]
+    model = LlamaForCausalLM.from_pretrained(kyvo.model.name_or_path, dtype=torch.float32).eval().to(device)
+    return model, builder, [builder.prompt(RECOGNITION, Segments(image=row)) for row in codes]
 
 
 @torch.inference_mode()

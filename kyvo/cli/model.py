@@ -27,12 +27,9 @@ Objects = Annotated[str, typer.Option(help="What makes objects: a bundled genera
 def load_model(name: str, device: str = "auto", parser: str = "auto", objects: str = "mini") -> "Kyvo":
     """The bundled model or model folder `name` on `device`, with a parser (`kyvo.parsers`) and a generator of objects.
     Exit code 2 where one of them cannot be loaded; the bundled generator may be missing."""
-    from transformers.utils.logging import disable_progress_bar
-
     from kyvo.api import Kyvo, lacking_parts
     from kyvo.cli.parsers import load_parser
 
-    disable_progress_bar()
     try:
         model = Kyvo.from_pretrained(name, device=device, parser=load_parser(parser), objects=objects)
         if objects != "mini":

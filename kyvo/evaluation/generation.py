@@ -21,7 +21,7 @@ from scipy.spatial import KDTree
 from kyvo.data.meshes.assets import Asset
 from kyvo.data.meshes.captions import COLORS, color_name
 from kyvo.data.meshes.mesh_files import AssetError, to_srgb
-from kyvo.data.meshes.meshcaster import surface_color
+from kyvo.data.meshes.mesh_renderer import surface_color
 from kyvo.errors import ConfigError, SceneError
 from kyvo.evaluation.generation_features import (
     FeatureEncoders,

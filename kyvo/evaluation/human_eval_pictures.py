@@ -43,7 +43,8 @@ def mesh_views(path: Path, truth: Path) -> np.ndarray:
     Each mesh stands on the floor below where the cameras look, so a wrong place does not show; the truth fills the
     view, so a wrong size does. Files are taken as y up, as glTF's are.
     """
-    from kyvo.data.meshes.meshcaster import Placed, Setting, render  # Open3D loads in seconds, and pictures do without
+    # Open3D loads in seconds, and pictures do without.
+    from kyvo.data.meshes.mesh_renderer import Placed, Setting, render
     from kyvo.scene.scene import Camera
 
     asset, reference = _upright(path), _upright(truth)

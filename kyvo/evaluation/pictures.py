@@ -19,7 +19,7 @@ from kyvo.metrics.images import (
     RELEASED,
     STANDARD,
     l2,
-    object_squares,
+    object_crops,
     psnr,
     released_l2,
     released_ssim,
@@ -189,7 +189,7 @@ def _with_objects(
         why = "the scene has no camera" if camera is None else "its pictures have two sizes"
         return [{"key": item["key"], "reason": f"only as a whole picture: {why}"}]
     rows = []
-    for square in object_squares(scene, camera):
+    for square in object_crops(scene, camera):
         mine, true = square.cut(ours), square.cut(theirs)
         place = {"left": square.left, "top": square.top, "side": square.side}
         rows.append({"object": square.index, **place, "ssim": ssim(mine, true), "l2": l2(mine, true)})

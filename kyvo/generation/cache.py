@@ -4,10 +4,16 @@ The buffer is written in place and grows seldom, so a step copies no past; rows 
 a forward sees a plain slice of it. transformers' StaticCache has one length for all rows and so cannot let rows join.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from transformers import LlamaConfig
+
+from kyvo.models.llama.config import LlamaConfig
+
+if TYPE_CHECKING:
+    from transformers import LlamaConfig as PretrainedLlamaConfig
 
 STRIDE = 64  # the buffer's length grows by so many ids
 KEPT = 64 * 2**20  # bytes of a buffer that stays where no row is left
@@ -15,9 +21,16 @@ States = Float[Tensor, "layers both heads length width"]  # keys and values of o
 
 
 class SequenceCache:
-    """What `LlamaModel` asks of a cache (`update`, `get_seq_length`), and what the engine needs of its rows."""
+    """What layers ask of a cache (transformers' also `get_seq_length`), and what the engine needs of its rows."""
 
-    def __init__(self, config: LlamaConfig, *, max_sequences: int, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: "LlamaConfig | PretrainedLlamaConfig",
+        *,
+        max_sequences: int,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         heads = config.num_key_value_heads or config.num_attention_heads
         self.max_sequences = max_sequences
@@ -63,7 +76,7 @@ class SequenceCache:
         return own[0, :, :, :length], own[1, :, :, :length]
 
     def get_seq_length(self, layer: int = 0) -> int:
-        """Asked only by a model that gets no positions."""
+        """Asked by transformers of a model that gets no positions."""
         return 0
 
     def move(self, source: int, target: int, length: int) -> None:

@@ -82,7 +82,8 @@ class Choice:
             assert self.codebook is not None
             ids = allowed[codes[0]].ids
             shares = probabilities[codes]
-            places, vectors = expected_codes(shares[:, ids], codebook=self.codebook)
+            vectors = expected_vectors(shares[:, ids], codebook=self.codebook)
+            places = nearest_codes(vectors, codebook=self.codebook)
             embedded = [None] * len(codes) if self.table is None else shares.to(self.table.dtype) @ self.table
             for index, place, vector, mean in zip(codes, places.tolist(), vectors, embedded, strict=True):
                 token = int(ids[place])
@@ -129,12 +130,18 @@ def likeliest_numbers(
     return places, mass
 
 
-def expected_codes(
-    probabilities: Float[Tensor, "rows codes"], *, codebook: Float[Tensor, "codes width"]
-) -> tuple[Int[Tensor, " rows"], Float[Tensor, "rows width"]]:
-    """The code of each row nearest to the mean of all codes' vectors, and that mean.
+def expected_vectors(
+    probabilities: Float[Tensor, "*rows codes"], *, codebook: Float[Tensor, "codes width"]
+) -> Float[Tensor, "*rows width"]:
+    """The mean of all codes' vectors, each as probable as its code.
 
     A floor has many codes that look alike. None of them is likely, but their mean looks like each of them.
     """
-    mean = probabilities.to(codebook.dtype) @ codebook
-    return torch.cdist(mean, codebook).argmin(dim=1), mean
+    return probabilities.to(codebook.dtype) @ codebook
+
+
+def nearest_codes(
+    vectors: Float[Tensor, "*rows width"], *, codebook: Float[Tensor, "codes width"]
+) -> Int[Tensor, "*rows"]:
+    """The code whose vector is nearest to each vector."""
+    return torch.cdist(vectors, codebook).argmin(dim=-1)

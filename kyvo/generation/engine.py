@@ -14,31 +14,31 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from inspect import signature
 from itertools import chain, groupby
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from transformers import LlamaForCausalLM, LlamaModel
 
 from kyvo.errors import KyvoError, TokenError
 from kyvo.generation.cache import SequenceCache
 from kyvo.generation.choice import NEAR, Choice
 from kyvo.generation.constraint import Constraint
+from kyvo.generation.hidden_states import hidden_states
 from kyvo.generation.prefix import WORTH, PrefixCache, Spans
 from kyvo.generation.requests import Decoded, Handle, Request
 from kyvo.generation.sequence_state import SequenceState
 from kyvo.models.llama.embedding import position_vectors
 
+if TYPE_CHECKING:
+    from kyvo.generation.hidden_states import CausalLM
+
 Result = TypeVar("Result")
 
 MAX_SEQUENCES = 32
 MAX_SHARED = 8192  # ids; 8 kB each in the bundled model
-# What a model calls its cache: transformers 5.24 has a new name, and warns of the old one at every forward.
-CACHE = "cache" if "cache" in signature(LlamaModel.forward).parameters else "past_key_values"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,7 +69,7 @@ class Engine:
 
     def __init__(
         self,
-        model: LlamaForCausalLM,
+        model: "CausalLM",
         *,
         position_table: PositionTable | None = None,
         max_sequences: int = MAX_SEQUENCES,
@@ -301,13 +301,13 @@ class Engine:
             embedded = self.position_table.add(
                 embedded, [sequence.ids for sequence in sequences], seen=[sequence.num_seen for sequence in sequences]
             )
-        hidden = self.model.model(
-            inputs_embeds=embedded,
-            attention_mask=additive(visible.to(device), embedded.dtype),
-            position_ids=positions.to(device),
-            use_cache=True,
-            **{CACHE: self._cache},
-        ).last_hidden_state
+        hidden = hidden_states(
+            self.model,
+            embedded,
+            mask=additive(visible.to(device), embedded.dtype),
+            positions=positions.to(device),
+            cache=self._cache,
+        )
         last = hidden[torch.arange(len(sequences), device=device), (counts - 1).to(device)]
         self.num_forwards += 1
         chosen = self._choice(self.model.lm_head(last).float(), sequences)
@@ -321,7 +321,7 @@ class Engine:
 
 
 def decode(
-    model: LlamaForCausalLM,
+    model: "CausalLM",
     prompts: Sequence[Sequence[int]],
     constraints: Sequence[Constraint],
     *,
@@ -367,6 +367,6 @@ def visible_ids(
 
 
 def additive(visible: Bool[Tensor, "rows width length"], dtype: torch.dtype) -> Float[Tensor, "rows 1 width length"]:
-    """As every attention of transformers but flash takes a mask: what is added to the scores."""
+    """As attention takes a mask: what is added to the scores."""
     mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
     return mask.masked_fill_(~visible, torch.finfo(dtype).min)[:, None]

@@ -21,8 +21,9 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from kyvo.generation.cache import SequenceCache
-from kyvo.generation.choice import expected_codes
-from kyvo.generation.engine import CACHE, Engine, additive, visible_ids
+from kyvo.generation.choice import expected_vectors, nearest_codes
+from kyvo.generation.engine import Engine, additive, visible_ids
+from kyvo.generation.hidden_states import hidden_states
 from kyvo.generation.prefix import Spans
 from kyvo.generation.prompts import check_room, checked_prompt
 from kyvo.scene.fields import Axis
@@ -73,11 +74,11 @@ class JacobiDecoder:
         self._table = table.weight.detach()
         self._codebook = image.codebook.to(self._table.device)
         self._num_codes = len(builder.order)
-        self._embedded = self._table[self._codes].mean(0).expand(count, self._num_codes, -1)  # as written
+        # The probabilities of the codes in each place, as written. At first all are alike.
+        shape = (count, self._num_codes, len(codes))
+        self._expected = torch.full(shape, 1 / len(codes), device=self._table.device)
         self.num_sweeps = 0  # since the start
-        # Of each scene in the last drawing: the ids of its prompt, and how probable all its codes are together.
-        self.num_prompt = [0] * count
-        self.probabilities = [1.0] * count
+        self.num_prompt = [0] * count  # ids of each scene's prompt in the last drawing
 
     @property
     def num_output(self) -> int:
@@ -93,9 +94,13 @@ class JacobiDecoder:
         """
         reading = self._call(lambda: self._read(scenes))
         for _ in range(min(SWEEPS if self.num_sweeps else FIRST_SWEEPS, self._num_codes)):
-            expected = self._call(lambda: self._sweep(reading))
+            self._call(lambda: self._sweep(reading))
             self.num_sweeps += 1
-        return self._call(lambda: self._decode(expected))  # pyright: ignore[reportPossiblyUnboundVariable]: sweeps > 0
+        return self._call(self._decode)
+
+    def probabilities(self) -> list[float]:
+        """Of each picture of the last drawing, how probable its codes are together."""
+        return self._call(self._probabilities)
 
     @torch.inference_mode()
     def _read(self, scenes: Sequence[Scene]) -> "_Reading":
@@ -129,25 +134,28 @@ class JacobiDecoder:
         return reading
 
     @torch.inference_mode()
-    def _sweep(self, reading: "_Reading") -> Float[Tensor, "scenes codes all_codes"]:
-        """Draws once; returns the probabilities of the codes in each place, as written."""
+    def _sweep(self, reading: "_Reading") -> None:
+        """Predicts the code of each place from those before it."""
         embedded = reading.places.clone()
         embedded[:, 0] += reading.marker
-        embedded[:, 1:] += self._embedded[:, :-1]
+        embedded[:, 1:] += self._expected[:, :-1].to(self._table.dtype) @ self._table[self._codes]
         real = torch.ones_like(reading.positions, dtype=torch.bool)
         states = self._forward(embedded, reading, positions=reading.positions, real=real)
         outputs = self._engine.model.lm_head.weight[self._codes]
-        expected = F.linear(states, outputs).float().softmax(-1)
-        self._embedded = expected.to(self._table.dtype) @ self._table[self._codes]
-        return expected
+        self._expected = F.linear(states, outputs).float().softmax(-1)
 
     @torch.inference_mode()
-    def _decode(self, expected: Float[Tensor, "scenes codes all_codes"]) -> list[UInt8[np.ndarray, "height width 3"]]:
-        codes, means = zip(*(expected_codes(own, codebook=self._codebook) for own in expected), strict=True)
-        self.probabilities = [
-            float(own.gather(1, found[:, None]).prod()) for own, found in zip(expected, codes, strict=True)
-        ]
-        return list(self._image.decode_vectors(np.stack([self._builder.raster(own.cpu().numpy()) for own in means])))
+    def _decode(self) -> list[UInt8[np.ndarray, "height width 3"]]:
+        vectors = self._vectors().cpu().numpy()
+        return list(self._image.decode_vectors(np.stack([self._builder.raster(own) for own in vectors])))
+
+    @torch.inference_mode()
+    def _probabilities(self) -> list[float]:
+        codes = nearest_codes(self._vectors(), codebook=self._codebook)
+        return self._expected.gather(2, codes[..., None])[..., 0].prod(1).tolist()
+
+    def _vectors(self) -> Float[Tensor, "scenes codes width"]:
+        return expected_vectors(self._expected, codebook=self._codebook)
 
     def _forward(
         self,
@@ -161,14 +169,13 @@ class JacobiDecoder:
         reading.cache.aim(0, positions, real)
         device = embedded.device
         visible = visible_ids(positions, reading.spans, length=int(positions[real].max()) + 1)
-        outputs = self._engine.model.model(
-            inputs_embeds=embedded,
-            attention_mask=additive(visible.to(device), embedded.dtype),
-            position_ids=positions.to(device),
-            use_cache=True,
-            **{CACHE: reading.cache},
+        return hidden_states(
+            self._engine.model,
+            embedded,
+            mask=additive(visible.to(device), embedded.dtype),
+            positions=positions.to(device),
+            cache=reading.cache,
         )
-        return outputs.last_hidden_state
 
     def _prompt(self, scene: Scene) -> list[int]:
         form = SceneForm.of(scene, self._builder.scenes.schema)

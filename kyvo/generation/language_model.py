@@ -7,10 +7,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from transformers import LlamaForCausalLM
 
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.generation.calibration import Calibration
@@ -28,6 +28,9 @@ from kyvo.tokenizers.pictures import read_picture
 from kyvo.tokenizers.scene import WHOLE, SceneForm
 from kyvo.tokenizers.sequence import MARKERS, MAX_NUMBER
 from kyvo.tokenizers.tasks import TASKS, Refused, Segment, Segments, Task
+
+if TYPE_CHECKING:
+    from kyvo.generation.hidden_states import CausalLM
 
 Picture = str | Path | np.ndarray | Fitted  # a file; uint8 [height, width, 3]; or one at the model's size
 
@@ -94,7 +97,7 @@ class LanguageModel:
 
     def __init__(
         self,
-        model: LlamaForCausalLM,
+        model: "CausalLM",
         processor: Processor,
         *,
         positions: torch.Tensor | None = None,

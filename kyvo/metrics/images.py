@@ -6,7 +6,7 @@ lie inside the picture. Other settings give other figures: `released_ssim` and `
 Kyvo scripts (grey, a uniform window of 7 x 7, the range of the generated picture).
 
 A picture of a few small objects is mostly floor, and its SSIM hardly notices that one of them is wrong.
-`object_squares` cuts a square around each, in which it does.
+`object_crops` cuts a square around each, in which it does.
 """
 
 from collections.abc import Mapping
@@ -114,7 +114,7 @@ def released_ssim(ours: Picture, theirs: Picture) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Square:
+class ObjectCrop:
     """Where an object is seen: `side` x `side` pixels from `top` and `left`, all inside the picture."""
 
     index: int  # of the object in its scene
@@ -126,14 +126,14 @@ class Square:
         return picture[self.top : self.top + self.side, self.left : self.left + self.side]
 
 
-def object_squares(scene: Scene, camera: Camera) -> list[Square]:
+def object_crops(scene: Scene, camera: Camera) -> list[ObjectCrop]:
     """A square around each object whose centre `camera` sees; objects outside the picture have none.
 
     The side is 1.25 times the diameter of the object's projected bounding sphere, at least SSIM's window and at most
     the picture's shorter side; a square that would leave the picture is moved inside. The sphere's radius is CLEVR's
-    for a `size`, else half the diagonal of `dimensions`; an object with neither has no square.
+    for a `size`, else half the diagonal of `dimensions`; an object with neither has no crop.
     """
-    squares = []
+    crops = []
     for index, item in enumerate(scene.objects):
         radius = _radius(item)
         if radius is None or item.location is None:
@@ -147,8 +147,8 @@ def object_squares(scene: Scene, camera: Camera) -> list[Square]:
             int(np.clip(round(center - side / 2), 0, length - side))
             for center, length in ((column, camera.width), (row, camera.height))
         )
-        squares.append(Square(index=index, left=left, top=top, side=side))
-    return squares
+        crops.append(ObjectCrop(index=index, left=left, top=top, side=side))
+    return crops
 
 
 def _radius(item: SceneObject) -> float | None:

@@ -38,7 +38,7 @@ class Recognition:
             in_domain: scores pictures; by default they are not checked.
         """
         self.model = model
-        self.expose = Exposing(exposure) if exposure is not None else NoExposing()
+        self.expose = ExposureCorrection(exposure) if exposure is not None else NoExposureCorrection()
         self.refine = Refinement(model) if model.processor.refiner is not None else NoRefinement(model)
         self.check = InDomainCheck(in_domain) if in_domain is not None else NoInDomainCheck()
 
@@ -105,7 +105,7 @@ class Recognition:
         return run.complete("recognition", [Segments(image=own) for own in codes], last=last, forms=forms)
 
 
-class Exposing:
+class ExposureCorrection:
     """Pictures at the brightness that the model knows (`kyvo.generation.exposure`)."""
 
     def __init__(self, exposure: Exposure) -> None:
@@ -119,7 +119,7 @@ class Exposing:
         return picture if note is None else Fitted(pixels=pixels, notes=(*picture.notes, note))
 
 
-class NoExposing:
+class NoExposureCorrection:
     """Of a folder without an exposure: pictures keep their brightness."""
 
     def __call__(self, pictures: Sequence[Fitted]) -> list[Fitted]:

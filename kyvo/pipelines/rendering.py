@@ -65,7 +65,7 @@ class Rendering:
         first = decoder.draw(scenes)
         drawn = [
             Completion(probability=probability, num_prompt=num_prompt, num_output=decoder.num_output)
-            for probability, num_prompt in zip(decoder.probabilities, decoder.num_prompt, strict=True)
+            for probability, num_prompt in zip(decoder.probabilities(), decoder.num_prompt, strict=True)
         ]
         run.num_prompt += sum(decoder.num_prompt)
         run.num_output += decoder.num_output * len(scenes)

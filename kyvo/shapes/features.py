@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from kyvo.data.meshes.assets import Asset
 from kyvo.data.meshes.mesh_files import to_srgb
-from kyvo.data.meshes.meshcaster import surface_color
+from kyvo.data.meshes.mesh_renderer import surface_color
 from kyvo.data.meshes.rays import ray_scene
 from kyvo.shapes.mesh import areas, surface_points
 from kyvo.shapes.voxelize import MARGIN, cell_numbers, voxelize

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 
 from kyvo.data.meshes.assets import Asset
 from kyvo.data.meshes.layout import random_layout, table_top
-from kyvo.data.meshes.meshcaster import Placed, visible
+from kyvo.data.meshes.mesh_renderer import Placed, visible
 from kyvo.errors import SceneError
 from kyvo.scene.pose import Pose
 from kyvo.scene.scene import Camera

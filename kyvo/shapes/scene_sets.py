@@ -17,7 +17,7 @@ from PIL import Image as Picture
 from kyvo.data.dataset import LeftOut, SetSettings, picture_cell, scene_cell
 from kyvo.data.meshes.assets import Asset
 from kyvo.data.meshes.mesh_files import AssetError
-from kyvo.data.meshes.meshcaster import Setting, render
+from kyvo.data.meshes.mesh_renderer import Setting, render
 from kyvo.data.object_pictures import SMALLEST_SHARE
 from kyvo.errors import ConfigError, SceneError
 from kyvo.extras import extra

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 
 from kyvo.data.meshes.assets import Asset
 from kyvo.data.meshes.mesh_files import to_srgb
-from kyvo.data.meshes.meshcaster import surface_color
+from kyvo.data.meshes.mesh_renderer import surface_color
 from kyvo.data.meshes.rays import ray_scene
 from kyvo.models.slat.gaussians import Camera
 

@@ -26,7 +26,7 @@ from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.objects import shown_objects
 from kyvo.tokenizers.sequence import MAX_NUMBER
-from kyvo.training.model import NUM_WAVES, Depths
+from kyvo.training.model import NUM_WAVES, HiddenStates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +168,7 @@ class AuxiliaryHeads(nn.Module):
         self.about_last = GroundingHead(dim, MAX_NUMBER)
         self.changed = nn.Sequential(nn.RMSNorm(dim), nn.Linear(dim, 1))
 
-    def forward(self, states: Depths, targets: Targets) -> Float[Tensor, ""]:
+    def forward(self, states: HiddenStates, targets: Targets) -> Float[Tensor, ""]:
         """Sum of the losses of what a batch has, in nats: of a mean object, of all objects for a mean text, and of
         all ids for a mean one that is changed."""
         loss = states.last.new_zeros((), dtype=torch.float32)

@@ -87,7 +87,7 @@ def shard(model: KyvoDecoder, auxiliary: nn.Module | None, *, precision: str) ->
     for layer in model.layers:
         fully_shard(layer, mp_policy=policy)
     fully_shard(model, mp_policy=policy, reshard_after_forward=False)
-    register_fsdp_forward_method(model, "depths")
+    register_fsdp_forward_method(model, "hidden_states")
     if auxiliary is not None:
         fully_shard(auxiliary)
 

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from kyvo.api import Kyvo
 from kyvo.metrics.images import ssim
 from kyvo.metrics.scenes import CRITERIA, Criterion, mean_jaccard
+from kyvo.models.llama.config import LlamaConfig
 from kyvo.models.llama.fold import fold, llama_config
+from kyvo.models.llama.network import Llama
 from kyvo.models.llama.presets import DecoderSize
 from kyvo.processor import Processor
 from kyvo.tokenizers.tasks import Segments
@@ -80,10 +81,9 @@ def load_folded(
         llama_config(size=size, vocab_size=len(table), bos_id=text.bos_id, eos_id=text.eos_id, pad_id=text.pad_id)
     )
     with torch.device("meta"):
-        model = LlamaForCausalLM(config)
+        model = Llama(config)
     model.load_state_dict(fold(state, table=table, head=head, size=size), assign=True)
-    model.model.rotary_emb = type(model.model.rotary_emb)(config=config)  # its buffers are in no state
-    return Kyvo(model=model.to(device), processor=processor, positions=positions)  # type: ignore[arg-type]
+    return Kyvo(model=model.to(device), processor=processor, positions=positions)
 
 
 def decoded_score(kyvo: Kyvo, task: str, examples: Sequence[tuple[Segments, Segments]]) -> dict[str, float]:

@@ -38,15 +38,15 @@ with extra("train"):
 AttentionMask = Bool[Tensor, "batch seq seq"] | BlockMask | None
 
 
-def early_depth(num_layers: int) -> int:
+def early_layer(num_layers: int) -> int:
     """After how many layers states are called early: a quarter of them, but two at least."""
     return max(2, num_layers // 4)
 
 
-class Depths(NamedTuple):
+class HiddenStates(NamedTuple):
     """States on the way through the layers."""
 
-    early: Float[Tensor, "batch seq dim"]  # `early_depth`
+    early: Float[Tensor, "batch seq dim"]  # `early_layer`
     middle: Float[Tensor, "batch seq dim"]  # after three fifths
     last: Float[Tensor, "batch seq dim"]  # normalised, before the head
 
@@ -71,16 +71,16 @@ class KyvoDecoder(TransformerDecoder):
 
         `grid_positions` (`SequenceBuilder.grid_positions`) are needed where the model has positions.
         """
-        return self.depths(ids, grid_positions=grid_positions, mask=mask, input_pos=input_pos).last
+        return self.hidden_states(ids, grid_positions=grid_positions, mask=mask, input_pos=input_pos).last
 
-    def depths(
+    def hidden_states(
         self,
         ids: Int[Tensor, "batch seq"],
         *,
         grid_positions: Int[Tensor, "batch seq"] | None = None,
         mask: AttentionMask = None,
         input_pos: Int[Tensor, "batch seq"] | None = None,
-    ) -> Depths:
+    ) -> HiddenStates:
         """`hidden`, and on the way to it the states after some of the layers, as they are."""
         states = self.tok_embeddings(ids)
         if self.positions is not None:
@@ -90,7 +90,8 @@ class KyvoDecoder(TransformerDecoder):
         after = [states]
         for layer in self.layers:
             after.append(layer(after[-1], mask=mask, input_pos=input_pos))
-        return Depths(early=after[early_depth(count)], middle=after[round(0.6 * count)], last=self.norm(after[-1]))
+        early, middle = after[early_layer(count)], after[round(0.6 * count)]
+        return HiddenStates(early=early, middle=middle, last=self.norm(after[-1]))
 
 
 NUM_WAVES = 32  # of the smooth part: humps as narrow as a sixteenth of the range

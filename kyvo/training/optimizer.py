@@ -1,4 +1,4 @@
-"""Muon for the layers' matrices and AdamW for all else, behind the interface of one optimizer.
+"""Muon for the layers' matrices and AdamW for all else, behind the interface of one optimizer; groups of parameters.
 
 Muon (https://kellerjordan.github.io/posts/muon) steps along the nearest orthogonal matrix of the momentum, so that rare
 directions move as fast as common ones: associations, which a recognition model is made of, are learnt in fewer steps.
@@ -105,3 +105,12 @@ def orthogonalised(matrix: Tensor, *, coefficients: tuple[float, float, float], 
         gram = found @ found.T
         found = torch.addmm(found, torch.addmm(gram, gram, gram, beta=b, alpha=c), found, beta=a)
     return (found.T if is_tall else found).to(matrix.dtype)
+
+
+def decay_groups(model: torch.nn.Module, auxiliary: torch.nn.Module | None) -> list[dict[str, Any]]:
+    """Weight decay only for the layers' matrices: it would pull rare embedding rows and norms to zero."""
+    trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    matrices = [parameter for name, parameter in trained if name.startswith("layers.") and parameter.ndim == 2]
+    others = [parameter for name, parameter in trained if not (name.startswith("layers.") and parameter.ndim == 2)]
+    others += auxiliary.parameters() if auxiliary is not None else []
+    return [{"params": matrices}, {"params": others, "weight_decay": 0.0}]

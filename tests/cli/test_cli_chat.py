@@ -1,8 +1,17 @@
+import os
+import signal
+import threading
+import time
+
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from kyvo.cli.chat import _take
+from kyvo.cli.console import PlainConsole
 from kyvo.cli.main import app
+from kyvo.conversation import Conversation
+from kyvo.pipelines.run import Cancelled
 from kyvo.scene.files import load_scene, save_scene
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.testing import tiny_kyvo
@@ -102,3 +111,37 @@ def test_a_saved_conversation_has_its_own_picture(chat):
     chat("/save talk.json")
     done = chat("/quit", options=("talk.json", "--image", "picture.png"))
     assert done.exit_code != 0 and "leave out --image" in str(done.exception)
+
+
+@pytest.fixture
+def interruptible():
+    """SIGINT interrupts, also where the tests run in a shell's background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_stops_a_turn_and_keeps_the_talk(capsys, monkeypatch):
+    talk = Conversation(tiny_kyvo(), SCENE)
+    console, errors = PlainConsole(), PlainConsole(stderr=True)
+    _take("how many cubes are there?", talk, console, errors, None)
+    engine, run = talk.model.language_model.engine, talk.model.run()
+
+    def press() -> None:
+        """Ctrl-C as soon as the turn waits for the engine, which goes on when the turn is cancelled."""
+        while not engine._calls and not engine.num_waiting:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(Cancelled):
+            while not run.stops():
+                time.sleep(0.01)
+
+    with monkeypatch.context() as patched, engine.running():
+        patched.setattr(talk.model, "run", lambda: run)
+        threading.Thread(target=engine.call, args=(press,)).start()
+        _take("paint the red cube green", talk, console, errors, None)
+    assert "stopped; the scene is as it was" in capsys.readouterr().err
+    assert [turn.text for turn in talk.turns] == ["how many cubes are there?"] and talk.scene == SCENE
+    _take("paint the red cube green", talk, console, errors, None)
+    assert len(talk.turns) == 2

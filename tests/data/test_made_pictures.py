@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from kyvo.data.other_pictures import FIT_KINDS, TEST_KINDS
-from kyvo.data.picture_faults import FAULTS, cropped, lit, narrow, tilted
+from kyvo.data.corruptions import CORRUPTIONS, cropped, lit, narrow, tilted
+from kyvo.data.out_of_domain_pictures import FIT_KINDS, TEST_KINDS
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (80, 120, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("name", CORRUPTIONS)
 def test_a_fault_changes_a_picture_always_in_the_same_way(name):
-    first, again = FAULTS[name](PICTURE), FAULTS[name](PICTURE)
+    first, again = CORRUPTIONS[name](PICTURE), CORRUPTIONS[name](PICTURE)
     assert first.dtype == np.uint8 and first.shape[2] == 3 and np.array_equal(first, again)
     assert first.shape != PICTURE.shape or not np.array_equal(first, PICTURE)
 

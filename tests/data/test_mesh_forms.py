@@ -10,7 +10,7 @@ from drawn_polygons import draw_obj, draw_ply
 
 from kyvo.data.meshes.gltf_extensions import DRACO
 from kyvo.data.meshes.mesh_files import LooseMesh, read_mesh
-from kyvo.data.meshes.meshcaster import surface_color
+from kyvo.data.meshes.mesh_renderer import surface_color
 from kyvo.shapes.mesh import areas
 
 COUNT = 60  # files of each kind

@@ -10,7 +10,7 @@ import trimesh
 import yaml
 
 from kyvo.data.meshes.assets import INDEX, Asset, AssetError, load_library
-from kyvo.data.meshes.meshcaster import FLOOR, Placed, Setting, render, visible
+from kyvo.data.meshes.mesh_renderer import FLOOR, Placed, Setting, render, visible
 from kyvo.data.meshes.objaworld import (
     LIVING_ROOM,
     PARK,

@@ -9,8 +9,8 @@ import pytest
 import trimesh
 
 from kyvo.data.meshes import rays
+from kyvo.data.meshes.bvh import BVH
 from kyvo.data.meshes.rays import Open3DScene, RayScene, ray_scene
-from kyvo.data.meshes.triangle_tree import TriangleTree
 from kyvo.extras import import_open3d
 
 BALL = np.asarray(trimesh.creation.icosphere(subdivisions=3, radius=0.4).triangles)
@@ -22,7 +22,7 @@ def open3d_scene(triangles: np.ndarray) -> RayScene:
     return Open3DScene(triangles, import_open3d())
 
 
-both = pytest.mark.parametrize("make", [TriangleTree, open3d_scene])
+both = pytest.mark.parametrize("make", [BVH, open3d_scene])
 
 
 @both
@@ -59,7 +59,7 @@ def test_the_tree_finds_what_open3d_finds() -> None:
     starts = np.array([0.0, -2.0, 0.3]) + rng.normal(0, 0.01, (3000, 3))
     directions = rng.uniform(-0.5, 0.5, (3000, 3)) - starts
     triangles = BALL + rng.normal(0, 0.002, BALL.shape)  # cracked, so that no two edges meet
-    tree, other = TriangleTree(triangles), open3d_scene(triangles)
+    tree, other = BVH(triangles), open3d_scene(triangles)
     ours, theirs = tree.first_hits(starts, directions), other.first_hits(starts, directions)
     met = np.isfinite(theirs.distance)
     assert 0.2 < met.mean() < 0.9
@@ -75,7 +75,7 @@ def test_without_open3d_the_tree_answers_and_says_what_would_be_faster(monkeypat
     rays._open3d.cache_clear()
     try:
         with caplog.at_level(logging.WARNING):
-            assert isinstance(ray_scene(BOX), TriangleTree) and isinstance(ray_scene(BALL), TriangleTree)
+            assert isinstance(ray_scene(BOX), BVH) and isinstance(ray_scene(BALL), BVH)
     finally:
         rays._open3d.cache_clear()
     (said,) = caplog.messages

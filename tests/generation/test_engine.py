@@ -6,7 +6,7 @@ from transformers import LlamaForCausalLM
 
 from kyvo.api import Kyvo
 from kyvo.data.clevr.sampling import sample_scenes
-from kyvo.generation.choice import NEAR, expected_codes, likeliest_numbers
+from kyvo.generation.choice import NEAR, expected_vectors, likeliest_numbers, nearest_codes
 from kyvo.generation.confidence import object_confidences
 from kyvo.generation.constraint import Constraint
 from kyvo.generation.engine import PositionTable, decode
@@ -77,7 +77,8 @@ def test_of_numbers_the_one_with_most_probability_near_it_is_taken():
 def test_of_image_codes_the_one_nearest_to_what_is_expected_is_taken():
     codebook = torch.tensor([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [9.0, 9.0]])
     likely = torch.tensor([[0.3, 0.05, 0.25, 0.4], [0.45, 0.1, 0.45, 0.0], [0.05, 0.0, 0.0, 0.95]])
-    codes, means = expected_codes(likely, codebook=codebook)
+    means = expected_vectors(likely, codebook=codebook)
+    codes = nearest_codes(means, codebook=codebook)
     error = likely @ torch.cdist(codebook, codebook) ** 2  # expected, of each code
     assert codes.tolist() == error.argmin(1).tolist() != likely.argmax(1).tolist()
     torch.testing.assert_close(means[1], torch.tensor([1.0, 0.0]))

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from kyvo.data.picture_faults import lit
+from kyvo.data.corruptions import lit
 from kyvo.errors import CheckpointError
 from kyvo.generation.exposure import FILE, Exposure, background
 

@@ -8,8 +8,8 @@ import pytest
 
 from kyvo.api import Kyvo
 from kyvo.data.clevr.sampling import render_scenes, sample_scenes
-from kyvo.data.other_pictures import FIT_KINDS, TEST_KINDS
-from kyvo.data.picture_faults import lit
+from kyvo.data.corruptions import lit
+from kyvo.data.out_of_domain_pictures import FIT_KINDS, TEST_KINDS
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.generation.in_domain import EVIDENCE, FILE, InDomain, gather
 from kyvo.scene.source import source_of
@@ -53,9 +53,9 @@ def test_pictures_without_light_have_finite_evidence():
 
 
 def test_fitting_tells_two_kinds_apart_and_no_evidence_speaks_for_a_picture():
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     known = np.arange(200) < 150
-    evidence = chance.normal(size=(200, len(EVIDENCE)))
+    evidence = rng.normal(size=(200, len(EVIDENCE)))
     evidence[~known, :2] += 4
     evidence[known, 4] += 1  # which by itself would speak for a picture
     fitted = InDomain.fit(evidence, known.tolist())
@@ -99,12 +99,13 @@ def test_a_bad_file_is_refused(tmp_path, change, fault):
         InDomain.from_pretrained(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_bundled_model_tells_its_pictures_from_others():
     """A floor: scenes that no training saw, and a picture of each kind that shows none."""
-    model, chance = Kyvo.from_pretrained("mini", device="cpu"), np.random.default_rng(11)
+    model, rng = Kyvo.from_pretrained("mini", device="cpu"), np.random.default_rng(11)
     scenes = sample_scenes(range(6), seed=99, width=120, height=80)
     known = [*render_scenes(scenes, width=120, height=80)]
-    others = [draw(chance) for draw in (*FIT_KINDS.values(), *TEST_KINDS.values())]
+    others = [draw(rng) for draw in (*FIT_KINDS.values(), *TEST_KINDS.values())]
     others += [picture for one in known[:2] for picture in (one[::-1, ::-1], 255 - one)]
     found = [source_of(scene) for scene in model.recognize([*known, *map(np.ascontiguousarray, others)])]
     assert not any(source.warnings for source in found[: len(known)])

@@ -51,8 +51,9 @@ def test_enough_sweeps_come_to_what_the_engine_writes(kyvo):
     for one, other in zip(steps.draw(scenes), one_by_one(kyvo, scenes), strict=True):
         assert_alike(one, other.image)
     assert steps.num_sweeps == CODES  # no more than there are codes
+    probabilities = steps.probabilities()
     for row, other in enumerate(one_by_one(kyvo, scenes)):
-        assert steps.probabilities[row] == pytest.approx(other.probability, rel=1e-3)
+        assert probabilities[row] == pytest.approx(other.probability, rel=1e-3)
         assert (steps.num_prompt[row], steps.num_output) == (other.num_prompt, other.num_output)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kyvo.errors import ImageError
-from kyvo.metrics.images import GRAY, l2, object_squares, released_l2, released_ssim
+from kyvo.metrics.images import GRAY, l2, object_crops, released_l2, released_ssim
 from kyvo.scene.scene import Camera, Scene, SceneObject
 
 CAMERA = Camera.look_at(location=(0.0, -10.0, 0.0), focal=100.0, width=120, height=80)
@@ -69,7 +69,7 @@ def test_the_released_figures_resize_the_truth_to_square_pictures_alone():
 
 def test_squares_by_hand():
     scene = Scene(objects=(thing((0.0, 0.0, 0.0)), thing((1.0, 0.0, 1.0)), thing((5.5, 0.0, 0.0))))
-    middle, aside, edge = object_squares(scene, CAMERA)
+    middle, aside, edge = object_crops(scene, CAMERA)
     # at depth 10 a unit is 10 px; a sphere of 0.7 is 14 px wide, and its square a quarter more
     assert (middle.left, middle.top, middle.side) == (51, 31, 18)
     assert (aside.left - middle.left, aside.top - middle.top) == (10, -10)
@@ -78,7 +78,7 @@ def test_squares_by_hand():
 
 def test_squares_have_the_window_at_least_and_the_picture_at_most():
     far, near = thing((0.0, 200.0, 0.0)), thing((0.0, -9.5, 0.0))
-    small, large = object_squares(Scene(objects=(far, near)), CAMERA)
+    small, large = object_crops(Scene(objects=(far, near)), CAMERA)
     assert small.side == 11
     assert (large.side, large.top) == (80, 0)
     assert large.cut(np.zeros((80, 120, 3), dtype=np.uint8)).shape == (80, 80, 3)
@@ -88,6 +88,6 @@ def test_objects_that_are_not_seen_or_have_no_extent_have_no_square():
     behind, outside = thing((0.0, -20.0, 0.0)), thing((9.0, 0.0, 0.0))
     unknown, unplaced = thing((0.0, 0.0, 0.0), size=None), SceneObject(size="large")
     seen = thing((0.0, 0.0, 0.0), size=None, dimensions=(0.8, 0.8, 0.8))
-    (square,) = object_squares(Scene(objects=(behind, outside, unknown, unplaced, seen)), CAMERA)
+    (square,) = object_crops(Scene(objects=(behind, outside, unknown, unplaced, seen)), CAMERA)
     assert square.index == 4
     assert square.side == round(2.5 * 10 * 0.8 * 3**0.5 / 2)

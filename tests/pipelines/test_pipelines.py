@@ -10,7 +10,14 @@ from kyvo.errors import ConfigError
 from kyvo.generation.closed_loop import ROUNDS
 from kyvo.generation.exposure import Exposure
 from kyvo.generation.jacobi import SWEEPS, JacobiDecoder
-from kyvo.pipelines.recognition import Exposing, InDomainCheck, NoExposing, NoInDomainCheck, NoRefinement, Refinement
+from kyvo.pipelines.recognition import (
+    ExposureCorrection,
+    InDomainCheck,
+    NoExposureCorrection,
+    NoInDomainCheck,
+    NoRefinement,
+    Refinement,
+)
 from kyvo.pipelines.rendering import ClosedLoop, OpenLoop
 from kyvo.pipelines.run import Cancelled, Late, Run
 from kyvo.programs.errors import AmbiguousReference, NoSuchObject, NotUnderstood
@@ -48,10 +55,11 @@ def test_a_folder_without_a_refiner_has_null_stages(model, refining):
 
 
 def test_a_folder_without_a_score_or_an_exposure_has_null_stages(model):
-    assert isinstance(model.recognition.check, NoInDomainCheck) and isinstance(model.recognition.expose, NoExposing)
+    assert isinstance(model.recognition.check, NoInDomainCheck)
+    assert isinstance(model.recognition.expose, NoExposureCorrection)
     assert {source_of(scene) for scene in model.recognize(PICTURES)} == {Source()}
     both = tiny_kyvo(exposure=Exposure(background=250.0), in_domain=same_score(0.875))
-    assert isinstance(both.recognition.check, InDomainCheck) and isinstance(both.recognition.expose, Exposing)
+    assert isinstance(both.recognition.check, InDomainCheck) and isinstance(both.recognition.expose, ExposureCorrection)
     found = [source_of(scene) for scene in both.recognize(PICTURES)]
     assert all(one.in_domain == 0.875 and not one.warnings and "times as bright" in one.notes[0] for one in found)
     assert source_of(both.recognize(PICTURES[:1], refine=False)[0]).in_domain is None

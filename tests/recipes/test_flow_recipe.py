@@ -1,8 +1,6 @@
 """The flow recipe learns, goes on to the bit, and shares its weights out among ranks."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +11,7 @@ import pytest
 import torch
 import yaml
 from tiny_conditions import write_tiny_clip, write_tiny_dino
-from trainings import lines
+from trainings import flow_resumed_to_the_bit, flow_weights, lines, train_flow_in_two_ranks
 
 from kyvo.data.dataset import write_set
 from kyvo.errors import CheckpointError, ConfigError
@@ -80,25 +78,19 @@ def write_config(folder: Path, model: dict, *, conditions: dict | None = None, *
     return path
 
 
-def weights(out: Path, step: int) -> dict[str, torch.Tensor]:
-    state = torch.load(out / f"step_{step:06d}" / "state.pt", weights_only=True)
-    found = {f"{part}.{name}": value for part in ("model", "encoders") for name, value in state[part].items()}
-    return found | {f"average.{number}": value for number, value in enumerate(state["average"])}
-
-
-@pytest.mark.parametrize("model", [STRUCTURE, SLAT], ids=["structure", "slat"])
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("model", "precision"),
+    [
+        pytest.param(STRUCTURE, "fp32", id="structure-fp32"),
+        pytest.param(STRUCTURE, "bf16", id="structure-bf16", marks=pytest.mark.slow),
+        pytest.param(SLAT, "fp32", id="slat-fp32", marks=pytest.mark.slow),
+        pytest.param(SLAT, "bf16", id="slat-bf16"),
+    ],
+)
 def test_a_training_that_goes_on_is_the_same_to_the_bit(recipe, data, tmp_path, model, precision):
     config = write_config(tmp_path, model, precision=precision, gradient_checkpointing=precision == "bf16", keep_last=3)
-    common = ["--config", str(config), "--data", str(data)]
-    recipe.main([*common, "--out", str(tmp_path / "whole")])
-    recipe.main([*common, "--out", str(tmp_path / "cut"), "--set", "train.steps=2"])
-    recipe.main([*common, "--out", str(tmp_path / "cut"), "--resume"])
-    one, other = weights(tmp_path / "whole", 4), weights(tmp_path / "cut", 4)
-    assert one.keys() == other.keys()
-    assert [name for name in one if not torch.equal(one[name], other[name])] == []
-    assert [line["loss"] for line in lines(tmp_path / "whole")] == [line["loss"] for line in lines(tmp_path / "cut")]
-    before = weights(tmp_path / "whole", 2)
+    one = flow_resumed_to_the_bit(recipe, ["--config", str(config), "--data", str(data)], tmp_path)
+    before = flow_weights(tmp_path / "whole", 2)
     moved = [name for name in one if not torch.equal(one[name], before[name])]
     assert {name.split(".")[0] for name in moved} == {"model", "encoders", "average"}
 
@@ -151,18 +143,15 @@ def test_encoders_of_the_user_stay_as_they_are(recipe, data, tmp_path):
 def test_two_ranks_share_the_weights_and_one_goes_on_from_their_checkpoint(recipe, data, tmp_path, model):
     config = write_config(tmp_path, model, batch_size=1, max_voxels=2000)
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += [str(ROOT / "recipes" / "flow.py"), "--config", str(config), "--data", str(data), "--out", str(out)]
-    command += ["--set", "train.steps=2", "train.gradient_checkpointing=true"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=ROOT)
-    assert done.returncode == 0, done.stderr[-3000:]
-    recipe.main(["--config", str(config), "--data", str(data), "--out", str(out), "--resume"])
+    options = ["--config", str(config), "--data", str(data), "--out", str(out)]
+    train_flow_in_two_ranks([*options, "--set", "train.steps=2", "train.gradient_checkpointing=true"])
+    recipe.main([*options, "--resume"])
     assert [line["step"] for line in lines(out)] == [1, 2, 3, 4]
     # Two ranks' checkpoint is a whole one, as one rank would have written it.
     folder = out / "step_000004" / "model"
     assert {path.name for path in folder.iterdir()} >= {"flow.json", "flow.safetensors", "text_encoder.json"}
     assert load_network(folder / "flow").config.num_blocks == 2
-    assert weights(out, 2).keys() == weights(out, 4).keys()
+    assert flow_weights(out, 2).keys() == flow_weights(out, 4).keys()
 
 
 CONFIGS = sorted(

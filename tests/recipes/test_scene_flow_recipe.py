@@ -1,7 +1,5 @@
 """The flow recipe trains SceneGen and I-Scene from an object's flow, and goes on to the bit."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +11,7 @@ import torch
 import yaml
 from tiny_generators import SIDE, tiny_generator
 from tiny_scenes import ENCODER, ISCENE, SCENEGEN, write_scenes
-from trainings import lines
+from trainings import flow_resumed_to_the_bit, flow_weights, lines, train_flow_in_two_ranks
 
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.models.slat.load import build_network, load_network, save_network
@@ -56,24 +54,12 @@ def write_config(folder: Path, objects: Path, model: dict, **train) -> Path:
     return path
 
 
-def weights(out: Path, step: int) -> dict[str, torch.Tensor]:
-    state = torch.load(out / f"step_{step:06d}" / "state.pt", weights_only=True)
-    found = {f"{part}.{name}": value for part in ("model", "encoders") for name, value in state[part].items()}
-    return found | {f"average.{number}": value for number, value in enumerate(state["average"])}
-
-
 @pytest.mark.parametrize(("model", "only_new"), [(SCENEGEN, True), (ISCENE, False)], ids=["scenegen", "iscene"])
 def test_a_training_that_goes_on_is_the_same_to_the_bit(recipe, objects, data, tmp_path, capsys, model, only_new):
     config = write_config(tmp_path, objects, model, only_new=only_new, keep_last=3)
     common = ["--config", str(config), "--data", str(data), "--init", str(objects / "structure_flow")]
-    recipe.main([*common, "--out", str(tmp_path / "whole")])
+    one = flow_resumed_to_the_bit(recipe, common, tmp_path)
     assert ("start anew: global_blocks." in capsys.readouterr().err) == only_new
-    recipe.main([*common, "--out", str(tmp_path / "cut"), "--set", "train.steps=2"])
-    recipe.main([*common, "--out", str(tmp_path / "cut"), "--resume"])
-    one, other = weights(tmp_path / "whole", 4), weights(tmp_path / "cut", 4)
-    assert one.keys() == other.keys()
-    assert [name for name in one if not torch.equal(one[name], other[name])] == []
-    assert [line["loss"] for line in lines(tmp_path / "whole")] == [line["loss"] for line in lines(tmp_path / "cut")]
 
     # What the object's flow has stays as it is, or moves; the averaged flow is what was saved.
     start = load_network(objects / "structure_flow").state_dict()
@@ -165,13 +151,10 @@ def test_the_loss_falls(recipe, objects, data, tmp_path, model):
 def test_two_ranks_share_the_weights_and_one_goes_on_from_their_checkpoint(recipe, objects, data, tmp_path):
     config, out = write_config(tmp_path, objects, SCENEGEN, only_new=True), tmp_path / "out"
     given = ["--config", str(config), "--data", str(data), "--out", str(out)]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += [str(ROOT / "recipes" / "flow.py"), *given, "--set", "train.steps=2"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=500, cwd=ROOT)
-    assert done.returncode == 0, done.stderr[-3000:]
+    train_flow_in_two_ranks([*given, "--set", "train.steps=2"])
     recipe.main([*given, "--resume"])
     assert [line["step"] for line in lines(out)] == [1, 2, 3, 4]
-    assert weights(out, 2).keys() == weights(out, 4).keys()
+    assert flow_weights(out, 2).keys() == flow_weights(out, 4).keys()
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ def test_a_training_that_goes_on_is_the_same_to_the_bit(recipe, data, tmp_path, 
         assert [name for name in one[part] if not torch.equal(one[part][name], other[part][name])] == []
 
 
+@pytest.mark.slow
 def test_the_networks_learn_and_the_saved_ones_have_latents_of_deviation_one(recipe, data, tmp_path):
     config = write_config(
         tmp_path / "a.yaml", steps=150, report_every=50, checkpoint_every=200, learning_rate=5e-3, ema_decay=0.9

@@ -41,13 +41,14 @@ def test_each_task_is_timed_in_rounds_and_memory_is_the_commands_own(program, tm
     for name, asked in program.ASKED.items():
         times = results["seconds"][name]
         assert 0 < times["best"] <= times["median"] and times["asked"] == asked
+    assert tuple(results["busy"]["1"]) == program.ALONE
     for found in results["busy"]["1"].values():
         assert found["times"] > 0 and found["asked"] == 3  # (1 + 1) / 1 times as long is fair; half as much again
     assert 0.1 < results["peak_gigabytes"]["recognize"] < 3
     assert results["matmul_gflops_per_second"] > 0
     printed = program.lines(results)
     assert printed[0].startswith("recognize_together   best ") and printed[0].endswith("asked 4 s")
-    assert printed[len(program.ASKED)].startswith("recognize_together beside 1") and printed[-3].endswith("asked 3")
+    assert printed[len(program.ASKED)].startswith("recognize_one beside 1") and printed[-3].endswith("asked 3")
     assert printed[-2].endswith("asked 1.2 GB")
 
 

@@ -29,6 +29,7 @@ def data(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_confidences_of_the_bundled_model_are_fitted_on_some_pictures_and_judged_on_others(program, data, tmp_path):
     about = program.main(["--data", str(data), "--fit", "10", "--test", "6", "--device", "cpu", "--out", str(tmp_path)])
     written = json.loads((tmp_path / "calibration.json").read_text())
@@ -38,6 +39,7 @@ def test_confidences_of_the_bundled_model_are_fitted_on_some_pictures_and_judged
     assert all(0 <= value <= 1 for value in about["expected_calibration_error"].values())
 
 
+@pytest.mark.slow
 def test_objects_are_right_as_often_as_the_index_counts_them(program, data):
     rows, model = open_set(data), Kyvo.from_pretrained("mini", device="cpu")
     sure, right = program.judge(model, rows, range(4, 8), 4)
@@ -51,6 +53,7 @@ def test_objects_are_right_as_often_as_the_index_counts_them(program, data):
     assert sum(right) == pytest.approx(matched)
 
 
-def test_a_set_that_is_too_small_is_refused_before_the_work(program, data):
-    with pytest.raises(ConfigError, match="has 16 pictures; --fit 15 --test 5 need more"):
-        program.main(["--data", str(data), "--fit", "15", "--test", "5"])
+def test_a_set_that_is_too_small_is_refused_before_the_work(program, tmp_path):
+    write_set(tmp_path / "set", ClevrSet(count=2, seed=0, width=24, height=16, samples=1))
+    with pytest.raises(ConfigError, match="has 2 pictures; --fit 2 --test 1 need more"):
+        program.main(["--data", str(tmp_path / "set"), "--fit", "2", "--test", "1"])

@@ -1,4 +1,4 @@
-"""eval/in_domain.py and eval/picture_faults.py, on pictures that are made here."""
+"""eval/in_domain.py and eval/corruptions.py, on pictures that are made here."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from kyvo.data.clevr.sampling import render_scenes, sample_scenes
-from kyvo.data.other_pictures import clouds
+from kyvo.data.out_of_domain_pictures import clouds
 from kyvo.generation.exposure import Exposure
 from kyvo.generation.in_domain import EVIDENCE, InDomain
 from kyvo.scene.clevr import save_clevr
@@ -74,12 +74,12 @@ def test_a_score_is_fitted_on_one_part_and_measured_on_the_other(fitting, clevr,
 
 
 @pytest.mark.slow
-def test_faults_are_measured_before_and_after(clevr, tmp_path):
-    faults, out = ["none", "brightness 0.5", "grey"], tmp_path / "faults.json"
-    with loading.program("eval/picture_faults.py") as program:
+def test_corruptions_are_measured_before_and_after(clevr, tmp_path):
+    kinds, out = ["none", "brightness 0.5", "grey"], tmp_path / "corruptions.json"
+    with loading.program("eval/corruptions.py") as program:
         found = program.main(
-            ["--clevr", str(clevr / "scenes.json"), "--images", str(clevr), "--out", str(out), "--faults", *faults]
-        )["faults"]
-    assert json.loads(out.read_text())["pictures"] == 4 and [*found] == faults
+            ["--clevr", str(clevr / "scenes.json"), "--images", str(clevr), "--out", str(out), "--corruptions", *kinds]
+        )["corruptions"]
+    assert json.loads(out.read_text())["pictures"] == 4 and [*found] == kinds
     assert found["brightness 0.5"]["jaccard"] > found["none"]["jaccard"] - 0.15, "exposure brings the light back"
     assert found["grey"]["jaccard"] < found["none"]["jaccard"]

@@ -81,6 +81,7 @@ def test_a_resumed_run_has_the_losses_and_weights_of_an_uninterrupted_one(progra
         assert torch.equal(tensor, other.model.state_dict()[name]), name
 
 
+@pytest.mark.slow
 def test_training_makes_objects_better_that_it_never_saw(program, latents, tmp_path):
     settings = {"steps": 80, "report_every": 80, "learning_rate": 3.0e-3, "render_weight": 0.0, "continuous": 0.5}
     config = write_config(tmp_path / "a.yaml", **settings)

@@ -97,6 +97,7 @@ def test_a_text_gives_the_files_that_the_command_writes(http, pipeline, tmp_path
     same_as_command(http, status, command, tmp_path)
 
 
+@pytest.mark.slow  # each mesh is read by a process of its own
 def test_a_variant_and_a_region_of_a_mesh_are_those_of_the_command(http, pipeline, box, tmp_path):
     body = {"object": encoded(box), "text": "a blue chair", "seed": 1, "formats": ["glb"]}
     command = ["--text", "a blue chair", "--seed", "1", "--model", str(pipeline)]

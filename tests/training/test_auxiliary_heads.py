@@ -20,7 +20,7 @@ from kyvo.training.auxiliary_heads import (
     object_rows,
     object_targets,
 )
-from kyvo.training.model import Depths
+from kyvo.training.model import HiddenStates
 
 ROWS, COLUMNS = 10, 15
 SCHEMA = clevr_schema()
@@ -130,7 +130,7 @@ def test_what_is_asked_about_is_soon_read_from_states_that_tell_it():
     heads, states = AuxiliaryHeads(SCHEMA, 32), torch.randn(2, 6, 32)
 
     def loss_of(early, last):
-        return heads(Depths(early=early, middle=torch.full_like(early, torch.nan), last=last), targets)
+        return heads(HiddenStates(early=early, middle=torch.full_like(early, torch.nan), last=last), targets)
 
     optimizer = torch.optim.Adam(heads.parameters(), lr=0.05)
     for _ in range(60):
@@ -155,7 +155,7 @@ def test_whether_an_id_is_copied_is_soon_read_from_middle_states_that_tell_it():
 
     def loss_of(middle):
         nowhere = torch.full_like(middle, torch.nan)
-        return heads(Depths(early=nowhere, middle=middle, last=nowhere), targets)
+        return heads(HiddenStates(early=nowhere, middle=middle, last=nowhere), targets)
 
     optimizer = torch.optim.Adam(heads.parameters(), lr=0.05)
     for _ in range(60):

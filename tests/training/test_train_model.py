@@ -30,7 +30,7 @@ def test_states_on_the_way_are_those_after_that_many_layers():
     model = build_decoder(size, embedding).eval()
     ids = torch.randint(0, len(SMALL), (2, 9))
     with torch.no_grad():
-        found = model.depths(ids)
+        found = model.hidden_states(ids)
         states = [model.tok_embeddings(ids)]
         for layer in model.layers:
             states.append(layer(states[-1]))

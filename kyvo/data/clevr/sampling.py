@@ -95,14 +95,14 @@ def sample_scenes(
     `relationships`, and the lamps' positions.
     Raises SceneError when the objects do not fit under the rules.
     """
-    chance = {index: np.random.default_rng(np.random.SeedSequence([seed, index])) for index in indices}
-    num_objects = {i: int(rng.integers(rules.min_objects, rules.max_objects + 1)) for i, rng in chance.items()}
+    rngs = {index: np.random.default_rng(np.random.SeedSequence([seed, index])) for index in indices}
+    num_objects = {i: int(rng.integers(rules.min_objects, rules.max_objects + 1)) for i, rng in rngs.items()}
     done: dict[int, Scene] = {}
     for _ in range(MAX_SCENES):
-        waiting = [index for index in chance if index not in done]
+        waiting = [index for index in rngs if index not in done]
         if not waiting:
             break
-        drawn = {index: _draw(chance[index], num_objects[index], width, height, rules) for index in waiting}
+        drawn = {index: _draw(rngs[index], num_objects[index], width, height, rules) for index in waiting}
         placed = {index: scene for index, scene in drawn.items() if scene is not None}
         seen = all_visible(list(placed.values()), rules)
         done |= {index: scene for (index, scene), shown in zip(placed.items(), seen, strict=True) if shown}

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from kyvo.data.meshes import meshcaster
+from kyvo.data.meshes import mesh_renderer
 from kyvo.data.meshes.assets import Asset, AssetLibrary
 from kyvo.data.meshes.layout import random_layout, table_top, uniform_layout
-from kyvo.data.meshes.meshcaster import Placed, Setting
+from kyvo.data.meshes.mesh_renderer import Placed, Setting
 from kyvo.errors import ConfigError, SceneError
 from kyvo.scene.builtin_schemas import objaworld_schema
 from kyvo.scene.scene import Camera, Scene, SceneObject, Vector
@@ -206,7 +206,7 @@ def render_scene(
     """
     camera = (scene.camera or clevr_camera(width, height)).resized(width, height)
     setting = Setting(**{name: _tuple(value) for name, value in scene.extra.get("setting", {}).items()})
-    return meshcaster.render(place(scene, library), camera=camera, setting=setting, samples=samples)
+    return mesh_renderer.render(place(scene, library), camera=camera, setting=setting, samples=samples)
 
 
 def place(scene: Scene, library: AssetLibrary) -> list[Placed]:
@@ -269,7 +269,7 @@ def _all_visible(scene: Scene, library: AssetLibrary, least: float) -> bool:
     if not ((centers[:, :2] >= 0) & (centers[:, :2] < (scene.camera.width, scene.camera.height))).all():
         return False
     height = max(1, round(VIEW_PIXELS * scene.camera.height / scene.camera.width))
-    index = meshcaster.visible(place(scene, library), camera=scene.camera.resized(VIEW_PIXELS, height))
+    index = mesh_renderer.visible(place(scene, library), camera=scene.camera.resized(VIEW_PIXELS, height))
     seen = (
         np.bincount(index[index >= 0], minlength=len(scene)) / VIEW_PIXELS**2
     )  # of a square: the width sets the scale

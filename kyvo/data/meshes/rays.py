@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float
 
-from kyvo.data.meshes.triangle_tree import Places, TriangleTree
+from kyvo.data.meshes.bvh import BVH, SurfacePoints
 from kyvo.extras import MissingDependency, import_open3d
 
 Triangles = Float[np.ndarray, "faces 3 3"]
@@ -22,7 +22,7 @@ Rays = Float[np.ndarray, "rays 3"]
 class RayScene(Protocol):
     """Triangles ready for rays."""
 
-    def first_hits(self, starts: Rays, directions: Rays) -> Places:
+    def first_hits(self, starts: Rays, directions: Rays) -> SurfacePoints:
         """What each ray meets first."""
         ...
 
@@ -30,7 +30,7 @@ class RayScene(Protocol):
         """Whether a ray meets anything."""
         ...
 
-    def nearest(self, points: Float[np.ndarray, "points 3"]) -> Places:
+    def nearest(self, points: Float[np.ndarray, "points 3"]) -> SurfacePoints:
         """The place of the surface that is nearest to each point."""
         ...
 
@@ -38,7 +38,7 @@ class RayScene(Protocol):
 def ray_scene(triangles: Triangles) -> RayScene:
     """These triangles, at least one, behind Open3D or behind the tree in numpy."""
     open3d = _open3d()
-    return TriangleTree(triangles) if open3d is None else Open3DScene(triangles, open3d)
+    return BVH(triangles) if open3d is None else Open3DScene(triangles, open3d)
 
 
 @cache
@@ -61,9 +61,9 @@ class Open3DScene:
         faces = np.arange(len(corners), dtype=np.uint32).reshape(-1, 3)
         self._scene.add_triangles(self._tensor(corners), self._tensor(faces))
 
-    def first_hits(self, starts: Rays, directions: Rays) -> Places:
+    def first_hits(self, starts: Rays, directions: Rays) -> SurfacePoints:
         found = self._scene.cast_rays(self._rays(starts, directions), nthreads=1)
-        return Places(
+        return SurfacePoints(
             distance=found["t_hit"].numpy().astype(np.float64),
             triangle=found["primitive_ids"].numpy().astype(np.int64),
             uv=found["primitive_uvs"].numpy().astype(np.float64),
@@ -72,9 +72,9 @@ class Open3DScene:
     def blocked(self, starts: Rays, directions: Rays) -> Bool[np.ndarray, " rays"]:
         return self._scene.test_occlusions(self._rays(starts, directions), nthreads=1).numpy()
 
-    def nearest(self, points: Float[np.ndarray, "points 3"]) -> Places:
+    def nearest(self, points: Float[np.ndarray, "points 3"]) -> SurfacePoints:
         found = self._scene.compute_closest_points(self._tensor(points.astype(np.float32)), nthreads=1)
-        return Places(
+        return SurfacePoints(
             distance=np.linalg.norm(found["points"].numpy() - points, axis=1),
             triangle=found["primitive_ids"].numpy().astype(np.int64),
             uv=found["primitive_uvs"].numpy().astype(np.float64),

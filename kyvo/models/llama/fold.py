@@ -7,24 +7,25 @@ training side rotates neighbouring pairs of a head's entries, Hugging Face the f
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from huggingface_hub import save_torch_state_dict
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from kyvo.errors import CheckpointError
 from kyvo.files import cannot_write, make_folder, read_json_object, reading, write_plain_json
+from kyvo.models.llama.config import LlamaConfig
+from kyvo.models.llama.network import Llama
 from kyvo.models.llama.presets import DecoderSize
 from kyvo.models.weights import check_weights, read_weights, record_checksums, write_weights
 
-if TYPE_CHECKING:
-    from transformers import LlamaForCausalLM
-
 POSITIONS_NAME = "positions.safetensors"
 MODEL_NAME = "model.safetensors"
+_TABLE, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 _NAMES = {
     "attn.q_proj": "self_attn.q_proj",
@@ -60,7 +61,7 @@ def fold(
     """
     if adapters := [name for name in state if ".lora_" in name]:
         raise CheckpointError(f"{adapters[0]} is an adapter's; merge adapters into their weights before folding.")
-    folded = {"model.embed_tokens.weight": table.detach(), "lm_head.weight": head.detach()}
+    folded = {_TABLE: table.detach(), _HEAD: head.detach()}
     return folded | fold_layers(state, size=size)
 
 
@@ -195,46 +196,53 @@ def model_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("model*.safetensors"))
 
 
-def load_llama(folder: Path) -> "LlamaForCausalLM":
+def load_llama(folder: Path) -> Llama:
     """The model, in float32. Raises CheckpointError where a file is missing, damaged or not the one written."""
-    from transformers import LlamaForCausalLM  # slow to import
-
-    for path in (folder / "config.json", folder / "generation_config.json", folder / f"{MODEL_NAME}.index.json"):
-        if path.is_file():
-            read_json_object(path)
+    path = folder / "config.json"
+    with reading(path):
+        config = LlamaConfig.from_dict(read_json_object(path))
+    for other in (folder / "generation_config.json", folder / f"{MODEL_NAME}.index.json"):
+        if other.is_file():
+            read_json_object(other)
     files = model_files(folder)
     check_weights(files)
-    shapes: dict[str, list[int]] = {}
-    for path in files:
-        with reading(path), safe_open(path, framework="pt") as file:
-            shapes |= {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  # no mapping
-    _check_size(folder / "config.json", shapes)
-    with reading(folder):
-        model, found = LlamaForCausalLM.from_pretrained(  # type: ignore[misc]  # a pair, with this option
-            folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
-        )
-    for fault in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if names := sorted(map(str, found[fault])):
-            raise CheckpointError(f"{folder}: the weights have {fault.replace('_keys', '')} names: {names[:4]}.")
-    return model
+    weights: dict[str, Tensor] = {}
+    for file in files:
+        with reading(file):
+            weights |= load_file(file)
+    _check_size(path, config, weights)
+    with torch.device("meta"):
+        model = Llama(config, name_or_path=str(folder))
+    wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    if config.tie_word_embeddings and _HEAD not in weights and _TABLE in weights:
+        weights[_HEAD] = weights[_TABLE]
+    found = {name: tensor.shape for name, tensor in weights.items()}
+    faults = {
+        "missing": wanted.keys() - found.keys(),
+        "unexpected": found.keys() - wanted.keys(),
+        "mismatched": {name for name in wanted.keys() & found.keys() if wanted[name] != found[name]},
+    }
+    for fault, names in faults.items():
+        if names:
+            raise CheckpointError(f"{folder}: the weights have {fault} names: {sorted(names)[:4]}.")
+    model.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, assign=True)
+    return model.eval()
 
 
-def _check_size(path: Path, shapes: Mapping[str, list[int]]) -> None:
+def _check_size(path: Path, config: LlamaConfig, weights: Mapping[str, Tensor]) -> None:
     """Raises CheckpointError where the config is of another model than the weights: what a config alone says may be
     larger than any memory."""
-    config = read_json_object(path)
-    layers = {name.split(".")[2] for name in shapes if name.startswith("model.layers.")}
-    table = shapes.get("model.embed_tokens.weight", [0, 0])
-    gate = shapes.get("model.layers.0.mlp.gate_proj.weight", [0, 0])
+    none = torch.zeros(0, 0)
+    table = weights.get(_TABLE, none).shape
     found = {
         "vocab_size": table[0],
         "hidden_size": table[-1],
-        "intermediate_size": gate[0],
-        "num_hidden_layers": len(layers),
+        "intermediate_size": weights.get("model.layers.0.mlp.gate_proj.weight", none).shape[0],
+        "num_hidden_layers": len({name.split(".")[2] for name in weights if name.startswith("model.layers.")}),
     }
     for name, number in found.items():
-        if config.get(name) != number:
-            raise CheckpointError(f"{path}: {name} is {config.get(name)!r}; the weights beside it have {number}.")
+        if getattr(config, name) != number:
+            raise CheckpointError(f"{path}: {name} is {getattr(config, name)!r}; the weights beside it have {number}.")
 
 
 def load_positions(folder: Path) -> Float[Tensor, "places dim"] | None:

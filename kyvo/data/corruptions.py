@@ -1,4 +1,7 @@
-"""Ordinary faults of pictures: what files, cameras and people do to them on the way. uint8 [H, W, 3] in and out."""
+"""Corruptions of pictures: what files, cameras and people do to them on the way. uint8 [H, W, 3] in and out.
+
+Those of ImageNet-C (https://arxiv.org/abs/1903.12261) are wider; these are what photographs of a scene suffer most.
+"""
 
 import io
 import zlib
@@ -54,7 +57,7 @@ def noisy(picture: Picture, sigma: float) -> Picture:
     return np.clip(np.rint(picture + noise), 0, 255).astype(np.uint8)
 
 
-FAULTS: Mapping[str, Callable[[Picture], Picture]] = {
+CORRUPTIONS: Mapping[str, Callable[[Picture], Picture]] = {
     "JPEG, quality 30": lambda picture: jpeg(picture, 30),
     "JPEG, quality 10": lambda picture: jpeg(picture, 10),
     "brightness 0.75": lambda picture: lit(picture, 0.75),

@@ -1,10 +1,10 @@
-"""python eval/picture_faults.py --clevr scenes.json --images DIR [--model mini] --out FILE
+"""python eval/corruptions.py --clevr scenes.json --images DIR [--model mini] --out FILE
 
-What ordinary faults of real pictures cost a model: the Jaccard index of the paper's protocol before and after each.
+What corruptions of real pictures cost a model: the Jaccard index of the paper's protocol before and after each.
 
-Faults are made of the pictures at their own size: JPEG, brightness, colour, tilt, crops, fewer pixels, noise. What a
-fault takes from the truth counts against the model: objects that a crop cuts away are still expected. A figure is the
-mean over all pictures, and over their odd and even halves, of which the first serves to choose what is tuned.
+Pictures are corrupted at their own size: JPEG, brightness, colour, tilt, crops, fewer pixels, noise. What a corruption
+takes from the truth counts against the model: objects that a crop cuts away are still expected. A figure is the mean
+over all pictures, and over their odd and even halves, of which the first serves to choose what is tuned.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from kyvo.api import Kyvo
-from kyvo.data.picture_faults import FAULTS
+from kyvo.data.corruptions import CORRUPTIONS
 from kyvo.evaluation.provenance import checkout_commit, cpu_name
 from kyvo.files import write_plain_json
 from kyvo.metrics.scenes import criterion_for, jaccard
@@ -29,6 +29,7 @@ from kyvo.tokenizers.pictures import read_picture
 
 BATCH = 32
 NONE = "none"
+KINDS = [NONE, *CORRUPTIONS]
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--clevr", type=Path, required=True, help="a file of scenes in CLEVR's format")
     parser.add_argument("--images", type=Path, required=True, help="the folder of CLEVR's pictures")
     parser.add_argument("--model", default="mini", help="a bundled model's name, or a model folder")
-    parser.add_argument("--faults", nargs="+", choices=(NONE, *FAULTS), default=[NONE, *FAULTS], metavar="FAULT")
+    parser.add_argument("--corruptions", nargs="+", choices=KINDS, default=KINDS, metavar="KIND")
     parser.add_argument("--limit", type=int, help="take the first N pictures only")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--out", type=Path, required=True, help="a JSON file")
@@ -49,12 +50,12 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     model = Kyvo.from_pretrained(args.model, device=args.device)
     criterion = criterion_for(model.processor.schema.name)
     rows: dict[str, dict[str, Any]] = {}
-    for name in tqdm(args.faults, unit="fault", disable=None):
-        spoiled = pictures if name == NONE else [FAULTS[name](picture) for picture in pictures]
+    for name in tqdm(args.corruptions, unit="kind", disable=None):
+        corrupted = pictures if name == NONE else [CORRUPTIONS[name](picture) for picture in pictures]
         found = [
             scene
-            for start in range(0, len(spoiled), BATCH)
-            for scene in model.recognize(spoiled[start : start + BATCH])
+            for start in range(0, len(corrupted), BATCH)
+            for scene in model.recognize(corrupted[start : start + BATCH])
         ]
         scores = [
             float(np.mean([jaccard(scene, truth, tau=tau, criterion=criterion) for tau in criterion.taus]))
@@ -69,8 +70,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         print(f"{name:28} {rows[name]['jaccard']:.3f} {rows[name]['halves']}", file=sys.stderr, flush=True)
     results = {
         "pictures": len(pictures),
-        "faults": rows,
-        "command": shlex.join(["python", "eval/picture_faults.py", *argv]),
+        "corruptions": rows,
+        "command": shlex.join(["python", "eval/corruptions.py", *argv]),
         "commit": checkout_commit(Path(__file__).parent),
         "cpu": f"{cpu_name()}, {os.cpu_count()} cores",
     }

@@ -51,7 +51,7 @@ def render(
     objects: Sequence[Placed], *, camera: Camera, setting: Setting, samples: int = 2
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The picture, with samples x samples rays a pixel."""
-    caster = _Caster(objects)
+    caster = _RayCaster(objects)
     sun = np.asarray(setting.sun, dtype=float)
     sun = sun / np.linalg.norm(sun)
     # Taken from the vertical, so that the shadows do not change when scene and sun are turned about it.
@@ -71,7 +71,7 @@ def render(
 
 def visible(objects: Sequence[Placed], *, camera: Camera) -> Int[np.ndarray, "height width"]:
     """The index of the object in the middle of each pixel; NOTHING or FLOOR where there is none."""
-    index = _Caster(objects).first(_directions(camera, (0.5, 0.5)), np.asarray(camera.location))[0]
+    index = _RayCaster(objects).first(_directions(camera, (0.5, 0.5)), np.asarray(camera.location))[0]
     return index.reshape(camera.height, camera.width)
 
 
@@ -84,7 +84,7 @@ def _directions(camera: Camera, shift: tuple[float, float]) -> Float[np.ndarray,
     return rays / np.linalg.norm(rays, axis=1, keepdims=True)
 
 
-class _Caster:
+class _RayCaster:
     """The objects' triangles in the scene's frame, ready for rays."""
 
     def __init__(self, objects: Sequence[Placed]) -> None:

@@ -1,4 +1,4 @@
-"""A tree of boxes around triangles, in numpy: many rays or points walk down it together, level by level.
+"""A bounding volume hierarchy (BVH) of triangles, in numpy: many rays or points walk down it together, level by level.
 
 Triangles are sorted along a Morton curve, so that those of a node stand side by side and the tree is a table of boxes
 for each level (Lauterbach et al. 2009, https://doi.org/10.1111/j.1467-8659.2009.01377.x).
@@ -19,20 +19,20 @@ EDGE = 1e-9  # how far outside its edges a triangle is still met, as a weight: n
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Places:
-    """One place on the surface for each ray or point: its triangle, and how it lies in it."""
+class SurfacePoints:
+    """One point of the surface for each ray or point: its triangle, and where it lies in it."""
 
-    distance: Float[np.ndarray, " places"]  # in lengths of the ray's direction, or from the point; inf: nothing is met
-    triangle: Int[np.ndarray, " places"]
-    uv: Float[np.ndarray, "places 2"]  # weights of the second and third corner; the first has the rest
+    distance: Float[np.ndarray, " points"]  # in lengths of the ray's direction, or from the point; inf: nothing is met
+    triangle: Int[np.ndarray, " points"]
+    uv: Float[np.ndarray, "points 2"]  # weights of the second and third corner; the first has the rest
 
     @property
-    def weights(self) -> Float[np.ndarray, "places 3"]:
+    def weights(self) -> Float[np.ndarray, "points 3"]:
         """Of the triangle's three corners."""
         return np.concatenate([1 - self.uv.sum(1, keepdims=True), self.uv], axis=1)
 
 
-class TriangleTree:
+class BVH:
     """Over at least one triangle."""
 
     def __init__(self, triangles: Float[np.ndarray, "faces 3 3"]) -> None:
@@ -46,7 +46,7 @@ class TriangleTree:
             low, high = self.levels[0]
             self.levels.insert(0, (np.minimum(low[::2], low[1::2]), np.maximum(high[::2], high[1::2])))
 
-    def first_hits(self, starts: Float[np.ndarray, "rays 3"], directions: Float[np.ndarray, "rays 3"]) -> Places:
+    def first_hits(self, starts: Float[np.ndarray, "rays 3"], directions: Float[np.ndarray, "rays 3"]) -> SurfacePoints:
         """What each ray meets first; its distance is infinite where it meets nothing."""
         return _in_parts(self._first_hits, starts.astype(np.float64), directions.astype(np.float64))
 
@@ -56,12 +56,12 @@ class TriangleTree:
         """Whether a ray meets anything."""
         return np.isfinite(self.first_hits(starts, directions).distance)
 
-    def nearest(self, points: Float[np.ndarray, "points 3"]) -> Places:
+    def nearest(self, points: Float[np.ndarray, "points 3"]) -> SurfacePoints:
         """The place nearest to each point."""
         corners = KDTree(self.triangles.reshape(-1, 3))  # no farther than the nearest corner
         return _in_parts(self._nearest, points.astype(np.float64), corners.query(points)[0])
 
-    def _first_hits(self, starts: np.ndarray, directions: np.ndarray) -> Places:
+    def _first_hits(self, starts: np.ndarray, directions: np.ndarray) -> SurfacePoints:
         with np.errstate(divide="ignore"):
             inverse = 1 / directions
 
@@ -75,7 +75,7 @@ class TriangleTree:
         distance, u, v = _intersect(starts[ray], directions[ray], self.triangles[triangle])
         return _smallest(len(starts), ray, triangle, distance, np.stack([u, v], axis=1))
 
-    def _nearest(self, points: np.ndarray, reach: np.ndarray) -> Places:
+    def _nearest(self, points: np.ndarray, reach: np.ndarray) -> SurfacePoints:
         def near(point: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
             aside = np.maximum(0, np.maximum(low - points[point], points[point] - high))
             return (aside**2).sum(1) <= reach[point] ** 2 * (1 + 1e-9)
@@ -100,25 +100,29 @@ class TriangleTree:
         return np.repeat(query, LEAF), self.order[node].reshape(-1)
 
 
-def _in_parts(ask: Callable[[np.ndarray, np.ndarray], Places], first: np.ndarray, second: np.ndarray) -> Places:
+def _in_parts(
+    ask: Callable[[np.ndarray, np.ndarray], SurfacePoints], first: np.ndarray, second: np.ndarray
+) -> SurfacePoints:
     """The answers of `ask` for so many queries at a time that memory stays small."""
     starts = range(0, max(1, len(first)), TOGETHER)
     parts = [ask(first[start : start + TOGETHER], second[start : start + TOGETHER]) for start in starts]
-    return Places(
+    return SurfacePoints(
         distance=np.concatenate([part.distance for part in parts]),
         triangle=np.concatenate([part.triangle for part in parts]),
         uv=np.concatenate([part.uv for part in parts]),
     )
 
 
-def _smallest(count: int, query: np.ndarray, triangle: np.ndarray, distance: np.ndarray, uv: np.ndarray) -> Places:
+def _smallest(
+    count: int, query: np.ndarray, triangle: np.ndarray, distance: np.ndarray, uv: np.ndarray
+) -> SurfacePoints:
     """Of each query its pair with the smallest finite distance."""
     best, face, place = np.full(count, np.inf), np.zeros(count, dtype=np.int64), np.zeros((count, 2))
     kept = np.flatnonzero(np.isfinite(distance))
     kept = kept[np.lexsort((distance[kept], query[kept]))]
     kept = kept[np.diff(query[kept], prepend=-1) > 0]
     best[query[kept]], face[query[kept]], place[query[kept]] = distance[kept], triangle[kept], uv[kept]
-    return Places(distance=best, triangle=face, uv=place)
+    return SurfacePoints(distance=best, triangle=face, uv=place)
 
 
 def _intersect(

@@ -1,0 +1,33 @@
+"""Annotations are checked under pytest: of arguments, results, shapes and the fields of dataclasses."""
+
+import numpy as np
+import pytest
+import torch
+from jaxtyping import TypeCheckError
+from typecheck import check
+
+from kyvo.generation.choice import nearest_codes
+from kyvo.metrics.images import psnr
+from kyvo.scene.fields import Axis
+
+
+def test_what_does_not_fit_its_annotation_is_told():
+    codebook = torch.eye(3)
+    assert nearest_codes(torch.eye(3), codebook=codebook).tolist() == [0, 1, 2]
+    for _ in range(2):  # the first call is where the check is written
+        with pytest.raises(TypeCheckError, match="codebook"):
+            nearest_codes(torch.eye(2), codebook=codebook)
+    with pytest.raises(TypeCheckError, match="psnr"):
+        psnr("no picture", np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(TypeCheckError, match="unit"):
+        Axis(name="x", unit=3, values=(0.0, 1.0))
+
+
+def test_an_int_does_for_a_float_and_a_wrong_result_is_told():
+    @check
+    def half(value: float) -> int:
+        return value / 2 if value % 2 else value // 2
+
+    assert half(4) == 2
+    with pytest.raises(Exception, match="half"):
+        half(3)
