@@ -5,26 +5,32 @@ compares them with the recorded ones.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kyvo.api import Kyvo
 from kyvo.data.clevr.sampling import render_scenes, sample_scenes
 from kyvo.data.generators import EditSet, QuestionSet
+from kyvo.data.object_pictures import ObjectPicture
 from kyvo.generation.cache import SequenceCache
 from kyvo.generation.engine import additive, visible_ids
 from kyvo.generation.hidden_states import hidden_states
 from kyvo.metrics.images import psnr, ssim
+from kyvo.models.flow import path
 from kyvo.models.heads.refined_scenes import refine_scenes
+from kyvo.models.slat.latent import StructuredLatent
+from kyvo.models.slat.sparse import SparseTensor, Voxels
+from kyvo.pipelines.objects import ObjectGenerator, pack_cells
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.scene import Scene
 from kyvo.shapes.cells import surface_latent
 from kyvo.shapes.losses import reconstruction_loss
+from kyvo.shapes.object_sets import draw_object, object_views
 from kyvo.shapes.tokenizer import ShapeTokenizer
 from kyvo.shapes.training_meshes import draw_mesh
 from kyvo.shapes.vqvae import to_grid
@@ -33,7 +39,8 @@ from kyvo.tokenizers.tasks import TASKS, Segments
 
 SEED = 7_300_001  # of no training set and of no set that a figure of the model card is of
 SIZE = {"width": 120, "height": 80}
-PICTURES, RENDERINGS, EDITS, QUESTIONS, MESHES = 12, 6, 16, 48, 2
+PICTURES, RENDERINGS, EDITS, QUESTIONS, MESHES, OBJECTS = 12, 6, 16, 48, 2, 8
+TIME = 0.8  # of a flow, at which little but the condition says what is to come
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +49,15 @@ class Bundled:
 
     model: Kyvo
     shapes: ShapeTokenizer
+    objects: ObjectGenerator
 
     @classmethod
     def load(cls) -> "Bundled":
-        return cls(model=Kyvo.from_pretrained("mini", device="cpu"), shapes=ShapeTokenizer.from_pretrained("mini"))
+        return cls(
+            model=Kyvo.from_pretrained("mini", device="cpu"),
+            shapes=ShapeTokenizer.from_pretrained("mini"),
+            objects=ObjectGenerator.from_pretrained("mini"),
+        )
 
     @cached_property
     def scenes(self) -> list[Scene]:
@@ -135,6 +147,33 @@ def shape_round_trip(bundled: Bundled) -> float:
         return -float(reconstruction_loss(again, grid, occupancy=config.occupancy, occupancy_weight=1.0))
 
 
+def object_structure(bundled: Bundled) -> float:
+    """How well the structure flow tells objects in noise from their pictures: minus the squared error of latents."""
+    generator, errors = bundled.objects, []
+    assert generator.structure_encoder is not None
+    for latent, tokens in _drawn_objects(bundled):
+        cells = torch.zeros(1, 1, *[latent.resolution] * 3)
+        cells[0, 0][tuple(latent.coords.T)] = 1
+        with torch.inference_mode():
+            data, _ = generator.structure_encoder(cells)
+            errors.append(_denoising_error(generator.structure_flow, data, tokens))
+    return -float(np.mean(errors))
+
+
+def object_details(bundled: Bundled) -> float:
+    """As `object_structure`, of the SLAT flow and the features of cells."""
+    generator, errors = bundled.objects, []
+    for latent, tokens in _drawn_objects(bundled):
+        voxels = pack_cells([latent.coords], resolution=latent.resolution)
+
+        def flow(x: Tensor, t: Tensor, context: Tensor, voxels: Voxels = voxels) -> Tensor:
+            return generator.slat_flow(SparseTensor(voxels=voxels, feats=x), t, context)
+
+        with torch.inference_mode():
+            errors.append(_denoising_error(flow, generator.from_features(latent.feats), tokens))
+    return -float(np.mean(errors))
+
+
 Figure = Callable[[Bundled], float]
 FIGURES: dict[Figure, Callable[[Bundled], nn.Module | None]] = {  # figure -> the network that it is of
     recognition: lambda bundled: bundled.model.model,
@@ -145,6 +184,8 @@ FIGURES: dict[Figure, Callable[[Bundled], nn.Module | None]] = {  # figure -> th
     refinement: lambda bundled: bundled.model.processor.refiner,
     image_tokenizer: lambda bundled: bundled.model.processor.image.model,
     shape_round_trip: lambda bundled: bundled.shapes.model,
+    object_structure: lambda bundled: bundled.objects.structure_flow,
+    object_details: lambda bundled: bundled.objects.slat_flow,
 }
 
 
@@ -191,3 +232,21 @@ def _likelihood(bundled: Bundled, task: str, pairs: Sequence[tuple[Segments, Seg
         logs = model.lm_head(states[0, places - 1]).float().log_softmax(-1)
         scores.append(logs[torch.arange(len(places)), labels[places]])
     return float(torch.cat(scores).mean())
+
+
+def _drawn_objects(bundled: Bundled) -> Iterator[tuple[StructuredLatent, Tensor]]:
+    """Objects of the procedural library, and tokens of a picture of each."""
+    for index in range(OBJECTS):
+        rng = np.random.default_rng([SEED, index])
+        mesh, _ = draw_object(rng, index=index)
+        (picture,) = object_views(mesh, rng, count=1, size=64)
+        latent = surface_latent(mesh, resolution=bundled.objects.slat_flow.config.resolution)
+        yield latent, bundled.objects.condition(image=ObjectPicture(rgba=picture)).tokens
+
+
+def _denoising_error(flow: Callable[..., Tensor], data: Tensor, tokens: Tensor) -> float:
+    """Squared error of the data that the flow sees in a noisy state."""
+    noise = torch.randn(data.shape, generator=torch.Generator().manual_seed(0))
+    state = path.add_noise(data, noise, TIME)
+    found = state - TIME * flow(state, torch.tensor([TIME]), tokens)
+    return float((found - data).square().mean())
