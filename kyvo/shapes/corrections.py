@@ -18,6 +18,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from kyvo.shapes.contour import COLOR
+from kyvo.shapes.palette import SIZES, num_places, palette_of, read, snapped, spell
+
 SURE = 2.0  # a cell whose score is this far on the right side of ACTIVE_ABOVE needs no correction
 
 
@@ -40,9 +43,9 @@ def lenders(full: Bool[Tensor, "x y z"]) -> Int[Tensor, " lenders"]:
     return (~beside).flatten().nonzero()[:, 0]
 
 
-def loans(full: Bool[Tensor, "x y z"], *, rounds: int) -> Iterator[Loan]:
-    """The rounds of an object whose blocks with surface are `full`; at most `rounds`."""
-    found, borrowers = lenders(full), full.flatten().nonzero()[:, 0]
+def loans(full: Bool[Tensor, "x y z"], *, rounds: int, skip: int = 0) -> Iterator[Loan]:
+    """The rounds of an object whose blocks with surface are `full`; at most `rounds`, of lenders after the first `skip`."""
+    found, borrowers = lenders(full)[skip:], full.flatten().nonzero()[:, 0]
     for number in range(rounds if len(borrowers) else 0):
         part = found[number * len(borrowers) :][: len(borrowers)]
         if not len(part):
@@ -58,8 +61,11 @@ class Corrections(nn.Module):
     features. Nothing here is trained by gradients (kyvo/shapes/correction_fit.py).
     """
 
-    def __init__(self, *, rounds: int, rank: int, n_embed: int, embed_dim: int, channels: int, block: int) -> None:
+    def __init__(
+        self, *, rounds: int, rank: int, n_embed: int, embed_dim: int, channels: int, block: int, color_scale: float
+    ) -> None:
         super().__init__()
+        self.color_scale = color_scale  # sRGB in [-1, 1] of a standardised unit
         self.channels, self.block = channels + 1, block
         parts = {
             "surface": (n_embed,),  # 1: a code of blocks with surface
@@ -107,31 +113,77 @@ class Corrections(nn.Module):
         self,
         codes: Int[Tensor, "batch codes"],
         errors: Float[Tensor, "batch channels x y z"],
+        colors: Float[Tensor, "batch 3 x y z"],
         active: Bool[Tensor, "batch x y z"],
         full: Bool[Tensor, "batch x2 y2 z2"],
     ) -> Int[Tensor, "batch codes"]:
-        """The codes with those of lenders chosen so that they correct `errors` (of `remaining_errors`) best."""
-        codes, lent = codes.clone(), self.lent
-        tables = (self.codes[:, lent] @ self.basis).unflatten(2, (self.channels, -1))
-        errors, cells = blocks_of(errors, self.block), blocks_of(active[:, None], self.block)
-        for row, blocks in enumerate(full):
-            left = errors[row].clone()
-            for loan in loans(blocks, rounds=self.rounds):
-                table = tables[loan.round]
-                chosen = best(left[loan.borrowers], cells[row][loan.borrowers, 0], table, self.weights)
-                left[loan.borrowers] = corrected(left[loan.borrowers], cells[row][loan.borrowers, 0], table[chosen])
-                codes[row, loan.lenders] = lent[chosen]
-        return codes
+        """The codes with those of lenders chosen: the palette that leaves the least error, and the best corrections.
 
-    def of(
-        self, codes: Int[Tensor, "batch codes"], full: Bool[Tensor, "batch x y z"]
-    ) -> Float[Tensor, "batch channels x2 y2 z2"]:
-        """What is to be added to the decoder's scores and features."""
-        total = self.basis.new_zeros(*codes.shape, self.basis.shape[1])
+        Args:
+            errors: of `remaining_errors`.
+            colors: the true ones, sRGB in [-1, 1].
+        """
+        tables = (self.codes[:, self.lent] @ self.basis).unflatten(2, (self.channels, -1))
+        errors, cells = blocks_of(errors, self.block), blocks_of(active[:, None], self.block)[:, :, 0]
+        colors = blocks_of(colors, self.block).transpose(2, 3)
+        rows = []
         for row, blocks in enumerate(full):
-            for loan in loans(blocks, rounds=self.rounds):
+            truth, found = colors[row][cells[row]], []
+            for size in SIZES:
+                if num_places(size) > len(lenders(blocks)):
+                    break
+                spent, left = self._lend(codes[row], errors[row], cells[row], blocks, tables, skip=num_places(size))
+                palette = palette_of(truth, size) if size else truth[:0]
+                spent[lenders(blocks)[: num_places(size)]] = self.lent[spell(palette, len(self.lent))]
+                missing = left[:, 1:][:, COLOR].transpose(1, 2)[cells[row]] * self.color_scale
+                found.append((float((snapped(truth - missing, palette) - truth).square().mean()), spent))
+            rows.append(min(found, key=lambda pair: pair[0])[1] if found else codes[row])
+        return torch.stack(rows)
+
+    def _lend(
+        self,
+        codes: Int[Tensor, " codes"],
+        errors: Float[Tensor, "blocks channels cells"],
+        active: Bool[Tensor, "blocks cells"],
+        full: Bool[Tensor, "x y z"],
+        tables: Float[Tensor, "rounds lent channels cells"],
+        *,
+        skip: int,
+    ) -> tuple[Int[Tensor, " codes"], Float[Tensor, "blocks channels cells"]]:
+        """One object's codes with the best corrections, and the errors that they leave."""
+        codes, left = codes.clone(), errors.clone()
+        for loan in loans(full, rounds=self.rounds, skip=skip):
+            part, cells, table = left[loan.borrowers], active[loan.borrowers], tables[loan.round]
+            chosen = best(part, cells, table, self.weights)
+            left[loan.borrowers] = corrected(part, cells, table[chosen])
+            codes[loan.lenders] = self.lent[chosen]
+        return codes, left
+
+    def palettes(
+        self, codes: Int[Tensor, "batch codes"], full: Bool[Tensor, "batch x y z"]
+    ) -> list[Float[Tensor, "size 3"]]:
+        """Of each object, sRGB in [-1, 1]."""
+        number = (~self.of_surface).cumsum(0) - 1
+        return [read(number[row[lenders(blocks)]], len(self.lent)) for row, blocks in zip(codes, full, strict=True)]
+
+    def apply(
+        self,
+        output: Float[Tensor, "batch channels x y z"],
+        codes: Int[Tensor, "batch codes"],
+        full: Bool[Tensor, "batch x2 y2 z2"],
+    ) -> Float[Tensor, "batch channels x y z"]:
+        """The decoder's scores and features, corrected, with the colors of the palettes."""
+        total = self.basis.new_zeros(*codes.shape, self.basis.shape[1])
+        palettes = self.palettes(codes, full)
+        for row, blocks in enumerate(full):
+            for loan in loans(blocks, rounds=self.rounds, skip=num_places(len(palettes[row]))):
                 total[row, loan.borrowers] += self.codes[loan.round, codes[row, loan.lenders]] @ self.basis
-        return grid_of(total.unflatten(2, (self.channels, -1)), self.block)
+        output = output + grid_of(total.unflatten(2, (self.channels, -1)), self.block)
+        for one, palette in zip(output, palettes, strict=True):
+            colors = one[1:][COLOR]
+            flat = snapped(colors.flatten(1).T * self.color_scale, palette) / self.color_scale
+            colors.copy_(flat.T.unflatten(1, colors.shape[1:]))
+        return output
 
 
 def remaining_errors(

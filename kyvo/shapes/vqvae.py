@@ -20,6 +20,7 @@ from kyvo.errors import ConfigError
 from kyvo.models.slat.latent import PUBLISHED_MEAN, PUBLISHED_STD, RESOLUTION, LatentError, StructuredLatent
 from kyvo.models.slat.structure import ChannelNorm, Double, Halve, ResBlock, shuffle_voxels
 from kyvo.shapes.contour import CHANNELS as SURFACE_CHANNELS
+from kyvo.shapes.contour import COLOR
 from kyvo.shapes.corrections import Corrections, full_blocks, remaining_errors
 from kyvo.tokenizers.quantize import Quantized, VectorQuantizer
 
@@ -223,6 +224,7 @@ class ShapeVQVAE(nn.Module):
                 embed_dim=config.embed_dim,
                 channels=config.channels,
                 block=config.shrinkage,
+                color_scale=config.feature_std[COLOR.start],
             )
             if config.correction_rounds
             else None
@@ -257,14 +259,15 @@ class ShapeVQVAE(nn.Module):
             active,
             active_above=ACTIVE_ABOVE[config.occupancy],
         )
-        return corrections.choose(codes, errors, active, full)
+        colors = features[:, COLOR] * corrections.color_scale
+        return corrections.choose(codes, errors, colors, active, full)
 
     def decode_codes(self, codes: Int[Tensor, "batch codes"]) -> Reconstruction:
         side, corrections = self.config.side, self.corrections
         if corrections is None:
             return self.decode(self.quantizer.lookup(codes.unflatten(1, (side, -1))))
         full = corrections.of_surface[codes].unflatten(1, (side, side, side))
-        return self._reconstruction(self.decoder(self.seen(codes, full)).float() + corrections.of(codes, full))
+        return self._reconstruction(corrections.apply(self.decoder(self.seen(codes, full)).float(), codes, full))
 
     def first_codes(
         self, vectors: Float[Tensor, "batch dim x y z"], full: Bool[Tensor, "batch x y z"]
