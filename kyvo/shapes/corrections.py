@@ -6,6 +6,8 @@ is a lender if neither it nor one of the six beside it holds surface; its code, 
 a vector that is added to what the network says of the cells of one block with surface. Corrections of a block follow
 one another as in residual quantization (https://arxiv.org/abs/2107.03312, section III-C).
 
+The first lenders' codes are the object's palette (kyvo/shapes/palette.py).
+
 Which block gets which code follows from the codes alone: blocks with surface get the lent codes in rounds, both
 x-major. Where the last round has too few codes, it goes to blocks evenly spread. The network sees `rest` in a
 lender's place.
@@ -44,7 +46,7 @@ def lenders(full: Bool[Tensor, "x y z"]) -> Int[Tensor, " lenders"]:
 
 
 def loans(full: Bool[Tensor, "x y z"], *, rounds: int, skip: int = 0) -> Iterator[Loan]:
-    """The rounds of an object whose blocks with surface are `full`; at most `rounds`, of lenders after the first `skip`."""
+    """The rounds of an object whose blocks with surface are `full`, at most `rounds`, without `skip` lenders."""
     found, borrowers = lenders(full)[skip:], full.flatten().nonzero()[:, 0]
     for number in range(rounds if len(borrowers) else 0):
         part = found[number * len(borrowers) :][: len(borrowers)]
