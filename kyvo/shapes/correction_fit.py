@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kyvo.devices import autocast
+from kyvo.errors import ConfigError
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.shapes.corrections import Corrections, best, blocks_of, corrected, full_blocks, lenders, remaining_errors
 from kyvo.shapes.vqvae import ACTIVE_ABOVE, ShapeVQVAE, to_grid
@@ -36,7 +37,10 @@ def fit_corrections(
     iterations: int = 6,
     generator: torch.Generator,
 ) -> ShapeVQVAE:
-    """The network with corrections; those it has are replaced."""
+    """The network with corrections; those it has are replaced.
+
+    Raises ConfigError where no block of any object can lend its code.
+    """
     config = replace(model.config, correction_rounds=rounds, correction_rank=rank)
     fitted = ShapeVQVAE(config)
     fitted.load_state_dict(model.state_dict(), strict=False)
@@ -79,8 +83,8 @@ def fit_corrections(
 def part_codebook(
     model: ShapeVQVAE,
     corrections: Corrections,
-    vectors: Sequence[Float[Tensor, "batch dim x y z"]],
-    full: Sequence[Bool[Tensor, "batch x y z"]],
+    vectors: Sequence[Float[Tensor, "_ dim x y z"]],
+    full: Sequence[Bool[Tensor, "_ x y z"]],
 ) -> None:
     """Sets `surface`, and `rest` to the mean of the vectors that lenders' places have without loans."""
     counts, resting = torch.zeros(2, model.config.n_embed), []
@@ -90,7 +94,13 @@ def part_codebook(
             counts[int(part)] += torch.bincount(codes[holds == part], minlength=model.config.n_embed)
         resting += [row.flatten()[lenders(blocks)] for row, blocks in zip(codes, holds, strict=True)]
     corrections.surface[:] = (counts[1] > counts[0]).float()
-    corrections.rest[:] = model.quantizer.embedding(torch.cat(resting)).mean(0)
+    lent = torch.cat(resting)
+    if not len(lent):
+        raise ConfigError(
+            f"In none of the {sum(map(len, full))} objects can a block lend its code: each holds surface or touches "
+            "one that does. Give objects that leave more of the grid empty, or a tokenizer of more blocks."
+        )
+    corrections.rest[:] = model.quantizer.embedding(lent).mean(0)
 
 
 def cluster(

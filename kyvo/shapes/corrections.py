@@ -63,6 +63,12 @@ class Corrections(nn.Module):
     features. Nothing here is trained by gradients (kyvo/shapes/correction_fit.py).
     """
 
+    surface: nn.Parameter  # [n_embed]; 1: a code of blocks with surface
+    rest: nn.Parameter  # [embed_dim]
+    codes: nn.Parameter  # [rounds, n_embed, rank]
+    basis: nn.Parameter  # [rank, channels * cells of a block]
+    weights: nn.Parameter  # [channels], of squared errors of the score and of the features, where a code is chosen
+
     def __init__(
         self, *, rounds: int, rank: int, n_embed: int, embed_dim: int, channels: int, block: int, color_scale: float
     ) -> None:
@@ -70,11 +76,11 @@ class Corrections(nn.Module):
         self.color_scale = color_scale  # sRGB in [-1, 1] of a standardised unit
         self.channels, self.block = channels + 1, block
         parts = {
-            "surface": (n_embed,),  # 1: a code of blocks with surface
+            "surface": (n_embed,),
             "rest": (embed_dim,),
             "codes": (rounds, n_embed, rank),
             "basis": (rank, self.channels * block**3),
-            "weights": (self.channels,),  # of squared errors of the score and of the features, where a code is chosen
+            "weights": (self.channels,),
         }
         for name, shape in parts.items():
             self.register_parameter(name, nn.Parameter(torch.zeros(shape), requires_grad=False))
@@ -168,7 +174,7 @@ class Corrections(nn.Module):
         number = (~self.of_surface).cumsum(0) - 1
         return [read(number[row[lenders(blocks)]], len(self.lent)) for row, blocks in zip(codes, full, strict=True)]
 
-    def apply(
+    def correct(
         self,
         output: Float[Tensor, "batch channels x y z"],
         codes: Int[Tensor, "batch codes"],

@@ -267,7 +267,7 @@ class ShapeVQVAE(nn.Module):
         if corrections is None:
             return self.decode(self.quantizer.lookup(codes.unflatten(1, (side, -1))))
         full = corrections.of_surface[codes].unflatten(1, (side, side, side))
-        return self._reconstruction(corrections.apply(self.decoder(self.seen(codes, full)).float(), codes, full))
+        return self._reconstruction(corrections.correct(self.decoder(self.seen(codes, full)).float(), codes, full))
 
     def first_codes(
         self, vectors: Float[Tensor, "batch dim x y z"], full: Bool[Tensor, "batch x y z"]

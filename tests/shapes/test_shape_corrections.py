@@ -134,6 +134,15 @@ def test_a_saved_one_comes_back_and_a_folder_of_before_loads_without(fitted, tmp
     assert ShapeTokenizer.from_pretrained(tmp_path / "old").model.corrections is None
 
 
+def test_objects_without_a_block_that_could_lend_are_refused():
+    walls = [sheet(0, level=level) for level in (2, 6, 10, 14)]
+    block = replace(
+        walls[0], coords=torch.cat([wall.coords for wall in walls]), feats=torch.cat([wall.feats for wall in walls])
+    )
+    with pytest.raises(ConfigError, match="In none of the 1 objects can a block lend its code"):
+        fit_corrections(tiny_tokenizer().model, [block], generator=torch.Generator())
+
+
 def test_corrections_of_trellis_latents_are_refused():
     with pytest.raises(ConfigError, match="corrections are of surface features"):
         replace(SURFACE, kind="trellis", correction_rounds=2, correction_rank=4)
