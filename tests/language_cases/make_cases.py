@@ -23,7 +23,7 @@ from kyvo.data.clevr.sampling import ClevrRules, sample_scenes
 from kyvo.scene.relations import CLEVR_DIRECTIONS
 
 HERE = Path(__file__).parent
-NAMES = ("edits", "questions", "refusals", "wider", "fresh")
+NAMES = ("edits", "questions", "refusals", "wider", "fresh", "plain")
 NUM_SCENES = 20
 RADIUS = {"small": 0.35, "large": 0.7}
 WORDS = {"size", "color", "material", "shape"}

@@ -104,6 +104,12 @@ def add_comparisons(rule: Rules) -> None:
         )
     equal = lambda count, of, *_: exactly(of, count)  # noqa: E731
     rule("truth", f"{thereis} <many> [different] [(kinds of|types of|different types of)] <descs> [<seen>]", equal, 0.1)
+    rule(
+        "truth",
+        "((i|we|you) [can] (count|see|counted)|there are|THEPICTURE (has|shows|contains)) [(exactly|only)] <many> "
+        "<descs> [<seen>] [,] RIGHT",
+        equal,
+    )
     rule("truth", "is there only [a|one] <desc1> [<seen>]", lambda of, *_: exactly(of, 1))
     rule(
         "truth",

@@ -106,8 +106,8 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     rule("step", "(from now on|now) <target> (is|are) <setword>", _set)
     rule(
         "step",
-        "(give|get) <target> [(a|the|some)] [new] [(coat|layer|lick) of] <value> [(finish|coat|color|paint|surface|"
-        "texture|look|coating|shape)]",
+        "(give|get) <target> [(a|the|some)] [(new|fresh)] [(coat|layer|lick) of] <value> [(finish|coat|color|paint|"
+        "surface|texture|look|coating|shape|layer)] [of (paint|color)]",
         lambda of, word: _set(of, (word,)),
     )
     rule("step", "(give|get|lend) <target> [(a|the)] <field> [of] <anyword>", set_field)
