@@ -152,7 +152,7 @@ def _add_moves(rule: Rules) -> None:
         move,
     )
     rule("step", "<target> (moves|goes|belongs) <goal>", move, 0.2)
-    rule("step", "(from where it is|from its place|from there) [,] MOVE <target> <goal>", move)
+    rule("step", "(from where it is|from its place|from there) [,] (MOVE|take) <target> <goal>", move)
     rule(
         "step", "(attach|stick|glue|connect|join|fix) <target> to <one_target>", lambda of, to: move(of, NextTo(to=to))
     )
