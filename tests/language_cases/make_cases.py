@@ -1,7 +1,7 @@
 """Language cases: sentences of ordinary people with what is right for each -> JSON Lines of `kyvo evaluate language`.
 
-`edits.txt`, `questions.txt`, `refusals.txt`, `wider.txt` and `fresh.txt` hold a line a case, under a heading of its
-construct:
+`edits.txt`, `questions.txt`, `refusals.txt`, `wider.txt`, `fresh.txt` and `plain.txt` hold a line a case, under a
+heading of its construct:
 
     scene | text, with earlier texts before `>>` | what is right
 

@@ -40,11 +40,12 @@ def llama(vocab_size, *, seed=0, length=16_384):
     """Of Llama-3.2's form: shared heads, scaled rope, one table for embedding and head."""
     torch.manual_seed(seed)
     scaling = {"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+    rope = {"rope_theta": 500_000.0, "rope_scaling": scaling | {"original_max_position_embeddings": 8192}}
     return LlamaForCausalLM(
         LlamaConfig(
             vocab_size=vocab_size, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
             num_key_value_heads=2, max_position_embeddings=length, tie_word_embeddings=True, initializer_range=0.5,
-            rope_scaling=scaling | {"original_max_position_embeddings": 8192}, rope_theta=500_000.0,
+            **rope,
         )
     )  # fmt: skip
 
@@ -133,7 +134,7 @@ def test_chat_serve_and_python_take_it(folder, tmp_path):
     talk = Conversation(loaded, SCENE)
     for text in ("How many cubes?", "Remove the cube."):
         try:
-            assert talk.say(text).understood.reading
+            assert (turn := talk.say(text)).understood and turn.understood.reading
         except ProgramError:
             assert talk.scene == SCENE
     with serving(create_app(loaded, name="tiny")) as url:

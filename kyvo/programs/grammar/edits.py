@@ -7,7 +7,7 @@ from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.goals import A_BIT, add_amounts, add_places, move
 from kyvo.programs.grammar.meaning import ALL, parts, rewritten, the, without
 from kyvo.programs.grammar.rearrangements import add_rearrangements
-from kyvo.programs.grammar.settings import add_settings
+from kyvo.programs.grammar.settings import add_settings, set_words
 from kyvo.programs.program import (
     At,
     Earlier,
@@ -210,6 +210,11 @@ def _add_removals(rule: Rules) -> None:
         "(IWANT|have) <target> (gone|removed|deleted|to be gone|to be removed|"
         "to disappear|to go away|out|out of THEPICTURE|away|to vanish)",
         gone,
+    )
+    rule(
+        "step",
+        "(IWANT|have) <target> (gone|removed|deleted|out|away) and <target> <setword>",
+        lambda of, other, words: (Remove(of=of), *set_words(other, words)),
     )
     rule("step", "(let|make|have|can|could|may) <target> [please] (disappear|vanish|go away|go|leave|be gone)", gone)
     rule(
