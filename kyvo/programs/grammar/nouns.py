@@ -162,6 +162,7 @@ def _add_descriptions(rule: Rules) -> None:
     )
     rule("noun1", "[(block|cube|object)] (tower|stack|pile)", TOWER)
     rule("noun1", "(tower|stack|pile|column) of (blocks|cubes|objects|things)", TOWER)
+    rule("noun1", "(tower|stack|pile|column) of [the] <descs>", lambda of: narrow(TOWER, of), 0.2)
     rule(
         "desc1",
         "<sup> [(one|block|object|thing)] (of|among|out of|from) [all] [of] (the|these|those) <descs>",
