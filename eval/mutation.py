@@ -30,6 +30,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SLOWER = 5  # times the time of the unchanged code, after which a mutant counts as noticed
 SPARE = 30.0  # s, besides
+PROFILE = "mutants"  # of hypothesis
 UNCHECKED = ["-o", "addopts=--import-mode=importlib -p no:dash"]  # pyproject.toml's without the checks of annotations
 
 PROGRAMS = ["tests/programs_core/test_execute_edits.py", "tests/programs_core/test_execute_questions.py"]
@@ -179,7 +180,7 @@ def run_tests(tree: Path, tests: list[str], limit: float, *, checked: bool = Fal
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
             import pytest
 
-            options = ["-x", "-q", "--hypothesis-seed=0"]
+            options = ["-x", "-q", "--hypothesis-seed=0", f"--hypothesis-profile={PROFILE}"]
             for plugin in ("cacheprovider", "xdist", "schemathesis"):
                 options += ["-p", f"no:{plugin}"]
             code = pytest.main([*options, *([] if checked else UNCHECKED), *tests])
@@ -188,12 +189,16 @@ def run_tests(tree: Path, tests: list[str], limit: float, *, checked: bool = Fal
     return status == 0, time.monotonic() - started
 
 
-def import_slow() -> None:
-    """What most tests import, before the forks. Nothing of Kyvo, whose code is another in each fork."""
+def prepare() -> None:
+    """What forks share: packages and how tests run. Nothing of Kyvo, whose code is another in each fork."""
     sys.dont_write_bytecode = False  # else each fork compiles all of the tree
     for name in SLOW:
         import_module(name)
     import_module("torch").set_num_threads(1)
+    # One example that fails is enough; to make it smaller takes minutes.
+    hypothesis = import_module("hypothesis")
+    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+    hypothesis.settings.register_profile(PROFILE, deadline=None, max_examples=10, phases=phases)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -211,7 +216,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.again:
         done = {name: killed for name, killed in done.items() if killed}
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    import_slow()
+    prepare()
     chosen = drawn(args.count, args.seed, args.only)
     with tempfile.TemporaryDirectory() as folder, args.out.open("a") as out:
         tree = Path(folder)

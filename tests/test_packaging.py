@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Iterator
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -53,14 +53,17 @@ def run_python(code: str, *, cwd: Path) -> str:
     return done.stdout.strip()
 
 
-def imports_of(path: Path) -> Iterator[str]:
+@cache
+def imports_of(path: Path) -> list[str]:
     """The dotted names `path` imports anywhere, inside functions too; `from a import b` gives `a.b`."""
+    found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: `tune run` gives a recipe no package; import absolutely everywhere"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return found
 
 
 def sources(*folders: str) -> list[Path]:
@@ -116,7 +119,11 @@ SLOW = {"transformers", "torch._dynamo", "scipy"}  # each a second of a cold sta
         (["--help"], TRAINING | FILES | PAGES | FIGURES | NETWORKS | CHECKS),
         (["--version"], TRAINING | FILES | PAGES | FIGURES | NETWORKS | CHECKS),
         (["recognize", "--help"], TRAINING | FILES | PAGES | FIGURES | NETWORKS),
-        (["recognize", "picture.png", "--out", "scenes", "--model", "tiny"], TRAINING | FILES | PAGES | FIGURES | SLOW),
+        pytest.param(
+            ["recognize", "picture.png", "--out", "scenes", "--model", "tiny"],
+            TRAINING | FILES | PAGES | FIGURES | SLOW,
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["help", "version", "help of a command", "recognition"],
 )

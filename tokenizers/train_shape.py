@@ -14,6 +14,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -128,10 +129,11 @@ class Trainer(TokenizerTraining):
         self.has_codes = False
 
     def start_from(self, tokenizer: ShapeTokenizer) -> None:
-        """Takes its weights and codes. Raises ConfigError for other sizes."""
-        if tokenizer.config != self.model.config:
+        """Takes its weights and codes; corrections are fitted anew afterwards. Raises ConfigError for other sizes."""
+        if replace(tokenizer.config, correction_rounds=0, correction_rank=0) != self.model.config:
             raise ConfigError("--init: the tokenizer has other sizes than the config's model; take the config it has.")
-        self.model.load_state_dict(tokenizer.model.state_dict())
+        weights = tokenizer.model.state_dict()
+        self.model.load_state_dict({name: weights[name] for name in self.model.state_dict()})
         self.averages.start(self.args.batch_size * self.model.config.num_codes)
         self.has_codes = True
 

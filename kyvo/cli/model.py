@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 Parser = Annotated[
     str,
     typer.Option(
-        help="Who reads texts: auto (the model, if it writes programs, else grammar), grammar, a model folder, or an "
-        "OpenAI-compatible chat model as http://HOST:PORT/v1#NAME."
+        help="Who reads texts: auto (the model, if it writes programs, else grammar), grammar, a folder of a model "
+        "or of any Llama, or an OpenAI-compatible chat model as http://HOST:PORT/v1#NAME."
     ),
 ]
 

@@ -42,21 +42,21 @@ def run_closed_loop(
     wanted = [replace(schema.snap(scene, clamp=True), camera=scene.camera) for scene in scenes]
     best, asked = list(pictures), wanted
     seen = read(wanted, pictures)
-    errors = [off(scene, found, schema) for scene, found in zip(wanted, seen, strict=True)]
+    errors = [position_error(scene, found, schema) for scene, found in zip(wanted, seen, strict=True)]
     for _ in range(ROUNDS):
         if late() or not any(errors):
             break
-        asked = [moved(*each, schema) for each in zip(asked, wanted, seen, strict=True)]
+        asked = [corrected(*each, schema) for each in zip(asked, wanted, seen, strict=True)]
         drawn = draw(asked)
         seen = read(wanted, drawn)
         for index, picture in enumerate(drawn):
-            error = off(wanted[index], seen[index], schema)
+            error = position_error(wanted[index], seen[index], schema)
             if error < errors[index]:
                 best[index], errors[index] = picture, error
     return best
 
 
-def moved(asked: Scene, wanted: Scene, read: Scene, schema: SceneSchema) -> Scene:
+def corrected(asked: Scene, wanted: Scene, read: Scene, schema: SceneSchema) -> Scene:
     """What to ask for next: each object moved against what it is read off, inside the schema's numbers."""
     axes = schema.field("location").axes[:2]
     step = GAIN * (_floor(read) - _floor(wanted)).clip(-LONGEST, LONGEST)
@@ -69,7 +69,7 @@ def moved(asked: Scene, wanted: Scene, read: Scene, schema: SceneSchema) -> Scen
     return replace(asked, objects=tuple(objects))
 
 
-def off(scene: Scene, read: Scene, schema: SceneSchema) -> float:
+def position_error(scene: Scene, read: Scene, schema: SceneSchema) -> float:
     """How far the objects are read from their places, in units and on average; 0 for a scene without any."""
     distances = np.linalg.norm(_floor(read) - _floor(scene), axis=1).clip(max=MISSED)
     names = [field.name for field in schema.word_fields]

@@ -178,7 +178,7 @@ class ProgramGrammar:
         if slot.kind == "node":
             return min((self._node_cost(node, room) for node in slot.fits if node in self._known), default=math.inf)
         if slot.kind in ("whole", "number"):
-            return _number_cost(said)
+            return _number_cost(said, slot)
         if slot.is_free and not said and not any(len(word) > 1 for word in self._words):
             return 2  # a character and its end; where the schema has words, one of them is enough
         return 1
@@ -306,12 +306,12 @@ def _next_characters(said: str, slot: Slot) -> list[str]:
     return [*more, *(["."] if slot.kind == "number" else []), *([END] if is_whole else [])]
 
 
-def _number_cost(said: str) -> int:
-    """The fewest tokens that end a number, whatever its slot allows."""
+def _number_cost(said: str, slot: Slot) -> int:
+    """The fewest tokens that end a number of this slot."""
     digits = said.removeprefix("-")
     whole, point, decimals = digits.partition(".")
     if point:
         return 1 if decimals and decimals[-1] != "0" else 2
     if not digits:
         return 2
-    return 3 if whole == "0" else 1
+    return 3 if whole == "0" and (said.startswith("-") or slot.is_positive) else 1

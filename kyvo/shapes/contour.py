@@ -27,6 +27,8 @@ from kyvo.models.slat.sparse import SparseTensor
 CHANNELS = 12
 OFFSET, NORMAL, COLOR, CROSSED = slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 12)
 CROSSED_ABOVE = -0.6  # of a predicted edge: a quad too many hides among its neighbours, one that is missed is a hole
+KEEP = 0.1  # weight of a vertex's own place beside the planes around it
+FLAT = 0.1  # cells; a plane whose neighbours lie this far from it counts half
 REACH = 0.25  # cells; half axis of a lonely cell's octahedron
 THICKNESS = 0.1  # cells; standard deviation of a Gaussian along the normal
 SPREAD = 0.5  # cells; and across it: neighbours' Gaussians overlap to a closed surface
@@ -39,8 +41,9 @@ def extract_mesh(latent: StructuredLatent) -> Surface:
     A predicted edge whose four cells are not all active gives no quad.
     """
     feats = latent.feats.detach().float()
-    vertices = latent.centers + feats[:, OFFSET].clamp(-0.5, 0.5) / latent.resolution
     quads = crossed_quads(latent.coords.long(), feats[:, CROSSED] > CROSSED_ABOVE, resolution=latent.resolution)
+    offsets = sharpened(feats[:, OFFSET].clamp(-0.5, 0.5), feats[:, NORMAL], latent.coords, quads)
+    vertices = latent.centers + offsets / latent.resolution
     corners = vertices[quads]
     # Both diagonals' cross product: the normal of a quad that need not be flat.
     facing = torch.linalg.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
@@ -62,6 +65,38 @@ def extract_mesh(latent: StructuredLatent) -> Surface:
         faces=torch.cat([compact[faces], lonely + int(used.sum())]),
         attributes=torch.cat([colors[used], colors[~used].repeat_interleave(6, 0)]),
     )
+
+
+def sharpened(
+    offsets: Float[Tensor, "cells 3"],
+    normals: Float[Tensor, "cells 3"],
+    coords: Int[Tensor, "cells 3"],
+    quads: Int[Tensor, "quads 4"],
+) -> Float[Tensor, "cells 3"]:
+    """Offsets that put each vertex where the planes of the cells around it meet.
+
+    The mean of the surface in a cell lies behind an edge or a corner. The planes through the vertices that share a quad
+    with it, across their normals, meet at the edge; the vertex moves towards the point nearest to them in squared
+    distance (Kobbelt et al. 2001, https://doi.org/10.1145/383259.383265), and stays in its cell. Where the planes
+    agree, they smooth. A plane counts as much as its own neighbours lie in it, so those of edges count little.
+    """
+    one, other = (quads[:, list(pair)].flatten() for pair in zip(*itertools.permutations(range(4), 2), strict=True))
+    normals, places = F.normalize(normals, dim=1), coords + offsets
+
+    def mean(values: Tensor, weights: Tensor) -> Tensor:
+        """Over the neighbours of each cell."""
+        flat = values.flatten(1) * weights[:, None]
+        total = weights.new_zeros(len(offsets), flat.shape[1]).index_add_(0, one, flat)
+        share = weights.new_zeros(len(offsets)).index_add_(0, one, weights).clamp(min=1e-6)
+        return (total / share[:, None]).unflatten(1, values.shape[1:])
+
+    bend = (normals[one] * (places[other] - places[one])).sum(1, keepdim=True).square()
+    weights = 1 / (mean(bend, torch.ones_like(bend[:, 0]))[other, 0] + FLAT**2)
+    normal = normals[other]
+    pull = mean(normal * (normal * (places[other] - places[one])).sum(1, keepdim=True), weights)
+    planes = mean(normal[:, :, None] * normal[:, None], weights)
+    moved = offsets + torch.linalg.solve(planes + KEEP * torch.eye(3).to(offsets), pull)
+    return moved.clamp(-0.5, 0.5)
 
 
 def crossed_quads(

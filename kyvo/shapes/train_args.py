@@ -73,6 +73,11 @@ def build_shape_config(section: Mapping[str, Any]) -> ShapeVQVAEConfig:
         config = function(**arguments)
     except TypeError as error:
         raise ConfigError(f"model: {error}") from error
+    if config.correction_rounds:
+        raise ConfigError(
+            f"model: correction_rounds is {config.correction_rounds}; a network is trained without corrections, and "
+            "tokenizers/fit_corrections.py adds them."
+        )
     if config.side < MIN_SIDE:
         raise ConfigError(
             f"model: {config.side} codes along a side; at least {MIN_SIDE} can be trained. Take a finer grid, or fewer "

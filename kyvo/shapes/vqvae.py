@@ -20,6 +20,8 @@ from kyvo.errors import ConfigError
 from kyvo.models.slat.latent import PUBLISHED_MEAN, PUBLISHED_STD, RESOLUTION, LatentError, StructuredLatent
 from kyvo.models.slat.structure import ChannelNorm, Double, Halve, ResBlock, shuffle_voxels
 from kyvo.shapes.contour import CHANNELS as SURFACE_CHANNELS
+from kyvo.shapes.contour import COLOR
+from kyvo.shapes.corrections import Corrections, full_blocks, remaining_errors
 from kyvo.tokenizers.quantize import Quantized, VectorQuantizer
 
 # By kind of occupancy. A cell too many hardly shows; one that is missed takes the quads around it away.
@@ -43,6 +45,8 @@ class ShapeVQVAEConfig:
     occupancy: str = "logit"  # active cells: an output of their own; or "norm": those with features long enough
     norm_threshold: float = 1.0  # for "norm": that many standard deviations; inactive cells are trained to 0
     beta: float = 0.25  # weight of the commitment
+    correction_rounds: int = 0  # codes that a block may borrow (kyvo/shapes/corrections.py); 0: blocks lend none
+    correction_rank: int = 0  # vectors that corrections are made of
 
     def __post_init__(self) -> None:
         for name in ("widths", "feature_mean", "feature_std"):
@@ -55,6 +59,12 @@ class ShapeVQVAEConfig:
             raise ConfigError(
                 f"feature_mean has {len(self.feature_mean)} values and feature_std {len(self.feature_std)}; each "
                 "channel has one of both, and deviations are above 0."
+            )
+        if self.correction_rounds and (self.kind != "surface" or self.occupancy != "logit" or not self.correction_rank):
+            raise ConfigError(
+                f"correction_rounds is {self.correction_rounds} with kind {self.kind!r}, occupancy {self.occupancy!r} "
+                f"and correction_rank {self.correction_rank}; corrections are of surface features with logits, and of "
+                "a rank above 0."
             )
         if not self.widths or self.resolution % self.shrinkage:
             raise ConfigError(
@@ -206,6 +216,19 @@ class ShapeVQVAE(nn.Module):
         self.decoder = ShapeDecoder(config)
         # Codes follow the latents by running means (kyvo/tokenizers/quantize.py), never by gradients.
         self.quantizer.embedding.requires_grad_(False)
+        self.corrections = (
+            Corrections(
+                rounds=config.correction_rounds,
+                rank=config.correction_rank,
+                n_embed=config.n_embed,
+                embed_dim=config.embed_dim,
+                channels=config.channels,
+                block=config.shrinkage,
+                color_scale=config.feature_std[COLOR.start],
+            )
+            if config.correction_rounds
+            else None
+        )
 
     def latents(self, features: Float[Tensor, "batch channels x y z"]) -> Float[Tensor, "batch dim side cells"]:
         """Before they become codes. The quantizer is made for maps: y and z share an axis."""
@@ -221,16 +244,54 @@ class ShapeVQVAE(nn.Module):
     def decode(self, values: Float[Tensor, "batch dim side cells"]) -> Reconstruction:
         """Of codes' vectors, or of latents that skip the codebook."""
         side = self.config.side
-        out = self.decoder(values.unflatten(3, (side, side))).float()
+        return self._reconstruction(self.decoder(values.unflatten(3, (side, side))))
+
+    def encode_codes(self, features: Float[Tensor, "batch channels x y z"]) -> Int[Tensor, "batch codes"]:
+        config, corrections = self.config, self.corrections
+        if corrections is None:
+            return self.quantizer.choose(self.latents(features).float()).flatten(1)
+        active = (features != 0).any(1)  # an active cell has edges that are crossed or not, never 0
+        full = full_blocks(active, config.shrinkage)
+        codes = self.first_codes(self.encoder(features), full)
+        errors = remaining_errors(
+            self.decoder(self.seen(codes, full)).float(),
+            features,
+            active,
+            active_above=ACTIVE_ABOVE[config.occupancy],
+        )
+        colors = features[:, COLOR] * corrections.color_scale
+        return corrections.choose(codes, errors, colors, active, full)
+
+    def decode_codes(self, codes: Int[Tensor, "batch codes"]) -> Reconstruction:
+        side, corrections = self.config.side, self.corrections
+        if corrections is None:
+            return self.decode(self.quantizer.lookup(codes.unflatten(1, (side, -1))))
+        full = corrections.of_surface[codes].unflatten(1, (side, side, side))
+        return self._reconstruction(corrections.correct(self.decoder(self.seen(codes, full)).float(), codes, full))
+
+    def first_codes(
+        self, vectors: Float[Tensor, "batch dim x y z"], full: Bool[Tensor, "batch x y z"]
+    ) -> Int[Tensor, "batch codes"]:
+        """Codes of the encoder's vectors, before blocks without surface lend theirs."""
+        assert self.corrections is not None
+        rows = vectors.float().movedim(1, -1).flatten(0, 3)
+        found = self.corrections.nearest(rows, full.flatten(), self.quantizer.embedding.weight)
+        return found.unflatten(0, (len(vectors), -1))
+
+    def seen(
+        self, codes: Int[Tensor, "batch codes"], full: Bool[Tensor, "batch x y z"]
+    ) -> Float[Tensor, "batch dim x y z"]:
+        """What the decoder takes in where blocks lend their codes."""
+        assert self.corrections is not None
+        side = self.config.side
+        values = self.quantizer.embedding(codes).unflatten(1, (side, side, side)).movedim(-1, 1)
+        return self.corrections.hide(values, full)
+
+    def _reconstruction(self, out: Float[Tensor, "batch out x y z"]) -> Reconstruction:
+        out = out.float()
         if self.config.occupancy == "logit":
             return Reconstruction(features=out[:, 1:], scores=out[:, 0])
         return Reconstruction(features=out, scores=out.norm(dim=1) - self.config.norm_threshold)
-
-    def encode_codes(self, features: Float[Tensor, "batch channels x y z"]) -> Int[Tensor, "batch codes"]:
-        return self.quantizer.choose(self.latents(features).float()).flatten(1)
-
-    def decode_codes(self, codes: Int[Tensor, "batch codes"]) -> Reconstruction:
-        return self.decode(self.quantizer.lookup(codes.unflatten(1, (self.config.side, -1))))
 
 
 def to_grid(latents: Sequence[StructuredLatent], config: ShapeVQVAEConfig) -> ShapeGrid:

@@ -54,7 +54,7 @@ def load_weights(
 def check_batches(then: Mapping[str, Any], now: Mapping[str, Any], *, where: Path) -> None:
     """Both say what a run's batches depend on: where it differs, a position among them means nothing."""
     then = {"pack_tokens": None, **then}  # older runs could not pack
-    apart = [name for name in now | then if then.get(name) != now.get(name)]
+    apart = [name for name in {**now, **then} if then.get(name) != now.get(name)]
     if apart:
         differences = ", ".join(f"{LABELS.get(name, name)} {then.get(name)} (now {now.get(name)})" for name in apart)
         raise CheckpointError(f"{where} was trained with {differences}. Take the same settings, or another output_dir.")

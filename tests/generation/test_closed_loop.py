@@ -7,7 +7,7 @@ import pytest
 from alike import assert_alike
 
 from kyvo.data.clevr.sampling import ClevrRules, sample_scenes
-from kyvo.generation.closed_loop import GAIN, MISSED, ROUNDS, moved, off, run_closed_loop
+from kyvo.generation.closed_loop import GAIN, MISSED, ROUNDS, corrected, position_error, run_closed_loop
 from kyvo.models.heads.refined_scenes import mean_camera, refine_scenes
 from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.scene import Scene
@@ -43,27 +43,27 @@ def read(scenes, drawn_pictures):
 def test_objects_are_asked_for_on_the_other_side_of_what_they_are_off():
     (scene,) = drawn(1)
     inside = shifted(scene, -scene.objects[0].location[0], -scene.objects[0].location[1])  # the first at the middle
-    asked = moved(inside, inside, shifted(inside, 0.2, -0.3), SCHEMA)
+    asked = corrected(inside, inside, shifted(inside, 0.2, -0.3), SCHEMA)
     (x, y, z), first = asked.objects[0].location, inside.objects[0]
     assert (x, y, z) == (pytest.approx(-0.2 * GAIN), pytest.approx(0.3 * GAIN), first.location[2])
     assert asked.objects[0].color == first.color
     # The next step goes on from where the object was asked for last.
-    again = moved(asked, inside, shifted(inside, -0.1, 0.0), SCHEMA)
+    again = corrected(asked, inside, shifted(inside, -0.1, 0.0), SCHEMA)
     assert again.objects[0].location[:2] == (pytest.approx(x + 0.1 * GAIN), pytest.approx(y))
     for _ in range(30):
-        asked = moved(asked, inside, shifted(inside, -50.0, 0.0), SCHEMA)
+        asked = corrected(asked, inside, shifted(inside, -50.0, 0.0), SCHEMA)
     assert {item.location[0] for item in asked.objects} == {3.0}
     assert len(SCHEMA.snap(asked)) == len(scene)
 
 
 def test_how_far_off_objects_are_counts_words_and_has_an_end():
     (scene,) = drawn(1)
-    assert off(scene, scene, SCHEMA) == 0 == off(Scene(objects=()), Scene(objects=()), SCHEMA)
-    assert off(scene, shifted(scene, 0.03, 0.04), SCHEMA) == pytest.approx(0.05)
-    assert off(scene, shifted(scene, 9.0, 0.0), SCHEMA) == pytest.approx(MISSED)
+    assert position_error(scene, scene, SCHEMA) == 0 == position_error(Scene(objects=()), Scene(objects=()), SCHEMA)
+    assert position_error(scene, shifted(scene, 0.03, 0.04), SCHEMA) == pytest.approx(0.05)
+    assert position_error(scene, shifted(scene, 9.0, 0.0), SCHEMA) == pytest.approx(MISSED)
     other = replace(scene.objects[0], color="red" if scene.objects[0].color != "red" else "blue")
     wrong = replace(scene, objects=(other, *scene.objects[1:]))
-    assert off(scene, wrong, SCHEMA) == pytest.approx(MISSED / len(scene))
+    assert position_error(scene, wrong, SCHEMA) == pytest.approx(MISSED / len(scene))
 
 
 def test_the_best_of_all_pictures_is_taken():
@@ -84,10 +84,10 @@ def test_the_best_of_all_pictures_is_taken():
         )
         last = scene
         for part, one in zip(asked, found, strict=False):
-            for item, expected in zip(part[number].objects, moved(last, scene, one, SCHEMA).objects, strict=True):
+            for item, expected in zip(part[number].objects, corrected(last, scene, one, SCHEMA).objects, strict=True):
                 assert item.location == pytest.approx(expected.location, abs=2e-3)  # read in another batch
             last = part[number]
-        errors = [off(scene, one, SCHEMA) for one in found]
+        errors = [position_error(scene, one, SCHEMA) for one in found]
         np.testing.assert_array_equal(best[number], candidates[int(np.argmin(errors))])
 
 
@@ -116,4 +116,4 @@ def test_a_model_with_a_refiner_renders_in_a_closed_loop_unless_told_otherwise()
     for scene, before, after in zip(scenes, first, corrected, strict=True):
         shown = closed.rendering.loop.to_canonical_camera(scene)
         seen = read([shown] * 2, [before, after])
-        assert off(shown, seen[1], SCHEMA) <= off(shown, seen[0], SCHEMA)
+        assert position_error(shown, seen[1], SCHEMA) <= position_error(shown, seen[0], SCHEMA)

@@ -47,6 +47,16 @@ def test_the_longest_lists_end_too():
     check(GRAMMAR.decode(tokens), CLEVR)
 
 
+@given(st.integers(0, 10**6))
+def test_a_program_fits_into_as_many_tokens_as_it_has_and_no_fewer(seed):
+    programs = [Draw(seed, CLEVR).program(nodes=4), p.Edit(steps=(p.Remove(of=RED), p.Rotate(of=RED, degrees=1.5)))]
+    for program in programs:
+        tokens = GRAMMAR.encode(program)
+        assert ProgramGrammar(CLEVR, max_tokens=len(tokens)).decode(tokens) == program
+        with pytest.raises(ProgramError, match=r"none may follow|is needed"):
+            ProgramGrammar(CLEVR, max_tokens=len(tokens) - 1).decode(tokens)
+
+
 def test_tokens_are_prefix_notation_with_the_schemas_own_words():
     program = p.Query(asks=p.Count(of=p.The(of=RED, count=12)))
     assert GRAMMAR.encode(program) == (

@@ -1,9 +1,11 @@
 """Typing errors: the text as a whole decides which word is meant; where two words fit, neither is taken."""
 
 import pytest
-from program_readings import parsed, program
+from program_readings import CLEVR, parsed, program
 
 from kyvo.programs.errors import NotUnderstood, UnknownWord
+from kyvo.programs.grammar.parser import grammar_of
+from kyvo.programs.grammar.spelling import Effort
 from kyvo.programs.grammar.typing_errors import num_errors, weight
 
 
@@ -60,3 +62,10 @@ def test_likelier_errors_weigh_less():
     assert weight("cube", "cube") == 0
     assert weight("cbue", "cube") < weight("cue", "cube") < weight("cune", "cube") < weight("cuqe", "cube")
     assert weight("cubbe", "cube") < weight("cubqe", "cube")
+
+
+@pytest.mark.parametrize("word", ["not", "gone", "never", "without", "red"])
+def test_words_that_turn_a_meaning_round_stand_for_no_others(word):
+    _, spelling = grammar_of(CLEVR)
+    (read,) = spelling.repair([word], Effort.SLIPS)
+    assert list(read.options) == [word]

@@ -25,6 +25,7 @@ from kyvo.programs.program import (
     SameWord,
     Shared,
     Smallness,
+    The,
     WhereIs,
     WhereSame,
     Which,
@@ -281,3 +282,39 @@ def test_two_near_readings_lower_the_probability():
     unsure = parsed("what color is the ball left of the cube that is behind the cylinder?")
     assert sure.probability > 0.95 and not sure.alternatives
     assert unsure.probability < 0.9 and unsure.alternatives
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        (
+            "what color is whichever cylinder is closest to the camera",
+            "what color is the cylinder closest to the camera",
+        ),
+        ("is there any ball at all in this picture", "is there any ball"),
+        ("I count four small cubes, am I right?", "are there four small cubes"),
+        ("what shape remains if you ignore all the cubes", "without the cubes, what shape remains"),
+        ("count the red ones and the blue ones together", "how many red ones and blue ones are there"),
+        ("what do you call the shape of the small blue thing", "what is the shape of the small blue thing"),
+        ("what color is the third cube, counting from left to right", "what color is the third cube from the left"),
+        ("how many of the balls can easily roll away", "how many of the balls are spherical or cylindrical"),
+        ("are cylinders more common than balls here", "are there more cylinders than balls"),
+        ("how many things made of metal can I see", "how many metal things are there"),
+        ("give the cube a green coat of paint", "paint the cube green"),
+        ("the cube needs to be yellow instead of cyan", "paint the cube yellow"),
+        ("have the big ball switch to metal", "make the big ball metal"),
+        ("I want the ball gone and the cube green", "remove the ball, then paint the cube green"),
+        ("the cube must be cyan from now on", "paint the cube cyan"),
+        ("move the ball to the left of the stack of blocks", "move the ball to the left of the tower"),
+        ("move the middle placed ball behind the cube", "move the middle ball behind the cube"),
+        ("put the ball on the cube at left of the cylinder", "put the ball on the cube left of the cylinder"),
+        ("From where it is, take the cube 0.5 units to the left.", "move the cube 0.5 units to the left"),
+    ],
+)
+def test_roundabout_wordings_say_the_same(text, plain):
+    assert program(text) == program(plain)
+
+
+def test_of_so_many_things_presupposes_that_many():
+    five = The(of=ALL, count=5)
+    assert program("how many of the five things are balls") == asks(Count(of=some("sphere", five)))

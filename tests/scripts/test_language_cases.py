@@ -15,6 +15,7 @@ FLOORS = {
     "questions": {"answers right": 0.95, "refused rightly": 0.95},
     "wider": {"answers right": 0.97, "whole scenes right": 0.96, "refused rightly": 0.97},
     "fresh": {"answers right": 0.96, "whole scenes right": 0.97, "refused rightly": 0.97},
+    "plain": {"answers right": 0.95, "whole scenes right": 0.97, "refused rightly": 0.97},
     "refusals": {"answers right": 0.97, "whole scenes right": 0.95, "refused rightly": 0.97},
 }
 MOST_REFUSED = 0.03  # share of the answerable ones

@@ -167,6 +167,20 @@ def tokenizer(program, latents, tmp_path_factory) -> Path:
     return program.main(["--config", str(config), "--data", str(latents), "--out", str(folder / "out")])
 
 
+def test_corrections_are_fitted_to_a_trained_tokenizer_and_a_training_goes_on_without_them(
+    program, tokenizer, latents, tmp_path
+):
+    fit = ["--shape-tokenizer", str(tokenizer), "--data", str(latents), "--rounds", "1", "--iterations", "1"]
+    with loading.program("tokenizers/fit_corrections.py") as fitting:
+        corrected = fitting.main([*fit, "--out", str(tmp_path / "corrected")])
+    found, before = (ShapeTokenizer.from_pretrained(folder) for folder in (corrected, tokenizer))
+    assert dataclasses.replace(found.config, correction_rounds=0, correction_rank=0) == before.config
+    assert found.config.correction_rounds == 1 and torch.equal(found.codebook, before.codebook)
+    config = write_config(tmp_path / "a.yaml", steps=1, render_weight=0.0)
+    again = ["--config", str(config), "--data", str(latents), "--init", str(corrected), "--out", str(tmp_path / "out")]
+    assert ShapeTokenizer.from_pretrained(program.main(again)).config == before.config
+
+
 def test_meshes_become_codes_with_what_was_lost_beside_them(tokenizer, tmp_path, capsys):
     meshes = tmp_path / "meshes"
     meshes.mkdir()

@@ -91,7 +91,8 @@ def test_the_autoencoder_gives_what_codes_that_lose_nothing_give():
 
 def test_a_name_is_looked_up_among_the_bundled_ones():
     bundled = ShapeTokenizer.from_pretrained("mini")
-    assert bundled.config == shape_mini() and bundled.codebook.dtype == torch.float32
+    assert replace(bundled.config, correction_rounds=0, correction_rank=0) == shape_mini()
+    assert bundled.codebook.dtype == torch.float32
     folder = Path(kyvo.__file__).parent / "assets" / "shape_mini"
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 16e6
     with pytest.raises(CheckpointError, match=r"giant: neither a folder of a shape tokenizer nor a bundled one"):

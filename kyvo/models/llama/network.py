@@ -58,8 +58,8 @@ class LlamaLayers(nn.Module):
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__()
         # Weights are loaded. Drawing them, on meta too, would import torch's compiler for a second.
-        table = torch.empty(config.vocab_size, config.hidden_size)
-        self.embed_tokens = nn.Embedding(*table.shape, _weight=table)
+        rows, dim = config.vocab_size, config.hidden_size
+        self.embed_tokens = nn.Embedding(rows, dim, _weight=torch.empty(rows, dim))
         self.layers = nn.ModuleList(Layer(config, index) for index in range(config.num_hidden_layers))
         self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.frequencies: Tensor

@@ -4,7 +4,7 @@ from typing import Any as Anything
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.lexicon import kind_field
-from kyvo.programs.grammar.meaning import ALL, as_set, either, narrow, negated
+from kyvo.programs.grammar.meaning import ALL, as_set, either, narrow, negated, the
 from kyvo.programs.program import (
     Amount,
     Arithmetic,
@@ -22,7 +22,8 @@ THERE = (
     "(are there|is there|there are|there is|do you see|can you see|can be seen|are in THEPICTURE|are shown|"
     "are pictured|are present|are visible|do you count|does THEPICTURE (hold|have|contain|show)|exist|"
     "did you find|do you find|you find|are you able to see|do we have|do we see|are displayed|appear|"
-    "are depicted|are represented|are seen|are here|you see|you can see|have we got|(can|could|would|do) "
+    "are depicted|are represented|are seen|are here|you see|can (i|we) (see|find|spot)|"
+    "you can see|have we got|(can|could|would|do) "
     "you (spot|find|count|see)|"
     "do you (spot|notice)|can be (found|counted|spotted)|have you got|have you|do i see|are there to see|"
     "you (spot|count|notice)|make up THEPICTURE|does it (have|show)|would you say there are|are)"
@@ -37,7 +38,7 @@ HOWMANY = (
 )
 
 
-FINAL = "[(in total|total|altogether|in all|all together|overall|here|then)]"
+FINAL = "[(in total|total|altogether|in all|all together|together|overall|here|then)]"
 
 
 def add_counts(rule: Rules, schema: SceneSchema) -> None:
@@ -79,6 +80,7 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("things", "<descs>")
     rule("things", "<desc1>", None, 0.5)
     rule("things", "of (the|these|those|all|all the) <descs>")
+    rule("things", "of (the|these|those|all the) <many> <descs>", lambda count, of: the(of, count))
     rule("things", "[of] the <descs>", None, 0.2)
     rule("things", "of <descs>", None, 0.4)
     rule("things", "<descs> [,] (and|or|plus) <descs>", either, 0.4)
@@ -89,7 +91,7 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     left = "((are|is|will be|would be) [still] left [(over|now)]|(are|is) (remaining|still there)|[still] remain)"
     rule("amount", f"how many <things> {left}", _count)
     rule("amount", f"how many [(of them|things|objects)] {left}", Count(of=ALL))
-    rule("amount", "count [up] [all] [of] <def1>", lambda of: Count(of=as_set(of)), 0.3)
+    rule("amount", f"count [up] [all] [of] <defs> {FINAL}", lambda of: Count(of=as_set(of)), 0.3)
     rule(
         "amount",
         "(of|out of|among) (the|these|all the|all of the) <descs> [<seen>] [,] how many [of (them|these|"

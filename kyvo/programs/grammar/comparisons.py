@@ -78,6 +78,13 @@ def add_comparisons(rule: Rules) -> None:
         lambda x, y, n: compared("less")(narrow(n, x), narrow(n, y)),
         0.0,
     )
+    common = "(common|frequent|numerous)"
+    rule("truth", f"are <descs> more {common} (than|then) <descs> [<seen>]", lambda x, y, *_: compared("greater")(x, y))
+    rule(
+        "truth",
+        f"are <descs> (less {common}|rarer) (than|then) <descs> [<seen>]",
+        lambda x, y, *_: compared("less")(x, y),
+    )
     rule("truth", f"{thereis} as many {a} as {b}", compared("equal"))
     rule("truth", f"are the {a} just as many as the {b}", compared("equal"))
     rule("truth", f"(do|does) [the] {a} match [the] {b} in number", compared("equal"))
@@ -104,6 +111,12 @@ def add_comparisons(rule: Rules) -> None:
         )
     equal = lambda count, of, *_: exactly(of, count)  # noqa: E731
     rule("truth", f"{thereis} <many> [different] [(kinds of|types of|different types of)] <descs> [<seen>]", equal, 0.1)
+    rule(
+        "truth",
+        "((i|we|you) [can] (count|see|counted)|there are|THEPICTURE (has|shows|contains)) [(exactly|only)] <many> "
+        "<descs> [<seen>] [,] RIGHT",
+        equal,
+    )
     rule("truth", "is there only [a|one] <desc1> [<seen>]", lambda of, *_: exactly(of, 1))
     rule(
         "truth",

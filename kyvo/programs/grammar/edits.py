@@ -7,7 +7,7 @@ from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.goals import A_BIT, add_amounts, add_places, move
 from kyvo.programs.grammar.meaning import ALL, parts, rewritten, the, without
 from kyvo.programs.grammar.rearrangements import add_rearrangements
-from kyvo.programs.grammar.settings import add_settings
+from kyvo.programs.grammar.settings import add_settings, set_words
 from kyvo.programs.program import (
     At,
     Earlier,
@@ -152,7 +152,7 @@ def _add_moves(rule: Rules) -> None:
         move,
     )
     rule("step", "<target> (moves|goes|belongs) <goal>", move, 0.2)
-    rule("step", "(from where it is|from its place|from there) [,] MOVE <target> <goal>", move)
+    rule("step", "(from where it is|from its place|from there) [,] (MOVE|take) <target> <goal>", move)
     rule(
         "step", "(attach|stick|glue|connect|join|fix) <target> to <one_target>", lambda of, to: move(of, NextTo(to=to))
     )
@@ -210,6 +210,11 @@ def _add_removals(rule: Rules) -> None:
         "(IWANT|have) <target> (gone|removed|deleted|to be gone|to be removed|"
         "to disappear|to go away|out|out of THEPICTURE|away|to vanish)",
         gone,
+    )
+    rule(
+        "step",
+        "(IWANT|have) <target> (gone|removed|deleted|out|away) and <target> <setword>",
+        lambda of, other, words: (Remove(of=of), *set_words(other, words)),
     )
     rule("step", "(let|make|have|can|could|may) <target> [please] (disappear|vanish|go away|go|leave|be gone)", gone)
     rule(

@@ -96,11 +96,11 @@ def add_places(rule: Rules) -> None:
     for name, words in {
         "left": (
             "([to|on|at|onto] the [very|far|immediate] left [hand] [side] of|left of|on the left from|[to|"
-            "on] the left from|[to|on] left side of|to left of)"
+            "on] the left from|[to|on|at] left side of|(to|on|at) left of)"
         ),
         "right": (
             "([to|on|at|onto] the [very|far|immediate] right [hand] [side] of|right of|on the right from|[to|"
-            "on] the right from|[to|on] right side of|to right of)"
+            "on] the right from|[to|on|at] right side of|(to|on|at) right of)"
         ),
         "front": (
             "(in front of|to the front [side] of|ahead of|before|on the front side of|in the front of|"

@@ -69,7 +69,8 @@ SOLIDS: Sequence[tuple[str, Sequence[str]]] = (  # what solids are like, in word
     ("(with|that have|that has|having|has|have) [(four|six|#|the most|sharp|square)] (corners|sides)", ("cube",)),
     ("(with|that have|that has|having|has|have) [a] (curved|round|rounded) (side|sides|surface|surfaces|"
         "edges)", ("sphere", "cylinder")),
-    ("(that|which) [(can|could|would|will)] [likely] roll [away]", ("sphere", "cylinder")),
+    ("((that|which) [(can|could|would|will)]|can|could|would|will) [(likely|easily)] roll [(away|around)]",
+        ("sphere", "cylinder")),
 )  # fmt: skip
 FIELDS: Mapping[str, Sequence[str]] = {
     "color": ("hue", "tint", "shade", "color paint", "paint job"),

@@ -12,6 +12,10 @@ MACROS = {
     ),
     "CAMERA": "(camera|viewer|front|foreground|observer|lens|bottom of THEPICTURE|edge of the table)",
     "ISARE": "(is|are|was|were|be)",
+    "RIGHT": (
+        "(right|correct|true|yes|(is|was) (that|this|it) (right|correct|true|so)|is it not|is not it|is that|"
+        "am i (right|correct)|do you agree)"
+    ),
     "THAT": "(that|which|who)",
     "STAND": (
         "(located|placed|standing|sitting|positioned|situated|found|lying|resting|set|hiding|laying|stood|sat|"

@@ -82,6 +82,7 @@ def _add_adjectives(rule: Rules) -> None:
     )
     rule("any", "(other|another)", without(ALL, Earlier()), 0.3)
     rule("any", "(not|non) <any>", negated)
+    rule("any", "<sup> (placed|positioned|located)")
     # "red and shiny", "large, red", "red or green"
     rule("pre", "<any>")
     rule("pre", "<any> [,] <pre>", narrow)
@@ -153,7 +154,15 @@ def _add_descriptions(rule: Rules) -> None:
         "<nth> <desc1> from [the] <sidename> [(side|edge)]",
         lambda rank, of, by: narrow(of, extreme(by, rank)),
     )
-    rule("noun1", "[(block|cube|object)] (tower|stack|pile|column of blocks)", TOWER)
+    rule(
+        "desc1",
+        "<nth> <desc1> [,] (counting|counted|going|starting) from [the] <sidename> [side] "
+        "[to [the] (left|right|front|back)]",
+        lambda rank, of, by: narrow(of, extreme(by, rank)),
+    )
+    rule("noun1", "[(block|cube|object)] (tower|stack|pile)", TOWER)
+    rule("noun1", "(tower|stack|pile|column) of (blocks|cubes|objects|things)", TOWER)
+    rule("noun1", "(tower|stack|pile|column) of [the] <descs>", lambda of: narrow(TOWER, of), 0.2)
     rule(
         "desc1",
         "<sup> [(one|block|object|thing)] (of|among|out of|from) [all] [of] (the|these|those) <descs>",
@@ -179,6 +188,11 @@ def _add_phrases(rule: Rules) -> None:
     rule("def1", "(all|each|every one|any|each one) [of] [(the|these|those)] <descs>", None, 0.3)
     rule("def1", "all [of] [(the|these|those)] <many> <descs>", lambda count, of: the(of, count))
     rule("def1", "(every|each|each and every) <desc1>")
+    rule(
+        "def1",
+        "(whichever|whatever) [of (the|these|those)] (<desc1>|<descs>) (is|stands|lies|sits) <pred>",
+        lambda of, pred: the(narrow(of, pred)),
+    )
     rule("def1", "the other <desc1>", lambda of: the(without(of, Earlier())))
     rule("np1", "<def1>")
     rule("np1", "(a|an|any|another|some|a single) <desc1>", None, 0.2)

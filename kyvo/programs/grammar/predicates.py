@@ -146,6 +146,7 @@ def add_predicates(rule: Rules) -> None:
     kinds = "(sizes|colors|shapes|materials|kinds|types|size|color|shape|material|kind|type)"
     rule("seen", f"(of|in) (all|any|every) {kinds} [[,] [and] {kinds}] [[,] [and] {kinds}]", ALL)
     rule("seen", "in (this|there|here)", ALL, 0.3)
+    rule("seen", "at all [(here|there|in THEPICTURE)]", ALL)
     rule(
         "seen",
         "[(that is|that are|that you|which are)] (shown|pictured|present|displayed|here|you see|seen|"

@@ -12,8 +12,11 @@ from kyvo.programs.program import (
     Count,
     Distance,
     Except,
+    Query,
     Selector,
     WhereIs,
+    Which,
+    WordOf,
 )
 from kyvo.scene.schema import SceneSchema
 
@@ -64,6 +67,10 @@ def _add_others(rule: Rules, schema: SceneSchema) -> None:
     rule("gone", "(if|when) (you|we|i) (ignore|leave out|do not count|disregard|leave aside) <np>")
     rule("gone", "(disregarding|minus|barring|omitting) <np>")
     rule("asks", "<gone> [(,|.)] [then] <asks>", _hypothetical, 0.1)
+    rule("sentence", "<asks> [,] <gone>", lambda asks, gone: Query(asks=_hypothetical(gone, asks)), 0.3)
+    remains = "(remains|remain|is left|are left|would remain|would be left|will remain|will be left|stays|stay) [over]"
+    rule("word", f"(what|which) <field> {remains}", lambda field: WordOf(of=ALL, field=field))
+    rule("asks", f"what {remains}", Which(of=ALL))
     rule(
         "asks",
         "<gone> [(,|.)] how many <things> (will|would|) (be left|remain|be there|there be|are left|remain|"

@@ -56,8 +56,8 @@ _SIDE = "[(very|far|immediate|direct)] {0} [hand] [side]"
 
 
 RELATION_WORDS = {
-    "left": f"((to|on|at|toward) the {_SIDE.format('left')} of|left of|left from|on the left from)",
-    "right": f"((to|on|at|toward) the {_SIDE.format('right')} of|right of|right from|on the right from)",
+    "left": f"((to|on|at|toward) the {_SIDE.format('left')} of|[(at|on|to)] left of|left from|on the left from)",
+    "right": f"((to|on|at|toward) the {_SIDE.format('right')} of|[(at|on|to)] right of|right from|on the right from)",
     "front": (
         "(in front of|infront of|in the front of|ahead of|to the front of|before|in front|forward of|"
         "on the front side of|closer to the CAMERA than|nearer than)"

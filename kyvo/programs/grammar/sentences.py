@@ -68,7 +68,7 @@ def add_sentences(rule: Rules) -> None:
     rule(
         "thanks",
         "[.] [,] (please|thanks|thank you|for me|now|thank you very much|if you can|if possible|would you|"
-        "will you|ok|okay|right|then|cheers|again|instead|too|also|as well|thanks a lot|many thanks|"
+        "will you|ok|okay|right|then|cheers|again|instead|too|also|as well|from now on|thanks a lot|many thanks|"
         "[and] straighten (it|them))",
         0,
     )

@@ -27,6 +27,11 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     rule("setword", "(a|an) <newwords>", lambda words: words)
     rule("setword", "<newkinds>")
     rule("setword", "all <value>", lambda word: (word,), 0.1)
+    rule(
+        "setword",
+        "<anyword> (instead of|rather than|and no longer|and not) <anyword>",
+        lambda new, old: (new,) if new.field == old.field else None,
+    )
     rule("newwords", "<value> [colored|color|sized|finish]", lambda word: (word,))
     rule("newwords", "<kindvalue>", lambda word: (word,))
     rule(
@@ -45,73 +50,73 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         "step",
         "MAKE <target> [(to be|be|become|look|to|into|in|as|to look|so that it is|over to|turn|to become|"
         "over|of|out of|from|made of|made out of|made from)] <setword>",
-        _set,
+        set_words,
     )
     rule(
         "step",
         "MAKE <target> [(be|become|to|into)] <setword> [,] and <target> <setword>",
-        lambda a, x, b, y: _set(a, x) + _set(b, y),
+        lambda a, x, b, y: set_words(a, x) + set_words(b, y),
         0.1,
     )
     rule(
         "step",
-        "(IWANT|have|let) <target> (to be|be|to become|become|to turn|turn|to look|in) <setword>",
-        _set,
+        "(IWANT|have|let) <target> ([to] (be|become|turn|look)|[to] (switch|change|turn|go) to|in) <setword>",
+        set_words,
     )
-    rule("step", "IWANT <target> <value>", lambda of, word: _set(of, (word,)), 0.2)
+    rule("step", "IWANT <target> <value>", lambda of, word: set_words(of, (word,)), 0.2)
     rule(
         "step",
         "(can|could|may) <target> (be|become|be made|be made of|be painted|be turned|be changed to|be turned into) "
         "<setword>",
-        _set,
+        set_words,
     )
     rule(
         "step",
         "(make it so [that]|it would be (nice|great|good|better|lovely) if|i wish [that]) <target> (is|are|was|were|"
         "became|turned) <setword>",
-        _set,
+        set_words,
     )
     rule(
         "step",
         "MAKE (everything|all|all [of] [the] THINGS) <setword> (except|but|except for|apart from|besides) <np>",
-        lambda words, kept: _set(without(ALL, kept), words),
+        lambda words, kept: set_words(without(ALL, kept), words),
     )
-    rule("step", "<target> to <value>", lambda of, word: _set(of, (word,)), 0.5)  # "the cube to red"
+    rule("step", "<target> to <value>", lambda of, word: set_words(of, (word,)), 0.5)  # "the cube to red"
     rule(
         "step",
         "<target> (should|must|needs to|has to|shall|will|ought to|is supposed to|are supposed to|is meant to|"
         "are meant to|may|can|would better|better) [(all|both|each|also|now|rather)] (be|become|turn|turn "
         "into|look|be made|be made of|"
         "be painted|be turned into|be changed to) <setword>",
-        _set,
+        set_words,
     )
     rule(
         "step",
         "<target> (becomes|become|turns|turn|turns into|turn into|gets|is now|is to be|are to be) <setword>",
-        _set,
+        set_words,
         0.2,
     )
     rule(
         "step",
         "(make sure|ensure|see to it|see|check) [that] <target> (is|are|becomes|become|turns|turn|gets) <setword>",
-        _set,
+        set_words,
     )
     done = "(painted|colored|made|turned|changed to|changed into|turned into|dyed)"
-    rule("step", f"(have|get|IWANT) <target> {done} [to|into|in] <setword>", _set)
+    rule("step", f"(have|get|IWANT) <target> {done} [to|into|in] <setword>", set_words)
     rule(
         "step",
         "(IWANT|can (we|i)|could (we|i)|may (we|i)) [to] (see|have|get) <target> [(in|as|become|be|painted)] <setword>",
-        _set,
+        set_words,
     )
-    rule("step", "(from now on|now) <target> (is|are) <setword>", _set)
+    rule("step", "(from now on|now) <target> (is|are) <setword>", set_words)
     rule(
         "step",
-        "(give|get) <target> [(a|the|some)] [new] [(coat|layer|lick) of] <value> [(finish|coat|color|paint|surface|"
-        "texture|look|coating|shape)]",
-        lambda of, word: _set(of, (word,)),
+        "(give|get) <target> [(a|the|some)] [(new|fresh)] [(coat|layer|lick) of] <value> [(finish|coat|color|paint|"
+        "surface|texture|look|coating|shape|layer)] [of (paint|color)]",
+        lambda of, word: set_words(of, (word,)),
     )
     rule("step", "(give|get|lend) <target> [(a|the)] <field> [of] <anyword>", set_field)
-    rule("step", "MAKE <target> from <value> (to|into) <setword>", lambda of, _, words: _set(of, words))
+    rule("step", "MAKE <target> from <value> (to|into) <setword>", lambda of, _, words: set_words(of, words))
     rule(
         "step",
         "(swap|exchange|switch|trade) the <field> of <target> (for|to) <anyword>",
@@ -119,7 +124,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     )
     rule("step", "(give|lend) <target> a new <field> [(.|,)] <anyword>", set_field)
     rule("step", "(update|take|consider) <target> [(.|,)] [and] its <field> is now <anyword>", set_field)
-    rule("step", "(instead of what it is now) [,] make <target> <setword>", _set)
+    rule("step", "(instead of what it is now) [,] make <target> <setword>", set_words)
     rule(
         "step",
         "leave (all|everything) as it is [,] but for the <field> of <target> [,] which becomes <anyword>",
@@ -212,7 +217,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         rule(
             "step",
             "(turn|make|change|convert|transform) <target> [into] (a|an) <kindvalue> [(instead|shape)]",
-            lambda of, word: _set(of, (word,)),
+            lambda of, word: set_words(of, (word,)),
         )
     # larger and smaller
     for larger, words, verb in (
@@ -248,7 +253,7 @@ def _scaled(of: Selector, factor: float) -> tuple[Step, ...] | None:
     return (Resize(of=of, larger=factor > 1, factor=factor if factor > 1 else 1 / factor),)
 
 
-def _set(of: Selector, words: tuple[Literally, ...]) -> tuple[Step, ...]:
+def set_words(of: Selector, words: tuple[Literally, ...]) -> tuple[Step, ...]:
     """One step for each word; those after the first speak of the same objects."""
     return tuple(Set(of=of if place == 0 else Earlier(), field=word.field, to=word) for place, word in enumerate(words))
 

@@ -37,7 +37,9 @@ SLIPS = {  # words of English that name nothing in a scene: here they are typing
 }  # fmt: skip
 _ARCHAIC = frozenset(("thee", "thy", "thine", "lest", "ere", "doth", "dost", "hast", "hath"))
 _CONFUSED = 1.2  # cost of a known word that stands for another: "their is a cube"
-_NEGATIONS = frozenset(("no", "not", "non", "nor", "none"))  # no slip brings or takes one
+_TURNING = frozenset(
+    ("no", "not", "non", "nor", "none", "never", "gone", "without", "except", "but")
+)  # kept as they are
 UNKNOWN = "?"  # what stands for an unknown word where a text is read in spite of it
 _PER_ERROR = 0.4  # cost
 _RARE = 0.35  # more for a word that is neither the schema's own nor a little one
@@ -165,9 +167,10 @@ class Spelling:
         if effort < Effort.LITTLE:
             return {}
         found = dict.fromkeys(CONFUSED.get(token, ()), _CONFUSED)
-        kept = self.grammar.scene_words | _NEGATIONS | {f"{token}s", token.removesuffix("s")}
-        if effort >= Effort.SLIPS and token not in kept - {token}:
-            near = [word for word in self._candidates(token, 1) if word in LITTLE | self.usual and word not in kept]
+        kept = self.grammar.scene_words | _TURNING
+        if effort >= Effort.SLIPS and token not in kept:
+            same = kept | {f"{token}s", token.removesuffix("s")}
+            near = [word for word in self._candidates(token, 1) if word in LITTLE | self.usual and word not in same]
             found |= {word: _CONFUSED + self._cost(token, word, 0) for word in near}
         return found
 

@@ -74,7 +74,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", f"{thereis} (anything|something) [else]", Exists(of=ALL), 1.0)
     rule(
         "truth",
-        f"there (is|are) [{any_}] (<desc1>|<descs>) [,] (is that|right|correct|true|yes|is it not)",
+        f"there (is|are) [{any_}] (<desc1>|<descs>) [,] RIGHT",
         lambda of: Exists(of=of),
         0.5,
     )
@@ -225,7 +225,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "(is|are) (the|these|those|) <descs> [all] <predx>", _every, 0.1)
     rule(
         "truth",
-        "<np> (is|are) <predx> [,] (right|correct|true|is that right|is it not|is not it|yes)",
+        "<np> (is|are) <predx> [,] RIGHT",
         lambda of, pred: _is(of, pred),
         3.0,
     )

@@ -56,6 +56,7 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
         "a) [(common|exact)] (<field>|<fields>) of",
     )
     rule("fieldq", "((what|which) <field> 's|what the <field> of)")
+    rule("fieldq", "(what|how) (do|would) (you|we|people) (call|describe|name) the <field> of")
     rule("fieldq", "(what|which) is the (same|shared|common) <field> of")
     rule("fieldq", "how (big|large)", "size") if "size" in names else None
     rule(
@@ -184,6 +185,9 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
         "(what|which) [one] of [(the|these)] [<many>] <descs> (is|has|are) <pred>",
         lambda *v: named(narrow(v[-2], v[-1])),
         0.3,
+    )
+    rule(
+        "word", "(what|which) [one] of (the|these|those) <descs> <solidlike>", lambda of, like: named(narrow(of, like))
     )
     rule("asks", "(which|what) one [of them] (is|are) <pred>", lambda pred: Which(of=pred), 0.1)
     rule(
