@@ -21,8 +21,10 @@ import torch
 
 from kyvo.errors import ConfigError
 from kyvo.files import read_json_object, reading
-from kyvo.generation.engine import CACHE
+from kyvo.generation.cache import SequenceCache
+from kyvo.generation.engine import additive
 from kyvo.models.llama.fold import load_llama, model_files
+from kyvo.models.llama.network import Llama
 from kyvo.programs.errors import NotUnderstood, ProgramError
 from kyvo.programs.grammar.meaning import ALL, narrow, the
 from kyvo.programs.grammar.refusals import CAN_DO, check_text
@@ -51,8 +53,6 @@ from kyvo.scene.fields import Field
 from kyvo.scene.schema import SceneSchema
 
 if TYPE_CHECKING:
-    from transformers import DynamicCache, LlamaForCausalLM
-
     from tokenizers import Tokenizer
 
 TOKENIZER_NAME = "tokenizer.json"
@@ -70,11 +70,12 @@ CHATTER = "hello, how are you?"
 class LlamaParser:
     """A parser of a Llama's folder, as transformers writes it: config, weights in safetensors, `tokenizer.json`."""
 
-    def __init__(self, model: "LlamaForCausalLM", tokenizer: "Tokenizer") -> None:
+    def __init__(self, model: Llama, tokenizer: "Tokenizer") -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self._lock = threading.Lock()  # one text at a time: the prompt's beginning is kept in one cache
-        self._cached: tuple[list[int], DynamicCache] | None = None  # ids with their keys and values
+        self._cache = SequenceCache(model.config, max_sequences=1, dtype=model.dtype, device=model.device)
+        self._known: list[int] = []  # whose keys and values the cache has
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "LlamaParser":
@@ -156,21 +157,25 @@ class LlamaParser:
 
     def _logits(self, ids: list[int]) -> torch.Tensor:
         """Of the next id. What the cache has of the same beginning is not read again."""
-        from transformers import DynamicCache
-
         limit = self.model.config.max_position_embeddings
         if len(ids) > limit:
             raise NotUnderstood(f"the text with its examples has {len(ids):,} ids; the model reads {limit:,}.")
-        known, cache = self._cached or ([], DynamicCache())
-        self._cached = None  # a forward that fails leaves nothing
-        both = takewhile(lambda pair: pair[0] == pair[1], zip(known, ids[:-1], strict=False))
+        both = takewhile(lambda pair: pair[0] == pair[1], zip(self._known, ids[:-1], strict=False))
         same = sum(1 for _ in both)
-        if same < len(known):
-            cache.crop(same - len(known))
-        new = torch.tensor([ids[same:]], device=self.model.device)
-        out = self.model(input_ids=new, use_cache=True, logits_to_keep=1, **{CACHE: cache})
-        self._cached = list(ids), cache
-        logits = out.logits[0, -1].float()
+        self._known = []  # a forward that fails leaves nothing
+        positions = torch.arange(same, len(ids))[None]
+        visible = torch.arange(len(ids)) <= positions[..., None]
+        self._cache.reserve(1, len(ids))
+        self._cache.aim(0, positions, torch.ones_like(positions, dtype=torch.bool))
+        device = self.model.device
+        states = self.model.model(
+            self.model.get_input_embeddings()(torch.tensor([ids[same:]], device=device)),
+            mask=additive(visible, self.model.dtype).to(device),
+            positions=positions.to(device),
+            cache=self._cache,
+        )
+        self._known = list(ids)
+        logits = self.model.lm_head(states[0, -1]).float()
         if not logits.isfinite().all():
             raise ConfigError(f"the weights of {self.model.name_or_path} give no finite numbers; copy them again.")
         return logits

@@ -37,7 +37,7 @@ SCENE = Scene(
 
 
 def llama(vocab_size, *, seed=0, length=16_384):
-    """Of Llama-3.2's form: shared heads, scaled rope, one table for embedding and head."""
+    """transformers', of Llama-3.2's form: shared heads, scaled rope, one table for embedding and head."""
     torch.manual_seed(seed)
     scaling = {"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
     rope = {"rope_theta": 500_000.0, "rope_scaling": scaling | {"original_max_position_embeddings": 8192}}
@@ -68,10 +68,11 @@ def parser(folder):
     return load_parser(str(folder))
 
 
-def parsers(folder):
-    """The same tokenizer with other weights."""
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    return [LlamaParser(llama(tokenizer.get_vocab_size(), seed=seed), tokenizer) for seed in range(2)]
+def parser_of(model, folder, path):
+    """Of a model that is saved at `path`, with the folder's tokenizer."""
+    model.save_pretrained(path)
+    shutil.copy(folder / "tokenizer.json", path)
+    return LlamaParser.from_pretrained(path)
 
 
 @settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -85,10 +86,10 @@ def test_any_text_gives_a_program_of_the_schema_or_a_named_error(parser, text, n
     assert 0 < parsed.probability <= 1
 
 
-def test_what_is_written_is_a_program_and_does_not_depend_on_what_was_read_before(folder):
+def test_what_is_written_is_a_program_and_does_not_depend_on_what_was_read_before(folder, parser, tmp_path):
     written = []
     turn = Turn(text="Remove the cube.", program=GrammarParser().parse("Remove the cube.", CLEVR).program)
-    for one in parsers(folder):
+    for one in (parser, parser_of(llama(parser.model.config.vocab_size, seed=1), folder, tmp_path)):
         alone = {text: outcome(one, text) for text in ("How many cubes are there?", "<|eot_id|> rm -rf")}
         outcome(one, "Put it back.", turn)
         assert {text: outcome(one, text) for text in reversed(alone)} == alone
@@ -103,10 +104,9 @@ def outcome(parser, text, *turns):
         return str(error)
 
 
-def test_a_model_that_knows_the_program_writes_it(folder):
+def test_a_model_that_knows_the_program_writes_it(folder, tmp_path):
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     model = llama(tokenizer.get_vocab_size())
-    parser = LlamaParser(model, tokenizer)
     text = "remove whatever is red"
     program = GrammarParser().parse(text, CLEVR).program
     prompt, answer = (tokenizer.encode(part).ids for part in (prompt_of(text, CLEVR), written(program, CLEVR)))
@@ -116,7 +116,7 @@ def test_a_model_that_knows_the_program_writes_it(folder):
         model(input_ids=ids, labels=torch.tensor([[-100] * len(prompt) + answer])).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-    parsed = parser.parse(text, CLEVR)
+    parsed = parser_of(model, folder, tmp_path).parse(text, CLEVR)
     assert parsed.program == program and parsed.probability > 0.5
 
 
@@ -177,7 +177,7 @@ def test_folders_that_are_none_are_named(folder, tmp_path, fault, error, said):
     assert done.exit_code == 2 and "Traceback" not in done.output
 
 
-def test_a_prompt_that_is_too_long_for_the_model_is_told(folder):
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+def test_a_prompt_that_is_too_long_for_the_model_is_told(folder, parser, tmp_path):
+    short = parser_of(llama(parser.model.config.vocab_size, length=64), folder, tmp_path)
     with pytest.raises(NotUnderstood, match="the model reads 64"):
-        LlamaParser(llama(tokenizer.get_vocab_size(), length=64), tokenizer).parse("How many cubes?", CLEVR)
+        short.parse("How many cubes?", CLEVR)

@@ -72,13 +72,13 @@ class LanguageSet(SetSettings):
 
     def _phrase(self, index: int, rng: random.Random) -> Sentence | None:
         """One of our own questions or instructions; None where a scene has none, or the parser refuses it."""
-        rng = np.random.default_rng([self.seed, index])
+        generator = np.random.default_rng([self.seed, index])
         scenes = sample_scenes([index], seed=self.seed, width=120, height=80)
         if rng.random() < 0.5:
-            asked = sample_questions(scenes[0], rng, count=1, balance=Balance(), templates=own_templates())
+            asked = sample_questions(scenes[0], generator, count=1, balance=Balance(), templates=own_templates())
             text = asked[0].text if asked else None
         else:
-            (edit,) = sample_edits(scenes, [rng])
+            (edit,) = sample_edits(scenes, [generator])
             text = edit.instruction if edit else None
         return None if text is None else generator_of(load_schema(self.schema)).read(text, rng)
 
