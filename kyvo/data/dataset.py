@@ -41,6 +41,9 @@ with extra("data"):
     from datasets.exceptions import DatasetGenerationError
 
 
+SHOWN = 10  # reasons, where no sample makes a row
+
+
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
     """A sample of the sources that makes no row."""
@@ -166,8 +169,10 @@ def _write_blocks(
         reasons = _left_out(out, settings)
         for block in range(settings.num_blocks):  # so that the same command tries again
             settings.block_path(out, block).unlink()
-        first = f"; the first: {reasons[0].name}: {reasons[0].reason}" if reasons else ""
-        raise ConfigError(f"none of {settings.count} samples makes a row{first}")
+        lines = [f"none of {settings.count} samples makes a row", *(f"{one.name}: {one.reason}" for one in reasons)]
+        if len(reasons) > SHOWN:
+            lines[SHOWN + 1 :] = [f"and {len(reasons) - SHOWN} more"]
+        raise ConfigError("\n  ".join(lines))
     return _write_card(out, settings, command)
 
 

@@ -69,7 +69,8 @@ def test_a_folder_without_a_fault_ends_with_0_and_one_without_a_good_pair_with_2
         "left out" not in result.output and "Notes on the sources" not in (tmp_path / "set" / "README.md").read_text()
     )
     bad = run("folder", own_folder(tmp_path / "bad", ("pink", "pink")), "--out", tmp_path / "none", code=2)
-    assert "none of 2 samples makes a row; the first: a.json: objects[0].color: color is 'pink'" in bad.stderr
+    assert "none of 2 samples makes a row\n  a.json: objects[0].color: color is 'pink'" in bad.stderr
+    assert "\n  b.json: objects[0].color" in bad.stderr
     assert not list((tmp_path / "none").glob("*.arrow")) and not (tmp_path / "none" / "card.json").exists()
 
 

@@ -208,7 +208,7 @@ def test_a_set_of_which_nothing_can_be_used_is_refused_with_the_reasons(tmp_path
 
 def test_a_set_without_its_pictures_is_refused_and_can_be_made_once_they_are_there(tmp_path):
     code, said = make(tmp_path, TRUTH, pictures=False)
-    assert code == 2 and re.search(r"none of 2 samples makes a row; the first: a.png: \S+a.png does not exist", said)
+    assert code == 2 and re.search(r"none of 2 samples makes a row\s+a.png: \S+a.png does not exist", said)
     code, said = make(tmp_path, TRUTH)
     assert code == 0 and open_set(tmp_path / "set")["name"][:] == ["a.png", "b.png"]
     assert json.loads((Path(tmp_path) / "set" / "card.json").read_text())["left_out"] == []
