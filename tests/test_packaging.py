@@ -25,7 +25,7 @@ GROUND = {"clusters", "deprecated", "devices", "errors", "extras", "files", "npz
 REACH = {
     "scene": set(),
     "programs": {"scene"},
-    "parsers": {"scene", "programs", "tokenizers", "generation"},
+    "parsers": {"scene", "programs", "tokenizers", "models", "generation"},
     "export": {"scene"},
     "metrics": {"scene"},
     "tokenizers": {"scene", "programs"},
