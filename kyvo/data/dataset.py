@@ -27,7 +27,7 @@ import torch
 from PIL import Image
 
 from kyvo.clusters import cluster
-from kyvo.data.data_card import card_of, readme
+from kyvo.data.data_card import SHOWN, card_of, readme
 from kyvo.errors import ConfigError, KyvoError
 from kyvo.extras import extra
 from kyvo.files import locked, make_folder, replacing, write_plain_json, write_text
@@ -39,9 +39,6 @@ with extra("data"):
     import pyarrow as pa
     from datasets.arrow_writer import ArrowWriter
     from datasets.exceptions import DatasetGenerationError
-
-
-SHOWN = 10  # reasons, where no sample makes a row
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ from kyvo.errors import ConfigError
 from kyvo.files import read_json_object, reading
 from kyvo.generation.cache import SequenceCache
 from kyvo.generation.engine import additive
+from kyvo.generation.hidden_states import hidden_states
 from kyvo.models.llama.fold import load_llama, model_files
 from kyvo.models.llama.network import Llama
 from kyvo.programs.errors import NotUnderstood, ProgramError
@@ -168,7 +169,8 @@ class LlamaParser:
         self._cache.reserve(1, len(ids))
         self._cache.aim(0, positions, torch.ones_like(positions, dtype=torch.bool))
         device = self.model.device
-        states = self.model.model(
+        states = hidden_states(
+            self.model,
             self.model.get_input_embeddings()(torch.tensor([ids[same:]], device=device)),
             mask=additive(visible, self.model.dtype).to(device),
             positions=positions.to(device),

@@ -6,6 +6,7 @@ from typing import Any
 
 from kyvo.errors import CheckpointError
 
+_DTYPES = (None, "float32", "float16", "bfloat16")  # of the weights as they were saved
 _FIXED = {"model_type": "llama", "hidden_act": "silu", "attention_bias": False, "mlp_bias": False}
 
 
@@ -43,6 +44,9 @@ class LlamaConfig:
         for name, value in _FIXED.items():
             if data.get(name, value) != value:
                 raise CheckpointError(f"{name} is {data[name]!r}; only {value!r} is known.")
+        dtype = data.get("dtype", data.get("torch_dtype"))
+        if dtype not in _DTYPES:
+            raise CheckpointError(f"dtype is {dtype!r}; {', '.join(filter(None, _DTYPES))} are known.")
         rope = data.get("rope_parameters") or data.get("rope_scaling") or {}
         kind = rope.get("rope_type", "default")
         if kind not in ("default", "llama3"):
