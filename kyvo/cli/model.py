@@ -24,20 +24,32 @@ Parser = Annotated[
 Objects = Annotated[str, typer.Option(help="What makes objects: a bundled generator's name, or a folder of one.")]
 
 
-def load_model(name: str, device: str = "auto", parser: str = "auto", objects: str = "mini") -> "Kyvo":
-    """The bundled model or model folder `name` on `device`, with a parser (`kyvo.parsers`) and a generator of objects.
-    Exit code 2 where one of them cannot be loaded; the bundled generator may be missing."""
+Renderer = Annotated[
+    str,
+    typer.Option(help="Who draws scenes: model, or raytracer: exact pictures of CLEVR's objects, 480x320 px."),
+]
+
+
+def load_model(
+    name: str, device: str = "auto", parser: str = "auto", objects: str = "mini", renderer: str = "model"
+) -> "Kyvo":
+    """The bundled model or model folder `name` on `device`, with a parser (`kyvo.parsers`), a generator of objects, and
+    a renderer. Exit code 2 where one of them cannot be loaded; the bundled generator may be missing."""
     from kyvo.api import Kyvo, lacking_parts
     from kyvo.cli.parsers import load_parser
 
     try:
-        model = Kyvo.from_pretrained(name, device=device, parser=load_parser(parser), objects=objects)
+        model = Kyvo.from_pretrained(
+            name, device=device, parser=load_parser(parser), objects=objects, renderer=renderer
+        )
         if objects != "mini":
             model.objects.get()
     except KyvoError as error:
         if debugging():
             raise
-        raise typer.BadParameter(str(error), param_hint="--model / --device / --parser / --objects") from error
+        raise typer.BadParameter(
+            str(error), param_hint="--model / --device / --parser / --objects / --renderer"
+        ) from error
     for part in lacking_parts(Path(model.model.name_or_path or "")):
         typer.echo(f"note: {name} has no {part}", err=True)
     return model

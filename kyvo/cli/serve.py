@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from kyvo.cli.model import Objects, Parser
+from kyvo.cli.model import Objects, Parser, Renderer
 
 Model = Annotated[str, typer.Option(help="A bundled model's name, or a model folder.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
@@ -22,6 +22,7 @@ def serve(
     device: Device = "auto",
     parser: Parser = "auto",
     objects: Objects = "mini",
+    renderer: Renderer = "model",
     api_key: Annotated[
         str | None, typer.Option(envvar="KYVO_API_KEY", help="Needed of every request: Authorization: Bearer KEY.")
     ] = None,
@@ -65,7 +66,7 @@ def serve(
     )
     use_few_heaps()
     listener = open_socket(host, port)
-    loaded = load_model(model, device, parser, objects)
+    loaded = load_model(model, device, parser, objects, renderer)
     app = create_app(
         loaded,
         name=model_name(model),

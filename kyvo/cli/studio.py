@@ -1,6 +1,6 @@
 """`kyvo studio`: the page, on a server of this machine alone."""
 
-from kyvo.cli.model import Objects, Parser
+from kyvo.cli.model import Objects, Parser, Renderer
 from kyvo.cli.serve import Device, Megapixels, Model, Port, Timeout, model_name
 
 
@@ -10,6 +10,7 @@ def studio(
     device: Device = "auto",
     parser: Parser = "auto",
     objects: Objects = "mini",
+    renderer: Renderer = "model",
     timeout: Timeout = 60.0,
     max_megapixels: Megapixels = 20.0,
 ) -> None:
@@ -31,7 +32,7 @@ def studio(
     use_few_heaps()
     listener = open_socket("127.0.0.1", port)
     limits = Limits(seconds=timeout, megapixels=max_megapixels)
-    app = create_app(load_model(model, device, parser, objects), name=model_name(model), limits=limits)
+    app = create_app(load_model(model, device, parser, objects, renderer), name=model_name(model), limits=limits)
     mount_studio(app)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     run_app(app, listener, patience=3)  # an open page holds a connection that never ends

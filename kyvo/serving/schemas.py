@@ -58,6 +58,9 @@ class RecognizeRequest(_Strict):
 
 class RenderRequest(Sampling):
     scene: SceneJSON
+    renderer: Literal["model", "raytracer"] | None = Field(
+        None, description="Who draws: the model, or the ray tracer, which is exact. By default the server's choice."
+    )
 
 
 class EditRequest(Sampling):
