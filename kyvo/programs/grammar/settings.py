@@ -2,7 +2,7 @@
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.lexicon import SIZE, kind_field
-from kyvo.programs.grammar.meaning import ALL, without
+from kyvo.programs.grammar.meaning import ALL, together, without
 from kyvo.programs.program import (
     Earlier,
     Literally,
@@ -55,7 +55,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "step",
         "MAKE <target> [(be|become|to|into)] <setword> [,] and <target> <setword>",
-        lambda a, x, b, y: set_words(a, x) + set_words(b, y),
+        lambda a, x, b, y: together(set_words(a, x), set_words(b, y)),
         0.1,
     )
     rule(

@@ -3,7 +3,7 @@
 from kyvo.programs.grammar.amounts import side
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.comparisons import add_comparisons, exactly
-from kyvo.programs.grammar.meaning import ALL, as_set, either, identical, narrow
+from kyvo.programs.grammar.meaning import ALL, Indefinite, as_set, either, identical, narrow
 from kyvo.programs.program import (
     Alike,
     All,
@@ -403,6 +403,8 @@ def _is_word_of(field: str, of: Selector, value: Literally) -> Truth | None:
 
 
 def _is(of: Selector, pred: Selector) -> Truth | None:
+    if pred == ALL:  # "is the cube there?"
+        return Exists(of=as_set(of))
     if isinstance(pred, Where) and pred.of == ALL and isinstance(of, The | Earlier) and getattr(of, "count", 1) == 1:
         return SameWord(
             first=WordOf(of=as_set(of), field=pred.field), second=Literally(field=pred.field, value=pred.value)
@@ -416,7 +418,9 @@ def _is(of: Selector, pred: Selector) -> Truth | None:
 
 def _are_both(first: Selector, second: Selector, pred: Selector) -> Truth | None:
     """ "Are the cube and the ball metal?" """
-    return None if isinstance(pred, Shared) else _every(either(first, second), pred)
+    if isinstance(pred, Shared) or isinstance(first, Indefinite) or isinstance(second, Indefinite):
+        return None
+    return _every(either(first, second), pred)
 
 
 def _is_commonest(value: Literally, field: str, of: Selector = ALL) -> Truth | None:
@@ -435,7 +439,9 @@ def _is_word(selector: Selector) -> bool:
 
 
 def _every(of: Selector, pred: Selector) -> Truth:
-    """Whether all of a set are so; superlatives are of the set."""
+    """Whether all of a set are so, or for "any" at least one; superlatives are of the set."""
+    if isinstance(of, Indefinite):
+        return Exists(of=narrow(of.of, pred))
     return Every(of=of, among=narrow(of, pred) if isinstance(pred, Extreme) else pred)
 
 
