@@ -161,20 +161,22 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "amount",
         f"{HOWMANY} [(different|various|distinct|unique|separate|types of|"
-        f"kinds of)] [<adjx>] <fields> {THERE} {FINAL} [<seen>]",
+        f"kinds of)] [<adjx>] <fieldset> {THERE} {FINAL} [<seen>]",
         lambda *v: CountWords(of=_all(v), field=_field_of(v)),
     )
     rule("adjx", "<any>")
+    rule("fieldset", "<fields>")
+    rule("fieldset", "[(different|distinct)] (kinds|types|sorts|varieties) of [different] (<field>|<fields>)")
     rule(
         "amount",
-        f"{HOWMANY} [(different|various|distinct|unique|types of)] <fields> (of|among|do|"
+        f"{HOWMANY} [(different|various|distinct|unique)] <fieldset> (of|among|do|"
         f"are represented by|for) [(the|all [the]|all of the|these)] [(different)] <descs> [{THERE}|have|"
         "come in]",
         lambda field, of: CountWords(of=of, field=field),
     )
     rule(
         "amount",
-        f"{HOWMANY} [(different|various|distinct|unique|types of)] <fields> are [(the|all [the]|all of the|"
+        f"{HOWMANY} [(different|various|distinct|unique)] <fieldset> are [(the|all [the]|all of the|"
         "these)] <descs> [made of]",
         lambda field, of: CountWords(of=of, field=field),
     )

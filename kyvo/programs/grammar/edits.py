@@ -20,6 +20,7 @@ from kyvo.programs.program import (
     Selector,
     Step,
     The,
+    Undo,
 )
 from kyvo.scene.schema import SceneSchema
 
@@ -68,6 +69,7 @@ def add_edits(rule: Rules, schema: SceneSchema) -> None:
     """All rules of edits. Their symbol is `steps`, the steps of an edit."""
     rule.macros |= EDIT_MACROS
     _add_sequences(rule)
+    _add_undoing(rule)
     _add_targets(rule)
     add_amounts(rule)
     add_places(rule)
@@ -88,6 +90,19 @@ def _add_sequences(rule: Rules) -> None:
     rule("also", "([,] and [also] [,]|, [also] [,]|, please|[,] while also|[,] as well as)", 0)
     later = "(then|next|finally|afterwards|after that|after which|following that|subsequently|now|lastly|secondly)"
     rule("then", f"([.] [,] and {later} [,]|[.] [,] {later} [,]|(. and|.) [also] [,]|. please|followed by)", 0)
+
+
+def _add_undoing(rule: Rules) -> None:
+    last = "[(the|your|my)] (last|previous|latest) [(change|edit|step|move|action|one|thing|command|instruction)]"
+    what = f"(it|that|this|[what] [i|you] [just] did|{last})"
+    undo = f"(undo|revert|roll back|take back|reverse) [{what}]"
+    rule("step", f"({undo}|take {what} back|go back [(one|a) step]|undo)", (Undo(),))
+    rule(
+        "step",
+        "(put|set|make|turn) (everything|it all|things|all) back [to] (how|as|the way|like|what) (it|they) (was|were) "
+        "[before]",
+        (Undo(),),
+    )
 
 
 def _add_targets(rule: Rules) -> None:

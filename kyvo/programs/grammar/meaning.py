@@ -174,6 +174,16 @@ def ordered(program: Any) -> Any:
     return rewritten(program, order)
 
 
+def is_other(node: Any) -> bool:
+    """Whether it is what is left without those that were spoken of: "the other cubes", "what else"."""
+    return isinstance(node, Except) and node.without == Earlier()
+
+
+def without_other(node: Any) -> Any:
+    """The node without its own "other"."""
+    return node.of if is_other(node) else node
+
+
 def together(first: Sequence[Step], rest: Sequence[Step]) -> tuple[Step, ...]:
     """Steps joined by "and": those before it and the next after it are said together."""
     following, *later = rest

@@ -200,6 +200,7 @@ def _add_phrases(rule: Rules) -> None:
     rule("def1", "(all|each|every one|each one) [of] [(the|these|those)] <descs>", None, 0.3)
     rule("def1", "all [of] [(the|these|those)] <many> <descs>", lambda count, of: the(of, count))
     rule("def1", "(every|each|each and every) <desc1>")
+    rule("def1", "(the|that|this) [(whole|entire)] (row|line|group|bunch|set|collection|cluster) of [the] <descs>")
     rule(
         "def1",
         "(whichever|whatever) [of (the|these|those)] (<desc1>|<descs>) (is|stands|lies|sits) <pred>",

@@ -8,7 +8,7 @@ from typing import Any
 from kyvo.programs.grammar.dialogue import EVER
 from kyvo.programs.grammar.emptiness import says_nothing
 from kyvo.programs.grammar.lexicon import KINDS
-from kyvo.programs.grammar.meaning import ALL, ONE, Indefinite, as_set, narrow, ordered, parts, rewritten
+from kyvo.programs.grammar.meaning import ALL, ONE, Indefinite, as_set, is_other, narrow, ordered, parts, rewritten, without_other
 from kyvo.programs.grammar.sentences import About, Again, Likewise
 from kyvo.programs.parsing import Turn
 from kyvo.programs.program import (
@@ -82,12 +82,12 @@ def _bind(program: Program, named: Selector | None, dialogue: Sequence[Turn]) ->
         if IT in parts(first) and not dialogue:
             return None
         rest = [
-            rewritten(step, _without_other) if isinstance(before, Remove) else step for before, step in pairwise(steps)
+            rewritten(step, without_other) if isinstance(before, Remove) else step for before, step in pairwise(steps)
         ]
         return replace(program, steps=_grouped(program.steps, iter((first, *rest))))
     program = _bound_to(program, named or _named_within(program))
     if IT in parts(program) and not dialogue:
-        program = rewritten(program, _without_other)
+        program = rewritten(program, without_other)
         return None if IT in parts(program) else program
     return program
 
@@ -149,10 +149,6 @@ def _last_kind_before_one(program: Program) -> Where | None:
     return last
 
 
-def _is_other(node: Any) -> bool:
-    return isinstance(node, Except) and node.without == IT
-
-
 def _plain(node: Any) -> Any:
     """ "Other things of the same color as the cube" leave the cube out already; "any cube" is a set of cubes."""
     if isinstance(node, Indefinite):
@@ -164,16 +160,12 @@ def _plain(node: Any) -> Any:
 
 def _without_others(node: Any) -> Any:
     """The chain of narrowings below a node without its "other"."""
-    if _is_other(node):
+    if is_other(node):
         return _without_others(node.of)
     below = getattr(node, "of", None)
     if isinstance(below, Selector) and below != ALL and not isinstance(node, The):
         return replace(node, of=_without_others(below))
     return node
-
-
-def _without_other(node: Any) -> Any:
-    return node.of if _is_other(node) else node
 
 
 def _named_within(program: Any) -> Selector | None:

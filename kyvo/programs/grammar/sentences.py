@@ -49,7 +49,8 @@ def add_sentences(rule: Rules) -> None:
     rule("polite", "(can|could|would|will) you [(please|kindly|also|now|possibly|maybe|just)]", 0)
     rule(
         "polite",
-        "(would you mind|i want you to|i would like you to|i need you to|you should|you need to|you can|"
+        "(would you mind|do you mind|would it be (possible|ok|okay) to|is it possible to|i was wondering if you could|"
+        "i ask you to|i suggest|i recommend|i propose|start by|begin by|try|i want you to|i would like you to|i need you to|you should|you need to|you can|"
         "let us|go|now go|i would like to|i want to|you have to|you must|your task is to|try to|help me|"
         "go ahead and|we need to|we should|let me|straighten and)",
         0,
@@ -92,6 +93,14 @@ def add_sentences(rule: Rules) -> None:
         "<pointing> [,|.] [and] (give|name|tell me|say|state) its <field>",
         lambda named, field: Query(asks=WordOf(of=named, field=field)),
     )
+    # "if there is a red cube, make it blue": where there is none, nothing is done
+    for verb in ("(if|when|in case|provided|assuming) [that] there (is|are)", "should there be"):
+        condition = f"{verb} [(a|an|one|any|some)]"
+        rule("condition", f"{condition} <desc1> [<seen>]", lambda of, *_: _the(of))
+        rule("condition", f"{condition} <descs> [<seen>]", lambda of, *_: of)
+    rule("condition", "(if|when|in case) <np1> (is|are) <pred>", _as_condition)
+    rule("sentence", "<condition> [,] [then] [please] <steps>", _edit_about)
+    rule("sentence", "<steps> [,] <condition>", lambda steps, named: _edit_about(named, steps), 0.3)
     rule("sentence", f"<topic> {stop} <asks>", lambda named, asks: About(program=Query(asks=asks), named=named), 0.4)
     rule("sentence", f"<topic> {stop} <steps>", lambda named, steps: About(program=Edit(steps=steps), named=named), 0.4)
     rule("topic", "<np1> (.|,)")
@@ -144,6 +153,11 @@ def add_sentences(rule: Rules) -> None:
 
 def _edit_about(named: Selector, steps: tuple[Step, ...]) -> About:
     return About(program=Edit(steps=steps), named=named)
+
+
+def _as_condition(of: Selector, pred: Selector) -> Selector | None:
+    """ "If the cube is red": the cube that is red."""
+    return The(of=narrow(of.of, pred)) if isinstance(of, The) and of.count == 1 else None
 
 
 def _the(of: Selector) -> Selector:

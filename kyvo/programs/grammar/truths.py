@@ -281,6 +281,12 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         lambda of, field, *_: _different(of, field),
     )
     rule("fieldx", "(<field>|<fields>)")
+    rule(
+        "truth",
+        "(do|does|has|have) (every|each|all [of the]|each of the|no two) (<desc1>|<descs>|THINGS) (have|has) "
+        "(a|an|its|their|the) [own] (different|unique|distinct|own|separate|same) <field> [<seen>]",
+        _different,
+    )
     # one and another
     rule(
         "truth",
@@ -374,6 +380,8 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
                 f"(is|are) <np1> the only one [of (its|that|this)] {field.name}",
                 lambda a, f=field.name: Not(of=Exists(of=WhereSame(of=ALL, field=f, like=a))),
             )
+    only = "(alone|unique|the only one|single|the odd one out|by itself) (in|with|of|by|for) [(its|that|this|the)] <field>"
+    rule("truth", f"(is|are) <np1> {only}", lambda a, field: Not(of=Exists(of=WhereSame(of=ALL, field=field, like=a))))
     # larger than
     larger = "(bigger|larger|taller|wider|greater in size|more massive)"
     smaller = "(smaller|tinier|littler|shorter|less big)"
