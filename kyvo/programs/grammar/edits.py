@@ -1,6 +1,7 @@
 """Rules of edits: steps in order, what they are about, moves and removals."""
 
 from dataclasses import replace
+from typing import Any
 
 from kyvo.programs.grammar.additions import add_additions
 from kyvo.programs.grammar.chart import Rules
@@ -202,7 +203,14 @@ def _add_moves(rule: Rules) -> None:
         "(lower) <target> [down] [by] <dist>",
         lambda of, far: move(of, Offset(direction="below", distance=far)),
     )
+    rule("step", "<target> [over|further] <way> [by] <dist>", _shifted, 1.5)
+    rule("step", "<target> [by] <dist> [further] [(to the|to)] <way>", lambda of, far, way: _shifted(of, way, far), 1.5)
     rule("step", "center <target>", lambda of: move(of, At(region="middle")))
+
+
+def _shifted(of: Selector, way: Any, far: float) -> tuple[Step, ...]:
+    """ "Blue ball left 0.5" """
+    return move(of, Offset(direction=way, distance=far))
 
 
 def _hidden(of: Selector, behind: Selector) -> tuple[Step, ...]:
@@ -234,6 +242,7 @@ def _moved_lightly(by: float, of: Selector, place: Place) -> tuple[Step, ...]:
 def _add_removals(rule: Rules) -> None:
     gone = lambda of: (Remove(of=of),)  # noqa: E731
     rule("step", "hide <target>", gone, 0.3)
+    rule("step", "<target> (out|away|gone) [(of|from) THEPICTURE]", gone, 1.0)
     rule("step", "(hide|tuck) <target> (behind|in back of) <one_target>", _hidden)
     rule("step", "DELETE <target> [(from|out of|off|off of) THEPICTURE] [(too|away|there|completely|out)]", gone)
     rule(
