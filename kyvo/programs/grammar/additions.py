@@ -14,6 +14,7 @@ from kyvo.programs.program import (
     Copy,
     InLine,
     Literally,
+    NextTo,
     Offset,
     Place,
     Remove,
@@ -22,6 +23,7 @@ from kyvo.programs.program import (
     Step,
     The,
     Toward,
+    Where,
 )
 from kyvo.scene.schema import SceneSchema
 
@@ -63,6 +65,14 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
         "step",
         "[(i|we|you)] CREATE <newone> <toscene> [,|.] [at|standing|so that it is] <goal>",
         lambda new, _, place: _added(new, place),
+    )
+    first = "(the first|the first one|the existing one|the original|the original one|the other one|the other)"
+    near = "(next to|beside|near|by|close to|alongside)"
+    rule("step", f"CREATE <newone> {near} {first}", lambda new: _added(new, NextTo(to=_like(new))))
+    rule(
+        "step",
+        f"CREATE <newone> <side> {first}",
+        lambda new, side: _added(new, Beside(direction=side, to=_like(new))),
     )
     rule("step", "[(at|)] <goal> [,] CREATE <newone>", lambda place, new: _added(new, place))
     rule("step", "(let|have) <newone> (stand|be|appear|sit|be placed) <goal>", _added)
@@ -119,6 +129,12 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
         "(make|add|create|put|place) <copycount> [(more|other|new|)] (one|ones|object|objects|thing) (like|"
         "just like|the same as|identical to) <one_target> [<goal>]",
         lambda count, of, *place: _copied(of, count, *place),
+    )
+    rule(
+        "step",
+        "(make|add|create|put|place|insert) <copycount> [(more|other|new|)] (<noun1>|<nouns>) (like|just like|"
+        "similar to|the same as|identical to) <one_target> [<goal>]",
+        lambda count, noun, of, *place: _copied(the(narrow(of.of, noun)) if isinstance(of, The) else of, count, *place),
     )
     rule(
         "step",
@@ -180,6 +196,11 @@ def _beside(of: Selector, side: Any, to: Selector) -> Selector:
     for part in side.split():  # "back right" is behind it and right of it
         inner = narrow(inner, Related(of=ALL, relation="behind" if part == "back" else part, to=to))
     return the(inner)
+
+
+def _like(new: tuple[tuple[Literally, ...], int]) -> Selector:
+    """The object that is there already, of which the new one is a second."""
+    return the(narrow(ALL, *(Where(of=ALL, field=word.field, value=word.value) for word in new[0])))
 
 
 def _added(new: tuple[tuple[Literally, ...], int], place: Place | None = None) -> tuple[Step, ...] | None:

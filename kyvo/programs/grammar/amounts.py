@@ -19,19 +19,18 @@ from kyvo.programs.program import (
 from kyvo.scene.schema import SceneSchema
 
 THERE = (
-    "(are there|is there|there are|there is|do you see|can you see|can be seen|are in THEPICTURE|are shown|"
-    "are pictured|are present|are visible|do you count|does THEPICTURE (hold|have|contain|show)|exist|"
-    "did you find|do you find|you find|are you able to see|do we have|do we see|are displayed|appear|"
-    "are depicted|are represented|are seen|are here|you see|can (i|we) (see|find|spot)|"
-    "you can see|have we got|(can|could|would|do) "
-    "you (spot|find|count|see)|"
-    "do you (spot|notice)|can be (found|counted|spotted)|have you got|have you|do i see|are there to see|"
-    "you (spot|count|notice)|make up THEPICTURE|does it (have|show)|would you say there are|are)"
+    "(are there|is there|there are|there is|(do|can|could|would|did|have) (i|you|we|it|THEPICTURE) "
+    "[got] (have|see|find|spot|notice|count|show|hold|contain|identify|make out)|have (i|you|we) [got]|"
+    "can be seen|are in THEPICTURE|are shown|"
+    "are pictured|are present|are visible|does (it|THEPICTURE) (hold|have|contain|show)|exist|"
+    "are you able to see|are displayed|appear|"
+    "are depicted|are represented|are seen|are here|(you|i|we) (see|find|spot|count|notice|can see|have)|"
+    "can be (found|counted|spotted)|are there to see|make up THEPICTURE|would you say there are|are)"
 )
 
 
 HOWMANY = (
-    "(how many|[the] [total] number of|what number of|what is the [(total|combined|overall)] "
+    "(how many [[,] if any [,]]|[the] [total] number of|what number of|what is the [(total|combined|overall)] "
     "(number|amount|count|quantity|sum) of|"
     "[give|tell me|state] the [total] (number|count|amount) of|count [up] [all] [of]|"
     "what do you get when you count [up] [all] [of]|(how much|hoe many|what amount of|what quantity of))"
@@ -161,20 +160,22 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "amount",
         f"{HOWMANY} [(different|various|distinct|unique|separate|types of|"
-        f"kinds of)] [<adjx>] <fields> {THERE} {FINAL} [<seen>]",
+        f"kinds of)] [<adjx>] <fieldset> {THERE} {FINAL} [<seen>]",
         lambda *v: CountWords(of=_all(v), field=_field_of(v)),
     )
     rule("adjx", "<any>")
+    rule("fieldset", "<fields>")
+    rule("fieldset", "[(different|distinct)] (kinds|types|sorts|varieties) of [different] (<field>|<fields>)")
     rule(
         "amount",
-        f"{HOWMANY} [(different|various|distinct|unique|types of)] <fields> (of|among|do|"
+        f"{HOWMANY} [(different|various|distinct|unique)] <fieldset> (of|among|do|"
         f"are represented by|for) [(the|all [the]|all of the|these)] [(different)] <descs> [{THERE}|have|"
         "come in]",
         lambda field, of: CountWords(of=of, field=field),
     )
     rule(
         "amount",
-        f"{HOWMANY} [(different|various|distinct|unique|types of)] <fields> are [(the|all [the]|all of the|"
+        f"{HOWMANY} [(different|various|distinct|unique)] <fieldset> are [(the|all [the]|all of the|"
         "these)] <descs> [made of]",
         lambda field, of: CountWords(of=of, field=field),
     )

@@ -31,7 +31,7 @@ def add_comparisons(rule: Rules) -> None:
     rule("cdesc", "<descs> (plus|and) [the] [number of] <descs>", either, 0.6)
     rule("cdesc", "<adj>", None, 0.3)
     rule("cdesc", "(the number of|there are|is the number of|do you see) <descs>")
-    thereis = "(are there|is there|do you see|do you count|does THEPICTURE have|can you see|there are|)"
+    thereis = "(are there|is there|is it (true|right|correct) [that] there (is|are)|do you see|do you count|does THEPICTURE have|can you see|there are|)"
     rule(
         "truth",
         f"{thereis} [(an|the)] (equal|same) (number|amount|numbers|amounts|quantity|count) of {a} (and|as|"

@@ -47,6 +47,9 @@ def add_rearrangements(rule: Rules) -> None:
         f"<np1> and <np1> (should|must|shall|need to|have to|ought to) ({swap}|change) {places}",
         lambda a, b: (Swap(first=a, second=b),),
     )
+    must = "(should|must|shall|needs to|has to|ought to|can|may)"
+    rule("step", f"<np1> {must} ({swap}|change) {places} with <np1>", lambda a, b: (Swap(first=a, second=b),))
+    rule("step", f"(let|have|make) <np1> ({swap}|change) {places} with <np1>", lambda a, b: (Swap(first=a, second=b),))
     rule(
         "step",
         f"(let|have|make) <np1> and <np1> {swap} (<fields>|<field>)",

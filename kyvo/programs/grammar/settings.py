@@ -2,7 +2,7 @@
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.lexicon import SIZE, kind_field
-from kyvo.programs.grammar.meaning import ALL, without
+from kyvo.programs.grammar.meaning import ALL, together, without
 from kyvo.programs.program import (
     Earlier,
     Literally,
@@ -54,13 +54,14 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "step",
-        "MAKE <target> [(be|become|to|into)] <setword> [,] and <target> <setword>",
-        lambda a, x, b, y: set_words(a, x) + set_words(b, y),
+        "MAKE <target> [(be|become|to|into)] <setword> [,|and|, and] <target> [(to be|be|become|to|into)] <setword>",
+        lambda a, x, b, y: together(set_words(a, x), set_words(b, y)),
         0.1,
     )
     rule(
         "step",
-        "(IWANT|have|let) <target> ([to] (be|become|turn|look)|[to] (switch|change|turn|go) to|in) <setword>",
+        "(IWANT|have|let) [that] <target> ([to] (be|become|turn|look|is|are|becomes|gets)|"
+        "[to] (switch|change|turn|go) (to|into)|in) <setword>",
         set_words,
     )
     rule("step", "IWANT <target> <value>", lambda of, word: set_words(of, (word,)), 0.2)
@@ -81,7 +82,15 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         "MAKE (everything|all|all [of] [the] THINGS) <setword> (except|but|except for|apart from|besides) <np>",
         lambda words, kept: set_words(without(ALL, kept), words),
     )
-    rule("step", "<target> to <value>", lambda of, word: set_words(of, (word,)), 0.5)  # "the cube to red"
+    rule("step", "<target> (to|in|into|=) <value>", lambda of, word: set_words(of, (word,)), 0.5)  # "the cube to red"
+    rule("step", "<target> [now] <value>", lambda of, word: set_words(of, (word,)), 1.5)  # "red cube blue"
+    paint = "[(the|a|some)] [<fieldname>] <value> [(color|paint|finish|surface)]"
+    rule(
+        "step",
+        f"(put|give|apply|add|assign|use|set) {paint} (to|on|onto|for) <target>",
+        lambda *v: set_words(v[-1], (v[-2],)) if len(v) == 2 or v[0] == v[1].field else None,
+    )
+    rule("fieldname", "<field>")
     rule(
         "step",
         "<target> (should|must|needs to|has to|shall|will|ought to|is supposed to|are supposed to|is meant to|"

@@ -1,14 +1,17 @@
 """Rules of questions for yes or no: whether there are some, all are so, two are alike."""
 
+from dataclasses import replace
+
 from kyvo.programs.grammar.amounts import side
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.comparisons import add_comparisons, exactly
-from kyvo.programs.grammar.meaning import ALL, as_set, either, identical, narrow
+from kyvo.programs.grammar.meaning import ALL, ONE, Indefinite, as_set, either, identical, narrow
 from kyvo.programs.program import (
     Alike,
     All,
     BiggerThan,
     Bigness,
+    Both,
     Closeness,
     Commonest,
     Earlier,
@@ -74,12 +77,6 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", f"{thereis} (anything|something) [else]", Exists(of=ALL), 1.0)
     rule(
         "truth",
-        f"there (is|are) [{any_}] (<desc1>|<descs>) [,] RIGHT",
-        lambda of: Exists(of=of),
-        0.5,
-    )
-    rule(
-        "truth",
         f"(look for|search for) [{any_}] (<desc1>|<descs>) [(.|,)] (is one to be found|is there one|"
         "are there any|do you find one)",
         lambda of: Exists(of=of),
@@ -89,12 +86,17 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         "(is|are) (any|some|any one|one of|at least one of|either of|even one of) [of] [(the|these|those)] "
         "(<descs>|<desc1>) "
         "<predx>",
-        lambda of, pred: Exists(of=narrow(of, pred)),
+        lambda of, pred: Exists(of=fitting(of, pred)),
     )
     rule(
         "truth",
         "(do|does) any [(two|2|of the|of these|other)] (<descs>|<desc1>) (have|share|match) (<same>|<selfsame>)",
         lambda of, pred: Exists(of=narrow(of, pred)),
+    )
+    rule(
+        "truth",
+        "(do|does) any [(two|2|of the|of these|other)] (<descs>|<desc1>) (have|share) (the|a|their|its) [same] <field>",
+        lambda of, field: Exists(of=Shared(of=of, field=field)),
     )
     rule(
         "truth",
@@ -179,8 +181,8 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "truth",
-        "(is|are) <value> the (most common|most frequent|predominant|dominant) <field> [(among|of|in) [the|"
-        "these] <descs>]",
+        "(is|are) <value> the (most common|most frequent|predominant|dominant|commonest|main) <field> "
+        "[((among|of|in) [(the|these|all)] <descs>|<seen>)]",
         lambda value, field, *of: _is_commonest(value, field, *of),
     )
     rule(
@@ -201,14 +203,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "(is|are) (anything|something) [else] <predx>", lambda pred: Exists(of=pred))
     rule("predx", "[(all|there|also|both|either|currently|actually|really)] <pred> [<seen>]", lambda pred, *_: pred)
     rule("predx", "(there|visible|seen|present|shown|pictured|to be seen|to be found|in THEPICTURE)", ALL)
-    rule(
-        "truth",
-        "(whether|if) there (is|are) [(a|an|any|some)] (<desc1>|<descs>) [<seen>]",
-        lambda of, *_: Exists(of=of),
-    )
-    rule("truth", "(whether|if) <np1> (is|are) <predx>", _is)
-    rule("truth", "(whether|if) all <descs> are <predx>", lambda of, pred: _every(of, pred))
-    rule("truth", "(whether|if) <groups> (have|are) <alikefields>", lambda of, fields: _alike(of, fields))
+    _add_facts(rule)
     rule(
         "truth",
         f"{thereis} (two|2|any two|any) <descs> [THAT] [(are|is|have|has|of|with|share)] [all] <selfsame>",
@@ -220,15 +215,9 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", f"(is|are) {every} <descs> <predx>", _every)
     rule("truth", "(is|are) (every|each) [single] <desc1> <predx>", _every)
     rule("truth", "(is|are) not <np1> <predx>", _is)  # "isn't the ball red?"
-    rule("truth", "would you (say|call) [that] <np1> [(is|are)] <predx>", _is)
+    rule("truth", "would you call <np1> <predx>", _is)
     rule("truth", "(is|are) everything <predx>", lambda pred: _every(ALL, pred))
     rule("truth", "(is|are) (the|these|those|) <descs> [all] <predx>", _every, 0.1)
-    rule(
-        "truth",
-        "<np> (is|are) <predx> [,] RIGHT",
-        lambda of, pred: _is(of, pred),
-        3.0,
-    )
     # the same of all
     alike = "[all] [of] [exactly] (the|) (same|identical|equal|one|matching) <field> [(as|of) each other]"
     rule("alikefields", f"{alike}", lambda field: (field,))
@@ -281,6 +270,12 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         lambda of, field, *_: _different(of, field),
     )
     rule("fieldx", "(<field>|<fields>)")
+    rule(
+        "truth",
+        "(do|does|has|have) (every|each|all [of the]|each of the|no two) (<desc1>|<descs>|THINGS) (have|has) "
+        "(a|an|its|their|the) [own] (different|unique|distinct|own|separate|same) <field> [<seen>]",
+        _different,
+    )
     # one and another
     rule(
         "truth",
@@ -360,11 +355,6 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         _is,
         0.8,
     )
-    rule(
-        "truth",
-        "(would you say [that]|is it true that|do you think [that]|can you confirm that) <np1> (is|are) <pred>",
-        _is,
-    )
     rule("truth", "(is|are) <np1> the (same|only) (object|thing) as <np1>", lambda a, b: Every(of=a, among=b))
     rule("truth", "(is|are) <np1> the only <desc1>", lambda a, b: All(first=Every(of=a, among=b), second=exactly(b, 1)))
     for field in schema.fields:
@@ -374,6 +364,8 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
                 f"(is|are) <np1> the only one [of (its|that|this)] {field.name}",
                 lambda a, f=field.name: Not(of=Exists(of=WhereSame(of=ALL, field=f, like=a))),
             )
+    only = "(alone|unique|the only one|single|the odd one out|by itself) (in|with|of|by|for) [(its|that|this|the)] <field>"
+    rule("truth", f"(is|are) <np1> {only}", lambda a, field: Not(of=Exists(of=WhereSame(of=ALL, field=field, like=a))))
     # larger than
     larger = "(bigger|larger|taller|wider|greater in size|more massive)"
     smaller = "(smaller|tinier|littler|shorter|less big)"
@@ -397,12 +389,46 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     add_comparisons(rule)
 
 
+def _add_facts(rule: Rules) -> None:
+    """Statements that are asked about: "is it true that there is a cube", "the cube is red, right?"."""
+    true = "(true|the case|correct|right|so|possible)"
+    asked = (
+        f"(whether|if|is it {true} [that]|(would|do|can|could) you (say|think|agree|confirm|see) [that|whether|if]|"
+        "am i right (that|in thinking [that]|to say [that])|i (think|believe|guess) [that])"
+    )
+    rule("truth", f"{asked} <fact>")
+    rule("truth", "<fact> [,] RIGHT", None, 0.5)
+    rule("truth", f"<fact> [,] is (that|this|it) {true}", None, 0.5)
+    rule(
+        "fact",
+        "there (is|are) [(a|an|any|some|at least one)] (<desc1>|<descs>) [<seen>]",
+        lambda of, *_: Exists(of=of),
+        0.1,
+    )
+    rule(
+        "fact",
+        "there (is|are) (no|not any|not a|zero) (<desc1>|<descs>) [<seen>]",
+        lambda of, *_: Not(of=Exists(of=of)),
+    )
+    rule("fact", "<np1> (is|are) <predx>", _is)
+    rule("fact", "<np1> (is|are) not <predx>", lambda of, pred: None if (so := _is(of, pred)) is None else Not(of=so), 0.1)
+    rule("fact", "<groups> [(all|both)] (have|share|are) <alikefields>", _alike, 0.1)
+    rule(
+        "fact",
+        "(nothing|no <descs>|no <desc1>|none of the <descs>) [<seen>] (is|are) <predx>",
+        lambda *v: Not(of=Exists(of=narrow(ALL, *v))),
+    )
+
+
 def _is_word_of(field: str, of: Selector, value: Literally) -> Truth | None:
     """ "Is the color of the cube red?" """
     return SameWord(first=WordOf(of=as_set(of), field=field), second=value) if value.field == field else None
 
 
 def _is(of: Selector, pred: Selector) -> Truth | None:
+    if pred == ALL:  # "is the cube there?"
+        return Exists(of=as_set(of))
+    pred = _of_any_kind(pred)
     if isinstance(pred, Where) and pred.of == ALL and isinstance(of, The | Earlier) and getattr(of, "count", 1) == 1:
         return SameWord(
             first=WordOf(of=as_set(of), field=pred.field), second=Literally(field=pred.field, value=pred.value)
@@ -414,9 +440,22 @@ def _is(of: Selector, pred: Selector) -> Truth | None:
     return _every(of, pred)
 
 
+def _of_any_kind(pred: Selector) -> Selector:
+    """ "Is the cube the one on the left?": the one of all objects."""
+    of = getattr(pred, "of", None)
+    return ALL if pred == ONE else pred if of is None else replace(pred, of=_of_any_kind(of))  # type: ignore[call-arg]
+
+
+def fitting(of: Selector, pred: Selector) -> Selector:
+    """Those of a set that are so. "The leftmost" is that of all objects, and not of the set."""
+    return Both(first=of, second=pred) if isinstance(pred, Extreme) else narrow(of, pred)
+
+
 def _are_both(first: Selector, second: Selector, pred: Selector) -> Truth | None:
     """ "Are the cube and the ball metal?" """
-    return None if isinstance(pred, Shared) else _every(either(first, second), pred)
+    if isinstance(pred, Shared) or isinstance(first, Indefinite) or isinstance(second, Indefinite):
+        return None
+    return _every(either(first, second), pred)
 
 
 def _is_commonest(value: Literally, field: str, of: Selector = ALL) -> Truth | None:
@@ -430,13 +469,22 @@ def _outnumber_others(of: Selector, *_: str) -> Truth | None:
     return SameWord(first=Commonest(of=of.of, field=of.field), second=Literally(field=of.field, value=of.value))
 
 
+def is_single(of: Selector) -> bool:
+    """Whether one object is meant."""
+    return isinstance(of, The | Earlier | Extreme) and getattr(of, "count", 1) == 1
+
+
 def _is_word(selector: Selector) -> bool:
     return isinstance(selector, Where) and isinstance(selector.of, Everything)
 
 
-def _every(of: Selector, pred: Selector) -> Truth:
-    """Whether all of a set are so; superlatives are of the set."""
-    return Every(of=of, among=narrow(of, pred) if isinstance(pred, Extreme) else pred)
+def _every(of: Selector, pred: Selector) -> Truth | None:
+    """Whether all of a set are so, or for "any" at least one. "The leftmost" is so among all objects, not of the set."""
+    if isinstance(of, Indefinite):
+        return Exists(of=fitting(of.of, pred))
+    if isinstance(pred, Extreme) and not (is_single(of) or isinstance(pred.by, Bigness | Smallness)):
+        return None  # one alone is the leftmost
+    return Every(of=of, among=pred)
 
 
 def _alike(of: Selector, fields: tuple[str, ...]) -> Truth:

@@ -182,7 +182,7 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "(list|name) (<np>|<whichones>)", lambda of: Which(of=of), 0.3)
     rule(
         "word",
-        "(what|which) [one] of [(the|these)] [<many>] <descs> (is|has|are) <pred>",
+        "(what|which) [one] of [(the|these)] [<many>] <descs> (is|has|are|STANDS) <pred>",
         lambda *v: named(narrow(v[-2], v[-1])),
         0.3,
     )
@@ -201,6 +201,16 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
         "(which|what) [<many>] <descs> (have|share|are|has) <selfsame>",
         lambda *v: Which(of=narrow(v[-2], v[-1])),
     )
+    rule(
+        "asks",
+        "(which|what) [other] [of the] <descs> [(have|share|are|has)] [all] [(a|an|the)] <same>",
+        lambda of, same: Which(of=narrow(of, same)),
+    )
+    besides = lambda pred: Which(of=narrow(without(ALL, Earlier()), pred))  # noqa: E731
+    rule("asks", "(what|which) else (is|are|was|STANDS) [there] [(that|which) (is|are)] <pred>", besides)
+    rule("asks", "(what|which) else (has|have|shares) [(a|an|the)] (<same>|<ofmaterial>)", besides)
+    rule("asks", "what else (is there|is in THEPICTURE|do you see|can you see|does THEPICTURE (have|show))", besides(ALL))
+    rule("ofmaterial", "[(a|an|the)] <any> (finish|texture|surface|color|shape|size|material)")
     rule("asks", "which (one|ones|of them|of these|of those) (is|are) <pred>", lambda pred: Which(of=pred), 0.1)
     rule("descs", "(identical|matching) <descs>", lambda of: identical(of, names), 0.1)
     for count, cost in (("<many>", 0.0), ("(some|several|multiple)", 0.2)):
@@ -268,7 +278,8 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "asks",
-        "(list|name|tell me|what are|give me) [all] the [different] <fields> [(of <np>|<seen>)]",
+        "(list|name|tell me|what are|give me|show me) (all [of] [the]|the|every) [different] (<fields>|<field>) "
+        "[((of|for|that) <np> [have]|<seen>)]",
         lambda field, *of: WordsOf(of=of[0] if of else ALL, fields=(field,)),
     )
     if names:
