@@ -67,6 +67,7 @@ def test_the_commands_on_folders_run_and_write_what_the_page_says(folder):
         assert (folder / name).stat().st_size > 100
 
 
+@pytest.mark.slow
 def test_the_conversation_in_the_terminal_runs(folder):
     result = run(block("Chat", "bash").strip())
     assert result.exit_code == 0, result.output
