@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from kyvo.data.meshes.captions import COLORS, MOST_PARTS, captions, color_name
+from kyvo.data.meshes.categories import CATEGORIES
 from kyvo.data.meshes.primitives import COUNTS, WOOD, Part
 from kyvo.data.meshes.procedural import BUILDERS
-from kyvo.data.meshes.things import THINGS
 
 
 def colors_before(text, part):
@@ -19,10 +19,10 @@ def colors_before(text, part):
     return re.findall(pattern, text)
 
 
-@pytest.mark.parametrize("category", THINGS)
+@pytest.mark.parametrize("category", CATEGORIES)
 def test_captions_name_the_category_and_the_parts_as_they_are_colored(category):
     rng = np.random.default_rng(0)
-    parts = THINGS[category](rng)
+    parts = CATEGORIES[category](rng)
     said = captions(category, parts, rng, count=6)
     assert len(set(said)) == len(said) == 6
     assert said[0].startswith(("a ", "an ")) and said[0].endswith(category)
