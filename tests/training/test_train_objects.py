@@ -11,15 +11,11 @@ from kyvo.data.clevr.sampling import ClevrRules, sample_scenes
 from kyvo.data.language.edits import concerned, sample_edits
 from kyvo.data.language.questions import sample_questions
 from kyvo.scene.files import scene_to_json
-from kyvo.scene.scene import Scene
 from kyvo.testing import tiny_processor
 from kyvo.tokenizers.sequence import IGNORE
 from kyvo.tokenizers.vocabulary import OUTPUT, TEXT_START
 from kyvo.training.batch import collate
 from kyvo.training.data import CodedScenes
-
-COUNT, BATCH = 90, 2
-EMPTY = json.dumps(scene_to_json(Scene(objects=())))
 
 
 @pytest.fixture(scope="module")
