@@ -33,7 +33,7 @@ SPARE = 30.0  # s, besides
 PROFILE = "mutants"  # of hypothesis
 UNCHECKED = ["-o", "addopts=--import-mode=importlib -p no:dash"]  # pyproject.toml's without the checks of annotations
 
-PROGRAMS = ["tests/programs_core/test_execute_edits.py", "tests/programs_core/test_execute_questions.py"]
+PROGRAMS = [f"tests/programs_core/test_execute_{part}.py" for part in ("edits", "places", "questions")]
 SCHEMAS = ["tests/scene/test_schema.py", "tests/tokenizers/test_scene_tokenizer.py"]
 CORE = {  # file -> its tests
     "kyvo/scene/schema.py": SCHEMAS,

@@ -82,6 +82,7 @@ def test_the_commands_and_python_on_pictures_of_scenes_run(folder):
     assert names["exact"].shape == (320, 480, 3)
 
 
+@pytest.mark.slow
 def test_the_conversation_in_the_terminal_runs(folder):
     result = run(block("Chat", "bash").strip())
     assert result.exit_code == 0, result.output

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from beartype.roar import BeartypeCallHintParamViolation
 from jaxtyping import TypeCheckError
 from typecheck import check
 
@@ -19,7 +20,7 @@ def test_what_does_not_fit_its_annotation_is_told():
             nearest_codes(torch.eye(2), codebook=codebook)
     with pytest.raises(TypeCheckError, match="psnr"):
         psnr("no picture", np.zeros((4, 4, 3), np.uint8))
-    with pytest.raises(TypeCheckError, match="unit"):
+    with pytest.raises(BeartypeCallHintParamViolation, match="unit"):
         Axis(name="x", unit=3, values=(0.0, 1.0))
 
 

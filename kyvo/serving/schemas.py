@@ -1,4 +1,4 @@
-"""What requests and answers look like: the source of the OpenAPI description, and the first check of a body.
+"""Models of requests and responses (pydantic): the source of the OpenAPI description, and the first check of a body.
 
 Unknown fields are refused where they would be obeyed elsewhere: a setting that does nothing is worse than an error.
 """

@@ -228,7 +228,7 @@ def _but_not(steps: tuple[Step, ...], kept: Selector) -> tuple[Step, ...] | None
     """ "Make the cylinders red except for the small one." """
     first, *rest = steps
     of = getattr(first, "of", None)
-    if not isinstance(of, Selector) or isinstance(of, The) and of.count == 1:
+    if not isinstance(of, Selector) or (isinstance(of, The) and of.count == 1):
         return None
     return (replace(first, of=all_but(of, kept)), *rest)  # type: ignore[call-arg]
 
