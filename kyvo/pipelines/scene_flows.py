@@ -68,10 +68,15 @@ class _SceneFlow(SceneMethod):
     @torch.inference_mode()
     def scene_tokens(self, picture: ScenePicture) -> Tensor:
         """The scene's features as each object sees it."""
-        size = self.encoder.picture_size
+        size = self.picture_encoder.picture_size
         device = next(self.encoder.parameters()).device
         pixels = picture.pixels(size).expand(len(picture), -1, -1, -1)
-        return self.encoder(pixels.to(device), picture.mask_pixels(size).to(device))
+        return self.encoder(pixels.to(device), picture.mask_pixels(size).to(device), self.picture_encoder)
+
+    @property
+    def picture_encoder(self) -> Any:
+        """The generator's, for crops and for the views of the scene."""
+        return self.objects.encoders["picture"]
 
     def noise(self, count: int, samples: Samples) -> Tensor:
         """Of `count` items; an item's noise is set by the seed and its number alone."""
@@ -165,12 +170,11 @@ class IScene(_SceneFlow):
     @torch.inference_mode()
     def _whole(self, picture: ScenePicture) -> Tensor:
         """The condition of the scene: the whole picture in the place of a crop, and no mask."""
-        encoder: Any = self.objects.encoders["picture"]
         device = next(self.encoder.parameters()).device
-        size = self.encoder.picture_size
+        size = self.picture_encoder.picture_size
         everything = torch.ones(1, size, size, dtype=torch.bool, device=device)
-        crop = encoder(picture.pixels(encoder.picture_size)[None].to(device))
-        return torch.cat([crop, self.encoder(picture.pixels(size)[None].to(device), everything)], dim=1)
+        pixels = picture.pixels(size)[None].to(device)
+        return torch.cat([self.picture_encoder(pixels), self.encoder(pixels, everything, self.picture_encoder)], dim=1)
 
 
 def _find(name_or_folder: Path | str, method: str) -> Path:
