@@ -52,7 +52,10 @@ class _SceneFlow(SceneMethod):
             CheckpointError: there is none, or its networks are others.
         """
         folder = _find(name_or_folder, cls.name)
-        flow, encoder = load_network(folder / "flow"), load_network(folder / "scene_encoder")
+        flow, encoder = (
+            load_network(folder / "flow", base=objects.structure_flow),
+            load_network(folder / "scene_encoder"),
+        )
         if not isinstance(flow, cls.network) or not isinstance(encoder, SceneEncoder):
             raise CheckpointError(
                 f"{folder} has a {type(flow).__name__} and a {type(encoder).__name__}; the method {cls.name} takes a "

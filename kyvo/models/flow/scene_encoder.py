@@ -2,8 +2,8 @@
 
 SceneGen's are DINOv2's tokens of picture x mask, of the mask and of the whole picture, and tokens of a geometry network
 (VGGT), one after another (https://arxiv.org/abs/2508.15769). Here the first three come from the picture encoder of the
-generator of objects, which stays as it is, each marked by a vector of its own; and a small encoder of the picture alone,
-which is trained with the flow, stands for the geometry network.
+generator of objects, which stays as it is, each marked by a vector of its own. A small encoder of the picture alone
+stands for the geometry network, and is trained with the flow.
 """
 
 from dataclasses import dataclass

@@ -245,7 +245,9 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
                 f"(is|are) <np1> the only one [of (its|that|this)] {field.name}",
                 lambda a, f=field.name: Not(of=Exists(of=WhereSame(of=ALL, field=f, like=a))),
             )
-    only = "(alone|unique|the only one|single|the odd one out|by itself) (in|with|of|by|for) [(its|that|this|the)] <field>"
+    only = (
+        "(alone|unique|the only one|single|the odd one out|by itself) (in|with|of|by|for) [(its|that|this|the)] <field>"
+    )
     rule("truth", f"(is|are) <np1> {only}", lambda a, field: Not(of=Exists(of=WhereSame(of=ALL, field=field, like=a))))
     # larger than
     larger = "(bigger|larger|taller|wider|greater in size|more massive)"
@@ -292,7 +294,12 @@ def _add_facts(rule: Rules) -> None:
         lambda of, *_: Not(of=Exists(of=of)),
     )
     rule("fact", "<np1> (is|are) <predx>", _is)
-    rule("fact", "<np1> (is|are) not <predx>", lambda of, pred: None if (so := _is(of, pred)) is None else Not(of=so), 0.1)
+    rule(
+        "fact",
+        "<np1> (is|are) not <predx>",
+        lambda of, pred: None if (so := _is(of, pred)) is None else Not(of=so),
+        0.1,
+    )
     rule("fact", "<groups> [(all|both)] (have|share|are) <alikefields>", alike, 0.1)
     rule(
         "fact",
