@@ -16,7 +16,6 @@ from kyvo.pipelines.objects import ObjectGenerator
 from kyvo.pipelines.scene_flows import IScene, SceneGen
 from recipes.join_generator import newest_model
 
-METHODS = (SceneGen, IScene)
 SAME = 1e-3  # of a tensor's largest number: the rounding of 16 bits
 
 
@@ -24,15 +23,14 @@ def main(argv: list[str] | None = None) -> Path:
     """Writes the folder and returns it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--objects", required=True, help="the generator that the flows began from: a folder, or a name")
-    for method in METHODS:
-        parser.add_argument(f"--{method.name}", type=Path, metavar="RUN")
+    parser.add_argument("--scenegen", type=Path, metavar="RUN")
+    parser.add_argument("--iscene", type=Path, metavar="RUN")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--half", action="store_true", help="16-bit weights")
     options = parser.parse_args(argv)
 
     objects = ObjectGenerator.from_pretrained(options.objects)
-    for method in METHODS:
-        run = getattr(options, method.name)
+    for method, run in ((SceneGen, options.scenegen), (IScene, options.iscene)):
         if run is None:
             continue
         trained = method.from_pretrained(newest_model(run), objects=objects)  # which checks that they fit
