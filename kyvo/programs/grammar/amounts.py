@@ -42,8 +42,11 @@ FINAL = "[(in total|total|altogether|in all|all together|together|overall|here|t
 
 def add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "<amount>")
-    itself = "[,] (not counting|leaving out|excluding|besides|apart from) itself"
-    rule("amount", f"{HOWMANY} <things> <same> {itself}", _count)
+    itself = (
+        "[,] ((not counting|leaving out|excluding|besides|apart from|without|other than|except) itself|"
+        "itself (not (counted|included)|excluded|left out|aside))"
+    )
+    rule("amount", f"{HOWMANY} <things> [(have|has|share|are|of)] [(a|an|the)] <same> {itself}", _count)
     leaving = (
         "[,] (leaving out|apart from|not counting|besides|other than|excluding|aside from|"
         "except) <np> [,] (share|shares|match|matches|have|has) (its|the same) <field>"
@@ -186,7 +189,8 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "amount",
-        "what is the difference (between|in) the (number|amount) of <descs> and [the number of] <descs>",
+        "what is the difference [in (number|count|amount|quantity|numbers)] (between|in|of) [the (number|amount|count) of] "
+        "[the] <descs> and [the (number|amount|count) of] [the] <descs>",
         lambda a, b: _difference(Count(of=a), Count(of=b)),
     )
     rule(

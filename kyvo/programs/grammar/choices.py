@@ -56,6 +56,8 @@ def add_choices(rule: Rules, schema: SceneSchema) -> None:
             f"(which|what) <field> has {more} <descs> [(,|.)] <case> or <case>",
             lambda field, of, a, b, f=fewest: choose(a, b, fewest=f, of=of),
         )
+        common = {False: "(more (common|frequent|numerous)|commoner|in the majority)", True: "(less common|rarer)"}[fewest]
+        rule("asks", f"(what|which) (is|are) [the] {common} [<seen>] [(,|.)] [the] <case> or [the] <case>", _compared(pick))
     for more, fewest in (("more", False), ("(fewer|less)", True)):
         rule(
             "asks",
@@ -106,6 +108,11 @@ def add_choices(rule: Rules, schema: SceneSchema) -> None:
             lambda a, b, m=measure: Which(of=Extreme(of=either(a, b), by=m)),
         )
     del fields
+
+
+def _compared(pick: Anything) -> Anything:
+    """`pick` of the two cases among the values of a pattern."""
+    return lambda *values: pick(*(value for value in values if isinstance(value, tuple)))
 
 
 def _apart(words: str, of: Selector, others: str) -> tuple[str, Selector]:

@@ -1,8 +1,10 @@
 """Rules of edits that set words or sizes: "paint it red", "as big as the cube"."""
 
+from dataclasses import replace
+
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.lexicon import SIZE, kind_field
-from kyvo.programs.grammar.meaning import ALL, together, without
+from kyvo.programs.grammar.meaning import ALL, narrow, together, without
 from kyvo.programs.program import (
     Earlier,
     Literally,
@@ -10,6 +12,7 @@ from kyvo.programs.program import (
     Selector,
     Set,
     Step,
+    The,
     WordOf,
 )
 from kyvo.scene.schema import SceneSchema
@@ -26,6 +29,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     )
     rule("setword", "(a|an) <newwords>", lambda words: words)
     rule("setword", "<newkinds>")
+    rule("setword", "<newthings>", lambda words: words or None, 0.1)
     rule("setword", "all <value>", lambda word: (word,), 0.1)
     rule(
         "setword",
@@ -58,6 +62,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         lambda a, x, b, y: together(set_words(a, x), set_words(b, y)),
         0.1,
     )
+    rule("step", "MAKE <target> <setword> [,] THAT (is|are) <pred>", _those_that, 0.3)
     rule(
         "step",
         "(IWANT|have|let) [that] <target> ([to] (be|become|turn|look|is|are|becomes|gets)|"
@@ -222,6 +227,12 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
             "step", "make <target> [just] as (big|large|small|tall) as <one_target>", lambda of, to: like(of, SIZE, to)
         )
         rule("step", "make <target> the same size as <one_target>", lambda of, to: like(of, SIZE, to))
+        rule(
+            "step",
+            "<target> (should|must|has to|needs to|shall) (be|become|get) (as (big|large|small|tall)|[of] the same size) as "
+            "<one_target>",
+            lambda of, to: like(of, SIZE, to),
+        )
     if kind:
         rule(
             "step",
@@ -265,6 +276,12 @@ def _scaled(of: Selector, factor: float) -> tuple[Step, ...] | None:
 def set_words(of: Selector, words: tuple[Literally, ...]) -> tuple[Step, ...]:
     """One step for each word; those after the first speak of the same objects."""
     return tuple(Set(of=of if place == 0 else Earlier(), field=word.field, to=word) for place, word in enumerate(words))
+
+
+def _those_that(of: Selector, words: tuple[Literally, ...], pred: Selector) -> tuple[Step, ...]:
+    """ "Make the ball red that is small." """
+    inner = replace(of, of=narrow(of.of, pred)) if isinstance(of, The) else narrow(of, pred)
+    return set_words(inner, words)
 
 
 def set_field(of: Selector, field: str, word: Literally) -> tuple[Step, ...] | None:

@@ -204,6 +204,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("predx", "[(all|there|also|both|either|currently|actually|really)] <pred> [<seen>]", lambda pred, *_: pred)
     rule("predx", "(there|visible|seen|present|shown|pictured|to be seen|to be found|in THEPICTURE)", ALL)
     _add_facts(rule)
+    rule("truth", "(is|was) it <np1> (that|which|who) (is|are|STANDS) <predx>", _is)
     rule(
         "truth",
         f"{thereis} (two|2|any two|any) <descs> [THAT] [(are|is|have|has|of|with|share)] [all] <selfsame>",

@@ -189,7 +189,9 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "word", "(what|which) [one] of (the|these|those) <descs> <solidlike>", lambda of, like: named(narrow(of, like))
     )
-    rule("asks", "(which|what) one [of them] (is|are) <pred>", lambda pred: Which(of=pred), 0.1)
+    theirs = lambda pred: Which(of=narrow(Earlier(), pred))  # noqa: E731
+    rule("asks", "(which|what) [one|ones] of (them|these|those) (is|are) <pred>", theirs)
+    rule("asks", "(which|what) one [of them] (is|are) <pred>", lambda pred: Which(of=pred), 0.4)
     rule(
         "asks",
         "(what|which THINGS|what all) (do you see|can you see|are there|is there|is in THEPICTURE|"
@@ -211,7 +213,7 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "(what|which) else (has|have|shares) [(a|an|the)] (<same>|<ofmaterial>)", besides)
     rule("asks", "what else (is there|is in THEPICTURE|do you see|can you see|does THEPICTURE (have|show))", besides(ALL))
     rule("ofmaterial", "[(a|an|the)] <any> (finish|texture|surface|color|shape|size|material)")
-    rule("asks", "which (one|ones|of them|of these|of those) (is|are) <pred>", lambda pred: Which(of=pred), 0.1)
+    rule("asks", "which (one|ones|of them|of these|of those) (is|are) <pred>", lambda pred: Which(of=pred), 0.4)
     rule("descs", "(identical|matching) <descs>", lambda of: identical(of, names), 0.1)
     for count, cost in (("<many>", 0.0), ("(some|several|multiple)", 0.2)):
         rule(
@@ -381,6 +383,12 @@ def _add_commonest(rule: Rules, schema: SceneSchema) -> None:
         "word",
         "(what|which) <field> (is|are|occurs|appears|is seen|shows up) [the] (least common|rarest|"
         "least frequent|least|least often|the least|fewest|fewest times|the fewest) [<seen>]",
+        lambda field, *_: Commonest(of=ALL, field=field, least=True),
+    )
+    rule(
+        "word",
+        "what is the <field> (that|which) (occurs|appears|is seen|shows up|is there|is) [the] (least|least often|rarest|"
+        "least common|fewest times) [(often|common)] [<seen>]",
         lambda field, *_: Commonest(of=ALL, field=field, least=True),
     )
     rule("word", "(most|the majority) of (the|these) <descs> are what <field>", lambda of, field: common(field, of))
