@@ -87,6 +87,7 @@ def add_choices(rule: Rules, schema: SceneSchema) -> None:
         lambda of, a, to, b: _which_side(of, a, b, to),
     )
     rule("asks", "(is|are) <np1> JUST <sidehead> or <relword> <np1>", _which_side)
+    rule("asks", "(is|are) <np1> JUST <relword> <np1> or <relhead> [of (it|them)]", _side_of_one)
     rule("sidehead", "in front of", "front")
     by = {"(larger|bigger|largest|biggest|taller)": Bigness(), "(smaller|smallest|tinier|shorter)": Smallness()}
     near = "(the|) (CAMERA|me|us|you)"
@@ -128,6 +129,10 @@ def _which_side(of: Selector, first: Anything, second: Anything, to: Selector) -
         Case(word=SIDES.get(name, str(name)), amount=Count(of=narrow(of, side(name, to)))) for name in (first, second)
     )
     return Choose(cases=tuple(cases))
+
+
+def _side_of_one(of: Selector, first: Anything, to: Selector, second: Anything) -> Ask | None:
+    return _which_side(of, first, second, to)
 
 
 def _nearer(of: Selector, first: Selector, second: Selector) -> Ask | None:

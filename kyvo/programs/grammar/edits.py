@@ -17,6 +17,7 @@ from kyvo.programs.program import (
     Offset,
     OnTop,
     Place,
+    Related,
     Remove,
     Selector,
     Step,
@@ -41,7 +42,7 @@ EDIT_MACROS = {
     ),
     "DELETE": (
         "(remove|delete|erase|destroy|get rid of|take away|throw away|throw out|clear away|eliminate|discard|"
-        "break|dispose of|take out|wipe out|kill|clear|lose|drop|dump|vanish|smash|demolish|clear out|"
+        "break|dispose of|take out|wipe out|kill|lose|drop|dump|vanish|smash|demolish|clear out|"
         "scrap|cut out|exclude|strip|toss|toss out|chuck|ditch|trash|bin|zap|obliterate|take off|pull out|"
         "do away with|make away with|"
         "wipe away|sweep away|rub out|kick out|take down|cross out|pluck out|"
@@ -213,6 +214,12 @@ def _shifted(of: Selector, way: Any, far: float) -> tuple[Step, ...]:
     return move(of, Offset(direction=way, distance=far))
 
 
+def _cleared(of: Selector) -> tuple[Step, ...]:
+    """ "Clear the table" takes away what is on it; "clear all cubes" the cubes."""
+    on_it = isinstance(of, The) and of.count == 1
+    return (Remove(of=Related(of=ALL, relation="above", to=of) if on_it else of),)
+
+
 def _hidden(of: Selector, behind: Selector) -> tuple[Step, ...]:
     return move(of, Beside(direction="behind", to=behind))
 
@@ -242,6 +249,7 @@ def _moved_lightly(by: float, of: Selector, place: Place) -> tuple[Step, ...]:
 def _add_removals(rule: Rules) -> None:
     gone = lambda of: (Remove(of=of),)  # noqa: E731
     rule("step", "hide <target>", gone, 0.3)
+    rule("step", "clear [off] <def1>", _cleared)
     rule("step", "<target> (out|away|gone) [(of|from) THEPICTURE]", gone, 1.0)
     rule("step", "(hide|tuck) <target> (behind|in back of) <one_target>", _hidden)
     rule("step", "DELETE <target> [(from|out of|off|off of) THEPICTURE] [(too|away|there|completely|out)]", gone)

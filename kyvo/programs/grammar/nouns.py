@@ -180,7 +180,7 @@ def _add_descriptions(rule: Rules) -> None:
         "<sup> [(one|block|object|thing)] (of|among|out of|from) [all] [of] (the|these|those) <descs>",
         lambda sup, of: narrow(of, sup),
     )
-    rule("desc1", "<sup>", None, 0.5)
+    rule("desc1", "<sup>", lambda sup: narrow(ONE, sup), 0.5)
     rule("desc1", "<pre>", telling, 1.5)
     rule("desc1", "<pre> <post>", narrow, 2.5)
     rule("desc", "<desc1>")

@@ -56,6 +56,16 @@ def add_rearrangements(rule: Rules) -> None:
         lambda a, b, field: (Swap(first=a, second=b, field=field),),
     )
     rule("step", f"{swap} <np1> and <np1> in <field>", lambda a, b, field: (Swap(first=a, second=b, field=field),))
+    rule(
+        "step",
+        f"{swap} <np1> 's <field> (with|and|for) (that of <np1>|<np1> 's) [<field>]",
+        lambda a, field, b, *_: (Swap(first=a, second=b, field=field),),
+    )
+    rule(
+        "step",
+        "(give|let|have) <np1> and <np1> [have] each other 's <field>",
+        lambda a, b, field: (Swap(first=a, second=b, field=field),),
+    )
     # turns
     turn = "(rotate|turn|spin|twist|pivot)"
     rule("sense", "(clockwise|right|to the right|rightward|toward the right)", -1.0)

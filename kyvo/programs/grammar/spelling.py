@@ -38,8 +38,8 @@ SLIPS = {  # words of English that name nothing in a scene: here they are typing
 _ARCHAIC = frozenset(("thee", "thy", "thine", "lest", "ere", "doth", "dost", "hast", "hath"))
 _CONFUSED = 1.2  # cost of a known word that stands for another: "their is a cube"
 _TURNING = frozenset(
-    ("no", "not", "non", "nor", "none", "never", "gone", "without", "except", "but")
-)  # kept as they are
+    ("no", "not", "non", "nor", "none", "never", "gone", "without", "except", "but", "add", "remove", "delete", "move")
+)  # kept as they are: another word would turn the meaning
 UNKNOWN = "?"  # what stands for an unknown word where a text is read in spite of it
 _PER_ERROR = 0.4  # cost
 _RARE = 0.35  # more for a word that is neither the schema's own nor a little one
