@@ -86,8 +86,7 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
     )
     rule("step", "[(at|)] <goal> [,] CREATE <newone>", lambda place, new: _added(new, place))
     rule("step", "(let|have) <newone> (stand|be|appear|sit|be placed) <goal>", _added)
-    rule("step", "(there (should|must|shall) be|it should have|i would like to have|add in) <newone> [<goal>]", _added)
-    rule("step", "there (should|must|shall) be <newone> [<goal>]", _added)
+    rule("step", "(there MUST be|it MUST have|i would like to have|add in) <newone> [<goal>]", _added)
     rule(
         "step",
         "(bring in|create|make|build|get|take) <newone> [,] and (stand|place|put|set|position|drop|stack) it <goal>",

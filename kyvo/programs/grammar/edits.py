@@ -57,6 +57,10 @@ EDIT_MACROS = {
         "put down|drop|drop in|stack|set|include|attach|append|position|construct|give me|want|would like|"
         "would like to see|need|show|have|produce|lay|stick|throw in|bring|plop)"
     ),
+    "MUST": (
+        "(should|must|shall|will|can|may|has to|have to|needs to|need to|ought to|is to|are to|(is|are) supposed to|"
+        "(is|are) meant to|better|would better|had better|might)"
+    ),
     "IWANT": (
         "(i want|i would like|i would love|i would prefer|i prefer|i would rather have|i need|we want|we need|"
         "we would like|want)"
@@ -165,13 +169,13 @@ def _add_moves(rule: Rules) -> None:
     )
     rule(
         "step",
-        "<target> (should|must|needs to|has to|ought to|shall) (be|stand|go|move|be moved|be placed|be put|"
+        "<target> MUST (be|stand|go|move|be moved|be placed|be put|be shifted|be pushed|be brought|be stacked|"
         "sit|be standing) <goal>",
         move,
     )
     rule(
         "step",
-        "<target> (should be|must be|is to be|gets|has to be|needs to be) (moved|placed|put|shifted|pushed|"
+        "<target> gets (moved|placed|put|shifted|pushed|"
         "slid|brought|stacked) <goal>",
         move,
     )
@@ -285,7 +289,7 @@ def _add_removals(rule: Rules) -> None:
     )
     rule(
         "step",
-        "<target> (should|must|has to|needs to|can|may) (go|be removed|be deleted|disappear|go away|"
+        "<target> MUST (go|be removed|be deleted|disappear|go away|be thrown away|be taken out|be taken away|"
         "be gone|vanish|be destroyed|be erased|be taken away|leave)",
         gone,
     )
@@ -300,10 +304,10 @@ def _add_removals(rule: Rules) -> None:
     rule("step", "(no|no more) <anyset> (please|any more|left)", gone, 0.2)
     keep = lambda kept: (Remove(of=without(ALL, kept)),)  # noqa: E731
     stay = "(stay|remain|be left|be kept|be there|survive|stay there)"
-    rule("step", f"(only|just|nothing but) <np> (should|shall|must|may|can|has to|have to) {stay}", keep)
+    rule("step", f"(only|just|nothing but) <np> MUST {stay}", keep)
     rule(
         "step",
-        f"<np> (should|shall|must) be the only (thing|things|object|objects|one|ones) [(left|there|that {stay})]",
+        f"<np> MUST be the only (thing|things|object|objects|one|ones) [(left|there|that {stay})]",
         keep,
     )
     rule("step", f"(let|have) (only|just) <np> {stay}", keep)

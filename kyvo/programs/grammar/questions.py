@@ -87,6 +87,4 @@ def _add_others(rule: Rules, schema: SceneSchema) -> None:
 
 def _hypothetical(gone: Selector, asks: Anything) -> Anything:
     """The question of the scene without the objects."""
-    rest = Except(of=ALL, without=gone)
-    asks = rewritten(asks, without_other)  # "what else" is what is left
-    return rewritten(asks, lambda node: rest if node == ALL else node)
+    return among(Except(of=ALL, without=gone), rewritten(asks, without_other))  # "what else" is what is left

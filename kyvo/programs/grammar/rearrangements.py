@@ -44,11 +44,10 @@ def add_rearrangements(rule: Rules) -> None:
     rule("step", f"(let|have|make) <np1> and <np1> ({swap}|change) {places}", lambda a, b: (Swap(first=a, second=b),))
     rule(
         "step",
-        f"<np1> and <np1> (should|must|shall|need to|have to|ought to) ({swap}|change) {places}",
+        f"<np1> and <np1> MUST ({swap}|change) {places}",
         lambda a, b: (Swap(first=a, second=b),),
     )
-    must = "(should|must|shall|needs to|has to|ought to|can|may)"
-    rule("step", f"<np1> {must} ({swap}|change) {places} with <np1>", lambda a, b: (Swap(first=a, second=b),))
+    rule("step", f"<np1> MUST ({swap}|change) {places} with <np1>", lambda a, b: (Swap(first=a, second=b),))
     rule("step", f"(let|have|make) <np1> ({swap}|change) {places} with <np1>", lambda a, b: (Swap(first=a, second=b),))
     rule(
         "step",

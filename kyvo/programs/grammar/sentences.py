@@ -41,7 +41,7 @@ def add_sentences(rule: Rules) -> None:
         "polite",
         "(please|kindly|actually|no|nope|sorry|rather|instead|yes|and then|oh|um|hm|er|alternatively|first|"
         "firstly|first of all|to begin with|maybe|perhaps|hey|hi|hello|ok|okay|now|so|"
-        "well|then|next|also|and|thanks|thank you|great|good|alright|right)",
+        "wait|no wait|hold on|well|then|next|also|and|thanks|thank you|great|good|alright|right)",
         0,
     )
     rule(
@@ -161,6 +161,7 @@ def add_sentences(rule: Rules) -> None:
     rule("statement", "(what|which [one]|which thing|which object) (is|are|STANDS) [STAND] <pred>", _the, 0.3)
     too = "<def1> (is|are|looks|look) [(much|far|a bit|a little)] too <any>"
     rule("complaint", too, lambda of, _: of)
+    rule("complaint", "i [really] (do not like|do not love|hate|dislike) <def1> [(here|there)]")
     rule("sentence", f"<complaint> {stop} [(so|and|now|then|please)] [,] <steps>", _edit_about)
     rule("statement", "<def1> (is|are) <pred>", lambda of, _: of if isinstance(of, The) else None, 0.6)
     rule("statement", "<scope> [,] (what|which [one]) (is|are) <pred>", _the_narrowed, 0.3)

@@ -98,8 +98,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     rule("fieldname", "<field>")
     rule(
         "step",
-        "<target> (should|must|needs to|has to|shall|will|ought to|is supposed to|are supposed to|is meant to|"
-        "are meant to|may|can|would better|better) [(all|both|each|also|now|rather)] (be|become|turn|turn "
+        "<target> MUST [(all|both|each|also|now|rather)] (be|become|turn|turn "
         "into|look|be made|be made of|"
         "be painted|be turned into|be changed to) <setword>",
         set_words,
@@ -115,6 +114,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         "(make sure|ensure|see to it|see|check) [that] <target> (is|are|becomes|become|turns|turn|gets) <setword>",
         set_words,
     )
+    rule("step", "(get|force|cause) <target> [to] (be|become|turn|look) <setword>", set_words)
     done = "(painted|colored|made|turned|changed to|changed into|turned into|dyed)"
     rule("step", f"(have|get|IWANT) <target> {done} [to|into|in] <setword>", set_words)
     rule(
@@ -176,7 +176,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "step",
-        "the <field> of <target> (should|must|has to|needs to|shall|ought to) "
+        "the <field> of <target> MUST "
         "(be|become|(change|switch|be changed|be set) to) <anyword>",
         lambda field, of, word: set_field(of, field, word),
     )
@@ -229,7 +229,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         rule("step", "make <target> the same size as <one_target>", lambda of, to: like(of, SIZE, to))
         rule(
             "step",
-            "<target> (should|must|has to|needs to|shall) (be|become|get) (as (big|large|small|tall)|[of] the same size) as "
+            "<target> MUST (be|become|get) (as (big|large|small|tall)|[of] the same size) as "
             "<one_target>",
             lambda of, to: like(of, SIZE, to),
         )
@@ -253,7 +253,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         )
         rule("step", f"{verb} [the size of] <target> [in size]", size)
         rule("step", f"{verb} <target> 's size", size)
-        rule("step", f"<target> (should|must|needs to) (be|become|get) [(a bit|slightly|a little|much)] {words}", size)
+        rule("step", f"<target> MUST (be|become|get) [(a bit|slightly|a little|much)] {words}", size)
         factor = lambda of, by, big=larger: (Resize(of=of, larger=big, factor=by),) if by > 0 else None  # noqa: E731
         rule("step", f"{verb} [the size of] <target> by [a factor of] <num> [times]", factor)
         rule("step", f"make <target> <num> times {words}", factor)

@@ -160,7 +160,7 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     )
     rule("word", "(what|which) [kind of|type of] (<desc1>) <same>", lambda of, pred: named(narrow(of, pred)), 0.2)
     rule("word", "(what|which) <desc1> (is|sits|stands) [there|it]", lambda of: named(of), 0.6)
-    rule("word", "(what|which) (is|are) <np> [called]", lambda of: named(of), 0.5)
+    rule("word", "(what|which) (is|are|would be|was) <np> [called]", lambda of: named(of), 0.5)
     rule("word", "what is [(there|seen|it)] <rels>", named, 0.4)
     rule("word", "(what|which) <desc1>", named, 1.5)
     rule("word", "what (thing|object|item|shape) (is|can be seen|do you see) <rels>", lambda rel: named(rel), 0.2)
@@ -354,6 +354,7 @@ def _add_commonest(rule: Rules, schema: SceneSchema) -> None:
     rule("word", f"(what|which) <field> {by_most} [(the|these)] <descs>", common)
     rule("word", f"what is the <field> [that] [is] {by_most.removeprefix('(is|are) ')} [(the|these)] <descs>", common)
     rule("word", "(what|which) <field> (is|are) <many> of (the|these) <descs>", lambda field, _, of: common(field, of))
+    rule("word", "(what|which) <field> (do|does|can) (i|you|we) see [the] most [(of|often)]", lambda field: common(field))
     rule("word", f"(what|which) <field> {often} [<seen>]", lambda field, *_: common(field))
     rule("word", f"(what|which) <field> {often} [(among|of|in|for)] [(the|all the)] <descs>", common)
     rule(
