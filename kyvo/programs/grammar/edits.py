@@ -17,6 +17,7 @@ from kyvo.programs.program import (
     Offset,
     OnTop,
     Place,
+    Related,
     Remove,
     Selector,
     Step,
@@ -41,7 +42,7 @@ EDIT_MACROS = {
     ),
     "DELETE": (
         "(remove|delete|erase|destroy|get rid of|take away|throw away|throw out|clear away|eliminate|discard|"
-        "break|dispose of|take out|wipe out|kill|clear|lose|drop|dump|vanish|smash|demolish|clear out|"
+        "break|dispose of|take out|wipe out|kill|lose|drop|dump|vanish|smash|demolish|clear out|"
         "scrap|cut out|exclude|strip|toss|toss out|chuck|ditch|trash|bin|zap|obliterate|take off|pull out|"
         "do away with|make away with|"
         "wipe away|sweep away|rub out|kick out|take down|cross out|pluck out|"
@@ -55,6 +56,10 @@ EDIT_MACROS = {
         "(add|create|insert|put|place|make|build|draw|generate|introduce|bring in|spawn|set down|put in|"
         "put down|drop|drop in|stack|set|include|attach|append|position|construct|give me|want|would like|"
         "would like to see|need|show|have|produce|lay|stick|throw in|bring|plop)"
+    ),
+    "MUST": (
+        "(should|must|shall|will|can|may|has to|have to|needs to|need to|ought to|is to|are to|(is|are) supposed to|"
+        "(is|are) meant to|better|would better|had better|might)"
     ),
     "IWANT": (
         "(i want|i would like|i would love|i would prefer|i prefer|i would rather have|i need|we want|we need|"
@@ -164,14 +169,13 @@ def _add_moves(rule: Rules) -> None:
     )
     rule(
         "step",
-        "<target> (should|must|needs to|has to|ought to|shall) (be|stand|go|move|be moved|be placed|be put|"
+        "<target> MUST (be|stand|go|move|be moved|be placed|be put|be shifted|be pushed|be brought|be stacked|"
         "sit|be standing) <goal>",
         move,
     )
     rule(
         "step",
-        "<target> (should be|must be|is to be|gets|has to be|needs to be) (moved|placed|put|shifted|pushed|"
-        "slid|brought|stacked) <goal>",
+        "<target> gets (moved|placed|put|shifted|pushed|slid|brought|stacked) <goal>",
         move,
     )
     rule("step", "<target> (moves|goes|belongs) <goal>", move, 0.2)
@@ -213,6 +217,12 @@ def _shifted(of: Selector, way: Any, far: float) -> tuple[Step, ...]:
     return move(of, Offset(direction=way, distance=far))
 
 
+def _cleared(of: Selector) -> tuple[Step, ...]:
+    """ "Clear the table" takes away what is on it; "clear all cubes" the cubes."""
+    on_it = isinstance(of, The) and of.count == 1
+    return (Remove(of=Related(of=ALL, relation="above", to=of) if on_it else of),)
+
+
 def _hidden(of: Selector, behind: Selector) -> tuple[Step, ...]:
     return move(of, Beside(direction="behind", to=behind))
 
@@ -242,6 +252,7 @@ def _moved_lightly(by: float, of: Selector, place: Place) -> tuple[Step, ...]:
 def _add_removals(rule: Rules) -> None:
     gone = lambda of: (Remove(of=of),)  # noqa: E731
     rule("step", "hide <target>", gone, 0.3)
+    rule("step", "clear [off] <def1>", _cleared)
     rule("step", "<target> (out|away|gone) [(of|from) THEPICTURE]", gone, 1.0)
     rule("step", "(hide|tuck) <target> (behind|in back of) <one_target>", _hidden)
     rule("step", "DELETE <target> [(from|out of|off|off of) THEPICTURE] [(too|away|there|completely|out)]", gone)
@@ -277,7 +288,7 @@ def _add_removals(rule: Rules) -> None:
     )
     rule(
         "step",
-        "<target> (should|must|has to|needs to|can|may) (go|be removed|be deleted|disappear|go away|"
+        "<target> MUST (go|be removed|be deleted|disappear|go away|be thrown away|be taken out|be taken away|"
         "be gone|vanish|be destroyed|be erased|be taken away|leave)",
         gone,
     )
@@ -292,10 +303,10 @@ def _add_removals(rule: Rules) -> None:
     rule("step", "(no|no more) <anyset> (please|any more|left)", gone, 0.2)
     keep = lambda kept: (Remove(of=without(ALL, kept)),)  # noqa: E731
     stay = "(stay|remain|be left|be kept|be there|survive|stay there)"
-    rule("step", f"(only|just|nothing but) <np> (should|shall|must|may|can|has to|have to) {stay}", keep)
+    rule("step", f"(only|just|nothing but) <np> MUST {stay}", keep)
     rule(
         "step",
-        f"<np> (should|shall|must) be the only (thing|things|object|objects|one|ones) [(left|there|that {stay})]",
+        f"<np> MUST be the only (thing|things|object|objects|one|ones) [(left|there|that {stay})]",
         keep,
     )
     rule("step", f"(let|have) (only|just) <np> {stay}", keep)

@@ -48,6 +48,9 @@ def add_commonest(rule: Rules, schema: SceneSchema) -> None:
     rule("word", f"(what|which) <field> {by_most} [(the|these)] <descs>", common)
     rule("word", f"what is the <field> [that] [is] {by_most.removeprefix('(is|are) ')} [(the|these)] <descs>", common)
     rule("word", "(what|which) <field> (is|are) <many> of (the|these) <descs>", lambda field, _, of: common(field, of))
+    rule(
+        "word", "(what|which) <field> (do|does|can) (i|you|we) see [the] most [(of|often)]", lambda field: common(field)
+    )
     rule("word", f"(what|which) <field> {often} [<seen>]", lambda field, *_: common(field))
     rule("word", f"(what|which) <field> {often} [(among|of|in|for)] [(the|all the)] <descs>", common)
     rule(
@@ -77,6 +80,12 @@ def add_commonest(rule: Rules, schema: SceneSchema) -> None:
         "word",
         "(what|which) <field> (is|are|occurs|appears|is seen|shows up) [the] (least common|rarest|"
         "least frequent|least|least often|the least|fewest|fewest times|the fewest) [<seen>]",
+        lambda field, *_: Commonest(of=ALL, field=field, least=True),
+    )
+    rule(
+        "word",
+        "what is the <field> (that|which) (occurs|appears|is seen|shows up|is there|is) [the] (least|least often|rarest|"
+        "least common|fewest times) [(often|common)] [<seen>]",
         lambda field, *_: Commonest(of=ALL, field=field, least=True),
     )
     rule("word", "(most|the majority) of (the|these) <descs> are what <field>", lambda of, field: common(field, of))

@@ -50,6 +50,7 @@ ADJECTIVES: Mapping[str, Sequence[str]] = {
     "green": ("lime", "emerald", "dark green"),
     "yellow": ("mustard",),
     "brown": ("tan", "beige", "chocolate"),
+    "wooden": ("wood", "timber"),
 }  # fmt: skip
 COMPARED: Mapping[str, Sequence[str]] = {"large": ("larger", "bigger"), "small": ("smaller", "tinier")}  # of two
 METALS: Mapping[str, Sequence[tuple[str, str]]] = {  # a color and a material at once

@@ -20,6 +20,7 @@ from kyvo.programs.program import (
     Extreme,
     Hidden,
     InRegion,
+    Measure,
     MoreThan,
     Node,
     Related,
@@ -182,6 +183,18 @@ def is_other(node: Any) -> bool:
 def without_other(node: Any) -> Any:
     """The node without its own "other"."""
     return node.of if is_other(node) else node
+
+
+def among(base: Selector, asks: Any) -> Any:
+    """The question of those objects alone; what others are compared with may be any object."""
+    if asks == ALL:
+        return base
+    if not isinstance(asks, Node):
+        return tuple(among(base, one) for one in asks) if isinstance(asks, tuple) else asks
+    anchors = () if isinstance(asks, Both | Either | Except) else ("to", "like", "than", "first", "second")
+    skipped = anchors if isinstance(asks, Selector | Measure) else ()
+    changed = {item.name: among(base, getattr(asks, item.name)) for item in fields(asks) if item.name not in skipped}
+    return replace(asks, **changed)
 
 
 def together(first: Sequence[Step], rest: Sequence[Step]) -> tuple[Step, ...]:

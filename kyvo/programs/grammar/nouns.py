@@ -180,7 +180,7 @@ def _add_descriptions(rule: Rules) -> None:
         "<sup> [(one|block|object|thing)] (of|among|out of|from) [all] [of] (the|these|those) <descs>",
         lambda sup, of: narrow(of, sup),
     )
-    rule("desc1", "<sup>", None, 0.5)
+    rule("desc1", "<sup>", lambda sup: narrow(ONE, sup), 0.5)
     rule("desc1", "<pre>", telling, 1.5)
     rule("desc1", "<pre> <post>", narrow, 2.5)
     rule("desc", "<desc1>")
@@ -236,9 +236,9 @@ def _add_phrases(rule: Rules) -> None:
     )
     rule("def1", "(all|every) (but|except|except for) <np1>", lambda other: without(ALL, other))
     but = "(but|except|except for|apart from|besides|excluding|without|other than|aside from|but not|save|save for)"
-    rule("def1", f"(all|any) [of] [the] <descs> {but} <np1>", all_but)
-    rule("def1", f"the <descs> {but} <np1>", all_but, 0.1)
-    rule("def1", f"(every|each|any) <desc1> {but} <np1>", all_but)
+    rule("def1", f"(all|any) [of] [the] <descs> {but} <np1>", all_but, -0.1)
+    rule("def1", f"the <descs> {but} <np1>", all_but, -0.1)
+    rule("def1", f"(every|each|any) <desc1> {but} <np1>", all_but, -0.1)
     rule(
         "def1",
         "(it|this|that|this one|that one|that (object|thing|item)|this (object|thing|item)|the same (one|"

@@ -85,6 +85,12 @@ def add_predicates(rule: Rules) -> None:
     rule("othernoun", "<noun1>", 0)
     rule("selfsame", "matching (<field>|<fields>)", lambda field: Shared(of=ALL, field=field))
     rule("selfsame", "(alike|identical|matching|the same|equal) in <field>", lambda field: Shared(of=ALL, field=field))
+    # what follows "has"
+    kinds = "(finish|texture|surface|color|coating|sheen|shape|size|material|look)"
+    rule("owned", f"[(a|an|the|some)] <any> {kinds}", telling)
+    rule("owned", "[(a|an|the|some)] <field> [(of|being|called|named)] <any>", lambda _, word: telling(word))
+    rule("post1", "(THAT (has|have)|having|with) <owned>", None, 0.1)
+    rule("post1", "(THAT (do|does) not have|without|not having) <owned>", negated, 0.1)
     # what follows "is"
     rule("pred", "<rels>")
     rule("pred", "STAND JUST <rels>", None)

@@ -5,7 +5,7 @@ from typing import Any as Anything
 from kyvo.programs.grammar.amounts import add_counts
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.choices import add_choices
-from kyvo.programs.grammar.meaning import ALL, rewritten, without_other
+from kyvo.programs.grammar.meaning import ALL, among, rewritten, without_other
 from kyvo.programs.grammar.truths import add_truths
 from kyvo.programs.grammar.words import add_words
 from kyvo.programs.program import (
@@ -68,6 +68,10 @@ def _add_others(rule: Rules, schema: SceneSchema) -> None:
     rule("gone", "(disregarding|minus|barring|omitting) <np>")
     rule("asks", "<gone> [(,|.)] [then] <asks>", _hypothetical, 0.1)
     rule("sentence", "<asks> [,] <gone>", lambda asks, gone: Query(asks=_hypothetical(gone, asks)), 0.3)
+    scope = "(of|among|amongst|from|out of|between|considering|counting|looking at) [all] [of] [(only|just)]"
+    rule("scope", f"{scope} [(the|these|those)] <descs>")
+    rule("scope", "(if|when) (i|you|we) [(only|just)] (count|take|look at|consider) [(only|just)] [the] <descs>")
+    rule("asks", "<scope> , <asks>", among, 0.2)
     remains = "(remains|remain|is left|are left|would remain|would be left|will remain|will be left|stays|stay) [over]"
     rule("word", f"(what|which) <field> {remains}", lambda field: WordOf(of=ALL, field=field))
     rule("asks", f"what {remains}", Which(of=ALL))
@@ -83,6 +87,4 @@ def _add_others(rule: Rules, schema: SceneSchema) -> None:
 
 def _hypothetical(gone: Selector, asks: Anything) -> Anything:
     """The question of the scene without the objects."""
-    rest = Except(of=ALL, without=gone)
-    asks = rewritten(asks, without_other)  # "what else" is what is left
-    return rewritten(asks, lambda node: rest if node == ALL else node)
+    return among(Except(of=ALL, without=gone), rewritten(asks, without_other))  # "what else" is what is left

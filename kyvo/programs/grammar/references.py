@@ -20,7 +20,7 @@ from kyvo.programs.grammar.meaning import (
     rewritten,
     without_other,
 )
-from kyvo.programs.grammar.sentences import About, Again, Likewise
+from kyvo.programs.grammar.sentences import About, Again, Likewise, Variation
 from kyvo.programs.parsing import Turn
 from kyvo.programs.program import (
     Earlier,
@@ -67,13 +67,31 @@ def _in_context(meaning: Any, dialogue: Sequence[Turn]) -> Any:
         last = next((turn.program for turn in reversed(dialogue) if isinstance(turn.program, Edit)), None)
         topic = None if last is None else _topic(last)
         return last if topic is None else rewritten(last, lambda node: IT if node == topic else node)
-    if not isinstance(meaning, Likewise):
+    if not isinstance(meaning, Likewise | Variation):
         return meaning
     topic = _topic(dialogue[-1].program) if dialogue else None
     if topic is None:
         return None
+    if isinstance(meaning, Variation):
+        named = _varied(topic, meaning.words)
+        program = dialogue[-1].program
+        return None if named is None else rewritten(program, lambda node: named if node == topic else node)
     named = meaning.named if isinstance(topic, The) else as_set(meaning.named)
     return About(program=rewritten(dialogue[-1].program, lambda node: named if node == topic else node), named=topic)
+
+
+def _varied(topic: Selector, words: Selector) -> Selector | None:
+    """The topic with another word of a field that it has a word of: "how many cubes are metal?", "and rubber?"."""
+    if isinstance(topic, The):
+        inner = _varied(topic.of, words)
+        return None if inner is None else replace(topic, of=inner)
+    rest, told = topic, False
+    kept = []
+    while isinstance(rest, Where):
+        same = isinstance(words, Where) and rest.field == words.field
+        told, kept = told or same, kept if same else [*kept, replace(rest, of=ALL)]
+        rest = rest.of
+    return narrow(rest, *kept, words) if told else None
 
 
 def _topic(program: Program) -> Selector | None:

@@ -7,6 +7,7 @@ from kyvo.programs.program import (
     All,
     Earlier,
     Either,
+    Every,
     Exists,
     Literally,
     Not,
@@ -77,9 +78,21 @@ def add_sameness(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "truth",
         "(do|does|has|have) (every|each|all [of the]|each of the|no two) (<desc1>|<descs>|THINGS) (have|has) "
-        "(a|an|its|their|the) [own] (different|unique|distinct|own|separate|same) <field> [<seen>]",
-        _different,
+        "(a|an|its|their|the) [own] (different|unique|distinct|own|separate) <field> [<seen>]",
+        lambda *v: _different(v[-2], v[-1]),
     )
+    rule(
+        "truth",
+        "(do|does) (every|each) <desc1> (have|share) the same <field> [<seen>]",
+        lambda of, f, *_: alike(of, (f,)),
+    )
+    rule("truth", "(do|does) <groups> [all] differ [from each other] in [(their|the)] <fieldx>", _differ)
+    rule(
+        "truth",
+        "(is|are) <any> [,] (and|or) <any> the only <fields> [<seen>]",
+        lambda a, b, *_: _are_only(either(a, b)),
+    )
+    rule("truth", "(is|are) <any> the only <field> [<seen>]", lambda of, *_: _are_only(of))
     # one and another
     rule(
         "truth",
@@ -163,6 +176,15 @@ def alike(of: Selector, fields: tuple[str, ...]) -> Truth:
     for truth in truths[1:]:
         whole = All(first=whole, second=truth)
     return whole
+
+
+def _differ(of: Selector, field: str) -> Truth:
+    """Whether they are not all alike."""
+    return Not(of=alike(of, (field,)))
+
+
+def _are_only(of: Selector) -> Truth:
+    return Every(of=ALL, among=of)
 
 
 def _different(of: Selector, field: str) -> Truth:

@@ -23,6 +23,13 @@ class Likewise:
 
 
 @dataclass(frozen=True)
+class Variation:
+    """The last turn's program once more, about objects with another word: "and the red ones?", "and rubber?"."""
+
+    words: Selector
+
+
+@dataclass(frozen=True)
 class Again:
     """The last edit once more."""
 
@@ -34,7 +41,7 @@ def add_sentences(rule: Rules) -> None:
         "polite",
         "(please|kindly|actually|no|nope|sorry|rather|instead|yes|and then|oh|um|hm|er|alternatively|first|"
         "firstly|first of all|to begin with|maybe|perhaps|hey|hi|hello|ok|okay|now|so|"
-        "well|then|next|also|and|thanks|thank you|great|good|alright|right)",
+        "wait|no wait|hold on|well|then|next|also|and|thanks|thank you|great|good|alright|right)",
         0,
     )
     rule(
@@ -115,6 +122,7 @@ def add_sentences(rule: Rules) -> None:
     rule("sentence", "<context>")
     and_ = "(what about|how about|and what about|and how about|and|also|and also|now|and now|then|and then|likewise)"
     rule("context", f"{and_} <np>", Likewise, 0.3)
+    rule("context", f"{and_} [in] <any> [(ones|one)]", Variation, 0.1)
     rule("context", "(what about|how about|and) [(for|of|with)] <np>", Likewise, 0.3)
     rule("context", "[(and|now|also)] [do] (the same|that|it|this|so) [thing] (to|for|with) <np>", Likewise, 0.1)
     rule("context", "(same|likewise|ditto) [thing] (for|with|to) <np>", Likewise, 0.1)
@@ -150,10 +158,13 @@ def add_sentences(rule: Rules) -> None:
         _the_narrowed,
         0.2,
     )
+    rule("statement", "(what|which [one]|which thing|which object) (is|are|STANDS) [STAND] <pred>", _the, 0.3)
     too = "<def1> (is|are|looks|look) [(much|far|a bit|a little)] too <any>"
     rule("complaint", too, lambda of, _: of)
+    rule("complaint", "i [really] (do not like|do not love|hate|dislike) <def1> [(here|there)]")
     rule("sentence", f"<complaint> {stop} [(so|and|now|then|please)] [,] <steps>", _edit_about)
     rule("statement", "<def1> (is|are) <pred>", lambda of, _: of if isinstance(of, The) else None, 0.6)
+    rule("statement", "<scope> [,] (what|which [one]) (is|are) <pred>", _the_narrowed, 0.3)
     rule("statement", "one [of the] (<desc1>|<descs>) is <pred>", _the_narrowed, 0.5)
     rule("statement", "(i see|you see|we have|we see|THEPICTURE (has|contains|shows)) [(a|an|one)] <desc1>", _the, 0.1)
 

@@ -121,7 +121,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "truth",
-        "(is|are) (nothing|no <descs>|none of the <descs>) <predx>",
+        "(is|are) (nothing|no <descs>|no <desc1>|(none|not one|not any) of the <descs>) <predx>",
         lambda *v: Not(of=Exists(of=narrow(ALL, *v))),
     )
     rule("truth", "(is|are) there (no|not any|zero) (<desc1>|<descs>) [<seen>]", lambda of, *_: Not(of=Exists(of=of)))
@@ -198,6 +198,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("predx", "[(all|there|also|both|either|currently|actually|really)] <pred> [<seen>]", lambda pred, *_: pred)
     rule("predx", "(there|visible|seen|present|shown|pictured|to be seen|to be found|in THEPICTURE)", ALL)
     _add_facts(rule)
+    rule("truth", "(is|was) it <np1> (that|which|who) (is|are|STANDS) <predx>", _is)
     rule(
         "truth",
         f"{thereis} (two|2|any two|any) <descs> [THAT] [(are|is|have|has|of|with|share)] [all] <selfsame>",
@@ -213,6 +214,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "(is|are) everything <predx>", lambda pred: _every(ALL, pred))
     rule("truth", "(is|are) (the|these|those|) <descs> [all] <predx>", _every, 0.1)
     add_sameness(rule, schema)
+    rule("truth", "(do|does) <np1> have <owned>", _is)
     # "is the cube red", "is it behind the ball"
     rule("truth", "(is|was) <np1> <predx>", _is, 0.1)
     rule("truth", "(is|are) <np1> either <any> or <any>", lambda of, a, b: _every(of, either(a, b)))

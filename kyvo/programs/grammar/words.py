@@ -157,7 +157,7 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     )
     rule("word", "(what|which) [kind of|type of] (<desc1>) <same>", lambda of, pred: named(narrow(of, pred)), 0.2)
     rule("word", "(what|which) <desc1> (is|sits|stands) [there|it]", lambda of: named(of), 0.6)
-    rule("word", "(what|which) (is|are) <np> [called]", lambda of: named(of), 0.5)
+    rule("word", "(what|which) (is|are|would be|was) <np> [called]", lambda of: named(of), 0.5)
     rule("word", "what is [(there|seen|it)] <rels>", named, 0.4)
     rule("word", "(what|which) <desc1>", named, 1.5)
     rule("word", "what (thing|object|item|shape) (is|can be seen|do you see) <rels>", lambda rel: named(rel), 0.2)
@@ -186,7 +186,9 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "word", "(what|which) [one] of (the|these|those) <descs> <solidlike>", lambda of, like: named(narrow(of, like))
     )
-    rule("asks", "(which|what) one [of them] (is|are) <pred>", lambda pred: Which(of=pred), 0.1)
+    theirs = lambda pred: Which(of=narrow(Earlier(), pred))  # noqa: E731
+    rule("asks", "(which|what) [one|ones] of (them|these|those) (is|are) <pred>", theirs)
+    rule("asks", "(which|what) one [of them] (is|are) <pred>", lambda pred: Which(of=pred), 0.4)
     rule(
         "asks",
         "(what|which THINGS|what all) (do you see|can you see|are there|is there|is in THEPICTURE|"
@@ -210,7 +212,7 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
         "asks", "what else (is there|is in THEPICTURE|do you see|can you see|does THEPICTURE (have|show))", besides(ALL)
     )
     rule("ofmaterial", "[(a|an|the)] <any> (finish|texture|surface|color|shape|size|material)")
-    rule("asks", "which (one|ones|of them|of these|of those) (is|are) <pred>", lambda pred: Which(of=pred), 0.1)
+    rule("asks", "which (one|ones|of them|of these|of those) (is|are) <pred>", lambda pred: Which(of=pred), 0.4)
     rule("descs", "(identical|matching) <descs>", lambda of: identical(of, names), 0.1)
     for count, cost in (("<many>", 0.0), ("(some|several|multiple)", 0.2)):
         rule(
