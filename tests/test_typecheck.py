@@ -32,3 +32,27 @@ def test_an_int_does_for_a_float_and_a_wrong_result_is_told():
     assert half(4) == 2
     with pytest.raises(Exception, match="half"):
         half(3)
+
+
+def test_a_name_that_only_type_checkers_import_fits_anything():
+    @check
+    def repeated(what: "Imported", times: "int") -> list:  # noqa: F821
+        return [what] * times
+
+    assert repeated("a", times=2) == ["a", "a"]
+    with pytest.raises(BeartypeCallHintParamViolation, match="times"):
+        repeated("a", times="2")
+
+
+def test_of_a_function_within_a_function_the_first_is_checked():
+    def made():
+        @check
+        def half(value: float) -> float:
+            return value
+
+        return half
+
+    first, second = made(), made()
+    with pytest.raises(BeartypeCallHintParamViolation, match="value"):
+        first("a")
+    assert second("a") == "a"

@@ -87,8 +87,13 @@ def test_a_size_changes_word_by_word_and_the_foot_stays():
 
 
 def test_a_grown_object_that_meets_another_is_told():
-    near = replace(SCENE, objects=(thing("small red metal cube", 0, 0), thing("large blue metal sphere", 1.3, 0)))
-    assert edit(p.Resize(of=CUBE, larger=True), scene=near).notes == ("the cube now meets the sphere",)
+    def notes(away):
+        pair = (thing("small red metal cylinder", 0, 0), thing("large blue metal sphere", away, 0))
+        return edit(p.Resize(of=PIPE, larger=True), scene=replace(SCENE, objects=pair)).notes
+
+    assert notes(1.3) == ("the cylinder now meets the sphere",)
+    assert notes(1.4) == ()  # they touch
+    assert notes(1.0) == ()  # they met before
 
 
 def test_an_edit_that_changes_nothing_says_so_and_part_of_one_is_a_note():
