@@ -23,19 +23,19 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from kyvo.errors import ConfigError, KyvoError
+from kyvo.errors import KyvoError
 from kyvo.evaluation.generated_scenes import FIGURES, PUBLISHED, TAU, SceneProtocol, scene_figures, score_scene
 from kyvo.evaluation.provenance import checkout_commit, machine
 from kyvo.evaluation.results import Figure, Results, program_versions, save_results
 from kyvo.files import write_picture, write_text
-from kyvo.pipelines.objects import ObjectGenerator
+from kyvo.pipelines.object_source import ObjectSource
 from kyvo.pipelines.scene_baselines import EachAlone, Retrieval
-from kyvo.pipelines.scene_flows import IScene, SceneGen
+from kyvo.pipelines.scene_source import MethodName, SceneSource
 from kyvo.pipelines.scenes import SceneMethod, generate_scene
 from kyvo.shapes.scene_files import scene_sheet
 from kyvo.shapes.scene_flow_data import SceneRows
 
-METHODS = ("scenegen", "iscene", "alone", "retrieval")
+METHODS = tuple(name.value for name in MethodName)
 SHEET_ROWS = 4
 
 
@@ -95,21 +95,14 @@ def main(argv: list[str] | None = None) -> dict[str, Results]:
 
 def build_methods(args: argparse.Namespace) -> dict[str, SceneMethod]:
     """The methods that are asked for, in their order; networks are loaded once."""
-    methods: dict[str, SceneMethod] = {}
-    objects = ObjectGenerator.from_pretrained(args.objects) if {*args.method} - {"retrieval"} else None
-    for name in args.method:
-        if name == "retrieval":
-            if args.library is None:
-                raise ConfigError("retrieval needs --library, a set of `kyvo data objects`.")
-            methods[name] = Retrieval.from_set(args.library, resolution=args.resolution, count=args.library_count)
-            continue
-        assert objects is not None
-        if name == "alone":
-            methods[name] = EachAlone(objects=objects)
-        else:
-            owner = SceneGen if name == "scenegen" else IScene
-            methods[name] = owner.from_pretrained(args.model, objects=objects)
-    return methods
+    source = SceneSource(
+        flows=args.model,
+        objects=ObjectSource(args.objects),
+        library=args.library,
+        resolution=args.resolution,
+        library_count=args.library_count,
+    )
+    return {name: source.get(MethodName(name)) for name in args.method}
 
 
 def measure(

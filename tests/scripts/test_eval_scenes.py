@@ -28,7 +28,7 @@ def test_all_methods_are_measured_in_one_run(tmp_path, capsys):
     with loading.program("eval/scenes.py") as program:
         methods = [part for name in program.METHODS for part in ("--method", name)]
         found = program.main([str(word) for word in (*common, *methods, "--library", tmp_path / "library")])
-        with pytest.raises(ConfigError, match="retrieval needs --library"):
+        with pytest.raises(ConfigError, match="retrieval needs a library"):
             program.main([str(word) for word in (*common, "--method", "retrieval")])
     assert set(found) == set(program.METHODS)
     for name, results in found.items():
