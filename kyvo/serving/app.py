@@ -38,9 +38,9 @@ from kyvo.serving.chat import Chunks, completion_of, event, job_of, sampling_of,
 from kyvo.serving.errors import CLIENT_GONE, RequestError, error_body, install_handlers
 from kyvo.serving.inputs import Inputs, data_uri
 from kyvo.serving.limits import Limits
+from kyvo.serving.long_jobs import LongJobs
 from kyvo.serving.memory import return_when_idle
 from kyvo.serving.metrics import CountRequests, Metrics
-from kyvo.serving.object_jobs import ObjectJobs
 from kyvo.serving.requests import client_of, in_reader
 from kyvo.serving.schemas import (
     Answered,
@@ -105,17 +105,16 @@ def create_app(
     metrics = Metrics()
     worker = Worker(model, limits=limits, metrics=metrics)
     in_turn = replace(limits, jobs=limits.object_jobs, parallel=1, seconds=limits.object_seconds)
-    object_worker = Worker(model, limits=in_turn, metrics=metrics, runs_engine=False)
-    object_jobs = ObjectJobs(object_worker, model.objects)
+    long_jobs = LongJobs(Worker(model, limits=in_turn, metrics=metrics, runs_engine=False))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         worker.start()
-        object_jobs.start()
+        long_jobs.start()
         returning = asyncio.create_task(return_when_idle())
         yield
         returning.cancel()
-        await asyncio.to_thread(object_jobs.stop)
+        await asyncio.to_thread(long_jobs.stop)
         await asyncio.to_thread(worker.stop)
         app.state.readers.shutdown()
 
@@ -123,7 +122,7 @@ def create_app(
         title="Kyvo", version=kyvo.__version__, lifespan=lifespan, docs_url=None, redoc_url=None, responses=_GATE
     )
     app.state.limits, app.state.worker, app.state.metrics, app.state.name = limits, worker, metrics, name
-    app.state.object_jobs = object_jobs
+    app.state.long_jobs = long_jobs
     app.state.inputs = Inputs.of(model.processor, limits)
     app.state.budget = Budget(limits.memory)
     app.state.readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")  # most of them wait for a decoder

@@ -202,7 +202,7 @@ def test_jobs_take_turns_are_limited_cancelled_and_forgotten(http, app, monkeypa
 
 
 def test_results_go_where_they_take_more_than_they_may(app, http, monkeypatch):
-    jobs = app.state.object_jobs
+    jobs = app.state.long_jobs
     monkeypatch.setattr(jobs.worker, "limits", Limits(object_results=1, object_jobs=2))
     status = ended_or_gone(http, http.post("/v1/objects/generate", json={"text": "a chair"}))
     assert status == 404
