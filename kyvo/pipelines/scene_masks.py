@@ -42,30 +42,36 @@ def masked_by_prompts(
         ConfigError: a prompt lies outside of the picture, or is of points and there is no segmenter.
         ImageError: no object is left.
     """
-    height, width = rgb.shape[:2]
-    for name, prompt in prompts.items():
-        _check(name, prompt, width, height)
+    check_prompts(rgb, prompts, segments=segmenter is not None)
     if segmenter is not None:
         return as_scene_picture(rgb, list(segmenter(rgb, list(prompts.values()))), list(prompts))
     masks = []
-    for name, prompt in prompts.items():
-        if prompt.box is None:
-            raise ConfigError(f"{name} is told by points, which need a segmentation model; give one, or a box.")
+    for prompt in prompts.values():
+        assert prompt.box is not None  # checked above
         x0, y0, x1, y1 = (round(value) for value in prompt.box)
-        mask = np.zeros((height, width), dtype=bool)
+        mask = np.zeros(rgb.shape[:2], dtype=bool)
         mask[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)] = True
         masks.append(mask)
     return as_scene_picture(rgb, masks, list(prompts), warnings=[RECTANGLES])
 
 
-def _check(name: str, prompt: Prompt, width: int, height: int) -> None:
+def check_prompts(rgb: UInt8[np.ndarray, "height width 3"], prompts: Mapping[str, Prompt], *, segments: bool) -> None:
+    """Raises ConfigError for a prompt that says no object.
+
+    Args:
+        segments: whether there is a segmenter.
+    """
+    height, width = rgb.shape[:2]
     size = f"the picture has {width}x{height} px"
-    if prompt.box is None and not prompt.points:
-        raise ConfigError(f"{name} has neither a box nor a point.")
-    if prompt.box is not None:
-        x0, y0, x1, y1 = prompt.box
-        if not (min(x1, width) > max(x0, 0) and min(y1, height) > max(y0, 0)):
-            raise ConfigError(f"{name}: the box {x0:g},{y0:g},{x1:g},{y1:g} holds nothing of the picture; {size}.")
-    for x, y in prompt.points:
-        if not (0 <= x < width and 0 <= y < height):
-            raise ConfigError(f"{name}: the point {x:g},{y:g} is outside of the picture; {size}.")
+    for name, prompt in prompts.items():
+        if prompt.box is None and not prompt.points:
+            raise ConfigError(f"{name} has neither a box nor a point.")
+        if prompt.points and not segments:
+            raise ConfigError(f"{name} is told by points, which need a segmentation model; give one, or a box alone.")
+        if prompt.box is not None:
+            x0, y0, x1, y1 = prompt.box
+            if not (min(x1, width) > max(x0, 0) and min(y1, height) > max(y0, 0)):
+                raise ConfigError(f"{name}: the box {x0:g},{y0:g},{x1:g},{y1:g} holds nothing of the picture; {size}.")
+        for x, y in prompt.points:
+            if not (0 <= x < width and 0 <= y < height):
+                raise ConfigError(f"{name}: the point {x:g},{y:g} is outside of the picture; {size}.")

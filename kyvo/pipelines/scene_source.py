@@ -1,4 +1,4 @@
-"""`SceneSource`: the methods of scene generation that a command or a server has, loaded when first asked for."""
+"""`SceneSource`: the methods of scene generation and the segmenter of a command or server, loaded when asked for."""
 
 import threading
 from dataclasses import replace
@@ -10,6 +10,7 @@ from kyvo.errors import CheckpointError, ConfigError
 from kyvo.pipelines.object_source import ObjectSource
 
 if TYPE_CHECKING:
+    from kyvo.models.segmenter import Segmenter
     from kyvo.pipelines.scenes import SceneMethod
     from kyvo.scene.scene import Camera
 
@@ -17,13 +18,26 @@ if TYPE_CHECKING:
 class MethodName(StrEnum):
     SCENEGEN = "scenegen"
     ISCENE = "iscene"
-    ALONE = "alone"  # a baseline: each object alone
-    RETRIEVAL = "retrieval"  # a baseline: objects of a library
+    ALONE = "alone"  # a baseline, as the next
+    RETRIEVAL = "retrieval"
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return LABELS[self]
 
     @property
     def has_camera(self) -> bool:
         """Whether it places objects by a camera."""
         return self in (MethodName.ALONE, MethodName.RETRIEVAL)
+
+
+LABELS = {
+    MethodName.SCENEGEN: "SceneGen",
+    MethodName.ISCENE: "I-Scene",
+    MethodName.ALONE: "each object alone",
+    MethodName.RETRIEVAL: "retrieval from a library",
+}
 
 
 class SceneSource:
@@ -37,6 +51,7 @@ class SceneSource:
         library: Path | None = None,
         resolution: int = 32,
         library_count: int | None = None,
+        segmenter: Path | None = None,
     ) -> None:
         """
         Args:
@@ -45,12 +60,15 @@ class SceneSource:
             library: for retrieval, a set of `kyvo data objects`.
             resolution: of the library's grid.
             library_count: the library's first rows alone.
+            segmenter: a folder of SAM, which makes masks of points and boxes.
         """
         self._flows = flows
         self._objects = objects or ObjectSource()
         self._library = library
         self._resolution = resolution
         self._library_count = library_count
+        self._segmenter = segmenter
+        self._network: Segmenter | None = None
         self._loaded: dict[MethodName, SceneMethod] = {}
         self._lock = threading.Lock()
 
@@ -84,6 +102,21 @@ class SceneSource:
             except CheckpointError as error:
                 return str(error)
         return self._objects.lacks
+
+    @property
+    def segments(self) -> bool:
+        """Whether there is a segmenter."""
+        return self._segmenter is not None
+
+    @property
+    def segmenter(self) -> "Segmenter | None":
+        """None where no folder was given. Raises CheckpointError where it holds another network."""
+        from kyvo.models.segmenter import Segmenter
+
+        with self._lock:
+            if self._network is None and self._segmenter is not None:
+                self._network = Segmenter.from_folder(self._segmenter)
+            return self._network
 
     def _load(self, name: MethodName) -> "SceneMethod":
         from kyvo.pipelines.scene_baselines import EachAlone, Retrieval

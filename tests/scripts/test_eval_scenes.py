@@ -35,7 +35,11 @@ def test_all_methods_are_measured_in_one_run(tmp_path, capsys):
         assert list(load_results(tmp_path / "out" / f"{name}.json").figures) == list(results.figures)
         assert len(results.items) == 1 and not results.excluded
         assert 0 <= results.figure("F-S").value <= 1
+        assert results.figure("PSNR").value > 0 and -1 <= results.figure("SSIM of shapes").value <= 1
+        assert results.figure("peak memory, MiB").value > 50
         assert Image.open(tmp_path / "out" / f"{name}.png").width > 1000
     table = (tmp_path / "out" / "table.md").read_text()
     assert table in capsys.readouterr().out
+    assert "| PSNR | SSIM |" in table and "LPIPS of shapes" in table
+    assert "F-S, " in table and "% shown" in table
     assert "| retrieval |" in table and "SceneGen, 3D-FUTURE (another test set)" in table
