@@ -10,6 +10,7 @@ from kyvo.errors import KyvoError
 
 if TYPE_CHECKING:
     from kyvo.api import Kyvo
+    from kyvo.pipelines.scene_source import SceneSource
 
 
 Parser = Annotated[
@@ -22,6 +23,14 @@ Parser = Annotated[
 
 
 Objects = Annotated[str, typer.Option(help="What makes objects: a bundled generator's name, or a folder of one.")]
+
+Scenes = Annotated[str, typer.Option(help="What makes scenes of shapes: bundled flows' name, or a folder of flows.")]
+Library = Annotated[
+    Path | None, typer.Option(help="A set of `kyvo data objects`, whose objects scenes of shapes may retrieve.")
+]
+SegmenterFolder = Annotated[
+    Path | None, typer.Option("--segmenter", help="A local folder of SAM, which makes masks of points and boxes.")
+]
 
 
 Renderer = Annotated[
@@ -53,3 +62,17 @@ def load_model(
     for part in lacking_parts(Path(model.model.name_or_path or "")):
         typer.echo(f"note: {name} has no {part}", err=True)
     return model
+
+
+def scene_source(model: "Kyvo", scenes: str, library: Path | None, segmenter: Path | None) -> "SceneSource":
+    """What makes scenes of shapes for a server. Exit code 2 where a folder that was named is not there."""
+    from kyvo.pipelines.scene_source import MethodName, SceneSource
+
+    source = SceneSource(flows=scenes, objects=model.objects, library=library, segmenter=segmenter)
+    lacks = [] if scenes == "mini" else [source.lacks(name) for name in (MethodName.SCENEGEN, MethodName.ISCENE)]
+    if lacks and all(lacks):
+        raise typer.BadParameter(str(lacks[0]), param_hint="--scenes")
+    for folder, option in ((library, "--library"), (segmenter, "--segmenter")):
+        if folder is not None and not folder.is_dir():
+            raise typer.BadParameter(f"{folder} is no folder.", param_hint=option)
+    return source

@@ -7,6 +7,7 @@ import time
 import httpx
 import numpy as np
 import pytest
+from long_jobs import ended
 from PIL import Image
 from tiny_generators import tiny_generator, write_tiny_pipeline
 from tiny_shapes import write_box
@@ -53,17 +54,6 @@ def encoded(path, **about):
         "format": path.suffix[1:].replace("npz", "latent"),
         "data": base64.b64encode(path.read_bytes()).decode(),
     } | about
-
-
-def ended(http, answer):
-    assert answer.status_code == 202, answer.text
-    path = answer.json()["path"]
-    for _ in range(3000):
-        status = http.get(path).json()
-        if status["status"] not in ("waiting", "running"):
-            return status
-        time.sleep(0.05)
-    raise AssertionError(status)
 
 
 def failed(http, task, **body):
@@ -204,7 +194,7 @@ def test_jobs_take_turns_are_limited_cancelled_and_forgotten(http, app, monkeypa
 
 
 def test_results_go_where_they_take_more_than_they_may(app, http, monkeypatch):
-    jobs = app.state.object_jobs
+    jobs = app.state.long_jobs
     monkeypatch.setattr(jobs.worker, "limits", Limits(object_results=1, object_jobs=2))
     status = ended_or_gone(http, http.post("/v1/objects/generate", json={"text": "a chair"}))
     assert status == 404

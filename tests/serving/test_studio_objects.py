@@ -141,7 +141,7 @@ def test_a_job_is_cancelled(page, monkeypatch):
 
 @pytest.mark.slow
 def test_the_two_pages_lead_to_one_another(page, address):
-    page.get_by_role("link", name="Scenes").click()
+    page.get_by_role("link", name="Scenes", exact=True).click()
     page.locator("#recognise").wait_for()
-    page.get_by_role("link", name="Objects").click()
+    page.get_by_role("link", name="Objects", exact=True).click()
     page.locator("#make").wait_for()
