@@ -7,6 +7,7 @@ Encoders of conditions are the structure flow's, or those in the folder that `--
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -35,6 +36,7 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--half", action="store_true", help="16-bit weights")
     parser.add_argument("--steps", type=int, default=12, help="of either sampler")
     parser.add_argument("--guidance", type=float, default=3.0)
+    parser.add_argument("--temperature", type=float, default=1.0, help="of the structure sampler")
     options = parser.parse_args(argv)
 
     vae, structure, slat = (
@@ -58,7 +60,7 @@ def main(argv: list[str] | None = None) -> Path:
         encoders=encoders,
         slat_mean=tuple(scale["mean"]),
         slat_std=tuple(scale["std"]),
-        structure_sampler=sampler,
+        structure_sampler=replace(sampler, temperature=options.temperature),
         slat_sampler=sampler,
     )
     generator.save_pretrained(options.out, dtype=torch.float16 if options.half else None)

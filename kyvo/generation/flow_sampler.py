@@ -47,11 +47,14 @@ class FlowSampler:
     guidance: float = 5.0  # s in (1 + s) v(condition) - s v(negative)
     guidance_interval: Sequence[float] = (0.5, 1.0)  # two times, both included
     rescale_t: float = 3.0
+    temperature: float = 1.0  # of pure noise, which it scales (https://arxiv.org/abs/1807.03039, section 5)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "guidance_interval", tuple(self.guidance_interval))  # JSON hands over a list
         if self.steps < 1:
             raise ConfigError(f"steps is {self.steps}; it must be at least 1.")
+        if not 0 < self.temperature <= 1:
+            raise ConfigError(f"temperature is {self.temperature}; it must be in (0, 1].")
         if not self.rescale_t > 0:
             raise ConfigError(f"rescale_t is {self.rescale_t}; it must be above 0.")
         if len(self.guidance_interval) != 2 or not 0 <= self.guidance_interval[0] <= self.guidance_interval[1] <= 1:
@@ -91,7 +94,7 @@ class FlowSampler:
         """The data at the end of the way.
 
         Args:
-            noise: the state at time `start`.
+            noise: the state at time `start`; pure noise where that is 1.
             start: below 1 where the state is data with noise (`add_noise`).
             constraint: what of the state is known; see `Constraint`.
             stage: the name of this job in what `progress` is called with, after every step.
@@ -102,7 +105,7 @@ class FlowSampler:
         """
         times = self.times(start)
         repeats = 1 if constraint is None else constraint.repeats
-        x, began, done = noise, time.monotonic(), 0
+        x, began, done = noise * self.temperature if start == 1 else noise, time.monotonic(), 0
         if constraint is not None:
             x = constraint.impose(x, start)
         for t, t_next in pairwise(times):

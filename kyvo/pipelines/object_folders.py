@@ -39,6 +39,7 @@ SAMPLER_PARAMS = {
     "cfg_strength": "guidance",
     "cfg_interval": "guidance_interval",
     "rescale_t": "rescale_t",
+    "temperature": "temperature",  # ours: written where it is not 1, so that TRELLIS reads the other folders
 }
 
 
@@ -174,4 +175,6 @@ def _sampler(about: Mapping[str, Any]) -> FlowSampler:
 
 def _describe_sampler(sampler: FlowSampler) -> dict[str, Any]:
     params = {theirs: getattr(sampler, ours) for theirs, ours in SAMPLER_PARAMS.items()}
+    if sampler.temperature == 1:
+        del params["temperature"]
     return {"name": SAMPLER, "args": {"sigma_min": SIGMA_MIN}, "params": params}

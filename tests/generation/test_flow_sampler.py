@@ -74,6 +74,14 @@ def test_guidance_is_applied_within_its_interval_and_costs_a_call_only_there():
     assert calls == [(1.0, "yes"), (0.75, "yes"), (0.75, "no"), (0.5, "yes"), (0.5, "no"), (0.25, "yes")]
 
 
+@pytest.mark.parametrize(("start", "expected"), [(1.0, 0.5), (0.5, 1.0)])
+def test_temperature_scales_pure_noise_alone(start, expected):
+    sampler = FlowSampler(steps=2, guidance=0.0, temperature=0.5)
+    nothing = {"condition": None, "negative": None}
+    found = sampler.sample(lambda x, t, condition: torch.zeros_like(x), torch.ones(3), start=start, **nothing)
+    assert found.tolist() == [expected] * 3
+
+
 def test_progress_counts_the_steps_and_estimates_the_rest():
     seen = []
     FlowSampler(steps=3, guidance=0.0).sample(
@@ -103,6 +111,7 @@ def test_a_cancelled_sampling_stops_before_its_next_step():
     [
         ({"steps": 0}, "steps is 0; it must be at least 1"),
         ({"rescale_t": 0.0}, "rescale_t is 0.0"),
+        ({"temperature": 0.0}, "temperature is 0.0"),
         ({"guidance_interval": (0.9, 0.1)}, r"guidance_interval is \(0.9, 0.1\)"),
         ({"guidance_interval": (0.0, 1.5)}, "two times in"),
     ],
