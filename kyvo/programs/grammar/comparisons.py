@@ -90,6 +90,7 @@ def add_comparisons(rule: Rules) -> None:
     rule("truth", f"(do|does) [the] {a} match [the] {b} in number", compared("equal"))
     rule("truth", f"count the {a} and [then] the {b} [(.|,)] do you get one number twice", compared("equal"))
     rule("truth", f"are the {a} outnumbered by the {b}", compared("less"))
+    rule("truth", f"does the number of {a} (exceed|surpass) [the number of] {b}", compared("greater"))
     rule("truth", f"(do|does) [the] {a} outnumber [the] {b}", compared("greater"))
     rule("truth", f"would you need more {a} to have as many as there are {b}", compared("less"))
     numbers: tuple[tuple[str, Anything], ...] = (

@@ -64,7 +64,7 @@ def add_sentences(rule: Rules) -> None:
     )
     rule(
         "polite",
-        "(tell me|can you tell me|could you tell me|do you know|i wonder|please tell me|let me know|"
+        "(tell me|check|see|find out|verify|determine|can you tell me|could you tell me|do you know|i wonder|please tell me|let me know|"
         "(may|can|could) i (know|ask)|i need to know|do you happen to know|any idea|remind me|i ask|just tell me|"
         "i would like to know|say|i want to know|answer|question|looking at THEPICTURE|in THEPICTURE|"
         "from THEPICTURE|of THEPICTURE|look at THEPICTURE|in total|of these THINGS|of all [of] the THINGS|"

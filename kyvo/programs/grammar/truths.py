@@ -50,10 +50,10 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "<truth> (or not|or no|yes or no|true or false)", None, 0.1)
     any_ = "(a|an|any|some|one|any other|another|at least one|even one|even a single|a single)"
     thereis = (
-        "(is there|are there|(is|are|was|were) not there|do not you see|do you see|can you see|does "
-        "THEPICTURE (have|hold|contain|show|include)|"
-        "do you find|is there anything like|can you find|do you (notice|spot)|have you got|"
-        "is THEPICTURE home to|do we have|are you able to see|is it true that there (is|are)|can we see)"
+        "(is there|are there|(is|are|was|were) not there|do not you see|is there anything like|is there such a thing as|"
+        "(do|does|can|could|did) (you|we|i|it|one|THEPICTURE) [(happen to|actually|really)] "
+        "(see|find|spot|notice|have|hold|contain|show|include)|have (you|we) [got]|"
+        "is THEPICTURE home to|are you able to see|is it true that there (is|are))"
     )
     rule("truth", f"{thereis} [{any_}] (<desc1>|<descs>) [(<seen>|in it)]", lambda of, *_: Exists(of=of))
     rule(
@@ -167,7 +167,9 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         "(is|are) there (two|2|any two) [THINGS] (of|with|in) [exactly] the same <field>",
         lambda field: Exists(of=Shared(of=ALL, field=field)),
     )
-    rule("truth", "(can|could) (you see <np1>|<np1> be seen)", lambda of: Exists(of=as_set(of)))
+    rule("truth", "(can|could) (you see <np1>|<np1> be (seen|found|spotted))", lambda of: Exists(of=as_set(of)))
+    rule("truth", "(can|could) <np1> be (seen|found|spotted) <pred>", _is)
+    rule("truth", f"(do|does) [{any_}] (<desc1>|<descs>) exist [<seen>]", lambda of, *_: Exists(of=of))
     rule(
         "truth",
         "(is|are) the <field> of <np1> and [(that of|the <field> of)] <np1> (the same|identical|alike|equal)",
@@ -201,7 +203,8 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         lambda of, a, b: BiggerThan(by=Farness(to=of), first=a, second=b),
     )
     rule("truth", "(is|are) (anything|something) [else] <predx>", lambda pred: Exists(of=pred))
-    rule("predx", "[(all|there|also|both|either|currently|actually|really)] <pred> [<seen>]", lambda pred, *_: pred)
+    surely = "(all|there|also|both|either|currently|actually|really|exclusively|only|solely|always|indeed|each)"
+    rule("predx", f"[{surely}] <pred> [<seen>]", lambda pred, *_: pred)
     rule("predx", "(there|visible|seen|present|shown|pictured|to be seen|to be found|in THEPICTURE)", ALL)
     _add_facts(rule)
     rule("truth", "(is|was) it <np1> (that|which|who) (is|are|STANDS) <predx>", _is)
@@ -316,7 +319,14 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         lambda *v: same(v[0], Earlier(), v[-1]),
     )
     rule(
-        "truth", "(is|are) <np1> 's <field> the same as <np1> [('s <field>)]", lambda a, field, b, *_: same(field, a, b)
+        "truth",
+        "(is|are) <np1> 's <field> (the same as|identical to|equal to|like) <np1> ['s [<field>]]",
+        lambda a, field, b, *_: same(field, a, b),
+    )
+    rule(
+        "truth",
+        "(do|are) the (<fields>|<field>) of <np1> and [of] <np1> (match|agree|coincide|the same|identical|equal|alike)",
+        lambda field, a, b: same(field, a, b),
     )
     rule(
         "truth",
@@ -352,11 +362,11 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         lambda of, to: Exists(of=narrow(of, side("touching", to))),
     )
     rule("truth", "(does|do) <def1> (touch|touches) <np>", lambda of, to: _every(of, side("touching", to)))
-    rule("truth", "any [other] <descs> [<seen>]", lambda of, *_: Exists(of=of), 0.5)
+    rule("truth", "any [other] (<descs>|<desc1>) [<seen>]", lambda of, *_: Exists(of=of), 0.5)
     rule("truth", "(is|are) <np1> (also|all|both|made of|colored|painted|) <pred>", _is, 0.2)
     rule(
         "truth",
-        "(does|do) <np1> (look|have|appear|seem|stand|sit|lie) [to be|a|an] <pred> [(finish|surface|"
+        "(does|do) <np1> (look|have|appear|seem|stand|sit|lie|consist) [to be|a|an] <pred> [(finish|surface|"
         "texture|color|shape)]",
         _is,
         0.8,
@@ -373,7 +383,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     only = "(alone|unique|the only one|single|the odd one out|by itself) (in|with|of|by|for) [(its|that|this|the)] <field>"
     rule("truth", f"(is|are) <np1> {only}", lambda a, field: Not(of=Exists(of=WhereSame(of=ALL, field=field, like=a))))
     # larger than
-    larger = "(bigger|larger|taller|wider|greater in size|more massive)"
+    larger = "(bigger|larger|taller|wider|greater [in size]|more massive)"
     smaller = "(smaller|tinier|littler|shorter|less big)"
     rule(
         "truth",
@@ -385,6 +395,12 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         f"(is|are) <np1> [(any|much|all)] {smaller} (than|then) <np1> [is]",
         lambda a, b: BiggerThan(by=Smallness(), first=a, second=b),
     )
+    for words, by in (("(bigger|larger|greater)", Bigness()), ("(smaller|less)", Smallness())):
+        rule(
+            "truth",
+            f"is the size of <np1> {words} than (that|the size) of <np1>",
+            lambda a, b, by=by: BiggerThan(by=by, first=a, second=b),
+        )
     closer = "(is|are) <np1> [(any|much)] (closer|nearer) to <np1> (than|then) <np1> [is]"
     rule("truth", closer, lambda a, to, b: BiggerThan(by=Closeness(to=to), first=a, second=b))
     farther = "(is|are) <np1> [(any|much)] (farther|further) [away] from <np1> (than|then) <np1> [is]"
@@ -432,8 +448,6 @@ def _is_word_of(field: str, of: Selector, value: Literally) -> Truth | None:
 
 
 def _is(of: Selector, pred: Selector) -> Truth | None:
-    if pred == ALL:  # "is the cube there?"
-        return Exists(of=as_set(of))
     pred = _of_any_kind(pred)
     if isinstance(pred, Where) and pred.of == ALL and isinstance(of, The | Earlier) and getattr(of, "count", 1) == 1:
         return SameWord(
@@ -488,6 +502,8 @@ def _every(of: Selector, pred: Selector) -> Truth | None:
     """Whether all of a set are so, or for "any" at least one. "The leftmost" is so among all objects, not of the set."""
     if isinstance(of, Indefinite):
         return Exists(of=fitting(of.of, pred))
+    if pred == ALL:  # "are red cubes there?"
+        return Exists(of=as_set(of))
     if isinstance(pred, Extreme) and not (is_single(of) or isinstance(pred.by, Bigness | Smallness)):
         return None  # one alone is the leftmost
     return Every(of=of, among=pred)

@@ -72,7 +72,9 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     rule("word", "<fieldq> <np> (is|are|has|have)", word, 0.05)
     rule("word", "<fieldq> of <np> [is [it]]", word, 0.1)
     rule("word", "[the] <field> of <np>", word, 0.5)
-    rule("word", "<np> 's <field>", lambda of, field: word(field, of), 0.5)
+    rule("word", "[the] <field> of <np> is (what|which)", word)
+    rule("word", "[(state|name|give [me]|tell me|say)] <np> 's <field>", lambda of, field: word(field, of), 0.5)
+    rule("word", "<fieldq> (would|do|did) (you|we) (say|think|call|see) [that] <np> [(is|are|has|have|to be)]", word)
     rule(
         "word",
         "<np> (is|are|has|have|comes in|is made of|are made of|is made out of|is of|is made from) (what|which) <field>",
@@ -163,7 +165,10 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     rule("word", "(what|which) (is|are|would be|was) <np> [called]", lambda of: named(of), 0.5)
     rule("word", "what is [(there|seen|it)] <rels>", named, 0.4)
     rule("word", "(what|which) <desc1>", named, 1.5)
-    rule("word", "what (thing|object|item|shape) (is|can be seen|do you see) <rels>", lambda rel: named(rel), 0.2)
+    seen = "((is|are) [there]|can be (seen|found)|(do|can) (you|we|i) (see|find)|is that|stands|sits|lies)"
+    beside = lambda rel, *_: named(rel)  # noqa: E731
+    rule("word", f"what [(thing|object|item|shape)] {seen} [STAND] (<rels>|<place>)", beside, 0.3)
+    rule("word", f"(<rels>|<place>) [,] what [(thing|object|item|shape)] {seen}", beside, 0.3)
     rule(
         "asks",
         "(which|what) [of] [(the|these)] (<descs>|<desc1>) (are|is) [(STAND|all|there)] <pred>",
@@ -343,6 +348,7 @@ def _add_commonest(rule: Rules, schema: SceneSchema) -> None:
         f"[(what is|what are|which is|name|tell me)] the {most} <field> [<seen>]",
         lambda field, *_: common(field),
     )
+    rule("word", f"the {most} <field> [<seen>] is (what|which)", lambda field, *_: common(field))
     rule(
         "word",
         f"[(what is|what are|which is|name|tell me)] the {most} <field> (of|among|for|in) [(the|all the|"
