@@ -199,8 +199,10 @@ def among(base: Selector, asks: Any) -> Any:
     return replace(asks, **changed)
 
 
-def together(first: Sequence[Step], rest: Sequence[Step]) -> tuple[Step, ...]:
+def together(first: Sequence[Step] | None, rest: Sequence[Step] | None) -> tuple[Step, ...] | None:
     """Steps joined by "and": those before it and the next after it are said together."""
+    if first is None or rest is None:
+        return None
     following, *later = rest
     return (Together(steps=(*leaves(first), *leaves([following]))), *later)
 

@@ -210,7 +210,7 @@ def _add_phrases(rule: Rules) -> None:
     rule("np1", "<def1>")
     rule("np1", "(a|an|any|another|some|a single) <desc1>", lambda of: Indefinite(of=of), 0.2)
     rule("defs", "<def1>")
-    rule("defs", "<def1> (and|, and|as well as|plus|,) <defs>", _and, 0.3)
+    rule("defs", "<def1> (and|, and|and also|as well as|together with|along with|plus|,) <defs>", _and, 0.3)
     rule("defs", "(both|) <def1> and <def1>", _and, 0.25)
     rule("def1", "<desc1>", the, 1.0)
     rule("def1", "<descs>", None, 0.6)

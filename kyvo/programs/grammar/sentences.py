@@ -47,7 +47,7 @@ def add_sentences(rule: Rules) -> None:
     rule(
         "polite",
         "(i think|i guess|i believe|i suggest|i feel like|in my opinion|what if|how about|what about|i say|please to|i bet|maybe we could|"
-        "it would be (nice|great|good) if|i wish|do me a favor and|be so kind and|feel free to|just|simply|go on and|"
+        "it would be (nice|great|good) if|i wish|do me a favor and|be so (kind|good) (and|as to|to)|feel free to|just|simply|go on and|"
         "let me see|quick question|my question is|one more question|one more thing|hey there|good (morning|"
         "evening)) [,]",
         0,
@@ -90,7 +90,7 @@ def add_sentences(rule: Rules) -> None:
         lambda named, asks: About(program=Query(asks=asks), named=named),
         0.3,
     )
-    rule("sentence", "<steps>", lambda steps: Edit(steps=steps))
+    rule("sentence", "<orders>", lambda steps: Edit(steps=steps))
     rule(
         "sentence",
         f"<pointing> {stop} [(and|then)] [then] <steps>",

@@ -17,7 +17,6 @@ from kyvo.programs.program import (
     Earlier,
     Either,
     Every,
-    Everything,
     Exists,
     Extreme,
     Farness,
@@ -361,6 +360,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         "(does|do) [(any|a|an|any of the|some)] (<desc1>|<descs>) (touch|touches) <def1>",
         lambda of, to: Exists(of=narrow(of, side("touching", to))),
     )
+    rule("truth", "(do|are) <np1> and <np1> (touch|touching|in contact) [(each other|one another)]", _touch)
     rule("truth", "(does|do) <def1> (touch|touches) <np>", lambda of, to: _every(of, side("touching", to)))
     rule("truth", "any [other] (<descs>|<desc1>) [<seen>]", lambda of, *_: Exists(of=of), 0.5)
     rule("truth", "(is|are) <np1> (also|all|both|made of|colored|painted|) <pred>", _is, 0.2)
@@ -495,7 +495,7 @@ def is_single(of: Selector) -> bool:
 
 
 def _is_word(selector: Selector) -> bool:
-    return isinstance(selector, Where) and isinstance(selector.of, Everything)
+    return isinstance(selector, Where) and selector.of in (ALL, ONE)
 
 
 def _every(of: Selector, pred: Selector) -> Truth | None:
@@ -521,6 +521,10 @@ def _alike(of: Selector, fields: tuple[str, ...]) -> Truth:
     for truth in truths[1:]:
         whole = All(first=whole, second=truth)
     return whole
+
+
+def _touch(first: Selector, second: Selector) -> Truth | None:
+    return _every(first, side("touching", second))
 
 
 def _differ(of: Selector, field: str) -> Truth:

@@ -162,7 +162,10 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     )
     rule("word", "(what|which) [kind of|type of] (<desc1>) <same>", lambda of, pred: named(narrow(of, pred)), 0.2)
     rule("word", "(what|which) <desc1> (is|sits|stands) [there|it]", lambda of: named(of), 0.6)
-    rule("word", "(what|which) (is|are|would be|was) <np> [called]", lambda of: named(of), 0.5)
+    rule("word", "(what|which) (is|would be|was) <np> [called]", named, 0.5)
+    rule("word", "(what|which) are <np> called", named, 0.4)
+    rule("asks", "(what|which) are (the|these|those) <descs>", lambda of: Which(of=of), 0.4)
+    rule("word", "(what|which) are <np>", named, 0.7)
     rule("word", "what is [(there|seen|it)] <rels>", named, 0.4)
     rule("word", "(what|which) <desc1>", named, 1.5)
     seen = "((is|are) [there]|can be (seen|found)|(do|can) (you|we|i) (see|find)|is that|stands|sits|lies)"
@@ -187,10 +190,11 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "(list|name) (<np>|<whichones>)", lambda of: Which(of=of), 0.3)
     rule(
         "word",
-        "(what|which) [one] of [(the|these)] [<many>] <descs> (is|has|are|STANDS) <pred>",
+        "(what|which) [one] of [(the|these)] [<many>] <descs> (is|has|STANDS) <pred>",
         lambda *v: named(narrow(v[-2], v[-1])),
         0.3,
     )
+    rule("asks", "(what|which) of (the|these) <descs> (are|have) <pred>", lambda of, pred: Which(of=narrow(of, pred)), 0.2)
     rule(
         "word", "(what|which) [one] of (the|these|those) <descs> <solidlike>", lambda of, like: named(narrow(of, like))
     )
