@@ -1,41 +1,53 @@
 """python eval/scenes.py --data data/scenes_test --method scenegen --method alone --model my_scenes --out OUT
 
 Scenes of shapes from one picture with masks, by several methods on the same held-out set of `kyvo data scenes`: CD-S,
-F-S, CD-O, F-O, IoU-B, collisions and seconds, by number of objects and by occlusion. The protocol is that of
-kyvo/evaluation/generated_scenes.py. OUT gets `<method>.json` in the form of all our results, `<method>.png` with some
-scenes, and `table.md`.
+F-S, CD-O, F-O, IoU-B, collisions, re-rendered pictures, seconds and memory, by number of objects and by occlusion. The
+protocol is that of kyvo/evaluation/generated_scenes.py. OUT gets `<method>.json` in the form of all our results,
+`<method>.png` with some scenes, and `table.md`.
 
 `--objects` is the generator of objects, `--model` the folder of the scene flows, `--library` the set that retrieval
-takes from. The baselines are told the true camera; the others are not. A scene without any object is listed, and the
-program ends with 1.
+takes from. LPIPS needs its weights. The baselines are told the true camera; the others are not. A scene without any
+object is listed, and the program ends with 1.
 """
 
 import argparse
-import resource
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from tqdm import tqdm
 
-from kyvo.errors import ConfigError, KyvoError
-from kyvo.evaluation.generated_scenes import FIGURES, PUBLISHED, TAU, SceneProtocol, scene_figures, score_scene
+from kyvo.errors import KyvoError
+from kyvo.evaluation.generated_scenes import (
+    FIGURES,
+    MEMORY,
+    PUBLISHED,
+    RENDERINGS,
+    TAU,
+    SceneProtocol,
+    scene_figures,
+    score_scene,
+)
+from kyvo.evaluation.memory import PeakMemory
+from kyvo.evaluation.pictures import load_networks
 from kyvo.evaluation.provenance import checkout_commit, machine
 from kyvo.evaluation.results import Figure, Results, program_versions, save_results
 from kyvo.files import write_picture, write_text
-from kyvo.pipelines.objects import ObjectGenerator
+from kyvo.metrics.images import STANDARD
+from kyvo.pipelines.object_source import ObjectSource
 from kyvo.pipelines.scene_baselines import EachAlone, Retrieval
-from kyvo.pipelines.scene_flows import IScene, SceneGen
+from kyvo.pipelines.scene_source import MethodName, SceneSource
 from kyvo.pipelines.scenes import SceneMethod, generate_scene
 from kyvo.shapes.scene_files import scene_sheet
 from kyvo.shapes.scene_flow_data import SceneRows
 
-METHODS = ("scenegen", "iscene", "alone", "retrieval")
+METHODS = tuple(name.value for name in MethodName)
 SHEET_ROWS = 4
 
 
@@ -53,19 +65,30 @@ def main(argv: list[str] | None = None) -> dict[str, Results]:
     parser.add_argument("--alignment", default="icp", choices=("none", "icp", "robust-icp"))
     parser.add_argument("--points", type=int, default=SceneProtocol.num_points, help="on each object's surface")
     parser.add_argument("--seed", type=int, default=0, help="of the methods and of the intervals")
+    parser.add_argument("--lpips-trunk", type=Path, help="torchvision's state dict of LPIPS' network")
+    parser.add_argument("--lpips-heads", type=Path, help="lpips' linear layers for it")
+    parser.add_argument("--lpips-net", default="alex", choices=("alex", "vgg"))
     parser.add_argument("--resolution", type=int, default=32, help="of the sets' grids")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
 
     scenes = SceneRows.open([args.data], resolution=args.resolution)
     protocol = SceneProtocol(alignment=args.alignment, num_points=args.points)
+    networks = load_networks(lpips_trunk=args.lpips_trunk, lpips_heads=args.lpips_heads, lpips_net=args.lpips_net)
     args.out.mkdir(parents=True, exist_ok=True)
     found: dict[str, Results] = {}
     for name, method in build_methods(args).items():
-        items, excluded, sheets = measure(method, scenes, protocol, args)
+        items, excluded, sheets = measure(method, scenes, protocol, args, networks.lpips)
         results = Results(
             kind="generated scenes",
-            protocol={"alignment": protocol.alignment, "points": protocol.num_points, "tau": TAU, "seed": args.seed},
+            protocol={
+                "alignment": protocol.alignment,
+                "points": protocol.num_points,
+                "tau": TAU,
+                "seed": args.seed,
+                "renderings": STANDARD,
+                **networks.sources,
+            },
             figures=scene_figures(items, seed=args.seed) if items else [],
             versions={
                 **program_versions(),
@@ -78,7 +101,6 @@ def main(argv: list[str] | None = None) -> dict[str, Results]:
                 "set": args.data.name,
                 "method": name,
                 "command": shlex.join(["python", "eval/scenes.py", *argv]),
-                "peak memory of the process so far, MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
             },
             items=items,
             excluded=excluded,
@@ -95,25 +117,22 @@ def main(argv: list[str] | None = None) -> dict[str, Results]:
 
 def build_methods(args: argparse.Namespace) -> dict[str, SceneMethod]:
     """The methods that are asked for, in their order; networks are loaded once."""
-    methods: dict[str, SceneMethod] = {}
-    objects = ObjectGenerator.from_pretrained(args.objects) if {*args.method} - {"retrieval"} else None
-    for name in args.method:
-        if name == "retrieval":
-            if args.library is None:
-                raise ConfigError("retrieval needs --library, a set of `kyvo data objects`.")
-            methods[name] = Retrieval.from_set(args.library, resolution=args.resolution, count=args.library_count)
-            continue
-        assert objects is not None
-        if name == "alone":
-            methods[name] = EachAlone(objects=objects)
-        else:
-            owner = SceneGen if name == "scenegen" else IScene
-            methods[name] = owner.from_pretrained(args.model, objects=objects)
-    return methods
+    source = SceneSource(
+        flows=args.model,
+        objects=ObjectSource(args.objects),
+        library=args.library,
+        resolution=args.resolution,
+        library_count=args.library_count,
+    )
+    return {name: source.get(MethodName(name)) for name in args.method}
 
 
 def measure(
-    method: SceneMethod, scenes: SceneRows, protocol: SceneProtocol, args: argparse.Namespace
+    method: SceneMethod,
+    scenes: SceneRows,
+    protocol: SceneProtocol,
+    args: argparse.Namespace,
+    lpips: Callable[[np.ndarray, np.ndarray], float] | None,
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]], list[Image.Image]]:
     """Each scene's figures, what could not be made, and the pictures of some."""
     items, excluded, sheets = [], [], []
@@ -121,8 +140,10 @@ def measure(
         row = scenes[index]
         chosen = replace(method, camera=row.camera) if isinstance(method, EachAlone | Retrieval) else method
         try:
+            peak = PeakMemory()
             made = generate_scene(chosen, row.picture, seed=args.seed + index)
-            scores = score_scene(made, row, protocol, resolution=args.resolution)
+            memory = {MEMORY: peak.mebibytes}
+            scores = memory | score_scene(made, row, protocol, resolution=args.resolution, lpips=lpips)
         except KyvoError as error:
             excluded.append({"key": f"scene {index}", "reason": str(error)})
             continue
@@ -143,15 +164,22 @@ def stacked(sheets: Sequence[Image.Image]) -> Image.Image:
 
 def as_table(found: Mapping[str, Results]) -> str:
     """Markdown: a line a method, then the papers' own figures, which are of other test sets."""
-    lines = [f"| method | {' | '.join(FIGURES)} |", "|---" * (len(FIGURES) + 1) + "|"]
-    for name, results in found.items():
-        figures = {figure.name: figure for figure in results.figures}
-        lines.append(f"| {name} | {' | '.join(_cell(figures.get(figure)) for figure in FIGURES)} |")
-    for name, values in PUBLISHED.items():
-        cells = (f"{values[figure]:.4f}" if figure in values else "" for figure in FIGURES)
-        lines.append(f"| {name} (another test set) | {' | '.join(cells)} |")
-    names = dict.fromkeys(figure.name for results in found.values() for figure in results.figures if "," in figure.name)
-    lines += ["", f"| in part | {' | '.join(found)} |", "|---" * (len(found) + 1) + "|"]
+    lines: list[str] = []
+    for columns in (FIGURES, (*RENDERINGS, MEMORY)):
+        lines += [f"| method | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+        for name, results in found.items():
+            figures = {figure.name: figure for figure in results.figures}
+            lines.append(f"| {name} | {' | '.join(_cell(figures.get(column)) for column in columns)} |")
+        for name, values in PUBLISHED.items():
+            cells = [f"{values[column]:.4f}" if column in values else "" for column in columns]
+            if any(cells):
+                lines.append(f"| {name} (another test set) | {' | '.join(cells)} |")
+        lines.append("")
+    parts = {*FIGURES, *RENDERINGS, MEMORY}
+    names = dict.fromkeys(
+        figure.name for results in found.values() for figure in results.figures if figure.name not in parts
+    )
+    lines += [f"| in part | {' | '.join(found)} |", "|---" * (len(found) + 1) + "|"]
     for name in names:
         cells = (next((_cell(item) for item in found[key].figures if item.name == name), "") for key in found)
         lines.append(f"| {name} | {' | '.join(cells)} |")

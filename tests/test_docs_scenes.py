@@ -44,7 +44,7 @@ def test_the_python_of_the_page_runs(tmp_path, monkeypatch, capsys):
 
 def test_the_commands_of_the_page_have_the_options_that_it_names():
     for line in "".join(blocks("bash")).splitlines():
-        words = shlex.split(line)
+        words = shlex.split(line, comments=True)
         if words[0] == "python":
             text = (ROOT / words[1]).read_text()
             known = {word for word in words if word.startswith("--") and f'"{word}"' not in text}

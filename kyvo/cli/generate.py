@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kyvo.cli import generate_scene
+from kyvo.cli.numbers import read_numbers
 from kyvo.errors import ConfigError, SceneError
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ def region(
     condition = _condition(text, image, image_mask)
     if (box is None) == (mask is None):
         raise ConfigError("give --box or --mask, one of the two: it says what may change.")
-    corners = None if box is None else _corners(box)
+    example = "-0.5,-0.5,0,0.5,0.5,0.5"
+    corners = None if box is None else read_numbers(box, 6, option="--box", example=example)
     paths = _free_paths(out, format=format, count=1, force=force)
     generator = _load(model, picture_encoder, text_encoder)
     item = read_object(file, LatentKind.of(generator), up_axis=up_axis)
@@ -172,16 +174,6 @@ def _condition(text: str | None, image: Path | None, mask: Path | None) -> dict[
     if image is None and mask is not None:
         raise ConfigError(f"{mask} is a mask of a picture, and no --image is given.")
     return {"text": text} if image is None else {"image": image, "mask": mask}
-
-
-def _corners(box: str) -> list[float]:
-    try:
-        corners = [float(value) for value in box.split(",")]
-    except ValueError as error:
-        raise ConfigError(f"--box is {box!r}; it is six numbers, as -0.5,-0.5,0,0.5,0.5,0.5.") from error
-    if len(corners) != 6 or not all(abs(value) < float("inf") for value in corners):
-        raise ConfigError(f"--box is {box!r}; it is six finite numbers, as -0.5,-0.5,0,0.5,0.5,0.5.")
-    return corners
 
 
 def _free_paths(out: Path, *, format: str, count: int, force: bool) -> list[Path]:

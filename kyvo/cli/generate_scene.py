@@ -1,38 +1,56 @@
 """`kyvo generate scene`: the objects of one picture, each where it stands."""
 
 import json
-from enum import StrEnum
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kyvo.cli.numbers import read_numbers
 from kyvo.errors import ConfigError, SceneError
+from kyvo.pipelines.object_source import ObjectSource
+from kyvo.pipelines.scene_source import MethodName, SceneSource
 
 if TYPE_CHECKING:
-    from kyvo.pipelines.objects import ObjectGenerator
-    from kyvo.pipelines.scenes import SceneMethod
-
-
-class Method(StrEnum):
-    scenegen = "scenegen"
-    iscene = "iscene"
-    alone = "alone"
-    retrieval = "retrieval"
+    from kyvo.data.scene_pictures import ScenePicture
+    from kyvo.scene.scene import Camera
 
 
 def scene(
     picture: Annotated[Path, typer.Argument(help="A picture of several objects.")],
-    masks: Annotated[
-        Path, typer.Option(help="A folder with a picture for each object, light where it is; or one label picture.")
-    ],
     out: Annotated[
         list[Path],
         typer.Option(help="A file to write: .json, .glb, .usda, .html, or .png for a sheet of views. Repeatable."),
     ],
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder with a picture for each object, light where it is; a label picture; or the picture's scene "
+            "JSON, whose outlines are taken."
+        ),
+    ] = None,
+    recognizer: Annotated[
+        str | None,
+        typer.Option(help="In place of masks: a model, as mini, that recognises the scene; its outlines are taken."),
+    ] = None,
+    box: Annotated[
+        list[str] | None,
+        typer.Option(metavar="X0,Y0,X1,Y1", help="In place of masks: a box around an object, px. Repeatable."),
+    ] = None,
+    point: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="X,Y", help="In place of masks: a point on an object, px; more of it after colons. Repeat."
+        ),
+    ] = None,
+    segmenter: Annotated[
+        Path | None, typer.Option(help="For boxes and points: a local folder of SAM, as transformers keeps it.")
+    ] = None,
     method: Annotated[
-        Method, typer.Option(help="scenegen, iscene, or a baseline: each object alone, or retrieval from a library.")
-    ] = Method.scenegen,
+        MethodName,
+        typer.Option(help="scenegen, iscene, or a baseline: each object alone, or retrieval from a library."),
+    ] = MethodName.SCENEGEN,
     model: Annotated[str, typer.Option(help="Folder of the scene flow that was trained, or a bundled one's name.")] = (
         "mini"
     ),
@@ -53,7 +71,6 @@ def scene(
     Example: kyvo generate scene room.png --masks masks --model my_scenes --out scene.glb --out sheet.png
     """
     from kyvo.cli.generate import _watching
-    from kyvo.data.scene_pictures import read_scene_picture
     from kyvo.files import make_folder
     from kyvo.pipelines.scenes import generate_scene
     from kyvo.shapes.scene_files import check_outputs, write_scene
@@ -64,8 +81,18 @@ def scene(
         if path.exists() and not force:
             raise SceneError(f"{path} exists; pass --force to overwrite.")
         make_folder(path.parent)
-    given = read_scene_picture(picture, masks)
-    chosen = _method(method, model=model, objects=objects, library=library, resolution=resolution, camera=camera)
+    if sum(map(bool, (masks, recognizer, box or point))) != 1:
+        raise ConfigError(
+            "give --masks, --recognizer, or --box and --point, one of the three: it says what objects are."
+        )
+    if box or point:
+        given = _prompted(picture, box or [], point or [], segmenter)
+    elif segmenter is not None:
+        raise ConfigError("--segmenter goes with --box and --point.")
+    else:
+        given = _masked(picture, masks, recognizer)
+    source = SceneSource(flows=model, objects=ObjectSource(objects), library=library, resolution=resolution)
+    chosen = source.get(method, camera=None if camera is None else _camera(camera, given))
     with _watching() as watch:
         made = generate_scene(chosen, given, seed=seed, progress=watch)
     wants_codes = any(path.suffix.lower() == ".json" for path in out)
@@ -81,29 +108,45 @@ def scene(
         typer.echo(f"{len(made.objects)} {noun} in {made.seconds:.1f} s: {', '.join(map(str, out))}")
 
 
-def _method(
-    method: Method, *, model: str, objects: str, library: Path | None, resolution: int, camera: Path | None
-) -> "SceneMethod":
-    from kyvo.pipelines.scene_baselines import EachAlone, Retrieval
-    from kyvo.pipelines.scene_flows import IScene, SceneGen
+def _masked(picture: Path, masks: Path | None, recognizer: str | None) -> "ScenePicture":
+    from kyvo.cli.model import load_model
+    from kyvo.data.scene_pictures import read_scene_picture
+    from kyvo.pipelines.scene_masks import masked_by_scene
     from kyvo.scene.files import load_scene
+    from kyvo.tokenizers.pictures import read_picture
 
-    if camera is not None and method in (Method.scenegen, Method.iscene):
-        raise ConfigError(f"--camera goes with the baselines; {method.value} finds places without one.")
-    seen_by = None if camera is None else load_scene(camera).camera
-    if camera is not None and seen_by is None:
-        raise SceneError(f"{camera} has no camera; give a scene JSON with one.")
-    if method is Method.retrieval:
-        if library is None:
-            raise ConfigError("give --library, a set of `kyvo data objects`, to retrieve objects from.")
-        return Retrieval.from_set(library, resolution=resolution, camera=seen_by)
-    if method is Method.alone:
-        return EachAlone(objects=_generator(objects), camera=seen_by)
-    owner = SceneGen if method is Method.scenegen else IScene
-    return owner.from_pretrained(model, objects=_generator(objects))
+    if masks is not None and masks.suffix.lower() != ".json":
+        return read_scene_picture(picture, masks)
+    rgb = read_picture(picture)
+    if masks is not None:
+        return masked_by_scene(rgb, load_scene(masks))
+    assert recognizer is not None
+    return masked_by_scene(rgb, load_model(recognizer).recognize([rgb])[0])
 
 
-def _generator(objects: str) -> "ObjectGenerator":
-    from kyvo.pipelines.objects import ObjectGenerator
+def _prompted(picture: Path, boxes: Sequence[str], points: Sequence[str], segmenter: Path | None) -> "ScenePicture":
+    from kyvo.models.segmenter import Prompt, Segmenter
+    from kyvo.pipelines.scene_masks import masked_by_prompts
+    from kyvo.tokenizers.pictures import read_picture
 
-    return ObjectGenerator.from_pretrained(objects)
+    prompts: list[Prompt] = []
+    for text in boxes:
+        x0, y0, x1, y1 = read_numbers(text, 4, option="--box", example="10,20,110,180")
+        prompts.append(Prompt(box=(x0, y0, x1, y1)))
+    for text in points:
+        pairs = [read_numbers(pair, 2, option="--point", example="60,100") for pair in text.split(":")]
+        prompts.append(Prompt(points=tuple((x, y) for x, y in pairs)))
+    named = {str(number): prompt for number, prompt in enumerate(prompts)}
+    network = None if segmenter is None else Segmenter.from_folder(segmenter)
+    return masked_by_prompts(read_picture(picture), named, segmenter=network)
+
+
+def _camera(path: Path, picture: "ScenePicture") -> "Camera":
+    from kyvo.scene.files import load_scene
+    from kyvo.scene.schema import camera_of
+
+    height, width = picture.rgb.shape[:2]
+    camera = camera_of(load_scene(path), width, height)
+    if camera is None:
+        raise SceneError(f"{path} has no camera; give a scene JSON with one.")
+    return camera

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from kyvo.cli.model import Objects, Parser
+from kyvo.cli.model import Library, Objects, Parser, Renderer, Scenes, SegmenterFolder
 
 Model = Annotated[str, typer.Option(help="A bundled model's name, or a model folder.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
@@ -22,6 +22,10 @@ def serve(
     device: Device = "auto",
     parser: Parser = "auto",
     objects: Objects = "mini",
+    renderer: Renderer = "model",
+    scenes: Scenes = "mini",
+    library: Library = None,
+    segmenter: SegmenterFolder = None,
     api_key: Annotated[
         str | None, typer.Option(envvar="KYVO_API_KEY", help="Needed of every request: Authorization: Bearer KEY.")
     ] = None,
@@ -43,7 +47,7 @@ def serve(
 
     Example: kyvo serve --port 8000
     """
-    from kyvo.cli.model import load_model
+    from kyvo.cli.model import load_model, scene_source
     from kyvo.errors import ConfigError
     from kyvo.serving.app import LOCAL_HOSTS, create_app
     from kyvo.serving.limits import Limits
@@ -65,7 +69,7 @@ def serve(
     )
     use_few_heaps()
     listener = open_socket(host, port)
-    loaded = load_model(model, device, parser, objects)
+    loaded = load_model(model, device, parser, objects, renderer)
     app = create_app(
         loaded,
         name=model_name(model),
@@ -73,6 +77,7 @@ def serve(
         api_key=api_key,
         hosts=LOCAL_HOSTS if local else None,
         origins=cors or (),
+        scenes=scene_source(loaded, scenes, library, segmenter),
     )
     print(f"http://{host}:{listener.getsockname()[1]}/v1", flush=True)
     run_app(app, listener, patience=timeout)

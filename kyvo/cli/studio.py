@@ -1,6 +1,6 @@
 """`kyvo studio`: the page, on a server of this machine alone."""
 
-from kyvo.cli.model import Objects, Parser
+from kyvo.cli.model import Library, Objects, Parser, Renderer, Scenes, SegmenterFolder
 from kyvo.cli.serve import Device, Megapixels, Model, Port, Timeout, model_name
 
 
@@ -10,6 +10,10 @@ def studio(
     device: Device = "auto",
     parser: Parser = "auto",
     objects: Objects = "mini",
+    renderer: Renderer = "model",
+    scenes: Scenes = "mini",
+    library: Library = None,
+    segmenter: SegmenterFolder = None,
     timeout: Timeout = 60.0,
     max_megapixels: Megapixels = 20.0,
 ) -> None:
@@ -22,7 +26,7 @@ def studio(
     from kyvo.serving.studio import import_gradio, mount_studio
 
     import_gradio()  # first, so that a missing package is said at once
-    from kyvo.cli.model import load_model
+    from kyvo.cli.model import load_model, scene_source
     from kyvo.serving.app import create_app
     from kyvo.serving.limits import Limits
     from kyvo.serving.memory import use_few_heaps
@@ -31,7 +35,9 @@ def studio(
     use_few_heaps()
     listener = open_socket("127.0.0.1", port)
     limits = Limits(seconds=timeout, megapixels=max_megapixels)
-    app = create_app(load_model(model, device, parser, objects), name=model_name(model), limits=limits)
+    loaded = load_model(model, device, parser, objects, renderer)
+    made = scene_source(loaded, scenes, library, segmenter)
+    app = create_app(loaded, name=model_name(model), limits=limits, scenes=made)
     mount_studio(app)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     run_app(app, listener, patience=3)  # an open page holds a connection that never ends

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, UInt8, UInt32
 from PIL import Image
 from torch import Tensor
 
@@ -72,8 +72,8 @@ def read_scene_picture(path: Path | str, masks: Path | str) -> ScenePicture:
     path, masks = Path(path), Path(masks)
     rgb = read_picture(path)
     warnings: list[str] = []
-    named = _of_folder(masks, warnings) if masks.is_dir() else _of_labels(masks)
     try:
+        named = _of_folder(masks, warnings) if masks.is_dir() else label_masks(*read_labels(read_picture(masks)))
         return as_scene_picture(rgb, [mask for _, mask in named], [name for name, _ in named], warnings=warnings)
     except ImageError as error:
         raise ImageError(f"{path} with the masks of {masks}: {error}") from error
@@ -117,8 +117,8 @@ def as_scene_picture(
         kept = kept[:MAX_OBJECTS]
     kept = _without_overlaps(kept, said)
     if not kept:
-        told = f" ({'; '.join(said)})" if said else ""
-        raise ImageError(f"no object is left{told}. Give a mask of the picture's size for each object.")
+        reasons = f" ({'; '.join(said)})" if said else ""
+        raise ImageError(f"no object is left{reasons}. Give a mask of the picture's size for each object.")
     stacked = np.stack([mask for _, mask in kept])
     rgb, stacked = _scaled_down(rgb, stacked)
     return ScenePicture(rgb=rgb, masks=stacked, names=tuple(name for name, _ in kept), warnings=tuple(said))
@@ -130,23 +130,37 @@ def _of_folder(folder: Path, warnings: list[str]) -> list[tuple[str, np.ndarray]
         if path.suffix.lower() not in MASK_SUFFIXES:
             continue
         try:
-            named.append((path.stem, read_picture(path).mean(2) > LIGHT))
+            named.append((path.stem, light_mask(read_picture(path))))
         except ImageError as error:
             warnings.append(f"{path.stem} is left out: {error}")
     if not named and not warnings:
-        raise ImageError(f"{folder} has no masks; give a picture an object, light where it is.")
+        raise ImageError("the folder has no masks; give a picture an object, light where it is.")
     return named
 
 
-def _of_labels(path: Path) -> list[tuple[str, np.ndarray]]:
-    labels = read_picture(path).astype(np.int64) @ [1 << 16, 1 << 8, 1]
-    values = np.unique(labels)
+def light_mask(picture: UInt8[np.ndarray, "height width 3"]) -> Bool[np.ndarray, "height width"]:
+    """Where a mask's picture is light."""
+    return picture.mean(2) > LIGHT
+
+
+def read_labels(picture: UInt8[np.ndarray, "height width 3"]) -> tuple[UInt32[np.ndarray, "height width"], list[int]]:
+    """The color of each pixel of a label picture as 0xRRGGBB, and the colors beside black.
+
+    Raises ImageError where there are too many.
+    """
+    labels = picture.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
+    values = np.unique(labels).tolist()
     if len(values) > MAX_COLORS:
         raise ImageError(
-            f"{path} has {len(values):,} colors; a label picture has one an object on black. Save it as PNG, not "
+            f"it has {len(values):,} colors; a label picture has one an object on black. Save it as PNG, not "
             "smoothed, or give a folder of masks."
         )
-    return [(f"#{value:06x}", labels == value) for value in values.tolist() if value]
+    return labels, [value for value in values if value]
+
+
+def label_masks(labels: UInt32[np.ndarray, "height width"], values: Sequence[int]) -> list[tuple[str, np.ndarray]]:
+    """Name and mask of each color."""
+    return [(f"#{value:06x}", labels == value) for value in values]
 
 
 def _without_overlaps(named: Sequence[tuple[str, np.ndarray]], warnings: list[str]) -> list[tuple[str, np.ndarray]]:

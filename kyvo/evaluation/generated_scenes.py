@@ -1,4 +1,4 @@
-"""Generated scenes against true ones, object by object: CD-S, F-S, CD-O, F-O, IoU-B and collisions.
+"""Generated scenes against true ones, object by object: CD-S, F-S, CD-O, F-O, IoU-B, collisions, and pictures.
 
 As SceneGen measures (https://arxiv.org/abs/2508.15769): the true scene fills [-1, 1]^3; the made one is set on it by
 the query asset, and then by ICP. A scene whose axes are the query's is turned by the true turn of that object; then
@@ -6,14 +6,16 @@ place and size of the query's box are made the true ones. Objects are compared i
 their own. An object that was not made scores 0 in F-O and IoU-B.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from kyvo.errors import SceneError
 from kyvo.evaluation.results import Figure, mean_figure
+from kyvo.evaluation.scene_renderings import rendering_scores
 from kyvo.metrics.alignment import align
 from kyvo.metrics.geometry import Points, box_iou, collision_ratio, compare_clouds, to_frame
 from kyvo.models.slat.latent import StructuredLatent
@@ -25,8 +27,21 @@ from kyvo.shapes.scores import triangle_cloud
 SHOWN = ((0.0, 0.5), (0.5, 0.9), (0.9, 1.01))  # bins of the share of an object that others do not hide
 TAU = 0.1  # of both papers' F-scores
 FIGURES = ("CD-S", "F-S", "CD-O", "F-O", "IoU-B", "collisions", "objects made", "seconds")
+RENDERINGS = tuple(f"{name}{ending}" for ending in ("", " of shapes") for name in ("PSNR", "SSIM", "LPIPS"))
+MEMORY = "peak memory, MiB"
+PUBLISHED_RENDERINGS = {  # of SceneGen, rendered by Blender, on 3D-FUTURE
+    "PSNR": 16.76, "SSIM": 0.8903, "LPIPS": 0.1417,
+    "PSNR of shapes": 17.59, "SSIM of shapes": 0.8991, "LPIPS of shapes": 0.1234,
+}  # fmt: skip
 PUBLISHED = {  # on other test sets: 3D-FUTURE with FilterReg and with plain ICP, and 3D-FRONT with robust ICP
-    "SceneGen, 3D-FUTURE": {"CD-S": 0.0118, "F-S": 0.9060, "CD-O": 0.0138, "F-O": 0.8973, "IoU-B": 0.5818},
+    "SceneGen, 3D-FUTURE": {
+        "CD-S": 0.0118,
+        "F-S": 0.9060,
+        "CD-O": 0.0138,
+        "F-O": 0.8973,
+        "IoU-B": 0.5818,
+        **PUBLISHED_RENDERINGS,
+    },
     "SceneGen, 3D-FUTURE, plain ICP": {"CD-S": 0.0310, "F-S": 0.8374, "IoU-B": 0.5103},
     "I-Scene, 3D-FRONT": {"CD-S": 0.0148, "F-S": 0.9350, "CD-O": 0.0207, "F-O": 0.8428, "IoU-B": 0.8762},
 }
@@ -50,25 +65,40 @@ def true_objects(row: SceneRow, *, resolution: int) -> list[PlacedObject]:
     return found
 
 
-def score_scene(made: GeneratedScene, row: SceneRow, protocol: SceneProtocol, *, resolution: int) -> dict[str, Any]:
-    """The figures of one scene, by name; distances are in the frame where the true scene fills [-1, 1]^3."""
-    truth = {item.name: _cloud(item, protocol) for item in true_objects(row, resolution=resolution)}
+def score_scene(
+    made: GeneratedScene,
+    row: SceneRow,
+    protocol: SceneProtocol,
+    *,
+    resolution: int,
+    lpips: Callable[[np.ndarray, np.ndarray], float] | None = None,
+) -> dict[str, Any]:
+    """The figures of one scene, by name; distances are in the frame where the true scene fills [-1, 1]^3.
+
+    Args:
+        lpips: of two pictures; without it there is no such figure.
+    """
+    true = true_objects(row, resolution=resolution)
+    truth = {item.name: _cloud(item, protocol) for item in true}
     own = {item.name: _cloud(item, protocol) for item in made.objects}
     names = list(own)
     sizes = dict(zip(row.picture.names, row.picture.masks.sum((1, 2)).tolist(), strict=True))
     query = made.query if made.query in own else max(names, key=lambda name: sizes[name])
-    if made.axes == "query":
-        turn = row.poses[row.picture.names.index(made.query or query)].rotation
-        own = {name: cloud @ turn.T for name, cloud in own.items()}
-    own = _set_on(own, own[query], truth[query])
+    turn = row.poses[row.picture.names.index(made.query or query)].rotation if made.axes == "query" else np.eye(3)
+    own = {name: cloud @ turn.T for name, cloud in own.items()}
+    onto_query = _Map.of_boxes(own[query], truth[query])
+    own = {name: onto_query(cloud) for name, cloud in own.items()}
 
     # One map for all objects: that of the whole scenes.
     counts = np.cumsum([len(cloud) for cloud in own.values()])[:-1]
-    ours, theirs = to_frame(np.concatenate(list(own.values())), np.concatenate(list(truth.values())), "truth")
-    ours = align(ours, theirs, method=protocol.alignment).apply(ours)
+    whole = np.concatenate(list(truth.values()))
+    ours, theirs = to_frame(np.concatenate(list(own.values())), whole, "truth")
+    alignment = align(ours, theirs, method=protocol.alignment)
+    ours = alignment.apply(ours)
     placed = dict(zip(names, np.split(ours, counts), strict=True))
     true_counts = np.cumsum([len(cloud) for cloud in truth.values()])[:-1]
     true_placed = dict(zip(truth, np.split(theirs, true_counts), strict=True))
+    frame = _Map.of_boxes(whole, theirs)
 
     scene = compare_clouds(ours, theirs, tau=protocol.tau)
     objects = {name: _object_scores(own[name], truth[name], protocol) for name in names}
@@ -84,6 +114,13 @@ def score_scene(made: GeneratedScene, row: SceneRow, protocol: SceneProtocol, *,
         "collisions": collision_ratio(list(own.values())) if len(own) > 1 else 0.0,
         "objects made": len(names) / len(truth),
         "seconds": made.seconds,
+        **rendering_scores(
+            made.objects,
+            lambda points: frame.inverse(alignment.apply(frame(onto_query(points @ turn.T)))),
+            true,
+            row,
+            lpips=lpips,
+        ),
         "F-O of objects": list(zip(row.shown, by_name.values(), strict=True)),  # with the share that shows
     }
 
@@ -101,17 +138,32 @@ def _cloud(item: PlacedObject, protocol: SceneProtocol) -> Points:
     return triangle_cloud(item.triangles, count=protocol.num_points)
 
 
-def _set_on(clouds: Mapping[str, Points], query: Points, truth: Points) -> dict[str, Points]:
-    """All clouds moved and scaled so that the query's box has the true one's centre and longest side."""
-    (low, high), (true_low, true_high) = ((cloud.min(0), cloud.max(0)) for cloud in (query, truth))
-    scale = float((true_high - true_low).max() / max((high - low).max(), 1e-9))
-    center, true_center = (low + high) / 2, (true_low + true_high) / 2
-    return {name: (cloud - center) * scale + true_center for name, cloud in clouds.items()}
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Map:
+    """Points moved and scaled: (points - center) * scale + true_center."""
+
+    center: Float[np.ndarray, "3"]
+    true_center: Float[np.ndarray, "3"]
+    scale: float
+
+    @classmethod
+    def of_boxes(cls, cloud: Points, truth: Points) -> "_Map":
+        """It gives the cloud's box the true one's centre and longest side."""
+        (low, high), (true_low, true_high) = ((points.min(0), points.max(0)) for points in (cloud, truth))
+        scale = float((true_high - true_low).max() / max((high - low).max(), 1e-9))
+        return cls(center=(low + high) / 2, true_center=(true_low + true_high) / 2, scale=scale)
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        return (points - self.center) * self.scale + self.true_center
+
+    def inverse(self, points: np.ndarray) -> np.ndarray:
+        return (points - self.true_center) / self.scale + self.center
 
 
 def scene_figures(items: Sequence[Mapping[str, Any]], *, seed: int) -> list[Figure]:
     """Means over scenes with their intervals; F-S and IoU-B by the number of objects; F-O by how much of them shows."""
-    figures = [mean_figure(name, [item[name] for item in items], seed=seed) for name in FIGURES]
+    names = [name for name in (*FIGURES, *RENDERINGS, MEMORY) if name in items[0]]
+    figures = [mean_figure(name, [item[name] for item in items], seed=seed) for name in names]
     for count in sorted({item["objects"] for item in items}):
         some = [item for item in items if item["objects"] == count]
         figures += [

@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 from scipy.spatial import ConvexHull, QhullError
 from trimesh.visual.color import linear_to_srgb
@@ -96,6 +96,24 @@ def draw_outlines(
         if mark.index in named:
             _label(image, mark, object_label(mark.item), TRUTH)
     return image.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def outline_labels(
+    scene: Scene, width: int, height: int, *, meshes: Meshes | None = None
+) -> Int[np.ndarray, "height width"]:
+    """At each pixel of the scene's picture, 1 + the index of the nearest object whose outline holds it; else 0.
+
+    An outline is convex: it also holds the gaps of a shape, as between a chair's legs. Raises SceneError where no
+    camera says where objects are.
+    """
+    camera = camera_of(scene, width, height)
+    if camera is None:
+        raise SceneError("the scene has no camera, which says where its objects are in the picture.")
+    labels = Image.new("I", (width, height))
+    draw = ImageDraw.Draw(labels)
+    for mark in _seen(scene, camera, 1, meshes):
+        draw.polygon([tuple(point) for point in mark.outline.tolist()], fill=1 + mark.index)
+    return np.array(labels)
 
 
 def difference_lines(found: SceneDiff, truth: Scene, scene: Scene) -> list[str]:
@@ -232,10 +250,10 @@ def _draw_marks(
     for mark in theirs:
         red = found is not None and mark.index in found.removed
         _dashed(draw, mark.outline, FAULT if red else TRUTH, wide if red else DENSE)
-    places = {mark.index: mark.middle for mark in ours}, {mark.index: mark.middle for mark in theirs}
+    centers = {mark.index: mark.middle for mark in ours}, {mark.index: mark.middle for mark in theirs}
     for move in found.moved if found else ():
-        if move.after in places[0] and move.before in places[1]:
-            ends = [tuple(places[1][move.before].tolist()), tuple(places[0][move.after].tolist())]
+        if move.after in centers[0] and move.before in centers[1]:
+            ends = [tuple(centers[1][move.before].tolist()), tuple(centers[0][move.after].tolist())]
             draw.line(ends, fill=TRUTH, width=DENSE)
     changed = {change.after for change in found.changed} if found else set()
     for mark in ours:

@@ -45,14 +45,22 @@ class _SceneFlow(SceneMethod):
                 )
 
     @classmethod
-    def from_pretrained(cls, name_or_folder: Path | str, *, objects: ObjectGenerator) -> Any:
-        """The folder of a training's model, or a folder with one of the method's name in it, or a bundled one.
+    def from_pretrained(
+        cls, name_or_folder: Path | str = "mini", *, objects: ObjectGenerator | Path | str = "mini"
+    ) -> Any:
+        """The folder of a training's model, or a folder with one of the method's name in it, or a bundled one's name.
+
+        Args:
+            objects: the generator that the flow was trained beside, or what `ObjectGenerator.from_pretrained` takes.
 
         Raises:
             CheckpointError: there is none, or its networks are others.
         """
-        folder = _find(name_or_folder, cls.name)
-        flow, encoder = load_network(folder / "flow"), load_network(folder / "scene_encoder")
+        folder = find_scene_flow(name_or_folder, cls.name)
+        if not isinstance(objects, ObjectGenerator):
+            objects = ObjectGenerator.from_pretrained(objects)
+        flow = load_network(folder / "flow", base=objects.structure_flow)
+        encoder = load_network(folder / "scene_encoder")
         if not isinstance(flow, cls.network) or not isinstance(encoder, SceneEncoder):
             raise CheckpointError(
                 f"{folder} has a {type(flow).__name__} and a {type(encoder).__name__}; the method {cls.name} takes a "
@@ -68,10 +76,15 @@ class _SceneFlow(SceneMethod):
     @torch.inference_mode()
     def scene_tokens(self, picture: ScenePicture) -> Tensor:
         """The scene's features as each object sees it."""
-        size = self.encoder.picture_size
+        size = self.picture_encoder.picture_size
         device = next(self.encoder.parameters()).device
         pixels = picture.pixels(size).expand(len(picture), -1, -1, -1)
-        return self.encoder(pixels.to(device), picture.mask_pixels(size).to(device))
+        return self.encoder(pixels.to(device), picture.mask_pixels(size).to(device), self.picture_encoder)
+
+    @property
+    def picture_encoder(self) -> Any:
+        """The generator's, for crops and for the views of the scene."""
+        return self.objects.encoders["picture"]
 
     def noise(self, count: int, samples: Samples) -> Tensor:
         """Of `count` items; an item's noise is set by the seed and its number alone."""
@@ -165,22 +178,33 @@ class IScene(_SceneFlow):
     @torch.inference_mode()
     def _whole(self, picture: ScenePicture) -> Tensor:
         """The condition of the scene: the whole picture in the place of a crop, and no mask."""
-        encoder: Any = self.objects.encoders["picture"]
         device = next(self.encoder.parameters()).device
-        size = self.encoder.picture_size
+        size = self.picture_encoder.picture_size
         everything = torch.ones(1, size, size, dtype=torch.bool, device=device)
-        crop = encoder(picture.pixels(encoder.picture_size)[None].to(device))
-        return torch.cat([crop, self.encoder(picture.pixels(size)[None].to(device), everything)], dim=1)
+        pixels = picture.pixels(size)[None].to(device)
+        return torch.cat([self.picture_encoder(pixels), self.encoder(pixels, everything, self.picture_encoder)], dim=1)
 
 
-def _find(name_or_folder: Path | str, method: str) -> Path:
+def find_scene_flow(name_or_folder: Path | str, method: str) -> Path:
+    """The folder of a method's flow: itself, one of the method's name in it, or in the bundled `scenes_<name>`.
+
+    Raises:
+        CheckpointError: there is none.
+    """
     assets = Path(str(files("kyvo"))) / "assets"
-    for folder in (Path(name_or_folder), assets / f"scenes_{name_or_folder}"):
+    given, bundled = Path(name_or_folder), assets / f"scenes_{name_or_folder}"
+    for folder in (given, bundled):
         for place in (folder / method, folder):
             if (place / "flow.json").is_file():
                 return place
-    names = sorted(path.name.removeprefix("scenes_") for path in assets.glob("scenes_*"))
+    names = ", ".join(sorted(path.name.removeprefix("scenes_") for path in assets.glob("scenes_*"))) or "none yet"
+    if found := next((folder for folder in (given, bundled) if folder.is_dir()), None):
+        others = ", ".join(sorted(path.parent.name for path in found.glob("*/flow.json"))) or "none"
+        raise CheckpointError(
+            f"{found} has no flow of {method}: neither {method}/flow.json nor flow.json is there. Flows that it has: "
+            f"{others}. Give a folder that a training of recipes/flow.py wrote (docs/scenes.md says how)."
+        )
     raise CheckpointError(
-        f"{name_or_folder}: no folder with a flow of {method} (flow.json), and no bundled one of this name; bundled "
-        f"are {', '.join(names) or 'none yet'}. Train one as docs/scenes.md says."
+        f"{name_or_folder}: no folder, and no bundled scene flow of this name; bundled are {names}. Give a folder that "
+        "a training of recipes/flow.py wrote (docs/scenes.md says how)."
     )

@@ -1,4 +1,4 @@
-"""What a query asks, answered in one world: numbers, yes or no, words, objects, places."""
+"""Evaluation of queries on a scene: numbers, yes or no, words, objects, locations."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The steps of an edit, each on the scene that the one before has left.
+"""Execution of edits: each step changes the scene that the step before has left.
 
 A step touches what it names and nothing else: all other objects are the same ones, digit for digit. Only what is moved,
 copied or new needs a free place. What stood on an object that goes is left where it is, and a note says so.

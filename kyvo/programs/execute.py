@@ -1,4 +1,4 @@
-"""Programs carried out on a scene: `answer` asks, `apply` changes. docs/programs.md says what each node means.
+"""The executor of programs: `answer` a query, `apply` an edit. docs/programs.md says what each node means.
 
 Both raise `ProgramError`s that say what was found and what would fit; then nothing has changed.
 """

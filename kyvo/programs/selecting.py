@@ -1,4 +1,4 @@
-"""Selectors and measures: which objects of a scene a description means.
+"""Evaluation of selectors and measures: the objects of a scene that a description means.
 
 A selector denotes a set; an empty set is no error in itself. Where an object is presupposed ("left of the dog"),
 none is `NoSuchObject` and too many are `AmbiguousReference`, with what there is in words.

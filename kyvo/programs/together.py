@@ -7,7 +7,6 @@ from typing import Any
 from kyvo.programs.asking import Asker
 from kyvo.programs.errors import ProgramError
 from kyvo.programs.program import Earlier, Literally, Node, Place, Selector, Step, Word
-from kyvo.programs.selecting import Finder
 from kyvo.programs.world import Objects
 
 

@@ -35,8 +35,8 @@ def place_before(dialogue: Sequence[Turn], index: int) -> tuple[Scene, int]:
         if old is None:
             break
         if turn.before is not None and turn.after is not None:
-            places = turn.before.objects[old].location, turn.after.objects[index].location
-            if places[0] != places[1]:
+            locations = turn.before.objects[old].location, turn.after.objects[index].location
+            if locations[0] != locations[1]:
                 return turn.before, old
         index = old
     raise ProgramError("it was not moved before; say where it shall go.")

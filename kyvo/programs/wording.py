@@ -1,4 +1,4 @@
-"""Programs in plain English.
+"""The printer of programs: a program to plain English.
 
     "the number of red cubes left of the large sphere"
     "paint the small cube blue, then move it behind the sphere"

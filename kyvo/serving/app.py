@@ -3,6 +3,7 @@
 POST /v1/chat/completions                    OpenAI's chat: pictures, scenes and text in, the same out
 POST /v1/scenes/recognize|render|edit|ask    the tasks by their names
      /v1/objects/...                         jobs that make objects (`kyvo.serving.object_routes`)
+     /v1/scenes/generate, /v1/scenes/jobs/   jobs that make scenes of shapes (`kyvo.serving.scene_routes`)
 GET  /v1/scenes/schema                       the JSON Schema of scenes
 GET  /v1/models, /v1/models/NAME             what runs here
 GET  /health, /metrics                       how it goes
@@ -27,10 +28,11 @@ import kyvo
 from kyvo.api import Kyvo
 from kyvo.errors import ConfigError, KyvoError
 from kyvo.pipelines.run import GRACE, LATE, Late
+from kyvo.pipelines.scene_source import SceneSource
 from kyvo.scene.files import camera_from_json, scene_to_json
 from kyvo.scene.source import source_of
 from kyvo.scene.validate import json_schema
-from kyvo.serving import jobs, object_routes
+from kyvo.serving import jobs, object_routes, scene_routes
 from kyvo.serving.auth import Auth
 from kyvo.serving.body import BodyRoute
 from kyvo.serving.budget import Budget
@@ -38,9 +40,9 @@ from kyvo.serving.chat import Chunks, completion_of, event, job_of, sampling_of,
 from kyvo.serving.errors import CLIENT_GONE, RequestError, error_body, install_handlers
 from kyvo.serving.inputs import Inputs, data_uri
 from kyvo.serving.limits import Limits
+from kyvo.serving.long_jobs import LongJobs
 from kyvo.serving.memory import return_when_idle
 from kyvo.serving.metrics import CountRequests, Metrics
-from kyvo.serving.object_jobs import ObjectJobs
 from kyvo.serving.requests import client_of, in_reader
 from kyvo.serving.schemas import (
     Answered,
@@ -84,6 +86,7 @@ def create_app(
     api_key: str | None = None,
     hosts: Sequence[str] | None = LOCAL_HOSTS,
     origins: Sequence[str] = (),
+    scenes: SceneSource | None = None,
 ) -> FastAPI:
     """The server's app; its worker, `app.state.worker`, runs while the app does.
 
@@ -91,6 +94,7 @@ def create_app(
         name: the model's, as clients give it.
         api_key: needed of every request but those of /health.
         hosts: the names by which clients may call the server; None for any.
+        scenes: makes scenes of shapes; by default by the bundled flows and the model's generator of objects.
         origins: pages of these may ask, as "https://example.org"; "*" for all.
 
     Raises:
@@ -105,17 +109,16 @@ def create_app(
     metrics = Metrics()
     worker = Worker(model, limits=limits, metrics=metrics)
     in_turn = replace(limits, jobs=limits.object_jobs, parallel=1, seconds=limits.object_seconds)
-    object_worker = Worker(model, limits=in_turn, metrics=metrics, runs_engine=False)
-    object_jobs = ObjectJobs(object_worker, model.objects)
+    long_jobs = LongJobs(Worker(model, limits=in_turn, metrics=metrics, runs_engine=False))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         worker.start()
-        object_jobs.start()
+        long_jobs.start()
         returning = asyncio.create_task(return_when_idle())
         yield
         returning.cancel()
-        await asyncio.to_thread(object_jobs.stop)
+        await asyncio.to_thread(long_jobs.stop)
         await asyncio.to_thread(worker.stop)
         app.state.readers.shutdown()
 
@@ -123,7 +126,8 @@ def create_app(
         title="Kyvo", version=kyvo.__version__, lifespan=lifespan, docs_url=None, redoc_url=None, responses=_GATE
     )
     app.state.limits, app.state.worker, app.state.metrics, app.state.name = limits, worker, metrics, name
-    app.state.object_jobs = object_jobs
+    app.state.long_jobs = long_jobs
+    app.state.scenes = scenes or SceneSource(objects=model.objects)
     app.state.inputs = Inputs.of(model.processor, limits)
     app.state.budget = Budget(limits.memory)
     app.state.readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")  # most of them wait for a decoder
@@ -131,10 +135,12 @@ def create_app(
     app.add_exception_handler(Busy, _on_busy)
     app.add_exception_handler(Late, _on_late)
     app.add_exception_handler(DecoderBusy, _on_decoder_busy)
-    routers = (_router, object_routes.router, object_routes.reading)
     app.include_router(_router)
-    app.include_router(object_routes.router, responses=_FAULTS)
-    app.include_router(object_routes.reading)
+    routers = [_router]
+    for kind in (object_routes, scene_routes):
+        app.include_router(kind.router, responses=_FAULTS)
+        app.include_router(kind.reading)
+        routers += [kind.router, kind.reading]
     known = [route.path for router in routers for route in router.routes if isinstance(route, BodyRoute)]
     app.add_middleware(Auth, api_key=api_key, hosts=hosts, origins=origins)
     if origins:  # outside of the gate: a browser asks whether it may ask without any key
@@ -182,9 +188,14 @@ async def recognize(body: RecognizeRequest, request: Request) -> Recognized:
 async def render(body: RenderRequest, request: Request) -> Rendered:
     """A picture of a scene."""
     model = _model(request)
-    done = await _run_whole(
-        request, lambda inputs: jobs.rendering(model, inputs.drawable(body.scene), sampling=_sampling(body))
-    )
+
+    def job(inputs: Inputs) -> Job:
+        renderer = model.rendering if body.renderer is None else model.find_renderer(body.renderer)
+        by_model = renderer is model.renderers["model"]  # the ray tracer draws what the model's bins do not hold
+        scene = inputs.drawable(body.scene) if by_model else inputs.scene(body.scene)
+        return jobs.rendering(renderer, scene, sampling=_sampling(body))
+
+    done = await _run_whole(request, job)
     return Rendered(image=data_uri(done.result.image), **_about(done))
 
 

@@ -15,6 +15,7 @@ class Limits:
     values: int = 200_000  # of JSON, before they are made
     depth: int = 32  # of JSON
     megapixels: float = 20.0  # of a picture, by its header
+    mask_megapixels: float = 100.0  # of all masks of a picture together
     picture_seconds: float = 5.0  # of the processor, for decoding a picture that is no plain PNG or JPEG
     objects: int = 64  # of a scene that is given
     text: int = 2000  # characters of a question or an instruction

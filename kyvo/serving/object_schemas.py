@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from kyvo.serving.object_jobs import State
+from kyvo.serving.long_job_schemas import LongJobStatus
 from kyvo.serving.schemas import Picture, Text
 
 FileFormat = Literal["glb", "ply", "html", "gaussians", "latent", "video-sheet"]
@@ -79,13 +79,6 @@ class RegionRequest(_Asked, _Editing):
         return self
 
 
-class StageProgress(BaseModel):
-    stage: str = Field(description="structure, or details, which come after it.")
-    step: int = Field(description="Steps that are done.")
-    num_steps: int
-    seconds_left: float = Field(description="Of this stage: an estimate from the steps that are done.")
-
-
 class MadeObject(BaseModel):
     seed: int
     sample: int = Field(description="Its number among those of the seed.")
@@ -93,18 +86,5 @@ class MadeObject(BaseModel):
     warnings: list[str] = Field(description="As of words that the model has never seen.")
 
 
-class MadeFile(BaseModel):
-    name: str
-    path: str = Field(description="GET it from here.")
-    bytes: int
-
-
-class JobStatus(BaseModel):
-    id: str
-    path: str = Field(description="GET tells how far it is; DELETE cancels it and removes its files.")
-    status: State
-    progress: StageProgress | None = Field(description="Of the stage that it is at.")
-    error: str | None = Field(description="Why nothing was made.")
-    objects: list[MadeObject] = []
-    files: list[MadeFile] = []
-    seconds: float | None = Field(None, description="That making them took.")
+class JobStatus(LongJobStatus):
+    objects: list[MadeObject]

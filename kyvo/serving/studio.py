@@ -1,14 +1,15 @@
 """The studio: a page on the same server where a picture becomes a scene, and the scene is changed and asked about.
 
-Another page, `objects.html`, makes objects of texts and pictures; it uploads nothing and asks /v1/objects alone.
+Other pages begin jobs: `objects.html` makes objects of texts and pictures, `scene_shapes.html` scenes of pictures.
+They upload nothing, and ask the HTTP API alone.
 
 All of it is served from here: no fonts, scripts or reports of other hosts; the page's own policy forbids them. What
-each event does to a session is in `kyvo.serving.studio_session`, and what a visitor may ask in `studio_gate`.
+each event does to a session is in `kyvo.serving.studio_session`, and what a visitor may ask in `studio_access`.
 """
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from html import escape
 from importlib.resources import files
@@ -21,13 +22,15 @@ from starlette.routing import Mount
 
 from kyvo.errors import KyvoError
 from kyvo.extras import extra
-from kyvo.serving.studio_gate import StudioGate
+from kyvo.serving.studio_access import StudioAccess
 from kyvo.serving.studio_session import COLUMNS, UNCHANGED, Session, Shown
 
 PATH = "/"  # below another, Gradio forgets it in the addresses of samples
 STYLE = "studio.css"
 SCRIPT = "studio.js"  # one act at a time
-OBJECTS, OBJECTS_PATH = "objects.html", "/objects"  # a page of its own, which asks /v1/objects
+# Pages of their own, which ask the HTTP API; each by its path, and its name in links.
+JOB_PAGES = {"/objects": ("objects.html", "Objects"), "/shapes": ("scene_shapes.html", "Scenes of shapes")}
+SHARED = ("job_page.css", "job_page.js")  # what they share stands where they name it in a comment
 WORKING = "Working ..."
 MAX_SESSIONS = 100  # remembered; the one that was used longest ago goes first
 HEIGHT = 300  # px, of the two views: all of the page fits into 757 px
@@ -52,10 +55,8 @@ def mount_studio(app: FastAPI) -> None:
     """Adds the pages to a server's app (`kyvo.serving.app.create_app`), at `PATH`; what the app has comes first."""
     gradio = import_gradio()
 
-    @app.get(OBJECTS_PATH, include_in_schema=False)
-    async def objects_page() -> HTMLResponse:
-        return HTMLResponse(_own(OBJECTS))
-
+    for path, (name, _) in JOB_PAGES.items():
+        app.add_api_route(path, _job_page(name), include_in_schema=False)
     limits = app.state.limits
     app.state.studio_folder = kept = tempfile.TemporaryDirectory(prefix="kyvo-studio-")  # goes when the app does
     folder = Path(kept.name).resolve()
@@ -81,7 +82,7 @@ def mount_studio(app: FastAPI) -> None:
     page.has_launched = True  # else Gradio checks no path of an event: it is mounted, not launched
     mount = app.routes[-1]
     assert isinstance(mount, Mount)
-    mount.app = StudioGate(
+    mount.app = StudioAccess(
         mount.app,
         folder=folder,
         samples=_sample_paths(page),
@@ -94,6 +95,17 @@ def mount_studio(app: FastAPI) -> None:
 
 def _own(name: str) -> str:
     return files("kyvo.serving").joinpath(name).read_text(encoding="utf-8")
+
+
+def _job_page(name: str) -> Callable[[], Awaitable[HTMLResponse]]:
+    page = _own(name)
+    for shared in SHARED:
+        page = page.replace(f"/* {shared} */", _own(shared))
+
+    async def answer() -> HTMLResponse:
+        return HTMLResponse(page)
+
+    return answer
 
 
 def _sample_paths(page: Any) -> list[str]:
@@ -137,9 +149,10 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
     examples = [[str(path)] for path in sorted(samples.glob("*.png"))]
     with gradio.Blocks(title="Kyvo studio", analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as page:
         session = gradio.State(None, time_to_live=6 * 3600)
+        links = "".join(f"<a href='{path}'>{label}</a>" for path, (_, label) in JOB_PAGES.items())
         gradio.HTML(
             f"<header><h1>Kyvo studio</h1><p>A picture becomes a scene; the scene is changed and asked about in words."
-            f"</p><a href='{OBJECTS_PATH}'>Objects</a><span>model: {escape(name)}</span></header>",
+            f"</p>{links}<span>model: {escape(name)}</span></header>",
             elem_id="head",
             padding=False,
         )

@@ -3,7 +3,7 @@
 Everything has the scene's own axes, z up; 3D files have theirs (`kyvo.export.primitives`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from kyvo.scene.scene import Scene, SceneObject
 from kyvo.shapes.cells import surface_latent
 from kyvo.shapes.mesh import normalized
 from kyvo.shapes.pictures import SIZE, TURNS, side_views
-from kyvo.shapes.placed import GeneratedScene
+from kyvo.shapes.placed import GeneratedScene, PlacedObject
 from kyvo.shapes.surfaces import colored_mesh, place_shapes, surface_asset
 from kyvo.shapes.tokenizer import ShapeTokenizer
 
@@ -84,13 +84,14 @@ def _with_codes(scene: Scene, made: GeneratedScene, tokenizer: ShapeTokenizer) -
     return Scene(objects=tuple(coded), schema=scene.schema, extra=scene.extra)
 
 
-def scene_mesh(made: GeneratedScene) -> Asset:
-    """All objects as one mesh, in the scene's frame."""
-    parts = [surface_asset(item.surface) for item in made.objects]
+def scene_mesh(objects: Sequence[PlacedObject], *, place: Callable[[np.ndarray], np.ndarray] | None = None) -> Asset:
+    """All objects as one mesh, in the scene's frame, or where `place` moves points [points, 3] of it."""
+    parts = [surface_asset(item.surface) for item in objects]
+    triangles = np.concatenate([item.triangles for item in objects])
     return Asset(
         name="scene",
         category="scene",
-        triangles=np.concatenate([item.triangles for item in made.objects]),
+        triangles=triangles if place is None else place(triangles.reshape(-1, 3)).reshape(-1, 3, 3),
         colors=np.concatenate([part.colors for part in parts]),
         uv=np.concatenate([part.uv for part in parts]),
         texture=np.concatenate([part.texture for part in parts]),
@@ -102,4 +103,4 @@ def scene_sheet(made: GeneratedScene, picture: ScenePicture) -> Image.Image:
     given = ImageOps.pad(Image.fromarray(picture.rgb), (SIZE, SIZE), color="white")
     turns = [-90.0, *TURNS[1:]]  # the first looks from the camera's side, where the axes are view-centric
     titles = ["picture", *(f"from {turn % 360:.0f}\N{DEGREE SIGN}" for turn in turns)]
-    return contact_sheet([[given, *side_views(normalized(scene_mesh(made)), turns=turns)]], titles)
+    return contact_sheet([[given, *side_views(normalized(scene_mesh(made.objects)), turns=turns)]], titles)

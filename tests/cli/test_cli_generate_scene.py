@@ -1,6 +1,8 @@
 """`kyvo generate scene` as a user calls it, with tiny networks that are not trained: files, messages, exit codes."""
 
 import json
+from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +10,14 @@ import trimesh
 from PIL import Image
 from tiny_generators import random, write_tiny_pipeline
 from tiny_scenes import ENCODER, tiny_flow
+from tiny_segmenters import write_tiny_sam
 
+from kyvo.api import Kyvo
+from kyvo.cli.generate_scene import _masked
 from kyvo.cli.main import run
 from kyvo.models.slat.load import save_network
-from kyvo.scene.files import load_scene
+from kyvo.scene.files import load_scene, save_scene
+from kyvo.scene.scene import Scene, SceneObject
 
 pytest.importorskip("open3d")
 
@@ -39,6 +45,8 @@ def kyvo(capsys, folders, tmp_path, monkeypatch):
         mask = np.zeros((60, 80), np.uint8)
         mask[20:50, 5 + 40 * number : 35 + 40 * number] = 255
         Image.fromarray(mask).save(tmp_path / "masks" / f"{name}.png")
+    spheres = [SceneObject(shape="sphere", size="large", location=(2.0 * x, 0.0, 0.7)) for x in (-1, 1)]
+    save_scene(Scene(objects=tuple(spheres), schema="clevr"), tmp_path / "spheres.json")
 
     def call(*words):
         given = [part for pair in folders.items() for part in pair]
@@ -78,12 +86,43 @@ def test_a_picture_becomes_files_of_each_kind(kyvo, tmp_path, method):
     assert code == 1 and "pass --force to overwrite" in err
 
 
+def test_objects_are_told_by_a_scene_boxes_or_points(kyvo, tmp_path):
+    """Of each the objects that were taken, as the JSON names them."""
+    write_tiny_sam(tmp_path / "sam")
+    for words, names in (
+        (["--masks", "spheres.json"], ["0 large sphere", "1 large sphere"]),
+        (["--box", "5,20,35,50", "--box", "45,20,75,50"], ["0", "1"]),
+        (["--box", "5,20,35,50", "--point", "50,30:60,40", "--segmenter", "sam"], ["0", "1"]),
+    ):
+        code, out, err = kyvo(*words, "--method", "alone", "--out", "scene.glb", "--json", "--force")
+        assert code == 0, err
+        said = json.loads(out)
+        assert said["objects"] == [name for name in names if not any(f"{name} is" in note for note in said["warnings"])]
+        assert ("boxes are taken as masks" in err) == ("--segmenter" not in words and "--box" in words)
+
+
+def test_the_outlines_of_what_a_model_recognises_are_masks(tmp_path):
+    sample = Path(str(files("kyvo"))) / "assets" / "samples" / "clevr_0.png"
+    seen = _masked(sample, None, "mini")
+    save_scene(Kyvo.from_pretrained("mini").recognize([sample])[0], tmp_path / "scene.json")
+    again = _masked(sample, tmp_path / "scene.json", None)
+    assert len(seen) > 2 and seen.names == again.names
+    assert np.array_equal(seen.masks, again.masks)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "match"),
     [
+        ([], 2, "give --masks, --recognizer, or --box and --point"),
+        (["--masks", "masks", "--point", "3,4"], 2, "one of the three"),
+        (["--masks", "masks", "--segmenter", "sam"], 2, "--segmenter goes with --box and --point"),
+        (["--point", "3,4"], 2, "need a segmentation model"),
+        (["--point", "3;4"], 2, "--point is '3;4'; it is two finite numbers, as 60,100"),
+        (["--box", "3,4,5,inf"], 2, "--box is '3,4,5,inf'; it is four finite numbers"),
+        (["--point", "3,4", "--segmenter", "masks"], 1, "has no readable config.json"),
         (["--masks", "nothing.png"], 1, "does not exist"),
         (["--masks", "masks", "--method", "retrieval"], 2, "give --library"),
-        (["--masks", "masks", "--camera", "room.json"], 2, "--camera goes with the baselines"),
+        (["--masks", "masks", "--camera", "spheres.json"], 2, "a camera goes with the baselines"),
         (["--masks", "masks", "--method", "midi"], 2, "midi"),
     ],
 )

@@ -1,6 +1,7 @@
 """Figures of generated scenes: the truth scores full marks in any frame, and each fault costs what it should."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ from tiny_generators import SIDE
 from tiny_scenes import write_scenes
 
 from kyvo.evaluation.generated_scenes import SceneProtocol, scene_figures, score_scene, true_objects
+from kyvo.evaluation.memory import PeakMemory
+from kyvo.evaluation.scene_renderings import scene_picture
 from kyvo.scene.pose import Pose
 from kyvo.shapes.placed import GeneratedScene
 from kyvo.shapes.scene_flow_data import SceneRow, SceneRows
@@ -48,6 +51,38 @@ def test_the_truth_scores_full_marks_in_its_own_frame_and_in_a_querys(row):
         found = scores(scene, row)
         assert found["F-S"] == found["F-O"] == 1, name
         assert found["IoU-B"] == pytest.approx(1, abs=1e-6) and found["CD-S"] < 1e-9, name
+        assert found["PSNR of shapes"] > 40 and found["SSIM of shapes"] > 0.99, name
+        assert 10 < found["PSNR"] < found["PSNR of shapes"], name  # cells are coarse, and the light is another
+
+
+def test_what_stands_elsewhere_costs_in_the_picture(row):
+    made = a_scene(row)
+    query = max(range(len(made.objects)), key=lambda index: row.picture.masks[index].sum())
+    aside = Pose(translation=(0.0, 0.0, 0.4))
+    objects = [
+        item if number == query else replace(item, pose=aside @ item.pose) for number, item in enumerate(made.objects)
+    ]
+    truth, found = (scores(scene, row) for scene in (made, replace(made, objects=tuple(objects))))
+    for name in ("PSNR", "SSIM", "PSNR of shapes", "SSIM of shapes"):
+        assert found[name] < truth[name], name
+    assert "LPIPS" not in truth
+    known = score_scene(made, row, PROTOCOL, resolution=SIDE, lpips=lambda ours, theirs: float((ours != theirs).mean()))
+    assert known["LPIPS of shapes"] < 0.01 < known["LPIPS"]
+
+
+def test_the_picture_of_the_truth_is_where_its_masks_are(row):
+    shown = (scene_picture(true_objects(row, resolution=SIDE), row.camera) < 255).any(2)
+    masks = row.picture.masks.any(0)
+    assert (shown & masks).sum() / (shown | masks).sum() > 0.8  # cells are coarse
+
+
+def test_peak_memory_counts_from_when_it_begins():
+    first = PeakMemory()
+    held = np.ones(40 * 2**20, np.uint8)
+    assert held.all() and first.mebibytes > 40
+    del held
+    if Path("/proc/self/clear_refs").exists():
+        assert PeakMemory().mebibytes < first.mebibytes - 30
 
 
 def test_a_missing_object_costs_its_share(row):

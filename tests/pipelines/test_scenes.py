@@ -111,8 +111,10 @@ def test_a_folder_of_a_training_brings_a_method_back(tmp_path, name):
     other = IScene if name == "scenegen" else SceneGen
     with pytest.raises(CheckpointError, match=f"the method {other.name} takes a"):
         other.from_pretrained(tmp_path / name, objects=method.objects)
-    with pytest.raises(CheckpointError, match="bundled are none yet"):
+    with pytest.raises(CheckpointError, match="no bundled scene flow of this name"):
         SceneGen.from_pretrained(tmp_path / "nothing", objects=method.objects)
+    with pytest.raises(CheckpointError, match=f"has no flow of {other.name}.*Flows that it has: {name}"):
+        other.from_pretrained(tmp_path, objects=method.objects)
     with pytest.raises(CheckpointError, match="generator that it was trained beside"):
         type(method).from_pretrained(tmp_path, objects=tiny_generator(cond_channels=16, encoders={}))
 

@@ -28,14 +28,18 @@ def test_all_methods_are_measured_in_one_run(tmp_path, capsys):
     with loading.program("eval/scenes.py") as program:
         methods = [part for name in program.METHODS for part in ("--method", name)]
         found = program.main([str(word) for word in (*common, *methods, "--library", tmp_path / "library")])
-        with pytest.raises(ConfigError, match="retrieval needs --library"):
+        with pytest.raises(ConfigError, match="retrieval needs a library"):
             program.main([str(word) for word in (*common, "--method", "retrieval")])
     assert set(found) == set(program.METHODS)
     for name, results in found.items():
         assert list(load_results(tmp_path / "out" / f"{name}.json").figures) == list(results.figures)
         assert len(results.items) == 1 and not results.excluded
         assert 0 <= results.figure("F-S").value <= 1
+        assert results.figure("PSNR").value > 0 and -1 <= results.figure("SSIM of shapes").value <= 1
+        assert results.figure("peak memory, MiB").value > 50
         assert Image.open(tmp_path / "out" / f"{name}.png").width > 1000
     table = (tmp_path / "out" / "table.md").read_text()
     assert table in capsys.readouterr().out
+    assert "| PSNR | SSIM |" in table and "LPIPS of shapes" in table
+    assert "F-S, " in table and "% shown" in table
     assert "| retrieval |" in table and "SceneGen, 3D-FUTURE (another test set)" in table

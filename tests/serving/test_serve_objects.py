@@ -7,6 +7,7 @@ import time
 import httpx
 import numpy as np
 import pytest
+from long_jobs import ended
 from PIL import Image
 from tiny_generators import tiny_generator, write_tiny_pipeline
 from tiny_shapes import write_box
@@ -53,17 +54,6 @@ def encoded(path, **about):
         "format": path.suffix[1:].replace("npz", "latent"),
         "data": base64.b64encode(path.read_bytes()).decode(),
     } | about
-
-
-def ended(http, answer):
-    assert answer.status_code == 202, answer.text
-    path = answer.json()["path"]
-    for _ in range(3000):
-        status = http.get(path).json()
-        if status["status"] not in ("waiting", "running"):
-            return status
-        time.sleep(0.05)
-    raise AssertionError(status)
 
 
 def failed(http, task, **body):
@@ -116,6 +106,7 @@ def test_a_variant_and_a_region_of_a_mesh_are_those_of_the_command(http, pipelin
             assert http.get(file["path"]).content == (tmp_path / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_latent_that_a_job_gave_is_changed_by_the_next(http, tmp_path):
     status = ended(http, http.post("/v1/objects/generate", json={"text": "a chair", "formats": ["latent"]}))
     path = tmp_path / "made.npz"
@@ -167,6 +158,7 @@ def test_texts_that_the_encoder_cannot_take_fail(http):
     assert "never seen" in failed(http, "generate", text="qwertz")
 
 
+@pytest.mark.slow
 def test_what_a_mesh_or_a_region_lacks_is_said(http, box, tmp_path):
     (tmp_path / "cut.glb").write_bytes(box.read_bytes()[:200])
     assert "the object.glb is not a readable" in failed(http, "variant", object=encoded(tmp_path / "cut.glb"))
@@ -202,7 +194,7 @@ def test_jobs_take_turns_are_limited_cancelled_and_forgotten(http, app, monkeypa
 
 
 def test_results_go_where_they_take_more_than_they_may(app, http, monkeypatch):
-    jobs = app.state.object_jobs
+    jobs = app.state.long_jobs
     monkeypatch.setattr(jobs.worker, "limits", Limits(object_results=1, object_jobs=2))
     status = ended_or_gone(http, http.post("/v1/objects/generate", json={"text": "a chair"}))
     assert status == 404

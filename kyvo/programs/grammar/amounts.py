@@ -171,7 +171,11 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
         lambda field, *_: CountWords(of=ALL, field=field),
         0.3,
     )
-    rule("amount", "in how many [different] <fieldset> (do|does) <np> (come|appear)", lambda f, of: CountWords(of=of, field=f))
+    rule(
+        "amount",
+        "in how many [different] <fieldset> (do|does) <np> (come|appear)",
+        lambda f, of: CountWords(of=of, field=f),
+    )
     rule("adjx", "<any>")
     rule("fieldset", "<fields>")
     rule("fieldset", "[(different|distinct)] (kinds|types|sorts|varieties) of [different] (<field>|<fields>)")

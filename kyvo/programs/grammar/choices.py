@@ -56,8 +56,15 @@ def add_choices(rule: Rules, schema: SceneSchema) -> None:
             f"(which|what) <field> has {more} <descs> [(,|.)] <case> or <case>",
             lambda field, of, a, b, f=fewest: choose(a, b, fewest=f, of=of),
         )
-        common = {False: "(more (common|frequent|numerous)|(more|greater|larger) in number|commoner|in the majority)", True: "(less common|rarer|(fewer|smaller|less) in number)"}[fewest]
-        rule("asks", f"(what|which) (is|are) [the] {common} [<seen>] [(,|.)] [the] <case> or [the] <case>", _compared(pick))
+        common = {
+            False: "(more (common|frequent|numerous)|(more|greater|larger) in number|commoner|in the majority)",
+            True: "(less common|rarer|(fewer|smaller|less) in number)",
+        }[fewest]
+        rule(
+            "asks",
+            f"(what|which) (is|are) [the] {common} [<seen>] [(,|.)] [the] <case> or [the] <case>",
+            _compared(pick),
+        )
     for more, fewest in (("more", False), ("(fewer|less)", True)):
         rule(
             "asks",

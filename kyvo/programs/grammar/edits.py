@@ -185,8 +185,7 @@ def _add_moves(rule: Rules) -> None:
     )
     rule(
         "step",
-        "<target> gets (moved|placed|put|shifted|pushed|"
-        "slid|brought|stacked) <goal>",
+        "<target> gets (moved|placed|put|shifted|pushed|slid|brought|stacked) <goal>",
         move,
     )
     rule("step", "<target> (moves|goes|belongs) <goal>", move, 0.2)
@@ -222,7 +221,9 @@ def _add_moves(rule: Rules) -> None:
     rule("brief", "<target> [by] <dist> [further] [(to the|to)] <way>", lambda of, far, way: _shifted(of, way, far))
     rule("step", "IWANT <target> <dist> [(further|farther|more)] <way>", lambda of, far, way: _shifted(of, way, far))
     rule("step", "(IWANT|have) <target> [right|directly] <side> <one_target>", _beside, 0.3)
-    rule("step", "<side> <one_target> [,] (goes|go|belongs|stands) <target>", lambda side, to, of: _beside(of, side, to))
+    rule(
+        "step", "<side> <one_target> [,] (goes|go|belongs|stands) <target>", lambda side, to, of: _beside(of, side, to)
+    )
     rule("step", "<side> <one_target> [,] MOVE <defs>", lambda side, to, of: _beside(of, side, to), 0.2)
     rule("step", "center <target>", lambda of: move(of, At(region="middle")))
 
@@ -257,7 +258,7 @@ def _but_not(steps: tuple[Step, ...], kept: Selector) -> tuple[Step, ...] | None
     """ "Make the cylinders red except for the small one." """
     first, *rest = steps
     of = getattr(first, "of", None)
-    if not isinstance(of, Selector) or isinstance(of, The) and of.count == 1:
+    if not isinstance(of, Selector) or (isinstance(of, The) and of.count == 1):
         return None
     return (replace(first, of=all_but(of, kept)), *rest)  # type: ignore[call-arg]
 

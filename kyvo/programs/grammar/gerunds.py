@@ -2,12 +2,58 @@
 
 from collections.abc import Sequence
 
-VERBS = (
-    "add arrange bring center change clear color convert copy create delete drop duplicate dye enlarge erase exchange "
-    "flip get give have insert lift make move nudge paint pick place pull push put recolor remove replace rotate set "
-    "shift shrink slide spin stack swap switch take throw turn"
-).split()
-BEFORE = frozenset("mind about suggest recommend propose try by consider start begin".split())  # a gerund follows
+VERBS = [
+    "add",
+    "arrange",
+    "bring",
+    "center",
+    "change",
+    "clear",
+    "color",
+    "convert",
+    "copy",
+    "create",
+    "delete",
+    "drop",
+    "duplicate",
+    "dye",
+    "enlarge",
+    "erase",
+    "exchange",
+    "flip",
+    "get",
+    "give",
+    "have",
+    "insert",
+    "lift",
+    "make",
+    "move",
+    "nudge",
+    "paint",
+    "pick",
+    "place",
+    "pull",
+    "push",
+    "put",
+    "recolor",
+    "remove",
+    "replace",
+    "rotate",
+    "set",
+    "shift",
+    "shrink",
+    "slide",
+    "spin",
+    "stack",
+    "swap",
+    "switch",
+    "take",
+    "throw",
+    "turn",
+]
+BEFORE = frozenset(
+    ["mind", "about", "suggest", "recommend", "propose", "try", "by", "consider", "start", "begin"]
+)  # a gerund follows
 BETWEEN = frozenset(("and", ",", "then"))
 
 

@@ -107,7 +107,11 @@ def add_lexicon(rule: Rules, schema: SceneSchema) -> None:
         big = "[(just|exactly|equally)] as (big|large|small|tall|tiny|little|huge) as <np>"
         rule("same", big, lambda like: WhereSame(of=ALL, field=SIZE, like=like))
     if any(field.name == "color" for field in worded):
-        rule("same", "(colored|painted) (like|the same as|as) <np>", lambda like: WhereSame(of=ALL, field="color", like=like))
+        rule(
+            "same",
+            "(colored|painted) (like|the same as|as) <np>",
+            lambda like: WhereSame(of=ALL, field="color", like=like),
+        )
     for symbol in ("kind1", "kinds", "adj"):
         rule(symbol, UNKNOWN, Where(of=ALL, field=UNKNOWN, value=UNKNOWN))
     rule("value", UNKNOWN, Literally(field=UNKNOWN, value=UNKNOWN))

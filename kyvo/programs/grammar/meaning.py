@@ -193,9 +193,7 @@ def among(base: Selector, asks: Any) -> Any:
         return tuple(among(base, one) for one in asks) if isinstance(asks, tuple) else asks
     anchors = () if isinstance(asks, Both | Either | Except) else ("to", "like", "than", "first", "second")
     skipped = anchors if isinstance(asks, Selector | Measure) else ()
-    changed = {
-        item.name: among(base, getattr(asks, item.name)) for item in fields(asks) if item.name not in skipped
-    }
+    changed = {item.name: among(base, getattr(asks, item.name)) for item in fields(asks) if item.name not in skipped}
     return replace(asks, **changed)
 
 

@@ -8,7 +8,18 @@ from typing import Any
 from kyvo.programs.grammar.dialogue import EVER
 from kyvo.programs.grammar.emptiness import says_nothing
 from kyvo.programs.grammar.lexicon import KINDS
-from kyvo.programs.grammar.meaning import ALL, ONE, Indefinite, as_set, is_other, narrow, ordered, parts, rewritten, without_other
+from kyvo.programs.grammar.meaning import (
+    ALL,
+    ONE,
+    Indefinite,
+    as_set,
+    is_other,
+    narrow,
+    ordered,
+    parts,
+    rewritten,
+    without_other,
+)
 from kyvo.programs.grammar.sentences import About, Again, Likewise, Variation
 from kyvo.programs.parsing import Turn
 from kyvo.programs.program import (

@@ -190,8 +190,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "step",
-        "the <field> of <target> MUST "
-        "(be|become|(change|switch|be changed|be set) to) <anyword>",
+        "the <field> of <target> MUST (be|become|(change|switch|be changed|be set) to) <anyword>",
         lambda field, of, word: set_field(of, field, word),
     )
     rule(
@@ -243,8 +242,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         rule("step", "make <target> the same size as <one_target>", lambda of, to: like(of, SIZE, to))
         rule(
             "step",
-            "<target> MUST (be|become|get) (as (big|large|small|tall)|[of] the same size) as "
-            "<one_target>",
+            "<target> MUST (be|become|get) (as (big|large|small|tall)|[of] the same size) as <one_target>",
             lambda of, to: like(of, SIZE, to),
         )
     if kind:

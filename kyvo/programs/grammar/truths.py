@@ -1,4 +1,4 @@
-"""Rules of questions for yes or no: whether there are some, all are so, two are alike."""
+"""Rules of questions for yes or no: whether there are some, whether all are so."""
 
 from dataclasses import replace
 
@@ -6,8 +6,8 @@ from kyvo.programs.grammar.amounts import side
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.comparisons import add_comparisons, exactly
 from kyvo.programs.grammar.meaning import ALL, ONE, Indefinite, as_set, either, identical, narrow
+from kyvo.programs.grammar.sameness import add_sameness, alike, same
 from kyvo.programs.program import (
-    Alike,
     All,
     BiggerThan,
     Bigness,
@@ -38,12 +38,6 @@ from kyvo.scene.schema import SceneSchema
 
 def add_truths(rule: Rules, schema: SceneSchema) -> None:
     names = [field.name for field in schema.fields if field.words]
-    word = lambda of, field: WordOf(of=of, field=field)  # noqa: E731
-
-    def same(field: str, a: Selector, b: Selector) -> Truth:
-        if all(isinstance(one, The | Earlier) and getattr(one, "count", 1) == 1 for one in (a, b)):
-            return SameWord(first=word(a, field), second=word(b, field))
-        return Alike(of=either(a, b), field=field)
 
     rule("asks", "<truth>")
     rule("asks", "<truth> (or not|or no|yes or no|true or false)", None, 0.1)
@@ -221,132 +215,8 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "would you call <np1> <predx>", _is)
     rule("truth", "(is|are) everything <predx>", lambda pred: _every(ALL, pred))
     rule("truth", "(is|are) (the|these|those|) <descs> [all] <predx>", _every, 0.1)
-    # the same of all
-    alike = "[all] [of] [exactly] (the|) (same|identical|equal|one|matching) <field> [(as|of) each other]"
-    rule("alikefields", f"{alike}", lambda field: (field,))
-    rule("alikefields", "[all] [of] the same <field> and <field>", lambda *f: f)
-    rule("alikefields", "[all] [of] (the same|identical|equal) <fields>", lambda field: (field,))
-    rule(
-        "alikefields",
-        "[all] (alike|identical|the same)",
-        tuple(field.name for field in schema.fields if field.words),
-        0.2,
-    )
-    rule(
-        "alikefields",
-        "[all] [(made|comprised|composed|constructed|built)] [out] (of|from) the same (<field>|<fields>)",
-        lambda field: (field,),
-    )
-    rule("alikefields", "[all] (alike|identical|equal|the same|similar) in <field>", lambda field: (field,))
-    rule("groups", "[(all|both|all of|both of)] [(the|these|those)] [<many>] <descs>", lambda *v: v[-1])
-    rule("groups", "(they|these|those|them) [(all|both)]", Earlier())
-    rule("groups", "[both] <np1> and <np1>", either, 0.1)
-    rule("groups", "<np1> (,|and) <np1> [,] and <np1>", lambda a, b, c: either(either(a, b), c))
-    rule("groups", "(everything|all of it)", ALL)
-    rule("truth", "(are|is) <groups> [both] <alikefields> [<seen>]", lambda of, fields, *_: _alike(of, fields))
-    rule(
-        "truth",
-        "(do|does) <groups> [(all|both)] (have|share|possess|come in|show) [(a|the|one|common)] <alikefields> [<seen>]",
-        lambda of, fields, *_: _alike(of, fields),
-    )
-    rule(
-        "truth",
-        "(do|does) <groups> [(all|both)] (have|share) (a|one|a common|the|an) <field> [in common]",
-        lambda of, field: _alike(of, (field,)),
-    )
-    rule("truth", "(do|does) <groups> [(all|both)] (match|agree) in <field>", lambda of, field: _alike(of, (field,)))
-    rule("truth", "is <one_field> common to <groups>", lambda field, of: _alike(of, (field,)))
-    rule(
-        "truth",
-        "compare <np1> (with|to|and) <np1> [(.|,)] are they (alike|the same|equal|identical) in <field>",
-        lambda a, b, field: SameWord(first=WordOf(of=a, field=field), second=WordOf(of=b, field=field)),
-    )
-    rule("one_field", "(one|a|the same) <field>")
-    rule(
-        "truth",
-        "(are|is) <groups> [all] [of] [(a|)] different <fieldx> [<seen>]",
-        lambda of, field, *_: _different(of, field),
-    )
-    rule(
-        "truth",
-        "(do|does) <groups> [all] have different <fieldx> [<seen>]",
-        lambda of, field, *_: _different(of, field),
-    )
-    rule("fieldx", "(<field>|<fields>)")
-    rule(
-        "truth",
-        "(do|does|has|have) (every|each|all [of the]|each of the|no two) (<desc1>|<descs>|THINGS) (have|has) "
-        "(a|an|its|their|the) [own] (different|unique|distinct|own|separate) <field> [<seen>]",
-        lambda *v: _different(v[-2], v[-1]),
-    )
-    rule("truth", "(do|does) (every|each) <desc1> (have|share) the same <field> [<seen>]", lambda of, f, *_: _alike(of, (f,)))
-    rule("truth", "(do|does) <groups> [all] differ [from each other] in [(their|the)] <fieldx>", _differ)
+    add_sameness(rule, schema)
     rule("truth", "(do|does) <np1> have <owned>", _is)
-    rule("truth", "(is|are) <any> [,] (and|or) <any> the only <fields> [<seen>]", lambda a, b, *_: _are_only(either(a, b)))
-    rule("truth", "(is|are) <any> the only <field> [<seen>]", lambda of, *_: _are_only(of))
-    # one and another
-    rule(
-        "truth",
-        "(is|are|does|do) <np1> [(have|share)] <samefield> (any|some|another) [of] [the] [other] (object|"
-        "thing|item|shape|objects|things|items|shapes)",
-        lambda a, field: Exists(of=WhereSame(of=ALL, field=field, like=a)),
-    )
-    rule(
-        "truth",
-        "(is|are|does|do) <np1> [(have|share)] <samefield> (any|one|some) of the [other] <descs>",
-        lambda a, field, of: Exists(of=narrow(of, WhereSame(of=ALL, field=field, like=a))),
-    )
-    rule("truth", "<np1> <samefield> <np1>", lambda a, field, b: same(field, a, b), 1.0)
-    rule(
-        "truth",
-        "(is|are|does|do) <np1> [(have|share)] <samefield> (anything else|something else)",
-        lambda a, field: Exists(of=WhereSame(of=ALL, field=field, like=a)),
-    )
-    rule("samefield", "[of] (the|) (same|identical|equal) <field> (as|to|with|like) [that of]")
-    rule("samefield", "[(made|comprised|composed|constructed|built)] [out] (of|from) the same <field> (as|to)")
-    rule("samefield", "(share|match|matches) [(a|the|its)] [same] <field> (as|with|of|to)")
-    rule("truth", "(is|are) <np1> [is] <samefield> <np1>", lambda a, field, b: same(field, a, b))
-    rule("truth", "(do|does) <np1> [(have|share)] <samefield> <np1>", lambda a, field, b: same(field, a, b))
-    rule(
-        "truth",
-        "(is|are) the <field> of <np1> the same [<field>] as [(the <field> of|that of)] <np1>",
-        lambda *v: same(v[0], v[1], v[-1]),
-    )
-    rule(
-        "truth",
-        "(is|are) (its|their) <field> the same as [that of|the <field> of] <np1>",
-        lambda *v: same(v[0], Earlier(), v[-1]),
-    )
-    rule(
-        "truth",
-        "(is|are) <np1> 's <field> (the same as|identical to|equal to|like) <np1> ['s [<field>]]",
-        lambda a, field, b, *_: same(field, a, b),
-    )
-    rule(
-        "truth",
-        "(do|are) the (<fields>|<field>) of <np1> and [of] <np1> (match|agree|coincide|the same|identical|equal|alike)",
-        lambda field, a, b: same(field, a, b),
-    )
-    rule(
-        "truth",
-        "(do|does|would you say that|is it true that) <np1> (match|matches) <np1> in <field>",
-        lambda a, b, field: same(field, a, b),
-    )
-    rule(
-        "truth",
-        "(is|are) <np1> a different <field> (than|from|to|as) <np1>",
-        lambda a, field, b: Not(of=same(field, a, b)),
-    )
-    rule(
-        "truth",
-        "(is|are) <value> the <field> of <np1>",
-        lambda value, field, of: _is_word_of(field, of, value),
-    )
-    rule(
-        "truth",
-        "is the <field> of <np1> <value>",
-        _is_word_of,
-    )
     # "is the cube red", "is it behind the ball"
     rule("truth", "(is|was) <np1> <predx>", _is, 0.1)
     rule("truth", "(is|are) <np1> either <any> or <any>", lambda of, a, b: _every(of, either(a, b)))
@@ -380,7 +250,9 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
                 f"(is|are) <np1> the only one [of (its|that|this)] {field.name}",
                 lambda a, f=field.name: Not(of=Exists(of=WhereSame(of=ALL, field=f, like=a))),
             )
-    only = "(alone|unique|the only one|single|the odd one out|by itself) (in|with|of|by|for) [(its|that|this|the)] <field>"
+    only = (
+        "(alone|unique|the only one|single|the odd one out|by itself) (in|with|of|by|for) [(its|that|this|the)] <field>"
+    )
     rule("truth", f"(is|are) <np1> {only}", lambda a, field: Not(of=Exists(of=WhereSame(of=ALL, field=field, like=a))))
     # larger than
     larger = "(bigger|larger|taller|wider|greater [in size]|more massive)"
@@ -433,18 +305,18 @@ def _add_facts(rule: Rules) -> None:
         lambda of, *_: Not(of=Exists(of=of)),
     )
     rule("fact", "<np1> (is|are) <predx>", _is)
-    rule("fact", "<np1> (is|are) not <predx>", lambda of, pred: None if (so := _is(of, pred)) is None else Not(of=so), 0.1)
-    rule("fact", "<groups> [(all|both)] (have|share|are) <alikefields>", _alike, 0.1)
+    rule(
+        "fact",
+        "<np1> (is|are) not <predx>",
+        lambda of, pred: None if (so := _is(of, pred)) is None else Not(of=so),
+        0.1,
+    )
+    rule("fact", "<groups> [(all|both)] (have|share|are) <alikefields>", alike, 0.1)
     rule(
         "fact",
         "(nothing|no <descs>|no <desc1>|none of the <descs>) [<seen>] (is|are) <predx>",
         lambda *v: Not(of=Exists(of=narrow(ALL, *v))),
     )
-
-
-def _is_word_of(field: str, of: Selector, value: Literally) -> Truth | None:
-    """ "Is the color of the cube red?" """
-    return SameWord(first=WordOf(of=as_set(of), field=field), second=value) if value.field == field else None
 
 
 def _is(of: Selector, pred: Selector) -> Truth | None:
@@ -509,32 +381,5 @@ def _every(of: Selector, pred: Selector) -> Truth | None:
     return Every(of=of, among=pred)
 
 
-def _alike(of: Selector, fields: tuple[str, ...]) -> Truth:
-    truths: list[Truth] = []
-    for field in fields:
-        if isinstance(of, Either) and isinstance(of.first, The) and isinstance(of.second, The):
-            pair = WordOf(of=of.first, field=field), WordOf(of=of.second, field=field)
-            truths.append(SameWord(first=pair[0], second=pair[1]))
-        else:
-            truths.append(Alike(of=of, field=field))
-    whole = truths[0]
-    for truth in truths[1:]:
-        whole = All(first=whole, second=truth)
-    return whole
-
-
 def _touch(first: Selector, second: Selector) -> Truth | None:
     return _every(first, side("touching", second))
-
-
-def _differ(of: Selector, field: str) -> Truth:
-    """Whether they are not all alike."""
-    return Not(of=_alike(of, (field,)))
-
-
-def _are_only(of: Selector) -> Truth:
-    return Every(of=ALL, among=of)
-
-
-def _different(of: Selector, field: str) -> Truth:
-    return Not(of=Exists(of=Shared(of=of, field=field)))
