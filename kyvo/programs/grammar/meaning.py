@@ -36,6 +36,7 @@ from kyvo.programs.program.edits import leaves
 
 ALL = Everything()
 ONE = Where(of=ALL, field="*", value="one")  # "the red one": of the kind that the text has named before
+NO_NOUN = Where(of=ALL, field="*", value="none")  # "the red": likewise, but no noun stands there
 _SETS = (Either, Both, The, Earlier)
 
 

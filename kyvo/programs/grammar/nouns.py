@@ -8,6 +8,7 @@ from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.lexicon import KINDS
 from kyvo.programs.grammar.meaning import (
     ALL,
+    NO_NOUN,
     ONE,
     Indefinite,
     all_but,
@@ -181,7 +182,7 @@ def _add_descriptions(rule: Rules) -> None:
         lambda sup, of: narrow(of, sup),
     )
     rule("desc1", "<sup>", lambda sup: narrow(ONE, sup), 0.5)
-    rule("desc1", "<pre>", telling, 1.5)
+    rule("desc1", "<pre>", lambda pre: None if pre == ALL else narrow(NO_NOUN, pre), 1.5)
     rule("desc1", "<pre> <post>", narrow, 2.5)
     rule("desc", "<desc1>")
     rule("desc", "<descs>")

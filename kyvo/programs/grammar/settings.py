@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.lexicon import KINDS, SIZE, kind_field
-from kyvo.programs.grammar.meaning import ALL, ONE, narrow, together, without
+from kyvo.programs.grammar.lexicon import SIZE, kind_field
+from kyvo.programs.grammar.meaning import ALL, NO_NOUN, narrow, parts, together, without
 from kyvo.programs.program import (
     Earlier,
     Literally,
@@ -13,7 +13,6 @@ from kyvo.programs.program import (
     Set,
     Step,
     The,
-    Where,
     WordOf,
 )
 from kyvo.scene.schema import SceneSchema
@@ -295,7 +294,7 @@ class Bare(tuple[Literally, ...]):
 
 def set_words(of: Selector, words: tuple[Literally, ...]) -> tuple[Step, ...] | None:
     """One step for each word; those after the first speak of the same objects."""
-    if isinstance(words, Bare) and _lacks_noun(of):
+    if isinstance(words, Bare) and NO_NOUN in parts(of):
         return None  # "the blue sphere" is a sphere, and nothing that becomes one
     return tuple(Set(of=of if place == 0 else Earlier(), field=word.field, to=word) for place, word in enumerate(words))
 
@@ -304,14 +303,6 @@ def _those_that(of: Selector, words: tuple[Literally, ...], pred: Selector) -> t
     """ "Make the ball red that is small." """
     inner = replace(of, of=narrow(of.of, pred)) if isinstance(of, The) else narrow(of, pred)
     return set_words(inner, words)
-
-
-def _lacks_noun(of: Selector) -> bool:
-    while isinstance(of, The | Where) and of != ONE:
-        if isinstance(of, Where) and of.field in KINDS:
-            return False
-        of = of.of
-    return of == ALL
 
 
 def set_field(of: Selector, field: str, word: Literally) -> tuple[Step, ...] | None:

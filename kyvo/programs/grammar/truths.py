@@ -5,7 +5,8 @@ from dataclasses import replace
 from kyvo.programs.grammar.amounts import side
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.comparisons import add_comparisons, exactly
-from kyvo.programs.grammar.meaning import ALL, ONE, Indefinite, as_set, either, identical, narrow
+from kyvo.programs.grammar.lexicon import KINDS
+from kyvo.programs.grammar.meaning import ALL, NO_NOUN, ONE, Indefinite, as_set, either, identical, narrow, parts
 from kyvo.programs.grammar.sameness import add_sameness, alike, same
 from kyvo.programs.program import (
     All,
@@ -320,6 +321,8 @@ def _add_facts(rule: Rules) -> None:
 
 
 def _is(of: Selector, pred: Selector) -> Truth | None:
+    if NO_NOUN in parts(of) and any(isinstance(node, Where) and node.field in KINDS for node in parts(pred)):
+        return None  # "are the red cubes ...": the noun is of the red ones
     pred = _of_any_kind(pred)
     if isinstance(pred, Where) and pred.of == ALL and isinstance(of, The | Earlier) and getattr(of, "count", 1) == 1:
         return SameWord(
@@ -335,7 +338,7 @@ def _is(of: Selector, pred: Selector) -> Truth | None:
 def _of_any_kind(pred: Selector) -> Selector:
     """ "Is the cube the one on the left?": the one of all objects."""
     of = getattr(pred, "of", None)
-    return ALL if pred == ONE else pred if of is None else replace(pred, of=_of_any_kind(of))  # type: ignore[call-arg]
+    return ALL if pred in (ONE, NO_NOUN) else pred if of is None else replace(pred, of=_of_any_kind(of))  # type: ignore[call-arg]
 
 
 def fitting(of: Selector, pred: Selector) -> Selector:

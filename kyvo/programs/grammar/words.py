@@ -293,7 +293,7 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "asks",
-        "(list|name|tell me|what are|give me|show me) (all [of] [the]|the|every) [different] (<fields>|<field>) "
+        "(list|name|tell me|what are|give me|show me) ((all [of] [the]|the) [different] <fields>|(all|every) <field>) "
         "[((of|for|that) <np> [have]|<seen>)]",
         lambda field, *of: WordsOf(of=of[0] if of else ALL, fields=(field,)),
     )
