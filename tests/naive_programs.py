@@ -153,8 +153,8 @@ class Naive:
     def s_related(self, s):
         if s.get("some"):
             to = self.find(s["to"])
-            stands = lambda i: any(self.stands(s["relation"], i, anchor) for anchor in to if anchor != i)
-            return [i for i in self.find(s["of"]) if stands(i)]
+            pairs = product(self.find(s["of"]), to)
+            return [i for i, anchor in pairs if i != anchor and self.stands(s["relation"], i, anchor)]
         to = self.some(s["to"])
         return [
             i for i in self.find(s["of"]) if i not in to and all(self.stands(s["relation"], i, anchor) for anchor in to)

@@ -38,6 +38,18 @@ def test_what_is_not_named_stays_to_the_last_digit(model):
     assert (turn.objects, turn.answer) == ((0,), None) and turn.understood.reading
 
 
+def test_a_text_can_take_back_the_last_change(model):
+    talk = Conversation(model, SCENE, image=PICTURE)
+    talk.say("paint the red cube purple")
+    talk.say("remove the sphere")
+    assert talk.say("how many cubes are there").answer == "2"
+    assert talk.say("undo that").scene.objects == (replace(RED, color="purple"), BLUE, GREEN)
+    assert talk.say("take that back, please").scene.objects == SCENE.objects
+    with pytest.raises(ProgramError, match="nothing was changed yet"):
+        talk.say("undo that")
+    assert talk.undo() is not None and talk.scene.objects == (replace(RED, color="purple"), BLUE, GREEN)
+
+
 def test_questions_and_instructions_are_told_apart_by_what_they_ask(model):
     talk = Conversation(model, SCENE, image=PICTURE)
     assert talk.say("how many cubes are there").answer == "2"

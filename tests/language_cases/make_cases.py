@@ -1,7 +1,7 @@
 """Language cases: sentences of ordinary people with what is right for each -> JSON Lines of `kyvo evaluate language`.
 
-`edits.txt`, `questions.txt`, `refusals.txt`, `wider.txt`, `fresh.txt` and `plain.txt` hold a line a case, under a
-heading of its construct:
+`edits.txt`, `questions.txt`, `refusals.txt`, `wider.txt`, `fresh.txt`, `plain.txt`, `later.txt` and `last.txt` hold a
+line a case, under a heading of its construct:
 
     scene | text, with earlier texts before `>>` | what is right
 
@@ -23,7 +23,7 @@ from kyvo.data.clevr.sampling import ClevrRules, sample_scenes
 from kyvo.scene.relations import CLEVR_DIRECTIONS
 
 HERE = Path(__file__).parent
-NAMES = ("edits", "questions", "refusals", "wider", "fresh", "plain")
+NAMES = ("edits", "questions", "refusals", "wider", "fresh", "plain", "later", "last")
 NUM_SCENES = 20
 RADIUS = {"small": 0.35, "large": 0.7}
 WORDS = {"size", "color", "material", "shape"}

@@ -310,3 +310,64 @@ def test_a_full_floor_is_told():
             scene=scene,
             schema=tiny,
         )
+
+
+def painted(of, color):
+    return p.Set(of=of, field="color", to=to("color", color))
+
+
+def test_steps_said_together_mean_the_objects_before_the_first_of_them():
+    colors = [item.color for item in SCENE.objects]
+    red, blue = where(color="red"), where(color="blue")
+    swapped = edit(p.Together(steps=(painted(red, "blue"), painted(blue, "red")))).scene
+    assert [item.color for item in swapped.objects] == [
+        {"red": "blue", "blue": "red"}.get(color, color) for color in colors
+    ]
+    one_after_the_other = edit(painted(red, "blue"), painted(blue, "red")).scene
+    assert [item.color for item in one_after_the_other.objects] == [
+        {"blue": "red"}.get(color, color) for color in colors
+    ]
+
+
+def test_words_said_together_are_those_before_the_first_step():
+    like = [p.WordOf(of=of, field="color") for of in (CUBE, BALL)]
+    steps = (p.Set(of=BALL, field="color", to=like[0]), p.Set(of=CUBE, field="color", to=like[1]))
+    before = {index: SCENE.objects[index].color for index in (0, 1)}
+    after = edit(p.Together(steps=steps)).scene
+    assert (after.objects[0].color, after.objects[1].color) == (before[1], before[0])
+
+
+def test_what_fits_nothing_before_the_steps_means_what_it_fits_then():
+    violet = p.The(of=where(color="purple", shape="cube"))
+    steps = (painted(CUBE, "purple"), p.Move(of=violet, place=p.Offset(direction="front", distance=0.5)))
+    result = edit(p.Together(steps=steps))
+    assert result.changed == (0,) and result.scene.objects[0].location != SCENE.objects[0].location
+
+
+def test_indices_of_what_was_meant_follow_a_removal_and_what_is_gone_is_named():
+    result = edit(p.Together(steps=(p.Remove(of=CUBE), painted(BALL, "green"))))
+    assert result.removed == (0,) and result.scene.objects[0].color == "green"
+    with pytest.raises(NoSuchObject, match="step 2 of 2"):
+        edit(p.Together(steps=(p.Remove(of=CUBE), painted(CUBE, "green"))))
+
+
+def turn_of(result, before, *steps):
+    return Turn(
+        text="", program=p.Edit(steps=steps), changed=result.changed, added=result.added, removed=result.removed,
+        before=before, after=result.scene,
+    )  # fmt: skip
+
+
+def test_undo_takes_back_one_edit_after_another():
+    remove, paint, undo = p.Remove(of=CUBE), painted(BALL, "green"), p.Undo()
+    first = edit(remove)
+    second = edit(paint, scene=first.scene)
+    turns = [turn_of(first, SCENE, remove), turn_of(second, first.scene, paint)]
+    back = edit(undo, scene=second.scene, dialogue=turns)
+    assert back.scene.objects == first.scene.objects and back.changed == (0,) and not back.added
+    turns.append(turn_of(back, second.scene, undo))
+    again = edit(undo, scene=back.scene, dialogue=turns)
+    assert again.scene.objects == SCENE.objects and len(again.added) == 1
+    turns.append(turn_of(again, back.scene, undo))
+    with pytest.raises(ProgramError, match="nothing was changed yet"):
+        edit(undo, scene=again.scene, dialogue=turns)

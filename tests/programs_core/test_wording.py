@@ -123,6 +123,14 @@ def test_a_question_reads_so(asks, words):
             [p.Set(of=CUBE, field="color", to=p.WordOf(of=BALL, field="color"))],
             "give the red cube the color of the large sphere",
         ),
+        (
+            [
+                p.Together(steps=(p.Remove(of=CUBE), p.Rotate(of=BALL, degrees=90.0))),
+                p.Resize(of=p.Earlier(), larger=True),
+            ],
+            "remove the red cube and turn the large sphere by 90 degrees, then make it larger",
+        ),
+        ([p.Undo()], "take back the last change"),
     ],
 )
 def test_an_edit_reads_so(steps, words):

@@ -16,9 +16,11 @@ FLOORS = {
     "wider": {"answers right": 0.97, "whole scenes right": 0.96, "refused rightly": 0.97},
     "fresh": {"answers right": 0.96, "whole scenes right": 0.97, "refused rightly": 0.97},
     "plain": {"answers right": 0.95, "whole scenes right": 0.97, "refused rightly": 0.97},
+    "later": {"answers right": 0.97, "whole scenes right": 0.97, "refused rightly": 0.97},
+    "last": {"answers right": 0.90, "whole scenes right": 0.88, "refused rightly": 0.85},
     "refusals": {"answers right": 0.97, "whole scenes right": 0.95, "refused rightly": 0.97},
 }
-MOST_REFUSED = 0.03  # share of the answerable ones
+MOST_REFUSED = {"last": 0.10}  # share of the answerable ones; 0.03 in the files that the grammar was mended on
 
 
 @pytest.mark.slow
@@ -28,7 +30,7 @@ def test_ordinary_words_are_understood_or_refused(name):
     assert not results.excluded
     figures = {figure.name: figure.value for figure in results.figures if figure.value is not None}
     failures = [item for item in results.items if not item["score"]]
-    assert figures["answerable, but refused"] <= MOST_REFUSED, failures
+    assert figures["answerable, but refused"] <= MOST_REFUSED.get(name, 0.03), failures
     for figure, floor in FLOORS[name].items():
         assert figures[figure] >= floor, failures
 

@@ -38,6 +38,10 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
     rule("newthing", "(thing|object|item|shape)", ())
     rule("newone", "something <newwords1>", lambda word: ((word,), 1))
     rule("newthing", "<newwords> (thing|object|item|shape|one)")
+    rule("newthing", "<newwords> (that|which) (is|are) <setword>", _told_more)
+    rule("step", "(IWANT|have) <newone> [to be] (added|inserted|put in|created|placed in THEPICTURE)", _added)
+    rule("step", "<newone> MUST be (added|inserted|put in|created) [<goal>]", _added)
+    rule("step", "let there be <newone> [<goal>]", _added)
     rule("newthings", "<newkinds>")
     rule("newthings", "(things|objects|items|shapes|ones)", ())
     rule("newkinds", "<kinds>", lambda of: (Literally(field=of.field, value=of.value),))
@@ -61,7 +65,7 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
     rule("newone", "[new] <newwords>", lambda words: (words, 1), 0.7)
     rule(
         "toscene",
-        "[(in|there|in there|in here)] [(to|in|into|on) THEPICTURE] [,] [there] [and (stand|place|put|set) (it|them)]",
+        "[(in|there|in there|in here)] [(to|in|into|on) THEPICTURE] [,] [(there|somewhere|anywhere)] [and (stand|place|put|set) (it|them)]",
         0,
     )
     rule("step", "[(i|we|you)] CREATE <newone> <toscene>", lambda new, _: _added(new))
@@ -205,6 +209,12 @@ def _beside(of: Selector, side: Any, to: Selector) -> Selector:
     for part in side.split():  # "back right" is behind it and right of it
         inner = narrow(inner, Related(of=ALL, relation="behind" if part == "back" else part, to=to))
     return the(inner)
+
+
+def _told_more(words: tuple[Literally, ...], more: tuple[Literally, ...]) -> tuple[Literally, ...] | None:
+    """ "A cube that is small and red." """
+    fields = [word.field for word in (*words, *more)]
+    return (*more, *words) if len(set(fields)) == len(fields) else None
 
 
 def _added_both(first: Any, second: Any, _: int) -> tuple[Step, ...] | None:

@@ -24,15 +24,15 @@ THERE = (
     "can be seen|are in THEPICTURE|are shown|"
     "are pictured|are present|are visible|does (it|THEPICTURE) (hold|have|contain|show)|exist|"
     "are you able to see|are displayed|appear|"
-    "are depicted|are represented|are seen|are here|(you|i|we) (see|find|spot|count|notice|can see|have)|"
+    "are depicted|are represented|are seen|are used|are here|(you|i|we) (see|find|spot|count|notice|can see|have)|"
     "can be (found|counted|spotted)|are there to see|make up THEPICTURE|would you say there are|are)"
 )
 
 
 HOWMANY = (
     "([(exactly|precisely|just)] how many [[,] if any [,]]|[the] [total] number of|what number of|what is the [(total|combined|overall)] "
-    "(number|amount|count|quantity|sum) of|"
-    "[give|tell me|state] the [total] (number|count|amount) of|count [up] [all] [of]|"
+    "(number|amount|count|quantity|sum) of|[the] total|"
+    "[(give|tell|state|say) [me]] [(the|a)] [total] (number|count|amount) of|count [up] [all] [of]|count how many|"
     "what do you get when you count [up] [all] [of]|(how much|hoe many|what amount of|what quantity of))"
 )
 
@@ -79,6 +79,8 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
         "is that)",
         lambda a, b: Count(of=either(a, b)),
     )
+    rule("amount", "[(what is|tell me)] the (<desc1>|<descs>) count", lambda of: Count(of=of))
+    rule("amount", f"there (is|are) how many <things> {FINAL} [<seen>]", lambda of, *_: Count(of=of))
     rule("things", "<descs>")
     rule("things", "<desc1>", None, 0.5)
     rule("things", "of (the|these|those|all|all the) <descs>")
@@ -108,7 +110,8 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("amount", f"{HOWMANY} <things> {THERE} [that|which] (is|are|STANDS|) <pred> {FINAL}", _count, 0.1)
     rule(
         "amount",
-        f"{HOWMANY} <things> [that] (is|are|were|look|would be|stand|sit|lie|can be found|located) [(all|"
+        f"{HOWMANY} <things> [that] (is|are|were|look|would be|stand|sit|lie|can be found|located|(happen|turn out|appear|"
+        f"seem) to be|consist) [(all|"
         f"also|there|either|both)] <pred> {FINAL}",
         _count,
     )
@@ -153,7 +156,7 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
         )
     rule("amount", "of (the|these|all the) <descs> [,] how many are <pred>", _count)
     rule("amount", f"{HOWMANY} [of] (them|those|these) (are there|do you see)", Count(of=Earlier()))
-    rule("amount", "how many (are there|are they|is that|do you see)", Count(of=Earlier()), 0.2)
+    rule("amount", "how many [(are there|are they|is that|do you see)]", Count(of=Earlier()), 0.2)
     rule("amount", f"{HOWMANY} of (them|those|these) (are|is) <pred>", lambda pred: Count(of=pred), 0.6)
     rule("amount", f"{HOWMANY} [of] (them|those|these) are <pred>", lambda pred: Count(of=narrow(Earlier(), pred)))
     rule(
@@ -161,6 +164,17 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
         f"{HOWMANY} [(different|various|distinct|unique|separate|types of|"
         f"kinds of)] [<adjx>] <fieldset> {THERE} {FINAL} [<seen>]",
         lambda *v: CountWords(of=_all(v), field=_field_of(v)),
+    )
+    rule(
+        "amount",
+        f"{HOWMANY} [the] [(different|distinct|unique)] <fieldset> {FINAL} [<seen>]",
+        lambda field, *_: CountWords(of=ALL, field=field),
+        0.3,
+    )
+    rule(
+        "amount",
+        "in how many [different] <fieldset> (do|does) <np> (come|appear)",
+        lambda f, of: CountWords(of=of, field=f),
     )
     rule("adjx", "<any>")
     rule("fieldset", "<fields>")

@@ -72,7 +72,9 @@ def add_choices(rule: Rules, schema: SceneSchema) -> None:
             lambda n, a, b, f=fewest: choose((a[0], narrow(n, a[1])), (b[0], narrow(n, b[1])), fewest=f),
         )
     # "is the cube red or blue"
-    rule("asks", "(is|are) <np1> [(made of|colored|a|an|either)] <value> or [(a|an)] <value>", _one_of, 0.0)
+    rule("asks", "(is|are) <np1> [(made of|colored|a|an|either)] <value> [one] or [(a|an)] <value> [one]", _one_of, 0.0)
+    rule("asks", "(is|are) <np1> 's <field> [either] <value> or <value>", lambda of, _, a, b: _one_of(of, a, b))
+    rule("asks", "(is|are) the <field> of <np1> [either] <value> or <value>", lambda _, of, a, b: _one_of(of, a, b))
     rule("asks", "(is|are) <np1> [(made of|colored|a|an|either)] <kindword> or [(a|an)] <kindword>", _one_of)
     rule("asks", "what <field> is <np1> [(,|.)] <value> or <value>", lambda field, of, a, b: _one_of(of, a, b))
     rule("kindword", "<kindvalue>")

@@ -31,7 +31,10 @@ def add_comparisons(rule: Rules) -> None:
     rule("cdesc", "<descs> (plus|and) [the] [number of] <descs>", either, 0.6)
     rule("cdesc", "<adj>", None, 0.3)
     rule("cdesc", "(the number of|there are|is the number of|do you see) <descs>")
-    thereis = "(are there|is there|is it (true|right|correct) [that] there (is|are)|do you see|do you count|does THEPICTURE have|can you see|there are|)"
+    thereis = (
+        "(are there|is there|there are|is it (true|right|correct) [that] there (is|are)|have (we|you) [got]|"
+        "(do|does|can|could) (you|we|i|it|THEPICTURE) (see|have|find|spot|count|show|contain|hold|include)|)"
+    )
     rule(
         "truth",
         f"{thereis} [(an|the)] (equal|same) (number|amount|numbers|amounts|quantity|count) of {a} (and|as|"
@@ -90,6 +93,7 @@ def add_comparisons(rule: Rules) -> None:
     rule("truth", f"(do|does) [the] {a} match [the] {b} in number", compared("equal"))
     rule("truth", f"count the {a} and [then] the {b} [(.|,)] do you get one number twice", compared("equal"))
     rule("truth", f"are the {a} outnumbered by the {b}", compared("less"))
+    rule("truth", f"does the number of {a} (exceed|surpass) [the number of] {b}", compared("greater"))
     rule("truth", f"(do|does) [the] {a} outnumber [the] {b}", compared("greater"))
     rule("truth", f"would you need more {a} to have as many as there are {b}", compared("less"))
     numbers: tuple[tuple[str, Anything], ...] = (
@@ -114,6 +118,11 @@ def add_comparisons(rule: Rules) -> None:
             f"(is|are) {words} <int> [of the] (<descs>|<desc1>) <predx>",
             lambda count, of, pred, n=number: n(count, narrow(of, pred)),
         )
+    for words, comparison in (("(more|above)", "at least"), ("(fewer|less)", "at most")):
+        number = partial(_is_number, comparison)
+        rule("truth", f"{thereis} <int> or {words} <descs> [<seen>]", lambda count, of, *_, n=number: n(count, of))
+    least = partial(_is_number, "at least")
+    rule("truth", f"{thereis} <int> <descs> [<seen>] [,] (at least|or more)", lambda count, of, *_: least(count, of))
     equal = lambda count, of, *_: exactly(of, count)  # noqa: E731
     rule(
         "truth",

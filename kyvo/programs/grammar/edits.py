@@ -61,6 +61,9 @@ EDIT_MACROS = {
         "(should|must|shall|will|can|may|has to|have to|needs to|need to|ought to|is to|are to|(is|are) supposed to|"
         "(is|are) meant to|better|would better|had better|might)"
     ),
+    "REMOVED": (
+        "(gone|removed|deleted|erased|destroyed|eliminated|discarded|taken (away|out)|thrown (away|out)|cleared away)"
+    ),
     "IWANT": (
         "(i want|i would like|i would love|i would prefer|i prefer|i would rather have|i need|we want|we need|"
         "we would like|want)"
@@ -94,6 +97,13 @@ def _add_sequences(rule: Rules) -> None:
     rule("clause", "<step>")
     rule("clause", f"<step> [,] ({BUT}|but not) <np>", _but_not)
     rule("also", "([,] and [also] [,]|, [also] [,]|, please|[,] while also|[,] as well as)", 0)
+    # "red cube blue, blue ball left 0.5": orders without a verb, which nothing but orders stands before
+    rule("orders", "<steps>")
+    rule("orders", "<briefs>", None, 1.5)
+    rule("orders", "<brief> <then> <orders>", lambda first, _, rest: first + rest, 1.5)
+    rule("orders", "<clause> <also> <briefs>", lambda first, _, rest: together(first, rest), 2.0)
+    rule("briefs", "<brief>")
+    rule("briefs", "<brief> <also> <briefs>", lambda first, _, rest: together(first, rest))
     later = "(then|next|finally|afterwards|after that|after which|following that|subsequently|now|lastly|secondly)"
     rule("then", f"([.] [,] and {later} [,]|[.] [,] {later} [,]|(. and|.) [also] [,]|. please|followed by)", 0)
 
@@ -164,7 +174,7 @@ def _add_moves(rule: Rules) -> None:
     rule("step", "MOVE <target> <goal> and <goal>", move, 0.2)
     rule(
         "step",
-        "(IWANT|let|have) <target> (to be|be|to stand|stand|to go|go|moved|placed|put|move|to move|sit|to sit) <goal>",
+        "(IWANT|let|have|make|get) <target> (to be|be|to stand|stand|to go|go|moved|placed|put|move|to move|sit|to sit) <goal>",
         move,
     )
     rule(
@@ -207,9 +217,19 @@ def _add_moves(rule: Rules) -> None:
         "(lower) <target> [down] [by] <dist>",
         lambda of, far: move(of, Offset(direction="below", distance=far)),
     )
-    rule("step", "<target> [over|further] <way> [by] <dist>", _shifted, 1.5)
-    rule("step", "<target> [by] <dist> [further] [(to the|to)] <way>", lambda of, far, way: _shifted(of, way, far), 1.5)
+    rule("brief", "<target> [over|further] <way> [by] <dist>", _shifted)
+    rule("brief", "<target> [by] <dist> [further] [(to the|to)] <way>", lambda of, far, way: _shifted(of, way, far))
+    rule("step", "IWANT <target> <dist> [(further|farther|more)] <way>", lambda of, far, way: _shifted(of, way, far))
+    rule("step", "(IWANT|have) <target> [right|directly] <side> <one_target>", _beside, 0.3)
+    rule(
+        "step", "<side> <one_target> [,] (goes|go|belongs|stands) <target>", lambda side, to, of: _beside(of, side, to)
+    )
+    rule("step", "<side> <one_target> [,] MOVE <defs>", lambda side, to, of: _beside(of, side, to), 0.2)
     rule("step", "center <target>", lambda of: move(of, At(region="middle")))
+
+
+def _beside(of: Selector, side: Any, to: Selector) -> tuple[Step, ...]:
+    return move(of, Beside(direction=side, to=to))
 
 
 def _shifted(of: Selector, way: Any, far: float) -> tuple[Step, ...]:
@@ -253,24 +273,31 @@ def _add_removals(rule: Rules) -> None:
     gone = lambda of: (Remove(of=of),)  # noqa: E731
     rule("step", "hide <target>", gone, 0.3)
     rule("step", "clear [off] <def1>", _cleared)
-    rule("step", "<target> (out|away|gone) [(of|from) THEPICTURE]", gone, 1.0)
+    rule("brief", "<target> (out|away|gone) [(of|from) THEPICTURE]", gone)
+    rule("brief", "<target> (.|,) (delete|remove)", gone)
+    rule("step", "(delete|remove) from THEPICTURE <target>", gone)
     rule("step", "(hide|tuck) <target> (behind|in back of) <one_target>", _hidden)
     rule("step", "DELETE <target> [(from|out of|off|off of) THEPICTURE] [(too|away|there|completely|out)]", gone)
     rule(
         "step",
-        "(take|throw|clear|move|put|wipe|cut|get) <target> (away|out|off|out of THEPICTURE|off THEPICTURE|"
+        "(take|throw|clear|move|put|wipe|cut|get) <target> (away|out|off|[away] out of THEPICTURE|off THEPICTURE|away from THEPICTURE|"
         "out of here|from THEPICTURE)",
         gone,
     )
     rule(
         "step",
-        "(IWANT|have) <target> (gone|removed|deleted|to be gone|to be removed|"
+        "(IWANT|have|get|let) <target> ([to] [be] REMOVED|"
         "to disappear|to go away|out|out of THEPICTURE|away|to vanish)",
         gone,
     )
+    rule("step", "(make sure|ensure|see to it|see) [that] <target> (is|are|gets|get) REMOVED", gone)
+    rule("step", "(can|could|may) <target> [please] be REMOVED", gone)
+    rule("step", "<target> (need|needs) (removing|deleting)", gone)
+    rule("step", "<target> (is|are) (not|no longer) (needed|wanted) [any more|anymore|any longer|here]", gone)
+    rule("step", "<target> MUST not be (there|here|in THEPICTURE) [any more|anymore]", gone)
     rule(
         "step",
-        "(IWANT|have) <target> (gone|removed|deleted|out|away) and <target> <setword>",
+        "(IWANT|have) <target> (REMOVED|out|away) and <target> <setword>",
         lambda of, other, words: together((Remove(of=of),), set_words(other, words)),
     )
     rule("step", "(let|make|have|can|could|may) <target> [please] (disappear|vanish|go away|go|leave|be gone)", gone)
@@ -282,14 +309,13 @@ def _add_removals(rule: Rules) -> None:
     )
     rule(
         "step",
-        "(i do not (want|need)|i no longer want|i do not want to see) <target> [(any more|anymore|here|"
-        "there|any longer)]",
+        "((i|we) (do not|no longer) (want|need|want to see|like to see)) <target> [(any more|anymore|here|there|any longer|"
+        "in THEPICTURE)]",
         gone,
     )
     rule(
         "step",
-        "<target> MUST (go|be removed|be deleted|disappear|go away|be thrown away|be taken out|be taken away|"
-        "be gone|vanish|be destroyed|be erased|be taken away|leave)",
+        "<target> MUST (go|be REMOVED|disappear|go away|vanish|leave)",
         gone,
     )
     rule("step", "(show|show me|give me|draw) THEPICTURE without <target>", gone)
@@ -330,7 +356,7 @@ def _add_removals(rule: Rules) -> None:
         "that are not) (<np>|<anyset>)",
         lambda kept: (Remove(of=without(ALL, kept)),),
     )
-    rule("anyset", "<descs>")
+    rule("anyset", "(<descs>|<desc1>)")
     rule(
         "step",
         "(leave|keep) <np> (and|but) (remove|delete|destroy) (everything else|the rest|all others|"

@@ -37,6 +37,7 @@ def add_commonest(rule: Rules, schema: SceneSchema) -> None:
         f"[(what is|what are|which is|name|tell me)] the {most} <field> [<seen>]",
         lambda field, *_: common(field),
     )
+    rule("word", f"the {most} <field> [<seen>] is (what|which)", lambda field, *_: common(field))
     rule(
         "word",
         f"[(what is|what are|which is|name|tell me)] the {most} <field> (of|among|for|in) [(the|all the|"

@@ -43,7 +43,10 @@ def add_amounts(rule: Rules) -> None:
     rule("num", "(a quarter|quarter|a quarter of a)", 0.25)
     rule("num", "(a|an|another)", 1.0)
     rule("num", "(a couple [of]|a pair of)", 2.0)
-    rule("dist", f"[by] [about|around|roughly|exactly|approximately] <num> {unit} [(further|farther|more|away)]")
+    rule(
+        "dist",
+        f"[by] [a distance of] [about|around|roughly|exactly|approximately] <num> {unit} [(further|farther|more|away)]",
+    )
     rule(
         "dist",
         "[by|just] (a [(little|tiny|small|wee)] bit|slightly|a little|a tad|a touch|a small amount|"

@@ -106,6 +106,12 @@ def add_lexicon(rule: Rules, schema: SceneSchema) -> None:
     if any(field.name == SIZE for field in worded):
         big = "[(just|exactly|equally)] as (big|large|small|tall|tiny|little|huge) as <np>"
         rule("same", big, lambda like: WhereSame(of=ALL, field=SIZE, like=like))
+    if any(field.name == "color" for field in worded):
+        rule(
+            "same",
+            "(colored|painted) (like|the same as|as) <np>",
+            lambda like: WhereSame(of=ALL, field="color", like=like),
+        )
     for symbol in ("kind1", "kinds", "adj"):
         rule(symbol, UNKNOWN, Where(of=ALL, field=UNKNOWN, value=UNKNOWN))
     rule("value", UNKNOWN, Literally(field=UNKNOWN, value=UNKNOWN))

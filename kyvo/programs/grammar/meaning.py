@@ -36,6 +36,7 @@ from kyvo.programs.program.edits import leaves
 
 ALL = Everything()
 ONE = Where(of=ALL, field="*", value="one")  # "the red one": of the kind that the text has named before
+NO_NOUN = Where(of=ALL, field="*", value="none")  # "the red": likewise, but no noun stands there
 _SETS = (Either, Both, The, Earlier)
 
 
@@ -197,8 +198,10 @@ def among(base: Selector, asks: Any) -> Any:
     return replace(asks, **changed)
 
 
-def together(first: Sequence[Step], rest: Sequence[Step]) -> tuple[Step, ...]:
+def together(first: Sequence[Step] | None, rest: Sequence[Step] | None) -> tuple[Step, ...] | None:
     """Steps joined by "and": those before it and the next after it are said together."""
+    if first is None or rest is None:
+        return None
     following, *later = rest
     return (Together(steps=(*leaves(first), *leaves([following]))), *later)
 

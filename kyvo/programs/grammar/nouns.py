@@ -8,6 +8,7 @@ from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.lexicon import KINDS
 from kyvo.programs.grammar.meaning import (
     ALL,
+    NO_NOUN,
     ONE,
     Indefinite,
     all_but,
@@ -181,7 +182,7 @@ def _add_descriptions(rule: Rules) -> None:
         lambda sup, of: narrow(of, sup),
     )
     rule("desc1", "<sup>", lambda sup: narrow(ONE, sup), 0.5)
-    rule("desc1", "<pre>", telling, 1.5)
+    rule("desc1", "<pre>", lambda pre: None if pre == ALL else narrow(NO_NOUN, pre), 1.5)
     rule("desc1", "<pre> <post>", narrow, 2.5)
     rule("desc", "<desc1>")
     rule("desc", "<descs>")
@@ -210,7 +211,7 @@ def _add_phrases(rule: Rules) -> None:
     rule("np1", "<def1>")
     rule("np1", "(a|an|any|another|some|a single) <desc1>", lambda of: Indefinite(of=of), 0.2)
     rule("defs", "<def1>")
-    rule("defs", "<def1> (and|, and|as well as|plus|,) <defs>", _and, 0.3)
+    rule("defs", "<def1> (and|, and|and also|as well as|together with|along with|plus|,) <defs>", _and, 0.3)
     rule("defs", "(both|) <def1> and <def1>", _and, 0.25)
     rule("def1", "<desc1>", the, 1.0)
     rule("def1", "<descs>", None, 0.6)

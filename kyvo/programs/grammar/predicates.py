@@ -89,7 +89,10 @@ def add_predicates(rule: Rules) -> None:
     kinds = "(finish|texture|surface|color|coating|sheen|shape|size|material|look)"
     rule("owned", f"[(a|an|the|some)] <any> {kinds}", telling)
     rule("owned", "[(a|an|the|some)] <field> [(of|being|called|named)] <any>", lambda _, word: telling(word))
-    rule("post1", "(THAT (has|have)|having|with) <owned>", None, 0.1)
+    rule("post1", "(THAT (has|have)|having|with|of|in) <owned>", None, 0.1)
+    rule("post1", "(THAT is|THAT are) of <owned>")
+    rule("post1", "whose <field> (is|are) <any>", lambda _, word: telling(word))
+    rule("post1", "whose <field> (is|are) not <any>", lambda _, word: negated(word) if telling(word) else None)
     rule("post1", "(THAT (do|does) not have|without|not having) <owned>", negated, 0.1)
     # what follows "is"
     rule("pred", "<rels>")
@@ -158,7 +161,7 @@ def add_predicates(rule: Rules) -> None:
     rule(
         "seen",
         "[(that is|that are|that you|which are)] (shown|pictured|present|displayed|here|you see|seen|"
-        "visible|depicted|there|represented|total|around|overall|altogether|in total|in sight|on display|"
+        "visible|anywhere|somewhere|depicted|there|represented|total|around|overall|altogether|in total|in sight|on display|"
         "in view|in all|there are|you can see|shown here|being shown|appearing)",
         ALL,
     )

@@ -37,7 +37,9 @@ def _add_others(rule: Rules, schema: SceneSchema) -> None:
         "(what is|tell me|give me|give) the (location|position|place|coordinates) of <np>",
         lambda of: WhereIs(of=of),
     )
-    rule("asks", "[(what is|tell me)] the distance between <np1> and <np1>", lambda a, b: Distance(first=a, second=b))
+    apart = lambda a, b: Distance(first=a, second=b)  # noqa: E731
+    rule("asks", "[(what is|tell me)] the distance (between <np1> and|from <np1> to) <np1>", apart)
+    rule("asks", "how (far|distant) is [it] (from <np1> to|<np1> from) <np1>", apart)
     rule("asks", "[tell me] where <np> (is|are)", lambda of: WhereIs(of=of))
     rule(
         "asks",
@@ -71,6 +73,7 @@ def _add_others(rule: Rules, schema: SceneSchema) -> None:
     scope = "(of|among|amongst|from|out of|between|considering|counting|looking at) [all] [of] [(only|just)]"
     rule("scope", f"{scope} [(the|these|those)] <descs>")
     rule("scope", "(if|when) (i|you|we) [(only|just)] (count|take|look at|consider) [(only|just)] [the] <descs>")
+    rule("scope", "(<rels>|<place>)", None, 0.2)
     rule("asks", "<scope> , <asks>", among, 0.2)
     remains = "(remains|remain|is left|are left|would remain|would be left|will remain|will be left|stays|stay) [over]"
     rule("word", f"(what|which) <field> {remains}", lambda field: WordOf(of=ALL, field=field))

@@ -65,6 +65,8 @@ def add_rearrangements(rule: Rules) -> None:
         "(give|let|have) <np1> and <np1> [have] each other 's <field>",
         lambda a, b, field: (Swap(first=a, second=b, field=field),),
     )
+    other_way = "(vice versa|the other way (round|around)|the reverse|conversely)"
+    rule("step", f"MOVE <np1> where <np1> (is|stands) [,] and {other_way}", lambda a, b: (Swap(first=a, second=b),))
     # turns
     turn = "(rotate|turn|spin|twist|pivot)"
     rule("sense", "(clockwise|right|to the right|rightward|toward the right)", -1.0)

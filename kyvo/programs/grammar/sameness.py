@@ -127,7 +127,14 @@ def add_sameness(rule: Rules, schema: SceneSchema) -> None:
         lambda *v: same(v[0], Earlier(), v[-1]),
     )
     rule(
-        "truth", "(is|are) <np1> 's <field> the same as <np1> [('s <field>)]", lambda a, field, b, *_: same(field, a, b)
+        "truth",
+        "(is|are) <np1> 's <field> (the same as|identical to|equal to|like) <np1> ['s [<field>]]",
+        lambda a, field, b, *_: same(field, a, b),
+    )
+    rule(
+        "truth",
+        "(do|are) the (<fields>|<field>) of <np1> and [of] <np1> (match|agree|coincide|the same|identical|equal|alike)",
+        lambda field, a, b: same(field, a, b),
     )
     rule(
         "truth",

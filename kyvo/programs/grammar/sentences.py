@@ -47,7 +47,7 @@ def add_sentences(rule: Rules) -> None:
     rule(
         "polite",
         "(i think|i guess|i believe|i suggest|i feel like|in my opinion|what if|how about|what about|i say|please to|i bet|maybe we could|"
-        "it would be (nice|great|good) if|i wish|do me a favor and|be so kind and|feel free to|just|simply|go on and|"
+        "it would be (nice|great|good) if|i wish|do me a favor and|be so (kind|good) (and|as to|to)|feel free to|just|simply|go on and|"
         "let me see|quick question|my question is|one more question|one more thing|hey there|good (morning|"
         "evening)) [,]",
         0,
@@ -64,7 +64,7 @@ def add_sentences(rule: Rules) -> None:
     )
     rule(
         "polite",
-        "(tell me|can you tell me|could you tell me|do you know|i wonder|please tell me|let me know|"
+        "(tell me|check|see|find out|verify|determine|can you tell me|could you tell me|do you know|i wonder|please tell me|let me know|"
         "(may|can|could) i (know|ask)|i need to know|do you happen to know|any idea|remind me|i ask|just tell me|"
         "i would like to know|say|i want to know|answer|question|looking at THEPICTURE|in THEPICTURE|"
         "from THEPICTURE|of THEPICTURE|look at THEPICTURE|in total|of these THINGS|of all [of] the THINGS|"
@@ -90,7 +90,7 @@ def add_sentences(rule: Rules) -> None:
         lambda named, asks: About(program=Query(asks=asks), named=named),
         0.3,
     )
-    rule("sentence", "<steps>", lambda steps: Edit(steps=steps))
+    rule("sentence", "<orders>", lambda steps: Edit(steps=steps))
     rule(
         "sentence",
         f"<pointing> {stop} [(and|then)] [then] <steps>",

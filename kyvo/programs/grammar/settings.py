@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.lexicon import SIZE, kind_field
-from kyvo.programs.grammar.meaning import ALL, narrow, together, without
+from kyvo.programs.grammar.meaning import ALL, NO_NOUN, narrow, parts, together, without
 from kyvo.programs.program import (
     Earlier,
     Literally,
@@ -20,7 +20,8 @@ from kyvo.scene.schema import SceneSchema
 
 def add_settings(rule: Rules, schema: SceneSchema) -> None:
     kind = kind_field(schema)
-    rule("setword", "(<value>|<kindvalue>)", lambda word: (word,))
+    rule("setword", "<value>", lambda word: (word,))
+    rule("setword", "<kindvalue>", lambda word: Bare((word,)))
     rule(
         "setword",
         "<value> [,] [and] <value> [(one|thing|object)]",
@@ -87,8 +88,19 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         "MAKE (everything|all|all [of] [the] THINGS) <setword> (except|but|except for|apart from|besides) <np>",
         lambda words, kept: set_words(without(ALL, kept), words),
     )
-    rule("step", "<target> (to|in|into|=) <value>", lambda of, word: set_words(of, (word,)), 0.5)  # "the cube to red"
-    rule("step", "<target> [now] <value>", lambda of, word: set_words(of, (word,)), 1.5)  # "red cube blue"
+    rule("brief", "<target> (to|in|into|=) <value>", lambda of, word: set_words(of, (word,)), -1.0)  # "the cube to red"
+    rule("brief", "<target> [(.|,)] [now] <value>", lambda of, word: set_words(of, (word,)))  # "red cube blue"
+    rule("step", "MAKE <value> <defs>", lambda word, of: set_words(of, (word,)), 0.5)
+    rule(
+        "step",
+        "(paint|color|cover|coat|spray|dye) <target> (with|in) [(a|some)] <value> [(paint|color|dye)]",
+        lambda of, word: set_words(of, (word,)),
+    )
+    rule(
+        "step",
+        "MAKE <target> <setword> [,] and <target> (too|as well|also|likewise)",
+        lambda a, words, b: together(set_words(a, words), set_words(b, words)),
+    )
     paint = "[(the|a|some)] [<fieldname>] <value> [(color|paint|finish|surface)]"
     rule(
         "step",
@@ -105,7 +117,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "step",
-        "<target> (becomes|become|turns|turn|turns into|turn into|gets|is now|is to be|are to be) <setword>",
+        "<target> [(both|all)] (becomes|become|turns|turn|turns into|turn into|gets|is now) <setword>",
         set_words,
         0.2,
     )
@@ -117,6 +129,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     rule("step", "(get|force|cause) <target> [to] (be|become|turn|look) <setword>", set_words)
     done = "(painted|colored|made|turned|changed to|changed into|turned into|dyed)"
     rule("step", f"(have|get|IWANT) <target> {done} [to|into|in] <setword>", set_words)
+    rule("step", f"<target> (gets|get|MUST be) {done} [to|into|in] <setword>", set_words)
     rule(
         "step",
         "(IWANT|can (we|i)|could (we|i)|may (we|i)) [to] (see|have|get) <target> [(in|as|become|be|painted)] <setword>",
@@ -148,7 +161,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     verbs = "(replace|change|set|switch|make|turn|modify|alter|update|convert|adjust|edit|put)"
     rule(
         "step",
-        f"{verbs} the <field> of <target> (to|into|be|as|with|by|) [(be|become|a|an)] <anyword>",
+        f"{verbs} [the] <field> of <target> (to|into|be|as|with|by|) [(be|become|a|an)] <anyword>",
         lambda field, of, word: set_field(of, field, word),
     )
     rule("step", f"{verbs} (the|) <target> 's <field> (to|into|be|) [be] <anyword>", set_field)
@@ -250,6 +263,10 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
             size,
         )
         rule("step", f"{verb} [the size of] <target> [in size]", size)
+        rule("step", f"(scale|blow|size|bump) <target> {'up' if larger else 'down'}", size)
+        rule("step", f"(let|make|have) <target> {'grow' if larger else 'shrink'}", size)
+        rule("step", f"IWANT <target> [to be] {words}", size)
+        rule("step", f"(turn|make) <target> [into] a {words} one", size)
         rule("step", f"{verb} <target> 's size", size)
         rule("step", f"<target> MUST (be|become|get) [(a bit|slightly|a little|much)] {words}", size)
         factor = lambda of, by, big=larger: (Resize(of=of, larger=big, factor=by),) if by > 0 else None  # noqa: E731
@@ -271,8 +288,14 @@ def _scaled(of: Selector, factor: float) -> tuple[Step, ...] | None:
     return (Resize(of=of, larger=factor > 1, factor=factor if factor > 1 else 1 / factor),)
 
 
-def set_words(of: Selector, words: tuple[Literally, ...]) -> tuple[Step, ...]:
+class Bare(tuple[Literally, ...]):
+    """A noun without an article, as in "make the small ones cubes"."""
+
+
+def set_words(of: Selector, words: tuple[Literally, ...]) -> tuple[Step, ...] | None:
     """One step for each word; those after the first speak of the same objects."""
+    if isinstance(words, Bare) and NO_NOUN in parts(of):
+        return None  # "the blue sphere" is a sphere, and nothing that becomes one
     return tuple(Set(of=of if place == 0 else Earlier(), field=word.field, to=word) for place, word in enumerate(words))
 
 

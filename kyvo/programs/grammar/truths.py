@@ -5,7 +5,8 @@ from dataclasses import replace
 from kyvo.programs.grammar.amounts import side
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.comparisons import add_comparisons, exactly
-from kyvo.programs.grammar.meaning import ALL, ONE, Indefinite, as_set, either, identical, narrow
+from kyvo.programs.grammar.lexicon import KINDS
+from kyvo.programs.grammar.meaning import ALL, NO_NOUN, ONE, Indefinite, as_set, either, identical, narrow, parts
 from kyvo.programs.grammar.sameness import add_sameness, alike, same
 from kyvo.programs.program import (
     All,
@@ -17,7 +18,6 @@ from kyvo.programs.program import (
     Earlier,
     Either,
     Every,
-    Everything,
     Exists,
     Extreme,
     Farness,
@@ -44,10 +44,10 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "<truth> (or not|or no|yes or no|true or false)", None, 0.1)
     any_ = "(a|an|any|some|one|any other|another|at least one|even one|even a single|a single)"
     thereis = (
-        "(is there|are there|(is|are|was|were) not there|do not you see|do you see|can you see|does "
-        "THEPICTURE (have|hold|contain|show|include)|"
-        "do you find|is there anything like|can you find|do you (notice|spot)|have you got|"
-        "is THEPICTURE home to|do we have|are you able to see|is it true that there (is|are)|can we see)"
+        "(is there|are there|(is|are|was|were) not there|do not you see|is there anything like|is there such a thing as|"
+        "(do|does|can|could|did) (you|we|i|it|one|THEPICTURE) [(happen to|actually|really)] "
+        "(see|find|spot|notice|have|hold|contain|show|include)|have (you|we) [got]|"
+        "is THEPICTURE home to|are you able to see|is it true that there (is|are))"
     )
     rule("truth", f"{thereis} [{any_}] (<desc1>|<descs>) [(<seen>|in it)]", lambda of, *_: Exists(of=of))
     rule(
@@ -161,7 +161,9 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         "(is|are) there (two|2|any two) [THINGS] (of|with|in) [exactly] the same <field>",
         lambda field: Exists(of=Shared(of=ALL, field=field)),
     )
-    rule("truth", "(can|could) (you see <np1>|<np1> be seen)", lambda of: Exists(of=as_set(of)))
+    rule("truth", "(can|could) (you see <np1>|<np1> be (seen|found|spotted))", lambda of: Exists(of=as_set(of)))
+    rule("truth", "(can|could) <np1> be (seen|found|spotted) <pred>", _is)
+    rule("truth", f"(do|does) [{any_}] (<desc1>|<descs>) exist [<seen>]", lambda of, *_: Exists(of=of))
     rule(
         "truth",
         "(is|are) the <field> of <np1> and [(that of|the <field> of)] <np1> (the same|identical|alike|equal)",
@@ -195,7 +197,8 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         lambda of, a, b: BiggerThan(by=Farness(to=of), first=a, second=b),
     )
     rule("truth", "(is|are) (anything|something) [else] <predx>", lambda pred: Exists(of=pred))
-    rule("predx", "[(all|there|also|both|either|currently|actually|really)] <pred> [<seen>]", lambda pred, *_: pred)
+    surely = "(all|there|also|both|either|currently|actually|really|exclusively|only|solely|always|indeed|each)"
+    rule("predx", f"[{surely}] <pred> [<seen>]", lambda pred, *_: pred)
     rule("predx", "(there|visible|seen|present|shown|pictured|to be seen|to be found|in THEPICTURE)", ALL)
     _add_facts(rule)
     rule("truth", "(is|was) it <np1> (that|which|who) (is|are|STANDS) <predx>", _is)
@@ -228,12 +231,13 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         "(does|do) [(any|a|an|any of the|some)] (<desc1>|<descs>) (touch|touches) <def1>",
         lambda of, to: Exists(of=narrow(of, side("touching", to))),
     )
+    rule("truth", "(do|are) <np1> and <np1> (touch|touching|in contact) [(each other|one another)]", _touch)
     rule("truth", "(does|do) <def1> (touch|touches) <np>", lambda of, to: _every(of, side("touching", to)))
-    rule("truth", "any [other] <descs> [<seen>]", lambda of, *_: Exists(of=of), 0.5)
+    rule("truth", "any [other] (<descs>|<desc1>) [<seen>]", lambda of, *_: Exists(of=of), 0.5)
     rule("truth", "(is|are) <np1> (also|all|both|made of|colored|painted|) <pred>", _is, 0.2)
     rule(
         "truth",
-        "(does|do) <np1> (look|have|appear|seem|stand|sit|lie) [to be|a|an] <pred> [(finish|surface|"
+        "(does|do) <np1> (look|have|appear|seem|stand|sit|lie|consist) [to be|a|an] <pred> [(finish|surface|"
         "texture|color|shape)]",
         _is,
         0.8,
@@ -252,7 +256,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     )
     rule("truth", f"(is|are) <np1> {only}", lambda a, field: Not(of=Exists(of=WhereSame(of=ALL, field=field, like=a))))
     # larger than
-    larger = "(bigger|larger|taller|wider|greater in size|more massive)"
+    larger = "(bigger|larger|taller|wider|greater [in size]|more massive)"
     smaller = "(smaller|tinier|littler|shorter|less big)"
     rule(
         "truth",
@@ -264,6 +268,12 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         f"(is|are) <np1> [(any|much|all)] {smaller} (than|then) <np1> [is]",
         lambda a, b: BiggerThan(by=Smallness(), first=a, second=b),
     )
+    for words, by in (("(bigger|larger|greater)", Bigness()), ("(smaller|less)", Smallness())):
+        rule(
+            "truth",
+            f"is the size of <np1> {words} than (that|the size) of <np1>",
+            lambda a, b, by=by: BiggerThan(by=by, first=a, second=b),
+        )
     closer = "(is|are) <np1> [(any|much)] (closer|nearer) to <np1> (than|then) <np1> [is]"
     rule("truth", closer, lambda a, to, b: BiggerThan(by=Closeness(to=to), first=a, second=b))
     farther = "(is|are) <np1> [(any|much)] (farther|further) [away] from <np1> (than|then) <np1> [is]"
@@ -311,8 +321,8 @@ def _add_facts(rule: Rules) -> None:
 
 
 def _is(of: Selector, pred: Selector) -> Truth | None:
-    if pred == ALL:  # "is the cube there?"
-        return Exists(of=as_set(of))
+    if NO_NOUN in parts(of) and any(isinstance(node, Where) and node.field in KINDS for node in parts(pred)):
+        return None  # "are the red cubes ...": the noun is of the red ones
     pred = _of_any_kind(pred)
     if isinstance(pred, Where) and pred.of == ALL and isinstance(of, The | Earlier) and getattr(of, "count", 1) == 1:
         return SameWord(
@@ -328,7 +338,7 @@ def _is(of: Selector, pred: Selector) -> Truth | None:
 def _of_any_kind(pred: Selector) -> Selector:
     """ "Is the cube the one on the left?": the one of all objects."""
     of = getattr(pred, "of", None)
-    return ALL if pred == ONE else pred if of is None else replace(pred, of=_of_any_kind(of))  # type: ignore[call-arg]
+    return ALL if pred in (ONE, NO_NOUN) else pred if of is None else replace(pred, of=_of_any_kind(of))  # type: ignore[call-arg]
 
 
 def fitting(of: Selector, pred: Selector) -> Selector:
@@ -360,13 +370,19 @@ def is_single(of: Selector) -> bool:
 
 
 def _is_word(selector: Selector) -> bool:
-    return isinstance(selector, Where) and isinstance(selector.of, Everything)
+    return isinstance(selector, Where) and selector.of in (ALL, ONE)
 
 
 def _every(of: Selector, pred: Selector) -> Truth | None:
     """Whether all of a set are so, or for "any" at least one. "The leftmost" is so among all objects, not of the set."""
     if isinstance(of, Indefinite):
         return Exists(of=fitting(of.of, pred))
+    if pred == ALL:  # "are red cubes there?"
+        return Exists(of=as_set(of))
     if isinstance(pred, Extreme) and not (is_single(of) or isinstance(pred.by, Bigness | Smallness)):
         return None  # one alone is the leftmost
     return Every(of=of, among=pred)
+
+
+def _touch(first: Selector, second: Selector) -> Truth | None:
+    return _every(first, side("touching", second))

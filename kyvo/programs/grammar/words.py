@@ -69,7 +69,9 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     rule("word", "<fieldq> <np> (is|are|has|have)", word, 0.05)
     rule("word", "<fieldq> of <np> [is [it]]", word, 0.1)
     rule("word", "[the] <field> of <np>", word, 0.5)
-    rule("word", "<np> 's <field>", lambda of, field: word(field, of), 0.5)
+    rule("word", "[the] <field> of <np> is (what|which)", word)
+    rule("word", "[(state|name|give [me]|tell me|say)] <np> 's <field>", lambda of, field: word(field, of), 0.5)
+    rule("word", "<fieldq> (would|do|did) (you|we) (say|think|call|see) [that] <np> [(is|are|has|have|to be)]", word)
     rule(
         "word",
         "<np> (is|are|has|have|comes in|is made of|are made of|is made out of|is of|is made from) (what|which) <field>",
@@ -157,10 +159,16 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     )
     rule("word", "(what|which) [kind of|type of] (<desc1>) <same>", lambda of, pred: named(narrow(of, pred)), 0.2)
     rule("word", "(what|which) <desc1> (is|sits|stands) [there|it]", lambda of: named(of), 0.6)
-    rule("word", "(what|which) (is|are|would be|was) <np> [called]", lambda of: named(of), 0.5)
+    rule("word", "(what|which) (is|would be|was) <np> [called]", named, 0.5)
+    rule("word", "(what|which) are <np> called", named, 0.4)
+    rule("asks", "(what|which) are (the|these|those) <descs>", lambda of: Which(of=of), 0.4)
+    rule("word", "(what|which) are <np>", named, 0.7)
     rule("word", "what is [(there|seen|it)] <rels>", named, 0.4)
     rule("word", "(what|which) <desc1>", named, 1.5)
-    rule("word", "what (thing|object|item|shape) (is|can be seen|do you see) <rels>", lambda rel: named(rel), 0.2)
+    seen = "((is|are) [there]|can be (seen|found)|(do|can) (you|we|i) (see|find)|is that|stands|sits|lies)"
+    beside = lambda rel, *_: named(rel)  # noqa: E731
+    rule("word", f"what [(thing|object|item|shape)] {seen} [STAND] (<rels>|<place>)", beside, 0.3)
+    rule("word", f"(<rels>|<place>) [,] what [(thing|object|item|shape)] {seen}", beside, 0.3)
     rule(
         "asks",
         "(which|what) [of] [(the|these)] (<descs>|<desc1>) (are|is) [(STAND|all|there)] <pred>",
@@ -179,9 +187,15 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "(list|name) (<np>|<whichones>)", lambda of: Which(of=of), 0.3)
     rule(
         "word",
-        "(what|which) [one] of [(the|these)] [<many>] <descs> (is|has|are|STANDS) <pred>",
+        "(what|which) [one] of [(the|these)] [<many>] <descs> (is|has|STANDS) <pred>",
         lambda *v: named(narrow(v[-2], v[-1])),
         0.3,
+    )
+    rule(
+        "asks",
+        "(what|which) of (the|these) <descs> (are|have) <pred>",
+        lambda of, pred: Which(of=narrow(of, pred)),
+        0.2,
     )
     rule(
         "word", "(what|which) [one] of (the|these|those) <descs> <solidlike>", lambda of, like: named(narrow(of, like))
@@ -279,7 +293,7 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "asks",
-        "(list|name|tell me|what are|give me|show me) (all [of] [the]|the|every) [different] (<fields>|<field>) "
+        "(list|name|tell me|what are|give me|show me) ((all [of] [the]|the) [different] <fields>|(all|every) <field>) "
         "[((of|for|that) <np> [have]|<seen>)]",
         lambda field, *of: WordsOf(of=of[0] if of else ALL, fields=(field,)),
     )
