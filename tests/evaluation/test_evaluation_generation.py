@@ -65,6 +65,7 @@ def test_copies_score_as_copies_and_are_found_in_the_training_set(copies, truth)
     }
 
 
+@pytest.mark.slow
 def test_the_command_writes_figures_and_a_sheet(copies, truth, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         report = str(tmp_path / "report")
@@ -93,6 +94,7 @@ def test_the_first_color_of_a_text(text, color):
     assert first_color(text) == color
 
 
+@pytest.mark.slow
 def test_copies_look_alike_to_every_encoder(copies, tmp_path):
     clip = write_tiny_clip_model(tmp_path / "clip")
     encoders = load_encoders(own=tiny_generator().encoder("picture"), name="tiny", clip=clip)

@@ -164,6 +164,7 @@ def test_vertices_are_those_of_the_dense_twin_also_beyond_the_given_cubes(seed, 
     torch.testing.assert_close(torch.tensor(found), torch.tensor(dense_twin(given_cubes, 4)), rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_gradients_of_vertices_and_attributes_pass_gradcheck():
     given_cubes = some_cubes(3, 2, 1.0)
     cubes = given_cubes.pop("cubes")
