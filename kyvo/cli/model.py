@@ -25,6 +25,9 @@ Parser = Annotated[
 Objects = Annotated[str, typer.Option(help="What makes objects: a bundled generator's name, or a folder of one.")]
 
 Scenes = Annotated[str, typer.Option(help="What makes scenes of shapes: bundled flows' name, or a folder of flows.")]
+SceneEncoderFolder = Annotated[
+    Path | None, typer.Option("--scene-encoder", help="A local folder of DINOv2, for scene flows trained on it.")
+]
 Library = Annotated[
     Path | None, typer.Option(help="A set of `kyvo data objects`, whose objects scenes of shapes may retrieve.")
 ]
@@ -52,15 +55,20 @@ def load_model(name: str, device: str = "auto", parser: str = "auto", objects: s
     return model
 
 
-def scene_source(model: "Kyvo", scenes: str, library: Path | None, segmenter: Path | None) -> "SceneSource":
+def scene_source(
+    model: "Kyvo", scenes: str, scene_encoder: Path | None, library: Path | None, segmenter: Path | None
+) -> "SceneSource":
     """What makes scenes of shapes for a server. Exit code 2 where a folder that was named is not there."""
     from kyvo.pipelines.scene_source import MethodName, SceneSource
 
-    source = SceneSource(flows=scenes, objects=model.objects, library=library, segmenter=segmenter)
+    source = SceneSource(
+        flows=scenes, scene_encoder=scene_encoder, objects=model.objects, library=library, segmenter=segmenter
+    )
     lacks = [] if scenes == "mini" else [source.lacks(name) for name in (MethodName.SCENEGEN, MethodName.ISCENE)]
     if lacks and all(lacks):
         raise typer.BadParameter(str(lacks[0]), param_hint="--scenes")
-    for folder, option in ((library, "--library"), (segmenter, "--segmenter")):
+    named = {"--library": library, "--segmenter": segmenter, "--scene-encoder": scene_encoder}
+    for option, folder in named.items():
         if folder is not None and not folder.is_dir():
             raise typer.BadParameter(f"{folder} is no folder.", param_hint=option)
     return source

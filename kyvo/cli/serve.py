@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from kyvo.cli.model import Library, Objects, Parser, Scenes, SegmenterFolder
+from kyvo.cli.model import Library, Objects, Parser, SceneEncoderFolder, Scenes, SegmenterFolder
 
 Model = Annotated[str, typer.Option(help="A bundled model's name, or a model folder.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
@@ -23,6 +23,7 @@ def serve(
     parser: Parser = "auto",
     objects: Objects = "mini",
     scenes: Scenes = "mini",
+    scene_encoder: SceneEncoderFolder = None,
     library: Library = None,
     segmenter: SegmenterFolder = None,
     api_key: Annotated[
@@ -76,7 +77,7 @@ def serve(
         api_key=api_key,
         hosts=LOCAL_HOSTS if local else None,
         origins=cors or (),
-        scenes=scene_source(loaded, scenes, library, segmenter),
+        scenes=scene_source(loaded, scenes, scene_encoder, library, segmenter),
     )
     print(f"http://{host}:{listener.getsockname()[1]}/v1", flush=True)
     run_app(app, listener, patience=timeout)

@@ -1,6 +1,6 @@
 """`kyvo studio`: the page, on a server of this machine alone."""
 
-from kyvo.cli.model import Library, Objects, Parser, Scenes, SegmenterFolder
+from kyvo.cli.model import Library, Objects, Parser, SceneEncoderFolder, Scenes, SegmenterFolder
 from kyvo.cli.serve import Device, Megapixels, Model, Port, Timeout, model_name
 
 
@@ -11,6 +11,7 @@ def studio(
     parser: Parser = "auto",
     objects: Objects = "mini",
     scenes: Scenes = "mini",
+    scene_encoder: SceneEncoderFolder = None,
     library: Library = None,
     segmenter: SegmenterFolder = None,
     timeout: Timeout = 60.0,
@@ -35,7 +36,7 @@ def studio(
     listener = open_socket("127.0.0.1", port)
     limits = Limits(seconds=timeout, megapixels=max_megapixels)
     loaded = load_model(model, device, parser, objects)
-    made = scene_source(loaded, scenes, library, segmenter)
+    made = scene_source(loaded, scenes, scene_encoder, library, segmenter)
     app = create_app(loaded, name=model_name(model), limits=limits, scenes=made)
     mount_studio(app)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)

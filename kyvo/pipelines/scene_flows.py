@@ -16,7 +16,8 @@ from kyvo.data.scene_pictures import ScenePicture
 from kyvo.errors import CheckpointError
 from kyvo.generation.flow_sampler import seeded_noise
 from kyvo.models.flow.iscene import ISceneFlowModel
-from kyvo.models.flow.scene_encoder import SceneEncoder
+from kyvo.models.flow.load import load_scene_encoder
+from kyvo.models.flow.scene_encoder import DinoSceneEncoder, SceneEncoder
 from kyvo.models.flow.scenegen import SceneGenFlowModel
 from kyvo.models.slat.load import load_network
 from kyvo.pipelines.objects import ObjectGenerator, Samples
@@ -30,7 +31,7 @@ class _SceneFlow(SceneMethod):
     """A flow over the items of a scene, its encoder, and the generator that it was trained beside."""
 
     flow: Any
-    encoder: SceneEncoder
+    encoder: SceneEncoder | DinoSceneEncoder
     objects: ObjectGenerator
 
     network: ClassVar[type]
@@ -46,23 +47,37 @@ class _SceneFlow(SceneMethod):
 
     @classmethod
     def from_pretrained(
-        cls, name_or_folder: Path | str = "mini", *, objects: ObjectGenerator | Path | str = "mini"
+        cls,
+        name_or_folder: Path | str = "mini",
+        *,
+        objects: ObjectGenerator | Path | str = "mini",
+        scene_encoder: Path | str | None = None,
     ) -> Any:
         """The folder of a training's model, or a folder with one of the method's name in it, or a bundled one's name.
 
         Args:
             objects: the generator that the flow was trained beside, or what `ObjectGenerator.from_pretrained` takes.
+            scene_encoder: the folder of DINOv2 that the flow was trained on, if it was.
 
         Raises:
             CheckpointError: there is none, or its networks are others.
         """
         folder = find_scene_flow(name_or_folder, cls.name)
-        flow, encoder = load_network(folder / "flow"), load_network(folder / "scene_encoder")
-        if not isinstance(flow, cls.network) or not isinstance(encoder, SceneEncoder):
+        flow = load_network(folder / "flow")
+        if not isinstance(flow, cls.network):
             raise CheckpointError(
-                f"{folder} has a {type(flow).__name__} and a {type(encoder).__name__}; the method {cls.name} takes a "
-                f"{cls.network.__name__} and a SceneEncoder."
+                f"{folder} has a {type(flow).__name__}; the method {cls.name} takes a {cls.network.__name__}."
             )
+        own = folder / "scene_encoder"
+        if scene_encoder is None and not own.with_suffix(".json").is_file():
+            raise CheckpointError(
+                f"{folder} has no scene_encoder: it was trained on a network that stayed as it was. Give the folder of "
+                "that DINOv2 as scene encoder."
+            )
+        encoder = load_scene_encoder(own if scene_encoder is None else scene_encoder)
+        wanted = getattr(flow.config, "scene_channels", flow.config.cond_channels)
+        if encoder.channels != wanted:
+            raise CheckpointError(f"The scene encoder gives {encoder.channels} channels and the flow takes {wanted}.")
         if (folder / "picture_encoder.json").is_file():
             raise CheckpointError(
                 f"{folder} has a picture encoder of its own, which the generator of objects does not know. Train the "

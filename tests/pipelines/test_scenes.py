@@ -5,12 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_conditions import DINO_WIDTH, write_tiny_dino
 from tiny_generators import SIDE, random, tiny_generator
 from tiny_scenes import ENCODER, tiny_flow, write_scenes
 
 from kyvo.data.dataset import write_set
 from kyvo.data.scene_pictures import ScenePicture, as_scene_picture
 from kyvo.errors import CheckpointError
+from kyvo.models.flow.conditions import PictureCondition
+from kyvo.models.flow.scene_encoder import DinoSceneEncoder
 from kyvo.models.slat.load import save_network
 from kyvo.models.slat.sparse import Voxels
 from kyvo.pipelines.objects import ObjectError
@@ -117,6 +120,31 @@ def test_a_folder_of_a_training_brings_a_method_back(tmp_path, name):
         other.from_pretrained(tmp_path, objects=method.objects)
     with pytest.raises(CheckpointError, match="generator that it was trained beside"):
         type(method).from_pretrained(tmp_path, objects=tiny_generator(cond_channels=16, encoders={}))
+
+
+@pytest.mark.parametrize("name", ["scenegen", "iscene"])
+def test_dinov2_is_the_scene_encoder_of_flows_that_were_trained_on_it(tmp_path, name):
+    folder = write_tiny_dino(tmp_path / "dino")
+    encoder, picture = DinoSceneEncoder.from_folder(folder), a_picture()
+    pixels = picture.pixels(encoder.picture_size).expand(3, -1, -1, -1)
+    masks = picture.mask_pixels(encoder.picture_size)
+    tokens = encoder(pixels, masks)
+    alone = PictureCondition.from_folder(folder)
+    shown = masks[:, None].float()
+    views = (pixels * shown, shown.expand(-1, 3, -1, -1), pixels)
+    torch.testing.assert_close(tokens, torch.cat([alone(view) for view in views], dim=1))
+    # A generator whose conditions are as wide: I-Scene's flow takes both in one sequence.
+    wide = {"cond_channels": DINO_WIDTH, "encoders": {"picture": alone}}
+    scene = {"scene_channels": DINO_WIDTH} if name == "scenegen" else {}
+    save_network(tiny_flow(name, cond_channels=DINO_WIDTH, **scene), tmp_path / "flow")
+    owner = {"scenegen": SceneGen, "iscene": IScene}[name]
+    method = owner.from_pretrained(tmp_path, objects=tiny_generator(**wide), scene_encoder=folder)
+    check(generate_scene(method, picture), picture)
+    with pytest.raises(CheckpointError, match="has no scene_encoder: it was trained on a network"):
+        owner.from_pretrained(tmp_path, objects=tiny_generator(**wide))
+    save_network(random(ENCODER), tmp_path / "scene_encoder")
+    with pytest.raises(CheckpointError, match=f"gives 8 channels and the flow takes {DINO_WIDTH}"):
+        owner.from_pretrained(tmp_path, objects=tiny_generator(**wide))
 
 
 def test_an_object_stands_where_its_mask_says_as_large_as_it():
