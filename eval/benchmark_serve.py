@@ -13,7 +13,6 @@ import base64
 import json
 import os
 import platform
-import subprocess
 import sys
 import threading
 import time
@@ -29,7 +28,7 @@ from urllib.request import Request, urlopen
 import numpy as np
 import psutil
 
-from kyvo.evaluation.server_process import start_server
+from kyvo.evaluation.server_process import resident_memory, start_server
 
 TARGET = 3.0  # the 95th percentile over what the queue share makes of one request alone
 SAMPLES = Path(str(files("kyvo"))) / "assets" / "samples"
@@ -49,13 +48,18 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         parser.error("counts must be at least 1.")
 
     server, url = start_server(args.model, "--queue", "256", threads=args.cores)
+    process = psutil.Process(server.pid)
     try:
         bodies = make_bodies()
         alone = ask_all(url, bodies, clients=1, requests=args.alone)
         warm = ask_all(url, bodies, clients=args.clients, requests=min(args.requests, 4 * args.clients))
-        memory = [resident(server)]
+        memory = [resident_memory(process)]
         together = ask_all(
-            url, bodies, clients=args.clients, requests=args.requests, after=lambda: memory.append(resident(server))
+            url,
+            bodies,
+            clients=args.clients,
+            requests=args.requests,
+            after=lambda: memory.append(resident_memory(process)),
         )
     finally:
         server.terminate()
@@ -176,11 +180,6 @@ def summary(alone: dict[str, list[float]], together: dict[str, Any], *, clients:
         "p95_over_queue_share": p95 / (single * clients),
         "target": TARGET,
     }
-
-
-def resident(process: subprocess.Popen[str]) -> int:
-    """Bytes of memory that the process holds."""
-    return psutil.Process(process.pid).memory_info().rss
 
 
 def lines(results: dict[str, Any]) -> list[str]:

@@ -58,7 +58,6 @@ def main(argv: list[str] | None = None) -> dict[str, Results]:
     parser.add_argument("--data", type=Path, required=True, help="a set of `kyvo data scenes`")
     parser.add_argument("--method", action="append", choices=METHODS, required=True)
     parser.add_argument("--model", default="mini", help="the folder of the scene flows, or a bundled one's name")
-    parser.add_argument("--scene-encoder", type=Path, help="a local folder of DINOv2, for flows trained on it")
     parser.add_argument("--objects", default="mini", help="the generator of objects: a folder, or a bundled one's name")
     parser.add_argument("--library", type=Path, help="for retrieval: a set of `kyvo data objects`")
     parser.add_argument("--library-count", type=int, help="its first rows alone")
@@ -120,7 +119,6 @@ def build_methods(args: argparse.Namespace) -> dict[str, SceneMethod]:
     """The methods that are asked for, in their order; networks are loaded once."""
     source = SceneSource(
         flows=args.model,
-        scene_encoder=args.scene_encoder,
         objects=ObjectSource(args.objects),
         library=args.library,
         resolution=args.resolution,

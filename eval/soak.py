@@ -27,8 +27,7 @@ import threading
 import time
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -42,7 +41,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from kyvo.evaluation.server_process import seconds_until_health, start_server
+from kyvo.evaluation.server_process import peak_memory, resident_memory, seconds_until_health, start_server
 
 SAMPLES = Path(str(files("kyvo"))) / "assets" / "samples"
 HOSTILE = 0.25  # share of the requests
@@ -102,7 +101,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     url = url.removesuffix("/v1")
     try:
         process = psutil.Process(server.pid)
-        started = resident(process)
+        started = resident_memory(process)
         kept = [
             replace(one, known=ask(url + one.path, one.body))
             for one in valid_requests(args.samples, Path(args.model).name)
@@ -110,11 +109,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         settings = {"clients": args.clients, "near": args.tolerance}
         soak(url, kept, requests=args.warm_up, seed=args.seed + 1, **settings)
         warm, tenths = settled(process), []
-        with peak_of(process) as peak:
+        with peak_memory(process) as peak:
             start = time.perf_counter()
             count = soak(
                 url, kept, requests=args.requests, seed=args.seed, seconds=60 * args.minutes,
-                tenth=lambda: tenths.append(resident(process)), **settings,
+                tenth=lambda: tenths.append(resident_memory(process)), **settings,
             )  # fmt: skip
             took = time.perf_counter() - start
             recovery = seconds_until_health(url)
@@ -368,37 +367,10 @@ def send_raw(url: str, kind: str, body: bytes) -> tuple[int, bool]:
     return 0, False
 
 
-@contextmanager
-def peak_of(process: psutil.Process) -> Iterator[list[int]]:
-    """The most bytes that the process holds during the block, as the one entry of a list."""
-    peak, stop = [0], threading.Event()
-
-    def watch() -> None:
-        while not stop.wait(0.2):
-            peak[0] = max(peak[0], resident(process))
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        stop.set()
-        thread.join()
-
-
 def settled(process: psutil.Process) -> int:
-    """As `resident`, once what is left of the hostile requests has ended."""
+    """As `resident_memory`, once what is left of the hostile requests has ended."""
     time.sleep(SETTLING)
-    return resident(process)
-
-
-def resident(process: psutil.Process) -> int:
-    """Bytes that the server and its decoders hold."""
-    total = 0
-    for one in (process, *process.children(recursive=True)):
-        with suppress(psutil.NoSuchProcess):  # a decoder that has just ended
-            total += one.memory_info().rss
-    return total
+    return resident_memory(process)
 
 
 def lines(results: dict[str, Any]) -> list[str]:

@@ -34,8 +34,9 @@ from kyvo.pipelines.dialogue import Dialogue
 from kyvo.pipelines.editing import Edited, Editing, Mode
 from kyvo.pipelines.new_shapes import NewShapes
 from kyvo.pipelines.object_source import ObjectSource
+from kyvo.pipelines.ray_tracing import RayTracing
 from kyvo.pipelines.recognition import Recognition
-from kyvo.pipelines.rendering import Rendering
+from kyvo.pipelines.rendering import Renderer, Rendering
 from kyvo.pipelines.run import Run
 from kyvo.pipelines.understanding import Understood, understand
 from kyvo.processor import Processor
@@ -68,6 +69,7 @@ class Kyvo:
         in_domain: InDomain | None = None,
         parser: Parser | None = None,
         objects: "ObjectGenerator | Path | str" = "mini",
+        renderer: str = "model",
     ) -> None:
         """
         Args:
@@ -80,13 +82,18 @@ class Kyvo:
                 trained to, else the grammar of English.
             objects: makes objects (`kyvo.pipelines.objects`): a generator, or a bundled one's name or a folder, which
                 is loaded when an object is first asked for.
+            renderer: draws the pictures of scenes: "model", or "raytracer", which is exact and knows CLEVR's objects.
         """
         self.objects = ObjectSource(objects)
         self.processor = processor
         self.language_model = LanguageModel(model, processor, positions=positions, calibration=calibration)
         self.parser = parser or default_parser(self.language_model)
         self.recognition = Recognition(self.language_model, exposure=exposure, in_domain=in_domain)
-        self.rendering = Rendering(self.language_model)
+        self.renderers: dict[str, Renderer] = {
+            "model": Rendering(self.language_model),
+            "raytracer": RayTracing(self.language_model),
+        }
+        self.rendering = self.find_renderer(renderer)
         new_shapes = None if processor.shape is None else NewShapes(self.objects, processor.shape)
         self.editing = Editing(self.language_model, self.parser, self.rendering, new_shapes=new_shapes)
         self.answering = Answering(self.language_model, self.parser, self.recognition)
@@ -100,13 +107,13 @@ class Kyvo:
         device: str = "auto",
         parser: Parser | None = None,
         objects: "ObjectGenerator | Path | str" = "mini",
+        renderer: str = "model",
     ) -> "Kyvo":
         """Loads a model folder, or the bundled model by its name `mini`.
 
         Args:
             device: "cpu", "cuda", or "auto" for CUDA where there is one.
-            parser: as of `Kyvo`.
-            objects: as of `Kyvo`.
+            parser: as of `Kyvo`, and so are `objects` and `renderer`.
         """
         folder = find_model(name_or_path)
         processor = Processor.from_pretrained(folder)
@@ -125,6 +132,7 @@ class Kyvo:
             in_domain=InDomain.from_pretrained(folder),
             parser=parser,
             objects=objects,
+            renderer=renderer,
         )
 
     @property
@@ -151,9 +159,17 @@ class Kyvo:
         found = self.recognition(images, self.run(), refine=refine, cameras=cameras)
         return [one.scene for one in found if one.scene is not None]
 
-    def render(self, scenes: Sequence[Scene], *, closed_loop: bool = True) -> list[np.ndarray]:
-        """A picture of each scene, uint8 [height, width, 3]. Arguments and errors as of `Rendering`."""
-        drawn = self.rendering(scenes, self.run(), closed_loop=closed_loop)
+    def render(
+        self, scenes: Sequence[Scene], *, closed_loop: bool = True, renderer: str | None = None
+    ) -> list[np.ndarray]:
+        """A picture of each scene, uint8 [height, width, 3]. Errors as of `Rendering` and `RayTracing`.
+
+        Args:
+            closed_loop: as of `Rendering`.
+            renderer: "model" or "raytracer"; by default the one that `Kyvo` was made with.
+        """
+        draw = self.rendering if renderer is None else self.find_renderer(renderer)
+        drawn = draw(scenes, self.run(), closed_loop=closed_loop)
         return [one.image for one in drawn if one.image is not None]
 
     def understand(
@@ -250,7 +266,13 @@ class Kyvo:
 
     def rendering_camera(self, scene: Scene) -> Camera | None:
         """The camera that a rendering of the scene has; None where nothing says it."""
-        return self.rendering.loop.rendering_camera(scene)
+        return self.rendering.rendering_camera(scene)
+
+    def find_renderer(self, name: str) -> Renderer:
+        """Raises ConfigError for a name that is none of `renderers`."""
+        if name not in self.renderers:
+            raise ConfigError(f"no renderer is called {name!r}; known are {', '.join(self.renderers)}.")
+        return self.renderers[name]
 
 
 def default_parser(model: LanguageModel) -> Parser:

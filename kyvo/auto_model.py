@@ -92,10 +92,10 @@ class KyvoForCausalLM(LlamaForCausalLM):
         if self.positions is None:
             return embedded
         assert self.builder is not None
-        places = torch.full(ids.shape, -1)
+        indices = torch.full(ids.shape, -1)
         for row, (own, real) in enumerate(zip(ids.cpu(), given.cpu(), strict=True)):
-            places[row, real] = torch.from_numpy(self.builder.grid_positions(own[real].numpy()))
-        return embedded + position_vectors(self.positions, places[:, -num_new:].to(embedded.device))
+            indices[row, real] = torch.from_numpy(self.builder.grid_positions(own[real].numpy()))
+        return embedded + position_vectors(self.positions, indices[:, -num_new:].to(embedded.device))
 
     def _visible(
         self, ids: Int[Tensor, "batch seq"], given: Bool[Tensor, "batch seq"], otherwise: Tensor | None

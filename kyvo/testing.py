@@ -121,11 +121,14 @@ def tiny_kyvo(
     in_domain: InDomain | None = None,
     objects: "ObjectGenerator | Path | str" = "mini",
     shape: ShapeTokenizer | None = None,
+    renderer: str = "model",
 ) -> Kyvo:
     """A whole model with random weights: what it says is nonsense, how it says it is not."""
     processor = tiny_processor(refiner=refiner, schema=schema, programs=programs, shape=shape)
     model = tiny_llama(len(processor.vocabulary), seed=seed)
-    return Kyvo(model=model, processor=processor, exposure=exposure, in_domain=in_domain, objects=objects)
+    return Kyvo(
+        model=model, processor=processor, exposure=exposure, in_domain=in_domain, objects=objects, renderer=renderer
+    )
 
 
 def same_score(score: float) -> InDomain:

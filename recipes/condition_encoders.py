@@ -148,14 +148,14 @@ class Trainer(HeadTrainer[HeadTrainerArgs]):
     def losses(self) -> dict[str, Tensor]:
         chosen = torch.randint(len(self.rows), (self.args.batch_size,), generator=self.generator)
         rng = np.random.default_rng([self.args.seed, self.step])
-        return self.compared(self.batch(self.rows[chosen.numpy()].tolist(), rng))
+        return self.losses_of(self.batch(self.rows[chosen.numpy()].tolist(), rng))
 
     @torch.no_grad()
     def measured(self) -> dict[str, Tensor]:
         """Of the held-out objects: the losses, and how often a picture finds its caption among the batch's."""
         size, rng = self.args.batch_size, np.random.default_rng(0)
         starts = range(0, len(self.held_out) - size + 1, size) or [0]
-        found = [self.compared(self.batch(self.held_out[start : start + size].tolist(), rng)) for start in starts]
+        found = [self.losses_of(self.batch(self.held_out[start : start + size].tolist(), rng)) for start in starts]
         return {name: torch.stack([each[name] for each in found]).mean() for name in found[0]}
 
     def batch(self, rows: Sequence[int], rng: np.random.Generator) -> Batch:
@@ -171,24 +171,26 @@ class Trainer(HeadTrainer[HeadTrainerArgs]):
             colors=(F.avg_pool3d(colors, fold) / count.clamp(min=1e-6)).to(device),
         )
 
-    def compared(self, batch: Batch) -> dict[str, Tensor]:
+    def losses_of(self, batch: Batch) -> dict[str, Tensor]:
         """Losses of a batch, and the share of pictures whose own caption is the nearest."""
         model = self.model
         with autocast(self.args.device):
             tokens = {"picture": model.picture(batch.pictures), "text": model.text(batch.texts)}
-            told = {kind: model.decoder(own) for kind, own in tokens.items()}
+            decoded = {kind: model.decoder(vectors) for kind, vectors in tokens.items()}
         there = (F.max_pool3d(batch.occupancy[:, None], GRID // COLORS) > 0).float()
         losses = {}
-        for kind, (occupancy, colors) in told.items():
+        for kind, (occupancy, colors) in decoded.items():
             losses[kind] = occupancy_loss(occupancy.float(), batch.occupancy > 0)
             off = (colors.float() - batch.colors).abs() * there
             losses[f"{kind}_colors"] = off.sum() / (3 * there.sum())
-        ours, theirs = (F.normalize(tokens[kind].float().mean(1), dim=1) for kind in ("picture", "text"))
-        likeness = ours @ theirs.T / model.temperature.exp()
-        own = torch.arange(len(likeness), device=likeness.device)
-        losses["contrast"] = (F.cross_entropy(likeness, own) + F.cross_entropy(likeness.T, own)) / 2
+        picture_vectors, text_vectors = (
+            F.normalize(tokens[kind].float().mean(1), dim=1) for kind in ("picture", "text")
+        )
+        similarity = picture_vectors @ text_vectors.T / model.temperature.exp()
+        labels = torch.arange(len(similarity), device=similarity.device)
+        losses["contrast"] = (F.cross_entropy(similarity, labels) + F.cross_entropy(similarity.T, labels)) / 2
         total = sum(losses.values(), start=torch.zeros(())) - 0.8 * losses["contrast"]
-        return {"loss": total, **losses, "found": (likeness.argmax(1) == own).float().mean()}
+        return {"loss": total, **losses, "found": (similarity.argmax(1) == labels).float().mean()}
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from kyvo.devices import choose_device
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.files import write_plain_json
 from kyvo.models.flow.block import FlowModel
-from kyvo.models.flow.load import ConditionKind, load_condition, load_scene_encoder
+from kyvo.models.flow.load import ConditionKind, load_condition
 from kyvo.models.flow.path import add_noise, velocity_target
 from kyvo.models.flow.slat_flow import SLatFlowModel
 from kyvo.models.flow.small_encoders import split_words
@@ -176,7 +176,7 @@ class Trainer:
             if about is None:
                 continue
             if isinstance(about, str):
-                encoder = load_scene_encoder(about) if kind == "scene" else load_condition(kind, about)
+                encoder = load_network(about) if kind == "scene" else load_condition(kind, about)
                 frozen[kind] = encoder.to(self.ranks.device)
                 self.trained_with[kind] = weights_hash(about)
                 continue

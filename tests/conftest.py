@@ -13,6 +13,7 @@ os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import pytest
+import typecheck  # noqa: F401  # in jaxtyping's place before anything of the package is imported
 from hypothesis import settings
 
 # Machines are shared: a slow moment is no failure. Ten examples keep the default run within minutes; `make test-slow`

@@ -3,6 +3,7 @@
 It shares no code with `kyvo.programs.execute`. `Borderline` says that a distance lies too near to a threshold to tell.
 """
 
+import json
 import math
 from collections import Counter
 from itertools import product
@@ -32,6 +33,8 @@ RIGHT = (BEHIND[1], -BEHIND[0])
 class Naive:
     def __init__(self, objects: list[dict[str, Any]]):
         self.objects = objects
+        self.names = list(range(len(objects)))  # of the objects, as they were numbered at first
+        self.meant = {}  # names of objects, or a word, under the JSON of what a "together" says
 
     # Geometry
 
@@ -103,6 +106,9 @@ class Naive:
     # Selectors
 
     def find(self, s):
+        meant = self.meant.get(json.dumps(s))
+        if meant is not None:
+            return [i for i, name in enumerate(self.names) if name in meant]
         return sorted(set(getattr(self, "s_" + s["op"])(s)))
 
     def some(self, s):
@@ -147,7 +153,8 @@ class Naive:
     def s_related(self, s):
         if s.get("some"):
             to = self.find(s["to"])
-            return [i for i in self.find(s["of"]) if any(self.stands(s["relation"], i, anchor) for anchor in to)]
+            stands = lambda i: any(self.stands(s["relation"], i, anchor) for anchor in to if anchor != i)
+            return [i for i in self.find(s["of"]) if stands(i)]
         to = self.some(s["to"])
         return [
             i for i in self.find(s["of"]) if i not in to and all(self.stands(s["relation"], i, anchor) for anchor in to)
@@ -340,13 +347,30 @@ class Naive:
     def edit(self, steps):
         """The objects after the steps; None where they are as before."""
         before = list(self.objects)
+        self.take(steps)
+        return None if self.objects == before else self.objects
+
+    def take(self, steps):
         for step in steps:
             try:
                 getattr(self, "e_" + step["op"])(step)
             except Wrong as wrong:
                 if str(wrong) != "AlreadySo":
                     raise
-        return None if self.objects == before else self.objects
+
+    def e_together(self, e):
+        outer = self.meant
+        if not outer:
+            found = {}
+            for said in _said(e["steps"]):
+                try:
+                    is_word = said["op"] in ("word_of", "commonest")
+                    found[json.dumps(said)] = self.ask(said) if is_word else [self.names[i] for i in self.some(said)]
+                except Wrong:
+                    pass
+            self.meant = found
+        self.take(e["steps"])
+        self.meant = outer
 
     def put(self, i, **words):
         old = self.objects[i]
@@ -360,7 +384,7 @@ class Naive:
         found = self.some(e["of"])
         if e["to"]["field"] != e["field"]:
             raise Wrong("ProgramError")
-        word = self.ask(e["to"])
+        word = self.meant.get(json.dumps(e["to"])) or self.ask(e["to"])
         others = [i for i in found if self.objects[i][e["field"]] != word]
         if not others:
             raise Wrong("AlreadySo")
@@ -381,6 +405,7 @@ class Naive:
     def e_remove(self, e):
         found = self.some(e["of"])
         self.objects = [item for i, item in enumerate(self.objects) if i not in found]
+        self.names = [name for i, name in enumerate(self.names) if i not in found]
 
     def e_replace(self, e):
         found = self.some(e["of"])
@@ -410,6 +435,16 @@ class Naive:
             raise Wrong("AlreadySo")
         self.put(ends[0], **{e["field"]: second})
         self.put(ends[1], **{e["field"]: first})
+
+
+def _said(steps):
+    """The descriptions and words of steps."""
+    for step in steps:
+        if step["op"] == "together":
+            yield from _said(step["steps"])
+        yield from (step[key] for key in ("of", "first", "second") if key in step)
+        if step["op"] == "set" and step["to"]["op"] != "literally":
+            yield step["to"]
 
 
 def _above(value, threshold, slack=0.004):

@@ -24,7 +24,7 @@ FEWER = {  # words of the page -> what stands for them here
     "train.held_out=60": "train.held_out=2",
 }  # fmt: skip
 FEW_STEPS = ["train.max_steps=2", "train.warmup_steps=1", "train.decay_steps=1", "train.batch_size=2"]
-MODEL = Path("runs/mini_words/step_000600/model")
+MODEL = Path("runs/mini_words/step_000300/model")
 
 
 def run(words, monkeypatch):

@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from kyvo.batch.outputs import FORMAT_NAMES, ManifestLine
@@ -67,6 +68,21 @@ def test_the_commands_on_folders_run_and_write_what_the_page_says(folder):
         assert (folder / name).stat().st_size > 100
 
 
+@pytest.mark.slow
+def test_the_commands_and_python_on_pictures_of_scenes_run(folder):
+    (folder / "scenes").mkdir()
+    shutil.copy(folder / "scene.json", folder / "scenes" / "a.json")
+    (folder / "kyvo").symlink_to(ROOT / "kyvo")
+    for line in block("Pictures of scenes", "bash").splitlines():
+        assert run(line).exit_code == 0, line
+    assert Image.open(folder / "pictures" / "a.png").size == (120, 80)
+    assert Image.open(folder / "traced" / "scene.png").size == (480, 320)
+    names: dict = {}
+    exec(compile(block("Pictures of scenes", "python"), "docs/using.md", "exec"), names)
+    assert names["exact"].shape == (320, 480, 3)
+
+
+@pytest.mark.slow
 def test_the_conversation_in_the_terminal_runs(folder):
     result = run(block("Chat", "bash").strip())
     assert result.exit_code == 0, result.output

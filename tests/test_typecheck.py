@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from beartype.roar import BeartypeCallHintParamViolation
 from jaxtyping import TypeCheckError
 from typecheck import check
 
@@ -19,7 +20,7 @@ def test_what_does_not_fit_its_annotation_is_told():
             nearest_codes(torch.eye(2), codebook=codebook)
     with pytest.raises(TypeCheckError, match="psnr"):
         psnr("no picture", np.zeros((4, 4, 3), np.uint8))
-    with pytest.raises(TypeCheckError, match="unit"):
+    with pytest.raises(BeartypeCallHintParamViolation, match="unit"):
         Axis(name="x", unit=3, values=(0.0, 1.0))
 
 
@@ -31,3 +32,27 @@ def test_an_int_does_for_a_float_and_a_wrong_result_is_told():
     assert half(4) == 2
     with pytest.raises(Exception, match="half"):
         half(3)
+
+
+def test_a_name_that_only_type_checkers_import_fits_anything():
+    @check
+    def repeated(what: "Imported", times: "int") -> list:  # noqa: F821
+        return [what] * times
+
+    assert repeated("a", times=2) == ["a", "a"]
+    with pytest.raises(BeartypeCallHintParamViolation, match="times"):
+        repeated("a", times="2")
+
+
+def test_of_a_function_within_a_function_the_first_is_checked():
+    def made():
+        @check
+        def half(value: float) -> float:
+            return value
+
+        return half
+
+    first, second = made(), made()
+    with pytest.raises(BeartypeCallHintParamViolation, match="value"):
+        first("a")
+    assert second("a") == "a"

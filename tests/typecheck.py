@@ -1,15 +1,24 @@
-"""What checks annotations under pytest: beartype, where an int does for a float as PEP 484 has it.
+"""What checks annotations under pytest: beartype, where an int does for a float as PEP 484 has it, and jaxtyping.
 
-beartype writes a checking function for every function that it is given. For the whole package that takes longer than
-most files of tests run, and a process calls few of its functions: each is given at its first call.
+The import hook of jaxtyping (pyproject.toml) has its `jaxtyped` decorate every function and dataclass of the package:
+shapes are bound and arguments checked twice at each call, whether or not an annotation has a shape, and the checks of
+thousands of functions are written at import. Here each function gets its checks at its first call, and those of
+jaxtyping only where an annotation has a shape.
 """
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any
+from functools import update_wrapper, wraps
+from types import CodeType, FunctionType, SimpleNamespace
+from typing import Any, get_type_hints
 
+import jaxtyping
 from beartype import BeartypeConf, beartype
 
 CONF = BeartypeConf(is_pep484_tower=True)
+SHAPED = ("jaxtyping", "Float[", "Int[", "Int64[", "UInt8[", "Bool[", "Shaped[")  # in an annotation with a shape
+jaxtyped = jaxtyping.jaxtyped
+inner: set[CodeType] = set()  # of functions within functions: only the first of each is checked
 
 
 class Checked:
@@ -17,12 +26,11 @@ class Checked:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
-        self.checking: Callable[..., Any] | None = None
+        self.call = self.first_call
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self.checking is None:
-            self.checking = beartype(self.function, conf=CONF)
-        return self.checking(*args, **kwargs)
+    def first_call(self, *args: Any, **kwargs: Any) -> Any:
+        self.call = with_checks(self.function)
+        return self.call(*args, **kwargs)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Callable[..., Any]]]:
         return plain, (self.function,)
@@ -33,10 +41,63 @@ def plain(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def check(function: Callable[..., Any]) -> Callable[..., Any]:
-    call = Checked(function)
+def with_checks(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with beartype's checks; with jaxtyping's around them where an annotation has a shape."""
+    resolved = with_resolved_annotations(function)
+    shaped = any(name in repr(hint) for hint in resolved.__annotations__.values() for name in SHAPED)
+    return jaxtyped(resolved, typechecker=beartype_check) if shaped else beartype_check(resolved)
 
+
+def with_resolved_annotations(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A copy whose annotations in texts are what they name; Any, where only type checkers import that."""
+    if not any("'" in repr(hint) for hint in function.__annotations__.values()):
+        return function
+    copy = FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+    )
+    update_wrapper(copy, function)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    copy.__annotations__ = {name: resolved(hint, function.__globals__) for name, hint in copy.__annotations__.items()}
+    return copy
+
+
+def resolved(hint: Any, names: dict[str, Any]) -> Any:
+    try:
+        return get_type_hints(SimpleNamespace(__annotations__={"hint": hint}), names, include_extras=True)["hint"]
+    except Exception:
+        return Any
+
+
+def beartype_check(function: Callable[..., Any]) -> Callable[..., Any]:
+    return beartype(function, conf=CONF)
+
+
+def check(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, checked from its first call on."""
+    if "<locals>" in function.__qualname__:
+        if function.__code__ in inner:
+            return function
+        inner.add(function.__code__)
+    state = Checked(function)
+
+    @wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        return call(*args, **kwargs)
+        return state.call(*args, **kwargs)
 
     return checked
+
+
+def decorator(*, typechecker: Any) -> Callable[[Any], Any]:
+    """What stands before each function and class of the package, in the place of jaxtyping's."""
+
+    def decorate(what: Any) -> Any:
+        if not isinstance(what, type):
+            return check(what)
+        if dataclasses.is_dataclass(what) and "__init__" in vars(what) and not hasattr(what.__init__, "__wrapped__"):
+            what.__init__ = check(what.__init__)
+        return what
+
+    return decorate
+
+
+jaxtyping.jaxtyped = decorator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kyvo.cli.model import Parser
+from kyvo.cli.model import Parser, Renderer
 from kyvo.errors import KyvoError
 
 if TYPE_CHECKING:
@@ -35,10 +35,11 @@ def chat(
     file: Annotated[
         Path, typer.Argument(metavar="SCENE", help="A scene file, a picture, or a conversation that was saved.")
     ],
-    image: Annotated[Path | None, typer.Option(help="The scene's picture; else the model renders one.")] = None,
+    image: Annotated[Path | None, typer.Option(help="The scene's picture; else one is rendered.")] = None,
     model: Annotated[str, typer.Option(help="A bundled model's name, or a model folder.")] = "mini",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     parser: Parser = "auto",
+    renderer: Renderer = "model",
     out: Annotated[
         Path | None, typer.Option(help="Folder for the scene and picture of each turn: turn_001.json, turn_001.png.")
     ] = None,
@@ -57,7 +58,7 @@ def chat(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     with errors.status("loading the model ..."):
-        talk = _open(file, image, _load(model, device, parser), check)
+        talk = _open(file, image, _load(model, device, parser, renderer), check)
     source = source_of(talk.scene)
     for line in (*(f"warning: {one}" for one in source.warnings), *(f"note: {one}" for one in source.notes)):
         errors.print(line, style="yellow", soft_wrap=True)
@@ -84,10 +85,10 @@ def chat(
         raise typer.Exit(1)
 
 
-def _load(model: str, device: str, parser: str) -> "Kyvo":
+def _load(model: str, device: str, parser: str, renderer: str) -> "Kyvo":
     from kyvo.cli.model import load_model
 
-    return load_model(model, device, parser)
+    return load_model(model, device, parser, renderer=renderer)
 
 
 def _checked(file: Path, image: Path | None) -> str:

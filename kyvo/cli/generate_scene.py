@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kyvo.cli.model import SceneEncoderFolder
 from kyvo.cli.numbers import read_numbers
 from kyvo.errors import ConfigError, SceneError
 from kyvo.pipelines.object_source import ObjectSource
@@ -55,7 +54,6 @@ def scene(
     model: Annotated[str, typer.Option(help="Folder of the scene flow that was trained, or a bundled one's name.")] = (
         "mini"
     ),
-    scene_encoder: SceneEncoderFolder = None,
     objects: Annotated[str, typer.Option(help="Generator of objects: a bundled one's name, or a folder.")] = "mini",
     library: Annotated[Path | None, typer.Option(help="For retrieval: a set of `kyvo data objects`.")] = None,
     resolution: Annotated[int, typer.Option(min=8, max=256, help="Of the library's grid.")] = 32,
@@ -93,13 +91,7 @@ def scene(
         raise ConfigError("--segmenter goes with --box and --point.")
     else:
         given = _masked(picture, masks, recognizer)
-    source = SceneSource(
-        flows=model,
-        scene_encoder=scene_encoder,
-        objects=ObjectSource(objects),
-        library=library,
-        resolution=resolution,
-    )
+    source = SceneSource(flows=model, objects=ObjectSource(objects), library=library, resolution=resolution)
     chosen = source.get(method, camera=None if camera is None else _camera(camera, given))
     with _watching() as watch:
         made = generate_scene(chosen, given, seed=seed, progress=watch)

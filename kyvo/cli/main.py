@@ -25,6 +25,7 @@ from kyvo.cli import (
     model_convert,
     recipes,
     recognize,
+    render,
     scene,
     schema,
     serve,
@@ -43,6 +44,7 @@ app = typer.Typer(
     help="Pictures, text and structured 3D scenes: any of the three in, any of the three out.",
 )
 app.command(rich_help_panel=MODEL)(recognize.recognize)
+app.command(rich_help_panel=MODEL)(render.render)
 app.command(rich_help_panel=MODEL)(chat.chat)
 app.command(rich_help_panel=MODEL)(serve.serve)
 app.command(rich_help_panel=MODEL)(studio.studio)

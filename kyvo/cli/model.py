@@ -25,9 +25,6 @@ Parser = Annotated[
 Objects = Annotated[str, typer.Option(help="What makes objects: a bundled generator's name, or a folder of one.")]
 
 Scenes = Annotated[str, typer.Option(help="What makes scenes of shapes: bundled flows' name, or a folder of flows.")]
-SceneEncoderFolder = Annotated[
-    Path | None, typer.Option("--scene-encoder", help="A local folder of DINOv2, for scene flows trained on it.")
-]
 Library = Annotated[
     Path | None, typer.Option(help="A set of `kyvo data objects`, whose objects scenes of shapes may retrieve.")
 ]
@@ -36,39 +33,46 @@ SegmenterFolder = Annotated[
 ]
 
 
-def load_model(name: str, device: str = "auto", parser: str = "auto", objects: str = "mini") -> "Kyvo":
-    """The bundled model or model folder `name` on `device`, with a parser (`kyvo.parsers`) and a generator of objects.
-    Exit code 2 where one of them cannot be loaded; the bundled generator may be missing."""
+Renderer = Annotated[
+    str,
+    typer.Option(help="Who draws scenes: model, or raytracer: exact pictures of CLEVR's objects, 480x320 px."),
+]
+
+
+def load_model(
+    name: str, device: str = "auto", parser: str = "auto", objects: str = "mini", renderer: str = "model"
+) -> "Kyvo":
+    """The bundled model or model folder `name` on `device`, with a parser (`kyvo.parsers`), a generator of objects, and
+    a renderer. Exit code 2 where one of them cannot be loaded; the bundled generator may be missing."""
     from kyvo.api import Kyvo, lacking_parts
     from kyvo.cli.parsers import load_parser
 
     try:
-        model = Kyvo.from_pretrained(name, device=device, parser=load_parser(parser), objects=objects)
+        model = Kyvo.from_pretrained(
+            name, device=device, parser=load_parser(parser), objects=objects, renderer=renderer
+        )
         if objects != "mini":
             model.objects.get()
     except KyvoError as error:
         if debugging():
             raise
-        raise typer.BadParameter(str(error), param_hint="--model / --device / --parser / --objects") from error
+        raise typer.BadParameter(
+            str(error), param_hint="--model / --device / --parser / --objects / --renderer"
+        ) from error
     for part in lacking_parts(Path(model.model.name_or_path or "")):
         typer.echo(f"note: {name} has no {part}", err=True)
     return model
 
 
-def scene_source(
-    model: "Kyvo", scenes: str, scene_encoder: Path | None, library: Path | None, segmenter: Path | None
-) -> "SceneSource":
+def scene_source(model: "Kyvo", scenes: str, library: Path | None, segmenter: Path | None) -> "SceneSource":
     """What makes scenes of shapes for a server. Exit code 2 where a folder that was named is not there."""
     from kyvo.pipelines.scene_source import MethodName, SceneSource
 
-    source = SceneSource(
-        flows=scenes, scene_encoder=scene_encoder, objects=model.objects, library=library, segmenter=segmenter
-    )
+    source = SceneSource(flows=scenes, objects=model.objects, library=library, segmenter=segmenter)
     lacks = [] if scenes == "mini" else [source.lacks(name) for name in (MethodName.SCENEGEN, MethodName.ISCENE)]
     if lacks and all(lacks):
         raise typer.BadParameter(str(lacks[0]), param_hint="--scenes")
-    named = {"--library": library, "--segmenter": segmenter, "--scene-encoder": scene_encoder}
-    for option, folder in named.items():
+    for folder, option in ((library, "--library"), (segmenter, "--segmenter")):
         if folder is not None and not folder.is_dir():
             raise typer.BadParameter(f"{folder} is no folder.", param_hint=option)
     return source

@@ -78,7 +78,7 @@ def convert(
     from kyvo.scene.clevr import load_clevr_info, save_clevr, to_clevr
     from kyvo.scene.files import save_scene, write_json
 
-    scenes, collected = _read(source, from_)
+    scenes, collected = read_scenes(source, from_)
     info = load_clevr_info(source) if collected and source.is_file() else None
     to_folder = target.suffix != ".json"
     if to is Kind.KYVO and not to_folder and len(scenes) != 1:
@@ -157,7 +157,7 @@ def view(
     typer.echo(f"{out}: {drawn.width}x{drawn.height} px", err=True)
 
 
-def _read(source: Path, kind: Source) -> tuple[list[tuple[str, "Scene"]], bool]:
+def read_scenes(source: Path, kind: Source = Source.AUTO) -> tuple[list[tuple[str, "Scene"]], bool]:
     """The scenes with a file stem for each, and whether they are a collection."""
     if source.is_dir():
         paths = sorted(source.glob("*.json"))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from kyvo.cli.model import Library, Objects, Parser, SceneEncoderFolder, Scenes, SegmenterFolder
+from kyvo.cli.model import Library, Objects, Parser, Renderer, Scenes, SegmenterFolder
 
 Model = Annotated[str, typer.Option(help="A bundled model's name, or a model folder.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
@@ -22,8 +22,8 @@ def serve(
     device: Device = "auto",
     parser: Parser = "auto",
     objects: Objects = "mini",
+    renderer: Renderer = "model",
     scenes: Scenes = "mini",
-    scene_encoder: SceneEncoderFolder = None,
     library: Library = None,
     segmenter: SegmenterFolder = None,
     api_key: Annotated[
@@ -69,7 +69,7 @@ def serve(
     )
     use_few_heaps()
     listener = open_socket(host, port)
-    loaded = load_model(model, device, parser, objects)
+    loaded = load_model(model, device, parser, objects, renderer)
     app = create_app(
         loaded,
         name=model_name(model),
@@ -77,7 +77,7 @@ def serve(
         api_key=api_key,
         hosts=LOCAL_HOSTS if local else None,
         origins=cors or (),
-        scenes=scene_source(loaded, scenes, scene_encoder, library, segmenter),
+        scenes=scene_source(loaded, scenes, library, segmenter),
     )
     print(f"http://{host}:{listener.getsockname()[1]}/v1", flush=True)
     run_app(app, listener, patience=timeout)

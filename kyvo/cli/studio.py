@@ -1,6 +1,6 @@
 """`kyvo studio`: the page, on a server of this machine alone."""
 
-from kyvo.cli.model import Library, Objects, Parser, SceneEncoderFolder, Scenes, SegmenterFolder
+from kyvo.cli.model import Library, Objects, Parser, Renderer, Scenes, SegmenterFolder
 from kyvo.cli.serve import Device, Megapixels, Model, Port, Timeout, model_name
 
 
@@ -10,8 +10,8 @@ def studio(
     device: Device = "auto",
     parser: Parser = "auto",
     objects: Objects = "mini",
+    renderer: Renderer = "model",
     scenes: Scenes = "mini",
-    scene_encoder: SceneEncoderFolder = None,
     library: Library = None,
     segmenter: SegmenterFolder = None,
     timeout: Timeout = 60.0,
@@ -35,8 +35,8 @@ def studio(
     use_few_heaps()
     listener = open_socket("127.0.0.1", port)
     limits = Limits(seconds=timeout, megapixels=max_megapixels)
-    loaded = load_model(model, device, parser, objects)
-    made = scene_source(loaded, scenes, scene_encoder, library, segmenter)
+    loaded = load_model(model, device, parser, objects, renderer)
+    made = scene_source(loaded, scenes, library, segmenter)
     app = create_app(loaded, name=model_name(model), limits=limits, scenes=made)
     mount_studio(app)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)

@@ -1,4 +1,4 @@
-"""A set as a person sees it: a sheet with a row of the set in each line, its pictures and what is said of them."""
+"""Contact sheets of data sets: a row of the set in each line, with its pictures and texts."""
 
 import json
 import textwrap

@@ -1,4 +1,4 @@
-"""What an image tokenizer is trained and measured on: the pictures of a set or folder, and its scenes' objects."""
+"""Training and test data of image tokenizers: the pictures of a set or folder, and its scenes' objects."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator

@@ -117,8 +117,8 @@ def as_scene_picture(
         kept = kept[:MAX_OBJECTS]
     kept = _without_overlaps(kept, said)
     if not kept:
-        told = f" ({'; '.join(said)})" if said else ""
-        raise ImageError(f"no object is left{told}. Give a mask of the picture's size for each object.")
+        reasons = f" ({'; '.join(said)})" if said else ""
+        raise ImageError(f"no object is left{reasons}. Give a mask of the picture's size for each object.")
     stacked = np.stack([mask for _, mask in kept])
     rgb, stacked = _scaled_down(rgb, stacked)
     return ScenePicture(rgb=rgb, masks=stacked, names=tuple(name for name, _ in kept), warnings=tuple(said))

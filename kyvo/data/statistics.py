@@ -1,4 +1,4 @@
-"""What a set is made of: counts of objects, words, places and answers, as numbers and as a plot."""
+"""Statistics of data sets: counts of objects, words, locations and answers, as numbers and as a plot."""
 
 import json
 from collections import Counter

@@ -246,13 +246,13 @@ def _scene_boxes(path: Path, truth: Annotations, confidence: float) -> tuple[Box
     excluded = [{"key": key, "reason": fault} for key, fault in source.faults.items()]
     words = {schema_word(name): index for index, name in enumerate(truth.names)}
     words |= {schema_word(name, (name.rstrip("s"),)): index for index, name in enumerate(truth.names)}
-    places = {key: index for index, key in enumerate(truth.keys)}
+    index_of = {key: index for index, key in enumerate(truth.keys)}
     kept, straight, count = BoxRows(), 0, len(source.faults)
     for key, scene in source.items.items():
         count += max(len(scene.objects), 1)
         if (scene.frame, scene.units) != ("camera", "m"):
             raise SceneError(f"{path}: {key!r} is in the frame {scene.frame}, {scene.units}; boxes need camera, m.")
-        if key not in places:
+        if key not in index_of:
             excluded.append({"key": key, "reason": "the truth has no such picture"})
             continue
         for index, item in enumerate(scene.objects):
@@ -266,7 +266,7 @@ def _scene_boxes(path: Path, truth: Annotations, confidence: float) -> tuple[Box
             turn = np.eye(3) if rotation is None else rotation
             if score >= confidence:
                 corners = omni3d_cuboid(np.asarray(item.location), np.asarray(item.dimensions), turn).corners()[0]
-                kept.add(f"{key}: {where}", places[key], words[item.category], corners, None, score, False)
+                kept.add(f"{key}: {where}", index_of[key], words[item.category], corners, None, score, False)
     boxes, bad = kept.boxes()
     excluded += bad
     _check_usable(path, count, excluded)

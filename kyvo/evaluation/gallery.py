@@ -155,8 +155,8 @@ def _marked(picture: np.ndarray, item: Mapping[str, Any], camera: Camera | None)
     beside = {j for i, j, _ in item.get("nearest", ()) if i in item["extras"]}  # the extra's words stand there
     missed = [truth[j] for j in item["misses"]]
     mark(image, missed, camera, ink=MISSED, words=["" if j in beside else _say(truth[j]) for j in item["misses"]])
-    for places, ink in ((item["extras"], WRONG), ([i for i, *_ in item["pairs"]], FOUND)):
-        objects = [ours[i] for i in places]
+    for marked, ink in ((item["extras"], WRONG), ([i for i, *_ in item["pairs"]], FOUND)):
+        objects = [ours[i] for i in marked]
         mark(image, objects, camera, ink=ink, words=[_say(entry) for entry in objects])
     return image
 

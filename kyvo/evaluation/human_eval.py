@@ -262,13 +262,13 @@ def _draw_study(truth: Path, models: Mapping[str, Path], count: int, seed: int) 
             break
     if not files:
         raise ConfigError(f"none of the {len(common)} items can be shown. The last: {why}")
-    places = {name: str(folder.resolve()) for name, folder in folders.items()}
+    paths = {name: str(folder.resolve()) for name, folder in folders.items()}
     return Study(
         seed=seed,
-        folders=places,
+        folders=paths,
         items=tuple(files),
         files=files,
-        digest=_digest(places, files),
+        digest=_digest(paths, files),
         excluded=tuple({"key": key, "reason": reason} for key, reason in excluded.items()),
     )
 

@@ -86,16 +86,16 @@ def read_items(path: Path, convert: Callable[[Any, str], Item]) -> Items[Item]:
     """
     items: dict[str, Item] = {}
     faults: dict[str, str] = {}
-    places: dict[str, str] = {}
+    seen_at: dict[str, str] = {}
     for key, where, read in _rows(path):
-        if key in places:
-            raise SceneError(f"{path}: the key {key!r} stands twice ({places[key]}, {where}); remove one of the two.")
-        places[key] = where
+        if key in seen_at:
+            raise SceneError(f"{path}: the key {key!r} stands twice ({seen_at[key]}, {where}); remove one of the two.")
+        seen_at[key] = where
         try:
             items[key] = convert(read(), where)
         except SceneError as error:
             faults[key] = str(error)
-    if not places:
+    if not seen_at:
         raise SceneError(f"{path}: holds no item. Give a folder of .json files, .jsonl, or a .json file.")
     return Items(path=path, items=items, faults=faults)
 

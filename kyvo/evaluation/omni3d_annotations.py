@@ -49,19 +49,19 @@ def read_annotations(path: Path) -> Annotations:
     for name in ("categories", "images", "annotations"):
         if not isinstance(data, dict) or not isinstance(data.get(name), list):
             raise SceneError(f"{path}: no list `{name}`; Omni3D's annotations have categories, images and annotations.")
-    places = [f"{path}: images[{index}]" for index in range(len(data["images"]))]
+    prefixes = [f"{path}: images[{index}]" for index in range(len(data["images"]))]
     images: dict[Any, int] = {
-        row_id(row, where): index for index, (row, where) in enumerate(zip(data["images"], places, strict=True))
+        row_id(row, where): index for index, (row, where) in enumerate(zip(data["images"], prefixes, strict=True))
     }
     keys = tuple(clean_key(str(row.get("file_path") or identity(row["id"]))) for row in data["images"])
     if len(images) < len(keys) or len(set(keys)) < len(keys):
         raise SceneError(f"{path}: a picture stands twice in `images`; remove one of the two.")
-    heights = [_height(row, where) for row, where in zip(data["images"], places, strict=True)]
-    places = [f"{path}: categories[{index}]" for index in range(len(data["categories"]))]
+    heights = [_height(row, where) for row, where in zip(data["images"], prefixes, strict=True)]
+    prefixes = [f"{path}: categories[{index}]" for index in range(len(data["categories"]))]
     categories: dict[Any, int] = {
-        row_id(row, where): i for i, (row, where) in enumerate(zip(data["categories"], places, strict=True))
+        row_id(row, where): i for i, (row, where) in enumerate(zip(data["categories"], prefixes, strict=True))
     }
-    names = tuple(row_name(row, where) for row, where in zip(data["categories"], places, strict=True))
+    names = tuple(row_name(row, where) for row, where in zip(data["categories"], prefixes, strict=True))
     kept, excluded = BoxRows(), []
     for index, row in enumerate(data["annotations"]):
         key = f"annotations[{index}]"

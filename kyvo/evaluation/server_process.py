@@ -1,10 +1,15 @@
-"""A server in a process of its own, for the programs that measure it."""
+"""A server in a process of its own, for the programs that measure it: its start, and the memory that it holds."""
 
 import os
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from urllib.request import urlopen
+
+import psutil
 
 
 def start_server(model: str, *options: str, threads: int | None = None) -> tuple[subprocess.Popen[str], str]:
@@ -38,3 +43,30 @@ def seconds_until_health(url: str) -> float:
                 return time.perf_counter() - start
         except OSError:
             time.sleep(0.05)
+
+
+def resident_memory(process: psutil.Process) -> int:
+    """Bytes that the process and its children hold."""
+    total = 0
+    for one in (process, *process.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # a child that has just ended
+            total += one.memory_info().rss
+    return total
+
+
+@contextmanager
+def peak_memory(process: psutil.Process) -> Iterator[list[int]]:
+    """The most bytes that the process holds during the block, as the one entry of a list."""
+    peak, stop = [0], threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.2):
+            peak[0] = max(peak[0], resident_memory(process))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        stop.set()
+        thread.join()

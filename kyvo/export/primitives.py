@@ -1,4 +1,4 @@
-"""What stands where, for writers: the mesh, place, turn, size and color of each object, in the axes a file needs.
+"""Objects for exporters: mesh, location, rotation, size and color of each, in the axes that a file needs.
 
 A `Stage` is a scene as primitives. Only here are the axes of files: `stage(scene, up="y")` gives glTF's (a z-up scene's
 x, y, z become x, z, -y), `up="z"` those of Blender and of our USD. A unit of the scene is a metre in every file;

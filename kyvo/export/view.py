@@ -250,10 +250,10 @@ def _draw_marks(
     for mark in theirs:
         red = found is not None and mark.index in found.removed
         _dashed(draw, mark.outline, FAULT if red else TRUTH, wide if red else DENSE)
-    places = {mark.index: mark.middle for mark in ours}, {mark.index: mark.middle for mark in theirs}
+    centers = {mark.index: mark.middle for mark in ours}, {mark.index: mark.middle for mark in theirs}
     for move in found.moved if found else ():
-        if move.after in places[0] and move.before in places[1]:
-            ends = [tuple(places[1][move.before].tolist()), tuple(places[0][move.after].tolist())]
+        if move.after in centers[0] and move.before in centers[1]:
+            ends = [tuple(centers[1][move.before].tolist()), tuple(centers[0][move.after].tolist())]
             draw.line(ends, fill=TRUTH, width=DENSE)
     changed = {change.after for change in found.changed} if found else set()
     for mark in ours:

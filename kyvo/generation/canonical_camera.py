@@ -25,7 +25,7 @@ def rendering_camera(scene: Scene, camera: Camera, schema: SceneSchema) -> Camer
     in_header = schema.snap_camera(scene.camera)
     if in_header is not None:
         return in_header.resized(camera.width, camera.height)
-    moved = np.linalg.norm(_there(scene, camera) - _places(scene), axis=1)
+    moved = np.linalg.norm(_seen_alike(scene, camera) - _locations(scene), axis=1)
     return scene.camera if (moved <= FARTHEST).all() else camera
 
 
@@ -40,19 +40,19 @@ def to_canonical_camera(scene: Scene, camera: Camera, schema: SceneSchema) -> Sc
     if rendering_camera(scene, camera, schema) is camera:
         return replace(scene, camera=camera)
     axes, objects = schema.field("location").axes, []
-    for item, place in zip(scene.objects, _there(scene, camera).tolist(), strict=True):
+    for item, place in zip(scene.objects, _seen_alike(scene, camera).tolist(), strict=True):
         x, y, _ = (axis.snap(value, clamp=True) for axis, value in zip(axes, place, strict=True))
         objects.append(item.with_values(location=(x, y, item.location[2])))  # type: ignore[index]
     return replace(scene, objects=tuple(objects), camera=camera)
 
 
-def _places(scene: Scene) -> Float[np.ndarray, "objects 3"]:
+def _locations(scene: Scene) -> Float[np.ndarray, "objects 3"]:
     return np.array([item.location for item in scene.objects], dtype=float).reshape(-1, 3)
 
 
-def _there(scene: Scene, camera: Camera) -> Float[np.ndarray, "objects 3"]:
+def _seen_alike(scene: Scene, camera: Camera) -> Float[np.ndarray, "objects 3"]:
     """Where `camera` would have to see the objects, at the same heights, to have them where the scene's own does."""
     assert scene.camera is not None
-    places = _places(scene)
-    seen = scene.camera.resized(camera.width, camera.height).project(places)
-    return camera.at_heights(seen[:, :2], places[:, 2])
+    locations = _locations(scene)
+    seen = scene.camera.resized(camera.width, camera.height).project(locations)
+    return camera.at_heights(seen[:, :2], locations[:, 2])

@@ -75,17 +75,17 @@ class Choice:
             elif sequence.state in sequence.constraint.codes and sequence.sampling.greedy and self.codebook is not None:
                 codes.append(index)
         for own, indices in numbers.items():
-            places, mass = likeliest_numbers(probabilities[indices][:, own.ids], near=self.near)
-            for index, token, probability in zip(indices, own.ids[places].tolist(), mass.tolist(), strict=True):
+            best, mass = likeliest_numbers(probabilities[indices][:, own.ids], near=self.near)
+            for index, token, probability in zip(indices, own.ids[best].tolist(), mass.tolist(), strict=True):
                 chosen[index] = Chosen(token, probability)
         if codes:
             assert self.codebook is not None
             ids = allowed[codes[0]].ids
             shares = probabilities[codes]
             vectors = expected_vectors(shares[:, ids], codebook=self.codebook)
-            places = nearest_codes(vectors, codebook=self.codebook)
+            best = nearest_codes(vectors, codebook=self.codebook)
             embedded = [None] * len(codes) if self.table is None else shares.to(self.table.dtype) @ self.table
-            for index, place, vector, mean in zip(codes, places.tolist(), vectors, embedded, strict=True):
+            for index, place, vector, mean in zip(codes, best.tolist(), vectors, embedded, strict=True):
                 token = int(ids[place])
                 chosen[index] = Chosen(token, probabilities[index, token].item(), vector, mean)
         return chosen
@@ -111,10 +111,10 @@ class _Allowed:
 
     @classmethod
     def of(cls, ids: np.ndarray, logits: Tensor) -> "_Allowed":
-        places = torch.from_numpy(ids).to(logits.device)
+        allowed = torch.from_numpy(ids).to(logits.device)
         mask = torch.zeros(logits.shape[1], dtype=torch.bool, device=logits.device)
-        mask[places] = True
-        return cls(ids=places, mask=mask)
+        mask[allowed] = True
+        return cls(ids=allowed, mask=mask)
 
 
 def likeliest_numbers(
@@ -126,8 +126,8 @@ def likeliest_numbers(
     A scene is scored by how close its numbers are, and the likeliest bin of a broad hump is any of its middle ones.
     """
     hump = torch.hann_window(2 * near + 3, periodic=False, device=probabilities.device)[1:-1]
-    mass, places = F.conv1d(probabilities[:, None].float(), hump[None, None], padding=near)[:, 0].max(dim=1)
-    return places, mass
+    mass, best = F.conv1d(probabilities[:, None].float(), hump[None, None], padding=near)[:, 0].max(dim=1)
+    return best, mass
 
 
 def expected_vectors(

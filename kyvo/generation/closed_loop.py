@@ -61,10 +61,10 @@ def corrected(asked: Scene, wanted: Scene, read: Scene, schema: SceneSchema) -> 
     axes = schema.field("location").axes[:2]
     step = GAIN * (_floor(read) - _floor(wanted)).clip(-LONGEST, LONGEST)
     lowest, highest = zip(*((axis.values[0], axis.values[-1]) for axis in axes), strict=True)
-    places = (_floor(asked) - step).clip(lowest, highest)
+    corrected_xy = (_floor(asked) - step).clip(lowest, highest)
     objects = (
         item.with_values(location=(x, y, item.location[2]))  # type: ignore[index]
-        for item, (x, y) in zip(asked.objects, places.tolist(), strict=True)
+        for item, (x, y) in zip(asked.objects, corrected_xy.tolist(), strict=True)
     )
     return replace(asked, objects=tuple(objects))
 

@@ -1,4 +1,4 @@
-"""How sure the model was of each object it wrote."""
+"""Confidences of decoded objects, from the probabilities of their tokens."""
 
 import math
 from collections.abc import Sequence

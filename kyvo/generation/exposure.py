@@ -1,4 +1,4 @@
-"""Exposure: pictures that are too dark or too bright for a model are brought to the brightness that it knows.
+"""Exposure correction: pictures that are too dark or too bright get the brightness of the training pictures.
 
 All pictures of one studio have the same background behind the objects. Its brightness, the median over the upper rows,
 tells how a picture was exposed. Pictures within the tolerance stay as they are, so usual pictures lose nothing. A model

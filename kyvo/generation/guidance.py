@@ -1,4 +1,4 @@
-"""What vLLM needs to obey our grammar: the grammar in llguidance's language, and a tokenizer that has every id.
+"""Guided decoding in vLLM: the constraint as an llguidance grammar, and a tokenizer that has every id.
 
 llguidance (https://github.com/guidance-ai/llguidance, a backend of vLLM's structured outputs) writes a token by its id,
 `<[17]>`, and several as `<[17,20-24]>`, so what may come is said exactly and no id needs a spelling.

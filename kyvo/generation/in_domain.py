@@ -1,4 +1,4 @@
-"""How like a picture is to those that a model knows: a score in [0, 1] from what recognition did with it.
+"""The in-domain check: a score in [0, 1] of how like a picture is to the model's training pictures.
 
 A model recognises something in every picture; photographs and drawings get objects of high confidence too. Four kinds
 of evidence tell them apart:

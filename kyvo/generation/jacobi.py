@@ -92,9 +92,9 @@ class JacobiDecoder:
         Raises TokenError for a scene that the model cannot see as a whole, or outside of its numbers, and ConfigError
         where the picture does not fit after it.
         """
-        reading = self._call(lambda: self._read(scenes))
+        state = self._call(lambda: self._read_prompts(scenes))
         for _ in range(min(SWEEPS if self.num_sweeps else FIRST_SWEEPS, self._num_codes)):
-            self._call(lambda: self._sweep(reading))
+            self._call(lambda: self._sweep(state))
             self.num_sweeps += 1
         return self._call(self._decode)
 
@@ -103,7 +103,7 @@ class JacobiDecoder:
         return self._call(self._probabilities)
 
     @torch.inference_mode()
-    def _read(self, scenes: Sequence[Scene]) -> "_Reading":
+    def _read_prompts(self, scenes: Sequence[Scene]) -> "_PromptState":
         """Sends the prompts through the model; each sweep goes on from them."""
         model, device = self._engine.model, self._table.device
         marker = self._builder.vocabulary.marker_id(MARKERS[Segment.IMAGE][0])
@@ -122,25 +122,25 @@ class JacobiDecoder:
         embedded = self._with_positions(embedded, prompts, seen=[0] * len(rows))
         cache = SequenceCache(model.config, max_sequences=len(rows), dtype=self._table.dtype, device=device)
         cache.reserve(len(rows), max(map(len, rows)))
-        places = self._table.new_zeros(len(rows), self._num_codes, self._table.shape[1])
-        reading = _Reading(
+        grid_vectors = self._table.new_zeros(len(rows), self._num_codes, self._table.shape[1])
+        state = _PromptState(
             cache=cache,
             spans=[self._builder.spans(prompt) for prompt in prompts],
             positions=starts[:, None] + torch.arange(self._num_codes),
-            places=self._with_positions(places, rows, seen=self.num_prompt),
+            grid_vectors=self._with_positions(grid_vectors, rows, seen=self.num_prompt),
             marker=self._table[marker],
         )
-        self._forward(embedded, reading, positions=columns.expand(len(rows), -1), real=real)
-        return reading
+        self._forward(embedded, state, positions=columns.expand(len(rows), -1), real=real)
+        return state
 
     @torch.inference_mode()
-    def _sweep(self, reading: "_Reading") -> None:
+    def _sweep(self, state: "_PromptState") -> None:
         """Predicts the code of each place from those before it."""
-        embedded = reading.places.clone()
-        embedded[:, 0] += reading.marker
+        embedded = state.grid_vectors.clone()
+        embedded[:, 0] += state.marker
         embedded[:, 1:] += self._expected[:, :-1].to(self._table.dtype) @ self._table[self._codes]
-        real = torch.ones_like(reading.positions, dtype=torch.bool)
-        states = self._forward(embedded, reading, positions=reading.positions, real=real)
+        real = torch.ones_like(state.positions, dtype=torch.bool)
+        states = self._forward(embedded, state, positions=state.positions, real=real)
         outputs = self._engine.model.lm_head.weight[self._codes]
         self._expected = F.linear(states, outputs).float().softmax(-1)
 
@@ -160,21 +160,21 @@ class JacobiDecoder:
     def _forward(
         self,
         embedded: Float[Tensor, "scenes width dim"],
-        reading: "_Reading",
+        state: "_PromptState",
         *,
         positions: Int[Tensor, "scenes width"],
         real: Tensor,
     ) -> Float[Tensor, "scenes width dim"]:
         """Through the model's layers; keys and values stay in the cache, in the place of those that were there."""
-        reading.cache.aim(0, positions, real)
+        state.cache.aim(0, positions, real)
         device = embedded.device
-        visible = visible_ids(positions, reading.spans, length=int(positions[real].max()) + 1)
+        visible = visible_ids(positions, state.spans, length=int(positions[real].max()) + 1)
         return hidden_states(
             self._engine.model,
             embedded,
             mask=additive(visible.to(device), embedded.dtype),
             positions=positions.to(device),
-            cache=reading.cache,
+            cache=state.cache,
         )
 
     def _prompt(self, scene: Scene) -> list[int]:
@@ -216,11 +216,11 @@ def around(axis: Axis, value: float) -> tuple[float, float, float]:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Reading:
+class _PromptState:
     """Prompts that were read, and what is told of their codes' places."""
 
     cache: SequenceCache
     spans: list[Spans]
     positions: Int[Tensor, "scenes codes"]  # of the ids before each code, in the sequences
-    places: Float[Tensor, "scenes codes dim"]  # vectors of the grid
+    grid_vectors: Float[Tensor, "scenes codes dim"]  # vectors of the grid
     marker: Float[Tensor, " dim"]  # [IMAGE-START], before the first code

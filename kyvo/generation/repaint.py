@@ -1,4 +1,4 @@
-"""Sampling a part of an object anew while the rest is known.
+"""Inpainting with flow models (RePaint): a part of an object is sampled anew, the rest is kept.
 
 RePaint (https://arxiv.org/abs/2201.09865) for a flow: after each step the known part is put back as it is at that time,
 data with noise. Each step may be taken several times with a step back between, so that the new part fits its

@@ -1,4 +1,4 @@
-"""Puts a predicted cloud onto the true one before they are compared: none, ICP, robust ICP, FilterReg.
+"""Registration of a predicted point cloud to the true one: none, ICP, robust ICP, FilterReg.
 
 The method moves figures more than most models do (SceneGen's F-score falls from 90.6 to 83.7 with plain ICP instead of
 FilterReg), so an `Alignment` always names it. Open3D does the ICP, the optional package probreg FilterReg.

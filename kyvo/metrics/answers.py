@@ -1,4 +1,4 @@
-"""How often answers are right: equal to the letter, in all, by family and by type, beside what guessing scores.
+"""Exact-match accuracy of answers: of all, by family and by type, beside guessing baselines.
 
 An answer counts when it equals the true one after blanks at its ends are cut; "Yes" is not "yes". Guessing knows each
 question's type: `random` draws evenly among the type's answers that occur in the truth, `most frequent` always gives

@@ -1,4 +1,4 @@
-"""How far boxes overlap: IoU of upright rectangles in a picture, and exact IoU of oriented cuboids in space.
+"""IoU of boxes: of upright rectangles in a picture, and exactly of oriented cuboids in space.
 
 The volume that two cuboids share is computed from the edges of their intersection, as follows. It is a convex body
 bounded by at most 12 planes n.x = b (unit n). Its volume is a third of the sum over faces of b times the face's area,

@@ -1,4 +1,4 @@
-"""How a set of made clouds stands to a set of true ones, from Chamfer distances between all pairs.
+"""Set metrics of generated point clouds: coverage, minimum matching distance and 1-NNA, by Chamfer distance.
 
 Minimum matching distance and coverage as Achlioptas et al. 2018 (https://arxiv.org/abs/1707.02392), the accuracy of the
 nearest neighbour as Yang et al. 2019 (https://arxiv.org/abs/1906.12320).

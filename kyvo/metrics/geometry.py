@@ -1,4 +1,4 @@
-"""How alike two shapes are: Chamfer distance and F-score of point clouds, IoU of boxes, and colliding objects.
+"""Shape metrics: Chamfer distance and F-score of point clouds, IoU of boxes, and collisions.
 
 Clouds are float [points, 3] of one frame and unit; `kyvo.metrics.alignment` puts one onto the other. Figures of two
 protocols do not compare: the frame gives tau and the Chamfer distance their meaning, and papers differ in it.

@@ -1,4 +1,4 @@
-"""How alike two pictures are: SSIM, L2 and PSNR, over the whole picture and around each object.
+"""Image metrics: SSIM, L2 and PSNR, over the whole picture and around each object.
 
 SSIM is that of Wang et al., 2004 (https://doi.org/10.1109/TIP.2003.819861): a Gaussian window of 11 x 11 pixels, sigma
 1.5, K1 = 0.01, K2 = 0.03, on each channel of RGB; the figure is the mean over the channels and over the windows that

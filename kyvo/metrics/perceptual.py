@@ -1,4 +1,4 @@
-"""What networks say of two pictures: LPIPS, the likeness of CLIP and DINO features, and FID of two sets.
+"""Perceptual metrics: LPIPS, cosine similarity of CLIP and DINO features, and FID of two sets.
 
 The weights are the user's, given by path; nothing is downloaded. Without them these figures do not exist.
 
@@ -146,11 +146,11 @@ def clip_text_encoder(folder: Path) -> Callable[[Sequence[str]], Float[np.ndarra
     if not hasattr(model, "get_text_features"):
         raise CheckpointError(f"{folder}: a {type(model).__name__} has no text embedding; give a CLIP model's folder.")
 
-    places = model.config.text_config.max_position_embeddings
+    max_tokens = model.config.text_config.max_position_embeddings
 
     def encode(texts: Sequence[str]) -> Float[np.ndarray, "_ _"]:
         with torch.inference_mode():
-            ids = tokenizer(list(texts), padding=True, truncation=True, max_length=places, return_tensors="pt")
+            ids = tokenizer(list(texts), padding=True, truncation=True, max_length=max_tokens, return_tensors="pt")
             found = model.get_text_features(**ids)
             return (found if isinstance(found, Tensor) else found.pooler_output).double().numpy()
 

@@ -1,4 +1,4 @@
-"""How well predicted scenes agree with the truth: the Jaccard index of Kyvo's paper, and what explains it.
+"""Scene metrics: the Jaccard index of Kyvo's paper, and figures that explain it.
 
 The protocol is that of https://arxiv.org/abs/2506.08002: predicted objects, in their order, each take the first
 unmatched true object, in its order, whose attributes agree and which is nearer than tau (strictly; see `TIE`); a scene

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from kyvo.errors import ConfigError
 from kyvo.generation.language_model import LanguageModel
 from kyvo.programs.errors import NotUnderstood
-from kyvo.programs.grammar.refusals import CAN_DO, check_text
+from kyvo.programs.grammar.diagnostics import CAN_DO, check_text
 from kyvo.programs.parsing import Parsed, Turn
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.tasks import Segments

@@ -27,8 +27,8 @@ from kyvo.generation.hidden_states import hidden_states
 from kyvo.models.llama.fold import load_llama, model_files
 from kyvo.models.llama.network import Llama
 from kyvo.programs.errors import NotUnderstood, ProgramError
+from kyvo.programs.grammar.diagnostics import CAN_DO, check_text
 from kyvo.programs.grammar.meaning import ALL, narrow, the
-from kyvo.programs.grammar.refusals import CAN_DO, check_text
 from kyvo.programs.parsing import Parsed, Turn
 from kyvo.programs.program import (
     Along,

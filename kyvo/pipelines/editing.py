@@ -18,7 +18,7 @@ from kyvo.generation.constraint import MAX_OBJECTS
 from kyvo.generation.language_model import LanguageModel, Picture
 from kyvo.generation.requests import Reason
 from kyvo.pipelines.new_shapes import NewShapes
-from kyvo.pipelines.rendering import Rendering
+from kyvo.pipelines.rendering import Renderer
 from kyvo.pipelines.run import Run
 from kyvo.pipelines.understanding import Understood, expect, understand
 from kyvo.programs.execute import apply
@@ -79,7 +79,7 @@ class Editing:
     """The pipeline of one model."""
 
     def __init__(
-        self, model: LanguageModel, parser: Parser, rendering: Rendering, *, new_shapes: NewShapes | None = None
+        self, model: LanguageModel, parser: Parser, rendering: Renderer, *, new_shapes: NewShapes | None = None
     ) -> None:
         """`new_shapes` makes those of new objects, where the model's schema has shapes."""
         self.new_shapes = new_shapes

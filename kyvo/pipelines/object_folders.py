@@ -145,10 +145,10 @@ def _read_pipeline(path: Path) -> dict[str, Any]:
 def _find(folder: Path, name: str) -> Path:
     """`<folder>/<name>`, or `<org>/<repo>/<path>` in a folder of that repository beside this one."""
     _, _, rest = name.partition("/")
-    places = [folder / name, folder.parent / rest, folder.parent / name]
-    for place in places:
-        if place.with_name(f"{place.name}.json").is_file():
-            return place
+    candidates = [folder / name, folder.parent / rest, folder.parent / name]
+    for candidate in candidates:
+        if candidate.with_name(f"{candidate.name}.json").is_file():
+            return candidate
     raise CheckpointError(
         f"{folder / PIPELINE} names {name}, which is not in {folder} nor in a folder of that repository beside it. "
         "Fetch its .json and .safetensors."

@@ -11,6 +11,7 @@ whose schema has no camera draws for one camera; a scene that has another is dra
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -24,6 +25,19 @@ from kyvo.pipelines.run import Run
 from kyvo.scene.scene import Camera, Scene
 from kyvo.scene.schema import camera_of
 from kyvo.tokenizers.tasks import Segments
+
+
+@runtime_checkable
+class Renderer(Protocol):
+    """Scenes -> pictures: `Rendering`, or `kyvo.pipelines.ray_tracing`."""
+
+    def __call__(
+        self, scenes: Sequence[Scene], run: Run, *, closed_loop: bool = True, last: bool = True
+    ) -> list[Completion]: ...
+
+    def rendering_camera(self, scene: Scene) -> Camera | None:
+        """The camera that a rendering of the scene has; None where nothing says it."""
+        ...
 
 
 class Rendering:
@@ -48,6 +62,10 @@ class Rendering:
         loop = self.loop if closed_loop else OpenLoop(self.model)
         parts = [seen[start : start + MAX_SCENES] for start in range(0, len(seen), MAX_SCENES)]
         return [drawn for part in parts for drawn in self._draw(part, loop, run, last=last)]
+
+    def rendering_camera(self, scene: Scene) -> Camera | None:
+        """The camera that a rendering of the scene has; None where nothing says it."""
+        return self.loop.rendering_camera(scene)
 
     def _draw(
         self, scenes: Sequence[Scene], loop: "ClosedLoop | OpenLoop", run: Run, *, last: bool

@@ -16,8 +16,7 @@ from kyvo.data.scene_pictures import ScenePicture
 from kyvo.errors import CheckpointError
 from kyvo.generation.flow_sampler import seeded_noise
 from kyvo.models.flow.iscene import ISceneFlowModel
-from kyvo.models.flow.load import load_scene_encoder
-from kyvo.models.flow.scene_encoder import DinoSceneEncoder, SceneEncoder
+from kyvo.models.flow.scene_encoder import SceneEncoder
 from kyvo.models.flow.scenegen import SceneGenFlowModel
 from kyvo.models.slat.load import load_network
 from kyvo.pipelines.objects import ObjectGenerator, Samples
@@ -31,7 +30,7 @@ class _SceneFlow(SceneMethod):
     """A flow over the items of a scene, its encoder, and the generator that it was trained beside."""
 
     flow: Any
-    encoder: SceneEncoder | DinoSceneEncoder
+    encoder: SceneEncoder
     objects: ObjectGenerator
 
     network: ClassVar[type]
@@ -47,53 +46,45 @@ class _SceneFlow(SceneMethod):
 
     @classmethod
     def from_pretrained(
-        cls,
-        name_or_folder: Path | str = "mini",
-        *,
-        objects: ObjectGenerator | Path | str = "mini",
-        scene_encoder: Path | str | None = None,
+        cls, name_or_folder: Path | str = "mini", *, objects: ObjectGenerator | Path | str = "mini"
     ) -> Any:
         """The folder of a training's model, or a folder with one of the method's name in it, or a bundled one's name.
 
         Args:
             objects: the generator that the flow was trained beside, or what `ObjectGenerator.from_pretrained` takes.
-            scene_encoder: the folder of DINOv2 that the flow was trained on, if it was.
 
         Raises:
             CheckpointError: there is none, or its networks are others.
         """
         folder = find_scene_flow(name_or_folder, cls.name)
-        flow = load_network(folder / "flow")
-        if not isinstance(flow, cls.network):
+        if not isinstance(objects, ObjectGenerator):
+            objects = ObjectGenerator.from_pretrained(objects)
+        flow = load_network(folder / "flow", base=objects.structure_flow)
+        encoder = load_network(folder / "scene_encoder")
+        if not isinstance(flow, cls.network) or not isinstance(encoder, SceneEncoder):
             raise CheckpointError(
-                f"{folder} has a {type(flow).__name__}; the method {cls.name} takes a {cls.network.__name__}."
+                f"{folder} has a {type(flow).__name__} and a {type(encoder).__name__}; the method {cls.name} takes a "
+                f"{cls.network.__name__} and a SceneEncoder."
             )
-        own = folder / "scene_encoder"
-        if scene_encoder is None and not own.with_suffix(".json").is_file():
-            raise CheckpointError(
-                f"{folder} has no scene_encoder: it was trained on a network that stayed as it was. Give the folder of "
-                "that DINOv2 as scene encoder."
-            )
-        encoder = load_scene_encoder(own if scene_encoder is None else scene_encoder)
-        wanted = getattr(flow.config, "scene_channels", flow.config.cond_channels)
-        if encoder.channels != wanted:
-            raise CheckpointError(f"The scene encoder gives {encoder.channels} channels and the flow takes {wanted}.")
         if (folder / "picture_encoder.json").is_file():
             raise CheckpointError(
                 f"{folder} has a picture encoder of its own, which the generator of objects does not know. Train the "
                 "flow again with conditions.picture: <the path of the generator's picture encoder>."
             )
-        if not isinstance(objects, ObjectGenerator):
-            objects = ObjectGenerator.from_pretrained(objects)
         return cls(flow=flow, encoder=encoder, objects=objects)
 
     @torch.inference_mode()
     def scene_tokens(self, picture: ScenePicture) -> Tensor:
         """The scene's features as each object sees it."""
-        size = self.encoder.picture_size
+        size = self.picture_encoder.picture_size
         device = next(self.encoder.parameters()).device
         pixels = picture.pixels(size).expand(len(picture), -1, -1, -1)
-        return self.encoder(pixels.to(device), picture.mask_pixels(size).to(device))
+        return self.encoder(pixels.to(device), picture.mask_pixels(size).to(device), self.picture_encoder)
+
+    @property
+    def picture_encoder(self) -> Any:
+        """The generator's, for crops and for the views of the scene."""
+        return self.objects.encoders["picture"]
 
     def noise(self, count: int, samples: Samples) -> Tensor:
         """Of `count` items; an item's noise is set by the seed and its number alone."""
@@ -187,12 +178,11 @@ class IScene(_SceneFlow):
     @torch.inference_mode()
     def _whole(self, picture: ScenePicture) -> Tensor:
         """The condition of the scene: the whole picture in the place of a crop, and no mask."""
-        encoder: Any = self.objects.encoders["picture"]
         device = next(self.encoder.parameters()).device
-        size = self.encoder.picture_size
+        size = self.picture_encoder.picture_size
         everything = torch.ones(1, size, size, dtype=torch.bool, device=device)
-        crop = encoder(picture.pixels(encoder.picture_size)[None].to(device))
-        return torch.cat([crop, self.encoder(picture.pixels(size)[None].to(device), everything)], dim=1)
+        pixels = picture.pixels(size)[None].to(device)
+        return torch.cat([self.picture_encoder(pixels), self.encoder(pixels, everything, self.picture_encoder)], dim=1)
 
 
 def find_scene_flow(name_or_folder: Path | str, method: str) -> Path:

@@ -47,7 +47,6 @@ class SceneSource:
         self,
         *,
         flows: Path | str = "mini",
-        scene_encoder: Path | None = None,
         objects: ObjectSource | None = None,
         library: Path | None = None,
         resolution: int = 32,
@@ -57,7 +56,6 @@ class SceneSource:
         """
         Args:
             flows: a folder of scene flows, or a bundled one's name.
-            scene_encoder: a folder of DINOv2, for flows that were trained on it.
             objects: the generator of objects; by default the bundled one.
             library: for retrieval, a set of `kyvo data objects`.
             resolution: of the library's grid.
@@ -65,7 +63,6 @@ class SceneSource:
             segmenter: a folder of SAM, which makes masks of points and boxes.
         """
         self._flows = flows
-        self._scene_encoder = scene_encoder
         self._objects = objects or ObjectSource()
         self._library = library
         self._resolution = resolution
@@ -132,4 +129,4 @@ class SceneSource:
         if name is MethodName.ALONE:
             return EachAlone(objects=self._objects.get())
         owner = SceneGen if name is MethodName.SCENEGEN else IScene
-        return owner.from_pretrained(self._flows, objects=self._objects.get(), scene_encoder=self._scene_encoder)
+        return owner.from_pretrained(self._flows, objects=self._objects.get())

@@ -1,7 +1,7 @@
-"""What a query asks, answered in one world: numbers, yes or no, words, objects, places."""
+"""Evaluation of queries on a scene: numbers, yes or no, words, objects, locations."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,8 +33,10 @@ class Said:
 class Asker:
     """Answers questions with a `Finder`. Each method gives the value, and notes the objects it rests on."""
 
-    def __init__(self, finder: Finder) -> None:
+    def __init__(self, finder: Finder, words: Mapping[Word, str] | None = None) -> None:
+        """`words` are those that are known already, as they were before earlier steps of an edit."""
         self.finder = finder
+        self.words = words or {}
         self.rests_on: set[int] = set()
 
     @property
@@ -138,6 +140,8 @@ class Asker:
                 raise ProgramError(f"{type(truth).__name__} is neither true nor false.")
 
     def word(self, word: Word) -> str:
+        if word in self.words:
+            return self.words[word]
         match word:
             case p.WordOf(of=of, field=field):
                 found = self._some(of)

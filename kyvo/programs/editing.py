@@ -1,4 +1,4 @@
-"""The steps of an edit, each on the scene that the one before has left.
+"""Execution of edits: each step changes the scene that the step before has left.
 
 A step touches what it names and nothing else: all other objects are the same ones, digit for digit. Only what is moved,
 copied or new needs a free place. What stood on an object that goes is left where it is, and a note says so.
@@ -24,6 +24,8 @@ from kyvo.programs.parsing import Turn
 from kyvo.programs.placing import Placer
 from kyvo.programs.program import Place, Selector, Step, Word
 from kyvo.programs.selecting import Finder
+from kyvo.programs.together import Meant
+from kyvo.programs.turns import taken_back
 from kyvo.programs.world import Objects, World, unknown, way
 from kyvo.scene.bodies import body, sizes
 from kyvo.scene.scene import Scene, SceneObject, Vector
@@ -41,17 +43,20 @@ class Editor:
         *,
         limit: int,
         moved: Objects = (),
+        meant: Meant | None = None,
         shapes: ShapeMaker | None = None,
     ) -> None:
         """
         Args:
+            meant: what descriptions of a `Together` meant before its first step.
             moved: the objects that earlier steps of the same edit moved.
             shapes: makes those of new objects, where the schema has shapes.
         """
         self.shapes = shapes
         self.world = World(scene, schema)
-        self.finder = Finder(self.world, dialogue)
-        self.asker = Asker(self.finder)
+        meant = meant or Meant()
+        self.finder = Finder(self.world, dialogue, meant.objects)
+        self.asker = Asker(self.finder, meant.words)
         self.limit = limit
         self.moved = moved
         self.draft = Draft.of(scene)
@@ -81,6 +86,8 @@ class Editor:
                 self._align(step)
             case p.Replace(of=of, words=words):
                 self._replace(self._targets(of), words)
+            case p.Undo():
+                self._undo()
             case _:
                 raise ProgramError(f"{type(step).__name__} is no step of an edit.")
         self.rests_on |= self.mentioned | self.asker.rests_on
@@ -216,6 +223,11 @@ class Editor:
         self.draft.objects = [self.draft.objects[index] for index in kept]
         self.draft.origins = list(kept)
         self.draft.removed = set(targets)
+
+    def _undo(self) -> None:
+        scene, self.draft.origins = taken_back(self.finder.dialogue)
+        self.draft.objects = list(scene.objects)
+        self.draft.removed = set(self.world.all) - set(self.draft.origins)
 
     def _add(self, step: p.Add) -> None:
         words = self._given(step.words)

@@ -1,4 +1,4 @@
-"""Programs carried out on a scene: `answer` asks, `apply` changes. docs/programs.md says what each node means.
+"""The executor of programs: `answer` a query, `apply` an edit. docs/programs.md says what each node means.
 
 Both raise `ProgramError`s that say what was found and what would fit; then nothing has changed.
 """
@@ -15,9 +15,12 @@ from kyvo.programs.editing import Editor
 from kyvo.programs.errors import AlreadySo, ProgramError
 from kyvo.programs.new_shapes import ShapeMaker
 from kyvo.programs.parsing import Turn
-from kyvo.programs.program import Edit, Query, Step
+from kyvo.programs.program import Edit, Query, Step, Together
+from kyvo.programs.program.edits import leaves
 from kyvo.programs.selecting import Finder, Found
 from kyvo.programs.structure import check
+from kyvo.programs.together import Meant, meant_by
+from kyvo.programs.turns import now
 from kyvo.programs.world import Objects, World
 from kyvo.scene.diff import COMPARED, Change, Move, SceneDiff
 from kyvo.scene.relations import relationships
@@ -71,7 +74,7 @@ def apply(
 ) -> EditResult:
     """The scene after all steps, each applied to what the one before has left.
 
-    Within an edit "it" means what the step before was about. `pixel_coords` of touched objects and the scene's
+    Within an edit "it" means what the step before was about. Steps of a `Together` mean the objects before all of them. `pixel_coords` of touched objects and the scene's
     `relationships`, where it has them, are made anew; `image` goes, for it shows the scene before.
 
     Args:
@@ -83,13 +86,14 @@ def apply(
         raise ProgramError(f"an Edit is applied; this is {type(edit).__name__}, which `answer` answers.")
     check(edit, schema)
     progress = _Progress(scene, schema, dialogue, max_objects, shapes)
-    for number, step in enumerate(edit.steps, start=1):
-        try:
+    count = sum(1 for _ in leaves(edit.steps))
+    try:
+        for step in edit.steps:
             progress.take(step)
-        except KyvoError as error:
-            if len(edit.steps) > 1 and error.args:
-                error.args = (f"step {number} of {len(edit.steps)}: {error.args[0]}", *error.args[1:])
-            raise
+    except KyvoError as error:
+        if count > 1 and error.args:
+            error.args = (f"step {progress.number} of {count}: {error.args[0]}", *error.args[1:])
+        raise
     return progress.result()
 
 
@@ -107,6 +111,7 @@ class _Progress:
         self.before = self.scene = scene
         self.schema = schema
         self.dialogue = list(dialogue)
+        self.number = 0  # of the step that is being taken
         self.max_objects = max_objects
         self.shapes = shapes
         self.origins: list[int | None] = list(range(len(scene)))  # of the objects now, in the scene before
@@ -114,11 +119,24 @@ class _Progress:
         self.rests_on: set[int] = set()  # indices before
         self.notes: list[str] = []
 
-    def take(self, step: Step) -> None:
+    def take(self, step: Step, meant: Meant | None = None) -> None:
+        """
+        Args:
+            meant: what the descriptions of a `Together` meant before its first step, as they are now.
+        """
+        if isinstance(step, Together):
+            asker = Asker(Finder(World(self.scene, self.schema), self.dialogue))
+            meant = meant or meant_by(step.steps, asker)
+            start = len(self.dialogue) - 1
+            for inner in step.steps:
+                self.take(inner, meant.now(lambda index: now(self.dialogue, start, index)))
+            return
+        self.number += 1
         editor = Editor(
             self.scene,
             self.schema,
             self.dialogue,
+            meant=meant,
             limit=self.max_objects,
             moved=tuple(sorted(self.moved)),
             shapes=self.shapes,

@@ -1,4 +1,4 @@
-"""Programs as JSON, and the JSON Schema of those that fit a scene's schema.
+"""JSON of programs, and the JSON Schema of those that fit a scene's schema.
 
     {"op": "query", "asks": {"op": "count", "of": {"op": "where", "of": {"op": "everything"},
                                                      "field": "color", "value": "red"}}}

@@ -1,4 +1,4 @@
-"""What every parser is: a text in, a program out, with how sure it is and what else it could mean."""
+"""The parser protocol: text in, program out, with its probability and alternatives."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Selectors and measures: which objects of a scene a description means.
+"""Evaluation of selectors and measures: the objects of a scene that a description means.
 
 A selector denotes a set; an empty set is no error in itself. Where an object is presupposed ("left of the dog"),
 none is `NoSuchObject` and too many are `AmbiguousReference`, with what there is in words.
@@ -8,7 +8,7 @@ farthest from it, as people mean it; all other ties are ambiguous.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,14 +38,20 @@ class Found:
 class Finder:
     """Looks for objects in one world. `trace` keeps what was found, inner selectors first."""
 
-    def __init__(self, world: World, dialogue: Sequence[Turn] = ()) -> None:
+    def __init__(
+        self, world: World, dialogue: Sequence[Turn] = (), meant: Mapping[Selector, Objects] | None = None
+    ) -> None:
+        """`meant` are descriptions whose objects are known already, from before earlier steps of an edit."""
         self.world = world
+        self.meant = meant or {}
         self.dialogue = tuple(dialogue)
         self.trace: list[Found] = []
 
     def find(self, selector: Selector) -> Objects:
         """The set. Raises ProgramError for what does not hold in it, as its nodes say."""
-        found = tuple(sorted(set(self._find(selector))))
+        found = self.meant.get(selector) if self.meant else None
+        if found is None:
+            found = tuple(sorted(set(self._find(selector))))
         if not isinstance(selector, p.Everything):
             self.trace.append(Found(selector=selector, objects=found))
         return found

@@ -54,8 +54,8 @@ class Slot:
     def fields(self, schema: SceneSchema) -> tuple[str, ...]:
         """The fields of the schema that a slot for one can name."""
         names = tuple(field.name for field in schema.word_fields)
-        has_places = self.default == "location" and any(field.name == "location" for field in schema.fields)
-        return (*names, "location") if has_places else names
+        has_location = self.default == "location" and any(field.name == "location" for field in schema.fields)
+        return (*names, "location") if has_location else names
 
     @property
     def is_field(self) -> bool:

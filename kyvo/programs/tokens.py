@@ -22,7 +22,7 @@ from kyvo.scene.schema import SceneSchema
 
 END, NONE, YES, NO = "[P:end]", "[P:none]", "[P:yes]", "[P:no]"
 MAX_TOKENS = MAX_NODES  # of a program
-PLACES = 6  # decimals of a number
+NUM_DECIMALS = 6  # of a number
 DIGITS = 6  # before its point
 LETTERS = tuple(chr(code) for code in range(32, 127))
 
@@ -284,7 +284,7 @@ def _grown(goal: _Goal, token: str) -> _Goal:
 
 def _digits(value: float) -> str:
     """A number as it is written: no exponent, no needless zero."""
-    text = format(Decimal(repr(round(value, PLACES))), "f")
+    text = format(Decimal(repr(round(value, NUM_DECIMALS))), "f")
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text in ("-0", "") else text
 
@@ -295,8 +295,8 @@ def _next_characters(said: str, slot: Slot) -> list[str]:
     digits = said.removeprefix("-")
     whole, point, decimals = digits.partition(".")
     if point:
-        open_ = len(decimals) < PLACES - 1
-        more = list("0123456789") if open_ else list("123456789") if len(decimals) < PLACES else []
+        open_ = len(decimals) < NUM_DECIMALS - 1
+        more = list("0123456789") if open_ else list("123456789") if len(decimals) < NUM_DECIMALS else []
         return [*more, *([END] if decimals and decimals[-1] != "0" else [])]
     if not digits:
         zero = ["0"] if slot.kind == "number" or (slot.low <= 0 and not said) else []

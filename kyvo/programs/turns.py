@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from kyvo.programs.errors import NoSuchObject, ProgramError
 from kyvo.programs.parsing import Turn
+from kyvo.programs.program import Edit, Undo
 from kyvo.scene.scene import Scene
 
 Objects = tuple[int, ...]
@@ -34,8 +35,8 @@ def place_before(dialogue: Sequence[Turn], index: int) -> tuple[Scene, int]:
         if old is None:
             break
         if turn.before is not None and turn.after is not None:
-            places = turn.before.objects[old].location, turn.after.objects[index].location
-            if places[0] != places[1]:
+            locations = turn.before.objects[old].location, turn.after.objects[index].location
+            if locations[0] != locations[1]:
                 return turn.before, old
         index = old
     raise ProgramError("it was not moved before; say where it shall go.")
@@ -48,6 +49,36 @@ def removed_at(dialogue: Sequence[Turn], turn: int) -> tuple[Scene, Objects]:
     if scene is None:
         raise ProgramError("where the removed object stood is not known any more; say a place.")
     return scene, found
+
+
+def taken_back(dialogue: Sequence[Turn]) -> tuple[Scene, list[int | None]]:
+    """The scene before the last edit that still stands, and the index that each of its objects has now: None for one
+    that is gone.
+
+    Raises ProgramError where no edit stands.
+    """
+    undone = 0
+    for number in reversed(range(len(dialogue))):
+        turn = dialogue[number]
+        if turn.before is None or not isinstance(turn.program, Edit):
+            continue
+        if turn.program == Edit(steps=(Undo(),)):
+            undone += 1
+        elif undone:
+            undone -= 1
+        else:
+            return turn.before, _indices_now(dialogue, number, turn.before)
+    raise ProgramError("nothing was changed yet that could be taken back.")
+
+
+def _indices_now(dialogue: Sequence[Turn], number: int, scene: Scene) -> list[int | None]:
+    """Where the objects of the scene before a turn are now."""
+    turn = dialogue[number]
+    found: list[int | None] = []
+    for index in range(len(scene)):
+        gone = index in turn.removed
+        found.append(None if gone else now(dialogue, number, index - sum(old < index for old in turn.removed)))
+    return found
 
 
 def before(turn: Turn, index: int) -> int | None:

@@ -1,4 +1,4 @@
-"""Programs in plain English.
+"""The printer of programs: a program to plain English.
 
     "the number of red cubes left of the large sphere"
     "paint the small cube blue, then move it behind the sphere"
@@ -8,6 +8,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from kyvo.programs import program as p
 from kyvo.programs.english import (
@@ -27,6 +28,7 @@ from kyvo.programs.english import (
     with_word,
 )
 from kyvo.programs.program import Measure, Place, Program, Selector, Step, Truth, Word
+from kyvo.programs.program.edits import leaves
 
 SUPERLATIVES = {
     "left": "leftmost", "right": "rightmost", "front": "frontmost",
@@ -49,10 +51,12 @@ def wording(program: Program) -> str:
     """The program in English, as a noun phrase or clause for a question, and as instructions for an edit."""
     if isinstance(program, p.Query):
         return _asks(program.asks)
-    said = []
-    for index, step in enumerate(program.steps):
-        before = program.steps[index - 1] if index else None
-        said.append(_step(step, _pronoun(before)))
+    said: list[str] = []
+    before: Step | None = None
+    for step in program.steps:
+        group = list(leaves([step]))
+        said.append(joined([_step(one, _pronoun(last)) for last, one in pairwise([before, *group])]))
+        before = group[-1]
     return ", then ".join(said)
 
 
@@ -337,6 +341,8 @@ def _step(step: Step, refer: Refer) -> str:
             return f"line up {refer(of)} {LINES[direction]}{'' if to is None else f' with {_phrase(to)}'}"
         case p.Replace(of=of, words=words):
             return f"replace {refer(of)} with {_new(words, 1)}"
+        case p.Undo():
+            return "take back the last change"
         case _:
             raise AssertionError(step)
 

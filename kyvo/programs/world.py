@@ -1,4 +1,4 @@
-"""`World`: a scene made ready for programs. It knows each object's words, place, room and relations; no selectors.
+"""`World`: a scene indexed for the executor: words, location, extent and relations of each object.
 
 Directions are those of the camera (`kyvo.scene.relations`). Lengths are in the scene's units.
 """
@@ -160,9 +160,9 @@ class World:
     def _relation(self, relation: str) -> Bool[np.ndarray, "objects objects"]:
         if relation in ("left", "right", "front", "behind"):
             # in the scene's own numbers, as CLEVR's generator has it, so that both round alike
-            places = np.array([item.location for item in self.scene.objects], dtype=float).reshape(-1, 3)
+            locations = np.array([item.location for item in self.scene.objects], dtype=float).reshape(-1, 3)
             axis, sign = _WAYS[relation]
-            apart = places[None] - places[:, None]
+            apart = locations[None] - locations[:, None]
             return apart @ (sign * self.plan.axes[axis]) > self.margin
         if relation == "below":
             return self.related("above").T

@@ -1,4 +1,4 @@
-"""How much room an object takes: an upright solid with a footprint on the floor and a height.
+"""Collision bodies of objects: upright solids with a footprint on the floor and a height.
 
 Everything is in the *plan* of a scene: how far to the right, how far behind and how high, as its camera sees it
 (`kyvo.scene.relations.directions`). So nothing here knows which axis of the scene is up.
@@ -64,8 +64,8 @@ class Plan:
 
     def points(self, objects: Sequence[SceneObject]) -> Float[np.ndarray, "objects 3"]:
         """Where they stand; NaN for one without a location."""
-        places = [(math.nan,) * 3 if item.location is None else item.location for item in objects]
-        return np.array(places, dtype=float).reshape(-1, 3) @ self.axes.T
+        locations = [(math.nan,) * 3 if item.location is None else item.location for item in objects]
+        return np.array(locations, dtype=float).reshape(-1, 3) @ self.axes.T
 
     def moved(self, location: Vector, start: Float[np.ndarray, "3"], end: Float[np.ndarray, "3"]) -> Vector:
         """The location after a way from `start` to `end` of the plan; numbers that do not change keep every digit."""
@@ -147,10 +147,10 @@ def _turn(item: SceneObject, scene: Scene) -> float:
 
 
 def gaps(
-    first: Body, places: Float[np.ndarray, "tries 2"], second: Body, there: Float[np.ndarray, "2"]
+    first: Body, locations: Float[np.ndarray, "tries 2"], second: Body, there: Float[np.ndarray, "2"]
 ) -> Float[np.ndarray, " tries"]:
     """The distance between two outlines in the plan, the first at each of these places; below 0 where they meet."""
-    apart = places - there
+    apart = locations - there
     distance = np.linalg.norm(apart, axis=1)
     if first.is_round and second.is_round:
         return distance - first.radius - second.radius

@@ -56,7 +56,7 @@ def to_clevr(scene: Scene) -> dict[str, Any]:
             raise SceneError(f"extra has the key {key!r}, which CLEVR's format itself uses; give it another name.")
     data: dict[str, Any] = {} if scene.image is None else {"image_filename": scene.image}
     if scene.camera is not None:
-        data["camera"] = camera_to_json(scene.camera, places=None)
+        data["camera"] = camera_to_json(scene.camera, decimals=None)
     data["objects"] = [_row(item, f"objects[{i}]") for i, item in enumerate(scene.objects)]
     return data | dict(scene.extra)
 
@@ -103,7 +103,7 @@ def _object(row: Any, where: str) -> SceneObject:
 
 
 def _row(item: SceneObject, where: str) -> dict[str, Any]:
-    data = object_to_json(item, where, places=None)
+    data = object_to_json(item, where, decimals=None)
     if item.location is not None:
         data["3d_coords"] = list(item.location)
         del data["location"]

@@ -20,7 +20,7 @@ VERSION = 1
 FRAMES = ("world", "camera")
 UP_AXES = ("+x", "-x", "+y", "-y", "+z", "-z")
 UNITS = ("clevr", "m")
-PLACES = 6  # decimals written: a micrometre where the unit is a metre
+DECIMALS = 6  # decimals written: a micrometre where the unit is a metre
 LIMIT = 1e9  # no number of the format is larger: metres to twenty times around the Earth, pixels, radians
 MIN_FOCAL, MAX_PIXELS = 1e-3, 1_000_000  # px
 MAX_OBJECTS = 10_000  # in a scene
@@ -162,7 +162,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return data
 
 
-def object_to_json(item: SceneObject, where: str = "object", *, places: int | None = PLACES) -> dict[str, Any]:
+def object_to_json(item: SceneObject, where: str = "object", *, decimals: int | None = DECIMALS) -> dict[str, Any]:
     """One entry of `objects`, with the attributes that the object has; `places` None leaves its numbers unrounded.
 
     Raises SceneError for what the reader would refuse.
@@ -170,25 +170,25 @@ def object_to_json(item: SceneObject, where: str = "object", *, places: int | No
     data: dict[str, Any] = {name: getattr(item, name) for name in _WORDS if getattr(item, name) is not None}
     for name in _VECTORS:
         if getattr(item, name) is not None:
-            data[name] = _rounded(getattr(item, name), f"{where}.{name}", places)
+            data[name] = _rounded(getattr(item, name), f"{where}.{name}", decimals)
     if item.shape_codes is not None:
         data["shape_codes"] = [int(code) for code in item.shape_codes]
     if item.confidence is not None:
-        data["confidence"] = _rounded([item.confidence], f"{where}.confidence", places)[0]
+        data["confidence"] = _rounded([item.confidence], f"{where}.confidence", decimals)[0]
     data |= _extra_to_json(item.extra, STANDARD_ATTRIBUTES, where)
     object_from_json(data, where)
     return data
 
 
-def camera_to_json(camera: Camera, *, places: int | None = PLACES) -> dict[str, Any]:
+def camera_to_json(camera: Camera, *, decimals: int | None = DECIMALS) -> dict[str, Any]:
     """The entry `camera`; `places` None leaves its numbers unrounded. Raises SceneError as `camera_from_json` does."""
     data = {
         "width": camera.width,
         "height": camera.height,
-        "focal": _rounded([camera.focal], "camera.focal", places)[0],
-        "center": _rounded(camera.center, "camera.center", places),
-        "location": _rounded(camera.location, "camera.location", places),
-        "rotation": [_rounded(row, f"camera.rotation[{i}]", places) for i, row in enumerate(camera.rotation)],
+        "focal": _rounded([camera.focal], "camera.focal", decimals)[0],
+        "center": _rounded(camera.center, "camera.center", decimals),
+        "location": _rounded(camera.location, "camera.location", decimals),
+        "rotation": [_rounded(row, f"camera.rotation[{i}]", decimals) for i, row in enumerate(camera.rotation)],
     }
     camera_from_json(data)
     return data
@@ -206,12 +206,12 @@ def _extra_to_json(extra: Mapping[str, Any], taken: tuple[str, ...], where: str)
         raise SceneError(f"{where}: extra holds a value that JSON cannot ({error}).") from error
 
 
-def _rounded(numbers: Any, where: str, places: int | None) -> list[float]:
+def _rounded(numbers: Any, where: str, decimals: int | None) -> list[float]:
     for place in non_finite([float(number) for number in numbers], where):
         raise SceneError(f"{place} is not finite; a finite number is needed.")
-    if places is None:
+    if decimals is None:
         return [float(number) for number in numbers]
-    return [round(float(number), places) + 0.0 for number in numbers]  # + 0.0 turns -0.0 into 0.0
+    return [round(float(number), decimals) + 0.0 for number in numbers]  # + 0.0 turns -0.0 into 0.0
 
 
 def object_from_json(row: Any, where: str = "object") -> SceneObject:

@@ -62,8 +62,8 @@ def relationships(scene: Scene, *, margin: float = MARGIN) -> dict[str, list[lis
     for index, item in enumerate(scene.objects):
         if item.location is None:
             raise SceneError(f"objects[{index}].location is missing; relations need it.")
-    places = np.array([item.location for item in scene.objects], dtype=float).reshape(-1, 3)
-    apart = places[None] - places[:, None]  # [i, j]: from i to j
+    locations = np.array([item.location for item in scene.objects], dtype=float).reshape(-1, 3)
+    apart = locations[None] - locations[:, None]  # [i, j]: from i to j
     found = {}
     for name in RELATIONS:
         beyond = apart @ np.asarray(directions(scene)[name], dtype=float) > margin

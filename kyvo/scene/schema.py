@@ -294,5 +294,5 @@ class SceneSchema:
 def _in_reading_order(objects: list[SceneObject], camera: Camera) -> list[SceneObject]:
     points = np.array([item.location for item in objects], dtype=float).reshape(-1, 3)
     seen = camera.project(points)
-    places = [(math.floor(10 * line / camera.height), column) for column, line, _ in seen.tolist()]
-    return [objects[index] for index in sorted(range(len(objects)), key=places.__getitem__)]
+    cells = [(math.floor(10 * line / camera.height), column) for column, line, _ in seen.tolist()]
+    return [objects[index] for index in sorted(range(len(objects)), key=cells.__getitem__)]

@@ -50,13 +50,13 @@ def _shares(
     eye: Float[np.ndarray, "3"],
     rays: Float[np.ndarray, "pixels 3"],
     bodies: Sequence[Body],
-    places: Float[np.ndarray, "objects 3"],
+    locations: Float[np.ndarray, "objects 3"],
     shapes: Sequence[str | None],
 ) -> list[Visibility]:
     if not bodies:
         return []
     pairs = zip(bodies, shapes, strict=True)
-    depths = np.stack([_depth(eye - place, rays, *pair) for place, pair in zip(places, pairs, strict=True)])
+    depths = np.stack([_depth(eye - place, rays, *pair) for place, pair in zip(locations, pairs, strict=True)])
     alone = np.isfinite(depths)
     seen = alone & (depths <= depths.min(0))
     covered, shown = alone.sum(1), seen.sum(1)

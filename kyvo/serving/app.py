@@ -188,9 +188,14 @@ async def recognize(body: RecognizeRequest, request: Request) -> Recognized:
 async def render(body: RenderRequest, request: Request) -> Rendered:
     """A picture of a scene."""
     model = _model(request)
-    done = await _run_whole(
-        request, lambda inputs: jobs.rendering(model, inputs.drawable(body.scene), sampling=_sampling(body))
-    )
+
+    def job(inputs: Inputs) -> Job:
+        renderer = model.rendering if body.renderer is None else model.find_renderer(body.renderer)
+        by_model = renderer is model.renderers["model"]  # the ray tracer draws what the model's bins do not hold
+        scene = inputs.drawable(body.scene) if by_model else inputs.scene(body.scene)
+        return jobs.rendering(renderer, scene, sampling=_sampling(body))
+
+    done = await _run_whole(request, job)
     return Rendered(image=data_uri(done.result.image), **_about(done))
 
 

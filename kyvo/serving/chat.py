@@ -170,7 +170,7 @@ def job_of(request: ChatRequest, inputs: Inputs, model: Kyvo) -> Job:
         scene = history.scene
         if task == "rendering" and scene is not None:
             model.processor.schema.snap(scene)  # refuses what the model cannot read
-            return jobs.rendering(model, scene, sampling=sampling, max_tokens=max_tokens)
+            return jobs.rendering(model.rendering, scene, sampling=sampling, max_tokens=max_tokens)
         if task == "question_answering":
             return jobs.answering(model, scene, text, picture=picture)
         if task == "editing" and scene is not None:

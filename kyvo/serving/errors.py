@@ -1,4 +1,4 @@
-"""Every answer that is not a result: one form, that of OpenAI's API, with a reason in words."""
+"""Error responses: one form, that of OpenAI's API, with a reason in words."""
 
 import re
 from collections.abc import Mapping

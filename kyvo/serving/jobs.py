@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from kyvo.api import Kyvo, Picture, Understood
 from kyvo.generation.sampling import GREEDY, Sampling
+from kyvo.pipelines.rendering import Renderer
 from kyvo.programs.parsing import Turn
 from kyvo.scene.scene import Camera, Scene
 from kyvo.serving.worker import Job
@@ -19,11 +20,11 @@ def recognition(model: Kyvo, picture: Picture, *, camera: Camera | None = None, 
     )
 
 
-def rendering(model: Kyvo, scene: Scene, *, sampling: Sampling = GREEDY, max_tokens: int | None = None) -> Job:
+def rendering(renderer: Renderer, scene: Scene, *, sampling: Sampling = GREEDY, max_tokens: int | None = None) -> Job:
     """A scene -> a Completion with its picture."""
     return Job(
         task="rendering",
-        work=lambda run: model.rendering([scene], run)[0],
+        work=lambda run: renderer([scene], run)[0],
         sampling=sampling,
         max_tokens=max_tokens,
     )

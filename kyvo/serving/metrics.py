@@ -1,4 +1,4 @@
-"""What Prometheus is told: requests, jobs, tokens and the queue. Each server has a registry of its own."""
+"""Prometheus metrics: requests, jobs, tokens and the queue. Each server has a registry of its own."""
 
 import time
 from collections.abc import Callable, Collection

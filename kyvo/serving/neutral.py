@@ -1,4 +1,4 @@
-"""Settings of OpenAI's chat that this server does not have, and the values of them that ask for nothing.
+"""Parameters of OpenAI's chat that are not supported, and the values of them that are accepted: those without effect.
 
 Clients send many settings with their defaults. A value that changes no answer is taken and dropped; any other is
 refused, as a setting that does nothing is worse than an error. Null stands for the default of every setting.

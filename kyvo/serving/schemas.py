@@ -1,4 +1,4 @@
-"""What requests and answers look like: the source of the OpenAPI description, and the first check of a body.
+"""Models of requests and responses (pydantic): the source of the OpenAPI description, and the first check of a body.
 
 Unknown fields are refused where they would be obeyed elsewhere: a setting that does nothing is worse than an error.
 """
@@ -58,6 +58,9 @@ class RecognizeRequest(_Strict):
 
 class RenderRequest(Sampling):
     scene: SceneJSON
+    renderer: Literal["model", "raytracer"] | None = Field(
+        None, description="Who draws: the model, or the ray tracer, which is exact. By default the server's choice."
+    )
 
 
 class EditRequest(Sampling):

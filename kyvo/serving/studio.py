@@ -4,7 +4,7 @@ Other pages begin jobs: `objects.html` makes objects of texts and pictures, `sce
 They upload nothing, and ask the HTTP API alone.
 
 All of it is served from here: no fonts, scripts or reports of other hosts; the page's own policy forbids them. What
-each event does to a session is in `kyvo.serving.studio_session`, and what a visitor may ask in `studio_gate`.
+each event does to a session is in `kyvo.serving.studio_session`, and what a visitor may ask in `studio_access`.
 """
 
 import os
@@ -22,7 +22,7 @@ from starlette.routing import Mount
 
 from kyvo.errors import KyvoError
 from kyvo.extras import extra
-from kyvo.serving.studio_gate import StudioGate
+from kyvo.serving.studio_access import StudioAccess
 from kyvo.serving.studio_session import COLUMNS, UNCHANGED, Session, Shown
 
 PATH = "/"  # below another, Gradio forgets it in the addresses of samples
@@ -82,7 +82,7 @@ def mount_studio(app: FastAPI) -> None:
     page.has_launched = True  # else Gradio checks no path of an event: it is mounted, not launched
     mount = app.routes[-1]
     assert isinstance(mount, Mount)
-    mount.app = StudioGate(
+    mount.app = StudioAccess(
         mount.app,
         folder=folder,
         samples=_sample_paths(page),

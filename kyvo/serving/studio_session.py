@@ -160,13 +160,13 @@ class Session:
         return self._show(f"**{done}:** {turn.text}")
 
     def render(self) -> Shown:
-        """Has the model draw the scene as it is, in place of its picture. What was said cannot be taken back then."""
+        """Draws the scene as it is, in place of its picture. What was said cannot be taken back then."""
         talk = self._talked()
-        image = self._worker.run(jobs.rendering(talk.model, talk.scene)).result.image
+        image = self._worker.run(jobs.rendering(talk.model.rendering, talk.scene)).result.image
         self._before, self._changes = talk.image, "The same scene, drawn anew."
         self._said = [replace(said, turn=None) if said.stands(talk.turns) else said for said in self._said]
         self._talk = Conversation(talk.model, talk.scene, image=image, drawn=True)
-        return self._show("**Drawn** by the model from the scene alone.")
+        return self._show("**Drawn** from the scene alone.")
 
     def _begin(self, scene: Scene, picture: np.ndarray | None) -> None:
         self._talk = Conversation(self._worker.model, scene, image=picture)

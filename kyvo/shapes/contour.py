@@ -81,7 +81,7 @@ def sharpened(
     agree, they smooth. A plane counts as much as its own neighbours lie in it, so those of edges count little.
     """
     one, other = (quads[:, list(pair)].flatten() for pair in zip(*itertools.permutations(range(4), 2), strict=True))
-    normals, places = F.normalize(normals, dim=1), coords + offsets
+    normals, points = F.normalize(normals, dim=1), coords + offsets
 
     def mean(values: Tensor, weights: Tensor) -> Tensor:
         """Over the neighbours of each cell."""
@@ -90,10 +90,10 @@ def sharpened(
         share = weights.new_zeros(len(offsets)).index_add_(0, one, weights).clamp(min=1e-6)
         return (total / share[:, None]).unflatten(1, values.shape[1:])
 
-    bend = (normals[one] * (places[other] - places[one])).sum(1, keepdim=True).square()
+    bend = (normals[one] * (points[other] - points[one])).sum(1, keepdim=True).square()
     weights = 1 / (mean(bend, torch.ones_like(bend[:, 0]))[other, 0] + FLAT**2)
     normal = normals[other]
-    pull = mean(normal * (normal * (places[other] - places[one])).sum(1, keepdim=True), weights)
+    pull = mean(normal * (normal * (points[other] - points[one])).sum(1, keepdim=True), weights)
     planes = mean(normal[:, :, None] * normal[:, None], weights)
     moved = offsets + torch.linalg.solve(planes + KEEP * torch.eye(3).to(offsets), pull)
     return moved.clamp(-0.5, 0.5)

@@ -1,4 +1,4 @@
-"""Codes that blocks without surface lend to blocks with it.
+"""Residual corrections of the shape tokenizer: codes of empty blocks correct the features of blocks with surface.
 
 Two thirds of an object's blocks (the cells that one code stands for) hold no surface, and what is said of those away
 from it is never seen. So the codebook falls into two parts: codes of blocks that hold surface, and all others. A block
@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from kyvo.shapes.contour import COLOR
-from kyvo.shapes.palette import SIZES, num_places, palette_of, read, snapped, spell
+from kyvo.shapes.palette import SIZES, num_palette_codes, palette_of, read, snapped, spell
 
 SURE = 2.0  # a cell whose score is this far on the right side of ACTIVE_ABOVE needs no correction
 
@@ -138,11 +138,12 @@ class Corrections(nn.Module):
         for row, blocks in enumerate(full):
             truth, found = colors[row][cells[row]], []
             for size in SIZES:
-                if num_places(size) > len(lenders(blocks)):
+                skip = num_palette_codes(size)
+                if skip > len(lenders(blocks)):
                     break
-                spent, left = self._lend(codes[row], errors[row], cells[row], blocks, tables, skip=num_places(size))
+                spent, left = self._lend(codes[row], errors[row], cells[row], blocks, tables, skip=skip)
                 palette = palette_of(truth, size) if size else truth[:0]
-                spent[lenders(blocks)[: num_places(size)]] = self.lent[spell(palette, len(self.lent))]
+                spent[lenders(blocks)[:skip]] = self.lent[spell(palette, len(self.lent))]
                 missing = left[:, 1:][:, COLOR].transpose(1, 2)[cells[row]] * self.color_scale
                 found.append((float((snapped(truth - missing, palette) - truth).square().mean()), spent))
             rows.append(min(found, key=lambda pair: pair[0])[1] if found else codes[row])
@@ -184,7 +185,7 @@ class Corrections(nn.Module):
         total = self.basis.new_zeros(*codes.shape, self.basis.shape[1])
         palettes = self.palettes(codes, full)
         for row, blocks in enumerate(full):
-            for loan in loans(blocks, rounds=self.rounds, skip=num_places(len(palettes[row]))):
+            for loan in loans(blocks, rounds=self.rounds, skip=num_palette_codes(len(palettes[row]))):
                 total[row, loan.borrowers] += self.codes[loan.round, codes[row, loan.lenders]] @ self.basis
         output = output + grid_of(total.unflatten(2, (self.channels, -1)), self.block)
         for one, palette in zip(output, palettes, strict=True):

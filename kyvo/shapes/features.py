@@ -1,4 +1,4 @@
-"""What a mesh's surface is like in each cell that it crosses, read off the surface: no pictures, no weights.
+"""Surface features of a mesh: point, normal and color in each cell that it crosses. No pictures, no weights.
 
 Points spread evenly over the surface give each cell the mean place, normal and color of the surface inside it; the few
 cells without a point, whose corner the surface touches, take those of the surface's nearest point. How far the surface
@@ -52,9 +52,9 @@ def surface_features(
     if len(empty):
         near = ray_scene(triangles).nearest(centers[empty])
         weights = near.weights[..., None]
-        places = (triangles[near.triangle] * weights).sum(1)
+        points_on_surface = (triangles[near.triangle] * weights).sum(1)
         color = surface_color(mesh, near.triangle, weights)
-        feats[empty] = np.concatenate([places, normals[near.triangle], color], axis=1)
+        feats[empty] = np.concatenate([points_on_surface, normals[near.triangle], color], axis=1)
     length = np.linalg.norm(feats[:, 3:6], axis=1, keepdims=True)
     # Both sides of a thin wall cancel out; either of them will do.
     one = np.zeros(len(coords), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What a flow is trained on: rows of `kyvo data objects`, packed into batches of a bounded number of cells.
+"""Training data of flow models: rows of `kyvo data objects`, packed into batches of a bounded number of cells.
 
 Which rows make batch number i follows from the seed and i alone, and so do the batch's random numbers. A training that
 goes on needs no more than the number of its step.

@@ -1,4 +1,4 @@
-"""What the 3D VQ-VAE is trained by: features, active cells, and pictures of what a frozen decoder makes of them.
+"""Losses of the 3D VQ-VAE: of features, of occupancy, and of renderings by a frozen decoder.
 
 https://arxiv.org/abs/2506.08002, section on shapes: squared error + 0.25 commitment + 1e-6 KL
 + 0.1 (L1 + 0.2 (1 - SSIM) + 0.2 LPIPS) of renderings from random views. Without the pictures its reconstructions were

@@ -18,8 +18,8 @@ from PIL import Image as Picture
 from kyvo.data.dataset import LeftOut, SetSettings
 from kyvo.data.meshes.assets import Asset
 from kyvo.data.meshes.captions import COLORS, captions
+from kyvo.data.meshes.categories import CATEGORIES
 from kyvo.data.meshes.mesh_files import AssetError
-from kyvo.data.meshes.things import THINGS
 from kyvo.data.object_pictures import cut_out
 from kyvo.errors import ConfigError, ImageError
 from kyvo.extras import extra
@@ -128,8 +128,8 @@ class ObjectSet(SetSettings):
 
 def draw_object(rng: np.random.Generator, *, index: int) -> tuple[Asset, list[str]]:
     """A thing of the procedural library, in the cube, and its captions."""
-    category = list(THINGS)[int(rng.integers(len(THINGS)))]
-    parts = THINGS[category](rng)
+    category = list(CATEGORIES)[int(rng.integers(len(CATEGORIES)))]
+    parts = CATEGORIES[category](rng)
     if rng.random() > KEPT_COLORS:
         palette = [color for colors in COLORS.values() for color in colors]
         parts = [part._replace(color=_shaded(palette[int(rng.integers(len(palette)))], rng)) for part in parts]

@@ -1,4 +1,4 @@
-"""An object's palette among its codes: a few colors that the colors of its cells are moved onto.
+"""Color palettes of shapes, written in shape codes: the colors of an object's cells are quantized to a few.
 
 Most free meshes have few colors, and a network that has never seen them smears them. The palette takes the first codes
 that are lent (kyvo/shapes/corrections.py): one says how many colors there are, and two more spell each. Here a lent
@@ -13,7 +13,7 @@ SIZES = (0, 1, 2, 4, 8, 16)  # colors; with 0 the cells keep theirs
 ROUNDS = 6  # of k-means
 
 
-def num_places(size: int) -> int:
+def num_palette_codes(size: int) -> int:
     """Codes that a palette of so many colors takes."""
     return 1 + 2 * size
 
@@ -48,10 +48,10 @@ def spell(palette: Float[Tensor, "size 3"], num_lent: int) -> Int[Tensor, " plac
 def read(codes: Int[Tensor, " lenders"], num_lent: int) -> Float[Tensor, "size 3"]:
     """The palette at the start of these codes, whatever they are; empty where they say no size, or end before it."""
     size = SIZES[int(codes[0])] if len(codes) and int(codes[0]) < len(SIZES) else 0
-    if num_places(size) > len(codes):
+    if num_palette_codes(size) > len(codes):
         size = 0
     levels = _levels(num_lent)
-    pairs = codes[1 : num_places(size)].unflatten(0, (size, 2))
+    pairs = codes[1 : num_palette_codes(size)].unflatten(0, (size, 2))
     number = (pairs[:, 0] * num_lent + pairs[:, 1]).clamp(max=levels**3 - 1)
     steps = torch.stack([number // levels**2, number // levels % levels, number % levels], 1)
     return 2 * steps / max(levels - 1, 1) - 1

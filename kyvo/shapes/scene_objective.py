@@ -69,11 +69,11 @@ class SceneObjective:
         epoch: int,
     ) -> tuple[Tensor, dict[str, float], int]:
         """Of a batch of scenes: the loss, its parts by name, and latents seen."""
-        sizes = {name: self.encoders[kind].picture_size for name, kind in _SIZES.items()}
+        size = self.encoders["picture"].picture_size
         if isinstance(model, SceneGenFlowModel):
-            items: SceneItems = self.rows.assets(scenes, rng, **sizes)
+            items: SceneItems = self.rows.assets(scenes, rng, crop_size=size, picture_size=size)
         else:
-            items = self.rows.instances(scenes, **sizes)
+            items = self.rows.instances(scenes, crop_size=size, picture_size=size)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.args.precision == "bf16"):
             with torch.no_grad():
                 data, _ = self.structure_encoder(items.occupancy.to(self.device))
@@ -109,14 +109,11 @@ class SceneObjective:
         return pose, collision_loss(items.points.to(self.device), poses, items.scene_of.to(self.device))
 
 
-_SIZES = {"crop_size": "picture", "picture_size": "scene"}  # sizes of pictures -> the encoder that sets them
-
-
 def scene_contexts(encoders: dict[str, Any], items: SceneItems, *, dropped: Tensor) -> list[Tensor]:
     """Tokens of each item's crop, and of the scene as it sees it; the negatives where they are dropped."""
-    device = dropped.device
-    found = []
-    for kind, given in (("picture", (items.crops,)), ("scene", (items.pictures, items.masks))):
-        tokens = encoders[kind](*(part.to(device) for part in given))
-        found.append(torch.where(dropped[:, None, None], encoders[kind].negative(tokens), tokens))
-    return found
+    crops, pictures, masks = (part.to(dropped.device) for part in (items.crops, items.pictures, items.masks))
+    tokens = {
+        "picture": encoders["picture"](crops),
+        "scene": encoders["scene"](pictures, masks, encoders["picture"]),
+    }
+    return [torch.where(dropped[:, None, None], encoders[kind].negative(of), of) for kind, of in tokens.items()]

@@ -1,4 +1,4 @@
-"""How far a decoded object is from the one that was encoded, by points spread evenly over both surfaces.
+"""Reconstruction metrics of shapes: Chamfer distance and F-score of points spread evenly over both surfaces.
 
 The protocol is TRELLIS's (https://arxiv.org/abs/2412.01506, section 4): the cube of side 1, nothing aligned.
 """

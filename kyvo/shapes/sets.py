@@ -1,4 +1,4 @@
-"""What a shape tokenizer is trained on: a folder of latent files, read one by one as they are needed.
+"""Training data of shape tokenizers: a folder of latent files, read one by one as they are needed.
 
 Meshes are made such files once; a file that is there is not made again, so a stopped run goes on where it was.
 """

@@ -1,4 +1,4 @@
-"""Surface features turned, mirrored and colored anew: more objects to train on, for next to nothing.
+"""Data augmentation of surface features: rotations about the up axis, reflections and new colors.
 
 Only symmetries that keep the up axis: objects stand on the ground.
 """

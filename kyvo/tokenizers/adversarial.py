@@ -1,4 +1,4 @@
-"""The adversary of a tokenizer in training: a network that tells pictures from reconstructions, patch by patch.
+"""The patch discriminator of the image tokenizer's training, and its adversarial losses.
 
 As in https://arxiv.org/abs/2012.09841, equations 5 to 7: without it a network that is small for its pictures blurs what
 it cannot tell. It is thrown away after the training; its names are taming-transformers'.

@@ -1,4 +1,4 @@
-"""What codes are to tell of a scene's objects: targets on the grid of codes, and a reading of them.
+"""Object supervision of the image tokenizer: targets on the grid of codes, and linear probes that predict them.
 
 Reconstruction alone makes codes of mean colours: an object's shape and material are a few pixels in it. So a tokenizer
 may be trained, beside it, to let its codes be *read*: one linear map of a code has to say whether an object's centre
@@ -111,8 +111,8 @@ class ObjectHead(nn.Module):
         batch, rows, columns = maps.present.nonzero().T
         powers = _cubic(rows / self.expected.shape[1], columns / self.expected.shape[2])
         fitted = torch.linalg.lstsq(powers, maps.locations[batch, :, rows, columns]).solution
-        places = torch.meshgrid(*(torch.arange(size) / size for size in self.expected.shape[1:]), indexing="ij")
-        self.expected.copy_((_cubic(*places) @ fitted).movedim(-1, 0))
+        coordinates = torch.meshgrid(*(torch.arange(size) / size for size in self.expected.shape[1:]), indexing="ij")
+        self.expected.copy_((_cubic(*coordinates) @ fitted).movedim(-1, 0))
 
     def forward(self, codes: Float[Tensor, "batch dim rows columns"]) -> tuple[Tensor, ...]:
         """Presence, the words of each field, offsets, locations: [batch, entries, rows, columns] each."""

@@ -1,4 +1,4 @@
-"""What the bytes of a picture file say before any pixel is decoded: whether decoding it is bounded by its size.
+"""Headers of picture files: format and size are checked before any pixel is decoded.
 
 A JPEG is decoded once for each of its scans, and a PNG may hold any number of chunks: 200 kB of either can cost a
 minute. Pillow copies what each entry of a directory of tags names, and all entries may name the same bytes: 300 kB of

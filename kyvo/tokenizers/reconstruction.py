@@ -1,4 +1,4 @@
-"""How far a reconstruction is from its picture, as losses: by pixels, by structure, and by what VGG16 sees.
+"""Reconstruction losses of the image tokenizer: of pixels, of structure (SSIM), and of VGG16 features (LPIPS).
 
 Pictures are float [B, 3, H, W] in [-1, 1]. LPIPS needs the user's weights, which are never downloaded; the structural
 loss stands in for it where there are none.

@@ -1,5 +1,4 @@
-"""What trainings of tokenizers, and of the small networks beside a model, share: how far one is, when it reports and
-saves, its log and its state on disk."""
+"""The training loop of tokenizers and auxiliary heads: progress, reports, the log, and the state on disk."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Which ids a label is one of: the constraint that decoding obeys, walked along a training sequence.
+"""The ids allowed at each label, by the constraint that decoding obeys: the loss is a softmax over these alone.
 
 A model that is decoded under a constraint only ever chooses among the ids that may come. So its loss need not know of
 others: 8,192 codes, 121 numbers or a handful of words, and never the whole vocabulary. Where one id alone may come,
@@ -35,7 +35,7 @@ class Group:
 
     ids: Tensor  # int64 [allowed], ascending
     members: Tensor  # int64 [labels], places among the batch's labels
-    places: Tensor  # int64 [labels], of the labels among the ids
+    targets: Tensor  # int64 [labels], of the labels among the ids
 
     def to(self, device: torch.device) -> "Group":
         return Group(**{name: value.to(device) for name, value in vars(self).items()})
@@ -102,8 +102,8 @@ def groups(labels: np.ndarray, allowed: np.ndarray) -> tuple[Group, ...]:
     return tuple(
         Group(
             ids=torch.from_numpy(entry.ids),
-            members=torch.tensor(places),
-            places=torch.from_numpy(np.searchsorted(entry.ids, labels[places])),
+            members=torch.tensor(targets),
+            targets=torch.from_numpy(np.searchsorted(entry.ids, labels[targets])),
         )
-        for entry, places in ordered
+        for entry, targets in ordered
     )

@@ -1,4 +1,4 @@
-"""When a step fails: which samples gave a loss or gradients that are not finite, and what to do when a GPU is full."""
+"""Failed training steps: samples whose loss or gradients are not finite, and GPUs out of memory."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -90,11 +90,11 @@ def _place_rows(
             f"train.init_weights is {where}, whose vocabulary has {len(lost)} entries that this one has not: {shown}. "
             "Choose the processor that they were made for, or one that has all of its ids."
         )
-    places = torch.tensor([_entries(new)[name] for name in _entries(old)])
+    indices = torch.tensor([_entries(new)[name] for name in _entries(old)])
     table = weights.pop(TABLE_ROWS)
     placed = model.tok_embeddings.table().detach().clone().to(table.dtype)
     head = model.output.table().detach().clone().to(table.dtype)
-    placed[places], head[places] = table, weights[HEAD_ROWS]
+    placed[indices], head[indices] = table, weights[HEAD_ROWS]
     num_numbers = new.num_number_rows or len(new.numbers)
     first, codes, programs = new.num_text, new.ranges["image"].start, new.ranges["program"].start
     weights |= {

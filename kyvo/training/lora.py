@@ -1,4 +1,4 @@
-"""LoRA and QLoRA: low-rank adapters beside the layers' matrices, and the PEFT folder that holds them.
+"""LoRA and QLoRA: low-rank adapters of the layers' matrices, and the PEFT folder that holds them.
 
 Layers and norms stay as they are; trained are the adapters, and what a text model has not: the embedding's numbers,
 markers and projections, and the head. Text rows are trained too unless `model.freeze_text` and

@@ -87,7 +87,7 @@ class _AllowedLoss(torch.autograd.Function):
             grad_rows = torch.zeros(matrix.shape, device=hidden.device) if wants_head else None
             chunk = max(1, limit // len(matrix))
             for start in range(0, len(group.members), chunk):
-                members, label = group.members[start : start + chunk], group.places[start : start + chunk, None]
+                members, label = group.members[start : start + chunk], group.targets[start : start + chunk, None]
                 states, weight = hidden.index_select(0, members), weights[members]
                 loss, grad = _cross_entropy(states @ matrix.T, label, weight, with_gradient=wants_hidden or wants_head)
                 total += loss
@@ -98,11 +98,11 @@ class _AllowedLoss(torch.autograd.Function):
                 if grad_rows is not None:
                     grad_rows += grad.T @ states
             if grad_head is not None and grad_rows is not None:
-                places, rows = trained
-                if isinstance(places, slice):
-                    grad_head[places] += grad_rows[rows]
+                indices, rows = trained
+                if isinstance(indices, slice):
+                    grad_head[indices] += grad_rows[rows]
                 else:
-                    grad_head.index_add_(0, places, grad_rows[rows])
+                    grad_head.index_add_(0, indices, grad_rows[rows])
         ctx.grads = grad_hidden, grad_head
         ctx.head_dtype = head.dtype
         return total
@@ -113,12 +113,12 @@ class _AllowedLoss(torch.autograd.Function):
 
 
 def _rows_of(head: Tensor, frozen: Tensor | None, group: Group, num_frozen: int) -> tuple[Tensor, tuple]:
-    """The rows of a group's ids; and of those that are trained, their places in `head` and among the group's."""
+    """The rows of a group's ids; and of those that are trained, their indices in `head` and among the group's."""
     if frozen is None or int(group.ids[0]) >= num_frozen:
         rows = group.rows
         if isinstance(rows, slice):
-            places = slice(rows.start - num_frozen, rows.stop - num_frozen)
-            return head[places], (places, slice(None))
+            indices = slice(rows.start - num_frozen, rows.stop - num_frozen)
+            return head[indices], (indices, slice(None))
         return head.index_select(0, rows - num_frozen), (rows - num_frozen, slice(None))
     first = int((group.ids < num_frozen).sum())
     fixed, moved = group.ids[:first], group.ids[first:] - num_frozen

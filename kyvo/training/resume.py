@@ -1,4 +1,4 @@
-"""Going on from a checkpoint: its weights, its batches and its optimizer have to be those of this run.
+"""Resuming from a checkpoint: its weights, its batches and its optimizer have to be those of this run.
 
 Each function raises CheckpointError, which says what differs; `where` is the output folder, for the message.
 """

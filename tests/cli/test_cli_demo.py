@@ -15,6 +15,7 @@ from kyvo.scene.files import load_scene
 SAMPLES = Path(str(files("kyvo"))) / "assets" / "samples"
 
 
+@pytest.mark.slow
 def test_the_demo_writes_a_scene_for_each_sample_and_one_sheet(tmp_path):
     done = CliRunner().invoke(app, ["demo", "--out", str(tmp_path)])
     assert done.exit_code == 0, done.output

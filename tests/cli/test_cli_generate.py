@@ -145,7 +145,7 @@ def test_a_mesh_tells_the_region_in_the_frame_of_the_objects_file(kyvo, tmp_path
     [
         (["", "--out", "a.glb"], 1, "The text is empty"),
         (["zebra giraffe", "--out", "a.glb"], 1, "never seen a word"),
-        ([" ".join(["chair"] * 80), "--out", "a.glb"], 1, "has 80 words and the encoder 32 places"),
+        ([" ".join(["chair"] * 80), "--out", "a.glb"], 1, "has 80 words and the encoder takes at most 32"),
         (["--out", "a.glb"], 2, "give a text or --image"),
         (["a chair", "--image", "a.png", "--out", "a.glb"], 2, "one of the two"),
         (["a chair", "--mask", "a.png", "--out", "a.glb"], 2, "no --image is given"),

@@ -129,7 +129,12 @@ def test_a_round_trip_prints_the_stages_and_draws_the_mesh_from_four_sides(kyvo,
         assert word in out
     with Image.open(tmp_path / "out" / "shapes" / "box.png") as sheet:
         assert sheet.width > 4 * 256 and sheet.height > 3 * 256
-    code, out, _ = kyvo("roundtrip", "box.glb", "--out", "again", "--json")
+
+
+@pytest.mark.slow
+def test_a_round_trip_is_told_as_json(kyvo, tmp_path):
+    write_box(tmp_path / "box.glb")
+    code, out, _ = kyvo("roundtrip", "box.glb", "--json")
     told = json.loads(out)
     assert code == 0 and told["done"][0]["stages"]["features"]["f_score"] > 0.99
     assert 1 / 64 <= told["codes_used"] <= 1

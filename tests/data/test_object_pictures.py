@@ -81,7 +81,7 @@ def test_a_picture_without_an_object_is_refused(tmp_path):
 
 
 def test_a_large_picture_is_scaled_down_first(tmp_path):
-    large = Image.fromarray(drawn()).resize((8000, 6000), Image.Resampling.NEAREST)
+    large = Image.fromarray(drawn()).resize((4000, 3000), Image.Resampling.NEAREST)
     large.save(tmp_path / "large.png")
     found = read_object_picture(tmp_path / "large.png").rgba
     assert found.shape[0] == pytest.approx(MARGIN * 40 / 120 * 1024, abs=3)

@@ -23,7 +23,7 @@ SCHEMA = clevr_schema()
 
 def test_drawn_sentences_are_read_as_the_programs_they_were_made_from():
     generator, parser = generator_of(SCHEMA), GrammarParser()
-    drawn = [generator.draw(random.Random(seed), dialogues=0.3) for seed in range(12)]
+    drawn = [generator.draw(random.Random(seed), dialogues=0.3) for seed in range(6)]
     again = generator.draw(random.Random(3), dialogues=0.3)
     assert (again.text, again.program, again.dialogue) == (drawn[3].text, drawn[3].program, drawn[3].dialogue)
     for one in drawn:
@@ -44,9 +44,9 @@ def test_what_is_done_to_a_sentence_does_not_change_what_it_says(name):
 
 
 def test_a_set_of_texts_trains_the_task_of_writing_programs(tmp_path):
-    card = write_set(tmp_path / "set", LanguageSet(count=24, seed=5))
+    card = write_set(tmp_path / "set", LanguageSet(count=12, seed=5))
     rows = open_set(tmp_path / "set")
-    assert sum(card["kinds"].values()) == 24 and set(card["sources"]) <= {"grammar", "phrases"}
+    assert sum(card["kinds"].values()) == 12 and set(card["sources"]) <= {"grammar", "phrases"}
     processor = tiny_processor(programs=True)
     samples = CodedScenes(processor.builder, folders=[str(tmp_path / "set")], tasks={"parsing": 1.0})
     for index, row in enumerate(rows):

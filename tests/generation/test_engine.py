@@ -160,16 +160,17 @@ def test_rows_of_different_tasks_decode_together():
     assert [row.ids for row in decode(model, prompts, constraints)] == alone
 
 
-def test_every_output_of_random_weights_parses_in_a_thousand_decodes():
+@pytest.mark.parametrize("seeds", [1, pytest.param(10, marks=pytest.mark.slow)])
+def test_every_output_of_random_weights_parses(seeds):
     count = 0
-    for seed in range(10):
+    for seed in range(seeds):
         model = tiny_llama(len(BUILDER.vocabulary), seed=seed)
         for name, task in WITHOUT_PROGRAMS.items():
             constraint = Constraint.for_task(task, BUILDER, max_objects=4, max_text=8)
             for row in decode(model, random_prompts(name, 25, seed=seed), [constraint] * 25):
                 assert BUILDER.parse_output(task, row.ids).kinds == set(task.outputs)
                 count += 1
-    assert count == 250 * len(WITHOUT_PROGRAMS) >= 1000
+    assert count == 25 * seeds * len(WITHOUT_PROGRAMS)
 
 
 def test_an_output_that_reaches_its_limit_is_called_truncated():

@@ -10,7 +10,7 @@ from tiny_generators import tiny_generator
 from tiny_shapes import tiny_tokenizer
 
 from kyvo.data.meshes.captions import COLORS, MATERIALS
-from kyvo.data.meshes.things import THINGS
+from kyvo.data.meshes.categories import CATEGORIES
 from kyvo.errors import CheckpointError
 from kyvo.export.formats import export_scene
 from kyvo.models.flow.small_encoders import SmallTextEncoder, SmallTextEncoderConfig
@@ -93,6 +93,6 @@ def test_a_schema_without_words_says_so():
 
 def test_the_schema_has_the_words_of_the_captions():
     words = {field.name: field.words for field in load_schema(str(OBJECTS)).fields}
-    assert set(words["category"]) == set(THINGS)
+    assert set(words["category"]) == set(CATEGORIES)
     assert set(words["color"]) == set(COLORS)
     assert set(words["material"]) == set(MATERIALS.values())

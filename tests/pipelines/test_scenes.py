@@ -13,7 +13,6 @@ from kyvo.data.dataset import write_set
 from kyvo.data.scene_pictures import ScenePicture, as_scene_picture
 from kyvo.errors import CheckpointError
 from kyvo.models.flow.conditions import PictureCondition
-from kyvo.models.flow.scene_encoder import DinoSceneEncoder
 from kyvo.models.slat.load import save_network
 from kyvo.models.slat.sparse import Voxels
 from kyvo.pipelines.objects import ObjectError
@@ -123,28 +122,20 @@ def test_a_folder_of_a_training_brings_a_method_back(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["scenegen", "iscene"])
-def test_dinov2_is_the_scene_encoder_of_flows_that_were_trained_on_it(tmp_path, name):
-    folder = write_tiny_dino(tmp_path / "dino")
-    encoder, picture = DinoSceneEncoder.from_folder(folder), a_picture()
-    pixels = picture.pixels(encoder.picture_size).expand(3, -1, -1, -1)
-    masks = picture.mask_pixels(encoder.picture_size)
-    tokens = encoder(pixels, masks)
-    alone = PictureCondition.from_folder(folder)
-    shown = masks[:, None].float()
-    views = (pixels * shown, shown.expand(-1, 3, -1, -1), pixels)
-    torch.testing.assert_close(tokens, torch.cat([alone(view) for view in views], dim=1))
-    # A generator whose conditions are as wide: I-Scene's flow takes both in one sequence.
-    wide = {"cond_channels": DINO_WIDTH, "encoders": {"picture": alone}}
+def test_dinov2_of_the_generator_sees_the_scene_too(tmp_path, name):
+    dino, picture = PictureCondition.from_folder(write_tiny_dino(tmp_path / "dino")), a_picture()
+    wide = {"cond_channels": DINO_WIDTH, "encoders": {"picture": dino}}
     scene = {"scene_channels": DINO_WIDTH} if name == "scenegen" else {}
     save_network(tiny_flow(name, cond_channels=DINO_WIDTH, **scene), tmp_path / "flow")
+    save_network(random({**ENCODER, "args": {**ENCODER["args"], "channels": DINO_WIDTH}}), tmp_path / "scene_encoder")
     owner = {"scenegen": SceneGen, "iscene": IScene}[name]
-    method = owner.from_pretrained(tmp_path, objects=tiny_generator(**wide), scene_encoder=folder)
+    method = owner.from_pretrained(tmp_path, objects=tiny_generator(**wide))
+    masks = picture.mask_pixels(dino.picture_size)
+    shown = picture.pixels(dino.picture_size) * masks[:, None].float()
+    tokens = dino(shown)
+    seen = method.scene_tokens(picture)[:, : tokens.shape[1]] - method.encoder.views[0]
+    torch.testing.assert_close(seen, tokens)
     check(generate_scene(method, picture), picture)
-    with pytest.raises(CheckpointError, match="has no scene_encoder: it was trained on a network"):
-        owner.from_pretrained(tmp_path, objects=tiny_generator(**wide))
-    save_network(random(ENCODER), tmp_path / "scene_encoder")
-    with pytest.raises(CheckpointError, match=f"gives 8 channels and the flow takes {DINO_WIDTH}"):
-        owner.from_pretrained(tmp_path, objects=tiny_generator(**wide))
 
 
 def test_an_object_stands_where_its_mask_says_as_large_as_it():

@@ -102,7 +102,7 @@ def test_weights_of_another_model_are_no_start(runs):
 
 def test_two_half_batches_are_one_batch(runs):
     # The set has 40 samples, so both see all of it in every step.
-    settings = {"max_steps": 6, "warmup_steps": 2, "decay_steps": 2, "save_every": 100}
+    settings = {"max_steps": 4, "warmup_steps": 2, "decay_steps": 1, "save_every": 100}
     settings["sections"] = {"data": {"tasks": {"rendering": 0.0}}}  # which task a sample is in is drawn a micro-batch
     runs.run("whole", batch_size=40, **settings)
     runs.run("halves", batch_size=20, gradient_accumulation=2, **settings)
@@ -110,7 +110,7 @@ def test_two_half_batches_are_one_batch(runs):
 
 
 def test_rows_shared_by_sequences_are_rows_of_their_own(runs):
-    settings = {"max_steps": 6, "warmup_steps": 2, "decay_steps": 2, "save_every": 100, "batch_size": 40}
+    settings = {"max_steps": 4, "warmup_steps": 2, "decay_steps": 1, "save_every": 100, "batch_size": 40}
     runs.run("own", **settings)
     runs.run("shared", pack_tokens=256, **settings)
     assert runs.losses("shared") == pytest.approx(runs.losses("own"), rel=1e-4)

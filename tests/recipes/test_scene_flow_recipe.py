@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 from tiny_generators import SIDE, tiny_generator
 from tiny_scenes import ENCODER, ISCENE, SCENEGEN, write_scenes
 from trainings import flow_resumed_to_the_bit, flow_weights, lines, train_flow_in_two_ranks
 
 from kyvo.errors import CheckpointError, ConfigError
+from kyvo.models.flow.scenegen import SceneGenFlowModel
 from kyvo.models.slat.load import build_network, load_network, save_network
+from kyvo.pipelines.objects import ObjectGenerator
+from kyvo.pipelines.scene_flows import IScene, SceneGen
 from kyvo.shapes.flow_args import FlowArgs
 from kyvo.shapes.scene_flow_data import SceneRows
 from kyvo.shapes.scene_objective import SceneObjective
@@ -72,6 +76,31 @@ def test_a_training_that_goes_on_is_the_same_to_the_bit(recipe, objects, data, t
         line = lines(tmp_path / "whole")[0]
         assert line["loss"] == pytest.approx(line["flow"] + line["pose"] + line["collision"], rel=1e-4)
     assert (tmp_path / "whole" / "step_000004" / "model" / "scene_encoder.safetensors").exists()
+
+
+def test_joined_flows_share_what_they_left_as_it_was_with_the_generator(recipe, objects, data, tmp_path):
+    for model, name, only_new in ((SCENEGEN, "scenegen", True), (ISCENE, "iscene", False)):
+        config = write_config(tmp_path, objects, model, only_new=only_new, learning_rate=0.1)
+        start = ["--init", str(objects / "structure_flow")]
+        recipe.main(["--config", str(config), "--data", str(data), "--out", str(tmp_path / name), *start])
+    runs = [word for name in ("scenegen", "iscene") for word in (f"--{name}", str(tmp_path / name))]
+    with loading.program("recipes/join_scene_flows.py") as program:
+        program.main(["--objects", str(objects.parent), *runs, "--half", "--out", str(tmp_path / "joined")])
+    generator = ObjectGenerator.from_pretrained(objects.parent)
+    for method in (SceneGen, IScene):
+        made = method.from_pretrained(tmp_path / "joined", objects=generator)
+        trained = method.from_pretrained(tmp_path / method.name / "step_000004" / "model", objects=generator)
+        for name, tensor in trained.flow.state_dict().items():
+            assert torch.allclose(made.flow.state_dict()[name], tensor, atol=2e-3, rtol=2e-3), name
+    written = load_file(tmp_path / "joined" / "scenegen" / "flow.safetensors")
+    assert written and all(name.startswith(SceneGenFlowModel.new_parts) for name in written)
+    (tmp_path / "joined" / "scenegen" / "flow.safetensors").unlink()
+    save_file(
+        {name: tensor for name, tensor in written.items() if name != "query_tokens"},
+        tmp_path / "joined" / "scenegen" / "flow.safetensors",
+    )
+    with pytest.raises(CheckpointError, match=r"missing \['query_tokens'\]"):
+        SceneGen.from_pretrained(tmp_path / "joined", objects=generator)
 
 
 @pytest.mark.parametrize("model", [SCENEGEN, ISCENE], ids=["scenegen", "iscene"])

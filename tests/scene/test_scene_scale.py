@@ -33,6 +33,8 @@ COMMANDS = {
     for suffix in (".glb", ".usdc", ".html", ".py")
 }
 
+SECONDS = {"view", "view over a picture", ".usdc"}  # these take some
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
@@ -61,7 +63,9 @@ def exponent(run, inputs, sizes):
     return math.log(seconds[-1] / max(seconds[0], 0.005)) / math.log(sizes[-1] / sizes[0])
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SECONDS else name for name in COMMANDS]
+)
 def test_the_time_of_a_command_grows_with_the_objects(name, files):
     assert exponent(COMMANDS[name], files, SIZES) < 1.5
 

@@ -71,6 +71,7 @@ def test_the_engine_alone_together_and_transformers_say_the_same(program, capsys
     assert asked["prompt"] / 2 < asked["shared"] < asked["prompt"]
 
 
+@pytest.mark.slow
 def test_data_is_made_tokenised_and_opened(program, capsys):
     options = ["--pictures", "4", "--pixels", "16", "--rows", "6", "--scenes", "3001"]
     results = program.main(["data", "--json", *TINY, *options])

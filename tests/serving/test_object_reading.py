@@ -42,6 +42,7 @@ def test_a_file_comes_back_as_it_is_read_here(box, tmp_path):
     assert found.region is not None and 0 < int(found.region.sum()) < found.region.numel()
 
 
+@pytest.mark.slow
 def test_reading_has_limits(box):
     mesh = trimesh.creation.icosphere(subdivisions=7)
     sent = SentFile(format="glb", content=mesh.export(file_type="glb"))

@@ -112,6 +112,17 @@ def test_rendering(model, post, kyvo, folder, tmp_path):
     assert_alike(np.asarray(Image.open(tmp_path / "drawn.png").convert("RGB")), expected)
 
 
+def test_ray_tracing(model, post, kyvo, folder, tmp_path):
+    (expected,) = model.render([SCENE], renderer="raytracer")
+    assert expected.shape == (320, 480, 3)
+    asked = {"scene": scene_to_json(SCENE), "renderer": "raytracer"}
+    assert_alike(picture_in(post("/v1/scenes/render", asked)["image"]), expected)
+    kyvo("render", folder / "scene.json", "--renderer", "raytracer", "--out", "traced")
+    assert_alike(np.asarray(Image.open(tmp_path / "traced" / "scene.png").convert("RGB")), expected)
+    kyvo("chat", folder / "scene.json", "--renderer", "raytracer", lines=["/export drawn.png"])
+    assert_alike(np.asarray(Image.open(tmp_path / "drawn.png").convert("RGB")), expected)
+
+
 def test_editing(model, post, kyvo, folder, tmp_path):
     edited = model.edit(SCENE, EDIT)
     expected = objects(edited.scene)

@@ -106,6 +106,7 @@ def test_a_variant_and_a_region_of_a_mesh_are_those_of_the_command(http, pipelin
             assert http.get(file["path"]).content == (tmp_path / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_latent_that_a_job_gave_is_changed_by_the_next(http, tmp_path):
     status = ended(http, http.post("/v1/objects/generate", json={"text": "a chair", "formats": ["latent"]}))
     path = tmp_path / "made.npz"
@@ -157,6 +158,7 @@ def test_texts_that_the_encoder_cannot_take_fail(http):
     assert "never seen" in failed(http, "generate", text="qwertz")
 
 
+@pytest.mark.slow
 def test_what_a_mesh_or_a_region_lacks_is_said(http, box, tmp_path):
     (tmp_path / "cut.glb").write_bytes(box.read_bytes()[:200])
     assert "the object.glb is not a readable" in failed(http, "variant", object=encoded(tmp_path / "cut.glb"))

@@ -126,6 +126,7 @@ def test_a_scene_is_changed_asked_about_and_exported(opened, tmp_path):
     assert json.loads((tmp_path / "got.json").read_text())["format"] == "kyvo-scene"
 
 
+@pytest.mark.slow
 def test_a_change_is_taken_back_and_brought_back(opened):
     page = opened
     say(page, "Remove the cyan cube.")
@@ -141,6 +142,7 @@ def test_a_change_is_taken_back_and_brought_back(opened):
     assert page.locator("#chat del").count() == 0
 
 
+@pytest.mark.slow
 def test_what_was_taken_back_stays_struck_through(opened):
     page = opened
     say(page, "Remove the cyan cube.")
@@ -156,7 +158,7 @@ def test_what_was_taken_back_stays_struck_through(opened):
 REPLIES = ["changed: color of small cyan metal cube, cyan to red", "1", "removed: large blue metal cube"]
 
 
-@pytest.mark.parametrize("pause", [0, 1000])  # ms between the texts
+@pytest.mark.parametrize("pause", [0, pytest.param(1000, marks=pytest.mark.slow)])  # ms between the texts
 def test_texts_sent_and_typed_while_it_works_are_kept(opened, pause):
     page = opened
     text = page.locator("#text textarea")
@@ -171,6 +173,7 @@ def test_texts_sent_and_typed_while_it_works_are_kept(opened, pause):
     assert text.input_value() == "half typed"
 
 
+@pytest.mark.slow
 def test_clicks_and_texts_come_in_the_order_in_which_they_were_made(opened):
     page = opened
     say(page, "Paint the cyan cube red.")
@@ -185,6 +188,7 @@ def test_clicks_and_texts_come_in_the_order_in_which_they_were_made(opened):
     assert "1" in said[said.index("How many cyan cubes are there?") :]
 
 
+@pytest.mark.slow
 def test_a_text_that_was_not_taken_does_not_wipe_one_that_is_typed(page):
     text = page.locator("#text textarea")
     say(page, "Remove the red cube.")
@@ -194,7 +198,7 @@ def test_a_text_that_was_not_taken_does_not_wipe_one_that_is_typed(page):
     assert text.input_value() == "half typed"
 
 
-@pytest.mark.parametrize("answer", ["2", "the left one"])
+@pytest.mark.parametrize("answer", ["2", pytest.param("the left one", marks=pytest.mark.slow)])
 def test_an_ambiguous_text_asks_back_and_takes_the_answer(opened, answer):
     page = opened
     say(page, "Remove the cube.")
@@ -205,6 +209,7 @@ def test_an_ambiguous_text_asks_back_and_takes_the_answer(opened, answer):
     chat(page, re.compile("removed: "))
 
 
+@pytest.mark.slow
 def test_a_refused_text_leaves_the_scene(opened):
     page = opened
     say(page, "Remove the dog.")
@@ -215,6 +220,7 @@ def test_a_refused_text_leaves_the_scene(opened):
     assert "fault" not in page.locator("#status").get_attribute("class")
 
 
+@pytest.mark.slow
 def test_the_text_and_undo_are_seen_without_scrolling(opened):
     opened.set_viewport_size({"width": 1440, "height": 757})
     for part in ("#text", "#send", "#undo", "#status"):
@@ -229,6 +235,7 @@ def test_a_sample_is_shown_and_recognised(page):
     status(page, RECOGNISED)
 
 
+@pytest.mark.slow
 def test_a_text_file_named_as_a_picture_is_refused_in_words(page, scene, tmp_path):
     (tmp_path / "false.png").write_text("no picture")
     (tmp_path / "scene.json").write_text(json.dumps(scene))
@@ -253,6 +260,7 @@ def test_errors_are_told_in_words(page, tmp_path):
     page.screenshot(path=tmp_path / "errors.png")
 
 
+@pytest.mark.slow
 def test_the_whole_way_can_be_gone_by_keyboard(page, picture):
     page.locator("#picture input[type=file]").set_input_files(picture)
     page.locator("#picture img").wait_for()

@@ -86,6 +86,7 @@ def test_a_text_becomes_objects_which_are_changed_and_downloaded(page, tmp_path)
     assert page.locator("#change").is_hidden()
 
 
+@pytest.mark.slow
 def test_a_mesh_is_varied_by_a_picture(page, tmp_path):
     write_box(tmp_path / "box.glb")
     pixels = np.full((64, 64, 3), 255, dtype=np.uint8)
@@ -115,6 +116,7 @@ def test_what_does_not_do_is_told_and_left_as_it_was(page, tmp_path):
     page.screenshot(path=tmp_path / "told.png", full_page=True)
 
 
+@pytest.mark.slow
 def test_a_job_is_cancelled(page, monkeypatch):
     import kyvo.serving.object_jobs as object_jobs
 
@@ -137,6 +139,7 @@ def test_a_job_is_cancelled(page, monkeypatch):
     sync_api.expect(page.locator("#make")).to_be_enabled()
 
 
+@pytest.mark.slow
 def test_the_two_pages_lead_to_one_another(page, address):
     page.get_by_role("link", name="Scenes", exact=True).click()
     page.locator("#recognise").wait_for()

@@ -81,7 +81,9 @@ def test_a_picture_is_sampled_as_the_job_says(working, model, scene):
     given = scene_from_json(scene)
 
     def draw(seed):
-        return worker.run(jobs.rendering(model, given, sampling=Sampling(temperature=2.0, seed=seed))).result.image
+        return worker.run(
+            jobs.rendering(model.rendering, given, sampling=Sampling(temperature=2.0, seed=seed))
+        ).result.image
 
     assert np.array_equal(draw(1), draw(1))
     assert any(not np.array_equal(draw(1), draw(seed)) for seed in range(2, 5))
@@ -99,7 +101,7 @@ def test_tokens_of_all_that_ran_are_counted(working, model):
 def test_what_one_job_cannot_have_is_no_matter_to_another(working, model, scene):
     worker, metrics = working()
     scene["objects"][0]["color"] = "pink"
-    bad = worker.submit(jobs.rendering(model, scene_from_json(scene)))
+    bad = worker.submit(jobs.rendering(model.rendering, scene_from_json(scene)))
     good = worker.submit(jobs.recognition(model, PIXELS))
     with pytest.raises(SceneError, match=r"color.*pink"):
         bad.future.result()
@@ -123,7 +125,7 @@ def test_one_job_more_than_may_be_is_refused_and_told_when_to_come_again(working
 def test_a_job_that_is_given_up_while_it_waits_never_runs(working, model, scene):
     worker, metrics = working(parallel=1)
     ticket, release = held(worker)
-    waiting = worker.submit(jobs.rendering(model, scene_from_json(scene)))
+    waiting = worker.submit(jobs.rendering(model.rendering, scene_from_json(scene)))
     assert (worker.num_running, worker.num_waiting) == (1, 1)
     waiting.cancel()
     release.set()
@@ -136,7 +138,7 @@ def test_a_job_that_is_given_up_while_it_waits_never_runs(working, model, scene)
 def test_a_job_that_waited_too_long_is_late(working, model, scene):
     worker, metrics = working(parallel=1, seconds=0.5)
     _, release = held(worker)
-    waiting = worker.submit(jobs.rendering(model, scene_from_json(scene)))
+    waiting = worker.submit(jobs.rendering(model.rendering, scene_from_json(scene)))
     threading.Timer(1.0, release.set).start()
     with pytest.raises(Late, match="no answer in time"):
         waiting.future.result()

@@ -12,7 +12,7 @@ from kyvo.models.slat.latent import StructuredLatent
 from kyvo.shapes.correction_fit import fit_corrections
 from kyvo.shapes.corrections import blocks_of, full_blocks, grid_of, lenders, loans
 from kyvo.shapes.losses import features_at
-from kyvo.shapes.palette import SIZES, num_places, palette_of, read, snapped, spell
+from kyvo.shapes.palette import SIZES, num_palette_codes, palette_of, read, snapped, spell
 from kyvo.shapes.tokenizer import CONFIG_NAME, ShapeTokenizer
 from kyvo.shapes.vqvae import to_grid
 
@@ -84,7 +84,7 @@ def test_blocks_come_back_as_the_grid_they_are_of():
 def test_a_palette_comes_back_from_its_codes_within_half_a_step(size):
     palette = 2 * torch.rand(size, 3, generator=torch.Generator().manual_seed(size)) - 1
     codes = spell(palette, 900)  # 93 levels: 93^3 <= 900^2
-    assert len(codes) == num_places(size) and codes.max() < 900
+    assert len(codes) == num_palette_codes(size) and codes.max() < 900
     assert torch.allclose(read(codes, 900), palette, atol=1 / 92 + 1e-6)
     assert torch.equal(read(torch.cat([codes, codes.flip(0)]), 900), read(codes, 900))
 

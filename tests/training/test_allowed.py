@@ -90,7 +90,7 @@ def test_labels_are_among_what_decoding_would_allow_and_forced_ones_are_gone(nam
     members = torch.cat([group.members for group in batch.groups])
     assert sorted(members.tolist()) == list(range(len(batch.targets)))
     for group in batch.groups:
-        assert torch.equal(group.ids[group.places], batch.targets[group.members])
+        assert torch.equal(group.ids[group.targets], batch.targets[group.members])
 
 
 def test_an_output_that_decoding_could_not_write_is_refused():

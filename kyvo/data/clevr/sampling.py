@@ -182,7 +182,7 @@ def footprints(objects: Sequence[SceneObject]) -> Footprints:
 
 
 def is_free(
-    places: Float[np.ndarray, "tries 2"],
+    candidates: Float[np.ndarray, "tries 2"],
     *,
     radius: float,
     rotation: float,
@@ -195,7 +195,7 @@ def is_free(
     Args:
         rotation: about +z, rad.
     """
-    apart = places[:, None] - others.centers  # tries objects 2
+    apart = candidates[:, None] - others.centers  # tries objects 2
     distance = np.linalg.norm(apart, axis=2)
     angle = np.arctan2(apart[..., 1], apart[..., 0])
     reach = _reach(radius, rotation, is_cube, angle) + _reach(others.radii, others.rotations, others.are_cubes, angle)
@@ -203,10 +203,10 @@ def is_free(
 
 
 def is_clear(
-    places: Float[np.ndarray, "tries 2"], *, others: Footprints, axes: Float[np.ndarray, "2 2"], margin: float
+    candidates: Float[np.ndarray, "tries 2"], *, others: Footprints, axes: Float[np.ndarray, "2 2"], margin: float
 ) -> Bool[np.ndarray, " tries"]:
     """Whether each place is `margin` from the others' centres along both `axes` (columns), for clear relations."""
-    along = np.abs((places[:, None] - others.centers) @ axes)  # tries objects 2
+    along = np.abs((candidates[:, None] - others.centers) @ axes)  # tries objects 2
     return np.all(along >= margin, axis=(1, 2))
 
 

@@ -193,7 +193,7 @@ def _place(program: Mapping[str, Any], scene: Scene, origin: Vector) -> tuple[fl
     if not isinstance(distance, int | float) or not 0 < distance < math.inf:
         raise SceneError(f"distance is {distance!r}; a number of units above 0 is needed.")
     try:
-        x, y = _places(scene, origin, direction, np.array([float(distance)]))[0].tolist()
+        x, y = _candidate_locations(scene, origin, direction, np.array([float(distance)]))[0].tolist()
         for axis, value in zip(_floor(), (x, y), strict=True):
             axis.snap(value)
     except SceneError as error:
@@ -201,7 +201,7 @@ def _place(program: Mapping[str, Any], scene: Scene, origin: Vector) -> tuple[fl
     return x, y
 
 
-def _places(
+def _candidate_locations(
     scene: Scene, origin: Vector, direction: str, distances: Float[np.ndarray, " tries"]
 ) -> Float[np.ndarray, "tries 2"]:
     """The points of the grid nearest to those at `distances` from `origin`, itself taken to the grid."""
@@ -316,14 +316,16 @@ def _free_place(
     """A direction and distance from the object `origin` at which this one fits; its own index, if the scene has it."""
     start = scene.objects[origin].location
     assert start is not None
-    places = np.concatenate([_places(scene, start, direction, np.array(DISTANCES)) for direction in RELATIONS])
+    candidates = np.concatenate(
+        [_candidate_locations(scene, start, direction, np.array(DISTANCES)) for direction in RELATIONS]
+    )
     others = footprints([other for i, other in enumerate(scene.objects) if i != index])
     unaligned = footprints([other for i, other in enumerate(scene.objects) if i not in (index, origin)])
     solid = {"radius": CLEVR_RADIUS[item.size], "rotation": item.extra.get("rotation", 0.0)}  # type: ignore[index]
-    free = is_free(places, **solid, is_cube=item.shape == "cube", others=others, gap=rules.gap)
+    free = is_free(candidates, **solid, is_cube=item.shape == "cube", others=others, gap=rules.gap)
     axes = np.array([directions(scene)[name][:2] for name in ("right", "behind")]).T
-    free &= is_clear(places, others=unaligned, axes=axes, margin=rules.margin)
-    free &= (np.abs(places) <= rules.floor).all(1)
+    free &= is_clear(candidates, others=unaligned, axes=axes, margin=rules.margin)
+    free &= (np.abs(candidates) <= rules.floor).all(1)
     if not free.any():
         return None
     way, far = divmod(_pick(np.flatnonzero(free).tolist(), rng), len(DISTANCES))

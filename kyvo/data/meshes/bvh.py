@@ -82,9 +82,9 @@ class BVH:
 
         point, triangle = self._walk(len(points), near)
         corners = self.triangles[triangle]
-        places = trimesh.triangles.closest_point(corners, points[point])
-        distance = np.linalg.norm(places - points[point], axis=1)
-        uv = trimesh.triangles.points_to_barycentric(corners, places)[:, 1:]
+        nearest_points = trimesh.triangles.closest_point(corners, points[point])
+        distance = np.linalg.norm(nearest_points - points[point], axis=1)
+        uv = trimesh.triangles.points_to_barycentric(corners, nearest_points)[:, 1:]
         return _smallest(len(points), point, triangle, distance, uv)
 
     def _walk(

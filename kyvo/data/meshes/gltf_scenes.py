@@ -40,7 +40,7 @@ def read_gltf(path: Path, *, colors: bool = True) -> list[MeshPart]:
     scene = GltfScene(gltf=GltfFile.open(path), colors=colors)
     if scene.count_triangles() > MAX_TRIANGLES:
         raise too_many_triangles()
-    return [part for name, node, places in scene.placed() for part in scene.parts(name, node, places)]
+    return [part for name, node, transforms in scene.placed() for part in scene.parts(name, node, transforms)]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,10 +78,10 @@ class GltfScene:
         for index, node in enumerate(self.nodes):
             many = extension(node, INSTANCING)
             if many is not None:
-                found[index] = self._instance_places(many["attributes"], f"nodes[{index}]")
+                found[index] = self._instance_transforms(many["attributes"], f"nodes[{index}]")
         return found
 
-    def _instance_places(self, attributes: Mapping[str, int], where: str) -> Float[np.ndarray, "instances 4 4"]:
+    def _instance_transforms(self, attributes: Mapping[str, int], where: str) -> Float[np.ndarray, "instances 4 4"]:
         columns = {
             name: self.gltf.values(accessor).astype(float)
             for name, accessor in attributes.items()
@@ -90,14 +90,14 @@ class GltfScene:
         counts = {len(values) for values in columns.values()}
         if len(counts) != 1:
             raise ValueError(f"{where} has instances of {len(counts)} different counts")
-        places = np.tile(np.eye(4), (counts.pop(), 1, 1))
+        transforms = np.tile(np.eye(4), (counts.pop(), 1, 1))
         if "ROTATION" in columns:
-            places[:, :3, :3] = rotations(columns["ROTATION"])
+            transforms[:, :3, :3] = rotations(columns["ROTATION"])
         if "SCALE" in columns:
-            places[:, :3, :3] *= columns["SCALE"][:, None]
+            transforms[:, :3, :3] *= columns["SCALE"][:, None]
         if "TRANSLATION" in columns:
-            places[:, :3, 3] = columns["TRANSLATION"]
-        return places
+            transforms[:, :3, 3] = columns["TRANSLATION"]
+        return transforms
 
     def count_triangles(self) -> int:
         """Of what is shown, each instance of a mesh counted. Raises ValueError for a node below itself."""
@@ -138,13 +138,13 @@ class GltfScene:
             node = self.nodes[index]
             if (extension(node, VISIBILITY) or {}).get("visible", True) is False:
                 continue
-            place = above @ local_matrix(node, f"nodes[{index}]")
-            waiting += [(child, place) for child in reversed(node.get("children", ()))]
+            transform = above @ local_matrix(node, f"nodes[{index}]")
+            waiting += [(child, transform) for child in reversed(node.get("children", ()))]
             if "mesh" in node:
                 name = node.get("name") or self._meshes[node["mesh"]].get("name") or f"nodes[{index}]"
                 names[name] = names.get(name, 0) + 1
                 own = name if names[name] == 1 else f"{name}_{names[name] - 1}"
-                yield own, index, place @ self._instances[index] if index in self._instances else place[None]
+                yield own, index, transform @ self._instances[index] if index in self._instances else transform[None]
 
     @cached_property
     def _materials(self) -> Materials:
@@ -156,12 +156,12 @@ class GltfScene:
 
     def _world(self, index: int) -> Matrix:
         """The place of a node, which may be outside of the scene."""
-        place = local_matrix(self.nodes[index], f"nodes[{index}]")
+        transform = local_matrix(self.nodes[index], f"nodes[{index}]")
         for _ in self.nodes:
             if index not in self._parents:
-                return place
+                return transform
             index = self._parents[index]
-            place = local_matrix(self.nodes[index], f"nodes[{index}]") @ place
+            transform = local_matrix(self.nodes[index], f"nodes[{index}]") @ transform
         raise ValueError(f"nodes[{index}] is below itself")
 
     def _joints(self, number: int) -> Float[np.ndarray, "joints 4 4"]:
@@ -175,7 +175,7 @@ class GltfScene:
             raise ValueError(f"skins[{number}] has {len(worlds)} joints, and {len(inverse)} inverse bind matrices")
         return worlds @ inverse[: len(worlds)].reshape(-1, 4, 4).transpose(0, 2, 1)
 
-    def parts(self, name: str, index: int, places: Float[np.ndarray, "places 4 4"]) -> Iterator[MeshPart]:
+    def parts(self, name: str, index: int, transforms: Float[np.ndarray, "places 4 4"]) -> Iterator[MeshPart]:
         """The primitives of a node's mesh at each of its places."""
         node = self.nodes[index]
         mesh = self._meshes[node["mesh"]]
@@ -187,21 +187,21 @@ class GltfScene:
             mirrored = np.zeros(len(positions), dtype=bool)
             if "skin" in node:
                 positions, mirrored = self._skinned(index, primitive, positions)
-                places = np.eye(4)[None]  # a skinned mesh's own node does not move it (section 3.7.3.3)
+                transforms = np.eye(4)[None]  # a skinned mesh's own node does not move it (section 3.7.3.3)
             if primitive.mode != "triangles":
-                for place in places:
-                    yield bare_part(name, primitive.mode, moved(positions, place))
+                for transform in transforms:
+                    yield bare_part(name, primitive.mode, moved(positions, transform))
                 continue
             check_indices(primitive.faces.reshape(-1), len(positions))
             material = tree.get("material") if self.colors else None
             attributes = primitive.attributes if self.colors else {"POSITION": positions}
             colors, uv, texture = self._materials.surface(material, attributes, where)
-            for place in places:
-                flip = mirrored[primitive.faces[:, :1]] ^ (np.linalg.det(place[:3, :3]) < 0)
+            for transform in transforms:
+                flip = mirrored[primitive.faces[:, :1]] ^ (np.linalg.det(transform[:3, :3]) < 0)
                 faces = np.where(flip, primitive.faces[:, ::-1], primitive.faces)
                 yield MeshPart(
                     name=name,
-                    vertices=moved(positions, place),
+                    vertices=moved(positions, transform),
                     faces=faces,
                     colors=colors[faces],
                     uv=uv[faces],
@@ -219,8 +219,8 @@ class GltfScene:
         return skinned(positions, primitive.attributes, self._joints(self.nodes[index]["skin"]), primitive.where)
 
 
-def moved(points: Float[np.ndarray, "points 3"], place: Matrix) -> Float[np.ndarray, "points 3"]:
-    return points @ place[:3, :3].T + place[:3, 3]
+def moved(points: Float[np.ndarray, "points 3"], transform: Matrix) -> Float[np.ndarray, "points 3"]:
+    return points @ transform[:3, :3].T + transform[:3, 3]
 
 
 def local_matrix(node: Mapping[str, Any], where: str) -> Matrix:

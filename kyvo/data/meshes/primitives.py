@@ -1,4 +1,4 @@
-"""What objects of the procedural library are built of: solids without a mesh file, and colors of materials.
+"""Primitives of the procedural library: boxes, cylinders and other solids as triangles, and colors of materials.
 
 z is up and lengths are units of which a person is about 1.15 tall.
 """

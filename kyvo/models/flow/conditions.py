@@ -56,7 +56,7 @@ class TextCondition(nn.Module):
         self.network = network.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.channels: int = network.config.hidden_size
-        self.num_places: int = network.config.max_position_embeddings
+        self.max_tokens: int = network.config.max_position_embeddings
 
     @classmethod
     def from_folder(cls, path: Path | str) -> "TextCondition":
@@ -100,14 +100,14 @@ class TextCondition(nn.Module):
     def _encode(self, texts: list[str]) -> Tensor:
         ids = self.tokenizer(texts)["input_ids"]  # with begin and end
         for text, row in zip(texts, ids, strict=True):
-            if len(row) > self.num_places:
+            if len(row) > self.max_tokens:
                 raise ConditionError(
-                    f"The text {text[:40]!r}... has {len(row)} tokens and the encoder {self.num_places} places. "
+                    f"The text {text[:40]!r}... has {len(row)} tokens and the encoder takes at most {self.max_tokens}. "
                     "Shorten it."
                 )
         # As TRELLIS does, places after the text are filled with the end token and are not masked.
         fill = self.tokenizer.pad_token_id
-        padded = [row + [fill] * (self.num_places - len(row)) for row in ids]
+        padded = [row + [fill] * (self.max_tokens - len(row)) for row in ids]
         device = next(self.network.parameters()).device
         return self.network(input_ids=torch.tensor(padded, device=device)).last_hidden_state
 

@@ -5,7 +5,6 @@ from typing import Literal
 
 from kyvo.errors import CheckpointError
 from kyvo.models.flow.conditions import PictureCondition, TextCondition
-from kyvo.models.flow.scene_encoder import DinoSceneEncoder, SceneEncoder
 from kyvo.models.flow.small_encoders import SmallPictureEncoder, SmallTextEncoder
 from kyvo.models.slat.load import load_network
 
@@ -27,18 +26,4 @@ def load_condition(kind: ConditionKind, path: Path | str) -> ConditionEncoder:
     encoder = load_network(path)
     if not isinstance(encoder, _SMALL[kind]):
         raise CheckpointError(f"{path} is a {type(encoder).__name__}; conditions of the kind {kind!r} need another.")
-    return encoder
-
-
-def load_scene_encoder(path: Path | str) -> SceneEncoder | DinoSceneEncoder:
-    """The encoder of a folder of DINOv2, or a small one of `<path>.json` and its weights.
-
-    Raises:
-        CheckpointError: there is none, or it is of another kind.
-    """
-    if (Path(path) / "config.json").is_file():
-        return DinoSceneEncoder.from_folder(path)
-    encoder = load_network(path)
-    if not isinstance(encoder, SceneEncoder):
-        raise CheckpointError(f"{path} is a {type(encoder).__name__}; a scene flow takes a SceneEncoder, or DINOv2.")
     return encoder

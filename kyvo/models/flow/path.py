@@ -1,4 +1,4 @@
-"""The straight path between an object, at time 0, and noise, at time 1 (https://arxiv.org/abs/2209.03003).
+"""Rectified flow: the straight path from an object, at time 0, to noise, at time 1 (https://arxiv.org/abs/2209.03003).
 
 Conditional flow matching (https://arxiv.org/abs/2210.02747) teaches a network the velocity along it.
 """

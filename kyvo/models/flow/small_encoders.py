@@ -139,7 +139,7 @@ class SmallTextEncoder(_SmallEncoder):
         """Unknown words are left out; `unknown_words` names them.
 
         Raises:
-            ConditionError: a text is empty, has no word that is known, or has more words than places.
+            ConditionError: a text is empty, has no word that is known, or has too many words.
         """
         rows = torch.zeros(len(texts), self.config.num_places, dtype=torch.long)
         for row, text in zip(rows, texts, strict=True):
@@ -149,7 +149,8 @@ class SmallTextEncoder(_SmallEncoder):
                 raise ConditionError(f"The model has never seen a word of {text[:40]!r}. Say it in other words.")
             if len(known) > len(row):
                 raise ConditionError(
-                    f"The text {text[:40]!r}... has {len(known)} words and the encoder {len(row)} places. Shorten it."
+                    f"The text {text[:40]!r}... has {len(known)} words and the encoder takes at most {len(row)}. "
+                    "Shorten it."
                 )
             row[: len(known)] = torch.tensor(known)
         return self.transformer(self.embedding(rows.to(self.positions.device)) + self.positions)

@@ -104,28 +104,28 @@ def _refine(
     words, locations, valid = as_tensors(scenes, schema)
     pixels = to_unit(torch.from_numpy(np.stack(pictures)).to(device))
     found = refiner(pixels, words.to(device), locations.to(device), valid.to(device))
-    config, places = refiner.config, found.locations.cpu().numpy()
+    config, read = refiner.config, found.locations.cpu().numpy()
     centers = found.centers.cpu().numpy()
-    read = found.cameras.cpu().numpy().astype(float).round(DIGITS)
+    own_cameras = found.cameras.cpu().numpy().astype(float).round(DIGITS)
     cameras = []
     for number, camera in enumerate(known):
         if camera is None:
-            camera = _camera(config, tuple(read[number].tolist()))  # type: ignore[arg-type]
+            camera = _camera(config, tuple(own_cameras[number].tolist()))  # type: ignore[arg-type]
         else:
-            places[number] = camera.at_heights(centers[number], places[number, :, 2])
+            read[number] = camera.at_heights(centers[number], read[number, :, 2])
         cameras.append(camera)
     chosen = torch.stack([logits.argmax(-1) for logits in found.words], dim=-1).tolist()
     fields = schema.word_fields
     axes = schema.field("location").axes
     lowest, highest = zip(*((axis.values[0], axis.values[-1]) for axis in axes), strict=True)
-    places = np.clip(places, lowest, highest).round(DIGITS)
-    places[..., 2] = np.vectorize(axes[2].snap)(places[..., 2])  # things stand at few heights, which bins tell exactly
+    read = np.clip(read, lowest, highest).round(DIGITS)
+    read[..., 2] = np.vectorize(axes[2].snap)(read[..., 2])  # things stand at few heights, which bins tell exactly
     refined = []
     for number, scene in enumerate(scenes):
         objects = []
         for index, item in enumerate(scene.objects):
             named = {field.name: field.words[word] for field, word in zip(fields, chosen[number][index], strict=True)}
-            objects.append(item.with_values(**named, location=tuple(map(float, places[number, index]))))
+            objects.append(item.with_values(**named, location=tuple(map(float, read[number, index]))))
         refined.append(replace(scene, objects=tuple(objects), camera=cameras[number]))
     return refined
 

@@ -1,4 +1,4 @@
-"""`Refiner`: a second look at the picture, that says of objects which are roughly known what they are and where.
+"""`Refiner`: a small network that corrects attributes and positions of recognised objects from the picture's pixels.
 
 Codes of a picture tell an object's place to a quarter of a pixel or so, which is a tenth of a unit on the floor. The
 pixels tell more. Around each object's expected place a patch is cut out of the picture, as large as the object looks
@@ -136,9 +136,9 @@ class Refiner(nn.Module):
         config = self.config
         steps = (torch.arange(config.side, device=pixels.device) + 0.5) / config.side - 0.5
         square = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1)
-        places = centers[valid][:, None, None] + scale[valid][:, None, None] * square  # in widths, from the middle
-        places = 2 * places * places.new_tensor([1, config.width / config.height])
-        return F.grid_sample(pixels[valid.nonzero()[:, 0]], places, padding_mode="border", align_corners=False)
+        points = centers[valid][:, None, None] + scale[valid][:, None, None] * square  # in widths, from the middle
+        points = 2 * points * points.new_tensor([1, config.width / config.height])
+        return F.grid_sample(pixels[valid.nonzero()[:, 0]], points, padding_mode="border", align_corners=False)
 
     def _read_patches(
         self, patches: Float[Tensor, "n 3 side side"], words: Int[Tensor, "n fields"]
@@ -227,8 +227,8 @@ def meet(
     rays = torch.cat([seen / focal, torch.ones_like(seen[..., :1])], dim=-1)
     rays = torch.einsum("boj,bji->boi", rays, axes(cameras))
     reach = (heights - cameras[:, None, 2]) / rays[..., 2].clamp(max=-0.1)  # a ray to the horizon ends before it
-    places = cameras[:, None, :2] + rays[..., :2] * reach[..., None]
-    return torch.cat([places, heights[..., None]], dim=-1)
+    points = cameras[:, None, :2] + rays[..., :2] * reach[..., None]
+    return torch.cat([points, heights[..., None]], dim=-1)
 
 
 def with_more_words(refiner: Refiner, words: tuple[int, ...]) -> Refiner:

@@ -188,8 +188,8 @@ def _triangulate(corners: Corners, point: Tensor, case: Tensor, weights: Tensor)
     return Surface(vertices=mean[:, :3], faces=faces, attributes=mean[:, 3:])
 
 
-def _number(places: Int[Tensor, "*rows 3"], side: int) -> Int[Tensor, "*rows"]:
-    x, y, z = places.unbind(-1)
+def _number(coordinates: Int[Tensor, "*rows 3"], side: int) -> Int[Tensor, "*rows"]:
+    x, y, z = coordinates.unbind(-1)
     return (x * side + y) * side + z
 
 

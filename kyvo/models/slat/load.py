@@ -96,10 +96,17 @@ def describe_network(network: nn.Module) -> dict[str, Any]:
     return {"name": type(network).__name__, "args": asdict(config)}
 
 
-def load_network(path: Path | str, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> Any:
+def load_network(
+    path: Path | str,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    base: nn.Module | None = None,
+) -> Any:
     """Reads `<path>.json` and `<path>.safetensors`; `path` may also be either file.
 
     Args:
+        base: has the tensors that the file lacks, under the same names: the network that this one was built on.
         dtype: of the half-precision parts; by default as stored on CUDA, and float32 on a CPU, which has no fast
             float16. bfloat16 suits a CPU with AMX.
 
@@ -107,12 +114,12 @@ def load_network(path: Path | str, *, device: torch.device | str = "cpu", dtype:
         CheckpointError: a file is missing or damaged, or its tensors are not those of the network.
         ConfigError: the JSON describes no network known here.
     """
-    base = Path(path)
-    base = base.with_suffix("") if base.suffix in (".json", ".safetensors") else base
-    about_path, weights_path = base.with_name(base.name + ".json"), base.with_name(base.name + ".safetensors")
+    stem = Path(path)
+    stem = stem.with_suffix("") if stem.suffix in (".json", ".safetensors") else stem
+    about_path, weights_path = stem.with_name(stem.name + ".json"), stem.with_name(stem.name + ".safetensors")
     for file in (about_path, weights_path):
         if not file.is_file():
-            raise CheckpointError(f"{file} does not exist; a network is {base.name}.json and {base.name}.safetensors.")
+            raise CheckpointError(f"{file} does not exist; a network is {stem.name}.json and {stem.name}.safetensors.")
     try:
         about = json.loads(about_path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -122,7 +129,7 @@ def load_network(path: Path | str, *, device: torch.device | str = "cpu", dtype:
     except ConfigError as error:
         raise ConfigError(f"{about_path}: {error}") from error
 
-    state = _read_weights(weights_path, network)
+    state = _read_weights(weights_path, network, {} if base is None else base.state_dict())
     network.load_state_dict(state, assign=True)
     network.requires_grad_(False)
     if dtype is None and torch.device(device).type != "cuda":
@@ -132,27 +139,29 @@ def load_network(path: Path | str, *, device: torch.device | str = "cpu", dtype:
     return network.to(device).eval()
 
 
-def _read_weights(path: Path, network: nn.Module) -> dict[str, Tensor]:
-    """Shapes and dtypes are compared before the first tensor is read."""
+def _read_weights(path: Path, network: nn.Module, base: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Shapes and dtypes are compared before the first tensor is read. What the file lacks is of `base`."""
     own = network.state_dict()
     try:
         with safe_open(path, framework="pt") as file:
             names = set(file.keys())
-            missing, unknown = sorted(own.keys() - names), sorted(names - own.keys())
+            shared = {
+                name: base[name] for name in base.keys() & own.keys() - names if base[name].shape == own[name].shape
+            }
+            missing, unknown = sorted(own.keys() - names - shared.keys()), sorted(names - own.keys())
             if missing or unknown:
                 raise CheckpointError(
                     f"{path} is not of a {type(network).__name__} with these arguments: missing {missing[:3]} "
                     f"({len(missing)} in all), unknown {unknown[:3]} ({len(unknown)} in all). "
                     "Check the JSON beside it."
                 )
-            for name, tensor in own.items():
-                shape = list(file.get_slice(name).get_shape())
-                if shape != list(tensor.shape):
-                    raise CheckpointError(
-                        f"{path}: {name} is {shape}; by the JSON beside it, it should be {list(tensor.shape)}."
-                    )
+            for name in names:
+                shape, wanted = list(file.get_slice(name).get_shape()), list(own[name].shape)
+                if shape != wanted:
+                    raise CheckpointError(f"{path}: {name} is {shape}; by the JSON beside it, it should be {wanted}.")
             check_weights([path])
-            return {name: file.get_tensor(name).to(own[name].dtype) for name in own}
+            read = {name: file.get_tensor(name) for name in names} | shared
+            return {name: tensor.to(own[name].dtype) for name, tensor in read.items()}
     except SafetensorError as error:
         raise CheckpointError(f"{path} is no readable safetensors file: {error}. Fetch it again.") from error
 

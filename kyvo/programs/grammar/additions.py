@@ -4,7 +4,7 @@ from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.goals import move
-from kyvo.programs.grammar.meaning import ALL, narrow, the
+from kyvo.programs.grammar.meaning import ALL, narrow, the, together
 from kyvo.programs.grammar.settings import set_field
 from kyvo.programs.program import (
     Add,
@@ -12,16 +12,21 @@ from kyvo.programs.program import (
     Before,
     Beside,
     Copy,
+    Earlier,
     InLine,
     Literally,
+    NextTo,
     Offset,
     Place,
     Remove,
     Replace,
     Selector,
+    Set,
     Step,
     The,
     Toward,
+    Where,
+    WordOf,
 )
 from kyvo.scene.schema import SceneSchema
 
@@ -31,6 +36,7 @@ _SIDES = {"left": "left", "right": "right", "front": "front", "behind": "back"}
 def add_additions(rule: Rules, schema: SceneSchema) -> None:
     rule("newthing", "<newwords>")
     rule("newthing", "(thing|object|item|shape)", ())
+    rule("newone", "something <newwords1>", lambda word: ((word,), 1))
     rule("newthing", "<newwords> (thing|object|item|shape|one)")
     rule("newthings", "<newkinds>")
     rule("newthings", "(things|objects|items|shapes|ones)", ())
@@ -64,10 +70,23 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
         "[(i|we|you)] CREATE <newone> <toscene> [,|.] [at|standing|so that it is] <goal>",
         lambda new, _, place: _added(new, place),
     )
+    rule("step", "[(i|we|you)] CREATE <newone> [,] (and|as well as|plus) <newone> <toscene>", _added_both)
+    rule(
+        "step",
+        "CREATE <newone> (of|in|with|having) [(the|a)] [(same|identical)] <field> (as|of|like) <one_target> [<goal>]",
+        _added_like,
+    )
+    first = "(the first|the first one|the existing one|the original|the original one|the other one|the other)"
+    near = "(next to|beside|near|by|close to|alongside)"
+    rule("step", f"CREATE <newone> {near} {first}", lambda new: _added(new, NextTo(to=_like(new))))
+    rule(
+        "step",
+        f"CREATE <newone> <side> {first}",
+        lambda new, side: _added(new, Beside(direction=side, to=_like(new))),
+    )
     rule("step", "[(at|)] <goal> [,] CREATE <newone>", lambda place, new: _added(new, place))
     rule("step", "(let|have) <newone> (stand|be|appear|sit|be placed) <goal>", _added)
-    rule("step", "(there (should|must|shall) be|it should have|i would like to have|add in) <newone> [<goal>]", _added)
-    rule("step", "there (should|must|shall) be <newone> [<goal>]", _added)
+    rule("step", "(there MUST be|it MUST have|i would like to have|add in) <newone> [<goal>]", _added)
     rule(
         "step",
         "(bring in|create|make|build|get|take) <newone> [,] and (stand|place|put|set|position|drop|stack) it <goal>",
@@ -119,6 +138,12 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
         "(make|add|create|put|place) <copycount> [(more|other|new|)] (one|ones|object|objects|thing) (like|"
         "just like|the same as|identical to) <one_target> [<goal>]",
         lambda count, of, *place: _copied(of, count, *place),
+    )
+    rule(
+        "step",
+        "(make|add|create|put|place|insert) <copycount> [(more|other|new|)] (<noun1>|<nouns>) (like|just like|"
+        "similar to|the same as|identical to) <one_target> [<goal>]",
+        lambda count, noun, of, *place: _copied(the(narrow(of.of, noun)) if isinstance(of, The) else of, count, *place),
     )
     rule(
         "step",
@@ -180,6 +205,24 @@ def _beside(of: Selector, side: Any, to: Selector) -> Selector:
     for part in side.split():  # "back right" is behind it and right of it
         inner = narrow(inner, Related(of=ALL, relation="behind" if part == "back" else part, to=to))
     return the(inner)
+
+
+def _added_both(first: Any, second: Any, _: int) -> tuple[Step, ...] | None:
+    one, other = _added(first), _added(second)
+    return None if one is None or other is None else one + other
+
+
+def _added_like(new: Any, field: str, like: Selector, place: Place | None = None) -> tuple[Step, ...] | None:
+    """ "Add a cube of the color of the sphere." """
+    steps = _added(new, place)
+    if steps is None or any(word.field == field for word in new[0]):
+        return None
+    return together(steps, (Set(of=Earlier(role="added"), field=field, to=WordOf(of=like, field=field)),))
+
+
+def _like(new: tuple[tuple[Literally, ...], int]) -> Selector:
+    """The object that is there already, of which the new one is a second."""
+    return the(narrow(ALL, *(Where(of=ALL, field=word.field, value=word.value) for word in new[0])))
 
 
 def _added(new: tuple[tuple[Literally, ...], int], place: Place | None = None) -> tuple[Step, ...] | None:

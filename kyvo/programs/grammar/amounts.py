@@ -19,19 +19,18 @@ from kyvo.programs.program import (
 from kyvo.scene.schema import SceneSchema
 
 THERE = (
-    "(are there|is there|there are|there is|do you see|can you see|can be seen|are in THEPICTURE|are shown|"
-    "are pictured|are present|are visible|do you count|does THEPICTURE (hold|have|contain|show)|exist|"
-    "did you find|do you find|you find|are you able to see|do we have|do we see|are displayed|appear|"
-    "are depicted|are represented|are seen|are here|you see|can (i|we) (see|find|spot)|"
-    "you can see|have we got|(can|could|would|do) "
-    "you (spot|find|count|see)|"
-    "do you (spot|notice)|can be (found|counted|spotted)|have you got|have you|do i see|are there to see|"
-    "you (spot|count|notice)|make up THEPICTURE|does it (have|show)|would you say there are|are)"
+    "(are there|is there|there are|there is|(do|can|could|would|did|have) (i|you|we|it|one|THEPICTURE) "
+    "[got] (have|see|find|spot|notice|count|show|hold|contain|identify|make out)|have (i|you|we) [got]|"
+    "can be seen|are in THEPICTURE|are shown|"
+    "are pictured|are present|are visible|does (it|THEPICTURE) (hold|have|contain|show)|exist|"
+    "are you able to see|are displayed|appear|"
+    "are depicted|are represented|are seen|are here|(you|i|we) (see|find|spot|count|notice|can see|have)|"
+    "can be (found|counted|spotted)|are there to see|make up THEPICTURE|would you say there are|are)"
 )
 
 
 HOWMANY = (
-    "(how many|[the] [total] number of|what number of|what is the [(total|combined|overall)] "
+    "([(exactly|precisely|just)] how many [[,] if any [,]]|[the] [total] number of|what number of|what is the [(total|combined|overall)] "
     "(number|amount|count|quantity|sum) of|"
     "[give|tell me|state] the [total] (number|count|amount) of|count [up] [all] [of]|"
     "what do you get when you count [up] [all] [of]|(how much|hoe many|what amount of|what quantity of))"
@@ -43,8 +42,11 @@ FINAL = "[(in total|total|altogether|in all|all together|together|overall|here|t
 
 def add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "<amount>")
-    itself = "[,] (not counting|leaving out|excluding|besides|apart from) itself"
-    rule("amount", f"{HOWMANY} <things> <same> {itself}", _count)
+    itself = (
+        "[,] ((not counting|leaving out|excluding|besides|apart from|without|other than|except) itself|"
+        "itself (not (counted|included)|excluded|left out|aside))"
+    )
+    rule("amount", f"{HOWMANY} <things> [(have|has|share|are|of)] [(a|an|the)] <same> {itself}", _count)
     leaving = (
         "[,] (leaving out|apart from|not counting|besides|other than|excluding|aside from|"
         "except) <np> [,] (share|shares|match|matches|have|has) (its|the same) <field>"
@@ -113,9 +115,6 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("amount", f"{HOWMANY} <things> (have|has|share) <selfsame>", _count)
     rule("amount", f"{HOWMANY} <things> (have|has) [(a|an|the)] <same>", _count)
     rule("amount", f"{HOWMANY} <things> (are|is) [all] <selfsame>", _count)
-    rule(
-        "amount", f"{HOWMANY} <things> (have|has) [(a|an|the)] <field> [of] <any>", lambda of, _, pred: _count(of, pred)
-    )
     rule("amount", f"{HOWMANY} <things> <solidlike>", _count)
     rule(
         "amount",
@@ -123,11 +122,10 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
         lambda a, op, b: _arithmetic(Count(of=a), op, Count(of=b)),
         1.0,
     )
-    rule(
-        "amount",
-        f"{HOWMANY} <things> (have|has) [(a|an)] <any> (finish|texture|surface|color|shape|size|material)",
-        _count,
-    )
+    rule("amount", f"{HOWMANY} <things> (have|has) <owned>", _count)
+    rule("amount", f"{HOWMANY} <things> (do|does) not have <owned>", lambda of, own: _count(of, negated(own)))
+    rule("amount", f"{HOWMANY} <things> (have|has|are|in) the <field> of <np>", _count_same)
+    rule("amount", f"{HOWMANY} <things> (have|has|are|in) the <field> of <np> {itself}", _count_same)
     rule(
         "amount",
         f"{HOWMANY} <things> (do|does) not (have|share|match) [(a|an|the)] <same>",
@@ -161,20 +159,22 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "amount",
         f"{HOWMANY} [(different|various|distinct|unique|separate|types of|"
-        f"kinds of)] [<adjx>] <fields> {THERE} {FINAL} [<seen>]",
+        f"kinds of)] [<adjx>] <fieldset> {THERE} {FINAL} [<seen>]",
         lambda *v: CountWords(of=_all(v), field=_field_of(v)),
     )
     rule("adjx", "<any>")
+    rule("fieldset", "<fields>")
+    rule("fieldset", "[(different|distinct)] (kinds|types|sorts|varieties) of [different] (<field>|<fields>)")
     rule(
         "amount",
-        f"{HOWMANY} [(different|various|distinct|unique|types of)] <fields> (of|among|do|"
+        f"{HOWMANY} [(different|various|distinct|unique)] <fieldset> (of|among|do|"
         f"are represented by|for) [(the|all [the]|all of the|these)] [(different)] <descs> [{THERE}|have|"
         "come in]",
         lambda field, of: CountWords(of=of, field=field),
     )
     rule(
         "amount",
-        f"{HOWMANY} [(different|various|distinct|unique|types of)] <fields> are [(the|all [the]|all of the|"
+        f"{HOWMANY} [(different|various|distinct|unique)] <fieldset> are [(the|all [the]|all of the|"
         "these)] <descs> [made of]",
         lambda field, of: CountWords(of=of, field=field),
     )
@@ -185,7 +185,8 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "amount",
-        "what is the difference (between|in) the (number|amount) of <descs> and [the number of] <descs>",
+        "what is the difference [in (number|count|amount|quantity|numbers)] (between|in|of) [the (number|amount|count) of] "
+        "[the] <descs> and [the (number|amount|count) of] [the] <descs>",
         lambda a, b: _difference(Count(of=a), Count(of=b)),
     )
     rule(
@@ -207,6 +208,7 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     )
     rule("amount", "what is twice <countof>", lambda a: Arithmetic(operation="times", first=a, second=Number(value=2)))
     rule("countof", "(the [total] (number|amount|count) of|all [of] [the]|the) <descs>", lambda of: Count(of=of))
+    rule("countof", "<descs>", lambda of: Count(of=of), 0.3)
     rule("countof", "<int>", lambda value: Number(value=value))
     rule("operation", "(plus|added to|and)", "plus")
     rule("operation", "(minus|less|take away)", "minus")
@@ -231,6 +233,10 @@ def _all(values: tuple[Anything, ...]) -> Selector:
 
 def _count(of: Selector, *more: Selector) -> Amount:
     return Count(of=narrow(of, *more))
+
+
+def _count_same(of: Selector, field: str, like: Selector) -> Amount:
+    return _count(of, WhereSame(of=ALL, field=field, like=like))
 
 
 def side(name: Anything, to: Selector) -> Selector:

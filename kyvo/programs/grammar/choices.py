@@ -56,6 +56,15 @@ def add_choices(rule: Rules, schema: SceneSchema) -> None:
             f"(which|what) <field> has {more} <descs> [(,|.)] <case> or <case>",
             lambda field, of, a, b, f=fewest: choose(a, b, fewest=f, of=of),
         )
+        common = {
+            False: "(more (common|frequent|numerous)|(more|greater|larger) in number|commoner|in the majority)",
+            True: "(less common|rarer|(fewer|smaller|less) in number)",
+        }[fewest]
+        rule(
+            "asks",
+            f"(what|which) (is|are) [the] {common} [<seen>] [(,|.)] [the] <case> or [the] <case>",
+            _compared(pick),
+        )
     for more, fewest in (("more", False), ("(fewer|less)", True)):
         rule(
             "asks",
@@ -85,6 +94,7 @@ def add_choices(rule: Rules, schema: SceneSchema) -> None:
         lambda of, a, to, b: _which_side(of, a, b, to),
     )
     rule("asks", "(is|are) <np1> JUST <sidehead> or <relword> <np1>", _which_side)
+    rule("asks", "(is|are) <np1> JUST <relword> <np1> or <relhead> [of (it|them)]", _side_of_one)
     rule("sidehead", "in front of", "front")
     by = {"(larger|bigger|largest|biggest|taller)": Bigness(), "(smaller|smallest|tinier|shorter)": Smallness()}
     near = "(the|) (CAMERA|me|us|you)"
@@ -108,6 +118,11 @@ def add_choices(rule: Rules, schema: SceneSchema) -> None:
     del fields
 
 
+def _compared(pick: Anything) -> Anything:
+    """`pick` of the two cases among the values of a pattern."""
+    return lambda *values: pick(*(value for value in values if isinstance(value, tuple)))
+
+
 def _apart(words: str, of: Selector, others: str) -> tuple[str, Selector]:
     """A choice named by the words that the other one lacks."""
     own = [word for word in words.split() if word not in others.split()]
@@ -121,6 +136,10 @@ def _which_side(of: Selector, first: Anything, second: Anything, to: Selector) -
         Case(word=SIDES.get(name, str(name)), amount=Count(of=narrow(of, side(name, to)))) for name in (first, second)
     )
     return Choose(cases=tuple(cases))
+
+
+def _side_of_one(of: Selector, first: Anything, to: Selector, second: Anything) -> Ask | None:
+    return _which_side(of, first, second, to)
 
 
 def _nearer(of: Selector, first: Selector, second: Selector) -> Ask | None:

@@ -31,7 +31,7 @@ def add_comparisons(rule: Rules) -> None:
     rule("cdesc", "<descs> (plus|and) [the] [number of] <descs>", either, 0.6)
     rule("cdesc", "<adj>", None, 0.3)
     rule("cdesc", "(the number of|there are|is the number of|do you see) <descs>")
-    thereis = "(are there|is there|do you see|do you count|does THEPICTURE have|can you see|there are|)"
+    thereis = "(are there|is there|is it (true|right|correct) [that] there (is|are)|do you see|do you count|does THEPICTURE have|can you see|there are|)"
     rule(
         "truth",
         f"{thereis} [(an|the)] (equal|same) (number|amount|numbers|amounts|quantity|count) of {a} (and|as|"
@@ -106,10 +106,20 @@ def add_comparisons(rule: Rules) -> None:
         )
         rule(
             "truth",
+            f"is the [total] (number|count|amount) of <descs> [<seen>] [(equal to|exactly)] {words} <int>",
+            lambda of, *v, n=number: n(v[-1], of),
+        )
+        rule(
+            "truth",
             f"(is|are) {words} <int> [of the] (<descs>|<desc1>) <predx>",
             lambda count, of, pred, n=number: n(count, narrow(of, pred)),
         )
     equal = lambda count, of, *_: exactly(of, count)  # noqa: E731
+    rule(
+        "truth",
+        "is the [total] (number|count|amount) of <descs> [<seen>] [(equal to|exactly)] <int>",
+        lambda of, *v: exactly(of, v[-1]),
+    )
     rule("truth", f"{thereis} <many> [different] [(kinds of|types of|different types of)] <descs> [<seen>]", equal, 0.1)
     rule(
         "truth",

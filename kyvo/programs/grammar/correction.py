@@ -10,8 +10,8 @@ from itertools import groupby
 
 from kyvo.programs.errors import NotUnderstood, UnknownWord
 from kyvo.programs.grammar.chart import NUMBER, Budget, Chart, Grammar, Meanings, TooLong
+from kyvo.programs.grammar.diagnostics import CAN_DO
 from kyvo.programs.grammar.references import bound
-from kyvo.programs.grammar.refusals import CAN_DO
 from kyvo.programs.grammar.spelling import UNKNOWN, Effort, Repaired, Spelling, english
 from kyvo.programs.grammar.tokens import COMMA
 from kyvo.programs.parsing import Turn

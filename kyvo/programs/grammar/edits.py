@@ -1,23 +1,28 @@
 """Rules of edits: steps in order, what they are about, moves and removals."""
 
 from dataclasses import replace
+from typing import Any
 
 from kyvo.programs.grammar.additions import add_additions
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.goals import A_BIT, add_amounts, add_places, move
-from kyvo.programs.grammar.meaning import ALL, parts, rewritten, the, without
+from kyvo.programs.grammar.meaning import ALL, all_but, parts, rewritten, the, together, without
 from kyvo.programs.grammar.rearrangements import add_rearrangements
 from kyvo.programs.grammar.settings import add_settings, set_words
 from kyvo.programs.program import (
     At,
+    Beside,
     Earlier,
     NextTo,
     Offset,
     OnTop,
     Place,
+    Related,
     Remove,
     Selector,
     Step,
+    The,
+    Undo,
 )
 from kyvo.scene.schema import SceneSchema
 
@@ -37,7 +42,7 @@ EDIT_MACROS = {
     ),
     "DELETE": (
         "(remove|delete|erase|destroy|get rid of|take away|throw away|throw out|clear away|eliminate|discard|"
-        "hide|break|dispose of|take out|wipe out|kill|clear|lose|drop|dump|vanish|smash|demolish|clear out|"
+        "break|dispose of|take out|wipe out|kill|lose|drop|dump|vanish|smash|demolish|clear out|"
         "scrap|cut out|exclude|strip|toss|toss out|chuck|ditch|trash|bin|zap|obliterate|take off|pull out|"
         "do away with|make away with|"
         "wipe away|sweep away|rub out|kick out|take down|cross out|pluck out|"
@@ -52,6 +57,10 @@ EDIT_MACROS = {
         "put down|drop|drop in|stack|set|include|attach|append|position|construct|give me|want|would like|"
         "would like to see|need|show|have|produce|lay|stick|throw in|bring|plop)"
     ),
+    "MUST": (
+        "(should|must|shall|will|can|may|has to|have to|needs to|need to|ought to|is to|are to|(is|are) supposed to|"
+        "(is|are) meant to|better|would better|had better|might)"
+    ),
     "IWANT": (
         "(i want|i would like|i would love|i would prefer|i prefer|i would rather have|i need|we want|we need|"
         "we would like|want)"
@@ -59,10 +68,14 @@ EDIT_MACROS = {
 }
 
 
+BUT = "(except [for]|but for|apart from|besides|other than|excluding|leaving out|aside from|save for|without|not)"
+
+
 def add_edits(rule: Rules, schema: SceneSchema) -> None:
     """All rules of edits. Their symbol is `steps`, the steps of an edit."""
     rule.macros |= EDIT_MACROS
     _add_sequences(rule)
+    _add_undoing(rule)
     _add_targets(rule)
     add_amounts(rule)
     add_places(rule)
@@ -74,17 +87,27 @@ def add_edits(rule: Rules, schema: SceneSchema) -> None:
 
 
 def _add_sequences(rule: Rules) -> None:
-    rule("steps", "<step>")
-    but = "(except [for]|apart from|besides|other than|excluding|leaving out|aside from)"
-    rule("steps", f"{but} <np> [,] <step>", _all_but)
-    rule("steps", "<step> <andthen> <steps>", lambda first, _, rest: first + rest)
+    rule("steps", f"{BUT} <np> [,] <step>", _all_but)
+    rule("steps", "<clause>")
+    rule("steps", "<clause> <also> <steps>", lambda first, _, rest: together(first, rest))
+    rule("steps", "<clause> <then> <steps>", lambda first, _, rest: first + rest)
+    rule("clause", "<step>")
+    rule("clause", f"<step> [,] ({BUT}|but not) <np>", _but_not)
+    rule("also", "([,] and [also] [,]|, [also] [,]|, please|[,] while also|[,] as well as)", 0)
+    later = "(then|next|finally|afterwards|after that|after which|following that|subsequently|now|lastly|secondly)"
+    rule("then", f"([.] [,] and {later} [,]|[.] [,] {later} [,]|(. and|.) [also] [,]|. please|followed by)", 0)
+
+
+def _add_undoing(rule: Rules) -> None:
+    last = "[(the|your|my)] (last|previous|latest) [(change|edit|step|move|action|one|thing|command|instruction)]"
+    what = f"(it|that|this|[what] [i|you] [just] did|{last})"
+    undo = f"(undo|revert|roll back|take back|reverse) [{what}]"
+    rule("step", f"({undo}|take {what} back|go back [(one|a) step]|undo)", (Undo(),))
     rule(
-        "andthen",
-        "([.] [,] and [then|also|finally|afterwards|lastly|next|now|after that] [,]|[.] [,] [and] then|(.|"
-        ",) [(also|next|finally|afterwards|after that|now|lastly|secondly)] [,]|[.] [,] [and] (after that|"
-        "afterwards|after which|following that|next|finally|subsequently) [,]|(.|,) please|while also|"
-        "followed by)",
-        0,
+        "step",
+        "(put|set|make|turn) (everything|it all|things|all) back [to] (how|as|the way|like|what) (it|they) (was|were) "
+        "[before]",
+        (Undo(),),
     )
 
 
@@ -132,7 +155,12 @@ def _add_moves(rule: Rules) -> None:
         lambda of, *v: move(of, v[-1]),
         0.0,
     )
-    rule("step", "MOVE <target> <goal> [,] and <one_target> <goal>", lambda a, x, b, y: move(a, x) + move(b, y), 0.2)
+    rule(
+        "step",
+        "MOVE <target> <goal> [,] and <one_target> <goal>",
+        lambda a, x, b, y: together(move(a, x), move(b, y)),
+        0.2,
+    )
     rule("step", "MOVE <target> <goal> and <goal>", move, 0.2)
     rule(
         "step",
@@ -141,14 +169,13 @@ def _add_moves(rule: Rules) -> None:
     )
     rule(
         "step",
-        "<target> (should|must|needs to|has to|ought to|shall) (be|stand|go|move|be moved|be placed|be put|"
+        "<target> MUST (be|stand|go|move|be moved|be placed|be put|be shifted|be pushed|be brought|be stacked|"
         "sit|be standing) <goal>",
         move,
     )
     rule(
         "step",
-        "<target> (should be|must be|is to be|gets|has to be|needs to be) (moved|placed|put|shifted|pushed|"
-        "slid|brought|stacked) <goal>",
+        "<target> gets (moved|placed|put|shifted|pushed|slid|brought|stacked) <goal>",
         move,
     )
     rule("step", "<target> (moves|goes|belongs) <goal>", move, 0.2)
@@ -180,7 +207,24 @@ def _add_moves(rule: Rules) -> None:
         "(lower) <target> [down] [by] <dist>",
         lambda of, far: move(of, Offset(direction="below", distance=far)),
     )
+    rule("step", "<target> [over|further] <way> [by] <dist>", _shifted, 1.5)
+    rule("step", "<target> [by] <dist> [further] [(to the|to)] <way>", lambda of, far, way: _shifted(of, way, far), 1.5)
     rule("step", "center <target>", lambda of: move(of, At(region="middle")))
+
+
+def _shifted(of: Selector, way: Any, far: float) -> tuple[Step, ...]:
+    """ "Blue ball left 0.5" """
+    return move(of, Offset(direction=way, distance=far))
+
+
+def _cleared(of: Selector) -> tuple[Step, ...]:
+    """ "Clear the table" takes away what is on it; "clear all cubes" the cubes."""
+    on_it = isinstance(of, The) and of.count == 1
+    return (Remove(of=Related(of=ALL, relation="above", to=of) if on_it else of),)
+
+
+def _hidden(of: Selector, behind: Selector) -> tuple[Step, ...]:
+    return move(of, Beside(direction="behind", to=behind))
 
 
 def _all_but(kept: Selector, steps: tuple[Step, ...]) -> tuple[Step, ...] | None:
@@ -188,6 +232,15 @@ def _all_but(kept: Selector, steps: tuple[Step, ...]) -> tuple[Step, ...] | None
     if ALL not in parts(steps):
         return None
     return rewritten(steps, lambda node: without(ALL, kept) if node == ALL else node)
+
+
+def _but_not(steps: tuple[Step, ...], kept: Selector) -> tuple[Step, ...] | None:
+    """ "Make the cylinders red except for the small one." """
+    first, *rest = steps
+    of = getattr(first, "of", None)
+    if not isinstance(of, Selector) or (isinstance(of, The) and of.count == 1):
+        return None
+    return (replace(first, of=all_but(of, kept)), *rest)  # type: ignore[call-arg]
 
 
 def _moved_lightly(by: float, of: Selector, place: Place) -> tuple[Step, ...]:
@@ -198,6 +251,10 @@ def _moved_lightly(by: float, of: Selector, place: Place) -> tuple[Step, ...]:
 
 def _add_removals(rule: Rules) -> None:
     gone = lambda of: (Remove(of=of),)  # noqa: E731
+    rule("step", "hide <target>", gone, 0.3)
+    rule("step", "clear [off] <def1>", _cleared)
+    rule("step", "<target> (out|away|gone) [(of|from) THEPICTURE]", gone, 1.0)
+    rule("step", "(hide|tuck) <target> (behind|in back of) <one_target>", _hidden)
     rule("step", "DELETE <target> [(from|out of|off|off of) THEPICTURE] [(too|away|there|completely|out)]", gone)
     rule(
         "step",
@@ -214,7 +271,7 @@ def _add_removals(rule: Rules) -> None:
     rule(
         "step",
         "(IWANT|have) <target> (gone|removed|deleted|out|away) and <target> <setword>",
-        lambda of, other, words: (Remove(of=of), *set_words(other, words)),
+        lambda of, other, words: together((Remove(of=of),), set_words(other, words)),
     )
     rule("step", "(let|make|have|can|could|may) <target> [please] (disappear|vanish|go away|go|leave|be gone)", gone)
     rule(
@@ -231,7 +288,7 @@ def _add_removals(rule: Rules) -> None:
     )
     rule(
         "step",
-        "<target> (should|must|has to|needs to|can|may) (go|be removed|be deleted|disappear|go away|"
+        "<target> MUST (go|be removed|be deleted|disappear|go away|be thrown away|be taken out|be taken away|"
         "be gone|vanish|be destroyed|be erased|be taken away|leave)",
         gone,
     )
@@ -246,10 +303,10 @@ def _add_removals(rule: Rules) -> None:
     rule("step", "(no|no more) <anyset> (please|any more|left)", gone, 0.2)
     keep = lambda kept: (Remove(of=without(ALL, kept)),)  # noqa: E731
     stay = "(stay|remain|be left|be kept|be there|survive|stay there)"
-    rule("step", f"(only|just|nothing but) <np> (should|shall|must|may|can|has to|have to) {stay}", keep)
+    rule("step", f"(only|just|nothing but) <np> MUST {stay}", keep)
     rule(
         "step",
-        f"<np> (should|shall|must) be the only (thing|things|object|objects|one|ones) [(left|there|that {stay})]",
+        f"<np> MUST be the only (thing|things|object|objects|one|ones) [(left|there|that {stay})]",
         keep,
     )
     rule("step", f"(let|have) (only|just) <np> {stay}", keep)

@@ -10,7 +10,7 @@ from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.meaning import ALL, narrow, negated
 from kyvo.programs.grammar.spelling import UNKNOWN
 from kyvo.programs.grammar.tokens import tokenize
-from kyvo.programs.program import Either, Literally, Selector, Where
+from kyvo.programs.program import Either, Literally, Selector, Where, WhereSame
 from kyvo.scene.fields import Field
 from kyvo.scene.schema import SceneSchema
 
@@ -50,6 +50,7 @@ ADJECTIVES: Mapping[str, Sequence[str]] = {
     "green": ("lime", "emerald", "dark green"),
     "yellow": ("mustard",),
     "brown": ("tan", "beige", "chocolate"),
+    "wooden": ("wood", "timber"),
 }  # fmt: skip
 COMPARED: Mapping[str, Sequence[str]] = {"large": ("larger", "bigger"), "small": ("smaller", "tinier")}  # of two
 METALS: Mapping[str, Sequence[tuple[str, str]]] = {  # a color and a material at once
@@ -102,6 +103,9 @@ def add_lexicon(rule: Rules, schema: SceneSchema) -> None:
                 rule("adj", "curved", meaning)
     if not any(one.symbol == "solidlike" for one in rule.found):
         rule("solidlike", UNKNOWN, ALL)
+    if any(field.name == SIZE for field in worded):
+        big = "[(just|exactly|equally)] as (big|large|small|tall|tiny|little|huge) as <np>"
+        rule("same", big, lambda like: WhereSame(of=ALL, field=SIZE, like=like))
     for symbol in ("kind1", "kinds", "adj"):
         rule(symbol, UNKNOWN, Where(of=ALL, field=UNKNOWN, value=UNKNOWN))
     rule("value", UNKNOWN, Literally(field=UNKNOWN, value=UNKNOWN))

@@ -5,7 +5,7 @@ narrowing one by the next. Superlatives stay outermost: "the largest red thing" 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from kyvo.programs.program import (
@@ -20,19 +20,34 @@ from kyvo.programs.program import (
     Extreme,
     Hidden,
     InRegion,
+    Measure,
     MoreThan,
     Node,
     Related,
     Selector,
     Shared,
+    Step,
     The,
+    Together,
     Where,
     WhereSame,
 )
+from kyvo.programs.program.edits import leaves
 
 ALL = Everything()
 ONE = Where(of=ALL, field="*", value="one")  # "the red one": of the kind that the text has named before
 _SETS = (Either, Both, The, Earlier)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Indefinite(Selector):
+    """ "A cube", "any cube", "something red": one of a set where a question is asked, each of it elsewhere.
+
+    It is part of readings only; `references` puts the set in its place.
+    """
+
+    op = "indefinite"
+    of: Selector
 
 
 def narrow(base: Selector, *modifiers: Selector) -> Selector:
@@ -99,8 +114,10 @@ def identical(of: Selector, fields: Sequence[str]) -> Selector:
     return of
 
 
-def joined(first: Selector, second: Selector) -> Selector:
-    """ "red and shiny" narrows; "red and green", of one field, is either."""
+def joined(first: Selector, second: Selector) -> Selector | None:
+    """ "red and shiny" narrows; "red and green", of one field, is either; "leftmost and rightmost" are two objects."""
+    if isinstance(first, Extreme) and isinstance(second, Extreme):
+        return None
     one, other = _field(first), _field(second)
     return Either(first=first, second=second) if one and one == other else narrow(first, second)
 
@@ -138,6 +155,8 @@ def settle_region(description: Selector) -> Selector:
 def as_set(selector: Selector) -> Selector:
     """A set where a noun phrase stands: which one is meant is no question then."""
     selector = settle_region(selector)
+    if isinstance(selector, Indefinite):
+        return selector.of
     if isinstance(selector, Extreme):
         return The(of=selector)
     return (
@@ -154,6 +173,34 @@ def ordered(program: Any) -> Any:
         return narrow(node.of, replace(node, of=ALL)) if isinstance(node, Where) else node
 
     return rewritten(program, order)
+
+
+def is_other(node: Any) -> bool:
+    """Whether it is what is left without those that were spoken of: "the other cubes", "what else"."""
+    return isinstance(node, Except) and node.without == Earlier()
+
+
+def without_other(node: Any) -> Any:
+    """The node without its own "other"."""
+    return node.of if is_other(node) else node
+
+
+def among(base: Selector, asks: Any) -> Any:
+    """The question of those objects alone; what others are compared with may be any object."""
+    if asks == ALL:
+        return base
+    if not isinstance(asks, Node):
+        return tuple(among(base, one) for one in asks) if isinstance(asks, tuple) else asks
+    anchors = () if isinstance(asks, Both | Either | Except) else ("to", "like", "than", "first", "second")
+    skipped = anchors if isinstance(asks, Selector | Measure) else ()
+    changed = {item.name: among(base, getattr(asks, item.name)) for item in fields(asks) if item.name not in skipped}
+    return replace(asks, **changed)
+
+
+def together(first: Sequence[Step], rest: Sequence[Step]) -> tuple[Step, ...]:
+    """Steps joined by "and": those before it and the next after it are said together."""
+    following, *later = rest
+    return (Together(steps=(*leaves(first), *leaves([following]))), *later)
 
 
 def parts(node: Any) -> Iterator[Any]:

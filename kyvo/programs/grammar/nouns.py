@@ -6,8 +6,20 @@ in the singular and the plural, `def1` one with a definite article, `np1` with a
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.lexicon import KINDS
-from kyvo.programs.grammar.meaning import ALL, ONE, all_but, either, joined, narrow, negated, parts, the, without
-from kyvo.programs.grammar.predicates import add_predicates, same
+from kyvo.programs.grammar.meaning import (
+    ALL,
+    ONE,
+    Indefinite,
+    all_but,
+    either,
+    joined,
+    narrow,
+    negated,
+    parts,
+    the,
+    without,
+)
+from kyvo.programs.grammar.predicates import add_predicates, same, telling
 from kyvo.programs.grammar.relations import add_relations, related
 from kyvo.programs.grammar.superlatives import add_superlatives, extreme, nearest
 from kyvo.programs.program import (
@@ -88,7 +100,7 @@ def _add_adjectives(rule: Rules) -> None:
     rule("pre", "<any> [,] <pre>", narrow)
     rule("pre", "<any> [,] and <pre>", joined, 0.1)
     rule("pre", "[either] <any> [,] or <pre>", either, 0.1)
-    rule("pre", "<any> , <any> [,] and <any>", lambda a, b, c: joined(joined(a, b), c))
+    rule("pre", "<any> , <any> [,] and <any>", _three_joined)
     rule("pre", "<any> , <any> [,] or <any>", lambda a, b, c: either(either(a, b), c))
     rule("pre", "<size> (sized|size|in size)", None)
     rule("size", "(<adj>|<sup>)")
@@ -137,7 +149,7 @@ def _add_descriptions(rule: Rules) -> None:
     rule("post1", "<compared>")
     rule("post1", "(behind|in [the] (back|rear))", InRegion(of=ALL, region="back"), 0.6)
     rule("post1", "in front", InRegion(of=ALL, region="front"), 0.6)
-    rule("post1", "<pre>", None, 1.2)
+    rule("post1", "<pre>", telling, 1.2)
     rule("post", "<post1>")
     rule("post", "<post1> [,] but [(is|are)] not [(a|an)] <pred1>", lambda a, b: narrow(a, negated(b)))
     rule("post", "<post1> [,] <post>", narrow, 0.5)
@@ -168,8 +180,8 @@ def _add_descriptions(rule: Rules) -> None:
         "<sup> [(one|block|object|thing)] (of|among|out of|from) [all] [of] (the|these|those) <descs>",
         lambda sup, of: narrow(of, sup),
     )
-    rule("desc1", "<sup>", None, 0.5)
-    rule("desc1", "<pre>", None, 1.5)
+    rule("desc1", "<sup>", lambda sup: narrow(ONE, sup), 0.5)
+    rule("desc1", "<pre>", telling, 1.5)
     rule("desc1", "<pre> <post>", narrow, 2.5)
     rule("desc", "<desc1>")
     rule("desc", "<descs>")
@@ -185,9 +197,10 @@ def _add_phrases(rule: Rules) -> None:
     rule("def1", "the <measure> <many> <descs>", lambda by, count, of: the(Extreme(of=of, by=by), count))
     rule("def1", "<many> <descs>", lambda count, of: the(of, count), 0.6)
     rule("def1", "(both|both of) [(the|these|those)] <descs>", lambda of: the(of, 2))
-    rule("def1", "(all|each|every one|any|each one) [of] [(the|these|those)] <descs>", None, 0.3)
+    rule("def1", "(all|each|every one|each one) [of] [(the|these|those)] <descs>", None, 0.3)
     rule("def1", "all [of] [(the|these|those)] <many> <descs>", lambda count, of: the(of, count))
     rule("def1", "(every|each|each and every) <desc1>")
+    rule("def1", "(the|that|this) [(whole|entire)] (row|line|group|bunch|set|collection|cluster) of [the] <descs>")
     rule(
         "def1",
         "(whichever|whatever) [of (the|these|those)] (<desc1>|<descs>) (is|stands|lies|sits) <pred>",
@@ -195,7 +208,7 @@ def _add_phrases(rule: Rules) -> None:
     )
     rule("def1", "the other <desc1>", lambda of: the(without(of, Earlier())))
     rule("np1", "<def1>")
-    rule("np1", "(a|an|any|another|some|a single) <desc1>", None, 0.2)
+    rule("np1", "(a|an|any|another|some|a single) <desc1>", lambda of: Indefinite(of=of), 0.2)
     rule("defs", "<def1>")
     rule("defs", "<def1> (and|, and|as well as|plus|,) <defs>", _and, 0.3)
     rule("defs", "(both|) <def1> and <def1>", _and, 0.25)
@@ -209,9 +222,13 @@ def _add_phrases(rule: Rules) -> None:
         without(ALL, Earlier()),
     )
     rule("anyofs", "<descs>")
-    rule("def1", "(everything|anything|all|whatever|all those|those) [THAT] [(is|are|has|have)] <pred>", None, 0.2)
-    rule("def1", "(everything|anything|all|whatever) <post>", None, 0.2)
-    rule("def1", "any (<desc1>|<descs>)", None, 0.6)
+    some = lambda of: Indefinite(of=of)  # noqa: E731
+    rule("def1", "(everything|all|whatever|all those|those) [THAT] [(is|are|has|have)] <pred>", None, 0.2)
+    rule("def1", "(everything|all|whatever) <post>", None, 0.2)
+    rule("def1", "(anything|something) [THAT] [(is|are|has|have)] <pred>", some, 0.2)
+    rule("def1", "(anything|something) <post>", some, 0.2)
+    rule("def1", "(anything|something)", Indefinite(of=ALL), 0.3)
+    rule("def1", "any [one] [of (the|these|those)] (<desc1>|<descs>)", some, 0.6)
     rule(
         "def1",
         "(everything|anything) (but|except|except for|apart from|other than|besides|excluding|without) <np1>",
@@ -219,9 +236,9 @@ def _add_phrases(rule: Rules) -> None:
     )
     rule("def1", "(all|every) (but|except|except for) <np1>", lambda other: without(ALL, other))
     but = "(but|except|except for|apart from|besides|excluding|without|other than|aside from|but not|save|save for)"
-    rule("def1", f"(all|any) [of] [the] <descs> {but} <np1>", all_but)
-    rule("def1", f"the <descs> {but} <np1>", all_but, 0.1)
-    rule("def1", f"(every|each|any) <desc1> {but} <np1>", all_but)
+    rule("def1", f"(all|any) [of] [the] <descs> {but} <np1>", all_but, -0.1)
+    rule("def1", f"the <descs> {but} <np1>", all_but, -0.1)
+    rule("def1", f"(every|each|any) <desc1> {but} <np1>", all_but, -0.1)
     rule(
         "def1",
         "(it|this|that|this one|that one|that (object|thing|item)|this (object|thing|item)|the same (one|"
@@ -236,6 +253,7 @@ def _add_phrases(rule: Rules) -> None:
         0.1,
     )
     rule("def1", "the <pre> and the <desc1>", _both_of, 0.1)
+    rule("def1", "[both] the <sup> and [the] <sup> (<noun1>|<nouns>)", _each_of, 0.1)
     rule("np", "<np1>")
     rule("np", "<np1> (and|, and|as well as|plus|,) <np>", _and, 0.3)
     rule("np", "(both|) <np1> and <np1>", _and, 0.25)
@@ -243,6 +261,16 @@ def _add_phrases(rule: Rules) -> None:
 
 def _and(first: Selector, second: Selector) -> Selector:
     return Either(first=first, second=second)
+
+
+def _three_joined(first: Selector, second: Selector, third: Selector) -> Selector | None:
+    both = joined(first, second)
+    return None if both is None else joined(both, third)
+
+
+def _each_of(first: Selector, second: Selector, noun: Selector) -> Selector:
+    """ "The leftmost and rightmost cubes": one of each."""
+    return Either(first=the(narrow(noun, first)), second=the(narrow(noun, second)))
 
 
 def _both_of(first: Selector, second: Selector) -> Selector:

@@ -7,13 +7,13 @@ from functools import lru_cache
 from kyvo.programs.errors import NotUnderstood
 from kyvo.programs.grammar.chart import Budget, Grammar, Rules, TooLong
 from kyvo.programs.grammar.correction import Reader
+from kyvo.programs.grammar.diagnostics import CAN_DO, check_language, check_text, diagnosis
 from kyvo.programs.grammar.dialogue import add_dialogue
 from kyvo.programs.grammar.edits import add_edits
 from kyvo.programs.grammar.lexicon import add_lexicon
 from kyvo.programs.grammar.macros import MACROS
 from kyvo.programs.grammar.nouns import add_nouns
 from kyvo.programs.grammar.questions import add_questions
-from kyvo.programs.grammar.refusals import CAN_DO, check_language, check_text, refusal
 from kyvo.programs.grammar.sentences import add_sentences
 from kyvo.programs.grammar.spelling import Spelling
 from kyvo.programs.grammar.tokens import tokenize
@@ -74,7 +74,7 @@ def _parsed(reader: Reader, text: str, tokens: Sequence[str]) -> Parsed:
             f"nothing was named yet that the text could refer back to; name the object instead. {CAN_DO}"
         )
     if not programs:
-        raise refusal(text, tokens, reader.spelling, readable=reader.readable(words))
+        raise diagnosis(text, tokens, reader.spelling, readable=reader.readable(words))
     notes = reader.notes(reader.decided(words))
     notes += [f"left out {word!r}: objects have no tilt here" for word in tokens if word in NO_MEANING]
     weights = [math.exp(-SHARPNESS * (cost - programs[0][1])) for _, cost in programs]

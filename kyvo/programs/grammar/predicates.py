@@ -1,7 +1,7 @@
 """Rules of `pred`, what "is" may be followed by: places, shared words, materials, "not", "and" and "or"."""
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import ALL, either, joined, narrow, negated, without
+from kyvo.programs.grammar.meaning import ALL, either, joined, narrow, negated, the, without
 from kyvo.programs.grammar.relations import CORNERS, REGIONS, related, two
 from kyvo.programs.program import (
     Earlier,
@@ -16,6 +16,8 @@ from kyvo.programs.program import (
 
 def add_predicates(rule: Rules) -> None:
     rule("twonp", "[(the|both|both of the|those|any|these)] [two] <descs>", two)
+    one_each = lambda a, b, noun: (the(narrow(noun, a)), the(narrow(noun, b)))  # noqa: E731
+    rule("twonp", "the <any> and [the] <any> (<noun1>|<nouns>)", one_each, -0.1)
     for region, pattern in REGIONS.items():
         region_of = InRegion(of=ALL, region=region)  # type: ignore[arg-type]
         rule(
@@ -83,11 +85,17 @@ def add_predicates(rule: Rules) -> None:
     rule("othernoun", "<noun1>", 0)
     rule("selfsame", "matching (<field>|<fields>)", lambda field: Shared(of=ALL, field=field))
     rule("selfsame", "(alike|identical|matching|the same|equal) in <field>", lambda field: Shared(of=ALL, field=field))
+    # what follows "has"
+    kinds = "(finish|texture|surface|color|coating|sheen|shape|size|material|look)"
+    rule("owned", f"[(a|an|the|some)] <any> {kinds}", telling)
+    rule("owned", "[(a|an|the|some)] <field> [(of|being|called|named)] <any>", lambda _, word: telling(word))
+    rule("post1", "(THAT (has|have)|having|with) <owned>", None, 0.1)
+    rule("post1", "(THAT (do|does) not have|without|not having) <owned>", negated, 0.1)
     # what follows "is"
     rule("pred", "<rels>")
     rule("pred", "STAND JUST <rels>", None)
     rule("pred", "[STAND] <place>")
-    rule("pred", "<pre>")
+    rule("pred", "<pre>", telling)
     rule("pred", "[the] <suppost>")
     rule("pred", "the <sup> [one]")
     rule("pred", "<same>")
@@ -96,7 +104,7 @@ def add_predicates(rule: Rules) -> None:
         "[(made|made up|built|composed|constructed)] [out] (of|from) [(a|the)] <mat> [(material|paint|finish|texture)]",
         None,
     )
-    rule("pred", "(in|with) [(a|an)] <any> [(finish|texture|surface|color|coating|sheen|shape)]", None)
+    rule("pred", "(in|with) [(a|an)] <any> [(finish|texture|surface|color|coating|sheen|shape)]", telling)
     rule("pred", "[(made|made up|built)] [out] (of|from) the same <field> as <np>", same)
     rule("pred", "(a|an|the) <desc1>")
     rule("pred", "<descs>")
@@ -130,12 +138,12 @@ def add_predicates(rule: Rules) -> None:
     )
     rule("pred1", "<rels>")
     rule("pred1", "STAND <rels>")
-    rule("pred1", "<pre>")
+    rule("pred1", "<pre>", telling)
     rule("pred1", "<same>")
     rule("pred1", "<place>")
     rule("pred1", "<descs>")
     rule("pred1", "(a|an) <desc1>")
-    rule("pred1", "not <any>", negated)
+    rule("pred1", "not <any>", lambda word: negated(word) if telling(word) else None)
     rule("mat", "(<adj>|<sup>)")
     # pictures named, which say nothing
     rule(
@@ -155,6 +163,11 @@ def add_predicates(rule: Rules) -> None:
         ALL,
     )
     rule("seen", "(that|which) you (can see|see)", ALL)
+
+
+def telling(words: Selector) -> Selector | None:
+    """None for words that tell nothing of an object where they stand alone: "they are different"."""
+    return None if words == ALL else words
 
 
 def same(field: str, like: Selector) -> Selector:

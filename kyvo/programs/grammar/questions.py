@@ -5,7 +5,7 @@ from typing import Any as Anything
 from kyvo.programs.grammar.amounts import add_counts
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.choices import add_choices
-from kyvo.programs.grammar.meaning import ALL, rewritten
+from kyvo.programs.grammar.meaning import ALL, among, rewritten, without_other
 from kyvo.programs.grammar.truths import add_truths
 from kyvo.programs.grammar.words import add_words
 from kyvo.programs.program import (
@@ -49,14 +49,14 @@ def _add_others(rule: Rules, schema: SceneSchema) -> None:
     # hypothetical: the scene without some
     gone = (
         "(disappeared|disappear|vanished|vanish|(is|are|was|were) (removed|taken away|deleted|gone|taken out|"
-        "destroyed|not there))"
+        "destroyed|not there|lost|hidden)|(went|goes) away)"
     )
     rule("gone", f"(if|when|suppose|after) <np> {gone}")
     rule("gone", "should <np> be (removed|taken away|deleted|taken out)")
     rule(
         "gone",
-        "(if|when|suppose|after) (you|i|we|someone) (remove|removed|take away|took away|delete|deleted|"
-        "removing|take out|took out|were to remove|destroyed) <np>",
+        "(if|when|suppose|after|once|say) (you|i|we|someone|) (remove|removed|take away|took away|delete|deleted|"
+        "removing|take out|took out|were to remove|destroyed|taking away|deleting|get rid of|got rid of) <np>",
     )
     rule(
         "gone",
@@ -68,34 +68,23 @@ def _add_others(rule: Rules, schema: SceneSchema) -> None:
     rule("gone", "(disregarding|minus|barring|omitting) <np>")
     rule("asks", "<gone> [(,|.)] [then] <asks>", _hypothetical, 0.1)
     rule("sentence", "<asks> [,] <gone>", lambda asks, gone: Query(asks=_hypothetical(gone, asks)), 0.3)
+    scope = "(of|among|amongst|from|out of|between|considering|counting|looking at) [all] [of] [(only|just)]"
+    rule("scope", f"{scope} [(the|these|those)] <descs>")
+    rule("scope", "(if|when) (i|you|we) [(only|just)] (count|take|look at|consider) [(only|just)] [the] <descs>")
+    rule("asks", "<scope> , <asks>", among, 0.2)
     remains = "(remains|remain|is left|are left|would remain|would be left|will remain|will be left|stays|stay) [over]"
     rule("word", f"(what|which) <field> {remains}", lambda field: WordOf(of=ALL, field=field))
     rule("asks", f"what {remains}", Which(of=ALL))
-    rule(
-        "asks",
-        "<gone> [(,|.)] how many <things> (will|would|) (be left|remain|be there|there be|are left|remain|"
-        "stay|be) [remaining|left|over]",
-        lambda gone, of: _hypothetical(gone, Count(of=of)),
+    left = (
+        "((will|would|do|) (be left|remain|be there|there be|stay|be remaining|be|i have|we have|you have|still be "
+        "there)|are|are there|is) [(left|remaining|over|there|behind|still)]"
     )
-    rule(
-        "amount",
-        "how many <things> (will|would|) (be left|remain|there be|be there|are left|remain|"
-        "be remaining) [left] [(,|)] <gone>",
-        lambda of, gone: _hypothetical(gone, Count(of=of)),
-    )
-    rule(
-        "amount",
-        "how many (will|would) (be left|remain|be there) [(,|)] <gone>",
-        lambda gone: _hypothetical(gone, Count(of=ALL)),
-    )
-    rule(
-        "amount",
-        "how many <things> are (left|remaining) [(,|)] <gone>",
-        lambda of, gone: _hypothetical(gone, Count(of=of)),
-    )
+    rule("howmanyleft", f"how many <things> {left}", lambda of: Count(of=of))
+    rule("howmanyleft", f"how many {left}", Count(of=ALL))
+    rule("asks", "<gone> [(,|.)] [then] <howmanyleft>", _hypothetical)
+    rule("amount", "<howmanyleft> [,] <gone>", lambda count, gone: _hypothetical(gone, count))
 
 
 def _hypothetical(gone: Selector, asks: Anything) -> Anything:
     """The question of the scene without the objects."""
-    rest = Except(of=ALL, without=gone)
-    return rewritten(asks, lambda node: rest if node == ALL else node)
+    return among(Except(of=ALL, without=gone), rewritten(asks, without_other))  # "what else" is what is left

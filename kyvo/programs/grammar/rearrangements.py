@@ -44,15 +44,27 @@ def add_rearrangements(rule: Rules) -> None:
     rule("step", f"(let|have|make) <np1> and <np1> ({swap}|change) {places}", lambda a, b: (Swap(first=a, second=b),))
     rule(
         "step",
-        f"<np1> and <np1> (should|must|shall|need to|have to|ought to) ({swap}|change) {places}",
+        f"<np1> and <np1> MUST ({swap}|change) {places}",
         lambda a, b: (Swap(first=a, second=b),),
     )
+    rule("step", f"<np1> MUST ({swap}|change) {places} with <np1>", lambda a, b: (Swap(first=a, second=b),))
+    rule("step", f"(let|have|make) <np1> ({swap}|change) {places} with <np1>", lambda a, b: (Swap(first=a, second=b),))
     rule(
         "step",
         f"(let|have|make) <np1> and <np1> {swap} (<fields>|<field>)",
         lambda a, b, field: (Swap(first=a, second=b, field=field),),
     )
     rule("step", f"{swap} <np1> and <np1> in <field>", lambda a, b, field: (Swap(first=a, second=b, field=field),))
+    rule(
+        "step",
+        f"{swap} <np1> 's <field> (with|and|for) (that of <np1>|<np1> 's) [<field>]",
+        lambda a, field, b, *_: (Swap(first=a, second=b, field=field),),
+    )
+    rule(
+        "step",
+        "(give|let|have) <np1> and <np1> [have] each other 's <field>",
+        lambda a, b, field: (Swap(first=a, second=b, field=field),),
+    )
     # turns
     turn = "(rotate|turn|spin|twist|pivot)"
     rule("sense", "(clockwise|right|to the right|rightward|toward the right)", -1.0)

@@ -1,16 +1,43 @@
 """What pronouns stand for: a statement's object, an earlier phrase of the same text, or the dialogue's last turns."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 from kyvo.programs.grammar.dialogue import EVER
+from kyvo.programs.grammar.emptiness import says_nothing
 from kyvo.programs.grammar.lexicon import KINDS
-from kyvo.programs.grammar.meaning import ALL, ONE, as_set, narrow, ordered, parts, rewritten
-from kyvo.programs.grammar.sentences import About, Again, Likewise
+from kyvo.programs.grammar.meaning import (
+    ALL,
+    ONE,
+    Indefinite,
+    as_set,
+    is_other,
+    narrow,
+    ordered,
+    parts,
+    rewritten,
+    without_other,
+)
+from kyvo.programs.grammar.sentences import About, Again, Likewise, Variation
 from kyvo.programs.parsing import Turn
-from kyvo.programs.program import Earlier, Edit, Either, Except, Program, Remove, Selector, The, Where, WhereSame
+from kyvo.programs.program import (
+    Earlier,
+    Edit,
+    Either,
+    Except,
+    Program,
+    Remove,
+    Selector,
+    Step,
+    The,
+    Together,
+    Where,
+    WhereSame,
+)
+from kyvo.programs.program.edits import leaves
+from kyvo.programs.together import descriptions
 
 IT = Earlier()
 
@@ -24,12 +51,12 @@ def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> li
             continue
         named = meaning.named if isinstance(meaning, About) else None
         program = meaning.program if isinstance(meaning, About) else meaning
-        program = rewritten(program, _drop_other)
+        program = rewritten(program, _plain)
         program = rewritten(program, lambda node: _all_turns(node, dialogue))
         if any(isinstance(node, Earlier) and node.turn == EVER for node in parts(program)):
             continue  # no turn has done so
         program = _bind(program, named, dialogue)
-        if program is not None:
+        if program is not None and not says_nothing(program):
             found += [(one, cost + more) for one, more in _kinds_of_ones(program, named)]
     return found
 
@@ -40,13 +67,31 @@ def _in_context(meaning: Any, dialogue: Sequence[Turn]) -> Any:
         last = next((turn.program for turn in reversed(dialogue) if isinstance(turn.program, Edit)), None)
         topic = None if last is None else _topic(last)
         return last if topic is None else rewritten(last, lambda node: IT if node == topic else node)
-    if not isinstance(meaning, Likewise):
+    if not isinstance(meaning, Likewise | Variation):
         return meaning
     topic = _topic(dialogue[-1].program) if dialogue else None
     if topic is None:
         return None
+    if isinstance(meaning, Variation):
+        named = _varied(topic, meaning.words)
+        program = dialogue[-1].program
+        return None if named is None else rewritten(program, lambda node: named if node == topic else node)
     named = meaning.named if isinstance(topic, The) else as_set(meaning.named)
     return About(program=rewritten(dialogue[-1].program, lambda node: named if node == topic else node), named=topic)
+
+
+def _varied(topic: Selector, words: Selector) -> Selector | None:
+    """The topic with another word of a field that it has a word of: "how many cubes are metal?", "and rubber?"."""
+    if isinstance(topic, The):
+        inner = _varied(topic.of, words)
+        return None if inner is None else replace(topic, of=inner)
+    rest, told = topic, False
+    kept = []
+    while isinstance(rest, Where):
+        same = isinstance(words, Where) and rest.field == words.field
+        told, kept = told or same, kept if same else [*kept, replace(rest, of=ALL)]
+        rest = rest.of
+    return narrow(rest, *kept, words) if told else None
 
 
 def _topic(program: Program) -> Selector | None:
@@ -61,19 +106,29 @@ def _bind(program: Program, named: Selector | None, dialogue: Sequence[Turn]) ->
     In the second and later steps of an edit "it" stays: it means what the step before was about.
     """
     if isinstance(program, Edit):
-        first = _bound_to(program.steps[0], named or _named_within(program.steps[0]))
+        steps = tuple(leaves(program.steps))
+        first = _bound_to(steps[0], named or _named_within(steps[0]))
         if IT in parts(first) and not dialogue:
             return None
         rest = [
-            rewritten(step, _without_other) if isinstance(before, Remove) else step
-            for before, step in pairwise(program.steps)
+            rewritten(step, without_other) if isinstance(before, Remove) else step for before, step in pairwise(steps)
         ]
-        return replace(program, steps=(first, *rest))
+        return replace(program, steps=_grouped(program.steps, iter((first, *rest))))
     program = _bound_to(program, named or _named_within(program))
     if IT in parts(program) and not dialogue:
-        program = rewritten(program, _without_other)
+        program = rewritten(program, without_other)
         return None if IT in parts(program) else program
     return program
+
+
+def _grouped(steps: Sequence[Step], changed: Iterator[Step]) -> tuple[Step, ...]:
+    """Changed steps in the groups of the old ones. Steps that name nothing of their own need no group."""
+    found: list[Step] = []
+    for step in steps:
+        group = tuple(islice(changed, len(step.steps) if isinstance(step, Together) else 1))
+        names = any(any(True for _ in descriptions(one)) for one in group[1:])
+        found += [Together(steps=group)] if names else group
+    return tuple(found)
 
 
 def _bound_to(node: Any, named: Selector | None) -> Any:
@@ -123,12 +178,10 @@ def _last_kind_before_one(program: Program) -> Where | None:
     return last
 
 
-def _is_other(node: Any) -> bool:
-    return isinstance(node, Except) and node.without == IT
-
-
-def _drop_other(node: Any) -> Any:
-    """ "Other things of the same color as the cube" leave the cube out already."""
+def _plain(node: Any) -> Any:
+    """ "Other things of the same color as the cube" leave the cube out already; "any cube" is a set of cubes."""
+    if isinstance(node, Indefinite):
+        return node.of
     if isinstance(node, WhereSame) and node.like != IT:
         return _without_others(node)
     return node
@@ -136,16 +189,12 @@ def _drop_other(node: Any) -> Any:
 
 def _without_others(node: Any) -> Any:
     """The chain of narrowings below a node without its "other"."""
-    if _is_other(node):
+    if is_other(node):
         return _without_others(node.of)
     below = getattr(node, "of", None)
     if isinstance(below, Selector) and below != ALL and not isinstance(node, The):
         return replace(node, of=_without_others(below))
     return node
-
-
-def _without_other(node: Any) -> Any:
-    return node.of if _is_other(node) else node
 
 
 def _named_within(program: Any) -> Selector | None:

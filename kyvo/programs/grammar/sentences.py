@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.meaning import narrow
-from kyvo.programs.program import Edit, Program, Query, Selector, Step, The, WordOf
+from kyvo.programs.program import Earlier, Edit, Program, Query, Selector, Step, The, WordOf
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,13 @@ class Likewise:
 
 
 @dataclass(frozen=True)
+class Variation:
+    """The last turn's program once more, about objects with another word: "and the red ones?", "and rubber?"."""
+
+    words: Selector
+
+
+@dataclass(frozen=True)
 class Again:
     """The last edit once more."""
 
@@ -34,12 +41,12 @@ def add_sentences(rule: Rules) -> None:
         "polite",
         "(please|kindly|actually|no|nope|sorry|rather|instead|yes|and then|oh|um|hm|er|alternatively|first|"
         "firstly|first of all|to begin with|maybe|perhaps|hey|hi|hello|ok|okay|now|so|"
-        "well|then|next|also|and|thanks|thank you|great|good|alright|right)",
+        "wait|no wait|hold on|well|then|next|also|and|thanks|thank you|great|good|alright|right)",
         0,
     )
     rule(
         "polite",
-        "(i think|i guess|i believe|i suggest|i feel like|in my opinion|what if|how about|i say|i bet|maybe we could|"
+        "(i think|i guess|i believe|i suggest|i feel like|in my opinion|what if|how about|what about|i say|please to|i bet|maybe we could|"
         "it would be (nice|great|good) if|i wish|do me a favor and|be so kind and|feel free to|just|simply|go on and|"
         "let me see|quick question|my question is|one more question|one more thing|hey there|good (morning|"
         "evening)) [,]",
@@ -49,14 +56,16 @@ def add_sentences(rule: Rules) -> None:
     rule("polite", "(can|could|would|will) you [(please|kindly|also|now|possibly|maybe|just)]", 0)
     rule(
         "polite",
-        "(would you mind|i want you to|i would like you to|i need you to|you should|you need to|you can|"
+        "(would you mind|do you mind|would it be (possible|ok|okay) to|is it possible to|i was wondering if you could|"
+        "i ask you to|i suggest|i recommend|i propose|start by|begin by|try|i want you to|i would like you to|i need you to|you should|you need to|you can|"
         "let us|go|now go|i would like to|i want to|you have to|you must|your task is to|try to|help me|"
         "go ahead and|we need to|we should|let me|straighten and)",
         0,
     )
     rule(
         "polite",
-        "(tell me|can you tell me|could you tell me|do you know|i wonder|please tell me|"
+        "(tell me|can you tell me|could you tell me|do you know|i wonder|please tell me|let me know|"
+        "(may|can|could) i (know|ask)|i need to know|do you happen to know|any idea|remind me|i ask|just tell me|"
         "i would like to know|say|i want to know|answer|question|looking at THEPICTURE|in THEPICTURE|"
         "from THEPICTURE|of THEPICTURE|look at THEPICTURE|in total|of these THINGS|of all [of] the THINGS|"
         "of the THINGS|of the THINGS (shown|pictured|seen|in THEPICTURE)|among the THINGS|"
@@ -69,6 +78,7 @@ def add_sentences(rule: Rules) -> None:
         "thanks",
         "[.] [,] (please|thanks|thank you|for me|now|thank you very much|if you can|if possible|would you|"
         "will you|ok|okay|right|then|cheers|again|instead|too|also|as well|from now on|thanks a lot|many thanks|"
+        "by any chance|at the moment|right now|in here|here|in THEPICTURE|do you think|do you know|i wonder|"
         "[and] straighten (it|them))",
         0,
     )
@@ -92,6 +102,19 @@ def add_sentences(rule: Rules) -> None:
         "<pointing> [,|.] [and] (give|name|tell me|say|state) its <field>",
         lambda named, field: Query(asks=WordOf(of=named, field=field)),
     )
+    # "if there is a red cube, make it blue": where there is none, nothing is done
+    for verb in ("(if|when|in case|provided|assuming) [that] there (is|are)", "should there be"):
+        condition = f"{verb} [(a|an|one|any|some)]"
+        rule("condition", f"{condition} <desc1> [<seen>]", lambda of, *_: _the(of))
+        rule("condition", f"{condition} <descs> [<seen>]", lambda of, *_: of)
+    rule("condition", "(if|when|in case) <np1> (is|are) <pred>", _as_condition)
+    rule("sentence", "<condition> [,] [then] [please] <steps>", _edit_about)
+    rule("sentence", "<steps> [,] <condition>", lambda steps, named: _edit_about(named, steps), 0.3)
+    rule(
+        "sentence",
+        "[and] [(what about|how about|what is|what was)] (its|their) <field>",
+        lambda field: Query(asks=WordOf(of=Earlier(), field=field)),
+    )
     rule("sentence", f"<topic> {stop} <asks>", lambda named, asks: About(program=Query(asks=asks), named=named), 0.4)
     rule("sentence", f"<topic> {stop} <steps>", lambda named, steps: About(program=Edit(steps=steps), named=named), 0.4)
     rule("topic", "<np1> (.|,)")
@@ -99,6 +122,7 @@ def add_sentences(rule: Rules) -> None:
     rule("sentence", "<context>")
     and_ = "(what about|how about|and what about|and how about|and|also|and also|now|and now|then|and then|likewise)"
     rule("context", f"{and_} <np>", Likewise, 0.3)
+    rule("context", f"{and_} [in] <any> [(ones|one)]", Variation, 0.1)
     rule("context", "(what about|how about|and) [(for|of|with)] <np>", Likewise, 0.3)
     rule("context", "[(and|now|also)] [do] (the same|that|it|this|so) [thing] (to|for|with) <np>", Likewise, 0.1)
     rule("context", "(same|likewise|ditto) [thing] (for|with|to) <np>", Likewise, 0.1)
@@ -134,16 +158,24 @@ def add_sentences(rule: Rules) -> None:
         _the_narrowed,
         0.2,
     )
+    rule("statement", "(what|which [one]|which thing|which object) (is|are|STANDS) [STAND] <pred>", _the, 0.3)
     too = "<def1> (is|are|looks|look) [(much|far|a bit|a little)] too <any>"
     rule("complaint", too, lambda of, _: of)
+    rule("complaint", "i [really] (do not like|do not love|hate|dislike) <def1> [(here|there)]")
     rule("sentence", f"<complaint> {stop} [(so|and|now|then|please)] [,] <steps>", _edit_about)
     rule("statement", "<def1> (is|are) <pred>", lambda of, _: of if isinstance(of, The) else None, 0.6)
+    rule("statement", "<scope> [,] (what|which [one]) (is|are) <pred>", _the_narrowed, 0.3)
     rule("statement", "one [of the] (<desc1>|<descs>) is <pred>", _the_narrowed, 0.5)
     rule("statement", "(i see|you see|we have|we see|THEPICTURE (has|contains|shows)) [(a|an|one)] <desc1>", _the, 0.1)
 
 
 def _edit_about(named: Selector, steps: tuple[Step, ...]) -> About:
     return About(program=Edit(steps=steps), named=named)
+
+
+def _as_condition(of: Selector, pred: Selector) -> Selector | None:
+    """ "If the cube is red": the cube that is red."""
+    return The(of=narrow(of.of, pred)) if isinstance(of, The) and of.count == 1 else None
 
 
 def _the(of: Selector) -> Selector:

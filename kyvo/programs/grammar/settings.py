@@ -1,8 +1,10 @@
 """Rules of edits that set words or sizes: "paint it red", "as big as the cube"."""
 
+from dataclasses import replace
+
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.lexicon import SIZE, kind_field
-from kyvo.programs.grammar.meaning import ALL, without
+from kyvo.programs.grammar.meaning import ALL, narrow, together, without
 from kyvo.programs.program import (
     Earlier,
     Literally,
@@ -10,6 +12,7 @@ from kyvo.programs.program import (
     Selector,
     Set,
     Step,
+    The,
     WordOf,
 )
 from kyvo.scene.schema import SceneSchema
@@ -26,6 +29,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     )
     rule("setword", "(a|an) <newwords>", lambda words: words)
     rule("setword", "<newkinds>")
+    rule("setword", "<newthings>", lambda words: words or None, 0.1)
     rule("setword", "all <value>", lambda word: (word,), 0.1)
     rule(
         "setword",
@@ -54,13 +58,15 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "step",
-        "MAKE <target> [(be|become|to|into)] <setword> [,] and <target> <setword>",
-        lambda a, x, b, y: set_words(a, x) + set_words(b, y),
+        "MAKE <target> [(be|become|to|into)] <setword> [,|and|, and] <target> [(to be|be|become|to|into)] <setword>",
+        lambda a, x, b, y: together(set_words(a, x), set_words(b, y)),
         0.1,
     )
+    rule("step", "MAKE <target> <setword> [,] THAT (is|are) <pred>", _those_that, 0.3)
     rule(
         "step",
-        "(IWANT|have|let) <target> ([to] (be|become|turn|look)|[to] (switch|change|turn|go) to|in) <setword>",
+        "(IWANT|have|let) [that] <target> ([to] (be|become|turn|look|is|are|becomes|gets)|"
+        "[to] (switch|change|turn|go) (to|into)|in) <setword>",
         set_words,
     )
     rule("step", "IWANT <target> <value>", lambda of, word: set_words(of, (word,)), 0.2)
@@ -81,11 +87,18 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         "MAKE (everything|all|all [of] [the] THINGS) <setword> (except|but|except for|apart from|besides) <np>",
         lambda words, kept: set_words(without(ALL, kept), words),
     )
-    rule("step", "<target> to <value>", lambda of, word: set_words(of, (word,)), 0.5)  # "the cube to red"
+    rule("step", "<target> (to|in|into|=) <value>", lambda of, word: set_words(of, (word,)), 0.5)  # "the cube to red"
+    rule("step", "<target> [now] <value>", lambda of, word: set_words(of, (word,)), 1.5)  # "red cube blue"
+    paint = "[(the|a|some)] [<fieldname>] <value> [(color|paint|finish|surface)]"
     rule(
         "step",
-        "<target> (should|must|needs to|has to|shall|will|ought to|is supposed to|are supposed to|is meant to|"
-        "are meant to|may|can|would better|better) [(all|both|each|also|now|rather)] (be|become|turn|turn "
+        f"(put|give|apply|add|assign|use|set) {paint} (to|on|onto|for) <target>",
+        lambda *v: set_words(v[-1], (v[-2],)) if len(v) == 2 or v[0] == v[1].field else None,
+    )
+    rule("fieldname", "<field>")
+    rule(
+        "step",
+        "<target> MUST [(all|both|each|also|now|rather)] (be|become|turn|turn "
         "into|look|be made|be made of|"
         "be painted|be turned into|be changed to) <setword>",
         set_words,
@@ -101,6 +114,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         "(make sure|ensure|see to it|see|check) [that] <target> (is|are|becomes|become|turns|turn|gets) <setword>",
         set_words,
     )
+    rule("step", "(get|force|cause) <target> [to] (be|become|turn|look) <setword>", set_words)
     done = "(painted|colored|made|turned|changed to|changed into|turned into|dyed)"
     rule("step", f"(have|get|IWANT) <target> {done} [to|into|in] <setword>", set_words)
     rule(
@@ -162,8 +176,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "step",
-        "the <field> of <target> (should|must|has to|needs to|shall|ought to) "
-        "(be|become|(change|switch|be changed|be set) to) <anyword>",
+        "the <field> of <target> MUST (be|become|(change|switch|be changed|be set) to) <anyword>",
         lambda field, of, word: set_field(of, field, word),
     )
     rule(
@@ -213,6 +226,11 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
             "step", "make <target> [just] as (big|large|small|tall) as <one_target>", lambda of, to: like(of, SIZE, to)
         )
         rule("step", "make <target> the same size as <one_target>", lambda of, to: like(of, SIZE, to))
+        rule(
+            "step",
+            "<target> MUST (be|become|get) (as (big|large|small|tall)|[of] the same size) as <one_target>",
+            lambda of, to: like(of, SIZE, to),
+        )
     if kind:
         rule(
             "step",
@@ -233,7 +251,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         )
         rule("step", f"{verb} [the size of] <target> [in size]", size)
         rule("step", f"{verb} <target> 's size", size)
-        rule("step", f"<target> (should|must|needs to) (be|become|get) [(a bit|slightly|a little|much)] {words}", size)
+        rule("step", f"<target> MUST (be|become|get) [(a bit|slightly|a little|much)] {words}", size)
         factor = lambda of, by, big=larger: (Resize(of=of, larger=big, factor=by),) if by > 0 else None  # noqa: E731
         rule("step", f"{verb} [the size of] <target> by [a factor of] <num> [times]", factor)
         rule("step", f"make <target> <num> times {words}", factor)
@@ -256,6 +274,12 @@ def _scaled(of: Selector, factor: float) -> tuple[Step, ...] | None:
 def set_words(of: Selector, words: tuple[Literally, ...]) -> tuple[Step, ...]:
     """One step for each word; those after the first speak of the same objects."""
     return tuple(Set(of=of if place == 0 else Earlier(), field=word.field, to=word) for place, word in enumerate(words))
+
+
+def _those_that(of: Selector, words: tuple[Literally, ...], pred: Selector) -> tuple[Step, ...]:
+    """ "Make the ball red that is small." """
+    inner = replace(of, of=narrow(of.of, pred)) if isinstance(of, The) else narrow(of, pred)
+    return set_words(inner, words)
 
 
 def set_field(of: Selector, field: str, word: Literally) -> tuple[Step, ...] | None:

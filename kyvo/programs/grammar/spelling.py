@@ -40,6 +40,7 @@ _CONFUSED = 1.2  # cost of a known word that stands for another: "their is a cub
 _TURNING = frozenset(
     ("no", "not", "non", "nor", "none", "never", "gone", "without", "except", "but")
 )  # kept as they are
+_ORDERS = frozenset(("add", "remove", "delete", "move"))  # never read as another word
 UNKNOWN = "?"  # what stands for an unknown word where a text is read in spite of it
 _PER_ERROR = 0.4  # cost
 _RARE = 0.35  # more for a word that is neither the schema's own nor a little one
@@ -168,7 +169,7 @@ class Spelling:
             return {}
         found = dict.fromkeys(CONFUSED.get(token, ()), _CONFUSED)
         kept = self.grammar.scene_words | _TURNING
-        if effort >= Effort.SLIPS and token not in kept:
+        if effort >= Effort.SLIPS and token not in kept | _ORDERS:
             same = kept | {f"{token}s", token.removesuffix("s")}
             near = [word for word in self._candidates(token, 1) if word in LITTLE | self.usual and word not in same]
             found |= {word: _CONFUSED + self._cost(token, word, 0) for word in near}

@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import groupby
 
+from kyvo.programs.grammar.gerunds import as_verbs
+
 END = "."  # the token between sentences
 COMMA = ","
 
@@ -71,6 +73,7 @@ def clean(text: str) -> str:
 def tokenize(text: str) -> list[str]:
     """The tokens of a text. Sentences end with `END`, which the last one lacks."""
     tokens = [token for token, _ in groupby(_split(clean(text)))]  # a word written twice is read once
+    tokens = as_verbs(tokens)
     while tokens and tokens[-1] in (END, COMMA):
         tokens.pop()
     while tokens and tokens[0] in (END, COMMA):

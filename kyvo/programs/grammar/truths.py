@@ -1,14 +1,17 @@
-"""Rules of questions for yes or no: whether there are some, all are so, two are alike."""
+"""Rules of questions for yes or no: whether there are some, whether all are so."""
+
+from dataclasses import replace
 
 from kyvo.programs.grammar.amounts import side
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.comparisons import add_comparisons, exactly
-from kyvo.programs.grammar.meaning import ALL, as_set, either, identical, narrow
+from kyvo.programs.grammar.meaning import ALL, ONE, Indefinite, as_set, either, identical, narrow
+from kyvo.programs.grammar.sameness import add_sameness, alike, same
 from kyvo.programs.program import (
-    Alike,
     All,
     BiggerThan,
     Bigness,
+    Both,
     Closeness,
     Commonest,
     Earlier,
@@ -36,12 +39,6 @@ from kyvo.scene.schema import SceneSchema
 
 def add_truths(rule: Rules, schema: SceneSchema) -> None:
     names = [field.name for field in schema.fields if field.words]
-    word = lambda of, field: WordOf(of=of, field=field)  # noqa: E731
-
-    def same(field: str, a: Selector, b: Selector) -> Truth:
-        if all(isinstance(one, The | Earlier) and getattr(one, "count", 1) == 1 for one in (a, b)):
-            return SameWord(first=word(a, field), second=word(b, field))
-        return Alike(of=either(a, b), field=field)
 
     rule("asks", "<truth>")
     rule("asks", "<truth> (or not|or no|yes or no|true or false)", None, 0.1)
@@ -74,12 +71,6 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", f"{thereis} (anything|something) [else]", Exists(of=ALL), 1.0)
     rule(
         "truth",
-        f"there (is|are) [{any_}] (<desc1>|<descs>) [,] RIGHT",
-        lambda of: Exists(of=of),
-        0.5,
-    )
-    rule(
-        "truth",
         f"(look for|search for) [{any_}] (<desc1>|<descs>) [(.|,)] (is one to be found|is there one|"
         "are there any|do you find one)",
         lambda of: Exists(of=of),
@@ -89,12 +80,17 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         "(is|are) (any|some|any one|one of|at least one of|either of|even one of) [of] [(the|these|those)] "
         "(<descs>|<desc1>) "
         "<predx>",
-        lambda of, pred: Exists(of=narrow(of, pred)),
+        lambda of, pred: Exists(of=fitting(of, pred)),
     )
     rule(
         "truth",
         "(do|does) any [(two|2|of the|of these|other)] (<descs>|<desc1>) (have|share|match) (<same>|<selfsame>)",
         lambda of, pred: Exists(of=narrow(of, pred)),
+    )
+    rule(
+        "truth",
+        "(do|does) any [(two|2|of the|of these|other)] (<descs>|<desc1>) (have|share) (the|a|their|its) [same] <field>",
+        lambda of, field: Exists(of=Shared(of=of, field=field)),
     )
     rule(
         "truth",
@@ -125,7 +121,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "truth",
-        "(is|are) (nothing|no <descs>|none of the <descs>) <predx>",
+        "(is|are) (nothing|no <descs>|no <desc1>|(none|not one|not any) of the <descs>) <predx>",
         lambda *v: Not(of=Exists(of=narrow(ALL, *v))),
     )
     rule("truth", "(is|are) there (no|not any|zero) (<desc1>|<descs>) [<seen>]", lambda of, *_: Not(of=Exists(of=of)))
@@ -179,8 +175,8 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "truth",
-        "(is|are) <value> the (most common|most frequent|predominant|dominant) <field> [(among|of|in) [the|"
-        "these] <descs>]",
+        "(is|are) <value> the (most common|most frequent|predominant|dominant|commonest|main) <field> "
+        "[((among|of|in) [(the|these|all)] <descs>|<seen>)]",
         lambda value, field, *of: _is_commonest(value, field, *of),
     )
     rule(
@@ -201,14 +197,8 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "(is|are) (anything|something) [else] <predx>", lambda pred: Exists(of=pred))
     rule("predx", "[(all|there|also|both|either|currently|actually|really)] <pred> [<seen>]", lambda pred, *_: pred)
     rule("predx", "(there|visible|seen|present|shown|pictured|to be seen|to be found|in THEPICTURE)", ALL)
-    rule(
-        "truth",
-        "(whether|if) there (is|are) [(a|an|any|some)] (<desc1>|<descs>) [<seen>]",
-        lambda of, *_: Exists(of=of),
-    )
-    rule("truth", "(whether|if) <np1> (is|are) <predx>", _is)
-    rule("truth", "(whether|if) all <descs> are <predx>", lambda of, pred: _every(of, pred))
-    rule("truth", "(whether|if) <groups> (have|are) <alikefields>", lambda of, fields: _alike(of, fields))
+    _add_facts(rule)
+    rule("truth", "(is|was) it <np1> (that|which|who) (is|are|STANDS) <predx>", _is)
     rule(
         "truth",
         f"{thereis} (two|2|any two|any) <descs> [THAT] [(are|is|have|has|of|with|share)] [all] <selfsame>",
@@ -220,123 +210,11 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", f"(is|are) {every} <descs> <predx>", _every)
     rule("truth", "(is|are) (every|each) [single] <desc1> <predx>", _every)
     rule("truth", "(is|are) not <np1> <predx>", _is)  # "isn't the ball red?"
-    rule("truth", "would you (say|call) [that] <np1> [(is|are)] <predx>", _is)
+    rule("truth", "would you call <np1> <predx>", _is)
     rule("truth", "(is|are) everything <predx>", lambda pred: _every(ALL, pred))
     rule("truth", "(is|are) (the|these|those|) <descs> [all] <predx>", _every, 0.1)
-    rule(
-        "truth",
-        "<np> (is|are) <predx> [,] RIGHT",
-        lambda of, pred: _is(of, pred),
-        3.0,
-    )
-    # the same of all
-    alike = "[all] [of] [exactly] (the|) (same|identical|equal|one|matching) <field> [(as|of) each other]"
-    rule("alikefields", f"{alike}", lambda field: (field,))
-    rule("alikefields", "[all] [of] the same <field> and <field>", lambda *f: f)
-    rule("alikefields", "[all] [of] (the same|identical|equal) <fields>", lambda field: (field,))
-    rule(
-        "alikefields",
-        "[all] (alike|identical|the same)",
-        tuple(field.name for field in schema.fields if field.words),
-        0.2,
-    )
-    rule(
-        "alikefields",
-        "[all] [(made|comprised|composed|constructed|built)] [out] (of|from) the same (<field>|<fields>)",
-        lambda field: (field,),
-    )
-    rule("alikefields", "[all] (alike|identical|equal|the same|similar) in <field>", lambda field: (field,))
-    rule("groups", "[(all|both|all of|both of)] [(the|these|those)] [<many>] <descs>", lambda *v: v[-1])
-    rule("groups", "(they|these|those|them) [(all|both)]", Earlier())
-    rule("groups", "[both] <np1> and <np1>", either, 0.1)
-    rule("groups", "<np1> (,|and) <np1> [,] and <np1>", lambda a, b, c: either(either(a, b), c))
-    rule("groups", "(everything|all of it)", ALL)
-    rule("truth", "(are|is) <groups> [both] <alikefields> [<seen>]", lambda of, fields, *_: _alike(of, fields))
-    rule(
-        "truth",
-        "(do|does) <groups> [(all|both)] (have|share|possess|come in|show) [(a|the|one|common)] <alikefields> [<seen>]",
-        lambda of, fields, *_: _alike(of, fields),
-    )
-    rule(
-        "truth",
-        "(do|does) <groups> [(all|both)] (have|share) (a|one|a common|the|an) <field> [in common]",
-        lambda of, field: _alike(of, (field,)),
-    )
-    rule("truth", "(do|does) <groups> [(all|both)] (match|agree) in <field>", lambda of, field: _alike(of, (field,)))
-    rule("truth", "is <one_field> common to <groups>", lambda field, of: _alike(of, (field,)))
-    rule(
-        "truth",
-        "compare <np1> (with|to|and) <np1> [(.|,)] are they (alike|the same|equal|identical) in <field>",
-        lambda a, b, field: SameWord(first=WordOf(of=a, field=field), second=WordOf(of=b, field=field)),
-    )
-    rule("one_field", "(one|a|the same) <field>")
-    rule(
-        "truth",
-        "(are|is) <groups> [all] [of] [(a|)] different <fieldx> [<seen>]",
-        lambda of, field, *_: _different(of, field),
-    )
-    rule(
-        "truth",
-        "(do|does) <groups> [all] have different <fieldx> [<seen>]",
-        lambda of, field, *_: _different(of, field),
-    )
-    rule("fieldx", "(<field>|<fields>)")
-    # one and another
-    rule(
-        "truth",
-        "(is|are|does|do) <np1> [(have|share)] <samefield> (any|some|another) [of] [the] [other] (object|"
-        "thing|item|shape|objects|things|items|shapes)",
-        lambda a, field: Exists(of=WhereSame(of=ALL, field=field, like=a)),
-    )
-    rule(
-        "truth",
-        "(is|are|does|do) <np1> [(have|share)] <samefield> (any|one|some) of the [other] <descs>",
-        lambda a, field, of: Exists(of=narrow(of, WhereSame(of=ALL, field=field, like=a))),
-    )
-    rule("truth", "<np1> <samefield> <np1>", lambda a, field, b: same(field, a, b), 1.0)
-    rule(
-        "truth",
-        "(is|are|does|do) <np1> [(have|share)] <samefield> (anything else|something else)",
-        lambda a, field: Exists(of=WhereSame(of=ALL, field=field, like=a)),
-    )
-    rule("samefield", "[of] (the|) (same|identical|equal) <field> (as|to|with|like) [that of]")
-    rule("samefield", "[(made|comprised|composed|constructed|built)] [out] (of|from) the same <field> (as|to)")
-    rule("samefield", "(share|match|matches) [(a|the|its)] [same] <field> (as|with|of|to)")
-    rule("truth", "(is|are) <np1> [is] <samefield> <np1>", lambda a, field, b: same(field, a, b))
-    rule("truth", "(do|does) <np1> [(have|share)] <samefield> <np1>", lambda a, field, b: same(field, a, b))
-    rule(
-        "truth",
-        "(is|are) the <field> of <np1> the same [<field>] as [(the <field> of|that of)] <np1>",
-        lambda *v: same(v[0], v[1], v[-1]),
-    )
-    rule(
-        "truth",
-        "(is|are) (its|their) <field> the same as [that of|the <field> of] <np1>",
-        lambda *v: same(v[0], Earlier(), v[-1]),
-    )
-    rule(
-        "truth", "(is|are) <np1> 's <field> the same as <np1> [('s <field>)]", lambda a, field, b, *_: same(field, a, b)
-    )
-    rule(
-        "truth",
-        "(do|does|would you say that|is it true that) <np1> (match|matches) <np1> in <field>",
-        lambda a, b, field: same(field, a, b),
-    )
-    rule(
-        "truth",
-        "(is|are) <np1> a different <field> (than|from|to|as) <np1>",
-        lambda a, field, b: Not(of=same(field, a, b)),
-    )
-    rule(
-        "truth",
-        "(is|are) <value> the <field> of <np1>",
-        lambda value, field, of: _is_word_of(field, of, value),
-    )
-    rule(
-        "truth",
-        "is the <field> of <np1> <value>",
-        _is_word_of,
-    )
+    add_sameness(rule, schema)
+    rule("truth", "(do|does) <np1> have <owned>", _is)
     # "is the cube red", "is it behind the ball"
     rule("truth", "(is|was) <np1> <predx>", _is, 0.1)
     rule("truth", "(is|are) <np1> either <any> or <any>", lambda of, a, b: _every(of, either(a, b)))
@@ -360,11 +238,6 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         _is,
         0.8,
     )
-    rule(
-        "truth",
-        "(would you say [that]|is it true that|do you think [that]|can you confirm that) <np1> (is|are) <pred>",
-        _is,
-    )
     rule("truth", "(is|are) <np1> the (same|only) (object|thing) as <np1>", lambda a, b: Every(of=a, among=b))
     rule("truth", "(is|are) <np1> the only <desc1>", lambda a, b: All(first=Every(of=a, among=b), second=exactly(b, 1)))
     for field in schema.fields:
@@ -374,6 +247,10 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
                 f"(is|are) <np1> the only one [of (its|that|this)] {field.name}",
                 lambda a, f=field.name: Not(of=Exists(of=WhereSame(of=ALL, field=f, like=a))),
             )
+    only = (
+        "(alone|unique|the only one|single|the odd one out|by itself) (in|with|of|by|for) [(its|that|this|the)] <field>"
+    )
+    rule("truth", f"(is|are) <np1> {only}", lambda a, field: Not(of=Exists(of=WhereSame(of=ALL, field=field, like=a))))
     # larger than
     larger = "(bigger|larger|taller|wider|greater in size|more massive)"
     smaller = "(smaller|tinier|littler|shorter|less big)"
@@ -397,12 +274,46 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     add_comparisons(rule)
 
 
-def _is_word_of(field: str, of: Selector, value: Literally) -> Truth | None:
-    """ "Is the color of the cube red?" """
-    return SameWord(first=WordOf(of=as_set(of), field=field), second=value) if value.field == field else None
+def _add_facts(rule: Rules) -> None:
+    """Statements that are asked about: "is it true that there is a cube", "the cube is red, right?"."""
+    true = "(true|the case|correct|right|so|possible)"
+    asked = (
+        f"(whether|if|is it {true} [that]|(would|do|can|could) you (say|think|agree|confirm|see) [that|whether|if]|"
+        "am i right (that|in thinking [that]|to say [that])|i (think|believe|guess) [that])"
+    )
+    rule("truth", f"{asked} <fact>")
+    rule("truth", "<fact> [,] RIGHT", None, 0.5)
+    rule("truth", f"<fact> [,] is (that|this|it) {true}", None, 0.5)
+    rule(
+        "fact",
+        "there (is|are) [(a|an|any|some|at least one)] (<desc1>|<descs>) [<seen>]",
+        lambda of, *_: Exists(of=of),
+        0.1,
+    )
+    rule(
+        "fact",
+        "there (is|are) (no|not any|not a|zero) (<desc1>|<descs>) [<seen>]",
+        lambda of, *_: Not(of=Exists(of=of)),
+    )
+    rule("fact", "<np1> (is|are) <predx>", _is)
+    rule(
+        "fact",
+        "<np1> (is|are) not <predx>",
+        lambda of, pred: None if (so := _is(of, pred)) is None else Not(of=so),
+        0.1,
+    )
+    rule("fact", "<groups> [(all|both)] (have|share|are) <alikefields>", alike, 0.1)
+    rule(
+        "fact",
+        "(nothing|no <descs>|no <desc1>|none of the <descs>) [<seen>] (is|are) <predx>",
+        lambda *v: Not(of=Exists(of=narrow(ALL, *v))),
+    )
 
 
 def _is(of: Selector, pred: Selector) -> Truth | None:
+    if pred == ALL:  # "is the cube there?"
+        return Exists(of=as_set(of))
+    pred = _of_any_kind(pred)
     if isinstance(pred, Where) and pred.of == ALL and isinstance(of, The | Earlier) and getattr(of, "count", 1) == 1:
         return SameWord(
             first=WordOf(of=as_set(of), field=pred.field), second=Literally(field=pred.field, value=pred.value)
@@ -414,9 +325,22 @@ def _is(of: Selector, pred: Selector) -> Truth | None:
     return _every(of, pred)
 
 
+def _of_any_kind(pred: Selector) -> Selector:
+    """ "Is the cube the one on the left?": the one of all objects."""
+    of = getattr(pred, "of", None)
+    return ALL if pred == ONE else pred if of is None else replace(pred, of=_of_any_kind(of))  # type: ignore[call-arg]
+
+
+def fitting(of: Selector, pred: Selector) -> Selector:
+    """Those of a set that are so. "The leftmost" is that of all objects, and not of the set."""
+    return Both(first=of, second=pred) if isinstance(pred, Extreme) else narrow(of, pred)
+
+
 def _are_both(first: Selector, second: Selector, pred: Selector) -> Truth | None:
     """ "Are the cube and the ball metal?" """
-    return None if isinstance(pred, Shared) else _every(either(first, second), pred)
+    if isinstance(pred, Shared) or isinstance(first, Indefinite) or isinstance(second, Indefinite):
+        return None
+    return _every(either(first, second), pred)
 
 
 def _is_commonest(value: Literally, field: str, of: Selector = ALL) -> Truth | None:
@@ -430,28 +354,19 @@ def _outnumber_others(of: Selector, *_: str) -> Truth | None:
     return SameWord(first=Commonest(of=of.of, field=of.field), second=Literally(field=of.field, value=of.value))
 
 
+def is_single(of: Selector) -> bool:
+    """Whether one object is meant."""
+    return isinstance(of, The | Earlier | Extreme) and getattr(of, "count", 1) == 1
+
+
 def _is_word(selector: Selector) -> bool:
     return isinstance(selector, Where) and isinstance(selector.of, Everything)
 
 
-def _every(of: Selector, pred: Selector) -> Truth:
-    """Whether all of a set are so; superlatives are of the set."""
-    return Every(of=of, among=narrow(of, pred) if isinstance(pred, Extreme) else pred)
-
-
-def _alike(of: Selector, fields: tuple[str, ...]) -> Truth:
-    truths: list[Truth] = []
-    for field in fields:
-        if isinstance(of, Either) and isinstance(of.first, The) and isinstance(of.second, The):
-            pair = WordOf(of=of.first, field=field), WordOf(of=of.second, field=field)
-            truths.append(SameWord(first=pair[0], second=pair[1]))
-        else:
-            truths.append(Alike(of=of, field=field))
-    whole = truths[0]
-    for truth in truths[1:]:
-        whole = All(first=whole, second=truth)
-    return whole
-
-
-def _different(of: Selector, field: str) -> Truth:
-    return Not(of=Exists(of=Shared(of=of, field=field)))
+def _every(of: Selector, pred: Selector) -> Truth | None:
+    """Whether all of a set are so, or for "any" at least one. "The leftmost" is so among all objects, not of the set."""
+    if isinstance(of, Indefinite):
+        return Exists(of=fitting(of.of, pred))
+    if isinstance(pred, Extreme) and not (is_single(of) or isinstance(pred.by, Bigness | Smallness)):
+        return None  # one alone is the leftmost
+    return Every(of=of, among=pred)

@@ -1,20 +1,17 @@
-"""Rules of questions for words: what color it is, which one, the most common, what only one has."""
+"""Rules of questions for words: what color it is, which one, what several share."""
 
 from collections.abc import Iterator
 from typing import Any as Anything
 
-from kyvo.programs.grammar.amounts import HOWMANY, THERE
 from kyvo.programs.grammar.chart import Rules
+from kyvo.programs.grammar.frequencies import add_alone, add_commonest
 from kyvo.programs.grammar.lexicon import kind_field
 from kyvo.programs.grammar.meaning import ALL, as_set, identical, narrow, without
 from kyvo.programs.grammar.relations import INVERSE
 from kyvo.programs.program import (
     Ask,
     Closeness,
-    Commonest,
-    Count,
     Earlier,
-    Except,
     Extreme,
     Farness,
     Related,
@@ -36,9 +33,9 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     other = next((name for name in ("color", *names) if name in names and name != kind), kind)
 
     def named(of: Selector) -> Ask | Word:
-        """What an object is called: its kind, or where that is told, another field."""
-        told = frozenset(_told(of))
-        field = next((name for name in (kind, other) if name and name not in told), None)
+        """An object's word: its kind, or another field where the description has the kind already."""
+        described = frozenset(_described_fields(of))
+        field = next((name for name in (kind, other) if name and name not in described), None)
         return WordOf(of=as_set(of), field=field) if field else Which(of=as_set(of))
 
     word = lambda field, of: WordOf(of=as_set(of), field=field)  # noqa: E731
@@ -160,7 +157,7 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     )
     rule("word", "(what|which) [kind of|type of] (<desc1>) <same>", lambda of, pred: named(narrow(of, pred)), 0.2)
     rule("word", "(what|which) <desc1> (is|sits|stands) [there|it]", lambda of: named(of), 0.6)
-    rule("word", "(what|which) (is|are) <np> [called]", lambda of: named(of), 0.5)
+    rule("word", "(what|which) (is|are|would be|was) <np> [called]", lambda of: named(of), 0.5)
     rule("word", "what is [(there|seen|it)] <rels>", named, 0.4)
     rule("word", "(what|which) <desc1>", named, 1.5)
     rule("word", "what (thing|object|item|shape) (is|can be seen|do you see) <rels>", lambda rel: named(rel), 0.2)
@@ -182,14 +179,16 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "(list|name) (<np>|<whichones>)", lambda of: Which(of=of), 0.3)
     rule(
         "word",
-        "(what|which) [one] of [(the|these)] [<many>] <descs> (is|has|are) <pred>",
+        "(what|which) [one] of [(the|these)] [<many>] <descs> (is|has|are|STANDS) <pred>",
         lambda *v: named(narrow(v[-2], v[-1])),
         0.3,
     )
     rule(
         "word", "(what|which) [one] of (the|these|those) <descs> <solidlike>", lambda of, like: named(narrow(of, like))
     )
-    rule("asks", "(which|what) one [of them] (is|are) <pred>", lambda pred: Which(of=pred), 0.1)
+    theirs = lambda pred: Which(of=narrow(Earlier(), pred))  # noqa: E731
+    rule("asks", "(which|what) [one|ones] of (them|these|those) (is|are) <pred>", theirs)
+    rule("asks", "(which|what) one [of them] (is|are) <pred>", lambda pred: Which(of=pred), 0.4)
     rule(
         "asks",
         "(what|which THINGS|what all) (do you see|can you see|are there|is there|is in THEPICTURE|"
@@ -201,7 +200,19 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
         "(which|what) [<many>] <descs> (have|share|are|has) <selfsame>",
         lambda *v: Which(of=narrow(v[-2], v[-1])),
     )
-    rule("asks", "which (one|ones|of them|of these|of those) (is|are) <pred>", lambda pred: Which(of=pred), 0.1)
+    rule(
+        "asks",
+        "(which|what) [other] [of the] <descs> [(have|share|are|has)] [all] [(a|an|the)] <same>",
+        lambda of, same: Which(of=narrow(of, same)),
+    )
+    besides = lambda pred: Which(of=narrow(without(ALL, Earlier()), pred))  # noqa: E731
+    rule("asks", "(what|which) else (is|are|was|STANDS) [there] [(that|which) (is|are)] <pred>", besides)
+    rule("asks", "(what|which) else (has|have|shares) [(a|an|the)] (<same>|<ofmaterial>)", besides)
+    rule(
+        "asks", "what else (is there|is in THEPICTURE|do you see|can you see|does THEPICTURE (have|show))", besides(ALL)
+    )
+    rule("ofmaterial", "[(a|an|the)] <any> (finish|texture|surface|color|shape|size|material)")
+    rule("asks", "which (one|ones|of them|of these|of those) (is|are) <pred>", lambda pred: Which(of=pred), 0.4)
     rule("descs", "(identical|matching) <descs>", lambda of: identical(of, names), 0.1)
     for count, cost in (("<many>", 0.0), ("(some|several|multiple)", 0.2)):
         rule(
@@ -224,19 +235,19 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "word",
         "<np1> (is|stands|sits|lies) JUST <inverse> (what|which) (<field>|<desc1>)",
-        lambda of, name, what: _named_beside(named, what, Related(of=ALL, relation=INVERSE[name], to=of)),
+        lambda of, name, what: _named_near(named, what, Related(of=ALL, relation=INVERSE[name], to=of)),
     )
     far = "(FARTHEST [away] from|farthest from)"
     for words, measure in (("CLOSEST to", Closeness), (far, Farness)):
         rule(
             "word",
             f"(what|which) (<field>|<desc1>) is <np1> {words}",
-            lambda what, to, m=measure: _named_beside(named, what, Extreme(of=without(ALL, to), by=m(to=to))),
+            lambda what, to, m=measure: _named_near(named, what, Extreme(of=without(ALL, to), by=m(to=to))),
         )
         rule(
             "word",
             f"<np1> is {words} (what|which) (<field>|<desc1>)",
-            lambda to, what, m=measure: _named_beside(named, what, Extreme(of=without(ALL, to), by=m(to=to))),
+            lambda to, what, m=measure: _named_near(named, what, Extreme(of=without(ALL, to), by=m(to=to))),
         )
     # several words
     rule(
@@ -268,7 +279,8 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "asks",
-        "(list|name|tell me|what are|give me) [all] the [different] <fields> [(of <np>|<seen>)]",
+        "(list|name|tell me|what are|give me|show me) (all [of] [the]|the|every) [different] (<fields>|<field>) "
+        "[((of|for|that) <np> [have]|<seen>)]",
         lambda field, *of: WordsOf(of=of[0] if of else ALL, fields=(field,)),
     )
     if names:
@@ -278,8 +290,8 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
             lambda of: WordsOf(of=of, fields=tuple(names)),
             0.2,
         )
-    _add_commonest(rule, schema)
-    _add_alone(rule, schema, named)
+    add_commonest(rule, schema)
+    add_alone(rule, schema)
 
 
 def _shared_by(field: str, *values: Anything) -> Word | None:
@@ -289,183 +301,14 @@ def _shared_by(field: str, *values: Anything) -> Word | None:
     return WordOf(of=The(of=shared, count=count[0]) if count else shared, field=field)
 
 
-def _named_beside(named: Anything, what: str | Selector, beside: Selector) -> Ask | Word:
+def _named_near(named: Anything, what: str | Selector, near: Selector) -> Ask | Word:
     """What stands so: the word of a field, or what an object of that description is called."""
-    return WordOf(of=as_set(beside), field=what) if isinstance(what, str) else named(narrow(what, beside))
+    return WordOf(of=as_set(near), field=what) if isinstance(what, str) else named(narrow(what, near))
 
 
-def _told(of: Selector) -> Iterator[str]:
-    """The fields that a description itself tells."""
+def _described_fields(of: Selector) -> Iterator[str]:
+    """The fields that a description names."""
     while of is not None:
         if isinstance(of, Where):
             yield of.field
         of = getattr(of, "of", None)  # type: ignore[assignment]
-
-
-def _add_commonest(rule: Rules, schema: SceneSchema) -> None:
-    kind = kind_field(schema)
-    most = (
-        "(most common|most frequent|of the greatest quantity|of the greatest number|most represented|most "
-        "present|most frequently (seen|shown|used|occurring|appearing)|most numerous|"
-        "predominant|dominant|dominate|most represented|most prevalent|most often seen|most abundant|"
-        "most popular|most used|commonest|majority|main|most seen|most shown)"
-    )
-    often = (
-        "(occurs|appears|comes up|pops up|turns up|can be seen|is found|is seen|is shown|is used|is "
-        "represented|shows up|is there|is|are|does|are there|"
-        "is present|is repeated|is pictured|occur|appear|happens|is found|is displayed|do you see|"
-        "do we see) [the] [to be] (most|most often|most frequently|the most|the most of|most times|"
-        "the most times|more (than|then) any other|most of)"
-    )
-    common = lambda field, of=ALL: Commonest(of=of, field=field)  # noqa: E731
-    rule("word", f"(what|which) <field> (is|are) [the] {most} [<field>] [<seen>]", lambda field, *_: common(field))
-    rule(
-        "word",
-        f"(what|which) <field> (is|are) [the] {most} [(among|of|for|in)] [(the|all the|all of the|all|these|"
-        "those)] <descs>",
-        common,
-    )
-    rule(
-        "word",
-        f"[(what is|what are|which is|name|tell me)] the {most} <field> [<seen>]",
-        lambda field, *_: common(field),
-    )
-    rule(
-        "word",
-        f"[(what is|what are|which is|name|tell me)] the {most} <field> (of|among|for|in) [(the|all the|"
-        "all of the|all)] <descs>",
-        common,
-    )
-    rule("word", f"what (is|are) the <field> (that|which) {often} [<seen>]", lambda field, *_: common(field))
-    by_most = "(is|are) (on|represented by|shared by|found on|used for|used on) (most|the most|the majority of|most of)"
-    rule("word", f"(what|which) <field> {by_most} [(the|these)] <descs>", common)
-    rule("word", f"what is the <field> [that] [is] {by_most.removeprefix('(is|are) ')} [(the|these)] <descs>", common)
-    rule("word", "(what|which) <field> (is|are) <many> of (the|these) <descs>", lambda field, _, of: common(field, of))
-    rule("word", f"(what|which) <field> {often} [<seen>]", lambda field, *_: common(field))
-    rule("word", f"(what|which) <field> {often} [(among|of|in|for)] [(the|all the)] <descs>", common)
-    rule(
-        "word",
-        "(what|which) <field> (is|are|do) [the] (most|most of|the majority of|a majority of) [(the|these|"
-        "all the)] <descs> [have]",
-        common,
-    )
-    rule("word", "(what is|what are) the <field> of [the] (most|most of|the majority of) [(the|these)] <descs>", common)
-    rule(
-        "word",
-        "(what|which) <field> (has|have) [the] (most|largest number of|highest number of|"
-        "greatest number of) [of] <descs>",
-        common,
-    )
-    rule(
-        "word",
-        "(what|which) <field> (has|have|is|are) [the] (fewest|least|least number of|smallest number of) <descs>",
-        lambda field, of: Commonest(of=of, field=field, least=True),
-    )
-    rule(
-        "word",
-        "[(what is|which is)] the (least common|rarest|least frequent) <field> [<seen>]",
-        lambda field, *_: Commonest(of=ALL, field=field, least=True),
-    )
-    rule(
-        "word",
-        "(what|which) <field> (is|are|occurs|appears|is seen|shows up) [the] (least common|rarest|"
-        "least frequent|least|least often|the least|fewest|fewest times|the fewest) [<seen>]",
-        lambda field, *_: Commonest(of=ALL, field=field, least=True),
-    )
-    rule("word", "(most|the majority) of (the|these) <descs> are what <field>", lambda of, field: common(field, of))
-    if kind:
-        rule(
-            "word",
-            "(what|which) (object|thing|shape|kind of (object|thing)) (is|are) (there|seen|shown|represented) [the] "
-            "(most|most of|most often) [<seen>]",
-            lambda *_: common(kind),
-        )
-        rule(
-            "word",
-            "(what|which) (object|thing) (is|appears|occurs) [the] (most|most often) (common|represented|frequent|)",
-            common(kind),
-        )
-        rule(
-            "word",
-            "(what|which) (object|thing) (is|appears|occurs) [the] least [often]",
-            Commonest(of=ALL, field=kind, least=True),
-        )
-        rule("word", "what is there (the most of|most of|more of than anything else)", common(kind))
-        rule(
-            "word",
-            "what (do you see|is there|are there|is|are) [the] (most of|most|the most of) [<seen>]",
-            lambda *_: common(kind),
-        )
-
-
-def _add_alone(rule: Rules, schema: SceneSchema, named: Anything) -> None:
-    """What only one object has; and what several share."""
-    fields = [field.name for field in schema.fields if field.words]
-    lonely = lambda of, field: Except(of=of, without=Shared(of=of, field=field))  # noqa: E731
-    one = "(only one|a single|one|just one|exactly one|only a single|only 1|1)"
-    thing = "(object|thing|item|shape|figure)"
-    rule("alone", "(unique|only one of its kind|odd one out|unlike the others|alone) in <field>")
-    for field in fields:
-        rule(
-            "ofone",
-            "(with|THAT has|having|THAT is) [(a|an|the)] (unique|different|unmatched|distinct|"
-            f"odd) {field} [(than|from|to|of|as) ALLOTHERS]",
-            lonely(ALL, field),
-        )
-        rule(
-            "ofone",
-            f"(THAT (is|has)|with|that are|of) [(a|the|an)] different {field} (from|than) ALLOTHERS",
-            lonely(ALL, field),
-        )
-        rule(
-            "ofone",
-            f"(THAT is|being) the only (one|object|thing) [(of|with|in)] (its|that|this) {field}",
-            lonely(ALL, field),
-        )
-        rule(
-            "ofone",
-            f"THAT (does|do) not have another [one|object|thing] [(of|with|in)] the same {field}",
-            lonely(ALL, field),
-        )
-        rule("ofone", f"(unlike|different from) ALLOTHERS in {field}", lonely(ALL, field))
-        rule(
-            "ofone",
-            f"(THAT (does|do) not (share|have|match)|without) (a|the|its|any) [same] {field} (as|with|"
-            "of) (any|another (object|thing|item|shape|one)|any other (object|thing|item|shape|one)|ALLOTHERS|"
-            "anything else|any of the other THINGS|any other THINGS)",
-            lonely(ALL, field),
-        )
-    rule("post1", "<ofone>")
-    rule(
-        "word",
-        "(what|which) <field> (is|are) [only] (only represented|represented|used|shown|seen|found|present|"
-        f"there|appears|on|shared|had) [(on|by|in|for|only)] {one} {thing}",
-        lambda field: WordOf(of=lonely(ALL, field), field=field),
-        0.1,
-    )
-    rule(
-        "word",
-        "(what|which) <field> (appears|occurs|is shown|is there|is seen|is present|is used|is represented|"
-        "is only represented|is only shown|is only used) [only] [(one time|once|only once|just once|"
-        f"{one})] [{thing}]",
-        lambda field: WordOf(of=lonely(ALL, field), field=field),
-        0.3,
-    )
-    rule(
-        "word",
-        f"(what|which) <field> (is|has|does|do) (there [only] {one} of|only {one} {thing}) [(have)]",
-        lambda field: WordOf(of=lonely(ALL, field), field=field),
-        0.3,
-    )
-    rule(
-        "amount",
-        f"{HOWMANY} <fields> {THERE} that are [only] (on|used for|used on) {one} {thing}",
-        lambda field: Count(of=lonely(ALL, field)),
-        0.2,
-    )
-    rule(
-        "word",
-        "(what|which) <field> (is|are) (unique|the odd one out|not repeated|different)",
-        lambda field: WordOf(of=lonely(ALL, field), field=field),
-        0.3,
-    )

@@ -42,7 +42,9 @@ from kyvo.programs.program.edits import (
     Set,
     Step,
     Swap,
+    Together,
     Toward,
+    Undo,
 )
 from kyvo.programs.program.questions import (
     Alike,
@@ -179,8 +181,10 @@ __all__ = [
     "Step",
     "Swap",
     "The",
+    "Together",
     "Toward",
     "Truth",
+    "Undo",
     "Where",
     "WhereIs",
     "WhereSame",
@@ -201,7 +205,10 @@ class Query(Node):
 
 @dataclass(frozen=True, kw_only=True)
 class Edit(Node):
-    """An instruction: its steps are applied in order, each to the scene that the one before has left."""
+    """An instruction: its steps are applied in order, each to the scene that the one before has left.
+
+    Steps within a `Together` mean the objects of the scene before all of them.
+    """
 
     op = "edit"
     steps: tuple[Step, ...]

@@ -1,5 +1,6 @@
 """What an edit does: its `Step`s, and the `Place`s where objects go."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kyvo.programs.program.questions import Literally, Word
@@ -209,3 +210,31 @@ class Replace(Step):
     op = "replace"
     of: Selector
     words: "tuple[Literally, ...]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undo(Step):
+    """Takes back the last edit of the dialogue that still stands."""
+
+    op = "undo"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Together(Step):
+    """Steps said in one breath: "make the red one blue and the blue one red".
+
+    Their descriptions and words mean those of the scene before the first of them. Where one fits nothing there, it
+    means what it fits when its step comes, and so does "it" (`Earlier`). Places are found when their step comes.
+    """
+
+    op = "together"
+    steps: "tuple[Step, ...]"
+
+
+def leaves(steps: Sequence[Step]) -> Iterator[Step]:
+    """The steps in order, those of a `Together` one by one."""
+    for step in steps:
+        if isinstance(step, Together):
+            yield from leaves(step.steps)
+        else:
+            yield step

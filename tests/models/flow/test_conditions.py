@@ -71,7 +71,7 @@ def test_texts_that_are_empty_or_too_long_are_refused(clip: Path) -> None:
     with pytest.raises(ConditionError, match="The text is empty; say what to make"):
         condition(["  "])
     condition(["a b c d e f g"])  # with begin and end, nine
-    with pytest.raises(ConditionError, match=r"has 10 tokens and the encoder 9 places"):
+    with pytest.raises(ConditionError, match=r"has 10 tokens and the encoder takes at most 9"):
         condition(["a b c d e f g h"])
 
 
@@ -112,7 +112,7 @@ def test_the_small_text_encoder_names_the_words_it_has_never_seen() -> None:
     torch.testing.assert_close(encoder(["a red zyxw box"]), encoder(["a red box"]))
     with pytest.raises(ConditionError, match="never seen a word of 'zyxw qqq'"):
         encoder(["zyxw qqq"])
-    with pytest.raises(ConditionError, match="has 5 words and the encoder 4 places"):
+    with pytest.raises(ConditionError, match="has 5 words and the encoder takes at most 4"):
         encoder(["a red box a chair"])
     with pytest.raises(ConditionError, match="The text is empty"):
         encoder([""])

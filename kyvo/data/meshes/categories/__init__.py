@@ -1,13 +1,11 @@
-"""Single things beside those of the procedural library: 40 categories to train generators of objects on.
+"""Procedural objects of 40 categories, to train object generators on.
 
 Each builder draws proportions, colors and which parts there are. Parts are named as captions say them ("round top",
 "three legs"), so that a text tells what can be seen.
 """
 
-from kyvo.data.meshes.primitives import Builder
-from kyvo.data.meshes.procedural import BUILDERS
-from kyvo.data.meshes.things.buildings import house, tower
-from kyvo.data.meshes.things.furniture import (
+from kyvo.data.meshes.categories.buildings import house, tower
+from kyvo.data.meshes.categories.furniture import (
     bed,
     bookshelf,
     clock,
@@ -19,11 +17,13 @@ from kyvo.data.meshes.things.furniture import (
     television,
     wardrobe,
 )
-from kyvo.data.meshes.things.nature import cactus, dog, fish, mushroom, snowman
-from kyvo.data.meshes.things.utensils import bowl, hammer, mug, sword, teapot, umbrella
-from kyvo.data.meshes.things.vehicles import airplane, boat, rocket, truck
+from kyvo.data.meshes.categories.nature import cactus, dog, fish, mushroom, snowman
+from kyvo.data.meshes.categories.utensils import bowl, hammer, mug, sword, teapot, umbrella
+from kyvo.data.meshes.categories.vehicles import airplane, boat, rocket, truck
+from kyvo.data.meshes.primitives import Builder
+from kyvo.data.meshes.procedural import BUILDERS
 
-THINGS: dict[str, Builder] = {
+CATEGORIES: dict[str, Builder] = {
     **BUILDERS,
     "table": table,
     "stool": stool,

@@ -1,4 +1,4 @@
-"""Texts that are not understood, and why: empty or too long, another language, an unknown word, no question at all."""
+"""Diagnostics of texts that are not understood: empty or too long, another language, an unknown word, no question."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -81,14 +81,14 @@ def check_language(tokens: Sequence[str], spelling: Spelling) -> None:
     """Raises NotUnderstood for a text of another language in Latin letters."""
     foreign = [token for token in tokens if token.isalpha() and not spelling.knows(token)]
     for language, words in _FUNCTION_WORDS.items():
-        told = sum(token in words for token in tokens)
+        matches = sum(token in words for token in tokens)
         own = sum(token in words for token in foreign)
         others = (sum(token in more for token in tokens) for more in _FUNCTION_WORDS.values())
-        if own and told >= 2 and told == max(others) and (own >= 2 or len(foreign) * 2 >= len(tokens)):
+        if own and matches >= 2 and matches == max(others) and (own >= 2 or len(foreign) * 2 >= len(tokens)):
             raise _foreign(language)
 
 
-def refusal(text: str, tokens: Sequence[str], spelling: Spelling, *, readable: bool) -> ProgramError:
+def diagnosis(text: str, tokens: Sequence[str], spelling: Spelling, *, readable: bool) -> ProgramError:
     """Why no program was found. `readable` says that the text would be one with its unknown words known."""
     unknown = [token for token in tokens if not spelling.reads(token) and token.isalpha()]
     scene = [token for token in tokens if token in spelling.grammar.scene_words]

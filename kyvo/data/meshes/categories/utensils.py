@@ -1,4 +1,4 @@
-"""What a hand takes: cups, tools, an umbrella."""
+"""Tableware and tools: cups, bowls, hammers, an umbrella."""
 
 from itertools import pairwise
 

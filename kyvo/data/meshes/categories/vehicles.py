@@ -1,4 +1,4 @@
-"""What goes on roads, on water and in the air."""
+"""Vehicles: cars and trucks, boats, aircraft."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Tables, beds, shelves, lamps and what else stands in a room."""
+"""Furniture: tables, beds, shelves, lamps."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What a visitor may ask of the studio's page: the requests that the page makes, and files that this visitor uploaded.
+"""Access control of the studio: only requests that its page makes, and only files that this visitor uploaded.
 
 Gradio's own server takes more: other routes, and in an event the path or URL of any file that it then opens. It answers
 500 to much that its page does not send. So every request passes an allow-list, and every event is read before Gradio
@@ -42,7 +42,7 @@ _GETS = re.compile(
 )
 
 
-class StudioGate:
+class StudioAccess:
     """ASGI, before Gradio's own app."""
 
     def __init__(

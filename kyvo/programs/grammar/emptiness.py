@@ -1,0 +1,34 @@
+"""Programs that say nothing: readings whose answer is the same whatever the scene holds. No text means one."""
+
+from kyvo.programs import program as p
+from kyvo.programs.grammar.meaning import ALL, parts
+from kyvo.programs.program import Node, Program
+
+
+def says_nothing(program: Program) -> bool:
+    """Whether a part of the program holds, or fails, in every scene; or an edit is of red things that are blue."""
+    nodes = list(parts(program))
+    return any(map(_is_empty, nodes)) or (isinstance(program, p.Edit) and any(map(_is_impossible, nodes)))
+
+
+def _is_empty(node: Node) -> bool:
+    match node:
+        case p.Every(of=of, among=among):
+            return among in (ALL, of) or (isinstance(among, p.Extreme) and among.of == of)
+        case p.Compare(first=first, second=second):
+            return first == second or (isinstance(first, p.Number) and isinstance(second, p.Number))
+        case p.SameWord(first=first, second=second):
+            return first == second or (isinstance(first, p.Literally) and isinstance(second, p.Literally))
+        case p.Except(of=of, without=without):
+            return without in (ALL, of)
+        case p.WhereSame(like=like) | p.Related(to=like, some=False) if like == ALL:
+            return True
+        case p.BiggerThan(first=first, second=second) | p.Both(first=first, second=second):
+            return first == second
+        case _:
+            return False
+
+
+def _is_impossible(node: Node) -> bool:
+    """Whether a description has two words of one field."""
+    return isinstance(node, p.Where) and isinstance(node.of, p.Where) and node.field == node.of.field
