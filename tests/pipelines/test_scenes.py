@@ -10,14 +10,14 @@ from tiny_generators import SIDE, random, tiny_generator
 from tiny_scenes import ENCODER, tiny_flow, write_scenes
 
 from kyvo.data.dataset import write_set
-from kyvo.data.scene_pictures import ScenePicture, as_scene_picture
-from kyvo.errors import CheckpointError
+from kyvo.data.scene_pictures import ScenePicture, as_scene_picture, with_views
+from kyvo.errors import CheckpointError, ConfigError, ImageError
 from kyvo.models.flow.conditions import PictureCondition
 from kyvo.models.slat.load import save_network
 from kyvo.models.slat.sparse import Voxels
 from kyvo.pipelines.objects import ObjectError
 from kyvo.pipelines.scene_baselines import EachAlone, Retrieval, stand_on_floor, usual_camera
-from kyvo.pipelines.scene_flows import IScene, SceneGen
+from kyvo.pipelines.scene_flows import IScene, SceneGen, mean_poses
 from kyvo.pipelines.scenes import generate_scene
 from kyvo.scene.pose import Pose
 from kyvo.shapes.object_sets import ObjectSet
@@ -74,6 +74,36 @@ def test_a_scene_is_set_by_its_seed_and_its_objects_keep_their_order(name):
         joint = np.concatenate([item.triangles.reshape(-1, 3) for item in made.objects])
         assert np.ptp(joint, axis=0).max() < 1.1
         assert all(item.pose.quaternion_wxyz == (1, 0, 0, 0) for item in made.objects)
+
+
+def test_several_views_are_averaged_and_told_apart_by_the_names_of_objects():
+    method, picture = scene_method("scenegen"), a_picture()
+    (alone,) = (generate_scene(method, picture, seed=1),)
+    twice = generate_scene(method, with_views(picture, [picture]), seed=1)
+    for one, two in zip(alone.objects, twice.objects, strict=True):
+        np.testing.assert_allclose(one.pose.vector, two.pose.vector, atol=1e-5)
+    mirrored = as_scene_picture(picture.rgb[:, ::-1], list(picture.masks[::-1, :, ::-1]), picture.names[::-1])
+    seen = with_views(picture, [mirrored])
+    assert seen.others[0].names == picture.names
+    assert np.array_equal(seen.others[0].masks, picture.masks[:, :, ::-1])
+    both = generate_scene(method, seen, seed=1)
+    check(both, picture)
+    assert [item.pose for item in both.objects] != [item.pose for item in alone.objects]
+    with pytest.raises(ImageError, match="view 2 has no mask of object-2"):
+        with_views(picture, [a_picture(count=2)])
+    assert "object-2 of view 2 is left out" in with_views(a_picture(count=2), [picture]).warnings[0]
+    with pytest.raises(ConfigError, match="iscene takes one picture"):
+        generate_scene(scene_method("iscene"), seen)
+
+
+def test_the_mean_of_poses_takes_a_turn_and_its_negative_for_one():
+    poses = [Pose.of_turn(turn, translation=(turn, 0.0, 1.0), scale=1 + turn).vector for turn in (0.4, 0.8)]
+    first, second = (torch.tensor(pose, dtype=torch.float32) for pose in poses)
+    for sign in (1.0, -1.0):
+        flipped = torch.cat([second[:3], sign * second[3:7], second[7:]])
+        found = mean_poses(torch.stack([first, flipped])[:, None])[0]
+        expected = Pose.of_turn(0.6, translation=(0.6, 0.0, 1.0), scale=1.6).vector
+        np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_an_object_without_cells_is_left_out_and_the_others_are_kept(monkeypatch):
