@@ -17,6 +17,7 @@ from torch import Tensor
 
 from kyvo.data.object_pictures import LARGEST_SIDE, SMALLEST_SHARE, ObjectPicture, cut_out
 from kyvo.errors import ImageError
+from kyvo.scene.scene import Camera
 from kyvo.tokenizers.pictures import read_picture
 
 MAX_OBJECTS = 12
@@ -33,6 +34,7 @@ class ScenePicture:
     masks: Bool[np.ndarray, "objects height width"]
     names: tuple[str, ...]  # of the objects: their masks' files, or the label's colors
     warnings: tuple[str, ...] = ()
+    camera: Camera | None = None  # in a frame whose floor is z = 0; of the picture at any size
     others: "tuple[ScenePicture, ...]" = ()  # the same objects, in the same order, from other sides
 
     def __len__(self) -> int:

@@ -1,5 +1,6 @@
 """Scenes of a picture by all methods, with tiny untrained networks: order, frames, seeds, what is left out."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +189,11 @@ def test_each_object_alone_stands_on_the_floor():
     check(made, picture)
     for item in made.objects:
         assert item.triangles[..., 2].min() == pytest.approx(0, abs=1e-4)
+    farther = replace(usual_camera(64, 64), location=(0.0, -6.0, 4.0))
+    known = generate_scene(EachAlone(objects=tiny_generator()), replace(picture, camera=farther), seed=3)
+    given = generate_scene(EachAlone(objects=tiny_generator(), camera=farther), picture, seed=3)
+    assert [item.pose for item in known.objects] == [item.pose for item in given.objects]
+    assert [item.pose for item in known.objects] != [item.pose for item in made.objects]
 
 
 def test_retrieval_finds_an_object_of_its_library_again(tmp_path):
