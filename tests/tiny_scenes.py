@@ -17,9 +17,10 @@ ISCENE = {"name": "ISceneFlowModel", "args": STRUCTURE}
 ENCODER = {"name": "SceneEncoder", "args": {"channels": COND, "num_blocks": 1, "picture_size": 32, "patch_size": 8}}
 
 
-def tiny_flow(method: str) -> nn.Module:
-    """A flow whose output depends on all that goes in."""
-    return random({"scenegen": SCENEGEN, "iscene": ISCENE}[method], std=0.1)
+def tiny_flow(method: str, **changes) -> nn.Module:
+    """A flow whose output depends on all that goes in; `changes` are of its arguments."""
+    about = {"scenegen": SCENEGEN, "iscene": ISCENE}[method]
+    return random({**about, "args": {**about["args"], **changes}}, std=0.1)
 
 
 def write_scenes(folder: Path, *, count: int = 3, seed: int = 0, max_objects: int = 3) -> Path:

@@ -207,6 +207,10 @@ def scenes(
     count: Count,
     out: Out,
     source: Annotated[Path | None, typer.Option(help="Folder of meshes that half of the objects come from.")] = None,
+    rooms: Annotated[
+        Path | None,
+        typer.Option(help="Folder of 3D-FRONT and 3D-FUTURE-model: furniture as it stands in their rooms."),
+    ] = None,
     seed: Seed = 0,
     min_objects: Annotated[int, typer.Option(min=2, max=12, help="Fewest objects in a scene.")] = 2,
     max_objects: Annotated[int, typer.Option(min=2, max=12, help="Most objects in a scene.")] = 12,
@@ -226,6 +230,10 @@ def scenes(
 
         sizes: dict[str, Any] = {"count": count, "seed": seed, "resolution": resolution, "size": size}
         sizes |= {"min_objects": min_objects, "max_objects": max_objects}
+        if rooms is not None:
+            if source is not None:
+                raise typer.BadParameter("give --source or --rooms, one of the two.")
+            return SceneSet.of_rooms(rooms, **sizes)
         return SceneSet(**sizes) if source is None else SceneSet.of(source, **sizes)
 
     make_set(settings, out, workers, engine, command)

@@ -47,6 +47,12 @@ def scene(
     segmenter: Annotated[
         Path | None, typer.Option(help="For boxes and points: a local folder of SAM, as transformers keeps it.")
     ] = None,
+    view: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PICTURE=MASKS", help="For scenegen: another picture of the same objects, and its masks. Repeat."
+        ),
+    ] = None,
     method: Annotated[
         MethodName,
         typer.Option(help="scenegen, iscene, or a baseline: each object alone, or retrieval from a library."),
@@ -71,6 +77,7 @@ def scene(
     Example: kyvo generate scene room.png --masks masks --model my_scenes --out scene.glb --out sheet.png
     """
     from kyvo.cli.generate import _watching
+    from kyvo.data.scene_pictures import with_views
     from kyvo.files import make_folder
     from kyvo.pipelines.scenes import generate_scene
     from kyvo.shapes.scene_files import check_outputs, write_scene
@@ -91,6 +98,7 @@ def scene(
         raise ConfigError("--segmenter goes with --box and --point.")
     else:
         given = _masked(picture, masks, recognizer)
+    given = with_views(given, [_other_view(words) for words in view or ()])
     source = SceneSource(flows=model, objects=ObjectSource(objects), library=library, resolution=resolution)
     chosen = source.get(method, camera=None if camera is None else _camera(camera, given))
     with _watching() as watch:
@@ -106,6 +114,15 @@ def scene(
     else:
         noun = "object" if len(made.objects) == 1 else "objects"
         typer.echo(f"{len(made.objects)} {noun} in {made.seconds:.1f} s: {', '.join(map(str, out))}")
+
+
+def _other_view(words: str) -> "ScenePicture":
+    from kyvo.data.scene_pictures import read_scene_picture
+
+    picture, _, masks = words.partition("=")
+    if not masks:
+        raise ConfigError(f"--view is {words!r}; it is a picture and its masks, as room2.png=masks2.")
+    return read_scene_picture(picture, masks)
 
 
 def _masked(picture: Path, masks: Path | None, recognizer: str | None) -> "ScenePicture":

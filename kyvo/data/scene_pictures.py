@@ -5,7 +5,7 @@ no good leaves out its object and is told of in `warnings`; the other objects ar
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from kyvo.data.object_pictures import LARGEST_SIDE, SMALLEST_SHARE, ObjectPicture, cut_out
 from kyvo.errors import ImageError
+from kyvo.scene.scene import Camera
 from kyvo.tokenizers.pictures import read_picture
 
 MAX_OBJECTS = 12
@@ -33,6 +34,8 @@ class ScenePicture:
     masks: Bool[np.ndarray, "objects height width"]
     names: tuple[str, ...]  # of the objects: their masks' files, or the label's colors
     warnings: tuple[str, ...] = ()
+    camera: Camera | None = None  # in a frame whose floor is z = 0; of the picture at any size
+    others: "tuple[ScenePicture, ...]" = ()  # the same objects, in the same order, from other sides
 
     def __len__(self) -> int:
         return len(self.names)
@@ -53,6 +56,30 @@ class ScenePicture:
             shown = _square(np.where(mask, 255, 0).astype(np.uint8)).resize((size, size), Image.Resampling.BOX)
             found.append(np.array(shown) > LIGHT)
         return torch.from_numpy(np.stack(found))
+
+
+def with_views(picture: ScenePicture, others: Sequence[ScenePicture]) -> ScenePicture:
+    """The picture with more pictures of its objects, which are known by their names.
+
+    What another picture has beside them is left out with a warning.
+
+    Raises:
+        ImageError: one of them lacks an object.
+    """
+    found, said = [], list(picture.warnings)
+    for number, other in enumerate(others, start=2):
+        lacking = [name for name in picture.names if name not in other.names]
+        if lacking:
+            raise ImageError(
+                f"view {number} has no mask of {', '.join(lacking)}; the first has {', '.join(picture.names)}. Each "
+                "view shows all objects, under the same names."
+            )
+        if more := [name for name in other.names if name not in picture.names]:
+            said.append(f"{', '.join(more)} of view {number} is left out: the first view has no such object")
+        order = [other.names.index(name) for name in picture.names]
+        found.append(replace(other, masks=other.masks[order], names=picture.names))
+        said += [f"view {number}: {words}" for words in other.warnings]
+    return replace(picture, others=tuple(found), warnings=tuple(said))
 
 
 def _square(picture: np.ndarray) -> Image.Image:

@@ -1,7 +1,8 @@
 """Two baselines of scene generation: each object alone, and objects of a library. Both are placed by the camera.
 
 An object stands on the floor where its mask ends below, as large as its mask is. What stands on another object is so
-put on the floor behind it. Without a camera, one of the kind that random scenes have is taken.
+put on the floor behind it. The camera is the one that is given, else the picture's; without any, one of the kind that
+random scenes have is taken.
 """
 
 import math
@@ -198,4 +199,5 @@ def thumbnail(rgba: np.ndarray) -> Float[np.ndarray, "side side 4"]:
 
 def _camera_of(picture: ScenePicture, camera: Camera | None) -> Camera:
     height, width = picture.rgb.shape[:2]
-    return usual_camera(width, height) if camera is None else camera.resized(width, height)
+    known = camera or picture.camera
+    return usual_camera(width, height) if known is None else known.resized(width, height)

@@ -4,12 +4,15 @@ Both make structures by a flow of their own, with the samplers, decoders and sec
 method's folder is what recipes/flow.py writes: `flow` and `scene_encoder`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
 from kyvo.data.scene_pictures import ScenePicture
@@ -95,39 +98,48 @@ class _SceneFlow(SceneMethod):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SceneGen(_SceneFlow):
-    """All assets together, with poses relative to the one with the largest mask."""
+    """All assets together, with poses relative to the one with the largest mask.
+
+    Of several views, each has its features; velocities and poses are averaged over them at every step. Surfaces are
+    made from the first.
+    """
 
     flow: SceneGenFlowModel
 
     name: ClassVar[str] = "scenegen"
     axes: ClassVar[str] = "query"
+    takes_views: ClassVar[bool] = True
     network: ClassVar[type] = SceneGenFlowModel
 
     def make(self, picture: ScenePicture, samples: Samples) -> MadeObjects:
-        crops, scene = crop_tokens(self.objects, picture), self.scene_tokens(picture)
+        views = (picture, *picture.others)
+        crops = [crop_tokens(self.objects, view) for view in views]
+        seen = [(own.tokens, self.scene_tokens(view)) for own, view in zip(crops, views, strict=True)]
+        scene = seen[0][1]
         count = len(picture)
         query = int(picture.masks.sum((1, 2)).argmax())
         is_query = torch.arange(count, device=scene.device) == query
         scene_of = torch.zeros(count, dtype=torch.long, device=scene.device)
         poses = torch.zeros(count, 8)
 
-        def velocity(x: Tensor, t: float, context: tuple[Tensor, Tensor]) -> Tensor:
+        def velocity(x: Tensor, t: float, contexts: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
             nonlocal poses
-            said = self.flow(x, x.new_full((count,), t), *context, scene_of, is_query)
-            if context is seen:  # the poses of the last step under the condition are kept
-                poses = said.poses.float().cpu()
-            return said.velocity
+            said = [self.flow(x, x.new_full((count,), t), *context, scene_of, is_query) for context in contexts]
+            if contexts is seen:  # the poses of the last step under the condition are kept
+                poses = mean_poses(torch.stack([one.poses.float().cpu() for one in said]))
+            return torch.stack([one.velocity for one in said]).mean(0)
 
-        seen = (crops.tokens, scene)
         latents = self.objects.structure_sampler.sample(
             velocity,
             self.noise(count, samples),
             condition=seen,
-            negative=(crops.negative, self.encoder.negative(scene)),
+            negative=[(crops[0].negative, self.encoder.negative(scene))],
             stage="structure",
             **samples.watching,
         )
-        made, warnings = add_details(self.objects, crops, decode_cells(self.objects, latents), picture.names, samples)
+        made, warnings = add_details(
+            self.objects, crops[0], decode_cells(self.objects, latents), picture.names, samples
+        )
         objects = [
             PlacedObject(
                 name=picture.names[index],
@@ -183,6 +195,14 @@ class IScene(_SceneFlow):
         everything = torch.ones(1, size, size, dtype=torch.bool, device=device)
         pixels = picture.pixels(size)[None].to(device)
         return torch.cat([self.picture_encoder(pixels), self.encoder(pixels, everything, self.picture_encoder)], dim=1)
+
+
+def mean_poses(poses: Float[Tensor, "views assets 8"]) -> Float[Tensor, "assets 8"]:
+    """Of several views: means of translation and scale, and of quaternions, of which q and -q are one turn."""
+    place, turn, scale = poses.split([3, 4, 1], dim=2)
+    facing = (turn * turn[:1]).sum(2, keepdim=True) < 0
+    turn = F.normalize(torch.where(facing, -turn, turn).mean(0), dim=1)
+    return torch.cat([place.mean(0), turn, scale.mean(0)], dim=1)
 
 
 def find_scene_flow(name_or_folder: Path | str, method: str) -> Path:

@@ -1,6 +1,7 @@
 """Masks of a picture's objects where no files of them are given: of a recognised scene, and of boxes and points."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import UInt8
@@ -12,13 +13,14 @@ from kyvo.export.primitives import object_label
 from kyvo.export.view import outline_labels
 from kyvo.models.segmenter import Prompt, Segmenter
 from kyvo.scene.scene import Scene
+from kyvo.scene.schema import camera_of
 from kyvo.scene.source import source_of
 
 RECTANGLES = "the boxes are taken as masks, with what else is in them; a segmentation model gives outlines"
 
 
 def masked_by_scene(rgb: UInt8[np.ndarray, "height width 3"], scene: Scene) -> ScenePicture:
-    """The picture with the outline of each object of its scene, the nearest before the others.
+    """The picture with the outline of each object of its scene, the nearest before the others, and the scene's camera.
 
     What was said of the scene when it was recognised is among the warnings.
 
@@ -30,7 +32,9 @@ def masked_by_scene(rgb: UInt8[np.ndarray, "height width 3"], scene: Scene) -> S
     placed = [index for index, item in enumerate(scene.objects) if item.location is not None]
     masks = [labels == 1 + index for index in placed]
     names = [f"{index} {object_label(scene.objects[index])}" for index in placed]
-    return as_scene_picture(rgb, masks, names, warnings=source_of(scene).warnings)
+    found = as_scene_picture(rgb, masks, names, warnings=source_of(scene).warnings)
+    stands = scene.frame == "world" and scene.up_axis == "+z"  # on a floor, as the baselines take it
+    return replace(found, camera=camera_of(scene, rgb.shape[1], rgb.shape[0]) if stands else None)
 
 
 def masked_by_prompts(
@@ -66,8 +70,6 @@ def check_prompts(rgb: UInt8[np.ndarray, "height width 3"], prompts: Mapping[str
     for name, prompt in prompts.items():
         if prompt.box is None and not prompt.points:
             raise ConfigError(f"{name} has neither a box nor a point.")
-        if prompt.points and not segments:
-            raise ConfigError(f"{name} is told by points, which need a segmentation model; give one, or a box alone.")
         if prompt.box is not None:
             x0, y0, x1, y1 = prompt.box
             if not (min(x1, width) > max(x0, 0) and min(y1, height) > max(y0, 0)):
@@ -75,3 +77,5 @@ def check_prompts(rgb: UInt8[np.ndarray, "height width 3"], prompts: Mapping[str
         for x, y in prompt.points:
             if not (0 <= x < width and 0 <= y < height):
                 raise ConfigError(f"{name}: the point {x:g},{y:g} is outside of the picture; {size}.")
+        if prompt.points and not segments:
+            raise ConfigError(f"{name} is told by points, which need a segmentation model; give one, or a box alone.")

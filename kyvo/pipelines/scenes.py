@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kyvo.data.scene_pictures import ScenePicture
-from kyvo.errors import SceneError
+from kyvo.errors import ConfigError, SceneError
 from kyvo.generation.flow_sampler import Progress
 from kyvo.pipelines.objects import Condition, GeneratedObject, ObjectError, ObjectGenerator, Samples
 from kyvo.scene.pose import Pose
@@ -37,6 +37,7 @@ class SceneMethod(ABC):
 
     name: ClassVar[str]
     axes: ClassVar[str]  # as in `GeneratedScene`
+    takes_views: ClassVar[bool] = False  # whether it sees more than one picture of the objects
 
     @abstractmethod
     def make(self, picture: ScenePicture, samples: Samples) -> MadeObjects:
@@ -54,9 +55,12 @@ def generate_scene(
     """A scene of the picture's objects; the same seed gives the same scene.
 
     Raises:
+        ConfigError: there are several views, and the method takes one.
         ObjectError: not one object could be made.
         Cancelled: `cancelled` said so.
     """
+    if picture.others and not method.takes_views:
+        raise ConfigError(f"{method.name} takes one picture; SceneGen alone takes several views.")
     started = time.perf_counter()
     samples = Samples(seed=seed, count=len(picture), progress=progress, cancelled=cancelled)
     made = method.make(picture, samples)

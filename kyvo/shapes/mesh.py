@@ -83,13 +83,13 @@ def load_placed(path: Path | str, *, up_axis: str | None = None) -> tuple[Asset,
     except AssetError as error:
         raise AssetError(f"file: {path}: {error}") from error
     turn = to_world @ to_cube.T
-    center, size = _box(asset)
+    center, size = box_of(asset)
     return mesh, Place.of(center=turn @ center, size=size, turn=turn)
 
 
 def normalized(mesh: Asset) -> Asset:
     """The mesh moved and scaled into the cube. Raises AssetError for one without any area."""
-    center, longest = _box(mesh)
+    center, longest = box_of(mesh)
     if longest:  # beyond float32's reach there is no direction either
         triangles = (mesh.triangles - center) / longest
         if areas(triangles).sum() > 1e-9:
@@ -98,7 +98,7 @@ def normalized(mesh: Asset) -> Asset:
     raise AssetError(f"the mesh has {len(mesh.triangles)} triangles and no area: {what}. Export it with its faces.")
 
 
-def _box(mesh: Asset) -> tuple[Float[np.ndarray, "3"], float]:
+def box_of(mesh: Asset) -> tuple[Float[np.ndarray, "3"], float]:
     """The centre of the mesh's box, and its longest side."""
     low, high = mesh.triangles.min((0, 1)), mesh.triangles.max((0, 1))
     return (low + high) / 2, float((high - low).max())

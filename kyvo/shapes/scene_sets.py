@@ -2,11 +2,12 @@
 
 A row is one picture of 2 to 12 objects in a random layout (`kyvo.shapes.scene_layouts`), with masks, poses, and each
 object's cells: in its own cube with surface features, and in the cube around the scene. Objects are drawn from the
-procedural library, or half of them from a folder of meshes.
+procedural library, or half of them from a folder of meshes; or they stand as in rooms of 3D-FRONT.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,6 +26,7 @@ from kyvo.models.slat.latent import LatentError
 from kyvo.scene.pose import Pose
 from kyvo.scene.scene import Camera, Scene, SceneObject, Vector
 from kyvo.shapes.cells import surface_latent
+from kyvo.shapes.front_rooms import FrontFolder, nearest, stand, turned
 from kyvo.shapes.mesh import load_shape
 from kyvo.shapes.object_sets import draw_object, read_manifest
 from kyvo.shapes.scene_layouts import MIN_SHOWN, PosedAsset, lay_out, look_at, object_masks, scene_cube
@@ -37,6 +39,7 @@ with extra("data"):
 SOURCE_SHARE = 0.5  # of objects that come from the folder, where there is one
 MAX_SCENES = 50  # that are begun until all objects of one are seen
 SCHEMA = "objaworld-shapes"
+ROOMS = "rooms"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +48,9 @@ class SceneSet(SetSettings):
 
     seed: int
     block: int = 100  # a scene takes a second or more
-    source: str = ""  # a folder of meshes
+    source: str = ""  # a folder of meshes, or of rooms
     files: tuple[str, ...] = field(default=())  # of that folder
+    layout: str | None = None  # ROOMS: as in a room of 3D-FRONT; else at random
     min_objects: int = 2
     max_objects: int = 12
     resolution: int = 32  # cells along a side of every grid
@@ -94,6 +98,12 @@ class SceneSet(SetSettings):
             raise ConfigError(f"{source} has no mesh file; give a folder of GLB, glTF, OBJ or PLY files.")
         return cls(source=str(source), files=files, **settings)
 
+    @classmethod
+    def of_rooms(cls, folder: Path, **settings: Any) -> "SceneSet":
+        """Of the furniture of rooms (`kyvo.shapes.front_rooms`). Raises ConfigError for a folder without them."""
+        files = tuple(str(path.relative_to(folder)) for path in FrontFolder(folder).houses)
+        return cls(source=str(folder), files=files, layout=ROOMS, **settings)
+
     def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any] | LeftOut]:
         for index in indices:
             try:
@@ -111,9 +121,7 @@ class SceneSet(SetSettings):
     def row(self, index: int) -> dict[str, Any]:
         """Raises AssetError for a mesh that cannot be read, and SceneError where an object is always hidden."""
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, index]))
-        count = int(rng.integers(self.min_objects, self.max_objects + 1))
-        assets = [self._asset(rng, number) for number in range(count)]
-        posed, camera, shown, full = _seen(assets, rng, size=self.size)
+        posed, camera, shown, full = _seen(self._arrangement(rng), rng, size=self.size)
         cube = scene_cube([item.triangles for item in posed])
         into = cube.inverse()
         latents = [surface_latent(item.asset, resolution=self.resolution) for item in posed]
@@ -122,7 +130,7 @@ class SceneSet(SetSettings):
         return {
             "image": picture_cell(picture, f"{index:06}.png"),
             "scene": scene_cell(as_scene(posed, camera)),
-            "num_objects": count,
+            "num_objects": len(posed),
             "visible": [_mask_cell(mask) for mask in shown],
             "full": [_mask_cell(mask) for mask in full],
             "cells": [latent.coords.numpy().astype(np.uint8).tobytes() for latent in latents],
@@ -130,6 +138,25 @@ class SceneSet(SetSettings):
             "scene_cells": [cells.astype(np.uint8).tobytes() for cells in inside],
             "cube": [*cube.translation, cube.scale],
         }
+
+    def _arrangement(self, rng: np.random.Generator) -> Callable[[], list[PosedAsset]]:
+        """Each call gives one way to stand. Raises as `row` does."""
+        count = int(rng.integers(self.min_objects, self.max_objects + 1))
+        if self.layout == ROOMS:
+            posed = self._room(rng, count)
+            return lambda: turned(posed, float(rng.uniform(-math.pi, math.pi)))
+        assets = [self._asset(rng, number) for number in range(count)]
+        return lambda: lay_out(assets, rng)
+
+    def _room(self, rng: np.random.Generator, count: int) -> list[PosedAsset]:
+        folder = FrontFolder(Path(self.source))
+        for _ in range(MAX_SCENES):
+            house = Path(self.source) / self.files[int(rng.integers(len(self.files)))]
+            rooms = [room for room in folder.rooms(house) if len(room) >= self.min_objects]
+            if rooms:
+                chosen = nearest(rooms[int(rng.integers(len(rooms)))], rng, count=count)
+                return [stand(item) for item in chosen]
+        raise SceneError(f"none of {MAX_SCENES} houses has a room with {self.min_objects} pieces of furniture.")
 
     def _asset(self, rng: np.random.Generator, number: int) -> Asset:
         if self.source and rng.random() < SOURCE_SHARE:
@@ -139,6 +166,12 @@ class SceneSet(SetSettings):
         return draw_object(rng, index=number)[0]
 
     def about(self) -> str:
+        if self.layout == ROOMS:
+            return (
+                f"Scenes of {self.min_objects} to {self.max_objects} pieces of furniture of 3D-FUTURE as they stand\n"
+                f"in rooms of 3D-FRONT, without walls, seen in pictures of {self.size} px, with grids of\n"
+                f"{self.resolution}. Axes are view-centric. The licences of both sets hold for this one."
+            )
         meshes = f" and of meshes of {Path(self.source).name}" if self.source else ""
         return (
             f"Scenes of {self.min_objects} to {self.max_objects} objects of the procedural library{meshes}, seen in\n"
@@ -148,13 +181,13 @@ class SceneSet(SetSettings):
 
 
 def _seen(
-    assets: Sequence[Asset], rng: np.random.Generator, *, size: int
+    arrange: Callable[[], list[PosedAsset]], rng: np.random.Generator, *, size: int
 ) -> tuple[list[PosedAsset], Camera, np.ndarray, np.ndarray]:
     """A layout and a camera that sees each object, and the masks; after MAX_SCENES the one that shows most of them."""
     best: tuple[list[PosedAsset], Camera, np.ndarray, np.ndarray] | None = None
     for _ in range(MAX_SCENES):
         try:
-            posed = lay_out(assets, rng)
+            posed = arrange()
         except SceneError:  # no room in this one
             continue
         camera = look_at(posed, rng, size=size)
@@ -165,7 +198,7 @@ def _seen(
         if best is None or _least(masks[0]) > _least(best[2]):
             best = found
     if best is None or _least(best[2]) < SMALLEST_SHARE:
-        raise SceneError(f"in each of {MAX_SCENES} layouts one of {len(assets)} objects was hidden or found no room.")
+        raise SceneError(f"in each of {MAX_SCENES} layouts an object was hidden or found no room.")
     return best
 
 

@@ -30,6 +30,7 @@ def test_outlines_of_a_scene_are_masks_and_the_nearest_hides_the_others():
     assert seen.names == ("0 large red sphere", "1 large red sphere")
     assert seen.warnings == ("like none",)
     assert not (seen.masks[0] & seen.masks[1]).any()
+    assert seen.camera == scene.camera
     for index, location in enumerate(((0.0, 2.0, 0.7), (0.2, 0.0, 0.7))):
         alone = outline_labels(spheres(location), 160, 120) > 0
         x, y, depth = scene.camera.project(np.array([location]))[0]

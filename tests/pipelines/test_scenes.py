@@ -1,21 +1,24 @@
 """Scenes of a picture by all methods, with tiny untrained networks: order, frames, seeds, what is left out."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tiny_conditions import DINO_WIDTH, write_tiny_dino
 from tiny_generators import SIDE, random, tiny_generator
 from tiny_scenes import ENCODER, tiny_flow, write_scenes
 
 from kyvo.data.dataset import write_set
-from kyvo.data.scene_pictures import ScenePicture, as_scene_picture
-from kyvo.errors import CheckpointError
+from kyvo.data.scene_pictures import ScenePicture, as_scene_picture, with_views
+from kyvo.errors import CheckpointError, ConfigError, ImageError
+from kyvo.models.flow.conditions import PictureCondition
 from kyvo.models.slat.load import save_network
 from kyvo.models.slat.sparse import Voxels
 from kyvo.pipelines.objects import ObjectError
 from kyvo.pipelines.scene_baselines import EachAlone, Retrieval, stand_on_floor, usual_camera
-from kyvo.pipelines.scene_flows import IScene, SceneGen
+from kyvo.pipelines.scene_flows import IScene, SceneGen, mean_poses
 from kyvo.pipelines.scenes import generate_scene
 from kyvo.scene.pose import Pose
 from kyvo.shapes.object_sets import ObjectSet
@@ -74,6 +77,36 @@ def test_a_scene_is_set_by_its_seed_and_its_objects_keep_their_order(name):
         assert all(item.pose.quaternion_wxyz == (1, 0, 0, 0) for item in made.objects)
 
 
+def test_several_views_are_averaged_and_told_apart_by_the_names_of_objects():
+    method, picture = scene_method("scenegen"), a_picture()
+    (alone,) = (generate_scene(method, picture, seed=1),)
+    twice = generate_scene(method, with_views(picture, [picture]), seed=1)
+    for one, two in zip(alone.objects, twice.objects, strict=True):
+        np.testing.assert_allclose(one.pose.vector, two.pose.vector, atol=1e-5)
+    mirrored = as_scene_picture(picture.rgb[:, ::-1], list(picture.masks[::-1, :, ::-1]), picture.names[::-1])
+    seen = with_views(picture, [mirrored])
+    assert seen.others[0].names == picture.names
+    assert np.array_equal(seen.others[0].masks, picture.masks[:, :, ::-1])
+    both = generate_scene(method, seen, seed=1)
+    check(both, picture)
+    assert [item.pose for item in both.objects] != [item.pose for item in alone.objects]
+    with pytest.raises(ImageError, match="view 2 has no mask of object-2"):
+        with_views(picture, [a_picture(count=2)])
+    assert "object-2 of view 2 is left out" in with_views(a_picture(count=2), [picture]).warnings[0]
+    with pytest.raises(ConfigError, match="iscene takes one picture"):
+        generate_scene(scene_method("iscene"), seen)
+
+
+def test_the_mean_of_poses_takes_a_turn_and_its_negative_for_one():
+    poses = [Pose.of_turn(turn, translation=(turn, 0.0, 1.0), scale=1 + turn).vector for turn in (0.4, 0.8)]
+    first, second = (torch.tensor(pose, dtype=torch.float32) for pose in poses)
+    for sign in (1.0, -1.0):
+        flipped = torch.cat([second[:3], sign * second[3:7], second[7:]])
+        found = mean_poses(torch.stack([first, flipped])[:, None])[0]
+        expected = Pose.of_turn(0.6, translation=(0.6, 0.0, 1.0), scale=1.6).vector
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 def test_an_object_without_cells_is_left_out_and_the_others_are_kept(monkeypatch):
     method, picture = scene_method("scenegen"), a_picture()
     decode = method.objects.structure_decoder.decode
@@ -119,6 +152,23 @@ def test_a_folder_of_a_training_brings_a_method_back(tmp_path, name):
         type(method).from_pretrained(tmp_path, objects=tiny_generator(cond_channels=16, encoders={}))
 
 
+@pytest.mark.parametrize("name", ["scenegen", "iscene"])
+def test_dinov2_of_the_generator_sees_the_scene_too(tmp_path, name):
+    dino, picture = PictureCondition.from_folder(write_tiny_dino(tmp_path / "dino")), a_picture()
+    wide = {"cond_channels": DINO_WIDTH, "encoders": {"picture": dino}}
+    scene = {"scene_channels": DINO_WIDTH} if name == "scenegen" else {}
+    save_network(tiny_flow(name, cond_channels=DINO_WIDTH, **scene), tmp_path / "flow")
+    save_network(random({**ENCODER, "args": {**ENCODER["args"], "channels": DINO_WIDTH}}), tmp_path / "scene_encoder")
+    owner = {"scenegen": SceneGen, "iscene": IScene}[name]
+    method = owner.from_pretrained(tmp_path, objects=tiny_generator(**wide))
+    masks = picture.mask_pixels(dino.picture_size)
+    shown = picture.pixels(dino.picture_size) * masks[:, None].float()
+    tokens = dino(shown)
+    seen = method.scene_tokens(picture)[:, : tokens.shape[1]] - method.encoder.views[0]
+    torch.testing.assert_close(seen, tokens)
+    check(generate_scene(method, picture), picture)
+
+
 def test_an_object_stands_where_its_mask_says_as_large_as_it():
     camera = usual_camera(400, 400)
     rng = np.random.default_rng(0)
@@ -139,6 +189,11 @@ def test_each_object_alone_stands_on_the_floor():
     check(made, picture)
     for item in made.objects:
         assert item.triangles[..., 2].min() == pytest.approx(0, abs=1e-4)
+    farther = replace(usual_camera(64, 64), location=(0.0, -6.0, 4.0))
+    known = generate_scene(EachAlone(objects=tiny_generator()), replace(picture, camera=farther), seed=3)
+    given = generate_scene(EachAlone(objects=tiny_generator(), camera=farther), picture, seed=3)
+    assert [item.pose for item in known.objects] == [item.pose for item in given.objects]
+    assert [item.pose for item in known.objects] != [item.pose for item in made.objects]
 
 
 def test_retrieval_finds_an_object_of_its_library_again(tmp_path):
