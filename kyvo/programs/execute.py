@@ -74,8 +74,9 @@ def apply(
 ) -> EditResult:
     """The scene after all steps, each applied to what the one before has left.
 
-    Within an edit "it" means what the step before was about. Steps of a `Together` mean the objects before all of them. `pixel_coords` of touched objects and the scene's
-    `relationships`, where it has them, are made anew; `image` goes, for it shows the scene before.
+    Within an edit "it" means what the step before was about. Steps of a `Together` mean the objects before all of them.
+    `pixel_coords` of touched objects and the scene's `relationships`, where it has them, are made anew; `image` goes,
+    for it shows the scene before.
 
     Args:
         shapes: makes those of new objects, where the schema has shapes.

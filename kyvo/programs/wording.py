@@ -8,7 +8,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 from kyvo.programs import program as p
 from kyvo.programs.english import (
@@ -55,7 +54,7 @@ def wording(program: Program) -> str:
     before: Step | None = None
     for step in program.steps:
         group = list(leaves([step]))
-        said.append(joined([_step(one, _pronoun(last)) for last, one in pairwise([before, *group])]))
+        said.append(joined([_step(one, _pronoun(last)) for last, one in zip([before, *group], group, strict=False)]))
         before = group[-1]
     return ", then ".join(said)
 

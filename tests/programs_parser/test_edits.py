@@ -28,6 +28,7 @@ from kyvo.programs.program import (
     Set,
     Swap,
     The,
+    Together,
     Toward,
     WordOf,
 )
@@ -105,9 +106,10 @@ def test_other_words_are_set():
     assert program("make the cube blue and shiny") == does(
         Set(of=one("cube"), field="color", to=word("blue")), Set(of=IT, field="material", to=word("metal"))
     )
-    assert program("paint the cube red and the ball blue") == does(
-        Set(of=one("cube"), field="color", to=word("red")), Set(of=one("sphere"), field="color", to=word("blue"))
+    red, blue = (
+        Set(of=one(shape), field="color", to=word(color)) for shape, color in (("cube", "red"), ("sphere", "blue"))
     )
+    assert program("paint the cube red and the ball blue") == does(Together(steps=(red, blue)))
 
 
 @pytest.mark.parametrize(
@@ -247,12 +249,13 @@ def test_several_steps():
     second = Move(of=IT, place=Beside(direction="behind", to=one("sphere")))
     third = Remove(of=one("cylinder"))
     for text in (
-        "make the cube red, then move it behind the ball, and remove the cylinder",
+        "make the cube red, then move it behind the ball, and finally remove the cylinder",
         "Make the cube red. Move it behind the ball. Remove the cylinder.",
         "first make the cube red and then move it behind the ball; after that remove the cylinder",
-        "make the cube red and move it behind the ball and finally remove the cylinder",
     ):
         assert program(text) == does(first, second, third), text
+    text = "make the cube red and move it behind the ball and finally remove the cylinder"
+    assert program(text) == does(Together(steps=(first, second)), third)
 
 
 def test_targets_by_place():

@@ -303,7 +303,7 @@ def test_two_near_readings_lower_the_probability():
         ("give the cube a green coat of paint", "paint the cube green"),
         ("the cube needs to be yellow instead of cyan", "paint the cube yellow"),
         ("have the big ball switch to metal", "make the big ball metal"),
-        ("I want the ball gone and the cube green", "remove the ball, then paint the cube green"),
+        ("I want the ball gone and the cube green", "remove the ball and paint the cube green"),
         ("the cube must be cyan from now on", "paint the cube cyan"),
         ("move the ball to the left of the stack of blocks", "move the ball to the left of the tower"),
         ("move the middle placed ball behind the cube", "move the middle ball behind the cube"),

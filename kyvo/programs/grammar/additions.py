@@ -65,7 +65,8 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
     rule("newone", "[new] <newwords>", lambda words: (words, 1), 0.7)
     rule(
         "toscene",
-        "[(in|there|in there|in here)] [(to|in|into|on) THEPICTURE] [,] [(there|somewhere|anywhere)] [and (stand|place|put|set) (it|them)]",
+        "[(in|there|in there|in here)] [(to|in|into|on) THEPICTURE] [,] [(there|somewhere|anywhere)] "
+        "[and (stand|place|put|set) (it|them)]",
         0,
     )
     rule("step", "[(i|we|you)] CREATE <newone> <toscene>", lambda new, _: _added(new))

@@ -30,7 +30,8 @@ THERE = (
 
 
 HOWMANY = (
-    "([(exactly|precisely|just)] how many [[,] if any [,]]|[the] [total] number of|what number of|what is the [(total|combined|overall)] "
+    "([(exactly|precisely|just)] how many [[,] if any [,]]|[the] [total] number of|what number of|"
+    "what is the [(total|combined|overall)] "
     "(number|amount|count|quantity|sum) of|[the] total|"
     "[(give|tell|state|say) [me]] [(the|a)] [total] (number|count|amount) of|count [up] [all] [of]|count how many|"
     "what do you get when you count [up] [all] [of]|(how much|hoe many|what amount of|what quantity of))"
@@ -110,7 +111,8 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("amount", f"{HOWMANY} <things> {THERE} [that|which] (is|are|STANDS|) <pred> {FINAL}", _count, 0.1)
     rule(
         "amount",
-        f"{HOWMANY} <things> [that] (is|are|were|look|would be|stand|sit|lie|can be found|located|(happen|turn out|appear|"
+        f"{HOWMANY} <things> [that] (is|are|were|look|would be|stand|sit|lie|can be found|located|"
+        f"(happen|turn out|appear|"
         f"seem) to be|consist) [(all|"
         f"also|there|either|both)] <pred> {FINAL}",
         _count,
@@ -199,7 +201,8 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "amount",
-        "what is the difference [in (number|count|amount|quantity|numbers)] (between|in|of) [the (number|amount|count) of] "
+        "what is the difference [in (number|count|amount|quantity|numbers)] (between|in|of) [the "
+        "(number|amount|count) of] "
         "[the] <descs> and [the (number|amount|count) of] [the] <descs>",
         lambda a, b: _difference(Count(of=a), Count(of=b)),
     )

@@ -174,7 +174,8 @@ def _add_moves(rule: Rules) -> None:
     rule("step", "MOVE <target> <goal> and <goal>", move, 0.2)
     rule(
         "step",
-        "(IWANT|let|have|make|get) <target> (to be|be|to stand|stand|to go|go|moved|placed|put|move|to move|sit|to sit) <goal>",
+        "(IWANT|let|have|make|get) <target> (to be|be|to stand|stand|to go|go|moved|placed|put|move|to "
+        "move|sit|to sit) <goal>",
         move,
     )
     rule(
@@ -280,7 +281,8 @@ def _add_removals(rule: Rules) -> None:
     rule("step", "DELETE <target> [(from|out of|off|off of) THEPICTURE] [(too|away|there|completely|out)]", gone)
     rule(
         "step",
-        "(take|throw|clear|move|put|wipe|cut|get) <target> (away|out|off|[away] out of THEPICTURE|off THEPICTURE|away from THEPICTURE|"
+        "(take|throw|clear|move|put|wipe|cut|get) <target> (away|out|off|[away] out of THEPICTURE|off "
+        "THEPICTURE|away from THEPICTURE|"
         "out of here|from THEPICTURE)",
         gone,
     )
@@ -309,7 +311,8 @@ def _add_removals(rule: Rules) -> None:
     )
     rule(
         "step",
-        "((i|we) (do not|no longer) (want|need|want to see|like to see)) <target> [(any more|anymore|here|there|any longer|"
+        "((i|we) (do not|no longer) (want|need|want to see|like to see)) <target> [(any more|anymore|"
+        "here|there|any longer|"
         "in THEPICTURE)]",
         gone,
     )

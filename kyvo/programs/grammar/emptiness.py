@@ -15,6 +15,10 @@ def _is_empty(node: Node) -> bool:
     match node:
         case p.Every(of=of, among=among):
             return among in (ALL, of) or (isinstance(among, p.Extreme) and among.of == of)
+        case p.Exists(of=p.Extreme(rank=1)):  # of any set one is the leftmost
+            return True
+        case p.Count(of=p.Extreme(by=p.Along() | p.Closeness() | p.Farness(), rank=1)):
+            return True
         case p.Compare(first=first, second=second):
             return first == second or (isinstance(first, p.Number) and isinstance(second, p.Number))
         case p.SameWord(first=first, second=second):

@@ -85,7 +85,8 @@ def add_commonest(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "word",
-        "what is the <field> (that|which) (occurs|appears|is seen|shows up|is there|is) [the] (least|least often|rarest|"
+        "what is the <field> (that|which) (occurs|appears|is seen|shows up|is there|is) [the] (least|"
+        "least often|rarest|"
         "least common|fewest times) [(often|common)] [<seen>]",
         lambda field, *_: Commonest(of=ALL, field=field, least=True),
     )

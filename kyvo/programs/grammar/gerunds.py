@@ -1,4 +1,4 @@
-"""Gerunds of instructions as their verbs: "would you mind removing the cube" reads as "would you mind remove the cube"."""
+"""Gerunds of instructions as their verbs: the "removing" of "would you mind removing the cube" as "remove"."""
 
 from collections.abc import Sequence
 

@@ -27,6 +27,7 @@ def add_predicates(rule: Rules) -> None:
             region_of,
         )
         if region != "middle":
+            rule("place", f"(on|in|at) the (far|very|extreme) {pattern} [hand] [side] [of THEPICTURE]", region_of, 0.2)
             edge = InRegion(of=ALL, region=f"{region} middle")  # type: ignore[arg-type]
             halves = f"({pattern} center|center {pattern}|middle {pattern}|{pattern} middle)"
             rule("place", f"JUST (on|in|at) [the] {halves} [(side|area|part)] [(of|in) THEPICTURE]", edge)
@@ -161,7 +162,8 @@ def add_predicates(rule: Rules) -> None:
     rule(
         "seen",
         "[(that is|that are|that you|which are)] (shown|pictured|present|displayed|here|you see|seen|"
-        "visible|anywhere|somewhere|depicted|there|represented|total|around|overall|altogether|in total|in sight|on display|"
+        "visible|anywhere|somewhere|depicted|there|represented|total|around|overall|altogether|in total|"
+        "in sight|on display|"
         "in view|in all|there are|you can see|shown here|being shown|appearing)",
         ALL,
     )

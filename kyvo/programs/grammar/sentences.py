@@ -46,8 +46,10 @@ def add_sentences(rule: Rules) -> None:
     )
     rule(
         "polite",
-        "(i think|i guess|i believe|i suggest|i feel like|in my opinion|what if|how about|what about|i say|please to|i bet|maybe we could|"
-        "it would be (nice|great|good) if|i wish|do me a favor and|be so (kind|good) (and|as to|to)|feel free to|just|simply|go on and|"
+        "(i think|i guess|i believe|i suggest|i feel like|in my opinion|what if|how about|what about|i "
+        "say|please to|i bet|maybe we could|"
+        "it would be (nice|great|good) if|i wish|do me a favor and|be so (kind|good) (and|as to|to)|"
+        "feel free to|just|simply|go on and|"
         "let me see|quick question|my question is|one more question|one more thing|hey there|good (morning|"
         "evening)) [,]",
         0,
@@ -57,14 +59,16 @@ def add_sentences(rule: Rules) -> None:
     rule(
         "polite",
         "(would you mind|do you mind|would it be (possible|ok|okay) to|is it possible to|i was wondering if you could|"
-        "i ask you to|i suggest|i recommend|i propose|start by|begin by|try|i want you to|i would like you to|i need you to|you should|you need to|you can|"
+        "i ask you to|i suggest|i recommend|i propose|start by|begin by|try|i want you to|i would like "
+        "you to|i need you to|you should|you need to|you can|"
         "let us|go|now go|i would like to|i want to|you have to|you must|your task is to|try to|help me|"
         "go ahead and|we need to|we should|let me|straighten and)",
         0,
     )
     rule(
         "polite",
-        "(tell me|check|see|find out|verify|determine|can you tell me|could you tell me|do you know|i wonder|please tell me|let me know|"
+        "(tell me|check|see|find out|verify|determine|can you tell me|could you tell me|do you know|i "
+        "wonder|please tell me|let me know|"
         "(may|can|could) i (know|ask)|i need to know|do you happen to know|any idea|remind me|i ask|just tell me|"
         "i would like to know|say|i want to know|answer|question|looking at THEPICTURE|in THEPICTURE|"
         "from THEPICTURE|of THEPICTURE|look at THEPICTURE|in total|of these THINGS|of all [of] the THINGS|"

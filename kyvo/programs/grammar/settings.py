@@ -299,7 +299,7 @@ def set_words(of: Selector, words: tuple[Literally, ...]) -> tuple[Step, ...] | 
     return tuple(Set(of=of if place == 0 else Earlier(), field=word.field, to=word) for place, word in enumerate(words))
 
 
-def _those_that(of: Selector, words: tuple[Literally, ...], pred: Selector) -> tuple[Step, ...]:
+def _those_that(of: Selector, words: tuple[Literally, ...], pred: Selector) -> tuple[Step, ...] | None:
     """ "Make the ball red that is small." """
     inner = replace(of, of=narrow(of.of, pred)) if isinstance(of, The) else narrow(of, pred)
     return set_words(inner, words)

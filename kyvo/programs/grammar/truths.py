@@ -44,7 +44,8 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "<truth> (or not|or no|yes or no|true or false)", None, 0.1)
     any_ = "(a|an|any|some|one|any other|another|at least one|even one|even a single|a single)"
     thereis = (
-        "(is there|are there|(is|are|was|were) not there|do not you see|is there anything like|is there such a thing as|"
+        "(is there|are there|(is|are|was|were) not there|do not you see|is there anything like|is there "
+        "such a thing as|"
         "(do|does|can|could|did) (you|we|i|it|one|THEPICTURE) [(happen to|actually|really)] "
         "(see|find|spot|notice|have|hold|contain|show|include)|have (you|we) [got]|"
         "is THEPICTURE home to|are you able to see|is it true that there (is|are))"
@@ -374,7 +375,7 @@ def _is_word(selector: Selector) -> bool:
 
 
 def _every(of: Selector, pred: Selector) -> Truth | None:
-    """Whether all of a set are so, or for "any" at least one. "The leftmost" is so among all objects, not of the set."""
+    """Whether all of a set are so, or for "any" at least one. "The leftmost" is that of all objects."""
     if isinstance(of, Indefinite):
         return Exists(of=fitting(of.of, pred))
     if pred == ALL:  # "are red cubes there?"
