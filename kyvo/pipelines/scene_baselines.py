@@ -7,7 +7,7 @@ random scenes have is taken.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -200,4 +200,12 @@ def thumbnail(rgba: np.ndarray) -> Float[np.ndarray, "side side 4"]:
 def _camera_of(picture: ScenePicture, camera: Camera | None) -> Camera:
     height, width = picture.rgb.shape[:2]
     known = camera or picture.camera
-    return usual_camera(width, height) if known is None else known.resized(width, height)
+    return usual_camera(width, height) if known is None else _facing_away(known.resized(width, height))
+
+
+def _facing_away(camera: Camera) -> Camera:
+    """The camera turned about the up axis through the origin, so that it looks along y: axes are then view-centric."""
+    x, y, _ = camera.rotation[2]
+    turn = Pose.of_turn(math.atan2(x, y))
+    location, *axes = turn.apply(np.array([camera.location, *camera.rotation])).tolist()
+    return replace(camera, location=tuple(location), rotation=tuple(map(tuple, axes)))

@@ -194,6 +194,13 @@ def test_each_object_alone_stands_on_the_floor():
     given = generate_scene(EachAlone(objects=tiny_generator(), camera=farther), picture, seed=3)
     assert [item.pose for item in known.objects] == [item.pose for item in given.objects]
     assert [item.pose for item in known.objects] != [item.pose for item in made.objects]
+    # The same camera in a frame turned about the up axis, as CLEVR's: axes are those of the view all the same.
+    around = Pose.of_turn(0.8)
+    place, *axes = around.apply(np.array([farther.location, *farther.rotation])).tolist()
+    aside = replace(farther, location=tuple(place), rotation=tuple(map(tuple, axes)))
+    turned = generate_scene(EachAlone(objects=tiny_generator(), camera=aside), picture, seed=3)
+    for one, two in zip(turned.objects, given.objects, strict=True):
+        np.testing.assert_allclose(one.pose.vector, two.pose.vector, atol=1e-6)
 
 
 def test_retrieval_finds_an_object_of_its_library_again(tmp_path):
