@@ -52,6 +52,7 @@ IT = Earlier()
         "I do not want the red cube any more",
         "show the scene without the red cube",
         "let the red cube disappear",
+        "the red cube goes away",
         "please, discard the red block",
         "find the red cube and remove it",
     ],

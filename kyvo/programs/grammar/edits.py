@@ -318,7 +318,7 @@ def _add_removals(rule: Rules) -> None:
     )
     rule(
         "step",
-        "<target> MUST (go|be REMOVED|disappear|go away|vanish|leave)",
+        "<target> (MUST (go|be REMOVED|disappear|go away|vanish|leave)|goes away|disappears|vanishes|goes)",
         gone,
     )
     rule("step", "(show|show me|give me|draw) THEPICTURE without <target>", gone)
