@@ -38,7 +38,7 @@ REACH = {
     "auto_model": {"tokenizers", "models", "processor"},
     "evaluation": {"scene", "programs", "metrics", "export", "tokenizers", "models", "data", "shapes"},
     "generation": {"scene", "programs", "tokenizers", "models", "data", "processor"},
-    "pipelines": {"scene", "programs", "tokenizers", "models", "data", "shapes", "generation", "processor"},
+    "pipelines": {"scene", "programs", "export", "tokenizers", "models", "data", "shapes", "generation", "processor"},
     "api": {"scene", "programs", "parsers", "tokenizers", "models", "generation", "processor", "pipelines"},
 }
 ALL_BUT_TRAINING = {*REACH, "batch", "conversation", "serving", "testing"} - {"training"}

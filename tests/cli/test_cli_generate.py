@@ -165,7 +165,7 @@ def test_what_cannot_be_made_is_said(kyvo, arguments, code, said):
     ("box", "said"),
     [
         ("0,0,0,0.1,0.1", "six finite numbers"),
-        ("0,0,0,a,1,1", "six numbers"),
+        ("0,0,0,a,1,1", "six finite numbers"),
         ("0,0,nan,0.1,0.1,0.1", "six finite numbers"),
         ("0.2,0,0,0.1,0.1,0.1", "each side goes upwards"),
         ("-1,-1,-1,1,1,1", "neither empty nor all of it"),
