@@ -33,7 +33,6 @@ def render(
 
     from kyvo.cli.data_making import parse_size
     from kyvo.cli.model import load_model
-    from kyvo.cli.scene import read_scenes
     from kyvo.files import write_picture
     from kyvo.pipelines.ray_tracing import RayTracing
 
@@ -42,17 +41,7 @@ def render(
             "only the ray tracer draws at any size; add --renderer raytracer.", param_hint="--size"
         )
     width_height = None if size is None else parse_size(size)
-    named: dict[str, Scene] = {}
-    faults: list[str] = []
-    for file in (file for source in scenes for file in (sorted(source.glob("*.json")) or [source])):
-        try:
-            rows, collected = read_scenes(file)
-            for name, scene in rows if collected else [(file.stem, rows[0][1])]:
-                if name in named:
-                    raise SceneError(f"{file}: another scene is called {name!r} too; draw it into another folder.")
-                named[name] = scene
-        except KyvoError as error:
-            faults.append(f"{error}")
+    named, faults = _read(scenes)
     standing = [name for name in named if (out / f"{name}.png").exists()]
     if standing and not overwrite:
         raise ConfigError(
@@ -61,6 +50,7 @@ def render(
     loaded = load_model(model, device, renderer=renderer)
     draw = loaded.rendering if width_height is None else RayTracing(loaded.language_model, size=width_height)
     out.mkdir(parents=True, exist_ok=True)
+    drawn = 0
     for name, scene in named.items():
         try:
             image = draw([scene], loaded.run())[0].image
@@ -69,8 +59,27 @@ def render(
             continue
         assert image is not None
         write_picture(out / f"{name}.png", Image.fromarray(image))
+        drawn += 1
     for fault in faults:
         typer.echo(fault, err=True)
-    typer.echo(f"{out}: {len(named)} scenes" + (f", {len(faults)} faults" if faults else ""), err=True)
+    typer.echo(f"{out}: {drawn} of {drawn + len(faults)} drawn", err=True)
     if faults:
         raise typer.Exit(1)
+
+
+def _read(sources: list[Path]) -> "tuple[dict[str, Scene], list[str]]":
+    """The scenes of files and folders by name, and why others could not be read."""
+    from kyvo.cli.scene import read_scenes
+
+    named: dict[str, Scene] = {}
+    faults: list[str] = []
+    for file in (file for source in sources for file in (sorted(source.glob("*.json")) or [source])):
+        try:
+            rows, collected = read_scenes(file)
+            for name, scene in rows if collected else [(file.stem, rows[0][1])]:
+                if name in named:
+                    raise SceneError(f"{file}: another scene is called {name!r} too; draw it into another folder.")
+                named[name] = scene
+        except KyvoError as error:
+            faults.append(f"{error}")
+    return named, faults
