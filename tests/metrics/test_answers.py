@@ -41,3 +41,7 @@ def test_the_truth_itself_is_always_right_and_guessing_never_above_it(words):
 def test_lists_of_different_length_are_refused():
     with pytest.raises(SceneError, match="1 answers to 5 questions"):
         exact_matches(["yes"], TRUTH)
+
+
+def test_an_answer_is_a_boolean_where_json_says_so():
+    assert not TrueAnswer(text="yes").boolean

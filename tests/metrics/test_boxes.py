@@ -109,3 +109,4 @@ def test_ious_of_rectangles_by_hand():
     one = np.array([[0, 0, 2, 2], [0, 0, 2, 2], [0, 0, 2, 2], [0, 0, 0, 0]], dtype=float)
     two = np.array([[1, 1, 2, 2], [2, 0, 2, 2], [0, 0, 1, 1], [0, 0, 0, 0]], dtype=float)
     assert iou_2d(one, two).tolist() == [1 / 7, 0, 1 / 4, 0]
+    assert iou_2d(np.array([[0.0, 0, 2, 1]]), np.array([[1.0, 0, 2, 3]])).tolist() == [1 / 7]

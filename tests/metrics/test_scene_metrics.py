@@ -110,10 +110,11 @@ def test_cases_by_hand(predicted, truth, score):
 
 def test_a_criterion_chooses_attributes_and_axes():
     flat = Criterion(attributes=(), axes=(0, 1))
-    solid = Criterion(attributes=(), axes=(0, 1, 2))
+    solid = Criterion(attributes=())
     predicted, truth = scene(thing(0.0, z=0.35)), scene(thing(0.0, color="blue"))
     assert jaccard(predicted, truth, tau=0.1, criterion=flat) == 1.0
     assert jaccard(predicted, truth, tau=0.1, criterion=solid) == 0.0
+    assert jaccard(scene(thing(0.0, y=0.2)), truth, tau=0.1, criterion=solid) == 0.0
 
 
 def test_the_mean_over_a_set_by_hand():

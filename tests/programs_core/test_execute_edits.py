@@ -9,8 +9,10 @@ from edited_scene import BALL, BIG_BALL, CUBE, PIPE, SCENE, edit, gap, move, spo
 from random_programs import ALL, CLEVR, at, the, thing, to, where
 
 from kyvo.programs import program as p
+from kyvo.programs.changed_objects import carries, turned, usual_dimensions
 from kyvo.programs.errors import AlreadySo, AmbiguousReference, CannotPlace, NoSuchObject, ProgramError, UnknownWord
 from kyvo.programs.parsing import Turn
+from kyvo.programs.world import World
 from kyvo.scene.builtin_schemas import objaworld_schema, objectron_schema
 from kyvo.scene.fields import Field
 from kyvo.scene.relations import relationships
@@ -371,3 +373,66 @@ def test_undo_takes_back_one_edit_after_another():
     turns.append(turn_of(again, back.scene, undo))
     with pytest.raises(ProgramError, match="nothing was changed yet"):
         edit(undo, scene=again.scene, dialogue=turns)
+
+
+def test_a_turn_is_about_the_vertical_of_the_scene_and_needs_an_upright_pose():
+    camera_frame = Scene(objects=(), up_axis="-y")
+    upright = SceneObject(pose=(0.1, 0.2, 0.0))
+    assert turned(upright, 0.5, camera_frame).pose == pytest.approx((0.1, -0.3, 0.0))
+    assert turned(upright, 0.5, Scene(objects=())).pose == pytest.approx((0.1, 0.2, 0.5))
+    with pytest.raises(ProgramError, match="a tilted object"):
+        turned(SceneObject(pose=(0.1, 0.2, 0.3)), 0.5, camera_frame)
+    with pytest.raises(ProgramError, match="R_cam"):
+        turned(SceneObject(pose=(0.0, 0.0, 0.0)).with_values(R_cam=[1]), 0.5, Scene(objects=()))
+
+
+def test_a_new_object_is_as_large_as_most_of_its_kind():
+    def chair(side, category="chair"):
+        return SceneObject(category=category, dimensions=(side, side, side), location=(0.0, 0.0, 0.0))
+
+    world = World(Scene(objects=(chair(1.0), chair(3.0), chair(9.0, "table"))), objaworld_schema())
+    assert usual_dimensions(world, {"category": "chair"}).tolist() == [2.0] * 3
+    assert usual_dimensions(world, {"category": "table"}).tolist() == [9.0] * 3
+
+
+def test_two_in_a_pile_may_change_places_where_the_upper_is_named_first_or_last():
+    top = replace(SCENE.objects[1], location=(*SCENE.objects[0].location[:2], 1.4 + 0.35))
+    world = World(replace(SCENE, objects=(SCENE.objects[0], top, *SCENE.objects[2:])), CLEVR)
+    assert carries(world, (0, 1)) and carries(world, (1, 0)) and not carries(world, (0, 2))
+
+
+def test_a_resize_without_words_of_size_is_by_a_quarter():
+    cup = SceneObject(category="cup", location=(0.0, 0.0, 1.0), dimensions=(0.1, 0.2, 0.1))
+    table = Scene(objects=(cup,), frame="camera", up_axis="-y", units="metre")
+    grown = edit(p.Resize(of=ALL, larger=True), scene=table, schema=objectron_schema()).scene.objects[0]
+    assert grown.dimensions == pytest.approx((0.125, 0.25, 0.125))
+
+
+def test_a_copy_without_a_place_stands_next_to_what_it_copies():
+    anywhere, near = (edit(p.Copy(of=BIG_BALL, place=place)) for place in (None, p.NextTo(to=BIG_BALL)))
+    assert anywhere.scene.objects == near.scene.objects
+
+
+def test_objects_are_lined_up_from_below_as_a_pile():
+    result = edit(p.Align(of=p.Either(first=CUBE, second=BALL), direction="above"))
+    assert spot(result.scene, 1)[2] == pytest.approx(1.4 + 0.35) and result.changed == (1,)
+
+
+def test_the_top_of_a_pile_moves_where_several_of_it_fit():
+    top = replace(SCENE.objects[0], size="small", location=(*SCENE.objects[0].location[:2], 1.4 + 0.35))
+    scene = replace(SCENE, objects=(*SCENE.objects, top))
+    result = move(p.Offset(direction="front", distance=2.0), scene=scene)
+    assert result.changed == (4,) and result.scene.objects[0] is scene.objects[0]
+
+
+def test_objects_without_a_place_are_no_reason_to_refuse_a_removal():
+    scene = replace(SCENE, objects=(*SCENE.objects, replace(SCENE.objects[0], location=None, shape="cylinder")))
+    assert edit(p.Remove(of=BALL), scene=scene).removed == (1,)
+
+
+def test_a_group_with_one_object_of_unknown_size_says_so():
+    odd = replace(SCENE.objects[1], size="huge")
+    scene = replace(SCENE, objects=(SCENE.objects[0], odd, *SCENE.objects[2:]))
+    both = p.Either(first=CUBE, second=the(color="blue", size="huge"))
+    said = edit(p.Move(of=both, place=p.Offset(direction="front", distance=0.3)), scene=scene).notes
+    assert any("is not known; a radius of" in note for note in said)

@@ -339,3 +339,17 @@ def test_of_what_is_there_six_kinds_are_named_and_the_rest_are_others():
         answer(p.Query(asks=p.WordOf(of=the(color="yellow"), field="size")), scene, CLEVR)
     with pytest.raises(NoSuchObject, match=r"1 small brown rubber cube and 1 small purple rubber cube"):
         answer(p.Query(asks=p.WordOf(of=the(color="yellow"), field="size")), Scene(objects=scene.objects[:6]), CLEVR)
+
+
+def test_an_object_is_not_larger_than_itself():
+    assert found(p.MoreThan(of=ALL, by=p.Bigness(), than=CUBE)) == ()
+
+
+def test_a_number_beyond_the_scene_is_no_object():
+    with pytest.raises(NoSuchObject, match="there is no object number 6; the scene has 5"):
+        found(p.Numbered(index=5))
+
+
+def test_too_few_are_told_with_their_number():
+    with pytest.raises(NoSuchObject, match="1"):
+        found(the(2, shape="cylinder"))

@@ -195,3 +195,17 @@ def test_defaults_may_be_left_out_and_fields_of_another_schema_are_refused():
     assert from_json(alike) == from_json(alike, CLEVR)
     with pytest.raises(UnknownWord, match=r"program\.asks\.field: objects of the schema pets have no 'color'"):
         from_json(alike, PETS)
+
+
+def test_every_node_is_described_to_a_chat_model():
+    schema = json_schema(CLEVR)
+    objects = [part for part in _parts(schema) if part.get("type") == "object"]
+    assert objects and all(part["description"] for part in objects)
+    assert {"selector", "truth", "place"} <= set(schema["$defs"])
+
+
+def _parts(value):
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _parts(inner)

@@ -121,3 +121,12 @@ def test_a_number_has_at_most_six_digits_and_six_decimals():
         assert ("0" in GRAMMAR.allowed(state)) == (decimals < 5)  # a last zero is not written
         state, decimals = GRAMMAR.step(state, "9"), decimals + 1
     assert (digits, decimals) == (6, 6)
+
+
+def test_minus_nothing_is_no_number():
+    edit = p.Edit(steps=(p.Move(of=RED, place=p.Point(x=-0.5, y=0.0)),))
+    tokens = GRAMMAR.encode(edit)
+    state = GRAMMAR.start()
+    for token in tokens[: tokens.index("-") + 2]:  # "-0"
+        state = GRAMMAR.step(state, token)
+    assert "." in GRAMMAR.allowed(state) and "[P:end]" not in GRAMMAR.allowed(state)

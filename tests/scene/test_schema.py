@@ -81,6 +81,16 @@ def test_a_field_has_words_or_numbers_or_codes():
             Field(name="it", marker="[IT]", **several)
 
 
+def test_only_numbers_are_of_other_words_or_scalars():
+    for odd in (
+        {"words": ("a",), "of": ("b",)},
+        {"num_codes": 2, "is_scalar": True},
+        {"axes": (ONE, ONE), "is_scalar": True},
+    ):
+        with pytest.raises(SceneError, match="`of` is for fields with axes, `is_scalar` for those with one axis"):
+            Field(name="it", marker="[IT]", **odd)
+
+
 def test_a_field_takes_what_it_has_tokens_for():
     words = Field(name="color", marker="[C]", words=("red", "blue"))
     place = Field(name="location", marker="[L]", axes=(HALVES, UNEVEN))

@@ -233,3 +233,5 @@ def test_ids_that_are_no_sequence_are_refused():
         BUILDER.parse(task, [*ids[:-3], *ids[-2:]])
     with pytest.raises(TokenError, match="a sequence starts with"):
         BUILDER.parse(task, ids[1:])
+    with pytest.raises(TokenError, match="1 ids are left after the last segment"):
+        BUILDER.parse(task, [*ids[:-1], ids[-2], ids[-1]])

@@ -119,3 +119,8 @@ def test_the_mini_vocabulary_fits_the_bundled_tokenizer_and_clevr():
     vocabulary = VOCABULARIES["mini"]()
     assert vocabulary.num_text == tiny_text().size
     vocabulary.check_schema(clevr_schema())
+
+
+def test_layouts_of_objaworld_and_objectron_have_their_sizes():
+    assert len(VOCABULARIES["kyvo-objaworld"]()) == len(VOCABULARIES["kyvo"]())
+    assert len(VOCABULARIES["release-objectron"]().ranges["image"]) == 1024
