@@ -167,3 +167,10 @@ def test_thresholds_and_ranges_are_those_of_omni3d_and_coco():
     assert RANGES_3D == {"all": (0, 1e5), "near": (0, 10), "medium": (10, 35), "far": (35, 1e5)}
     assert RANGES_2D == {"all": (0, 1e10), "small": (0, 1024), "medium": (1024, 9216), "large": (9216, 1e10)}
     assert (MOST, PROXIMITY) == (100, 0.3)
+
+
+def test_the_partner_is_that_of_the_range_of_all():
+    truth, found = boxes([(0, 0, 0, 1, 1, 0)] * 2), boxes([(0, 0, 0, 1, 0.9, 0)])
+    truth.cuboids.center[:, 2] = (9.9, 10.1)  # the second is beyond "near"
+    found.cuboids.center[:, 2] = 10.05
+    assert precision_3d(found, truth).partner[0].tolist() == [1]

@@ -351,5 +351,5 @@ def test_a_number_beyond_the_scene_is_no_object():
 
 
 def test_too_few_are_told_with_their_number():
-    with pytest.raises(NoSuchObject, match="1"):
+    with pytest.raises(NoSuchObject, match="there are not two cylinders but 1;"):
         found(the(2, shape="cylinder"))

@@ -130,3 +130,12 @@ def test_minus_nothing_is_no_number():
     for token in tokens[: tokens.index("-") + 2]:  # "-0"
         state = GRAMMAR.step(state, token)
     assert "." in GRAMMAR.allowed(state) and "[P:end]" not in GRAMMAR.allowed(state)
+
+
+def test_a_label_of_one_letter_is_spelled_though_it_is_a_word():
+    grammar = ProgramGrammar(
+        SceneSchema(name="letters", fields=(Field(name="kind", marker="[KIND]", words=("x", "dog")),))
+    )
+    cases = tuple(p.Case(word=word, amount=p.Count(of=p.Everything())) for word in ("x", "dog"))
+    program = p.Query(asks=p.Choose(cases=cases))
+    assert grammar.decode(grammar.encode(program)) == program
