@@ -4,7 +4,7 @@ Folders are TRELLIS's or of the same layout (`kyvo.pipelines.object_folders`). N
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -246,18 +246,28 @@ class ObjectGenerator:
     ) -> list[Tensor]:
         """Active cells, int64 [cells, 3], of each sample.
 
+        A sample that has none at the sampler's temperature is the one of temperature 1: a condition that says little
+        may leave too little of colder noise.
+
         Args:
             noise: the state to begin with, in place of what the seed gives.
             sampling: `start` and `constraint` of `FlowSampler.sample`.
         """
-        with torch.inference_mode():
-            latents = self.sample_structure_latents(condition, samples, noise=noise, **sampling)
-            voxels = self.structure_decoder.decode(latents)
-        found = [voxels.coords[voxels.coords[:, 0] == index, 1:] for index in range(samples.count)]
+        found = self._structures(condition, samples, noise=noise, **sampling)
+        if self.structure_sampler.temperature < 1 and not all(map(len, found)):
+            plain = replace(self, structure_sampler=replace(self.structure_sampler, temperature=1.0))
+            again = plain._structures(condition, samples, noise=noise, **sampling)
+            found = [cells if len(cells) else other for cells, other in zip(found, again, strict=True)]
         for index, cells in enumerate(found):
             if not len(cells):
                 raise ObjectError(f"Sample {index} of seed {samples.seed} has no cell. Take another seed or text.")
         return found
+
+    @torch.inference_mode()
+    def _structures(self, condition: Condition, samples: Samples, **sampling: Any) -> list[Tensor]:
+        """The cells of each sample; some may have none."""
+        voxels = self.structure_decoder.decode(self.sample_structure_latents(condition, samples, **sampling))
+        return [voxels.coords[voxels.coords[:, 0] == index, 1:] for index in range(samples.count)]
 
     def sample_structure_latents(
         self, condition: Condition, samples: Samples, *, noise: Tensor | None = None, **sampling: Any

@@ -1,6 +1,7 @@
 """From a text or a picture to an object, by random weights: what comes is nonsense, how it comes is not."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from kyvo.errors import CheckpointError, ConfigError, ImageError
 from kyvo.generation.flow_sampler import Cancelled
 from kyvo.models.flow.conditions import ConditionError
 from kyvo.pipelines import object_folders
-from kyvo.pipelines.objects import ObjectError, ObjectGenerator
+from kyvo.pipelines.objects import ObjectError, ObjectGenerator, Samples
 from kyvo.shapes.surfaces import colored_mesh, write_shape
 
 
@@ -197,6 +198,20 @@ def test_inputs_that_do_not_do_are_refused(generator, picture, tmp_path):
     empty.structure_decoder.out_layer[2].bias.fill_(-1e4)
     with pytest.raises(ObjectError, match="Sample 0 of seed 0 has no cell"):
         empty(text="a chair")
+
+
+def test_a_sample_that_is_empty_when_cold_is_that_of_temperature_1():
+    mini = ObjectGenerator.from_pretrained("mini")
+    condition, samples = mini.condition(text="a brown bookcase"), Samples(count=2, seed=1)
+    cold, plain = (
+        replace(mini, structure_sampler=replace(mini.structure_sampler, temperature=temperature))
+        for temperature in (0.05, 1.0)
+    )
+    assert not any(map(len, cold._structures(condition, samples)))
+    for one, other in zip(
+        cold.sample_structure(condition, samples), plain.sample_structure(condition, samples), strict=True
+    ):
+        assert len(one) and torch.equal(one, other)
 
 
 def test_the_bundled_generator_is_found_by_its_name_and_its_lack_says_what_to_do(tmp_path, monkeypatch):
