@@ -4,16 +4,14 @@ TRELLIS takes its features before the network's last normalisation: patches for 
 condition of its flows (https://arxiv.org/abs/2412.01506, sections 3.2 and 3.3).
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from kyvo.errors import CheckpointError
+from kyvo.models.transformers_folder import load_transformers
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
 MODEL_TYPE = "dinov2_with_registers"
@@ -37,29 +35,13 @@ class DinoPatches(nn.Module):
         Raises:
             CheckpointError: there is no such folder, or it holds another network.
         """
-        import transformers
-
-        path = Path(path)
-        try:
-            about = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise CheckpointError(
-                f"{path} has no readable config.json ({error}). Give the folder of "
-                "facebook/dinov2-with-registers-large, as transformers saves it."
-            ) from error
-        if about.get("model_type") != MODEL_TYPE:
-            raise CheckpointError(
-                f"{path} is a {about.get('model_type')!r}; TRELLIS needs DINOv2 with registers, a {MODEL_TYPE!r}."
-            )
-        try:
-            kind: Any = transformers.Dinov2WithRegistersModel
-            network, loading = kind.from_pretrained(
-                path, local_files_only=True, use_safetensors=True, output_loading_info=True
-            )
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            raise CheckpointError(f"{path}: its weights cannot be read ({error}). Fetch them again.") from error
-        if loading["missing_keys"]:
-            raise CheckpointError(f"{path}: its weights lack {sorted(loading['missing_keys'])[:3]}. Fetch them again.")
+        network = load_transformers(
+            Path(path),
+            "Dinov2WithRegistersModel",
+            model_type=MODEL_TYPE,
+            needed="TRELLIS needs DINOv2 with registers",
+            example="the folder of facebook/dinov2-with-registers-large",
+        )
         return cls(network).to(device)
 
     @torch.no_grad()

@@ -3,7 +3,6 @@
 https://arxiv.org/abs/2304.02643. Nothing is fetched.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
-from safetensors import SafetensorError
 
 from kyvo.errors import CheckpointError
+from kyvo.models.transformers_folder import load_transformers
 
 MODEL_TYPE = "sam"
 
@@ -41,28 +40,20 @@ class Segmenter:
         Raises:
             CheckpointError: there is no such folder, or it holds another network.
         """
-        import transformers
+        from transformers import SamProcessor
 
         path = Path(path)
+        network = load_transformers(
+            path,
+            "SamModel",
+            model_type=MODEL_TYPE,
+            needed="masks are made by SAM",
+            example="a local copy of facebook/sam-vit-base, -large or -huge",
+        )
         try:
-            about = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise CheckpointError(
-                f"{path} has no readable config.json ({error}). Give a local copy of facebook/sam-vit-base, -large or "
-                "-huge, as transformers saves it."
-            ) from error
-        if about.get("model_type") != MODEL_TYPE:
-            raise CheckpointError(f"{path} is a {about.get('model_type')!r}; masks are made by SAM, a {MODEL_TYPE!r}.")
-        try:
-            kind: Any = transformers.SamModel
-            network, loading = kind.from_pretrained(
-                path, local_files_only=True, use_safetensors=True, output_loading_info=True
-            )
-            processor = transformers.SamProcessor.from_pretrained(path, local_files_only=True)
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            raise CheckpointError(f"{path}: SAM cannot be read from it ({error}). Fetch it again.") from error
-        if loading["missing_keys"]:
-            raise CheckpointError(f"{path}: its weights lack {sorted(loading['missing_keys'])[:3]}. Fetch them again.")
+            processor = SamProcessor.from_pretrained(path, local_files_only=True)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise CheckpointError(f"{path}: SAM's processor cannot be read ({error}). Fetch it again.") from error
         return cls(network.to(device), processor)
 
     @torch.inference_mode()
