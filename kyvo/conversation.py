@@ -180,7 +180,7 @@ class Conversation:
             return self.model.understand(text, self.dialogue, waiting=waiting)
         except AmbiguousReference as error:  # of a reply that leaves several
             assert waiting is not None
-            self.clarification = replace(waiting, candidates=error.candidates)
+            self.clarification = waiting.narrowed(error)
             raise
         except NotUnderstood:
             if waiting is not None and waiting.is_declined(text):

@@ -221,9 +221,9 @@ class Naive:
         raise Wrong("NoSuchObject")
 
     def s_numbered(self, s):
-        if s["index"] >= len(self.objects):
+        if s["index"] not in self.names:
             raise Wrong("NoSuchObject")
-        return [s["index"]]
+        return [self.names.index(s["index"])]
 
     def measure(self, by, found):
         op = by["op"]

@@ -229,3 +229,20 @@ def test_scene_and_picture_are_exported_by_the_ending(model, tmp_path):
     talk.export(tmp_path / "room.png")
     talk.export(tmp_path / "room.glb")
     assert (tmp_path / "room.png").read_bytes()[1:4] == b"PNG" and (tmp_path / "room.glb").read_bytes()[:4] == b"glTF"
+
+
+@pytest.mark.parametrize(("reply", "color"), [("2", "yellow"), ("the left one", "green"), ("the cyan one", "cyan")])
+def test_which_one_after_objects_went_and_came_is_the_one_that_was_listed(reply, color):
+    def cube(color, x):
+        return SceneObject(size="large", color=color, material="metal", shape="cube", location=(x, 0.0, 0.7))
+
+    ball = replace(cube("blue", 0.0), shape="sphere")
+    talk = Conversation(tiny_kyvo(), Scene(objects=(ball, cube("green", -2.5), cube("yellow", 2.5))))
+    with pytest.raises(AmbiguousReference):
+        talk.say("Remove the ball, then add a small cyan metal cube, then paint the cube red.")
+    changed = talk.say(reply).scene.objects
+    assert (
+        len(changed) == 3
+        and color not in [item.color for item in changed]
+        and "red" in [item.color for item in changed]
+    )

@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from kyvo.programs.errors import AmbiguousReference, NotUnderstood, ProgramError
 from kyvo.programs.parsing import Parser, Turn
 from kyvo.programs.program import Edit, Either, Numbered, Program, Remove, Selector
 from kyvo.programs.selecting import Finder
+from kyvo.programs.structure import mapped
 from kyvo.programs.world import World
-from kyvo.scene.scene import Scene
+from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import SceneSchema
 
 AnyProgram = TypeVar("AnyProgram", bound=Program)
@@ -39,11 +40,24 @@ class Clarification:
     scene: Scene
     selector: Selector  # the part of the program that fits several objects
     candidates: tuple[int, ...]  # indices of objects, as they were numbered for the user: 1 is the first
+    objects: tuple[SceneObject, ...]  # the candidates themselves
 
     @classmethod
     def of(cls, text: str, program: Program, scene: Scene, error: AmbiguousReference) -> "Clarification":
         """What waits after this error."""
-        return cls(text=text, program=program, scene=scene, selector=error.selector, candidates=error.candidates)
+        return cls(
+            text=text,
+            program=program,
+            scene=scene,
+            selector=error.selector,
+            candidates=error.candidates,
+            objects=error.objects or tuple(scene.objects[index] for index in error.candidates),
+        )
+
+    def narrowed(self, error: AmbiguousReference) -> "Clarification":
+        """The same with fewer candidates: those that a reply left."""
+        kept = tuple(self.objects[self.candidates.index(index)] for index in error.candidates)
+        return replace(self, candidates=error.candidates, objects=kept)
 
     @staticmethod
     def is_declined(reply: str) -> bool:
@@ -90,7 +104,7 @@ class Clarification:
             return ()
         if not (isinstance(program, Edit) and len(program.steps) == 1 and isinstance(program.steps[0], Remove)):
             return ()
-        alone = replace(self.scene, objects=tuple(self.scene.objects[index] for index in self.candidates))
+        alone = replace(self.scene, objects=self.objects)
         try:
             found = Finder(World(alone, schema), ()).find(program.steps[0].of)
         except AmbiguousReference as error:
@@ -107,12 +121,6 @@ def _number(words: str) -> int | None:
     return int(match[1]) if match[1].isdecimal() else _ORDINALS.get(match[1])
 
 
-def _substituted(node: Any, old: Selector, new: Selector) -> Any:
+def _substituted(program: AnyProgram, old: Selector, new: Selector) -> AnyProgram:
     """The program with every `old` in it replaced."""
-    if node == old:
-        return new
-    if isinstance(node, tuple):
-        return tuple(_substituted(entry, old, new) for entry in node)
-    if not is_dataclass(node) or isinstance(node, type):
-        return node
-    return replace(node, **{entry.name: _substituted(getattr(node, entry.name), old, new) for entry in fields(node)})
+    return mapped(program, lambda node: new if node == old else None)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kyvo.errors import KyvoError
 from kyvo.programs.program import Selector
-from kyvo.scene.scene import Vector
+from kyvo.scene.scene import SceneObject, Vector
 
 
 class ProgramError(KyvoError):
@@ -17,11 +17,12 @@ class NoSuchObject(ProgramError):
 
 class AmbiguousReference(ProgramError):
     """Several objects fit where fewer are meant. `candidates` are their indices in the scene, `selector` is the part of
-    the program that they fit."""
+    the program that they fit. In an edit, `objects` are the candidates as its earlier steps have left them."""
 
     def __init__(self, message: str, *, candidates: Sequence[int], selector: Selector) -> None:
         super().__init__(message)
         self.candidates = tuple(candidates)
+        self.objects: tuple[SceneObject, ...] = ()
         self.selector = selector
 
 

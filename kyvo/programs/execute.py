@@ -5,6 +5,7 @@ Both raise `ProgramError`s that say what was found and what would fit; then noth
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -12,13 +13,13 @@ from kyvo.errors import KyvoError, SceneError
 from kyvo.programs.asking import Asker, Value
 from kyvo.programs.draft import Draft
 from kyvo.programs.editing import Editor
-from kyvo.programs.errors import AlreadySo, ProgramError
+from kyvo.programs.errors import AlreadySo, AmbiguousReference, NoSuchObject, ProgramError
 from kyvo.programs.new_shapes import ShapeMaker
 from kyvo.programs.parsing import Turn
-from kyvo.programs.program import Edit, Query, Step, Together
+from kyvo.programs.program import Edit, Numbered, Query, Step, Together
 from kyvo.programs.program.edits import leaves
 from kyvo.programs.selecting import Finder, Found
-from kyvo.programs.structure import check
+from kyvo.programs.structure import check, mapped
 from kyvo.programs.together import Meant, meant_by
 from kyvo.programs.turns import now
 from kyvo.programs.world import Objects, World
@@ -75,6 +76,7 @@ def apply(
     """The scene after all steps, each applied to what the one before has left.
 
     Within an edit "it" means what the step before was about. Steps of a `Together` mean the objects before all of them.
+    Numbers of objects, in the program and in an AmbiguousReference, are those of `scene`; new objects follow, in order.
     `pixel_coords` of touched objects and the scene's `relationships`, where it has them, are made anew; `image` goes,
     for it shows the scene before.
 
@@ -92,6 +94,9 @@ def apply(
         for step in edit.steps:
             progress.take(step)
     except KyvoError as error:
+        if isinstance(error, AmbiguousReference):
+            error.objects = tuple(progress.scene.objects[index] for index in error.candidates)
+            error.candidates = progress.numbers(error.candidates)
         if count > 1 and error.args:
             error.args = (f"step {progress.number} of {count}: {error.args[0]}", *error.args[1:])
         raise
@@ -120,11 +125,29 @@ class _Progress:
         self.rests_on: set[int] = set()  # indices before
         self.notes: list[str] = []
 
+    def numbers(self, objects: Objects) -> Objects:
+        """What objects of now are called in a program: by their places before, and the new ones after those."""
+        new = [index for index, origin in enumerate(self.origins) if origin is None]
+        first = len(self.before)
+        return tuple(first + new.index(i) if (at := self.origins[i]) is None else at for i in objects)
+
+    def _numbered_now(self, node: Any) -> Numbered | None:
+        """A `Numbered` of the program with the object's place now."""
+        if not isinstance(node, Numbered):
+            return None
+        known = self.numbers(tuple(range(len(self.scene))))
+        if node.index not in known:
+            gone = "is gone" if node.index < len(self.before) else "is not in the scene"
+            raise NoSuchObject(f"object number {node.index + 1} {gone}; name another.")
+        return Numbered(index=known.index(node.index))
+
     def take(self, step: Step, meant: Meant | None = None) -> None:
         """
         Args:
             meant: what the descriptions of a `Together` meant before its first step, as they are now.
         """
+        if meant is None and self.number:  # numbers are those of now before the first step
+            step = mapped(step, self._numbered_now)
         if isinstance(step, Together):
             asker = Asker(Finder(World(self.scene, self.schema), self.dialogue))
             meant = meant or meant_by(step.steps, asker)

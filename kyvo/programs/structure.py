@@ -4,8 +4,8 @@ JSON, tokens and the checks before execution all derive from this table, so a ne
 """
 
 import math
-from collections.abc import Set
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Set
+from dataclasses import dataclass, fields, is_dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from types import NoneType, UnionType
@@ -225,3 +225,14 @@ def shown(value: Any) -> str:
 
 def _article(noun: str) -> str:
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
+def mapped(node: Any, change: Callable[[Any], Any]) -> Any:
+    """A program, or a part of one, with what `change` answers in the place of each node that it answers for."""
+    if (other := change(node)) is not None:
+        return other
+    if isinstance(node, tuple):
+        return tuple(mapped(entry, change) for entry in node)
+    if not is_dataclass(node) or isinstance(node, type):
+        return node
+    return replace(node, **{entry.name: mapped(getattr(node, entry.name), change) for entry in fields(node)})

@@ -9,7 +9,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from kyvo.api import Answered, Completion, Edited, Kyvo, Understood
@@ -109,7 +109,7 @@ class History:
             return model.understand(text, self.turns, waiting=waiting)
         except AmbiguousReference as error:  # of an answer that leaves several
             assert waiting is not None
-            self.waiting = replace(waiting, candidates=error.candidates)
+            self.waiting = waiting.narrowed(error)
             raise
 
     def _say(self, model: Kyvo, text: str, run: Run) -> None:

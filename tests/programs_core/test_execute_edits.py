@@ -294,7 +294,7 @@ def test_an_error_in_a_later_step_names_it_and_nothing_has_changed():
         edit(p.Remove(of=CUBE), p.Remove(of=the(color="green")))
     with pytest.raises(AmbiguousReference, match=r"^step 2 of 2: ") as ambiguous:
         edit(p.Remove(of=CUBE), p.Remove(of=the(shape="sphere")))
-    assert ambiguous.value.candidates == (0, 1)  # of the scene that the step before has left
+    assert ambiguous.value.candidates == (1, 2)  # of the scene before
 
 
 def test_a_full_floor_is_told():
@@ -436,3 +436,19 @@ def test_a_group_with_one_object_of_unknown_size_says_so():
     both = p.Either(first=CUBE, second=the(color="blue", size="huge"))
     said = edit(p.Move(of=both, place=p.Offset(direction="front", distance=0.3)), scene=scene).notes
     assert any("is not known; a radius of" in note for note in said)
+
+
+@pytest.mark.parametrize("steps", [lambda *steps: steps, lambda *steps: (p.Together(steps=steps),)])
+def test_candidates_and_numbers_of_a_later_step_are_those_of_the_scene_before(steps):
+    cubes = [
+        replace(SCENE.objects[0], color=color, location=(x, 0.0, 0.7)) for color, x in (("green", -2.0), ("cyan", 2.0))
+    ]
+    scene = Scene(objects=(SCENE.objects[1], *cubes))
+    red = to("color", "red")
+    with pytest.raises(AmbiguousReference) as found:
+        edit(*steps(p.Remove(of=BALL), p.Set(of=CUBE, field="color", to=red)), scene=scene)
+    assert found.value.candidates == (1, 2) and found.value.objects == tuple(cubes)
+    result = edit(*steps(p.Remove(of=BALL), p.Set(of=p.Numbered(index=2), field="color", to=red)), scene=scene)
+    assert [item.color for item in result.scene.objects] == ["green", "red"]
+    with pytest.raises(NoSuchObject):
+        edit(*steps(p.Remove(of=BALL), p.Set(of=p.Numbered(index=0), field="color", to=red)), scene=scene)
