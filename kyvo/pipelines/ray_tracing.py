@@ -1,6 +1,7 @@
 """Rendering by the ray tracer: the exact picture of a scene of CLEVR's objects.
 
-It takes the place of `Rendering`, which draws with the language model. No network takes part.
+It takes the place of `Rendering`, which draws with the language model. No network takes part. The tracer is imported
+when a picture is first asked for: most uses of a model need none.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,6 @@ from functools import partial
 import numpy as np
 from jaxtyping import UInt8
 
-from kyvo.data.clevr.sampling import ClevrRules, render_scenes
 from kyvo.errors import ConfigError
 from kyvo.generation.language_model import Completion, LanguageModel
 from kyvo.generation.sampling import GREEDY
@@ -38,6 +38,8 @@ class RayTracing:
         Raises SceneError for an object that lacks an attribute or a place, and ConfigError for a schema of other
         objects than CLEVR's and for sampling, since nothing is drawn by chance.
         """
+        from kyvo.data.clevr.sampling import ClevrRules
+
         if run.sampling != GREEDY:
             raise ConfigError("the ray tracer draws nothing by chance; leave out temperature, top_p, top_k and seed.")
         ClevrRules.of(self.schema)
@@ -46,6 +48,8 @@ class RayTracing:
         return [Completion(image=picture) for picture in pictures]
 
     def _trace(self, scenes: Sequence[Scene]) -> UInt8[np.ndarray, "batch height width 3"]:
+        from kyvo.data.clevr.sampling import render_scenes
+
         return render_scenes(scenes, width=self.width, height=self.height, device=self.device)
 
     def rendering_camera(self, scene: Scene) -> Camera | None:

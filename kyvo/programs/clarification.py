@@ -9,7 +9,7 @@ from kyvo.programs.errors import AmbiguousReference, NotUnderstood, ProgramError
 from kyvo.programs.parsing import Parser, Turn
 from kyvo.programs.program import Edit, Either, Numbered, Program, Remove, Selector
 from kyvo.programs.selecting import Finder
-from kyvo.programs.structure import mapped
+from kyvo.programs.structure import rewritten
 from kyvo.programs.world import World
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import SceneSchema
@@ -123,4 +123,4 @@ def _number(words: str) -> int | None:
 
 def _substituted(program: AnyProgram, old: Selector, new: Selector) -> AnyProgram:
     """The program with every `old` in it replaced."""
-    return mapped(program, lambda node: new if node == old else None)
+    return rewritten(program, lambda node: new if node == old else node)

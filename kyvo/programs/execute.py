@@ -5,7 +5,6 @@ Both raise `ProgramError`s that say what was found and what would fit; then noth
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -16,10 +15,10 @@ from kyvo.programs.editing import Editor
 from kyvo.programs.errors import AlreadySo, AmbiguousReference, NoSuchObject, ProgramError
 from kyvo.programs.new_shapes import ShapeMaker
 from kyvo.programs.parsing import Turn
-from kyvo.programs.program import Edit, Numbered, Query, Step, Together
+from kyvo.programs.program import Edit, Node, Numbered, Query, Step, Together
 from kyvo.programs.program.edits import leaves
 from kyvo.programs.selecting import Finder, Found
-from kyvo.programs.structure import check, mapped
+from kyvo.programs.structure import check, rewritten
 from kyvo.programs.together import Meant, meant_by
 from kyvo.programs.turns import now
 from kyvo.programs.world import Objects, World
@@ -131,10 +130,10 @@ class _Progress:
         first = len(self.before)
         return tuple(first + new.index(i) if (at := self.origins[i]) is None else at for i in objects)
 
-    def _numbered_now(self, node: Any) -> Numbered | None:
-        """A `Numbered` of the program with the object's place now."""
+    def _numbered_now(self, node: Node) -> Node:
+        """The node; a `Numbered` with the object's place now."""
         if not isinstance(node, Numbered):
-            return None
+            return node
         known = self.numbers(tuple(range(len(self.scene))))
         if node.index not in known:
             gone = "is gone" if node.index < len(self.before) else "is not in the scene"
@@ -147,7 +146,7 @@ class _Progress:
             meant: what the descriptions of a `Together` meant before its first step, as they are now.
         """
         if meant is None and self.number:  # numbers are those of now before the first step
-            step = mapped(step, self._numbered_now)
+            step = rewritten(step, self._numbered_now)
         if isinstance(step, Together):
             asker = Asker(Finder(World(self.scene, self.schema), self.dialogue))
             meant = meant or meant_by(step.steps, asker)

@@ -5,7 +5,7 @@ JSON, tokens and the checks before execution all derive from this table, so a ne
 
 import math
 from collections.abc import Callable, Set
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from functools import cache
 from types import NoneType, UnionType
@@ -227,12 +227,12 @@ def _article(noun: str) -> str:
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
 
 
-def mapped(node: Any, change: Callable[[Any], Any]) -> Any:
-    """A program, or a part of one, with what `change` answers in the place of each node that it answers for."""
-    if (other := change(node)) is not None:
-        return other
+def rewritten(node: Any, change: Callable[[Any], Any]) -> Any:
+    """The program with `change` applied to each node, innermost first."""
     if isinstance(node, tuple):
-        return tuple(mapped(entry, change) for entry in node)
-    if not is_dataclass(node) or isinstance(node, type):
+        return tuple(rewritten(one, change) for one in node)
+    if not isinstance(node, Node):
         return node
-    return replace(node, **{entry.name: mapped(getattr(node, entry.name), change) for entry in fields(node)})
+    values = {item.name: getattr(node, item.name) for item in fields(node)}
+    changed = {name: rewritten(value, change) for name, value in values.items()}
+    return change(node if changed == values else replace(node, **changed))

@@ -6,7 +6,7 @@ from typing import Any
 from kyvo.programs.grammar.additions import add_additions
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.goals import A_BIT, add_amounts, add_places, move
-from kyvo.programs.grammar.meaning import ALL, all_but, parts, rewritten, the, together, without
+from kyvo.programs.grammar.meaning import ALL, all_but, parts, the, together, without
 from kyvo.programs.grammar.rearrangements import add_rearrangements
 from kyvo.programs.grammar.settings import add_settings, set_words
 from kyvo.programs.program import (
@@ -24,6 +24,7 @@ from kyvo.programs.program import (
     The,
     Undo,
 )
+from kyvo.programs.structure import rewritten
 from kyvo.scene.schema import SceneSchema
 
 EDIT_MACROS = {

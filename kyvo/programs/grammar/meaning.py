@@ -4,7 +4,7 @@ A modifier ("red", "left of the cube", "largest") is a selector of everything th
 narrowing one by the next. Superlatives stay outermost: "the largest red thing" is the largest of the red ones.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -33,6 +33,7 @@ from kyvo.programs.program import (
     WhereSame,
 )
 from kyvo.programs.program.edits import leaves
+from kyvo.programs.structure import rewritten
 
 ALL = Everything()
 ONE = Where(of=ALL, field="*", value="one")  # "the red one": of the kind that the text has named before
@@ -215,14 +216,3 @@ def parts(node: Any) -> Iterator[Any]:
     elif isinstance(node, tuple):
         for one in node:
             yield from parts(one)
-
-
-def rewritten(node: Any, change: Callable[[Any], Any]) -> Any:
-    """The program with `change` applied to each node, innermost first."""
-    if isinstance(node, tuple):
-        return tuple(rewritten(one, change) for one in node)
-    if not isinstance(node, Node):
-        return node
-    values = {item.name: getattr(node, item.name) for item in fields(node)}
-    changed = {name: rewritten(value, change) for name, value in values.items()}
-    return change(node if changed == values else replace(node, **changed))

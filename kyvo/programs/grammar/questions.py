@@ -5,7 +5,7 @@ from typing import Any as Anything
 from kyvo.programs.grammar.amounts import add_counts
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.choices import add_choices
-from kyvo.programs.grammar.meaning import ALL, among, rewritten, without_other
+from kyvo.programs.grammar.meaning import ALL, among, without_other
 from kyvo.programs.grammar.truths import add_truths
 from kyvo.programs.grammar.words import add_words
 from kyvo.programs.program import (
@@ -18,6 +18,7 @@ from kyvo.programs.program import (
     Which,
     WordOf,
 )
+from kyvo.programs.structure import rewritten
 from kyvo.scene.schema import SceneSchema
 
 

@@ -17,7 +17,6 @@ from kyvo.programs.grammar.meaning import (
     narrow,
     ordered,
     parts,
-    rewritten,
     without_other,
 )
 from kyvo.programs.grammar.sentences import About, Again, Likewise, Variation
@@ -37,6 +36,7 @@ from kyvo.programs.program import (
     WhereSame,
 )
 from kyvo.programs.program.edits import leaves
+from kyvo.programs.structure import rewritten
 from kyvo.programs.together import descriptions
 
 IT = Earlier()
