@@ -45,14 +45,16 @@ def collision_share(points: Float[Tensor, "assets points 3"], *, grid: int = GRI
     place = ((points - low) / side * grid - 0.5).clamp(0, grid - 1)  # in voxels, from the middle of the first
     corner = place.detach().floor().clamp(max=grid - 2)
     part = place - corner
-    asset = torch.arange(len(points), device=points.device)[:, None]
-    occupied = points.new_zeros(len(points) * grid**3)
+    weights, voxels = [], []
     for step in itertools.product((0, 1), repeat=3):
-        weight = torch.stack([part[..., axis] if step[axis] else 1 - part[..., axis] for axis in range(3)]).prod(0)
+        weights.append(
+            torch.stack([part[..., axis] if step[axis] else 1 - part[..., axis] for axis in range(3)]).prod(0)
+        )
         x, y, z = (corner + corner.new_tensor(step)).long().unbind(2)
-        cells = ((asset * grid + x) * grid + y) * grid + z
-        occupied = occupied.index_add(0, cells.flatten(), weight.flatten())
-    occupied = occupied.clamp(max=1).unflatten(0, (len(points), -1))
+        voxels.append((x * grid + y) * grid + z)
+    # Only voxels near a point count: a few thousand of the grid's.
+    found, voxel = torch.cat(voxels, dim=1).unique(return_inverse=True)
+    occupied = points.new_zeros(len(points), len(found)).scatter_add(1, voxel, torch.cat(weights, dim=1)).clamp(max=1)
     none = (1 - occupied).prod(0)
     one = torch.zeros_like(none)
     for index in range(len(points)):
