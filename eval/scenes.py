@@ -6,19 +6,18 @@ protocol is that of kyvo/evaluation/generated_scenes.py. OUT gets `<method>.json
 `<method>.png` with some scenes, and `table.md`.
 
 `--objects` is the generator of objects, `--model` the folder of the scene flows, `--library` the set that retrieval
-takes from. LPIPS needs its weights. The baselines are told the true camera; the others are not. A scene without any
-object is listed, and the program ends with 1.
+takes from. LPIPS, CLIP, DINO and FID need their weights. The baselines are told the true camera; the others are not. A
+scene without any object is listed, and the program ends with 1.
 """
 
 import argparse
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from tqdm import tqdm
@@ -35,9 +34,10 @@ from kyvo.evaluation.generated_scenes import (
     score_scene,
 )
 from kyvo.evaluation.memory import PeakMemory
-from kyvo.evaluation.pictures import load_networks
+from kyvo.evaluation.perceptual import PerceptualScores, load_networks
 from kyvo.evaluation.provenance import checkout_commit, machine
 from kyvo.evaluation.results import Figure, Results, program_versions, save_results
+from kyvo.evaluation.scene_renderings import COMPARED
 from kyvo.files import write_picture, write_text
 from kyvo.metrics.images import STANDARD
 from kyvo.pipelines.object_source import ObjectSource
@@ -68,17 +68,28 @@ def main(argv: list[str] | None = None) -> dict[str, Results]:
     parser.add_argument("--lpips-trunk", type=Path, help="torchvision's state dict of LPIPS' network")
     parser.add_argument("--lpips-heads", type=Path, help="lpips' linear layers for it")
     parser.add_argument("--lpips-net", default="alex", choices=("alex", "vgg"))
+    parser.add_argument("--clip", type=Path, help="CLIP's folder, as transformers writes it")
+    parser.add_argument("--dino", type=Path, help="DINO's folder, as transformers writes it")
+    parser.add_argument("--inception", type=Path, help="pytorch-fid's weights of Inception, for FID")
     parser.add_argument("--resolution", type=int, default=32, help="of the sets' grids")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
 
     scenes = SceneRows.open([args.data], resolution=args.resolution)
     protocol = SceneProtocol(alignment=args.alignment, num_points=args.points)
-    networks = load_networks(lpips_trunk=args.lpips_trunk, lpips_heads=args.lpips_heads, lpips_net=args.lpips_net)
+    networks = load_networks(
+        lpips_trunk=args.lpips_trunk,
+        lpips_heads=args.lpips_heads,
+        lpips_net=args.lpips_net,
+        clip=args.clip,
+        dino=args.dino,
+        inception=args.inception,
+    )
     args.out.mkdir(parents=True, exist_ok=True)
     found: dict[str, Results] = {}
     for name, method in build_methods(args).items():
-        items, excluded, sheets = measure(method, scenes, protocol, args, networks.lpips)
+        perceptual = {ending: PerceptualScores(networks) for ending in COMPARED}
+        items, excluded, sheets = measure(method, scenes, protocol, args, perceptual)
         results = Results(
             kind="generated scenes",
             protocol={
@@ -89,7 +100,7 @@ def main(argv: list[str] | None = None) -> dict[str, Results]:
                 "renderings": STANDARD,
                 **networks.sources,
             },
-            figures=scene_figures(items, seed=args.seed) if items else [],
+            figures=scene_figures(items, seed=args.seed, perceptual=perceptual) if items else [],
             versions={
                 **program_versions(),
                 "torch": torch.__version__,
@@ -132,7 +143,7 @@ def measure(
     scenes: SceneRows,
     protocol: SceneProtocol,
     args: argparse.Namespace,
-    lpips: Callable[[np.ndarray, np.ndarray], float] | None,
+    perceptual: Mapping[str, PerceptualScores],
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]], list[Image.Image]]:
     """Each scene's figures, what could not be made, and the pictures of some."""
     items, excluded, sheets = [], [], []
@@ -143,7 +154,7 @@ def measure(
             peak = PeakMemory()
             made = generate_scene(chosen, row.picture, seed=args.seed + index)
             memory = {MEMORY: peak.mebibytes}
-            scores = memory | score_scene(made, row, protocol, resolution=args.resolution, lpips=lpips)
+            scores = memory | score_scene(made, row, protocol, resolution=args.resolution, perceptual=perceptual)
         except KyvoError as error:
             excluded.append({"key": f"scene {index}", "reason": str(error)})
             continue

@@ -203,7 +203,8 @@ def pictures(
     Example: kyvo evaluate pictures rendered truth --out results.json
     """
     from kyvo.evaluation.inputs import read_scenes
-    from kyvo.evaluation.pictures import evaluate_pictures, load_networks
+    from kyvo.evaluation.perceptual import load_networks
+    from kyvo.evaluation.pictures import evaluate_pictures
 
     networks = load_networks(
         lpips_trunk=lpips_trunk, lpips_heads=lpips_heads, lpips_net=lpips_net, clip=clip, dino=dino, inception=inception

@@ -6,16 +6,17 @@ place and size of the query's box are made the true ones. Objects are compared i
 their own. An object that was not made scores 0 in F-O and IoU-B.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from kyvo.errors import SceneError
+from kyvo.evaluation.perceptual import PerceptualScores
 from kyvo.evaluation.results import Figure, mean_figure
-from kyvo.evaluation.scene_renderings import rendering_scores
+from kyvo.evaluation.scene_renderings import COMPARED, rendering_scores
 from kyvo.metrics.alignment import align
 from kyvo.metrics.geometry import Points, box_iou, collision_ratio, compare_clouds, to_frame
 from kyvo.models.slat.latent import StructuredLatent
@@ -27,11 +28,14 @@ from kyvo.shapes.scores import triangle_cloud
 SHOWN = ((0.0, 0.5), (0.5, 0.9), (0.9, 1.01))  # bins of the share of an object that others do not hide
 TAU = 0.1  # of both papers' F-scores
 FIGURES = ("CD-S", "F-S", "CD-O", "F-O", "IoU-B", "collisions", "objects made", "seconds")
-RENDERINGS = tuple(f"{name}{ending}" for ending in ("", " of shapes") for name in ("PSNR", "SSIM", "LPIPS"))
+RENDERINGS = tuple(
+    f"{name}{ending}" for ending in COMPARED for name in ("PSNR", "SSIM", "LPIPS", "CLIP", "DINO", "FID")
+)
 MEMORY = "peak memory, MiB"
 PUBLISHED_RENDERINGS = {  # of SceneGen, rendered by Blender, on 3D-FUTURE
-    "PSNR": 16.76, "SSIM": 0.8903, "LPIPS": 0.1417,
+    "PSNR": 16.76, "SSIM": 0.8903, "LPIPS": 0.1417, "CLIP": 0.9152, "DINO": 0.8322, "FID": 19.59,
     "PSNR of shapes": 17.59, "SSIM of shapes": 0.8991, "LPIPS of shapes": 0.1234,
+    "CLIP of shapes": 0.9236, "DINO of shapes": 0.8702, "FID of shapes": 12.34,
 }  # fmt: skip
 PUBLISHED = {  # on other test sets: 3D-FUTURE with FilterReg and with plain ICP, and 3D-FRONT with robust ICP
     "SceneGen, 3D-FUTURE": {
@@ -71,12 +75,12 @@ def score_scene(
     protocol: SceneProtocol,
     *,
     resolution: int,
-    lpips: Callable[[np.ndarray, np.ndarray], float] | None = None,
+    perceptual: Mapping[str, PerceptualScores] | None = None,
 ) -> dict[str, Any]:
     """The figures of one scene, by name; distances are in the frame where the true scene fills [-1, 1]^3.
 
     Args:
-        lpips: of two pictures; without it there is no such figure.
+        perceptual: by the endings of COMPARED; without it there are no such figures.
     """
     true = true_objects(row, resolution=resolution)
     truth = {item.name: _cloud(item, protocol) for item in true}
@@ -119,7 +123,7 @@ def score_scene(
             lambda points: frame.inverse(alignment.apply(frame(onto_query(points @ turn.T)))),
             true,
             row,
-            lpips=lpips,
+            perceptual=perceptual,
         ),
         "F-O of objects": list(zip(row.shown, by_name.values(), strict=True)),  # with the share that shows
     }
@@ -160,10 +164,17 @@ class _Map:
         return (points - self.true_center) / self.scale + self.center
 
 
-def scene_figures(items: Sequence[Mapping[str, Any]], *, seed: int) -> list[Figure]:
-    """Means over scenes with their intervals; F-S and IoU-B by the number of objects; F-O by how much of them shows."""
+def scene_figures(
+    items: Sequence[Mapping[str, Any]], *, seed: int, perceptual: Mapping[str, PerceptualScores] | None = None
+) -> list[Figure]:
+    """Means over scenes with their intervals; F-S and IoU-B by the number of objects; F-O by how much of them shows.
+
+    FID is of all scenes, where `perceptual` has its network.
+    """
     names = [name for name in (*FIGURES, *RENDERINGS, MEMORY) if name in items[0]]
     figures = [mean_figure(name, [item[name] for item in items], seed=seed) for name in names]
+    fids = {ending: scores.fid() for ending, scores in (perceptual or {}).items()}
+    figures += [replace(fid, name=f"FID{ending}") for ending, fid in fids.items() if fid is not None]
     for count in sorted({item["objects"] for item in items}):
         some = [item for item in items if item["objects"] == count]
         figures += [

@@ -5,7 +5,6 @@ there is no worst L2, so the share of true pictures that were compared stands be
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from kyvo.errors import ConfigError, ImageError
 from kyvo.evaluation.files import FilePairs, pair_files
 from kyvo.evaluation.inputs import Items
+from kyvo.evaluation.perceptual import Networks, PerceptualScores
 from kyvo.evaluation.results import Figure, Results, mean_figure
 from kyvo.metrics.images import (
     RELEASED,
@@ -32,59 +32,6 @@ from kyvo.tokenizers.pictures import SUFFIXES, read_picture
 
 Pixels = np.ndarray  # uint8 [height, width, 3]
 Recogniser = Callable[[Sequence[Pixels]], Sequence[Scene]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Networks:
-    """Perceptual measures, each only where its weights were given; see `kyvo.metrics.perceptual`."""
-
-    lpips: Callable[[Pixels, Pixels], float] | None = None
-    likeness: Mapping[str, Callable[[Sequence[Pixels]], np.ndarray]] = field(default_factory=dict)  # "clip", "dino"
-    inception: Callable[[Sequence[Pixels]], np.ndarray] | None = None
-    sources: Mapping[str, str] = field(default_factory=dict)  # measure -> name of its weights, for the protocol
-
-
-def load_networks(
-    *,
-    lpips_trunk: Path | None = None,
-    lpips_heads: Path | None = None,
-    lpips_net: str = "alex",
-    clip: Path | None = None,
-    dino: Path | None = None,
-    inception: Path | None = None,
-) -> Networks:
-    """The measures whose weights are given; without any, torch is not imported.
-
-    Raises:
-        ConfigError: one of LPIPS' two files is given without the other.
-        CheckpointError: a file or folder is missing, unreadable, or of another network.
-    """
-    if (lpips_trunk is None) != (lpips_heads is None):
-        raise ConfigError(
-            "LPIPS needs two files: torchvision's weights of the network (--lpips-trunk) and the layers of the package "
-            "lpips (--lpips-heads)."
-        )
-    if lpips_trunk is None and clip is None and dino is None and inception is None:
-        return Networks()
-    from kyvo.metrics import perceptual
-
-    sources = {"clip": clip, "dino": dino, "fid": inception}
-    named = {name: path.name for name, path in sources.items() if path is not None}
-    lpips = None
-    if lpips_trunk is not None and lpips_heads is not None:
-        lpips = perceptual.Lpips(trunk=lpips_trunk, heads=lpips_heads, net=lpips_net)
-        named["lpips"] = f"{lpips_net}: {lpips_trunk.name}, {lpips_heads.name}"
-    likeness = {}
-    if clip is not None:
-        likeness["clip"] = perceptual.clip_encoder(clip)
-    if dino is not None:
-        likeness["dino"] = perceptual.dino_encoder(dino)
-    return Networks(
-        lpips=lpips,
-        likeness=likeness,
-        inception=None if inception is None else perceptual.inception_encoder(inception),
-        sources=named,
-    )
 
 
 def evaluate_pictures(
@@ -120,7 +67,7 @@ def evaluate_pictures(
         raise ConfigError("the re-recognition score compares with the input scenes; pass --scenes.")
     networks = networks or Networks()
     files = pair_files(predictions, truth, suffixes=SUFFIXES)
-    excluded, items, features = list(files.excluded), [], _Features(networks)
+    excluded, items, perceptual = list(files.excluded), [], PerceptualScores(networks)
     for key, (our_path, true_path) in files.pairs.items():
         try:
             ours, theirs = read_picture(our_path), read_picture(true_path)
@@ -134,8 +81,7 @@ def evaluate_pictures(
             criterion = criterion_for(schema or scenes.items[key].schema)
             for name, scene in zip(("rerecognition", "rerecognition_truth"), found, strict=True):
                 item[name] = rerecognition(scene, scenes.items[key], criterion)
-        features.add(item, ours, theirs)
-        items.append(item)
+        items.append(item | perceptual.add(ours, theirs))
     if not items:
         raise ImageError(
             f"{predictions} and {truth}: no pair can be compared; the first reason: {excluded[0]['reason']}"
@@ -143,7 +89,7 @@ def evaluate_pictures(
     return Results(
         kind="pictures",
         protocol=_protocol(released, scenes, networks, recogniser if recognise else None, schema),
-        figures=_figures(items, files, features, seed),
+        figures=_figures(items, files, perceptual, seed),
         inputs={**files.inputs, **({"scenes": scenes.describe()} if scenes else {})},
         tables={"equal pictures": sum(item["psnr"] is None for item in items)},
         items=items,
@@ -200,36 +146,9 @@ def _with_objects(
     )
 
 
-class _Features:
-    """What the networks say, gathered picture by picture; only features stay in memory."""
-
-    def __init__(self, networks: Networks) -> None:
-        self._networks = networks
-        self._inception: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-
-    def add(self, item: dict[str, Any], ours: Pixels, theirs: Pixels) -> None:
-        if self._networks.lpips is not None and ours.shape == theirs.shape:
-            item["lpips"] = self._networks.lpips(ours, theirs)
-        for name, encode in self._networks.likeness.items():
-            from kyvo.metrics.perceptual import cosine
-
-            item[name] = float(cosine(encode([ours]), encode([theirs]))[0])
-        if self._networks.inception is not None:
-            for side, picture in zip(self._inception, (ours, theirs), strict=True):
-                side.append(self._networks.inception([picture])[0])
-
-    def fid(self) -> Figure | None:
-        """Without an interval: the distance of resampled sets is biased by the pictures that stand in them twice."""
-        if self._networks.inception is None:
-            return None
-        from kyvo.metrics.perceptual import frechet_distance
-
-        count = len(self._inception[0])
-        value = frechet_distance(*(np.stack(side) for side in self._inception)) if count > 1 else None
-        return Figure(name="fid", value=value, count=count)
-
-
-def _figures(items: Sequence[Mapping[str, Any]], files: FilePairs, features: _Features, seed: int) -> list[Figure]:
+def _figures(
+    items: Sequence[Mapping[str, Any]], files: FilePairs, perceptual: PerceptualScores, seed: int
+) -> list[Figure]:
     measured = ("ssim", "l2", "psnr", "lpips", "clip", "dino", "rerecognition", "rerecognition_truth")
     found = []
     for name in measured:
@@ -243,7 +162,7 @@ def _figures(items: Sequence[Mapping[str, Any]], files: FilePairs, features: _Fe
             means = [float(np.mean([row[name] for row in rows])) for rows in with_objects]
             weights = [len(rows) for rows in with_objects]
             found.append(mean_figure(f"{name} around objects", means, seed=seed, weights=weights))
-    fid = features.fid()
+    fid = perceptual.fid()
     num_truths = files.inputs["truth"]["items"]  # type: ignore[index]
     coverage = Figure(name="coverage", value=len(items) / num_truths, count=num_truths)
     return [*found, *([fid] if fid else []), coverage]

@@ -5,13 +5,14 @@ with a rendering of the true objects ("of shapes"). The ray caster and its light
 are comparable among methods that are measured here alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 
 from kyvo.errors import SceneError
+from kyvo.evaluation.perceptual import PerceptualScores
 from kyvo.metrics.images import psnr, ssim
 from kyvo.models.slat.gaussians import Camera as ObjectCamera
 from kyvo.scene.scene import Camera
@@ -22,6 +23,7 @@ from kyvo.shapes.views import MeshViews
 
 Picture = UInt8[np.ndarray, "height width 3"]
 PEAK = 100.0  # dB; PSNR of equal pictures, which has no bound
+COMPARED = ("", " of shapes")  # endings of figures: with the given picture, and with a rendering of the true objects
 
 
 def rendering_scores(
@@ -30,12 +32,13 @@ def rendering_scores(
     truth: Sequence[PlacedObject],
     row: SceneRow,
     *,
-    lpips: Callable[[Picture, Picture], float] | None = None,
+    perceptual: Mapping[str, PerceptualScores] | None = None,
 ) -> dict[str, float]:
-    """PSNR (dB), SSIM and, with its network, LPIPS.
+    """PSNR (dB), SSIM and, with their networks, LPIPS, CLIP and DINO.
 
     Args:
         place: puts points of the made scene where they stand in the true one.
+        perceptual: by the endings of COMPARED.
 
     Raises:
         SceneError: the row has no camera.
@@ -45,11 +48,11 @@ def rendering_scores(
     ours = scene_picture(made, row.camera, place=place)
     given = np.where(np.any(row.picture.masks, axis=0)[..., None], row.picture.rgb, 255).astype(np.uint8)
     found: dict[str, float] = {}
-    for ending, theirs in (("", given), (" of shapes", scene_picture(truth, row.camera))):
+    for ending, theirs in zip(COMPARED, (given, scene_picture(truth, row.camera)), strict=True):
         found[f"PSNR{ending}"] = min(psnr(ours, theirs), PEAK)
         found[f"SSIM{ending}"] = ssim(ours, theirs)
-        if lpips is not None:
-            found[f"LPIPS{ending}"] = lpips(ours, theirs)
+        if perceptual is not None:
+            found |= {f"{name.upper()}{ending}": value for name, value in perceptual[ending].add(ours, theirs).items()}
     return found
 
 

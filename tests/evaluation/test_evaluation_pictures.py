@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from kyvo.cli.main import app
 from kyvo.errors import ConfigError, ImageError
 from kyvo.evaluation.inputs import read_scenes
-from kyvo.evaluation.pictures import evaluate_pictures, load_networks, rerecognition
+from kyvo.evaluation.perceptual import load_networks
+from kyvo.evaluation.pictures import evaluate_pictures, rerecognition
 from kyvo.evaluation.results import load_results, save_results
 from kyvo.metrics.scenes import CLEVR
 from kyvo.scene.files import save_scene

@@ -11,7 +11,8 @@ from tiny_scenes import write_scenes
 
 from kyvo.evaluation.generated_scenes import SceneProtocol, scene_figures, score_scene, true_objects
 from kyvo.evaluation.memory import PeakMemory
-from kyvo.evaluation.scene_renderings import scene_picture
+from kyvo.evaluation.perceptual import Networks, PerceptualScores
+from kyvo.evaluation.scene_renderings import COMPARED, scene_picture
 from kyvo.scene.pose import Pose
 from kyvo.shapes.placed import GeneratedScene
 from kyvo.shapes.scene_flow_data import SceneRow, SceneRows
@@ -67,8 +68,18 @@ def test_what_stands_elsewhere_costs_in_the_picture(row):
     for name in ("PSNR", "SSIM", "PSNR of shapes", "SSIM of shapes"):
         assert found[name] < truth[name], name
     assert "LPIPS" not in truth
-    known = score_scene(made, row, PROTOCOL, resolution=SIDE, lpips=lambda ours, theirs: float((ours != theirs).mean()))
+    networks = Networks(
+        lpips=lambda ours, theirs: float((ours != theirs).mean()),
+        likeness={"clip": lambda pictures: np.stack(pictures).reshape(len(pictures), -1) / 255},
+        inception=lambda pictures: np.stack([picture.mean((0, 1)) for picture in pictures]),
+    )
+    perceptual = {ending: PerceptualScores(networks) for ending in COMPARED}
+    known = score_scene(made, row, PROTOCOL, resolution=SIDE, perceptual=perceptual)
     assert known["LPIPS of shapes"] < 0.01 < known["LPIPS"]
+    assert known["CLIP"] < known["CLIP of shapes"] == pytest.approx(1, abs=1e-3)
+    again = score_scene(made, row, PROTOCOL, resolution=SIDE, perceptual=perceptual)
+    figures = {figure.name: figure.value for figure in scene_figures([known, again], seed=0, perceptual=perceptual)}
+    assert figures["FID of shapes"] < 1 < figures["FID"]
 
 
 def test_the_picture_of_the_truth_is_where_its_masks_are(row):
