@@ -61,6 +61,7 @@ def main(argv: list[str] | None = None) -> dict[str, Results]:
     parser.add_argument("--objects", default="mini", help="the generator of objects: a folder, or a bundled one's name")
     parser.add_argument("--library", type=Path, help="for retrieval: a set of `kyvo data objects`")
     parser.add_argument("--library-count", type=int, help="its first rows alone")
+    parser.add_argument("--geometry", type=Path, help="for flows that were trained with it: a local folder of VGGT")
     parser.add_argument("--limit", type=int, help="the first scenes alone")
     parser.add_argument("--alignment", default="icp", choices=("none", "icp", "robust-icp"))
     parser.add_argument("--points", type=int, default=SceneProtocol.num_points, help="on each object's surface")
@@ -134,6 +135,7 @@ def build_methods(args: argparse.Namespace) -> dict[str, SceneMethod]:
         library=args.library,
         resolution=args.resolution,
         library_count=args.library_count,
+        geometry=args.geometry,
     )
     return {name: source.get(MethodName(name)) for name in args.method}
 

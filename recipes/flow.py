@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -39,6 +40,7 @@ from kyvo.models.flow.small_encoders import split_words
 from kyvo.models.slat.load import build_network, load_network, save_network
 from kyvo.models.slat.sparse import SparseTensor, Voxels
 from kyvo.models.slat.structure import SparseStructureEncoder
+from kyvo.models.vggt import VggtAggregator
 from kyvo.shapes.flow_args import FlowArgs
 from kyvo.shapes.flow_data import ObjectRows, PackPosition, Packs
 from kyvo.shapes.scene_flow_data import SceneRows
@@ -50,7 +52,8 @@ from kyvo.training.head_trainer import sections_of
 from kyvo.training.trained_with import TRAINED_WITH, weights_hash
 
 KINDS: tuple[ConditionKind, ...] = get_args(ConditionKind)
-SCENE_KINDS = ("picture", "scene")  # of a flow over scenes, which takes both at once
+SCENE_KINDS = ("picture", "scene", "geometry")  # of a flow over scenes, which takes all at once
+SCENE_LOADERS: dict[str, Any] = {"scene": load_network, "geometry": VggtAggregator.from_folder}
 SECTIONS = ("model", "conditions", "structure_encoder", "train")
 
 
@@ -176,7 +179,7 @@ class Trainer:
             if about is None:
                 continue
             if isinstance(about, str):
-                encoder = load_network(about) if kind == "scene" else load_condition(kind, about)
+                encoder = SCENE_LOADERS.get(kind, partial(load_condition, kind))(about)
                 frozen[kind] = encoder.to(self.ranks.device)
                 self.trained_with[kind] = weights_hash(about)
                 continue

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kyvo.cli.model import GeometryFolder
 from kyvo.cli.numbers import read_numbers
 from kyvo.errors import ConfigError, SceneError
 from kyvo.pipelines.object_source import ObjectSource
@@ -61,6 +62,7 @@ def scene(
         "mini"
     ),
     objects: Annotated[str, typer.Option(help="Generator of objects: a bundled one's name, or a folder.")] = "mini",
+    geometry: GeometryFolder = None,
     library: Annotated[Path | None, typer.Option(help="For retrieval: a set of `kyvo data objects`.")] = None,
     resolution: Annotated[int, typer.Option(min=8, max=256, help="Of the library's grid.")] = 32,
     camera: Annotated[
@@ -99,7 +101,9 @@ def scene(
     else:
         given = _masked(picture, masks, recognizer)
     given = with_views(given, [_other_view(words) for words in view or ()])
-    source = SceneSource(flows=model, objects=ObjectSource(objects), library=library, resolution=resolution)
+    source = SceneSource(
+        flows=model, objects=ObjectSource(objects), library=library, resolution=resolution, geometry=geometry
+    )
     chosen = source.get(method, camera=None if camera is None else _camera(camera, given))
     with _watching() as watch:
         made = generate_scene(chosen, given, seed=seed, progress=watch)

@@ -31,6 +31,9 @@ Library = Annotated[
 SegmenterFolder = Annotated[
     Path | None, typer.Option("--segmenter", help="A local folder of SAM, which makes masks of points and boxes.")
 ]
+GeometryFolder = Annotated[
+    Path | None, typer.Option("--geometry", help="A local folder of VGGT, for scene flows that were trained with it.")
+]
 
 
 Renderer = Annotated[
@@ -64,15 +67,17 @@ def load_model(
     return model
 
 
-def scene_source(model: "Kyvo", scenes: str, library: Path | None, segmenter: Path | None) -> "SceneSource":
+def scene_source(
+    model: "Kyvo", scenes: str, library: Path | None, segmenter: Path | None, geometry: Path | None
+) -> "SceneSource":
     """What makes scenes of shapes for a server. Exit code 2 where a folder that was named is not there."""
     from kyvo.pipelines.scene_source import MethodName, SceneSource
 
-    source = SceneSource(flows=scenes, objects=model.objects, library=library, segmenter=segmenter)
+    source = SceneSource(flows=scenes, objects=model.objects, library=library, segmenter=segmenter, geometry=geometry)
     lacks = [] if scenes == "mini" else [source.lacks(name) for name in (MethodName.SCENEGEN, MethodName.ISCENE)]
     if lacks and all(lacks):
         raise typer.BadParameter(str(lacks[0]), param_hint="--scenes")
-    for folder, option in ((library, "--library"), (segmenter, "--segmenter")):
+    for folder, option in ((library, "--library"), (segmenter, "--segmenter"), (geometry, "--geometry")):
         if folder is not None and not folder.is_dir():
             raise typer.BadParameter(f"{folder} is no folder.", param_hint=option)
     return source

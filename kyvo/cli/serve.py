@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from kyvo.cli.model import Library, Objects, Parser, Renderer, Scenes, SegmenterFolder
+from kyvo.cli.model import GeometryFolder, Library, Objects, Parser, Renderer, Scenes, SegmenterFolder
 
 Model = Annotated[str, typer.Option(help="A bundled model's name, or a model folder.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
@@ -26,6 +26,7 @@ def serve(
     scenes: Scenes = "mini",
     library: Library = None,
     segmenter: SegmenterFolder = None,
+    geometry: GeometryFolder = None,
     api_key: Annotated[
         str | None, typer.Option(envvar="KYVO_API_KEY", help="Needed of every request: Authorization: Bearer KEY.")
     ] = None,
@@ -77,7 +78,7 @@ def serve(
         api_key=api_key,
         hosts=LOCAL_HOSTS if local else None,
         origins=cors or (),
-        scenes=scene_source(loaded, scenes, library, segmenter),
+        scenes=scene_source(loaded, scenes, library, segmenter, geometry),
     )
     print(f"http://{host}:{listener.getsockname()[1]}/v1", flush=True)
     run_app(app, listener, patience=timeout)

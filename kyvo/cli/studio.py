@@ -1,6 +1,6 @@
 """`kyvo studio`: the page, on a server of this machine alone."""
 
-from kyvo.cli.model import Library, Objects, Parser, Renderer, Scenes, SegmenterFolder
+from kyvo.cli.model import GeometryFolder, Library, Objects, Parser, Renderer, Scenes, SegmenterFolder
 from kyvo.cli.serve import Device, Megapixels, Model, Port, Timeout, model_name
 
 
@@ -14,6 +14,7 @@ def studio(
     scenes: Scenes = "mini",
     library: Library = None,
     segmenter: SegmenterFolder = None,
+    geometry: GeometryFolder = None,
     timeout: Timeout = 60.0,
     max_megapixels: Megapixels = 20.0,
 ) -> None:
@@ -36,7 +37,7 @@ def studio(
     listener = open_socket("127.0.0.1", port)
     limits = Limits(seconds=timeout, megapixels=max_megapixels)
     loaded = load_model(model, device, parser, objects, renderer)
-    made = scene_source(loaded, scenes, library, segmenter)
+    made = scene_source(loaded, scenes, library, segmenter, geometry)
     app = create_app(loaded, name=model_name(model), limits=limits, scenes=made)
     mount_studio(app)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)

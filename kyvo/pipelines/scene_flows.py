@@ -22,6 +22,7 @@ from kyvo.models.flow.iscene import ISceneFlowModel
 from kyvo.models.flow.scene_encoder import SceneEncoder
 from kyvo.models.flow.scenegen import SceneGenFlowModel
 from kyvo.models.slat.load import load_network
+from kyvo.models.vggt import VggtAggregator
 from kyvo.pipelines.objects import ObjectGenerator, Samples
 from kyvo.pipelines.scenes import MadeObjects, SceneMethod, add_details, crop_tokens, decode_cells
 from kyvo.scene.pose import Pose
@@ -35,6 +36,7 @@ class _SceneFlow(SceneMethod):
     flow: Any
     encoder: SceneEncoder
     objects: ObjectGenerator
+    geometry: VggtAggregator | None = None  # where the encoder takes its tokens
 
     network: ClassVar[type]
 
@@ -49,12 +51,17 @@ class _SceneFlow(SceneMethod):
 
     @classmethod
     def from_pretrained(
-        cls, name_or_folder: Path | str = "mini", *, objects: ObjectGenerator | Path | str = "mini"
+        cls,
+        name_or_folder: Path | str = "mini",
+        *,
+        objects: ObjectGenerator | Path | str = "mini",
+        geometry: Path | str | None = None,
     ) -> Any:
         """The folder of a training's model, or a folder with one of the method's name in it, or a bundled one's name.
 
         Args:
             objects: the generator that the flow was trained beside, or what `ObjectGenerator.from_pretrained` takes.
+            geometry: a folder of VGGT, where the flow was trained with one.
 
         Raises:
             CheckpointError: there is none, or its networks are others.
@@ -74,15 +81,32 @@ class _SceneFlow(SceneMethod):
                 f"{folder} has a picture encoder of its own, which the generator of objects does not know. Train the "
                 "flow again with conditions.picture: <the path of the generator's picture encoder>."
             )
-        return cls(flow=flow, encoder=encoder, objects=objects)
+        network = None if geometry is None else VggtAggregator.from_folder(geometry)
+        return cls(flow=flow, encoder=encoder, objects=objects, geometry=network)
 
     @torch.inference_mode()
-    def scene_tokens(self, picture: ScenePicture) -> Tensor:
-        """The scene's features as each object sees it."""
+    def scene_tokens(self, views: Sequence[ScenePicture]) -> list[Tensor]:
+        """The scene's features as each object sees it, of each view."""
         size = self.picture_encoder.picture_size
         device = next(self.encoder.parameters()).device
-        pixels = picture.pixels(size).expand(len(picture), -1, -1, -1)
-        return self.encoder(pixels.to(device), picture.mask_pixels(size).to(device), self.picture_encoder)
+        pixels = [view.pixels(size).to(device) for view in views]
+        masks = [view.mask_pixels(size).to(device) for view in views]
+        return [
+            self._encoded(own, shown, geometry)
+            for own, shown, geometry in zip(pixels, masks, self._geometry(pixels), strict=True)
+        ]
+
+    def _encoded(self, pixels: Tensor, masks: Tensor, geometry: Tensor | None) -> Tensor:
+        """Of one picture, with each of the masks."""
+        count = len(masks)
+        shared = None if geometry is None else geometry.expand(count, -1, -1)
+        return self.encoder(pixels.expand(count, -1, -1, -1), masks, self.picture_encoder, shared)
+
+    def _geometry(self, views: Sequence[Tensor]) -> list[Tensor | None]:
+        """Tokens of the geometry network, which sees all views together."""
+        if self.geometry is None:
+            return [None] * len(views)
+        return list(self.geometry(torch.stack(list(views))[None])[0])
 
     @property
     def picture_encoder(self) -> Any:
@@ -114,7 +138,7 @@ class SceneGen(_SceneFlow):
     def make(self, picture: ScenePicture, samples: Samples) -> MadeObjects:
         views = (picture, *picture.others)
         crops = [crop_tokens(self.objects, view) for view in views]
-        seen = [(own.tokens, self.scene_tokens(view)) for own, view in zip(crops, views, strict=True)]
+        seen = [(own.tokens, scene) for own, scene in zip(crops, self.scene_tokens(views), strict=True)]
         scene = seen[0][1]
         count = len(picture)
         query = int(picture.masks.sum((1, 2)).argmax())
@@ -164,7 +188,7 @@ class IScene(_SceneFlow):
 
     def make(self, picture: ScenePicture, samples: Samples) -> MadeObjects:
         crops = crop_tokens(self.objects, picture)
-        seen = torch.cat([self._whole(picture), torch.cat([crops.tokens, self.scene_tokens(picture)], dim=1)])
+        seen = torch.cat([self._whole(picture), torch.cat([crops.tokens, *self.scene_tokens([picture])], dim=1)])
         count = 1 + len(picture)  # the scene is the first
         scene_of = torch.zeros(count, dtype=torch.long, device=seen.device)
 
@@ -193,8 +217,9 @@ class IScene(_SceneFlow):
         device = next(self.encoder.parameters()).device
         size = self.picture_encoder.picture_size
         everything = torch.ones(1, size, size, dtype=torch.bool, device=device)
-        pixels = picture.pixels(size)[None].to(device)
-        return torch.cat([self.picture_encoder(pixels), self.encoder(pixels, everything, self.picture_encoder)], dim=1)
+        pixels = picture.pixels(size).to(device)
+        scene = self._encoded(pixels, everything, *self._geometry([pixels]))
+        return torch.cat([self.picture_encoder(pixels[None]), scene], dim=1)
 
 
 def mean_poses(poses: Float[Tensor, "views assets 8"]) -> Float[Tensor, "assets 8"]:

@@ -52,6 +52,7 @@ class SceneSource:
         resolution: int = 32,
         library_count: int | None = None,
         segmenter: Path | None = None,
+        geometry: Path | None = None,
     ) -> None:
         """
         Args:
@@ -61,6 +62,7 @@ class SceneSource:
             resolution: of the library's grid.
             library_count: the library's first rows alone.
             segmenter: a folder of SAM, which makes masks of points and boxes.
+            geometry: a folder of VGGT, for flows that were trained with it.
         """
         self._flows = flows
         self._objects = objects or ObjectSource()
@@ -68,6 +70,7 @@ class SceneSource:
         self._resolution = resolution
         self._library_count = library_count
         self._segmenter = segmenter
+        self._geometry = geometry
         self._network: Segmenter | None = None
         self._loaded: dict[MethodName, SceneMethod] = {}
         self._lock = threading.Lock()
@@ -129,4 +132,4 @@ class SceneSource:
         if name is MethodName.ALONE:
             return EachAlone(objects=self._objects.get())
         owner = SceneGen if name is MethodName.SCENEGEN else IScene
-        return owner.from_pretrained(self._flows, objects=self._objects.get())
+        return owner.from_pretrained(self._flows, objects=self._objects.get(), geometry=self._geometry)

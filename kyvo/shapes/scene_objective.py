@@ -32,7 +32,8 @@ class SceneObjective:
     """The loss of scenes of some sets.
 
     Args:
-        encoders: of `picture`, each object's crop as the object's flow takes it, and of `scene`.
+        encoders: of `picture`, each object's crop as the object's flow takes it; of `scene`; and of `geometry`, a
+            network whose tokens the scene's encoder takes, where it was made for one.
     """
 
     rows: SceneRows
@@ -112,8 +113,12 @@ class SceneObjective:
 def scene_contexts(encoders: dict[str, Any], items: SceneItems, *, dropped: Tensor) -> list[Tensor]:
     """Tokens of each item's crop, and of the scene as it sees it; the negatives where they are dropped."""
     crops, pictures, masks = (part.to(dropped.device) for part in (items.crops, items.pictures, items.masks))
+    geometry = None
+    if "geometry" in encoders:  # of each scene's picture, once
+        first, scene = items.scene_of.to(dropped.device).unique(return_inverse=True)
+        geometry = encoders["geometry"](pictures[first][:, None])[:, 0][scene]
     tokens = {
         "picture": encoders["picture"](crops),
-        "scene": encoders["scene"](pictures, masks, encoders["picture"]),
+        "scene": encoders["scene"](pictures, masks, encoders["picture"], geometry),
     }
     return [torch.where(dropped[:, None, None], encoders[kind].negative(of), of) for kind, of in tokens.items()]

@@ -12,6 +12,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 from tiny_generators import SIDE, tiny_generator
 from tiny_scenes import ENCODER, ISCENE, SCENEGEN, write_scenes
+from tiny_vggt import write_tiny_vggt
 from trainings import flow_resumed_to_the_bit, flow_weights, lines, train_flow_in_two_ranks
 
 from kyvo.errors import CheckpointError, ConfigError
@@ -19,6 +20,7 @@ from kyvo.models.flow.scenegen import SceneGenFlowModel
 from kyvo.models.slat.load import build_network, load_network, save_network
 from kyvo.pipelines.objects import ObjectGenerator
 from kyvo.pipelines.scene_flows import IScene, SceneGen
+from kyvo.pipelines.scenes import generate_scene
 from kyvo.shapes.flow_args import FlowArgs
 from kyvo.shapes.scene_flow_data import SceneRows
 from kyvo.shapes.scene_objective import SceneObjective
@@ -101,6 +103,25 @@ def test_joined_flows_share_what_they_left_as_it_was_with_the_generator(recipe, 
     )
     with pytest.raises(CheckpointError, match=r"missing \['query_tokens'\]"):
         SceneGen.from_pretrained(tmp_path / "joined", objects=generator)
+
+
+@pytest.mark.parametrize(("model", "owner"), [(SCENEGEN, SceneGen), (ISCENE, IScene)], ids=["scenegen", "iscene"])
+def test_a_geometry_network_of_the_users_sees_the_scene(recipe, objects, data, tmp_path, model, owner):
+    network = write_tiny_vggt(tmp_path / "vggt")
+    config = write_config(tmp_path, objects, model, steps=2)
+    settings = yaml.safe_load(config.read_text())
+    scene = {**ENCODER, "args": {**ENCODER["args"], "geometry_channels": network.channels}}
+    settings["conditions"] |= {"geometry": str(tmp_path / "vggt"), "scene": scene}
+    config.write_text(yaml.safe_dump(settings))
+    recipe.main(["--config", str(config), "--data", str(data), "--out", str(tmp_path / "out")])
+    folder = tmp_path / "out" / "step_000002" / "model"
+    row = SceneRows.open([data], resolution=SIDE)[0]
+    seen = owner.from_pretrained(folder, objects=objects.parent, geometry=tmp_path / "vggt")
+    views = seen.scene_tokens([row.picture, row.picture])
+    assert not torch.equal(*views)  # the second view is not the reference
+    assert generate_scene(seen, row.picture).objects
+    with pytest.raises(ConfigError, match="of 32 channels, and none was given"):
+        generate_scene(owner.from_pretrained(folder, objects=objects.parent), row.picture)
 
 
 @pytest.mark.parametrize("model", [SCENEGEN, ISCENE], ids=["scenegen", "iscene"])
