@@ -122,7 +122,7 @@ class _SceneFlow(SceneMethod):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SceneGen(_SceneFlow):
-    """All assets together, with poses relative to the one with the largest mask.
+    """All assets together, with poses relative to the one with the largest mask, or in the scene's cube.
 
     Of several views, each has its features; velocities and poses are averaged over them at every step. Surfaces are
     made from the first.
@@ -131,9 +131,12 @@ class SceneGen(_SceneFlow):
     flow: SceneGenFlowModel
 
     name: ClassVar[str] = "scenegen"
-    axes: ClassVar[str] = "query"
     takes_views: ClassVar[bool] = True
     network: ClassVar[type] = SceneGenFlowModel
+
+    @property
+    def axes(self) -> str:  # type: ignore[override]
+        return self.flow.config.pose_frame
 
     def make(self, picture: ScenePicture, samples: Samples) -> MadeObjects:
         views = (picture, *picture.others)

@@ -20,7 +20,8 @@ class FlowArgs:
     ema_decay: float = 0.9999  # of the averaged weights; lower in the first steps
     condition_dropout: float = 0.1  # share of objects that get the negative condition
     only_new: bool = False  # of SceneGen: the parts that the object's flow has stay as they are
-    collision_weight: float = 1.0  # of SceneGen's collision loss beside its loss of poses
+    pose_weight: float = 1.0  # of SceneGen's loss of poses
+    collision_weight: float = 1.0  # of its collision loss
     time_mean: float = 1.0  # t = sigmoid of a normal variable (https://arxiv.org/abs/2403.03206)
     time_std: float = 1.0
     precision: str = "fp32"  # or "bf16": under autocast

@@ -1,7 +1,8 @@
 """What scene flows are trained on: rows of `kyvo data scenes` as batches of items, one an asset or a scene.
 
-SceneGen's items are the assets, each in its own cube, with poses relative to a query asset. I-Scene's are each scene
-and its instances, all in the scene's cube. Which rows make a batch is said by `kyvo.shapes.flow_data.Packs`.
+SceneGen's items are the assets, each in its own cube, with poses relative to a query asset or to the scene's cube.
+I-Scene's are each scene and its instances, all in the scene's cube. Which rows make a batch is said by
+`kyvo.shapes.flow_data.Packs`.
 """
 
 import json
@@ -66,7 +67,7 @@ class AssetItems(SceneItems):
     """SceneGen's batch."""
 
     is_query: Bool[Tensor, " items"]
-    poses: Float[Tensor, "items 8"]  # in the frame of the scene's query
+    poses: Float[Tensor, "items 8"]  # in the frame of the scene's query, or of its cube
     scene_size: Float[Tensor, " items"]  # side of the scene's cube, in the same frame
     points: Float[Tensor, "items points 3"]  # of each asset's surface, in its cube
 
@@ -130,14 +131,25 @@ class SceneRows:
         return (self[index] for index in range(len(self)))
 
     def assets(
-        self, indices: Sequence[int], rng: np.random.Generator, *, crop_size: int, picture_size: int
+        self,
+        indices: Sequence[int],
+        rng: np.random.Generator,
+        *,
+        crop_size: int,
+        picture_size: int,
+        pose_frame: str = "query",
     ) -> AssetItems:
-        """SceneGen's items of some scenes: at most MAX_ASSETS of each, one of them drawn as the query."""
+        """SceneGen's items of some scenes: at most MAX_ASSETS of each, one of them drawn as the query.
+
+        Args:
+            pose_frame: as in `SceneGenConfig`.
+        """
         parts: list[dict[str, Any]] = []
         for index in indices:
             row = self[index]
             chosen = sorted(rng.permutation(len(row))[:MAX_ASSETS].tolist())
             query = row.poses[chosen[int(rng.integers(len(chosen)))]]
+            frame = query if pose_frame == "query" else row.cube
             pictures, masks = row.picture.pixels(picture_size), row.picture.mask_pixels(picture_size)
             first = len(parts)
             for item in chosen:
@@ -151,8 +163,8 @@ class SceneRows:
                         "masks": masks[item],
                         "scene_of": torch.tensor(first),
                         "is_query": torch.tensor(row.poses[item] is query),
-                        "poses": torch.from_numpy(row.poses[item].relative_to(query).vector).float(),
-                        "scene_size": torch.tensor(row.cube.scale / query.scale, dtype=torch.float32),
+                        "poses": torch.from_numpy(row.poses[item].relative_to(frame).vector).float(),
+                        "scene_size": torch.tensor(row.cube.scale / frame.scale, dtype=torch.float32),
                         "points": (cells[drawn].float() + 0.5) / self.resolution - 0.5,
                     }
                 )

@@ -72,7 +72,9 @@ class SceneObjective:
         """Of a batch of scenes: the loss, its parts by name, and latents seen."""
         size = self.encoders["picture"].picture_size
         if isinstance(model, SceneGenFlowModel):
-            items: SceneItems = self.rows.assets(scenes, rng, crop_size=size, picture_size=size)
+            items: SceneItems = self.rows.assets(
+                scenes, rng, crop_size=size, picture_size=size, pose_frame=model.config.pose_frame
+            )
         else:
             items = self.rows.instances(scenes, crop_size=size, picture_size=size)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.args.precision == "bf16"):
@@ -95,16 +97,15 @@ class SceneObjective:
             assert isinstance(model, SceneGenFlowModel) and isinstance(items, AssetItems)
             said = model(noisy, t, *contexts, scene_of, items.is_query.to(self.device))
         matching = F.mse_loss(said.velocity.float(), target)
-        pose, collision = self._placing(said.poses.float(), items)
+        pose, collision = self._placing(said.poses.float(), items, model.posed(items.is_query))
         weight = max(LEAST_POSE_WEIGHT, POSE_DECAY**epoch)
         parts = {"flow": matching.item(), "pose": pose.item(), "collision": collision.item()}
-        loss = matching + weight * (pose + self.args.collision_weight * collision)
+        loss = matching + weight * (self.args.pose_weight * pose + self.args.collision_weight * collision)
         return loss, parts, target.numel() // model.config.in_channels
 
-    def _placing(self, poses: Tensor, items: AssetItems) -> tuple[Tensor, Tensor]:
-        others = (~items.is_query).nonzero()[:, 0]
-        true, size = items.poses[others].to(self.device), items.scene_size[others].to(self.device)
-        pose = pose_loss(poses[others.to(self.device)], true, size)
+    def _placing(self, poses: Tensor, items: AssetItems, posed: Tensor) -> tuple[Tensor, Tensor]:
+        true, size = items.poses[posed].to(self.device), items.scene_size[posed].to(self.device)
+        pose = pose_loss(poses[posed.to(self.device)], true, size)
         if not self.args.collision_weight:
             return pose, pose.new_zeros(())
         return pose, collision_loss(items.points.to(self.device), poses, items.scene_of.to(self.device))

@@ -128,6 +128,22 @@ def test_an_object_without_cells_is_left_out_and_the_others_are_kept(monkeypatch
         generate_scene(method, picture)
 
 
+def test_scenegen_says_the_querys_pose_too_where_poses_are_in_the_scenes_cube():
+    made = [
+        generate_scene(
+            SceneGen(flow=tiny_flow("scenegen", pose_frame=frame), encoder=random(ENCODER), objects=tiny_generator()),
+            a_picture(),
+        )
+        for frame in ("query", "view")
+    ]
+    assert [scene.axes for scene in made] == ["query", "view"]
+    turns = []
+    for scene in made:
+        query = next(item for item in scene.objects if item.name == scene.query)
+        turns.append(query.pose.quaternion_wxyz)
+    assert turns[0] == (1.0, 0.0, 0.0, 0.0) != turns[1]
+
+
 @pytest.mark.parametrize("name", ["scenegen", "iscene"])
 def test_a_folder_of_a_training_brings_a_method_back(tmp_path, name):
     method = scene_method(name)

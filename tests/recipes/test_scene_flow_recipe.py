@@ -148,6 +148,10 @@ def test_the_items_of_a_batch_are_what_the_rows_say(data):
         expected = rows[2].poses[item].relative_to(rows[2].poses[query])
         np.testing.assert_allclose(assets.poses[item].numpy(), expected.vector, atol=1e-5)
     assert assets.points.abs().max() <= 0.5 and assets.crops.max() <= 1
+    given = {"crop_size": 16, "picture_size": 32, "pose_frame": "view"}
+    in_cube = rows.assets([2, 0], np.random.default_rng(0), **given)
+    np.testing.assert_allclose(in_cube.poses[0], rows[2].poses[0].relative_to(rows[2].cube).vector, atol=1e-5)
+    assert in_cube.poses[:, :3].abs().max() < 0.5 and (in_cube.scene_size == 1).all()
     # What loads twice is drawn from the generator alone.
     again = rows.assets([2, 0], np.random.default_rng(0), crop_size=16, picture_size=32)
     assert torch.equal(assets.points, again.points) and torch.equal(assets.crops, again.crops)
@@ -159,10 +163,12 @@ def test_the_items_of_a_batch_are_what_the_rows_say(data):
 
 
 @pytest.mark.slow
-def test_scenegen_learns_where_the_objects_of_one_scene_stand(objects, tmp_path):
+@pytest.mark.parametrize("frame", ["query", "view"])
+def test_scenegen_learns_where_the_objects_of_one_scene_stand(objects, tmp_path, frame):
     folder = write_scenes(tmp_path / "one", count=1, seed=1)
     rows = SceneRows.open([folder], resolution=SIDE)
-    model, encoder = build_network(SCENEGEN), build_network(ENCODER)
+    model = build_network({**SCENEGEN, "args": {**SCENEGEN["args"], "pose_frame": frame}})
+    encoder = build_network(ENCODER)
     model.initialize()
     objective = SceneObjective(
         rows=rows,
@@ -213,6 +219,10 @@ def test_two_ranks_share_the_weights_and_one_goes_on_from_their_checkpoint(recip
         ({"train": {"steps": 1, "batch_size": 1}}, "A scene has 3 items and train.batch_size is 1"),
         ({"conditions": {"scene": ENCODER}}, "conditions.picture is missing"),
         ({"conditions": {"text": ENCODER}}, "conditions.text is not a condition; known are picture, scene"),
+        (
+            {"model": {**SCENEGEN, "args": {**SCENEGEN["args"], "pose_frame": "world"}}},
+            "is 'world'; it is query or view",
+        ),
         ({"model": ISCENE, "train": {"steps": 1, "only_new": True}}, "has no part that an object's flow lacks"),
     ],
 )

@@ -3,7 +3,8 @@
 After each block of the object's flow, in which an asset's tokens see each other and its picture, comes a global block:
 the tokens of all assets of a scene see each other, and each asset's see the scene's features. A position token and
 register tokens go through the global blocks with each asset; the query asset has its own, the others share theirs. The
-position head reads the pose of each other asset, in the query's frame, from its position token.
+position head reads the pose of each other asset, in the query's frame, from its position token; or, ours, of every
+asset in the scene's cube, in axes that follow the camera, which no turn of the query hides from the picture.
 
 Tensors of the object's flow keep their names. A network that begins with its weights makes what that flow makes: global
 blocks begin as the identity.
@@ -32,6 +33,12 @@ class SceneGenConfig(StructureFlowConfig):
     scene_channels: int  # of a token of the scene's features
     num_registers: int = 4  # of each asset
     num_head_blocks: int = 4  # of the position head
+    pose_frame: str = "query"  # or "view": poses in the scene's cube, in axes that follow the camera
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pose_frame not in ("query", "view"):
+            raise ConfigError(f"pose_frame is {self.pose_frame!r}; it is query or view.")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,7 +46,7 @@ class SceneVelocity:
     """What SceneGen says of a state."""
 
     velocity: Float[Tensor, "assets out x y z"]
-    poses: Float[Tensor, "assets 8"]  # in the query's frame; the query's own is the identity
+    poses: Float[Tensor, "assets 8"]  # in the query's frame, where its own is the identity, or in the scene's cube
 
 
 class PositionHead(nn.Module):
@@ -137,9 +144,13 @@ class SceneGenFlowModel(SparseStructureFlowModel):
             feats, extra = joined.split([len(feats), len(extra)])
         positions = extra.unflatten(0, (len(x), -1))[:, 0]
         poses = positions.new_tensor([0, 0, 0, 1, 0, 0, 0, 1], dtype=torch.float32).repeat(len(x), 1)
-        others = (~is_query).nonzero()[:, 0]
-        poses = poses.index_put((others,), self.position_head(positions[others], scene_of[others]))
+        posed = self.posed(is_query)
+        poses = poses.index_put((posed,), self.position_head(positions[posed], scene_of[posed]))
         return SceneVelocity(velocity=self.project(feats, x, t), poses=poses)
+
+    def posed(self, is_query: Bool[Tensor, " assets"]) -> Int[Tensor, " posed"]:
+        """The assets whose poses are said: in the query's frame, all but the query."""
+        return (~is_query if self.config.pose_frame == "query" else torch.ones_like(is_query)).nonzero()[:, 0]
 
     def _together(self, voxels: Voxels, extra: Tensor, scene_of: Tensor) -> tuple[Voxels, Attend]:
         """All tokens by their asset, the extra ones after the others; and attention among those of a scene."""
