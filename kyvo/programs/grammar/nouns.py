@@ -88,7 +88,7 @@ def _add_adjectives(rule: Rules) -> None:
     rule("any", "(fully|completely|totally|entirely|wholly|) visible", negated(Hidden(of=ALL)), 0.5)
     rule(
         "any",
-        "(same|single|only|different|various|actual|particular|exact|visible|shown|existing|solid|other|"
+        "(same|single|different|various|actual|particular|exact|visible|shown|existing|solid|"
         "separate|individual|lone|sole|colored)",
         ALL,
         0.8,
@@ -249,7 +249,8 @@ def _add_phrases(rule: Rules) -> None:
     )
     rule(
         "def1",
-        "(them|they|these|those|both of them|all of them|them all|they all|all of it|these ones|those ones|both)",
+        "(them|they|these|those|both of them|them both|they both|"
+        "all of them|them all|they all|all of it|these ones|those ones|both)",
         Earlier(),
         0.1,
     )

@@ -74,6 +74,11 @@ def add_sameness(rule: Rules, schema: SceneSchema) -> None:
         "(do|does) <groups> [all] have different <fieldx> [<seen>]",
         lambda of, field, *_: _different(of, field),
     )
+    rule(
+        "truth",
+        "(are|do|is|does) no two <descs> [(have|share|of|with)] (<selfsame>|<same>)",
+        lambda of, pred: Not(of=Exists(of=narrow(of, pred))),
+    )
     rule("fieldx", "(<field>|<fields>)")
     rule(
         "truth",

@@ -34,7 +34,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     rule("setword", "all <value>", lambda word: (word,), 0.1)
     rule(
         "setword",
-        "<anyword> (instead of|rather than|and no longer|and not) <anyword>",
+        "[(a|an)] <anyword> [,] (instead of|rather than|and no longer|and not|not) [(a|an)] <anyword>",
         lambda new, old: (new,) if new.field == old.field else None,
     )
     rule("newwords", "<value> [colored|color|sized|finish]", lambda word: (word,))
@@ -56,12 +56,6 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         "MAKE <target> [(to be|be|become|look|to|into|in|as|to look|so that it is|over to|turn|to become|"
         "over|of|out of|from|made of|made out of|made from)] <setword>",
         set_words,
-    )
-    rule(
-        "step",
-        "MAKE <target> [(be|become|to|into)] <setword> [,|and|, and] <target> [(to be|be|become|to|into)] <setword>",
-        lambda a, x, b, y: together(set_words(a, x), set_words(b, y)),
-        0.1,
     )
     rule("step", "MAKE <target> <setword> [,] THAT (is|are) <pred>", _those_that, 0.3)
     rule(
@@ -117,9 +111,14 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "step",
-        "<target> [(both|all)] (becomes|become|turns|turn|turns into|turn into|gets|is now) <setword>",
+        "<target> [(both|all)] (becomes|become|turns|turn|turns into|turn into|gets|goes|go|is now) <setword>",
         set_words,
         0.2,
+    )
+    rule(
+        "step",
+        "<target> MUST not be <anyword> [,] but [(rather|instead)] <setword>",
+        lambda of, old, words: set_words(of, words) if words[0].field == old.field else None,
     )
     rule(
         "step",
@@ -227,8 +226,21 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         "(match|copy) the <field> of <target> to [(that of|the <field> of)] <one_target>",
         lambda field, of, *v: like(of, field, v[-1]),
     )
+    rule("ofother", "[(the|a)] [same] <field> (of|as|like) [that of] <one_target>", lambda field, to: (field, to))
+    rule("ofother", "<one_target> 's <field>", lambda to, field: (field, to))
+    get = "(have|get|take|take on|adopt|receive|match|copy|share)"
+    alike = lambda of, other: like(of, *other)  # noqa: E731
+    rule("step", f"<target> (needs|takes|takes on|gets|adopts|MUST {get}) <ofother>", alike)
+    rule("step", f"(let|make|have) <target> {get} <ofother>", alike)
+    rule("step", "MAKE <target> [in|to] <ofother>", alike)
+    rule("step", "<target> MUST match <one_target> in <field>", lambda of, to, field: like(of, field, to))
     names = [field.name for field in schema.fields if field.words]
     if "color" in names:
+        rule(
+            "step",
+            "<target> MUST be (painted|colored) (like|the same as|to match) <one_target>",
+            lambda of, to: like(of, "color", to),
+        )
         rule(
             "step",
             "(paint|color|dye|recolor) <target> (like|the same as|to match) <one_target>",

@@ -27,6 +27,13 @@ _CONTRACTIONS = (
     (re.compile(r"\b3d\b"), "solid"),
     (re.compile(r"(\d)\s*(?:\u00b0)"), r"\1 degrees"),
 )
+_CHAT = {  # short forms of chats
+    "u": "you", "ur": "your", "r": "are", "pls": "please", "plz": "please", "thx": "thanks", "ty": "thank you",
+    "em": "them", "wanna": "want to", "gotta": "have to", "lemme": "let me", "gimme": "give me", "btw": "by the way",
+    "hmm": "hm", "okey": "ok",
+}  # fmt: skip
+_CHATTED = re.compile(rf"\b({'|'.join(_CHAT)})\b")
+_LISTED = re.compile(r"(?:^|\n)\s*(?:\d{1,2}[.)]|[-*\u2022])\s+(?=[^\W\d])|\n|\s\d{1,2}\)\s+(?=[^\W\d])")  # "1. ", "- "
 _SPELLED = {"&": "and", "+": "plus", "\u2013": COMMA, "\u2014": COMMA, "\u00d7": "times"}
 _NO_WORDS = set("'\"()[]{}<>*_|~/\\#@%^$")
 AMERICAN = {
@@ -64,10 +71,11 @@ AMERICAN = {
 def clean(text: str) -> str:
     """The text in lower case, with one form of quotes, without control characters, contractions written out."""
     text = unicodedata.normalize("NFKC", text).translate(_QUOTES).lower()
+    text = _LISTED.sub(f"{END} ", text)
     text = "".join(" " if unicodedata.category(sign)[0] in "CZ" else sign for sign in text)
     for pattern, spelled in _CONTRACTIONS:
         text = pattern.sub(spelled, text)
-    return text
+    return _CHATTED.sub(lambda match: _CHAT[match[0]], text)
 
 
 def tokenize(text: str) -> list[str]:

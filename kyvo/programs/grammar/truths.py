@@ -10,6 +10,7 @@ from kyvo.programs.grammar.meaning import ALL, NO_NOUN, ONE, Indefinite, as_set,
 from kyvo.programs.grammar.sameness import add_sameness, alike, same
 from kyvo.programs.program import (
     All,
+    Any,
     BiggerThan,
     Bigness,
     Both,
@@ -61,6 +62,12 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         "truth",
         f"{thereis} [{any_}] (<desc1>|<descs>) (that (have|has|share|shares)|with|sharing|having) (<same>|<selfsame>)",
         lambda of, pred: Exists(of=narrow(of, pred)),
+        0.1,
+    )
+    rule(
+        "truth",
+        f"{thereis} [either] [{any_}] (<desc1>|<descs>) or [{any_}] (<desc1>|<descs>) [<seen>]",
+        lambda a, b, *_: Exists(of=either(a, b)),
         0.1,
     )
     rule(
@@ -187,16 +194,12 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         "(is|are) there more <descs> than (any|all) other (<field>|<fields>|THINGS|kind|kinds|type|types)",
         _outnumber_others,
     )
-    rule(
-        "truth",
-        "(is|are) <np1> (closer|nearer) to <np1> (than|then) to <np1>",
-        lambda of, a, b: BiggerThan(by=Closeness(to=of), first=a, second=b),
-    )
-    rule(
-        "truth",
-        "(is|are) <np1> (farther|further) [away] from <np1> (than|then) from <np1>",
-        lambda of, a, b: BiggerThan(by=Farness(to=of), first=a, second=b),
-    )
+    for words, prep, by in (("(closer|nearer)", "to", Closeness), ("(farther|further) [away]", "from", Farness)):
+        rule(
+            "truth",
+            f"(is|are) <np1> {words} {prep} <np1> (than|then) {prep} <np1>",
+            lambda of, a, b, by=by: BiggerThan(by=by(to=of), first=a, second=b),
+        )
     rule("truth", "(is|are) (anything|something) [else] <predx>", lambda pred: Exists(of=pred))
     surely = "(all|there|also|both|either|currently|actually|really|exclusively|only|solely|always|indeed|each)"
     rule("predx", f"[{surely}] <pred> [<seen>]", lambda pred, *_: pred)
@@ -213,6 +216,10 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     every = "(all [of] [(the|these|those)] [other]|all|each of the|every one of the|both [of] [(the|these)]|both)"
     rule("truth", f"(is|are) {every} <descs> <predx>", _every)
     rule("truth", "(is|are) (every|each) [single] <desc1> <predx>", _every)
+    only = "(only|just|nothing but|nothing except|nothing other than|nothing else than)"
+    rule("truth", f"(is|are) there {only} <descs> [<seen>]", lambda of, *_: Every(of=ALL, among=of), -0.2)
+    rule("truth", "(is|are) either <np1> or <np1> <predx>", lambda a, b, pred: _of_two(Any, a, b, pred))
+    rule("truth", "(is|are) neither <np1> nor <np1> <predx>", lambda a, b, pred: _of_two(All, a, b, pred, holds=False))
     rule("truth", "(is|are) not <np1> <predx>", _is)  # "isn't the ball red?"
     rule("truth", "would you call <np1> <predx>", _is)
     rule("truth", "(is|are) everything <predx>", lambda pred: _every(ALL, pred))
@@ -257,28 +264,28 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     )
     rule("truth", f"(is|are) <np1> {only}", lambda a, field: Not(of=Exists(of=WhereSame(of=ALL, field=field, like=a))))
     # larger than
-    larger = "(bigger|larger|taller|wider|greater [in size]|more massive)"
-    smaller = "(smaller|tinier|littler|shorter|less big)"
-    rule(
-        "truth",
-        f"(is|are) <np1> [(any|much|all)] {larger} (than|then) <np1> [is]",
-        lambda a, b: BiggerThan(by=Bigness(), first=a, second=b),
+    larger, smaller = (
+        "(bigger|larger|taller|wider|greater [in size]|more massive)",
+        "(smaller|tinier|littler|shorter|less big)",
     )
-    rule(
-        "truth",
-        f"(is|are) <np1> [(any|much|all)] {smaller} (than|then) <np1> [is]",
-        lambda a, b: BiggerThan(by=Smallness(), first=a, second=b),
-    )
+    for words, by in ((larger, Bigness()), (smaller, Smallness())):
+        rule(
+            "truth",
+            f"(is|are) <np1> [(any|much|all)] {words} (than|then) <np1> [is]",
+            lambda a, b, by=by: BiggerThan(by=by, first=a, second=b),
+        )
     for words, by in (("(bigger|larger|greater)", Bigness()), ("(smaller|less)", Smallness())):
         rule(
             "truth",
             f"is the size of <np1> {words} than (that|the size) of <np1>",
             lambda a, b, by=by: BiggerThan(by=by, first=a, second=b),
         )
-    closer = "(is|are) <np1> [(any|much)] (closer|nearer) to <np1> (than|then) <np1> [is]"
-    rule("truth", closer, lambda a, to, b: BiggerThan(by=Closeness(to=to), first=a, second=b))
-    farther = "(is|are) <np1> [(any|much)] (farther|further) [away] from <np1> (than|then) <np1> [is]"
-    rule("truth", farther, lambda a, to, b: BiggerThan(by=Farness(to=to), first=a, second=b))
+    for words, by in (("(closer|nearer) to", Closeness), ("(farther|further) [away] from", Farness)):
+        rule(
+            "truth",
+            f"(is|are) <np1> [(any|much)] {words} <np1> (than|then) <np1> [is]",
+            lambda a, to, b, by=by: BiggerThan(by=by(to=to), first=a, second=b),
+        )
     beyond = "(is|are) <np1> [(any|much)] (farther|further|more) [to] [the] <sidename> (than|then) <np1> [is]"
     rule("truth", beyond, lambda a, by, b: BiggerThan(by=by, first=a, second=b))
     # numbers
@@ -352,6 +359,16 @@ def _are_both(first: Selector, second: Selector, pred: Selector) -> Truth | None
     if isinstance(pred, Shared) or isinstance(first, Indefinite) or isinstance(second, Indefinite):
         return None
     return _every(either(first, second), pred)
+
+
+def _of_two(
+    joint: type[All | Any], first: Selector, second: Selector, pred: Selector, *, holds: bool = True
+) -> Truth | None:
+    """ "Is the cube or the ball red?", "is neither the cube nor the ball red?" """
+    one, other = _is(first, pred), _is(second, pred)
+    if one is None or other is None:
+        return None
+    return joint(first=one, second=other) if holds else joint(first=Not(of=one), second=Not(of=other))
 
 
 def _is_commonest(value: Literally, field: str, of: Selector = ALL) -> Truth | None:
