@@ -294,6 +294,7 @@ def _add_removals(rule: Rules) -> None:
     rule("step", "clear [off] <def1>", _cleared)
     rule("brief", "<target> (out|away|gone) [(of|from) THEPICTURE]", gone)
     rule("brief", "<target> (.|,) (delete|remove)", gone)
+    rule("step", "away with <target>", gone)
     rule("step", "(delete|remove) from THEPICTURE <target>", gone)
     rule("step", "(hide|tuck) <target> (behind|in back of) <one_target>", _hidden)
     rule("step", "DELETE <target> [(from|out of|off|off of) THEPICTURE] [(too|away|there|completely|out)]", gone)

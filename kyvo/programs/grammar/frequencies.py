@@ -122,7 +122,6 @@ def add_alone(rule: Rules, schema: SceneSchema) -> None:
     lonely = lambda of, field: Except(of=of, without=Shared(of=of, field=field))  # noqa: E731
     one = "(only one|a single|one|just one|exactly one|only a single|only 1|1)"
     thing = "(object|thing|item|shape|figure)"
-    rule("alone", "(unique|only one of its kind|odd one out|unlike the others|alone) in <field>")
     own = "(unique|distinct|unmatched)"
     none = "(no other <othernoun>|nothing else|none of the others|no other <othernouns>)"
     rule("same", f"(a|an|the|its|their) {own} <field> [(than|from|to|of|as) ALLOTHERS]", lambda f: lonely(ALL, f), 0.1)

@@ -184,8 +184,6 @@ def _add_descriptions(rule: Rules) -> None:
     rule("desc1", "<sup>", lambda sup: narrow(ONE, sup), 0.5)
     rule("desc1", "<pre>", lambda pre: None if pre == ALL else narrow(NO_NOUN, pre), 1.5)
     rule("desc1", "<pre> <post>", narrow, 2.5)
-    rule("desc", "<desc1>")
-    rule("desc", "<descs>")
 
 
 def _add_phrases(rule: Rules) -> None:
@@ -218,11 +216,11 @@ def _add_phrases(rule: Rules) -> None:
     rule("def1", "(everything|all|all of it|it all)", ALL)
     rule(
         "def1",
-        "(everything else|all [the] others|the others|the rest [of (the <anyofs>|them)]|all the rest|"
+        "(everything else|all [the] others|the others|the rest [of (them|it|THEPICTURE)]|all the rest|"
         "the remaining ones)",
         without(ALL, Earlier()),
     )
-    rule("anyofs", "<descs>")
+    rule("def1", "(all [of]|) the (rest of the|remaining|others of the) <descs>", lambda of: without(of, Earlier()))
     some = lambda of: Indefinite(of=of)  # noqa: E731
     rule("def1", "(everything|all|whatever|all those|those) [THAT] [(is|are|has|have)] <pred>", None, 0.2)
     rule("def1", "(everything|all|whatever) <post>", None, 0.2)

@@ -60,6 +60,7 @@ def add_sentences(rule: Rules) -> None:
         "(by the way|hm|do the following|do this|here is what i want|listen|cool|nice|perfect|yeah|yep) [,|.]",
         0,
     )
+    rule("polite", "(can|could|may) we [(please|kindly|also|now|maybe|just)]", 0)
     rule("polite", "(can|could|would|will) you [(please|kindly|also|now|possibly|maybe|just)]", 0)
     rule(
         "polite",

@@ -1,6 +1,7 @@
 """Rules of edits that set words or sizes: "paint it red", "as big as the cube"."""
 
 from dataclasses import replace
+from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.lexicon import SIZE, kind_field
@@ -117,6 +118,11 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "step",
+        "<target> MUST (be|become) <setword> [,] and <target> (too|as well|also|likewise)",
+        lambda a, words, b: together(set_words(a, words), set_words(b, words)),
+    )
+    rule(
+        "step",
         "<target> MUST not be <anyword> [,] but [(rather|instead)] <setword>",
         lambda of, old, words: set_words(of, words) if words[0].field == old.field else None,
     )
@@ -162,6 +168,12 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         "step",
         f"{verbs} [the] <field> of <target> (to|into|be|as|with|by|) [(be|become|a|an)] <anyword>",
         lambda field, of, word: set_field(of, field, word),
+    )
+    rule("step", f"{verbs} <target> 's <field> (to|into|be) (that|the <field>) of <one_target>", _set_as)
+    rule(
+        "step",
+        f"{verbs} [the] <field> of <target> (to|into|be) (that|the <field>) of <one_target>",
+        lambda field, of, *rest: _set_as(of, field, *rest),
     )
     rule("step", f"{verbs} (the|) <target> 's <field> (to|into|be|) [be] <anyword>", set_field)
     rule(
@@ -315,6 +327,12 @@ def _those_that(of: Selector, words: tuple[Literally, ...], pred: Selector) -> t
     """ "Make the ball red that is small." """
     inner = replace(of, of=narrow(of.of, pred)) if isinstance(of, The) else narrow(of, pred)
     return set_words(inner, words)
+
+
+def _set_as(of: Selector, field: str, *rest: Any) -> tuple[Step, ...] | None:
+    """ "Change its color to that of the ball." """
+    *again, to = rest
+    return (Set(of=of, field=field, to=WordOf(of=to, field=field)),) if again in ([], [field]) else None
 
 
 def set_field(of: Selector, field: str, word: Literally) -> tuple[Step, ...] | None:

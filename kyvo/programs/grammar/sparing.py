@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import is_other, narrow, parts, without
-from kyvo.programs.program import Earlier, Selector, Step, The, Together
+from kyvo.programs.grammar.meaning import ALL, is_other, narrow, parts, without
+from kyvo.programs.program import Earlier, Remove, Selector, Step, The, Together
 from kyvo.programs.structure import rewritten
 
 
@@ -17,6 +17,12 @@ def add_sparing(rule: Rules) -> None:
     rule("spared", "(do not|without) (touch|change|alter|modify|edit|affect) <np>")
     rule("spared", f"<np> (stays|stay|remains|remain|MUST (stay|remain|be left|be kept)) {same}")
     rule("spared", "<np1> (stays|stay|remains|remain|MUST (stay|remain)) <any>", _that_is)
+    remove = "(remove|delete|clear|erase|get rid of)"
+    rule(
+        "step",
+        f"{remove} (everything|all|it all) [,] [(and|but)] (leave|keep) [(only|just)] <np> [(there|in THEPICTURE)]",
+        lambda kept: (Remove(of=without(ALL, kept)),),
+    )
     rule("orders", "<steps> [,|.] [(but|and|while)] [please] <spared> [otherwise]", _sparing)
     rule("orders", "<spared> [,|.] [(but|and)] [please] <steps>", lambda kept, steps: _sparing(steps, kept))
 

@@ -37,7 +37,7 @@ SLIPS = {  # words of English that name nothing in a scene: here they are typing
 }  # fmt: skip
 _ARCHAIC = frozenset(("thee", "thy", "thine", "lest", "ere", "doth", "dost", "hast", "hath"))
 _CONFUSED = 1.2  # cost of a known word that stands for another: "their is a cube"
-_TURNED = "no not non nor none never gone without except but and or if unless only other neither"
+_TURNED = "no not non nor none never gone without except but and or on if unless only other neither"
 _TURNING = frozenset(_TURNED.split())  # kept as they are
 _ORDERS = frozenset(("add", "remove", "delete", "move"))  # never read as another word
 UNKNOWN = "?"  # what stands for an unknown word where a text is read in spite of it

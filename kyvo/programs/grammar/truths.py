@@ -7,6 +7,7 @@ from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.comparisons import add_comparisons, exactly
 from kyvo.programs.grammar.lexicon import KINDS
 from kyvo.programs.grammar.meaning import ALL, NO_NOUN, ONE, Indefinite, as_set, either, identical, narrow, parts
+from kyvo.programs.grammar.relations import related
 from kyvo.programs.grammar.sameness import add_sameness, alike, same
 from kyvo.programs.program import (
     All,
@@ -216,6 +217,11 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     every = "(all [of] [(the|these|those)] [other]|all|each of the|every one of the|both [of] [(the|these)]|both)"
     rule("truth", f"(is|are) {every} <descs> <predx>", _every)
     rule("truth", "(is|are) (every|each) [single] <desc1> <predx>", _every)
+    rule(
+        "truth",
+        "(does|do) <np1> have (anything|something) JUST <inverse> (it|them)",
+        lambda to, name: Exists(of=related(name, to)),
+    )
     only = "(only|just|nothing but|nothing except|nothing other than|nothing else than)"
     rule("truth", f"(is|are) there {only} <descs> [<seen>]", lambda of, *_: Every(of=ALL, among=of), -0.2)
     rule("truth", "(is|are) either <np1> or <np1> <predx>", lambda a, b, pred: _of_two(Any, a, b, pred))
