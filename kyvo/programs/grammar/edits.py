@@ -62,8 +62,8 @@ EDIT_MACROS = {
         "would like to see|need|show|have|produce|lay|stick|throw in|bring|plop)"
     ),
     "MUST": (
-        "(should|must|shall|will|can|may|has to|have to|needs to|need to|ought to|is to|are to|(is|are) supposed to|"
-        "(is|are) meant to|better|would better|had better)"
+        "(should|must|shall|will|can|may|has to|have to|needs to|need to|wants to|want to|ought to|is to|are to|"
+        "(is|are) supposed to|(is|are) meant to|better|would better|had better)"
     ),
     "REMOVED": (
         "(gone|removed|deleted|erased|destroyed|eliminated|discarded|taken (away|out)|thrown (away|out)|cleared away)"
@@ -337,7 +337,7 @@ def _add_removals(rule: Rules) -> None:
     )
     rule(
         "step",
-        "<target> (MUST (go|be REMOVED|disappear|go away|vanish|leave)|goes away|disappears|vanishes|goes)",
+        "<target> (MUST (go|be REMOVED|disappear|go away|vanish|leave)|goes away|disappears|vanishes|goes|go)",
         gone,
     )
     rule("step", "(show|show me|give me|draw) THEPICTURE without <target>", gone)

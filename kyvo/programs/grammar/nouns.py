@@ -194,6 +194,11 @@ def _add_phrases(rule: Rules) -> None:
     rule("def1", "the (one|only|single|sole|lone) <desc1>", the, 0.1)
     rule("def1", "the <many> <descs>", lambda count, of: the(of, count))
     rule("def1", "the <measure> <many> <descs>", lambda by, count, of: the(Extreme(of=of, by=by), count))
+    rule(
+        "def1",
+        "the first <many> <descs> (from|on) the <sidename> [(side|edge)]",
+        lambda count, of, by: the(Extreme(of=of, by=by), count),
+    )
     rule("def1", "<many> <descs>", lambda count, of: the(of, count), 0.6)
     rule("def1", "(both|both of) [(the|these|those)] <descs>", lambda of: the(of, 2))
     rule("def1", "(all|each|every one|each one) [of] [(the|these|those)] <descs>", None, 0.3)

@@ -46,17 +46,17 @@ def add_rearrangements(rule: Rules) -> None:
     rule("swappers", "<twonp>")
     rule(
         "step",
-        f"[(let|have|make|get)] <swappers> [(MUST|to)] ({swap}|change) [(the|their)] {places} {each_other}",
+        f"[(let|have|make|get|can|could)] <swappers> [(MUST|to)] ({swap}|change) [(the|their)] {places} {each_other}",
         lambda pair: (Swap(first=pair[0], second=pair[1]),),
     )
     rule(
         "step",
-        f"[(let|have|make|get)] <swappers> [(MUST|to)] {swap} [(the|their)] (<fields>|<field>) {each_other}",
+        f"[(let|have|make|get|can|could)] <swappers> [(MUST|to)] {swap} [(the|their)] (<fields>|<field>) {each_other}",
         lambda pair, field: (Swap(first=pair[0], second=pair[1], field=field),),
     )
     rule(
         "step",
-        f"[(let|have|make|get)] <np1> [(MUST|to)] ({swap}|change) [{places}] with <np1>",
+        f"[(let|have|make|get|can|could)] <np1> [(MUST|to)] ({swap}|change) [{places}] with <np1>",
         lambda a, b: (Swap(first=a, second=b),),
     )
     rule("step", f"{swap} <np1> and <np1> in <field>", lambda a, b, field: (Swap(first=a, second=b, field=field),))

@@ -55,6 +55,8 @@ def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> li
         program = meaning.program if isinstance(meaning, About) else meaning
         if isinstance(program, Edit) and any(map(_is_untouched, parts(tuple(leaves(program.steps))[1:]))):
             continue  # "paint the red ball blue and the remaining balls green": without the red one
+        if any(isinstance(node, Either) and any(map(_is_untouched, parts(node))) for node in parts(program)):
+            continue  # likewise "the red ball and the remaining balls"
         program = rewritten(program, _plain)
         program = rewritten(program, lambda node: _all_turns(node, dialogue))
         if any(isinstance(node, Earlier) and node.turn == EVER for node in parts(program)):

@@ -57,7 +57,8 @@ def add_sentences(rule: Rules) -> None:
     )
     rule(
         "polite",
-        "(by the way|hm|do the following|do this|here is what i want|listen|cool|nice|perfect|yeah|yep) [,|.]",
+        "(by the way|hm|i [have] changed my mind|on second (thought|thoughts)|do the following|do this|"
+        "here is what i want|listen|cool|nice|perfect|yeah|yep) [,|.]",
         0,
     )
     rule("polite", "(can|could|may) we [(please|kindly|also|now|maybe|just)]", 0)
@@ -130,6 +131,7 @@ def add_sentences(rule: Rules) -> None:
     rule("sentence", f"<topic> {stop} <asks>", lambda named, asks: About(program=Query(asks=asks), named=named), 0.4)
     rule("sentence", f"<topic> {stop} <steps>", lambda named, steps: About(program=Edit(steps=steps), named=named), 0.4)
     rule("topic", "<np1> (.|,)")
+    rule("sentence", "for <np> [,] <steps>", _edit_if)
     # what only the last turn gives a meaning
     rule("sentence", "<context>")
     and_ = "(what about|how about|and what about|and how about|and|also|and also|now|and now|then|and then|likewise)"
@@ -177,6 +179,7 @@ def add_sentences(rule: Rules) -> None:
     rule("complaint", "<def1> (is|are) not (supposed|meant) to be <any>", lambda of, _: of)
     rule("complaint", "neither of (the|these|those) [two] <descs> MUST be <any>", lambda of, _: The(of=of, count=2))
     rule("complaint", "<def1> (is|are) (in the way|out of place|not right|wrong|in the wrong (place|spot|position))")
+    rule("complaint", "there (is|are) [(way|far)] (too many|enough) <descs> [(here|there|in THEPICTURE)]")
     rule("complaint", "i [really] (do not like|do not love|hate|dislike) <def1> [(here|there)]")
     rule("sentence", f"<complaint> {stop} [(so|and|now|then|please)] [,] <steps>", _edit_about)
     rule("statement", "<def1> (is|are) <pred>", lambda of, _: of if isinstance(of, The) else None, 0.6)

@@ -25,7 +25,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     rule("setword", "<kindvalue>", lambda word: Bare((word,)))
     rule(
         "setword",
-        "<value> [,] [and] <value> [(one|thing|object)]",
+        "<value> [,] [and] [also] <value> [(one|thing|object)]",
         lambda a, b: (a, b) if a.field != b.field else None,
         0.1,
     )
@@ -186,6 +186,12 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         f"{verbs} (the|) <field> [(to|into)] <anyword>",
         lambda field, word: set_field(Earlier(), field, word),
         0.5,
+    )
+    own = "[(the|its|their)] <field> (to|into) <anyword>"
+    rule(
+        "step",
+        f"{verbs} {own} [,] and {own}",
+        lambda a, x, b, y: together(set_field(Earlier(), a, x), set_field(Earlier(), b, y)),
     )
     rule(
         "step",

@@ -24,6 +24,7 @@ def add_sparing(rule: Rules) -> None:
         lambda kept: (Remove(of=without(ALL, kept)),),
     )
     rule("orders", "<steps> [,|.] [(but|and|while)] [please] <spared> [otherwise]", _sparing)
+    rule("orders", "<steps> [,|.] but (keep|leave) <np> [(there|in THEPICTURE)]", _sparing, 0.2)
     rule("orders", "<spared> [,|.] [(but|and)] [please] <steps>", lambda kept, steps: _sparing(steps, kept))
 
 
