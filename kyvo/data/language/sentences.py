@@ -55,7 +55,7 @@ class Sentence:
     noise: str = "none"  # what was done to it
 
 
-class _Clash(Exception):
+class Clash(Exception):
     """The meanings that were drawn do not go together, or the sentence is too long."""
 
 
@@ -100,10 +100,10 @@ class SentenceGenerator:
         aimed, aim = rng.random() < AIMED, None
         for attempt in range(TRIES):
             if aimed and attempt % PATIENCE == 0:
-                (aim,) = rng.choices(*self._aims)
+                (aim,) = rng.choices(*self.aims)
             try:
-                words, meaning = self._symbol("text", rng, 0, aim)
-            except _Clash:
+                words, meaning = self.say("text", rng, 0, aim)
+            except Clash:
                 continue
             if not 2 <= len(words) <= MAX_WORDS or rng.random() > 0.5 ** ((len(words) - USUAL_WORDS) / 4):
                 continue
@@ -142,8 +142,11 @@ class SentenceGenerator:
 
     # Drawing
 
-    def _symbol(self, name: str, rng: random.Random, depth: int, aim: Rule | None = None) -> tuple[list[str], Any]:
-        """Words of a symbol and their meaning, by way of the rule `aim` where one is given."""
+    def say(self, name: str, rng: random.Random, depth: int, aim: Rule | None = None) -> tuple[list[str], Any]:
+        """Words of a symbol and their meaning, by way of the rule `aim` where one is given. Raises Clash.
+
+        `depth` is how many symbols are around it.
+        """
         rules: Sequence[Rule] = self.grammar.by_symbol[name]
         if aim in rules:
             rules, aim = [aim], None
@@ -159,9 +162,9 @@ class SentenceGenerator:
         try:
             meaning = rule.make(*values)
         except TypeError as error:  # of a value that its type does not have, where types are checked
-            raise _Clash from error
+            raise Clash from error
         if meaning is None or len(words) > MAX_WORDS:
-            raise _Clash
+            raise Clash
         return words, meaning
 
     def _part(
@@ -174,7 +177,7 @@ class SentenceGenerator:
             case Word(text=text):
                 return [text], ()
             case Symbol(name=name):
-                words, meaning = self._symbol(name, rng, depth, aim)
+                words, meaning = self.say(name, rng, depth, aim)
                 return words, (meaning,)
             case Choice(parts=parts):
                 said = [one for one in parts if one != Row(())]
@@ -191,7 +194,7 @@ class SentenceGenerator:
                 )
 
     @cached_property
-    def _aims(self) -> tuple[list[Rule], list[float]]:
+    def aims(self) -> tuple[list[Rule], list[float]]:
         """Rules to aim at, without those of words, with their weights: a symbol with more rules gets its turn less than
         in proportion, and what only instructions have as often as all else."""
         rules = [rule for rule in self.grammar.rules if rule.symbol not in SCENE]

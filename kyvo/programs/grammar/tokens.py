@@ -3,7 +3,6 @@
 import re
 import unicodedata
 from collections.abc import Iterator
-from itertools import groupby
 
 from kyvo.programs.grammar.gerunds import as_verbs
 
@@ -34,6 +33,7 @@ _CHAT = {  # short forms of chats
 }  # fmt: skip
 _CHATTED = re.compile(rf"\b({'|'.join(_CHAT)})\b")
 _LISTED = re.compile(r"(?:^|\n)\s*(?:\d{1,2}[.)]|[-*\u2022])\s+(?=[^\W\d])|\n|\s\d{1,2}\)\s+(?=[^\W\d])")  # "1. ", "- "
+_TWICE = frozenset("the a an of to is are in on and at with that it you me make put all . ,".split())  # read once
 _SPELLED = {"&": "and", "+": "plus", "\u2013": COMMA, "\u2014": COMMA, "\u00d7": "times"}
 _NO_WORDS = set("'\"()[]{}<>*_|~/\\#@%^$")
 AMERICAN = {
@@ -80,7 +80,10 @@ def clean(text: str) -> str:
 
 def tokenize(text: str) -> list[str]:
     """The tokens of a text. Sentences end with `END`, which the last one lacks."""
-    tokens = [token for token, _ in groupby(_split(clean(text)))]  # a word written twice is read once
+    tokens = []
+    for token in _split(clean(text)):
+        if not (tokens and token == tokens[-1] and token in _TWICE):  # "the the cube"; not "make the metal one metal"
+            tokens.append(token)
     tokens = as_verbs(tokens)
     while tokens and tokens[-1] in (END, COMMA):
         tokens.pop()
