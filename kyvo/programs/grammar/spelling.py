@@ -20,8 +20,8 @@ _LITTLE = (
 )
 LITTLE = frozenset(_LITTLE.split())
 CONFUSED = {  # known words that stand for another one, by sound or a slip; none that turns a meaning round
-    "their": ("there",), "there": ("their",), "are": ("is",), "is": ("are",), "it": ("is",),
-    "very": ("every",), "any": ("many",), "of": ("or",), "in": ("on",), "form": ("from",),
+    "their": ("there",), "there": ("their",), "the": ("there",), "are": ("is",), "is": ("are",), "it": ("is",),
+    "very": ("every",), "any": ("many",), "of": ("or",), "or": ("of",), "in": ("on",), "form": ("from",),
     "from": ("form",),
     "two": ("to",), "to": ("two",), "ad": ("and",), "tan": ("than",), "can": ("cyan",),
 }  # fmt: skip
@@ -37,8 +37,9 @@ SLIPS = {  # words of English that name nothing in a scene: here they are typing
 }  # fmt: skip
 _ARCHAIC = frozenset(("thee", "thy", "thine", "lest", "ere", "doth", "dost", "hast", "hath"))
 _CONFUSED = 1.2  # cost of a known word that stands for another: "their is a cube"
-_TURNED = "no not non nor none never gone without except but and or on if unless only other neither"
+_TURNED = "no not non nor none never gone without except but if unless only neither"
 _TURNING = frozenset(_TURNED.split())  # kept as they are
+JOINING = frozenset(("and", "or", "on", "of", "the", "other"))  # kept in instructions: a wrong one would be carried out
 _ORDERS = frozenset(("add", "remove", "delete", "move"))  # never read as another word
 UNKNOWN = "?"  # what stands for an unknown word where a text is read in spite of it
 _PER_ERROR = 0.4  # cost

@@ -33,7 +33,8 @@ _CHAT = {  # short forms of chats
 }  # fmt: skip
 _CHATTED = re.compile(rf"\b({'|'.join(_CHAT)})\b")
 _LISTED = re.compile(r"(?:^|\n)\s*(?:\d{1,2}[.)]|[-*\u2022])\s+(?=[^\W\d])|\n|\s\d{1,2}\)\s+(?=[^\W\d])")  # "1. ", "- "
-_TWICE = frozenset("the a an of to is are in on and at with that it you me make put all . ,".split())  # read once
+_LITTLE = "the a an of to is are in on and at with that it you me make put all . ,"
+_TWICE = frozenset(_LITTLE.split())  # read once where they are written twice
 _SPELLED = {"&": "and", "+": "plus", "\u2013": COMMA, "\u2014": COMMA, "\u00d7": "times"}
 _NO_WORDS = set("'\"()[]{}<>*_|~/\\#@%^$")
 AMERICAN = {
