@@ -148,7 +148,7 @@ class SentenceGenerator:
         `depth` is how many symbols are around it.
         """
         rules: Sequence[Rule] = self.grammar.by_symbol[name]
-        if aim in rules:
+        if aim is not None and aim.symbol == name:
             rules, aim = [aim], None
         elif aim is not None:
             rules = [rules[place] for place in self._toward([rule.pattern for rule in rules], aim, depth)]
