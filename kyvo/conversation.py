@@ -32,7 +32,8 @@ from kyvo.programs.clarification import Clarification
 from kyvo.programs.errors import AmbiguousReference, NotUnderstood
 from kyvo.programs.json_form import from_json, to_json
 from kyvo.programs.parsing import Parsed
-from kyvo.programs.program import Edit, Query
+from kyvo.programs.program import Edit, Program, Query
+from kyvo.programs.turns import REDO, UNDO
 from kyvo.scene.diff import SceneDiff, diff
 from kyvo.scene.files import read_json, save_scene, scene_from_json, scene_to_json, write_json
 from kyvo.scene.scene import Camera, Scene, SceneObject
@@ -189,6 +190,8 @@ class Conversation:
 
     def _take(self, text: str, understood: Understood, run: Run | None) -> Turn:
         self.clarification = None
+        if understood.program == REDO and self._undone and (turn := self.redo()) is not None:
+            return turn
         try:
             result = self.model.dialogue(self.scene, understood, run or self.model.run(), dialogue=self.dialogue)
         except AmbiguousReference as error:
@@ -210,7 +213,13 @@ class Conversation:
         return self._undone[-1][0]
 
     def redo(self) -> Turn | None:
-        """Brings back the edit taken back last; it is returned, or None where there is none, or a turn came since."""
+        """Brings back the edit taken back last; it is returned, or None where there is none, or a turn came since.
+
+        An edit that was taken back in words comes back where that is the last turn.
+        """
+        if not self._undone and self._turns and _program(self._turns[-1]) == UNDO:
+            self._turns.pop()
+            return next(turn for turn in reversed(self._turns) if turn.answer is None)
         if not self._undone:
             return None
         turns = self._undone.pop()
@@ -272,6 +281,10 @@ class Conversation:
         except (KeyError, TypeError, ValueError) as error:
             raise SceneError(f"{path}: not a whole conversation ({type(error).__name__}: {error}).") from error
         return talk
+
+
+def _program(turn: Turn) -> Program | None:
+    return None if turn.understood is None else turn.understood.program
 
 
 def is_conversation(data: object) -> bool:

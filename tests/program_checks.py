@@ -32,7 +32,7 @@ from kyvo.programs.wording import wording
 from kyvo.scene.builtin_schemas import SCHEMAS
 from kyvo.scene.scene import Scene
 
-PLACING = ("add", "move", "copy", "rotate", "align", "undo")  # steps that the naive executor does not know
+PLACING = ("add", "move", "copy", "rotate", "align", "undo", "redo")  # steps that the naive executor does not know
 SLOWEST = 1.0  # seconds of this process that one broken program may take
 
 

@@ -50,6 +50,20 @@ def test_a_text_can_take_back_the_last_change(model):
     assert talk.undo() is not None and talk.scene.objects == (replace(RED, color="purple"), BLUE, GREEN)
 
 
+def test_a_text_can_bring_back_what_a_text_or_a_command_took_back(model):
+    talk = Conversation(model, SCENE, image=PICTURE)
+    purple = talk.say("paint the red cube purple").scene.objects
+    talk.say("undo that")
+    assert talk.say("how many cubes are there").answer == "2"
+    assert talk.say("redo that").scene.objects == purple
+    with pytest.raises(ProgramError, match="nothing was taken back"):
+        talk.say("redo that")
+    talk.say("undo")
+    assert talk.redo().scene.objects == purple and talk.scene.objects == purple
+    talk.undo()
+    assert talk.say("redo").scene.objects == purple and talk.redo() is None
+
+
 def test_questions_and_instructions_are_told_apart_by_what_they_ask(model):
     talk = Conversation(model, SCENE, image=PICTURE)
     assert talk.say("how many cubes are there").answer == "2"

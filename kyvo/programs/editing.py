@@ -25,7 +25,7 @@ from kyvo.programs.placing import Placer
 from kyvo.programs.program import Place, Selector, Step, Word
 from kyvo.programs.selecting import Finder
 from kyvo.programs.together import Meant
-from kyvo.programs.turns import taken_back
+from kyvo.programs.turns import brought_back, taken_back
 from kyvo.programs.world import Objects, World, unknown, way
 from kyvo.scene.bodies import body, sizes
 from kyvo.scene.scene import Scene, SceneObject, Vector
@@ -87,7 +87,9 @@ class Editor:
             case p.Replace(of=of, words=words):
                 self._replace(self._targets(of), words)
             case p.Undo():
-                self._undo()
+                self._become(*taken_back(self.finder.dialogue))
+            case p.Redo():
+                self._become(*brought_back(self.finder.dialogue))
             case _:
                 raise ProgramError(f"{type(step).__name__} is no step of an edit.")
         self.rests_on |= self.mentioned | self.asker.rests_on
@@ -224,8 +226,9 @@ class Editor:
         self.draft.origins = list(kept)
         self.draft.removed = set(targets)
 
-    def _undo(self) -> None:
-        scene, self.draft.origins = taken_back(self.finder.dialogue)
+    def _become(self, scene: Scene, origins: list[int | None]) -> None:
+        """The scene of an earlier turn, with the index that each of its objects has now."""
+        self.draft.origins = origins
         self.draft.objects = list(scene.objects)
         self.draft.removed = set(self.world.all) - set(self.draft.origins)
 

@@ -212,7 +212,8 @@ class Placer:
                 end[1 - axis] = middle[1 - axis]
         if region == "middle":
             end[:2] = middle
-        tries = self.space.around(end, half / 3)
+        near, far = self.space.around(end, half / 3), self.space.around(end, 2 * half)
+        tries = np.concatenate([near, far[self.world.in_region(far, region)]])
         return tries, region_words(region), 0.0
 
     def _place_of(self, of: Selector) -> tuple[Points, str, float]:

@@ -1,16 +1,17 @@
 """Earlier turns of a dialogue, as indices of the scene now: "it", "the one you just moved", "back".
 
-A turn tells indices of its own scenes. Removals of later turns shift them, and what is gone has none.
+A turn tells indices of its own scenes. What later turns remove or put back shifts them, and what is gone has none.
 """
 
 from collections.abc import Sequence
 
 from kyvo.programs.errors import NoSuchObject, ProgramError
 from kyvo.programs.parsing import Turn
-from kyvo.programs.program import Edit, Undo
+from kyvo.programs.program import Edit, Redo, Undo
 from kyvo.scene.scene import Scene
 
 Objects = tuple[int, ...]
+UNDO, REDO = Edit(steps=(Undo(),)), Edit(steps=(Redo(),))
 
 
 def earlier(dialogue: Sequence[Turn], role: str, turn: int) -> Objects:
@@ -57,34 +58,52 @@ def taken_back(dialogue: Sequence[Turn]) -> tuple[Scene, list[int | None]]:
 
     Raises ProgramError where no edit stands.
     """
-    undone = 0
-    for number in reversed(range(len(dialogue))):
-        turn = dialogue[number]
+    standing, _ = _edits(dialogue)
+    if not standing:
+        raise ProgramError("nothing was changed yet that could be taken back.")
+    return _before_turn(dialogue, standing[-1])
+
+
+def brought_back(dialogue: Sequence[Turn]) -> tuple[Scene, list[int | None]]:
+    """The scene before the last `Undo` that was not brought back yet, and the index that each of its objects has now.
+
+    Raises ProgramError where nothing was taken back, or another edit came since.
+    """
+    _, undone = _edits(dialogue)
+    if not undone:
+        raise ProgramError("nothing was taken back that could be brought back.")
+    return _before_turn(dialogue, undone[-1][1])
+
+
+def _edits(dialogue: Sequence[Turn]) -> tuple[list[int], list[tuple[int, int]]]:
+    """The turns whose edits stand, and those that were taken back, each with the turn that did so."""
+    standing: list[int] = []
+    undone: list[tuple[int, int]] = []
+    for number, turn in enumerate(dialogue):
         if turn.before is None or not isinstance(turn.program, Edit):
             continue
-        if turn.program == Edit(steps=(Undo(),)):
-            undone += 1
-        elif undone:
-            undone -= 1
+        if turn.program == UNDO and standing:
+            undone.append((standing.pop(), number))
+        elif turn.program == REDO and undone:
+            standing.append(undone.pop()[0])
         else:
-            return turn.before, _indices_now(dialogue, number, turn.before)
-    raise ProgramError("nothing was changed yet that could be taken back.")
+            standing.append(number)
+            undone.clear()
+    return standing, undone
 
 
-def _indices_now(dialogue: Sequence[Turn], number: int, scene: Scene) -> list[int | None]:
-    """Where the objects of the scene before a turn are now."""
-    turn = dialogue[number]
-    found: list[int | None] = []
-    for index in range(len(scene)):
-        gone = index in turn.removed
-        found.append(None if gone else now(dialogue, number, index - sum(old < index for old in turn.removed)))
-    return found
+def _before_turn(dialogue: Sequence[Turn], number: int) -> tuple[Scene, list[int | None]]:
+    """The scene before a turn, and where its objects are now."""
+    scene = dialogue[number].before
+    assert scene is not None
+    return scene, [now(dialogue, number - 1, index) for index in range(len(scene))]
 
 
 def before(turn: Turn, index: int) -> int | None:
     """The index that an object had before the turn; None for one that the turn added."""
     if index in turn.added:
         return None
+    index -= sum(new < index for new in turn.added)
     for gone in sorted(turn.removed):
         index += gone <= index
     return index
@@ -96,6 +115,8 @@ def now(dialogue: Sequence[Turn], number: int, index: int) -> int | None:
         if index in turn.removed:
             return None
         index -= sum(gone < index for gone in turn.removed)
+        for new in sorted(turn.added):
+            index += new <= index
     return index
 
 

@@ -80,7 +80,8 @@ def _noun(selector: Selector) -> Noun:
         case p.Both(first=first, second=second):
             return replace(_noun(first).that(f"that {ARE} also {_phrase(second)}"), closed=True)
         case p.Either(first=first, second=second):
-            return Noun(whole=f"{_phrase(first)} or {_phrase(second)}", closed=True)
+            joint = "and" if _is_definite(first) and _is_definite(second) else "or"
+            return Noun(whole=f"{_phrase(first)} {joint} {_phrase(second)}", closed=True)
         case p.Except(of=of, without=without):
             return replace(_noun(of).that(f"other than {_phrase(without)}"), closed=True)
         case p.Related(of=of, relation=relation, to=to, some=True):
@@ -177,6 +178,8 @@ def _is_definite(selector: Selector) -> bool:
 
 def _all(selector: Selector) -> str:
     """The objects of an instruction: "the cube", "all cubes"."""
+    if isinstance(selector, p.Either):
+        return f"{_all(selector.first)} and {_all(selector.second)}"
     return "everything" if selector == p.Everything() else _each(selector)
 
 
@@ -342,6 +345,8 @@ def _step(step: Step, refer: Refer) -> str:
             return f"replace {refer(of)} with {_new(words, 1)}"
         case p.Undo():
             return "take back the last change"
+        case p.Redo():
+            return "bring back the change that was taken back last"
         case _:
             raise AssertionError(step)
 

@@ -208,18 +208,22 @@ class World:
 
     def is_in(self, index: int, region: str) -> bool:
         """Whether an object stands in a part of the floor: thirds of its width and depth, as the camera sees it."""
+        return bool(self.in_region(self.point(index)[None], region)[0])
+
+    def in_region(self, points: Float[np.ndarray, "points 3"], region: str) -> Bool[np.ndarray, " points"]:
+        """Which points of the plan lie in a part of the floor."""
         middle, half = self.floor
-        right, behind = ((self.point(index)[:2] - middle) / (half / 3)).tolist()
+        right, behind = ((points[:, :2] - middle) / (half / 3)).T
         tests = {
             "left": right < -1, "right": right > 1, "front": behind < -1, "back": behind > 1,
         }  # fmt: skip
         if region == "middle":
-            return abs(right) <= 1 and abs(behind) <= 1
+            return (abs(right) <= 1) & (abs(behind) <= 1)
         parts = region.split(" ")
         if "middle" in parts:
             across = right if parts[0] in ("front", "back") else behind
-            return tests[parts[0]] and abs(across) <= 1
-        return all(tests[part] for part in parts)
+            return tests[parts[0]] & (abs(across) <= 1)
+        return np.all([tests[part] for part in parts], axis=0)
 
     @cached_property
     def hidden(self) -> Objects:

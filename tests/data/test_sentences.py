@@ -7,12 +7,15 @@ import pytest
 
 from kyvo.data.dataset import open_set, write_set
 from kyvo.data.language.sentence_sets import LanguageSet
-from kyvo.data.language.sentences import NOISES, generator_of
+from kyvo.data.language.sentences import NOISES, Clash, generator_of
 from kyvo.errors import ConfigError
 from kyvo.programs.errors import ProgramError
+from kyvo.programs.grammar.chart import SCENE
+from kyvo.programs.grammar.meaning import parts
 from kyvo.programs.grammar.parser import GrammarParser
 from kyvo.programs.grammar.tokens import tokenize
 from kyvo.programs.json_form import from_json
+from kyvo.programs.structure import node_types
 from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.testing import tiny_processor
 from kyvo.tokenizers.tasks import REFUSED
@@ -34,6 +37,23 @@ def test_drawn_sentences_are_read_as_the_programs_they_were_made_from():
             assert parser.parse(one.text, SCHEMA, one.dialogue).program == one.program
 
 
+@pytest.mark.slow
+def test_sentences_aim_at_every_rule_and_the_rules_make_every_operation():
+    generator = generator_of(SCHEMA)
+    rules, weights = generator.aims
+    assert {rule.symbol for rule in rules} == set(generator.grammar.by_symbol) - {*SCENE} and min(weights) > 0
+    made = {"numbered"}  # which only answers "which one do you mean?"
+    for number, rule in enumerate(rules):
+        for attempt in range(10):
+            try:
+                _, meaning = generator.say(rule.symbol, random.Random(f"{number} {attempt}"), 3, rule)
+            except Clash:
+                continue
+            made |= {node.op for node in parts(getattr(meaning, "program", meaning))}
+            break
+    assert made >= set(node_types())
+
+
 @pytest.mark.parametrize("name", [name for name in NOISES if name != "typing errors"])
 def test_what_is_done_to_a_sentence_does_not_change_what_it_says(name):
     text = "What color is the gray thing, 1.5 meters left of the cube?"
@@ -46,6 +66,7 @@ def test_what_is_done_to_a_sentence_does_not_change_what_it_says(name):
 def test_a_set_of_texts_trains_the_task_of_writing_programs(tmp_path):
     card = write_set(tmp_path / "set", LanguageSet(count=12, seed=5))
     rows = open_set(tmp_path / "set")
+    assert card["shares"]["everything"] > 0.5 and max(card["shares"].values()) <= 1
     assert sum(card["kinds"].values()) == 12 and set(card["sources"]) <= {"grammar", "phrases"}
     processor = tiny_processor(programs=True)
     samples = CodedScenes(processor.builder, folders=[str(tmp_path / "set")], tasks={"parsing": 1.0})

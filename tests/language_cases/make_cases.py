@@ -1,11 +1,12 @@
 """Language cases: sentences of ordinary people with what is right for each -> JSON Lines of `kyvo evaluate language`.
 
-`edits.txt`, `questions.txt`, `refusals.txt`, `wider.txt`, `fresh.txt`, `plain.txt`, `later.txt` and `last.txt` hold a
-line a case, under a heading of its construct:
+`edits.txt`, `questions.txt`, `refusals.txt`, `wider.txt`, `fresh.txt`, `plain.txt`, `later.txt`, `last.txt` and
+`chat.txt` hold a line a case, under a heading of its construct:
 
     scene | text, with earlier texts before `>>` | what is right
 
-A scene is a number, or `*` where any will do. Its objects are counted from left to right. What is right is an answer,
+A scene is a number, or `*` where any will do; its objects are counted from left to right. `s3` is the fourth of the
+samples that Kyvo brings, with its objects in their order. What is right is an answer,
 `!` for a refusal, or changes: `3.color=red` sets a word, `-3` removes, `3~4` swaps places, `3.left=1.5` moves.
 The rights were written down by hand before any parser read the texts. `python make_cases.py` writes the files again.
 """
@@ -14,16 +15,18 @@ import copy
 import itertools
 import json
 import re
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kyvo.data.clevr.sampling import ClevrRules, sample_scenes
+from kyvo.scene.files import load_scene
 from kyvo.scene.relations import CLEVR_DIRECTIONS
 
 HERE = Path(__file__).parent
-NAMES = ("edits", "questions", "refusals", "wider", "fresh", "plain", "later", "last")
+NAMES = ("edits", "questions", "refusals", "wider", "fresh", "plain", "later", "last", "chat")
 NUM_SCENES = 20
 RADIUS = {"small": 0.35, "large": 0.7}
 WORDS = {"size", "color", "material", "shape"}
@@ -58,6 +61,16 @@ def draw_scenes() -> list[list[dict[str, Any]]]:
     return scenes
 
 
+def sample(number: int) -> list[dict[str, Any]]:
+    """Objects of a picture that Kyvo brings, in CLEVR's form."""
+    scene = load_scene(Path(str(files("kyvo"))) / "assets" / "samples" / f"clevr_{number}.json")
+    return [
+        {word: item.get(word) for word in sorted(WORDS)}
+        | {"3d_coords": [round(value, 4) for value in item.location or ()], "rotation": 0}
+        for item in scene.objects
+    ]
+
+
 def rows(name: str, scenes: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     made, construct = [], ""
     anywhere = itertools.cycle(range(NUM_SCENES))
@@ -67,7 +80,10 @@ def rows(name: str, scenes: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
             continue
         number, said, right = (part.strip() for part in line.split(" | "))
         *dialogue, text = said.split(" >> ")
-        scene = scenes[next(anywhere) if number == "*" else int(number)]
+        if number.startswith("s"):
+            scene = sample(int(number[1:]))
+        else:
+            scene = scenes[next(anywhere) if number == "*" else int(number)]
         row = {"id": f"{name}-{len(made)}", "construct": construct, "text": text}
         row |= {"dialogue": dialogue} if dialogue else {}
         made.append(row | {"scene": scene} | expectation(right, scene, line))

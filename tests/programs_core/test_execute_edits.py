@@ -375,6 +375,32 @@ def test_undo_takes_back_one_edit_after_another():
         edit(undo, scene=again.scene, dialogue=turns)
 
 
+def test_redo_brings_back_what_undo_took_back_until_something_else_is_changed():
+    remove, paint, undo, redo = p.Remove(of=CUBE), painted(BALL, "green"), p.Undo(), p.Redo()
+    turns, scene, scenes = [], SCENE, []
+    for step in (remove, paint, undo, undo, redo, redo, undo):
+        result = edit(step, scene=scene, dialogue=turns)
+        turns.append(turn_of(result, scene, step))
+        scene = result.scene
+        scenes.append(scene.objects)
+    assert scenes[2:] == [scenes[0], SCENE.objects, scenes[0], scenes[1], scenes[0]]
+    other = edit(p.Remove(of=BALL), scene=scene, dialogue=turns)
+    turns.append(turn_of(other, scene, p.Remove(of=BALL)))
+    with pytest.raises(ProgramError, match="nothing was taken back"):
+        edit(redo, scene=other.scene, dialogue=turns)
+
+
+def test_objects_are_found_again_after_one_before_them_was_removed_and_put_back():
+    paint, remove, undo = painted(BALL, "green"), p.Remove(of=CUBE), p.Undo()
+    turns, scene = [], SCENE
+    for step in (paint, remove, undo):
+        result = edit(step, scene=scene, dialogue=turns)
+        turns.append(turn_of(result, scene, step))
+        scene = result.scene
+    first = p.Earlier(role="changed", turn=0)
+    assert edit(p.Remove(of=first), scene=scene, dialogue=turns).removed == turns[0].changed
+
+
 def test_a_turn_is_about_the_vertical_of_the_scene_and_needs_an_upright_pose():
     camera_frame = Scene(objects=(), up_axis="-y")
     upright = SceneObject(pose=(0.1, 0.2, 0.0))

@@ -4,6 +4,7 @@ import pytest
 from program_readings import FIELDS, asks, does, most, one, program, some, word
 
 from kyvo.programs.errors import NotUnderstood
+from kyvo.programs.parsing import Turn
 from kyvo.programs.program import (
     Along,
     Beside,
@@ -15,6 +16,7 @@ from kyvo.programs.program import (
     Move,
     Not,
     Offset,
+    Redo,
     Remove,
     Set,
     Shared,
@@ -61,6 +63,15 @@ def test_steps_that_name_nothing_more_need_no_group():
 def test_undo_is_read_in_its_usual_words():
     for text in ("undo", "undo that", "take that back", "undo the last change", "put everything back how it was"):
         assert program(text) == does(Undo()), text
+
+
+def test_redo_is_read_in_its_usual_words_and_again_is_asked_back_after_undo():
+    for text in ("redo", "redo that", "redo the last change, please", "undo the undo"):
+        assert program(text) == does(Redo()), text
+    painted = Turn(text="", program=does(paint(one("cube"), "red")), mentioned=(0,), changed=(0,))
+    assert program("do it again", painted) == does(paint(Earlier(), "red"))
+    with pytest.raises(NotUnderstood, match="say undo or redo"):
+        program("do it again", painted, Turn(text="undo", program=does(Undo())))
 
 
 def test_any_is_one_of_them_and_not_all():

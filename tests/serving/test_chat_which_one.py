@@ -41,3 +41,9 @@ def test_a_message_may_leave_several(model):
     with pytest.raises(AmbiguousReference):
         found.understand(model, "the large one")
     assert found.waiting.candidates == (0, 1)
+
+
+def test_messages_take_back_and_bring_back(model):
+    removed = history(model, "Remove the green one.").scene.objects
+    assert history(model, "Remove the green one.", "undo that").scene.objects == (RED, BLUE, GREEN)
+    assert history(model, "Remove the green one.", "undo that", "redo that").scene.objects == removed == (RED, BLUE)

@@ -83,7 +83,8 @@ class LanguageSet(SetSettings):
         return None if text is None else generator_of(load_schema(self.schema)).read(text, rng)
 
     def figures(self, rows: Dataset) -> dict[str, Any]:
-        """How many rows there are of each kind, and of each operation that a program begins with."""
+        """How many rows there are of each kind, and of each operation that a program begins with; and the share of the
+        programs that each operation is in."""
         programs = [json.loads(program) for program in rows["asked_program"]]
         kinds = ["refused" if one is None else one["op"] for one in programs]
         operations = Counter(
@@ -92,9 +93,12 @@ class LanguageSet(SetSettings):
             if one is not None
             for entry in (one["steps"] if one["op"] == Edit.op else [one["asks"]])
         )
+        within = Counter(name for one in programs if one is not None for name in set(_operations(one)))
+        asking = sum(one is not None for one in programs)
         return {
             "kinds": dict(Counter(kinds)),
             "operations": dict(operations.most_common()),
+            "shares": {name: round(count / asking, 4) for name, count in within.most_common()},
             "sources": dict(Counter(rows["source"])),
             "noise": dict(Counter(rows["noise"])),
             "with_a_dialogue": sum(dialogue != "[]" for dialogue in rows["dialogue"]),
@@ -104,7 +108,8 @@ class LanguageSet(SetSettings):
     def about(self) -> str:
         return (
             "Half of the texts are drawn from Kyvo's grammar of English. The other half are Kyvo's own questions and\n"
-            "instructions about drawn CLEVR scenes. That grammar's parser gives the programs. A drawn sentence is\n"
+            "instructions about drawn CLEVR scenes. That grammar's parser gives the programs. Most drawn sentences\n"
+            "must use a rule that was picked before, so that rare constructs come too. A drawn sentence is\n"
             "kept where the parser reads it back as the program that it was made from. One in eight drawn texts asks\n"
             "nothing that a scene could answer; its program is null. No text of another data set is in it.\n"
             f"Each row is set by the seed, {self.seed}, and its number alone."
@@ -113,3 +118,11 @@ class LanguageSet(SetSettings):
 
 def _json(data: Any) -> str:
     return json.dumps(data, separators=(",", ":"))
+
+
+def _operations(data: Any) -> Iterator[str]:
+    """The operation of each node of a program's JSON."""
+    if isinstance(data, dict):
+        yield data["op"]
+    for entry in data.values() if isinstance(data, dict) else data if isinstance(data, list) else ():
+        yield from _operations(entry)

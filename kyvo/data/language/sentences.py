@@ -1,20 +1,21 @@
 """The grammar of English run as a generator: sentences with their programs, and what people do to sentences.
 
-The rules that `GrammarParser` reads by are drawn from, the cheaper the likelier. A sentence is kept where the parser
+The rules that `GrammarParser` reads by are drawn from, the cheaper the likelier. Most sentences have a rule that they
+must use, so that rare constructs come as often as usual ones. A sentence is kept where the parser
 reads it back as the program that it was made from: where readings differ, nobody knows which one is meant. Then it is
 written as people write: in capitals or lower case, without punctuation, with British spelling, with typing errors.
 """
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
 from kyvo.programs.errors import ProgramError
-from kyvo.programs.grammar.chart import NUMBER, Choice, Part, Row, Rule, Symbol, Word
+from kyvo.programs.grammar.chart import NUMBER, SCENE, Choice, Part, Row, Rule, Symbol, Word
 from kyvo.programs.grammar.parser import GrammarParser, grammar_of
 from kyvo.programs.grammar.references import bound
 from kyvo.programs.grammar.spelling import english
@@ -31,6 +32,9 @@ DEPTH = 14  # of symbols within symbols; below it the shortest rules are taken
 SHARPNESS = 2.0  # how fast a rule loses probability with its cost
 NESTING = 0.15  # how fast a rule loses it with the levels below it, the more the deeper it is itself
 OPTIONAL = 0.25  # how often a part is said that may be left out
+AIMED = 0.8  # share of sentences with a rule that they must use
+WANDERING = 4  # symbols within symbols; below it the shortest way to that rule is taken
+PATIENCE = 30  # tries for one such rule
 TRIES = 400  # for one sentence: most that are drawn clash, are too long, or are read otherwise
 STEPS = 40_000  # of the parser: what takes longer to read is no plain sentence
 BRITISH = {"color": "colour", "gray": "grey", "center": "centre", "meter": "metre", "neighbor": "neighbour"}
@@ -51,7 +55,7 @@ class Sentence:
     noise: str = "none"  # what was done to it
 
 
-class _Clash(Exception):
+class Clash(Exception):
     """The meanings that were drawn do not go together, or the sentence is too long."""
 
 
@@ -63,6 +67,8 @@ class SentenceGenerator:
         self.grammar, self.spelling = grammar_of(schema)
         self.parser = GrammarParser(steps=STEPS)
         self.tokens = ProgramGrammar(schema, max_tokens=MAX_TOKENS)
+        self._away: dict[str, dict[str, int]] = {}  # what `_levels` found
+        self._held: dict[int, frozenset[str]] = {}  # what `_symbols` found, under a part's id
 
     def draw(self, rng: random.Random, *, refused: float = 0.12, dialogues: float = 0.35) -> Sentence:
         """A sentence, after some turns of a dialogue with this probability, as one writes it."""
@@ -91,10 +97,13 @@ class SentenceGenerator:
 
     def _agreed(self, rng: random.Random, turns: Sequence[Turn]) -> tuple[list[str], Program]:
         """Words that are read as the program they were made from, and that program."""
-        for _ in range(TRIES):
+        aimed, aim = rng.random() < AIMED, None
+        for attempt in range(TRIES):
+            if aimed and attempt % PATIENCE == 0:
+                (aim,) = rng.choices(*self.aims)
             try:
-                words, meaning = self._symbol("text", rng, 0)
-            except _Clash:
+                words, meaning = self.say("text", rng, 0, aim)
+            except Clash:
                 continue
             if not 2 <= len(words) <= MAX_WORDS or rng.random() > 0.5 ** ((len(words) - USUAL_WORDS) / 4):
                 continue
@@ -133,24 +142,34 @@ class SentenceGenerator:
 
     # Drawing
 
-    def _symbol(self, name: str, rng: random.Random, depth: int) -> tuple[list[str], Any]:
+    def say(self, name: str, rng: random.Random, depth: int, aim: Rule | None = None) -> tuple[list[str], Any]:
+        """Words of a symbol and their meaning, by way of the rule `aim` where one is given. Raises Clash.
+
+        `depth` is how many symbols are around it.
+        """
         rules: Sequence[Rule] = self.grammar.by_symbol[name]
+        if aim is not None and aim.symbol == name:
+            rules, aim = [aim], None
+        elif aim is not None:
+            rules = [rules[place] for place in self._toward([rule.pattern for rule in rules], aim, depth)]
         if depth >= DEPTH:
             least = min(self._depths[id(rule)] for rule in rules)
             rules = [rule for rule in rules if self._depths[id(rule)] == least]
         nesting = NESTING * (1 + depth / 2)
         weights = [math.exp(-SHARPNESS * rule.cost - nesting * self._depths[id(rule)]) for rule in rules]
         rule = rng.choices(rules, weights=weights)[0]
-        words, values = self._part(rule.pattern, rng, depth + 1)
+        words, values = self._part(rule.pattern, rng, depth + 1, aim)
         try:
             meaning = rule.make(*values)
         except TypeError as error:  # of a value that its type does not have, where types are checked
-            raise _Clash from error
+            raise Clash from error
         if meaning is None or len(words) > MAX_WORDS:
-            raise _Clash
+            raise Clash
         return words, meaning
 
-    def _part(self, part: Part, rng: random.Random, depth: int) -> tuple[list[str], tuple[Any, ...]]:
+    def _part(
+        self, part: Part, rng: random.Random, depth: int, aim: Rule | None = None
+    ) -> tuple[list[str], tuple[Any, ...]]:
         match part:
             case Word(text=text) if text == NUMBER:
                 number = rng.choice(("1", "2", "3", "4", "5", "0.5", "1.5", "2.5", "10", "45", "90", "180", "0.25"))
@@ -158,18 +177,66 @@ class SentenceGenerator:
             case Word(text=text):
                 return [text], ()
             case Symbol(name=name):
-                words, meaning = self._symbol(name, rng, depth)
+                words, meaning = self.say(name, rng, depth, aim)
                 return words, (meaning,)
             case Choice(parts=parts):
                 said = [one for one in parts if one != Row(())]
-                if len(said) < len(parts) and rng.random() > OPTIONAL:
+                if aim is not None:
+                    said = [said[place] for place in self._toward(said, aim, depth)]
+                elif len(said) < len(parts) and rng.random() > OPTIONAL:
                     return [], ()
-                return self._part(rng.choice(said), rng, depth)
+                return self._part(rng.choice(said), rng, depth, aim)
             case Row(parts=parts):
-                drawn = [self._part(one, rng, depth) for one in parts]
+                way = None if aim is None else rng.choice(self._toward(parts, aim, depth))
+                drawn = [self._part(one, rng, depth, aim if place == way else None) for place, one in enumerate(parts)]
                 return [word for words, _ in drawn for word in words], tuple(
                     value for _, values in drawn for value in values
                 )
+
+    @cached_property
+    def aims(self) -> tuple[list[Rule], list[float]]:
+        """Rules to aim at, without those of words, with their weights: a symbol with more rules gets its turn less than
+        in proportion, and what only instructions have as often as all else."""
+        rules = [rule for rule in self.grammar.rules if rule.symbol not in SCENE]
+        assert all("text" in self._levels(rule.symbol) for rule in rules), "a rule that no text uses"
+        weights = [1 / math.sqrt(len(self.grammar.by_symbol[rule.symbol])) for rule in rules]
+        ordering = [("orders" in self._levels(rule.symbol)) > ("asks" in self._levels(rule.symbol)) for rule in rules]
+        said = [sum(weight for weight, one in zip(weights, ordering, strict=True) if one == kind) for kind in (0, 1)]
+        return rules, [weight / said[one] for weight, one in zip(weights, ordering, strict=True)]
+
+    def _toward(self, parts: Sequence[Part], aim: Rule, depth: int) -> list[int]:
+        """Which of the parts may hold the rule; far down only those that are nearest to it."""
+        levels = self._levels(aim.symbol)
+        away = [min((levels.get(one, math.inf) for one in self._symbols(part)), default=math.inf) for part in parts]
+        most = min(away) if depth >= WANDERING else math.inf
+        return [place for place, far in enumerate(away) if far < math.inf and far <= most]
+
+    def _symbols(self, part: Part) -> frozenset[str]:
+        """The symbols of a part of a pattern."""
+        if id(part) not in self._held:
+            self._held[id(part)] = frozenset(_symbols(part))
+        return self._held[id(part)]
+
+    def _levels(self, symbol: str) -> dict[str, int]:
+        """How many levels below each symbol this one may come first; without those that can not hold it."""
+        if symbol not in self._away:
+            self._away[symbol] = self._levels_of(symbol)
+        return self._away[symbol]
+
+    def _levels_of(self, symbol: str) -> dict[str, int]:
+        away, last = {}, {symbol}
+        while last:
+            away |= dict.fromkeys(last, len(set(away.values())))
+            last = {name for name, ones in self._direct.items() if name not in away and ones & last}
+        return away
+
+    @cached_property
+    def _direct(self) -> dict[str, frozenset[str]]:
+        """The symbols in the rules of each symbol."""
+        return {
+            name: frozenset().union(*(self._symbols(rule.pattern) for rule in rules))
+            for name, rules in self.grammar.by_symbol.items()
+        }
 
     @cached_property
     def _depths(self) -> dict[int, float]:
@@ -190,6 +257,15 @@ class SentenceGenerator:
             if found == symbols:
                 return {id(rule): depth(rule.pattern) for rule in self.grammar.rules}
             symbols = found
+
+
+def _symbols(part: Part) -> Iterator[str]:
+    """The symbols of a pattern."""
+    if isinstance(part, Symbol):
+        yield part.name
+    elif isinstance(part, Row | Choice):
+        for one in part.parts:
+            yield from _symbols(one)
 
 
 @lru_cache(maxsize=4)

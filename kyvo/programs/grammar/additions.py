@@ -146,7 +146,7 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "step",
-        "(make|add|create|put|place|insert) <copycount> [(more|other|new|)] (<noun1>|<nouns>) (like|just like|"
+        "(make|add|create|put|place|insert) <copycount> [(more|other|new|)] (<desc1>|<descs>) (like|just like|"
         "similar to|the same as|identical to) <one_target> [<goal>]",
         lambda count, noun, of, *place: _copied(the(narrow(of.of, noun)) if isinstance(of, The) else of, count, *place),
     )

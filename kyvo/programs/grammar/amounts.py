@@ -118,7 +118,7 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
         _count,
     )
     rule("amount", f"{HOWMANY} <things> (have|has|share) <selfsame>", _count)
-    rule("amount", f"{HOWMANY} <things> (have|has) [(a|an|the)] <same>", _count)
+    rule("amount", f"{HOWMANY} <things> [{THERE}] [that] (have|has) [(a|an|the)] <same>", _count)
     rule("amount", f"{HOWMANY} <things> (are|is) [all] <selfsame>", _count)
     rule("amount", f"{HOWMANY} <things> <solidlike>", _count)
     rule(

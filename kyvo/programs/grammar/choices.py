@@ -15,6 +15,7 @@ from kyvo.programs.program import (
     Closeness,
     Count,
     Extreme,
+    Farness,
     Literally,
     Selector,
     Smallness,
@@ -86,6 +87,12 @@ def add_choices(rule: Rules, schema: SceneSchema) -> None:
     )
     rule("anyvalue", "(<value>|<kindvalue>)")
     rule("asks", "<np1> (is|are) [either] <value> or <value>", _one_of, 0.2)
+    closer = "(what|which) [(one|object|thing)] (is|stands|sits) (closer|nearer) to <np1> [(,|.)] <np1> or <np1>"
+    rule("asks", closer, lambda to, a, b: Which(of=Extreme(of=either(a, b), by=Closeness(to=to))))
+    farther = (
+        "(what|which) [(one|object|thing)] (is|stands|sits) (farther|further) [away] from <np1> [(,|.)] <np1> or <np1>"
+    )
+    rule("asks", farther, lambda to, a, b: Which(of=Extreme(of=either(a, b), by=Farness(to=to))))
     nearer = "(is|are) <np1> (closer|nearer) to <np1> or [to] <np1>"
     rule("asks", nearer, lambda of, a, b: _nearer(of, a, b))
     # "which is larger, the cube or the ball"

@@ -89,6 +89,8 @@ def add_comparisons(rule: Rules) -> None:
         lambda x, y, *_: compared("less")(x, y),
     )
     rule("truth", f"{thereis} as many {a} as {b}", compared("equal"))
+    for times, value in (("twice", 2), ("(double|two times)", 2), ("(three times|triple)", 3)):
+        rule("truth", f"{thereis} {times} as many {a} as {b}", partial(_is_multiple, value))
     rule("truth", f"are the {a} just as many as the {b}", compared("equal"))
     rule("truth", f"(do|does) [the] {a} match [the] {b} in number", compared("equal"))
     rule("truth", f"count the {a} and [then] the {b} [(.|,)] do you get one number twice", compared("equal"))
@@ -167,6 +169,11 @@ def add_comparisons(rule: Rules) -> None:
         "(is|are) (most|most of|the majority of|more than half of|over half of) [(the|these)] <descs> <predx>",
         _most,
     )
+
+
+def _is_multiple(times: int, of: Selector, other: Selector) -> Truth:
+    product = Arithmetic(operation="times", first=Number(value=times), second=Count(of=other))
+    return Compare(comparison="equal", first=Count(of=of), second=product)
 
 
 def _parity(of: Selector, rest: int) -> Truth:

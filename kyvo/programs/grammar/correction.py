@@ -12,10 +12,10 @@ from kyvo.programs.errors import NotUnderstood, UnknownWord
 from kyvo.programs.grammar.chart import NUMBER, Budget, Chart, Grammar, Meanings, TooLong
 from kyvo.programs.grammar.diagnostics import CAN_DO
 from kyvo.programs.grammar.references import bound
-from kyvo.programs.grammar.spelling import UNKNOWN, Effort, Repaired, Spelling, english
+from kyvo.programs.grammar.spelling import JOINING, UNKNOWN, Effort, Repaired, Spelling, english
 from kyvo.programs.grammar.tokens import COMMA
 from kyvo.programs.parsing import Turn
-from kyvo.programs.program import Program
+from kyvo.programs.program import Edit, Program
 
 MAX_SLIPS = 1  # known words that stand for others, in one text
 MARGIN = 0.3  # what a repair must cost less than another one: most of one error
@@ -83,7 +83,8 @@ class Reader:
         slips = [
             word.written for word in words if self.spelling.knows(word.written) and word.written not in word.options
         ]
-        if len(slips) > MAX_SLIPS:
+        is_edit = bool(slips) and isinstance(self.programs(self._readings(words))[0][0], Edit)
+        if len(slips) > MAX_SLIPS or (is_edit and not JOINING.isdisjoint(slips)):
             raise NotUnderstood(f"{' and '.join(map(repr, slips))} do not fit into a question or a change. {CAN_DO}")
         return words
 
@@ -96,9 +97,9 @@ class Reader:
     def notes(words: Sequence[Repaired]) -> list[str]:
         """What decided words were read as, where they were written otherwise."""
         notes = []
-        for written, same in groupby(words, key=lambda word: word.written):  # no text has a word twice in a row
-            read = " ".join(next(iter(word.options)) for word in same)
-            notes += [f"read {written!r} as {read!r}"] if read != written else []
+        for written, same in groupby(words, key=lambda word: word.written):
+            read = [next(iter(word.options)) for word in same]
+            notes += [f"read {written!r} as {' '.join(read)!r}"] if set(read) != {written} else []
         return notes
 
     def _names_unknown_thing(self, words: Sequence[Repaired]) -> bool:

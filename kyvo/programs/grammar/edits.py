@@ -7,8 +7,10 @@ from kyvo.programs.grammar.additions import add_additions
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.goals import A_BIT, add_amounts, add_places, move
 from kyvo.programs.grammar.meaning import ALL, all_but, parts, the, together, without
+from kyvo.programs.grammar.pairings import add_pairings
 from kyvo.programs.grammar.rearrangements import add_rearrangements
 from kyvo.programs.grammar.settings import add_settings, set_words
+from kyvo.programs.grammar.sparing import add_sparing
 from kyvo.programs.program import (
     At,
     Beside,
@@ -17,6 +19,7 @@ from kyvo.programs.program import (
     Offset,
     OnTop,
     Place,
+    Redo,
     Related,
     Remove,
     Selector,
@@ -59,8 +62,8 @@ EDIT_MACROS = {
         "would like to see|need|show|have|produce|lay|stick|throw in|bring|plop)"
     ),
     "MUST": (
-        "(should|must|shall|will|can|may|has to|have to|needs to|need to|ought to|is to|are to|(is|are) supposed to|"
-        "(is|are) meant to|better|would better|had better|might)"
+        "(should|must|shall|will|can|may|has to|have to|needs to|need to|wants to|want to|ought to|is to|are to|"
+        "(is|are) supposed to|(is|are) meant to|better|would better|had better)"
     ),
     "REMOVED": (
         "(gone|removed|deleted|erased|destroyed|eliminated|discarded|taken (away|out)|thrown (away|out)|cleared away)"
@@ -88,6 +91,8 @@ def add_edits(rule: Rules, schema: SceneSchema) -> None:
     add_settings(rule, schema)
     add_additions(rule, schema)
     add_rearrangements(rule)
+    add_pairings(rule)
+    add_sparing(rule)
 
 
 def _add_sequences(rule: Rules) -> None:
@@ -95,6 +100,10 @@ def _add_sequences(rule: Rules) -> None:
     rule("steps", "<clause>")
     rule("steps", "<clause> <also> <steps>", lambda first, _, rest: together(first, rest))
     rule("steps", "<clause> <then> <steps>", lambda first, _, rest: first + rest)
+    rule("steps", "after [you] <step> , <steps>", lambda first, rest: first + rest)
+    rule("steps", "before [you] <step> , <steps>", lambda last, rest: rest + last)
+    rule("steps", "<clause> [,] before [you] <step>", lambda first, last: first + last)
+    rule("steps", "<clause> [,] after [you] <step>", lambda last, first: first + last)
     rule("clause", "<step>")
     rule("clause", f"<step> [,] ({BUT}|but not) <np>", _but_not)
     rule("also", "([,] and [also] [,]|, [also] [,]|, please|[,] while also|[,] as well as)", 0)
@@ -113,7 +122,10 @@ def _add_undoing(rule: Rules) -> None:
     last = "[(the|your|my)] (last|previous|latest) [(change|edit|step|move|action|one|thing|command|instruction)]"
     what = f"(it|that|this|[what] [i|you] [just] did|{last})"
     undo = f"(undo|revert|roll back|take back|reverse) [{what}]"
-    rule("step", f"({undo}|take {what} back|go back [(one|a) step]|undo)", (Undo(),))
+    once_more = "[(again|once more|one more time|another time|too)]"
+    rule("step", f"({undo}|take {what} back|go back [(one|a) step]|undo) {once_more}", (Undo(),))
+    rule("step", f"(redo|reapply) [{what}] {once_more}", (Redo(),))
+    rule("step", "(undo|revert|reverse|take back) (the|that|your|my|this) [last] undo", (Redo(),))
     rule(
         "step",
         "(put|set|make|turn) (everything|it all|things|all) back [to] (how|as|the way|like|what) (it|they) (was|were) "
@@ -126,6 +138,7 @@ def _add_targets(rule: Rules) -> None:
     """What an edit is about: "a cube" is one of them, and which is asked back where there are several."""
     some = "(a|an|one|some|any|another|one of the|any one of the|any of the|either of the|either)"
     rule("target", "<defs>")
+    rule("target", "(only|just) <defs>", None, 0.1)
     rule("target", f"{some} (<desc1>|<descs>)", the, 0.5)
     rule("target", "(what|whatever|whichever) (is|are|stands|lies|has|have) <pred>", None, 0.1)
     rule("one_target", "<def1>")
@@ -265,6 +278,10 @@ def _but_not(steps: tuple[Step, ...], kept: Selector) -> tuple[Step, ...] | None
     return (replace(first, of=all_but(of, kept)), *rest)  # type: ignore[call-arg]
 
 
+def _only_such(of: Selector) -> tuple[Step, ...]:
+    return (Remove(of=without(ALL, of)),)
+
+
 def _moved_lightly(by: float, of: Selector, place: Place) -> tuple[Step, ...]:
     """ "Slightly to the left" is a short way; other places are where they are."""
     short = by > 0 and isinstance(place, Offset) and place.distance is None
@@ -277,6 +294,7 @@ def _add_removals(rule: Rules) -> None:
     rule("step", "clear [off] <def1>", _cleared)
     rule("brief", "<target> (out|away|gone) [(of|from) THEPICTURE]", gone)
     rule("brief", "<target> (.|,) (delete|remove)", gone)
+    rule("step", "away with <target>", gone)
     rule("step", "(delete|remove) from THEPICTURE <target>", gone)
     rule("step", "(hide|tuck) <target> (behind|in back of) <one_target>", _hidden)
     rule("step", "DELETE <target> [(from|out of|off|off of) THEPICTURE] [(too|away|there|completely|out)]", gone)
@@ -294,7 +312,7 @@ def _add_removals(rule: Rules) -> None:
         gone,
     )
     rule("step", "(make sure|ensure|see to it|see) [that] <target> (is|are|gets|get) REMOVED", gone)
-    rule("step", "(can|could|may) <target> [please] be REMOVED", gone)
+    rule("step", "((can|could|may) <target> [please] be|<target> (gets|get)) REMOVED", gone)
     rule("step", "<target> (need|needs) (removing|deleting)", gone)
     rule("step", "<target> (is|are) (not|no longer) (needed|wanted) [any more|anymore|any longer|here]", gone)
     rule("step", "<target> MUST not be (there|here|in THEPICTURE) [any more|anymore]", gone)
@@ -319,7 +337,7 @@ def _add_removals(rule: Rules) -> None:
     )
     rule(
         "step",
-        "<target> (MUST (go|be REMOVED|disappear|go away|vanish|leave)|goes away|disappears|vanishes|goes)",
+        "<target> (MUST (go|be REMOVED|disappear|go away|vanish|leave)|goes away|disappears|vanishes|goes|go)",
         gone,
     )
     rule("step", "(show|show me|give me|draw) THEPICTURE without <target>", gone)
@@ -331,6 +349,7 @@ def _add_removals(rule: Rules) -> None:
     rule("step", "there should not be (any|any more) <anyset> [left]", gone)
     rule("step", "(rid|clear|empty|free|clean) THEPICTURE of [all] [the] <anyset>", gone)
     rule("step", "(no|no more) <anyset> (please|any more|left)", gone, 0.2)
+    rule("step", "there MUST (be (only|just|nothing but)|only be) <descs> [left]", _only_such)
     keep = lambda kept: (Remove(of=without(ALL, kept)),)  # noqa: E731
     stay = "(stay|remain|be left|be kept|be there|survive|stay there)"
     rule("step", f"(only|just|nothing but) <np> MUST {stay}", keep)

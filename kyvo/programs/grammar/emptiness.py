@@ -1,14 +1,19 @@
 """Programs that say nothing: readings whose answer is the same whatever the scene holds. No text means one."""
 
+from itertools import pairwise
+
 from kyvo.programs import program as p
 from kyvo.programs.grammar.meaning import ALL, parts
 from kyvo.programs.program import Node, Program
+from kyvo.programs.program.edits import leaves
 
 
 def says_nothing(program: Program) -> bool:
     """Whether a part of the program holds, or fails, in every scene; or an edit is of red things that are blue."""
     nodes = list(parts(program))
-    return any(map(_is_empty, nodes)) or (isinstance(program, p.Edit) and any(map(_is_impossible, nodes)))
+    if any(map(_is_empty, nodes)):
+        return True
+    return isinstance(program, p.Edit) and (any(map(_is_impossible, nodes)) or _leaves_nothing(program))
 
 
 def _is_empty(node: Node) -> bool:
@@ -31,6 +36,12 @@ def _is_empty(node: Node) -> bool:
             return first == second
         case _:
             return False
+
+
+def _leaves_nothing(edit: p.Edit) -> bool:
+    """Whether a step changes what is left when everything was removed."""
+    steps = list(leaves(edit.steps))
+    return any(one == p.Remove(of=ALL) and not isinstance(then, p.Add | p.Undo) for one, then in pairwise(steps))
 
 
 def _is_impossible(node: Node) -> bool:

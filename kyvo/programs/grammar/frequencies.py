@@ -4,7 +4,7 @@ from kyvo.programs.grammar.amounts import HOWMANY, THERE
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.lexicon import kind_field
 from kyvo.programs.grammar.meaning import ALL
-from kyvo.programs.program import Commonest, Count, Except, Shared, WordOf
+from kyvo.programs.program import Commonest, Count, CountWords, Except, Shared, WordOf, WordsOf
 from kyvo.scene.schema import SceneSchema
 
 
@@ -122,7 +122,31 @@ def add_alone(rule: Rules, schema: SceneSchema) -> None:
     lonely = lambda of, field: Except(of=of, without=Shared(of=of, field=field))  # noqa: E731
     one = "(only one|a single|one|just one|exactly one|only a single|only 1|1)"
     thing = "(object|thing|item|shape|figure)"
-    rule("alone", "(unique|only one of its kind|odd one out|unlike the others|alone) in <field>")
+    own = "(unique|distinct|unmatched)"
+    none = "(no other <othernoun>|nothing else|none of the others|no other <othernouns>)"
+    rule("same", f"(a|an|the|its|their) {own} <field> [(than|from|to|of|as) ALLOTHERS]", lambda f: lonely(ALL, f), 0.1)
+    rule("same", f"a <field> [(that|which)] {none} (has|have|shares|share)", lambda *v: lonely(ALL, v[0]), 0.1)
+    rule("same", "a <field> (of its own|to itself|all its own)", lambda field: lonely(ALL, field), 0.1)
+    rule(
+        "same", "the only (one|ones|thing|object) (of|with|in) (its|their|that|this) <field>", lambda f: lonely(ALL, f)
+    )
+    rule("post1", f"whose <field> {none} (has|have|shares|share)", lambda *v: lonely(ALL, v[0]))
+    rule("othernouns", "<nouns>", 0)
+    often = (
+        "(more than once|at least twice|several times|multiple times|repeatedly|"
+        "on (several|more than one|multiple) THINGS)"
+    )
+    seen = "(appears|appear|occurs|occur|(is|are) (used|seen|there|found|shown|present)|shows up|show up)"
+    rule(
+        "asks",
+        f"(what|which) (<field>|<fields>) {seen} {often}",
+        lambda field: WordsOf(of=Shared(of=ALL, field=field), fields=(field,)),
+    )
+    rule(
+        "amount",
+        f"{HOWMANY} <fields> {seen} {often}",
+        lambda field: CountWords(of=Shared(of=ALL, field=field), field=field),
+    )
     for field in fields:
         rule(
             "ofone",

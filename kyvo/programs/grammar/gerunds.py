@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 VERBS = [
     "add",
+    "alter",
     "arrange",
     "bring",
     "center",
@@ -46,13 +47,28 @@ VERBS = [
     "spin",
     "stack",
     "swap",
+    "touch",
     "switch",
     "take",
     "throw",
     "turn",
 ]
 BEFORE = frozenset(
-    ["mind", "about", "suggest", "recommend", "propose", "try", "by", "consider", "start", "begin"]
+    [
+        "mind",
+        "about",
+        "suggest",
+        "recommend",
+        "propose",
+        "try",
+        "by",
+        "consider",
+        "start",
+        "begin",
+        "after",
+        "before",
+        "without",
+    ]
 )  # a gerund follows
 BETWEEN = frozenset(("and", ",", "then"))
 

@@ -228,7 +228,8 @@ def add_places(rule: Rules) -> None:
     rule("signed", "minus <num>", lambda value: -value)
     rule(
         "goal",
-        "[(to|at|to the)] [(point|position|coordinates|location)] [x] [=] <signed> [,|and] [y] [=] <signed>",
+        "[(to|at|to the)] [(point|position|coordinates|location)] ([x] [=] <signed> (,|and) [y] [=]|"
+        "x [=] <signed> y [=]) <signed>",
         lambda x, y: Point(x=x, y=y),
     )
     rule(

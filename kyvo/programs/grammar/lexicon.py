@@ -166,8 +166,6 @@ def _add_word(rule: Rules, field: Field, word: str, own: set[str], *, is_kind: b
         rule("adj", f"{name} 's", meaning)
         rule("adj", f"non {name}", negated(meaning))
         rule("value", name, literal)
-        if field.name == "material":
-            rule("material", name, meaning)
 
 
 def _spelled(word: str) -> str:

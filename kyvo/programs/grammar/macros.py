@@ -22,7 +22,7 @@ MACROS = {
         "seated|stacked)"
     ),
     "JUST": (
-        "[(directly|right|just|immediately|exactly|also|both|somewhere|slightly|far|close|all|still|currently|"
+        "[(directly|right|just|immediately|exactly|also|both|somewhere|slightly|far|close|all|still|already|currently|"
         "only|sort of|fully|completely|entirely|all the way)]"
     ),
     "FARTHEST": "(farthest|furthest|farthest away|furthest away|far most|most far|farther|further|most distant)",

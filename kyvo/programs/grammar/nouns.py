@@ -88,7 +88,7 @@ def _add_adjectives(rule: Rules) -> None:
     rule("any", "(fully|completely|totally|entirely|wholly|) visible", negated(Hidden(of=ALL)), 0.5)
     rule(
         "any",
-        "(same|single|only|different|various|actual|particular|exact|visible|shown|existing|solid|other|"
+        "(same|single|different|various|actual|particular|exact|visible|shown|existing|solid|"
         "separate|individual|lone|sole|colored)",
         ALL,
         0.8,
@@ -184,8 +184,6 @@ def _add_descriptions(rule: Rules) -> None:
     rule("desc1", "<sup>", lambda sup: narrow(ONE, sup), 0.5)
     rule("desc1", "<pre>", lambda pre: None if pre == ALL else narrow(NO_NOUN, pre), 1.5)
     rule("desc1", "<pre> <post>", narrow, 2.5)
-    rule("desc", "<desc1>")
-    rule("desc", "<descs>")
 
 
 def _add_phrases(rule: Rules) -> None:
@@ -196,6 +194,11 @@ def _add_phrases(rule: Rules) -> None:
     rule("def1", "the (one|only|single|sole|lone) <desc1>", the, 0.1)
     rule("def1", "the <many> <descs>", lambda count, of: the(of, count))
     rule("def1", "the <measure> <many> <descs>", lambda by, count, of: the(Extreme(of=of, by=by), count))
+    rule(
+        "def1",
+        "the first <many> <descs> (from|on) the <sidename> [(side|edge)]",
+        lambda count, of, by: the(Extreme(of=of, by=by), count),
+    )
     rule("def1", "<many> <descs>", lambda count, of: the(of, count), 0.6)
     rule("def1", "(both|both of) [(the|these|those)] <descs>", lambda of: the(of, 2))
     rule("def1", "(all|each|every one|each one) [of] [(the|these|those)] <descs>", None, 0.3)
@@ -218,11 +221,11 @@ def _add_phrases(rule: Rules) -> None:
     rule("def1", "(everything|all|all of it|it all)", ALL)
     rule(
         "def1",
-        "(everything else|all [the] others|the others|the rest [of (the <anyofs>|them)]|all the rest|"
+        "(everything else|all [the] others|the others|the rest [of (them|it|THEPICTURE)]|all the rest|"
         "the remaining ones)",
         without(ALL, Earlier()),
     )
-    rule("anyofs", "<descs>")
+    rule("def1", "(all [of]|) the (rest of the|remaining|others of the) <descs>", lambda of: without(of, Earlier()))
     some = lambda of: Indefinite(of=of)  # noqa: E731
     rule("def1", "(everything|all|whatever|all those|those) [THAT] [(is|are|has|have)] <pred>", None, 0.2)
     rule("def1", "(everything|all|whatever) <post>", None, 0.2)
@@ -249,7 +252,8 @@ def _add_phrases(rule: Rules) -> None:
     )
     rule(
         "def1",
-        "(them|they|these|those|both of them|all of them|them all|they all|all of it|these ones|those ones|both)",
+        "(them|they|these|those|both of them|them both|they both|"
+        "all of them|them all|they all|all of it|these ones|those ones|both)",
         Earlier(),
         0.1,
     )

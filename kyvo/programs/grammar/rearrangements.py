@@ -41,18 +41,23 @@ def add_rearrangements(rule: Rules) -> None:
         f"{swap} (the|) (<fields>|<field>) of <twonp>",
         lambda field, pair: (Swap(first=pair[0], second=pair[1], field=field),),
     )
-    rule("step", f"(let|have|make) <np1> and <np1> ({swap}|change) {places}", lambda a, b: (Swap(first=a, second=b),))
+    each_other = "[with (each other|one another)]"
+    rule("swappers", "<np1> and <np1>", lambda a, b: (a, b))
+    rule("swappers", "<twonp>")
     rule(
         "step",
-        f"<np1> and <np1> MUST ({swap}|change) {places}",
-        lambda a, b: (Swap(first=a, second=b),),
+        f"[(let|have|make|get|can|could)] <swappers> [(MUST|to)] ({swap}|change) [(the|their)] {places} {each_other}",
+        lambda pair: (Swap(first=pair[0], second=pair[1]),),
     )
-    rule("step", f"<np1> MUST ({swap}|change) {places} with <np1>", lambda a, b: (Swap(first=a, second=b),))
-    rule("step", f"(let|have|make) <np1> ({swap}|change) {places} with <np1>", lambda a, b: (Swap(first=a, second=b),))
     rule(
         "step",
-        f"(let|have|make) <np1> and <np1> {swap} (<fields>|<field>)",
-        lambda a, b, field: (Swap(first=a, second=b, field=field),),
+        f"[(let|have|make|get|can|could)] <swappers> [(MUST|to)] {swap} [(the|their)] (<fields>|<field>) {each_other}",
+        lambda pair, field: (Swap(first=pair[0], second=pair[1], field=field),),
+    )
+    rule(
+        "step",
+        f"[(let|have|make|get|can|could)] <np1> [(MUST|to)] ({swap}|change) [{places}] with <np1>",
+        lambda a, b: (Swap(first=a, second=b),),
     )
     rule("step", f"{swap} <np1> and <np1> in <field>", lambda a, b, field: (Swap(first=a, second=b, field=field),))
     rule(

@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import islice, pairwise
 from typing import Any
 
+from kyvo.programs.errors import NotUnderstood
 from kyvo.programs.grammar.dialogue import EVER
 from kyvo.programs.grammar.emptiness import says_nothing
 from kyvo.programs.grammar.lexicon import KINDS
@@ -38,6 +39,7 @@ from kyvo.programs.program import (
 from kyvo.programs.program.edits import leaves
 from kyvo.programs.structure import rewritten
 from kyvo.programs.together import descriptions
+from kyvo.programs.turns import REDO, UNDO
 
 IT = Earlier()
 
@@ -51,6 +53,10 @@ def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> li
             continue
         named = meaning.named if isinstance(meaning, About) else None
         program = meaning.program if isinstance(meaning, About) else meaning
+        if isinstance(program, Edit) and any(map(_is_untouched, parts(tuple(leaves(program.steps))[1:]))):
+            continue  # "paint the red ball blue and the remaining balls green": without the red one
+        if any(isinstance(node, Either) and any(map(_is_untouched, parts(node))) for node in parts(program)):
+            continue  # likewise "the red ball and the remaining balls"
         program = rewritten(program, _plain)
         program = rewritten(program, lambda node: _all_turns(node, dialogue))
         if any(isinstance(node, Earlier) and node.turn == EVER for node in parts(program)):
@@ -65,6 +71,10 @@ def _in_context(meaning: Any, dialogue: Sequence[Turn]) -> Any:
     """ "And the ball" as the last turn's program about the ball; None where no turn was before."""
     if isinstance(meaning, Again):
         last = next((turn.program for turn in reversed(dialogue) if isinstance(turn.program, Edit)), None)
+        if last in (UNDO, REDO):
+            raise NotUnderstood(
+                "'again' can mean to take back one more change, or to do again what was taken back; say undo or redo."
+            )
         topic = None if last is None else _topic(last)
         return last if topic is None else rewritten(last, lambda node: IT if node == topic else node)
     if not isinstance(meaning, Likewise | Variation):
@@ -135,9 +145,14 @@ def _bound_to(node: Any, named: Selector | None) -> Any:
     return node if named is None else rewritten(node, lambda one: named if one == IT else one)
 
 
+def _is_untouched(node: Any) -> bool:
+    """ "Those that none has moved", or "remaining"."""
+    return isinstance(node, Except) and isinstance(node.without, Earlier) and node.without.turn == EVER
+
+
 def _all_turns(node: Any, dialogue: Sequence[Turn]) -> Any:
     """ "The moved ones" of all turns, and those that none has moved."""
-    if isinstance(node, Except) and isinstance(node.without, Earlier) and node.without.turn == EVER:
+    if _is_untouched(node):
         return node.of  # no turn has moved any
     if not isinstance(node, Earlier) or node.turn != EVER:
         return node

@@ -74,12 +74,17 @@ def add_sameness(rule: Rules, schema: SceneSchema) -> None:
         "(do|does) <groups> [all] have different <fieldx> [<seen>]",
         lambda of, field, *_: _different(of, field),
     )
+    rule(
+        "truth",
+        "(are|do|is|does) no two <descs> [(have|share|of|with)] (<selfsame>|<same>)",
+        lambda of, pred: Not(of=Exists(of=narrow(of, pred))),
+    )
     rule("fieldx", "(<field>|<fields>)")
     rule(
         "truth",
-        "(do|does|has|have) (every|each|all [of the]|each of the|no two) (<desc1>|<descs>|THINGS) (have|has) "
+        "(do|does|has|have) (every|each|all [of the]|each of the) (<desc1>|<descs>) (have|has) "
         "(a|an|its|their|the) [own] (different|unique|distinct|own|separate) <field> [<seen>]",
-        lambda *v: _different(v[-2], v[-1]),
+        lambda of, field, *_: _different(of, field),
     )
     rule(
         "truth",

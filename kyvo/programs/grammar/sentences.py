@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import narrow
+from kyvo.programs.grammar.meaning import narrow, parts
 from kyvo.programs.program import Earlier, Edit, Program, Query, Selector, Step, The, WordOf
 
 
@@ -39,7 +39,7 @@ def add_sentences(rule: Rules) -> None:
     stop = "[.] [,]"
     rule(
         "polite",
-        "(please|kindly|actually|no|nope|sorry|rather|instead|yes|and then|oh|um|hm|er|alternatively|first|"
+        "(please|kindly|actually|(no|nope|nah) (,|.)|sorry|rather|instead|yes|and then|oh|um|hm|er|alternatively|first|"
         "firstly|first of all|to begin with|maybe|perhaps|hey|hi|hello|ok|okay|now|so|"
         "wait|no wait|hold on|well|then|next|also|and|thanks|thank you|great|good|alright|right)",
         0,
@@ -49,12 +49,19 @@ def add_sentences(rule: Rules) -> None:
         "(i think|i guess|i believe|i suggest|i feel like|in my opinion|what if|how about|what about|i "
         "say|please to|i bet|maybe we could|"
         "it would be (nice|great|good) if|i wish|do me a favor and|be so (kind|good) (and|as to|to)|"
-        "feel free to|just|simply|go on and|"
+        "feel free to|just|only|simply|go on and|"
         "let me see|quick question|my question is|one more question|one more thing|hey there|good (morning|"
         "evening)) [,]",
         0,
         0.05,
     )
+    rule(
+        "polite",
+        "(by the way|hm|i [have] changed my mind|on second (thought|thoughts)|do the following|do this|"
+        "here is what i want|listen|cool|nice|perfect|yeah|yep) [,|.]",
+        0,
+    )
+    rule("polite", "(can|could|may) we [(please|kindly|also|now|maybe|just)]", 0)
     rule("polite", "(can|could|would|will) you [(please|kindly|also|now|possibly|maybe|just)]", 0)
     rule(
         "polite",
@@ -81,11 +88,12 @@ def add_sentences(rule: Rules) -> None:
     rule(
         "thanks",
         "[.] [,] (please|thanks|thank you|for me|now|thank you very much|if you can|if possible|would you|"
-        "will you|ok|okay|right|then|cheers|again|instead|too|also|as well|from now on|thanks a lot|many thanks|"
+        "will you|ok|okay|then|cheers|again|instead|too|also|as well|from now on|thanks a lot|many thanks|"
         "by any chance|at the moment|right now|in here|here|in THEPICTURE|do you think|do you know|i wonder|"
         "[and] straighten (it|them))",
         0,
     )
+    rule("thanks", "(.|,) right", 0)
     rule("text", "[<politer>] <sentence> [<thanks>]", lambda *values: next(v for v in values if not isinstance(v, int)))
     rule("sentence", "<asks>", lambda asks: Query(asks=asks))
     rule(
@@ -112,8 +120,9 @@ def add_sentences(rule: Rules) -> None:
         rule("condition", f"{condition} <desc1> [<seen>]", lambda of, *_: _the(of))
         rule("condition", f"{condition} <descs> [<seen>]", lambda of, *_: of)
     rule("condition", "(if|when|in case) <np1> (is|are) <pred>", _as_condition)
-    rule("sentence", "<condition> [,] [then] [please] <steps>", _edit_about)
-    rule("sentence", "<steps> [,] <condition>", lambda steps, named: _edit_about(named, steps), 0.3)
+    rule("condition", "(if|when|in case) (something|anything) (is|has) <pred>", _the)
+    rule("sentence", "<condition> [,] [then] [please] <steps>", _edit_if)
+    rule("sentence", "<steps> [,] <condition>", lambda steps, named: _edit_if(named, steps), 0.3)
     rule(
         "sentence",
         "[and] [(what about|how about|what is|what was)] (its|their) <field>",
@@ -122,6 +131,7 @@ def add_sentences(rule: Rules) -> None:
     rule("sentence", f"<topic> {stop} <asks>", lambda named, asks: About(program=Query(asks=asks), named=named), 0.4)
     rule("sentence", f"<topic> {stop} <steps>", lambda named, steps: About(program=Edit(steps=steps), named=named), 0.4)
     rule("topic", "<np1> (.|,)")
+    rule("sentence", "for <np> [,] <steps>", _edit_if)
     # what only the last turn gives a meaning
     rule("sentence", "<context>")
     and_ = "(what about|how about|and what about|and how about|and|also|and also|now|and now|then|and then|likewise)"
@@ -165,6 +175,11 @@ def add_sentences(rule: Rules) -> None:
     rule("statement", "(what|which [one]|which thing|which object) (is|are|STANDS) [STAND] <pred>", _the, 0.3)
     too = "<def1> (is|are|looks|look) [(much|far|a bit|a little)] too <any>"
     rule("complaint", too, lambda of, _: of)
+    rule("complaint", "<def1> (MUST|is (supposed|meant) to|are (supposed|meant) to) not be <any>", lambda of, _: of)
+    rule("complaint", "<def1> (is|are) not (supposed|meant) to be <any>", lambda of, _: of)
+    rule("complaint", "neither of (the|these|those) [two] <descs> MUST be <any>", lambda of, _: The(of=of, count=2))
+    rule("complaint", "<def1> (is|are) (in the way|out of place|not right|wrong|in the wrong (place|spot|position))")
+    rule("complaint", "there (is|are) [(way|far)] (too many|enough) <descs> [(here|there|in THEPICTURE)]")
     rule("complaint", "i [really] (do not like|do not love|hate|dislike) <def1> [(here|there)]")
     rule("sentence", f"<complaint> {stop} [(so|and|now|then|please)] [,] <steps>", _edit_about)
     rule("statement", "<def1> (is|are) <pred>", lambda of, _: of if isinstance(of, The) else None, 0.6)
@@ -175,6 +190,11 @@ def add_sentences(rule: Rules) -> None:
 
 def _edit_about(named: Selector, steps: tuple[Step, ...]) -> About:
     return About(program=Edit(steps=steps), named=named)
+
+
+def _edit_if(named: Selector, steps: tuple[Step, ...]) -> About | None:
+    """An edit of the very objects of the condition: where there are none, there is nothing to edit."""
+    return _edit_about(named, steps) if {named, Earlier()} & set(parts(steps)) else None
 
 
 def _as_condition(of: Selector, pred: Selector) -> Selector | None:

@@ -1,6 +1,7 @@
 """Rules of edits that set words or sizes: "paint it red", "as big as the cube"."""
 
 from dataclasses import replace
+from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.lexicon import SIZE, kind_field
@@ -24,7 +25,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     rule("setword", "<kindvalue>", lambda word: Bare((word,)))
     rule(
         "setword",
-        "<value> [,] [and] <value> [(one|thing|object)]",
+        "<value> [,] [and] [also] <value> [(one|thing|object)]",
         lambda a, b: (a, b) if a.field != b.field else None,
         0.1,
     )
@@ -34,7 +35,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     rule("setword", "all <value>", lambda word: (word,), 0.1)
     rule(
         "setword",
-        "<anyword> (instead of|rather than|and no longer|and not) <anyword>",
+        "[(a|an)] <anyword> [,] (instead of|rather than|and no longer|and not|not) [(a|an)] <anyword>",
         lambda new, old: (new,) if new.field == old.field else None,
     )
     rule("newwords", "<value> [colored|color|sized|finish]", lambda word: (word,))
@@ -56,12 +57,6 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         "MAKE <target> [(to be|be|become|look|to|into|in|as|to look|so that it is|over to|turn|to become|"
         "over|of|out of|from|made of|made out of|made from)] <setword>",
         set_words,
-    )
-    rule(
-        "step",
-        "MAKE <target> [(be|become|to|into)] <setword> [,|and|, and] <target> [(to be|be|become|to|into)] <setword>",
-        lambda a, x, b, y: together(set_words(a, x), set_words(b, y)),
-        0.1,
     )
     rule("step", "MAKE <target> <setword> [,] THAT (is|are) <pred>", _those_that, 0.3)
     rule(
@@ -117,9 +112,19 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "step",
-        "<target> [(both|all)] (becomes|become|turns|turn|turns into|turn into|gets|is now) <setword>",
+        "<target> [(both|all)] (becomes|become|turns|turn|turns into|turn into|gets|goes|go|is now) <setword>",
         set_words,
         0.2,
+    )
+    rule(
+        "step",
+        "<target> MUST (be|become) <setword> [,] and <target> (too|as well|also|likewise)",
+        lambda a, words, b: together(set_words(a, words), set_words(b, words)),
+    )
+    rule(
+        "step",
+        "<target> MUST not be <anyword> [,] but [(rather|instead)] <setword>",
+        lambda of, old, words: set_words(of, words) if words[0].field == old.field else None,
     )
     rule(
         "step",
@@ -164,6 +169,12 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         f"{verbs} [the] <field> of <target> (to|into|be|as|with|by|) [(be|become|a|an)] <anyword>",
         lambda field, of, word: set_field(of, field, word),
     )
+    rule("step", f"{verbs} <target> 's <field> (to|into|be) (that|the <field>) of <one_target>", _set_as)
+    rule(
+        "step",
+        f"{verbs} [the] <field> of <target> (to|into|be) (that|the <field>) of <one_target>",
+        lambda field, of, *rest: _set_as(of, field, *rest),
+    )
     rule("step", f"{verbs} (the|) <target> 's <field> (to|into|be|) [be] <anyword>", set_field)
     rule(
         "step",
@@ -175,6 +186,12 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         f"{verbs} (the|) <field> [(to|into)] <anyword>",
         lambda field, word: set_field(Earlier(), field, word),
         0.5,
+    )
+    own = "[(the|its|their)] <field> (to|into) <anyword>"
+    rule(
+        "step",
+        f"{verbs} {own} [,] and {own}",
+        lambda a, x, b, y: together(set_field(Earlier(), a, x), set_field(Earlier(), b, y)),
     )
     rule(
         "step",
@@ -227,8 +244,21 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         "(match|copy) the <field> of <target> to [(that of|the <field> of)] <one_target>",
         lambda field, of, *v: like(of, field, v[-1]),
     )
+    rule("ofother", "[(the|a)] [same] <field> (of|as|like) [that of] <one_target>", lambda field, to: (field, to))
+    rule("ofother", "<one_target> 's <field>", lambda to, field: (field, to))
+    get = "(have|get|take|take on|adopt|receive|match|copy|share)"
+    alike = lambda of, other: like(of, *other)  # noqa: E731
+    rule("step", f"<target> (needs|takes|takes on|gets|adopts|MUST {get}) <ofother>", alike)
+    rule("step", f"(let|make|have) <target> {get} <ofother>", alike)
+    rule("step", "MAKE <target> [in|to] <ofother>", alike)
+    rule("step", "<target> MUST match <one_target> in <field>", lambda of, to, field: like(of, field, to))
     names = [field.name for field in schema.fields if field.words]
     if "color" in names:
+        rule(
+            "step",
+            "<target> MUST be (painted|colored) (like|the same as|to match) <one_target>",
+            lambda of, to: like(of, "color", to),
+        )
         rule(
             "step",
             "(paint|color|dye|recolor) <target> (like|the same as|to match) <one_target>",
@@ -303,6 +333,12 @@ def _those_that(of: Selector, words: tuple[Literally, ...], pred: Selector) -> t
     """ "Make the ball red that is small." """
     inner = replace(of, of=narrow(of.of, pred)) if isinstance(of, The) else narrow(of, pred)
     return set_words(inner, words)
+
+
+def _set_as(of: Selector, field: str, *rest: Any) -> tuple[Step, ...] | None:
+    """ "Change its color to that of the ball." """
+    *again, to = rest
+    return (Set(of=of, field=field, to=WordOf(of=to, field=field)),) if again in ([], [field]) else None
 
 
 def set_field(of: Selector, field: str, word: Literally) -> tuple[Step, ...] | None:

@@ -37,9 +37,9 @@ SLIPS = {  # words of English that name nothing in a scene: here they are typing
 }  # fmt: skip
 _ARCHAIC = frozenset(("thee", "thy", "thine", "lest", "ere", "doth", "dost", "hast", "hath"))
 _CONFUSED = 1.2  # cost of a known word that stands for another: "their is a cube"
-_TURNING = frozenset(
-    ("no", "not", "non", "nor", "none", "never", "gone", "without", "except", "but")
-)  # kept as they are
+_TURNED = "no not non nor none never gone without except but if unless only neither"
+_TURNING = frozenset(_TURNED.split())  # kept as they are
+JOINING = frozenset(("and", "or", "on", "of", "the", "other"))  # kept in instructions: a wrong one would be carried out
 _ORDERS = frozenset(("add", "remove", "delete", "move"))  # never read as another word
 UNKNOWN = "?"  # what stands for an unknown word where a text is read in spite of it
 _PER_ERROR = 0.4  # cost

@@ -89,10 +89,15 @@ def add_superlatives(rule: Rules) -> None:
     )
     for corner, pattern in CORNERS.items():
         rule("sup", f"{pattern} [(corner|side)]", extreme(Along(direction=corner)))  # type: ignore[arg-type]
-    rule("measurepost", "[JUST] (CLOSEST|closest in proximity) to (the|) (CAMERA|me|us|you)", Along(direction="front"))
+    rule(
+        "measurepost",
+        "[JUST] (CLOSEST [to]|closest in proximity to) (the|) (CAMERA|me|us|you)",
+        Along(direction="front"),
+    )
     rule("measurepost", "[JUST] FARTHEST [away] from (the|) (CAMERA|me|us|you)", Along(direction="behind"))
     rule("measurepost", "(at|in|toward) the very (front|forefront)", Along(direction="front"))
     rule("suppost", "[JUST] CLOSEST to <np>", nearest)
+    rule("suppost", "(nearest|closest) <def1>", nearest, 0.3)
     rule("suppost", "<nth> CLOSEST to <np>", lambda rank, to: nearest(to, rank))
     rule("measurepost", "FARTHEST [away] from <np>", lambda to: Farness(to=to))
     rule("measurepost", "FARTHEST [away] from ALLOTHERS", Farness(to=ALL), 0.0)

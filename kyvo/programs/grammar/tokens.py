@@ -3,7 +3,6 @@
 import re
 import unicodedata
 from collections.abc import Iterator
-from itertools import groupby
 
 from kyvo.programs.grammar.gerunds import as_verbs
 
@@ -27,6 +26,15 @@ _CONTRACTIONS = (
     (re.compile(r"\b3d\b"), "solid"),
     (re.compile(r"(\d)\s*(?:\u00b0)"), r"\1 degrees"),
 )
+_CHAT = {  # short forms of chats
+    "u": "you", "ur": "your", "r": "are", "pls": "please", "plz": "please", "thx": "thanks", "ty": "thank you",
+    "em": "them", "wanna": "want to", "gotta": "have to", "lemme": "let me", "gimme": "give me", "btw": "by the way",
+    "hmm": "hm", "okey": "ok",
+}  # fmt: skip
+_CHATTED = re.compile(rf"\b({'|'.join(_CHAT)})\b")
+_LISTED = re.compile(r"(?:^|\n)\s*(?:\d{1,2}[.)]|[-*\u2022])\s+(?=[^\W\d])|\n|\s\d{1,2}\)\s+(?=[^\W\d])")  # "1. ", "- "
+_LITTLE = "the a an of to is are in on and at with that it you me make put all . ,"
+_TWICE = frozenset(_LITTLE.split())  # read once where they are written twice
 _SPELLED = {"&": "and", "+": "plus", "\u2013": COMMA, "\u2014": COMMA, "\u00d7": "times"}
 _NO_WORDS = set("'\"()[]{}<>*_|~/\\#@%^$")
 AMERICAN = {
@@ -64,15 +72,19 @@ AMERICAN = {
 def clean(text: str) -> str:
     """The text in lower case, with one form of quotes, without control characters, contractions written out."""
     text = unicodedata.normalize("NFKC", text).translate(_QUOTES).lower()
+    text = _LISTED.sub(f"{END} ", text)
     text = "".join(" " if unicodedata.category(sign)[0] in "CZ" else sign for sign in text)
     for pattern, spelled in _CONTRACTIONS:
         text = pattern.sub(spelled, text)
-    return text
+    return _CHATTED.sub(lambda match: _CHAT[match[0]], text)
 
 
 def tokenize(text: str) -> list[str]:
     """The tokens of a text. Sentences end with `END`, which the last one lacks."""
-    tokens = [token for token, _ in groupby(_split(clean(text)))]  # a word written twice is read once
+    tokens = []
+    for token in _split(clean(text)):
+        if not (tokens and token == tokens[-1] and token in _TWICE):  # "the the cube"; not "make the metal one metal"
+            tokens.append(token)
     tokens = as_verbs(tokens)
     while tokens and tokens[-1] in (END, COMMA):
         tokens.pop()

@@ -1,25 +1,21 @@
 """Rules of questions for yes or no: whether there are some, whether all are so."""
 
-from dataclasses import replace
-
 from kyvo.programs.grammar.amounts import side
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.comparisons import add_comparisons, exactly
-from kyvo.programs.grammar.lexicon import KINDS
-from kyvo.programs.grammar.meaning import ALL, NO_NOUN, ONE, Indefinite, as_set, either, identical, narrow, parts
+from kyvo.programs.grammar.meaning import ALL, Indefinite, as_set, either, identical, narrow
+from kyvo.programs.grammar.relations import related
 from kyvo.programs.grammar.sameness import add_sameness, alike, same
+from kyvo.programs.grammar.verdicts import each_is, fitting, is_so
 from kyvo.programs.program import (
     All,
+    Any,
     BiggerThan,
     Bigness,
-    Both,
     Closeness,
     Commonest,
-    Earlier,
-    Either,
     Every,
     Exists,
-    Extreme,
     Farness,
     Literally,
     Not,
@@ -28,11 +24,9 @@ from kyvo.programs.program import (
     Selector,
     Shared,
     Smallness,
-    The,
     Truth,
     Where,
     WhereSame,
-    WordOf,
 )
 from kyvo.scene.schema import SceneSchema
 
@@ -61,6 +55,12 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         "truth",
         f"{thereis} [{any_}] (<desc1>|<descs>) (that (have|has|share|shares)|with|sharing|having) (<same>|<selfsame>)",
         lambda of, pred: Exists(of=narrow(of, pred)),
+        0.1,
+    )
+    rule(
+        "truth",
+        f"{thereis} [either] [{any_}] (<desc1>|<descs>) or [{any_}] (<desc1>|<descs>) [<seen>]",
+        lambda a, b, *_: Exists(of=either(a, b)),
         0.1,
     )
     rule(
@@ -163,7 +163,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         lambda field: Exists(of=Shared(of=ALL, field=field)),
     )
     rule("truth", "(can|could) (you see <np1>|<np1> be (seen|found|spotted))", lambda of: Exists(of=as_set(of)))
-    rule("truth", "(can|could) <np1> be (seen|found|spotted) <pred>", _is)
+    rule("truth", "(can|could) <np1> be (seen|found|spotted) <pred>", is_so)
     rule("truth", f"(do|does) [{any_}] (<desc1>|<descs>) exist [<seen>]", lambda of, *_: Exists(of=of))
     rule(
         "truth",
@@ -187,22 +187,18 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         "(is|are) there more <descs> than (any|all) other (<field>|<fields>|THINGS|kind|kinds|type|types)",
         _outnumber_others,
     )
-    rule(
-        "truth",
-        "(is|are) <np1> (closer|nearer) to <np1> (than|then) to <np1>",
-        lambda of, a, b: BiggerThan(by=Closeness(to=of), first=a, second=b),
-    )
-    rule(
-        "truth",
-        "(is|are) <np1> (farther|further) [away] from <np1> (than|then) from <np1>",
-        lambda of, a, b: BiggerThan(by=Farness(to=of), first=a, second=b),
-    )
+    for words, prep, by in (("(closer|nearer)", "to", Closeness), ("(farther|further) [away]", "from", Farness)):
+        rule(
+            "truth",
+            f"(is|are) <np1> {words} {prep} <np1> (than|then) {prep} <np1>",
+            lambda of, a, b, by=by: BiggerThan(by=by(to=of), first=a, second=b),
+        )
     rule("truth", "(is|are) (anything|something) [else] <predx>", lambda pred: Exists(of=pred))
     surely = "(all|there|also|both|either|currently|actually|really|exclusively|only|solely|always|indeed|each)"
     rule("predx", f"[{surely}] <pred> [<seen>]", lambda pred, *_: pred)
     rule("predx", "(there|visible|seen|present|shown|pictured|to be seen|to be found|in THEPICTURE)", ALL)
     _add_facts(rule)
-    rule("truth", "(is|was) it <np1> (that|which|who) (is|are|STANDS) <predx>", _is)
+    rule("truth", "(is|was) it <np1> (that|which|who) (is|are|STANDS) <predx>", is_so)
     rule(
         "truth",
         f"{thereis} (two|2|any two|any) <descs> [THAT] [(are|is|have|has|of|with|share)] [all] <selfsame>",
@@ -211,17 +207,26 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     )
     # all of them
     every = "(all [of] [(the|these|those)] [other]|all|each of the|every one of the|both [of] [(the|these)]|both)"
-    rule("truth", f"(is|are) {every} <descs> <predx>", _every)
-    rule("truth", "(is|are) (every|each) [single] <desc1> <predx>", _every)
-    rule("truth", "(is|are) not <np1> <predx>", _is)  # "isn't the ball red?"
-    rule("truth", "would you call <np1> <predx>", _is)
-    rule("truth", "(is|are) everything <predx>", lambda pred: _every(ALL, pred))
-    rule("truth", "(is|are) (the|these|those|) <descs> [all] <predx>", _every, 0.1)
+    rule("truth", f"(is|are) {every} <descs> <predx>", each_is)
+    rule("truth", "(is|are) (every|each) [single] <desc1> <predx>", each_is)
+    rule(
+        "truth",
+        "(does|do) <np1> have (anything|something) JUST <inverse> (it|them)",
+        lambda to, name: Exists(of=related(name, to)),
+    )
+    only = "(only|just|nothing but|nothing except|nothing other than|nothing else than)"
+    rule("truth", f"(is|are) there {only} <descs> [<seen>]", lambda of, *_: Every(of=ALL, among=of), -0.2)
+    rule("truth", "(is|are) either <np1> or <np1> <predx>", lambda a, b, pred: _of_two(Any, a, b, pred))
+    rule("truth", "(is|are) neither <np1> nor <np1> <predx>", lambda a, b, pred: _of_two(All, a, b, pred, holds=False))
+    rule("truth", "(is|are) not <np1> <predx>", is_so)  # "isn't the ball red?"
+    rule("truth", "would you call <np1> <predx>", is_so)
+    rule("truth", "(is|are) everything <predx>", lambda pred: each_is(ALL, pred))
+    rule("truth", "(is|are) (the|these|those|) <descs> [all] <predx>", each_is, 0.1)
     add_sameness(rule, schema)
-    rule("truth", "(do|does) <np1> have <owned>", _is)
+    rule("truth", "(do|does) <np1> have <owned>", is_so)
     # "is the cube red", "is it behind the ball"
-    rule("truth", "(is|was) <np1> <predx>", _is, 0.1)
-    rule("truth", "(is|are) <np1> either <any> or <any>", lambda of, a, b: _every(of, either(a, b)))
+    rule("truth", "(is|was) <np1> <predx>", is_so, 0.1)
+    rule("truth", "(is|are) <np1> either <any> or <any>", lambda of, a, b: each_is(of, either(a, b)))
     rule(
         "truth",
         "(does|do) [(any|a|an|any of the|some)] (<desc1>|<descs>) (touch|touches) (a|an|any) (<desc1>|<descs>)",
@@ -233,14 +238,14 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         lambda of, to: Exists(of=narrow(of, side("touching", to))),
     )
     rule("truth", "(do|are) <np1> and <np1> (touch|touching|in contact) [(each other|one another)]", _touch)
-    rule("truth", "(does|do) <def1> (touch|touches) <np>", lambda of, to: _every(of, side("touching", to)))
+    rule("truth", "(does|do) <def1> (touch|touches) <np>", lambda of, to: each_is(of, side("touching", to)))
     rule("truth", "any [other] (<descs>|<desc1>) [<seen>]", lambda of, *_: Exists(of=of), 0.5)
-    rule("truth", "(is|are) <np1> (also|all|both|made of|colored|painted|) <pred>", _is, 0.2)
+    rule("truth", "(is|are) <np1> (also|all|both|made of|colored|painted|) <pred>", is_so, 0.2)
     rule(
         "truth",
         "(does|do) <np1> (look|have|appear|seem|stand|sit|lie|consist) [to be|a|an] <pred> [(finish|surface|"
         "texture|color|shape)]",
-        _is,
+        is_so,
         0.8,
     )
     rule("truth", "(is|are) <np1> the (same|only) (object|thing) as <np1>", lambda a, b: Every(of=a, among=b))
@@ -257,28 +262,28 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     )
     rule("truth", f"(is|are) <np1> {only}", lambda a, field: Not(of=Exists(of=WhereSame(of=ALL, field=field, like=a))))
     # larger than
-    larger = "(bigger|larger|taller|wider|greater [in size]|more massive)"
-    smaller = "(smaller|tinier|littler|shorter|less big)"
-    rule(
-        "truth",
-        f"(is|are) <np1> [(any|much|all)] {larger} (than|then) <np1> [is]",
-        lambda a, b: BiggerThan(by=Bigness(), first=a, second=b),
+    larger, smaller = (
+        "(bigger|larger|taller|wider|greater [in size]|more massive)",
+        "(smaller|tinier|littler|shorter|less big)",
     )
-    rule(
-        "truth",
-        f"(is|are) <np1> [(any|much|all)] {smaller} (than|then) <np1> [is]",
-        lambda a, b: BiggerThan(by=Smallness(), first=a, second=b),
-    )
+    for words, by in ((larger, Bigness()), (smaller, Smallness())):
+        rule(
+            "truth",
+            f"(is|are) <np1> [(any|much|all)] {words} (than|then) <np1> [is]",
+            lambda a, b, by=by: BiggerThan(by=by, first=a, second=b),
+        )
     for words, by in (("(bigger|larger|greater)", Bigness()), ("(smaller|less)", Smallness())):
         rule(
             "truth",
             f"is the size of <np1> {words} than (that|the size) of <np1>",
             lambda a, b, by=by: BiggerThan(by=by, first=a, second=b),
         )
-    closer = "(is|are) <np1> [(any|much)] (closer|nearer) to <np1> (than|then) <np1> [is]"
-    rule("truth", closer, lambda a, to, b: BiggerThan(by=Closeness(to=to), first=a, second=b))
-    farther = "(is|are) <np1> [(any|much)] (farther|further) [away] from <np1> (than|then) <np1> [is]"
-    rule("truth", farther, lambda a, to, b: BiggerThan(by=Farness(to=to), first=a, second=b))
+    for words, by in (("(closer|nearer) to", Closeness), ("(farther|further) [away] from", Farness)):
+        rule(
+            "truth",
+            f"(is|are) <np1> [(any|much)] {words} <np1> (than|then) <np1> [is]",
+            lambda a, to, b, by=by: BiggerThan(by=by(to=to), first=a, second=b),
+        )
     beyond = "(is|are) <np1> [(any|much)] (farther|further|more) [to] [the] <sidename> (than|then) <np1> [is]"
     rule("truth", beyond, lambda a, by, b: BiggerThan(by=by, first=a, second=b))
     # numbers
@@ -306,11 +311,11 @@ def _add_facts(rule: Rules) -> None:
         "there (is|are) (no|not any|not a|zero) (<desc1>|<descs>) [<seen>]",
         lambda of, *_: Not(of=Exists(of=of)),
     )
-    rule("fact", "<np1> (is|are) <predx>", _is)
+    rule("fact", "<np1> (is|are) <predx>", is_so)
     rule(
         "fact",
         "<np1> (is|are) not <predx>",
-        lambda of, pred: None if (so := _is(of, pred)) is None else Not(of=so),
+        lambda of, pred: None if (so := is_so(of, pred)) is None else Not(of=so),
         0.1,
     )
     rule("fact", "<groups> [(all|both)] (have|share|are) <alikefields>", alike, 0.1)
@@ -321,37 +326,21 @@ def _add_facts(rule: Rules) -> None:
     )
 
 
-def _is(of: Selector, pred: Selector) -> Truth | None:
-    if NO_NOUN in parts(of) and any(isinstance(node, Where) and node.field in KINDS for node in parts(pred)):
-        return None  # "are the red cubes ...": the noun is of the red ones
-    pred = _of_any_kind(pred)
-    if isinstance(pred, Where) and pred.of == ALL and isinstance(of, The | Earlier) and getattr(of, "count", 1) == 1:
-        return SameWord(
-            first=WordOf(of=as_set(of), field=pred.field), second=Literally(field=pred.field, value=pred.value)
-        )
-    if isinstance(pred, WhereSame) and pred.of == ALL and isinstance(of, The | Earlier):
-        return SameWord(first=WordOf(of=of, field=pred.field), second=WordOf(of=pred.like, field=pred.field))
-    if isinstance(pred, Either) and _is_word(pred.first) and _is_word(pred.second):
-        return None  # "is it red or blue?" asks which
-    return _every(of, pred)
-
-
-def _of_any_kind(pred: Selector) -> Selector:
-    """ "Is the cube the one on the left?": the one of all objects."""
-    of = getattr(pred, "of", None)
-    return ALL if pred in (ONE, NO_NOUN) else pred if of is None else replace(pred, of=_of_any_kind(of))  # type: ignore[call-arg]
-
-
-def fitting(of: Selector, pred: Selector) -> Selector:
-    """Those of a set that are so. "The leftmost" is that of all objects, and not of the set."""
-    return Both(first=of, second=pred) if isinstance(pred, Extreme) else narrow(of, pred)
-
-
 def _are_both(first: Selector, second: Selector, pred: Selector) -> Truth | None:
     """ "Are the cube and the ball metal?" """
     if isinstance(pred, Shared) or isinstance(first, Indefinite) or isinstance(second, Indefinite):
         return None
-    return _every(either(first, second), pred)
+    return each_is(either(first, second), pred)
+
+
+def _of_two(
+    joint: type[All | Any], first: Selector, second: Selector, pred: Selector, *, holds: bool = True
+) -> Truth | None:
+    """ "Is the cube or the ball red?", "is neither the cube nor the ball red?" """
+    one, other = is_so(first, pred), is_so(second, pred)
+    if one is None or other is None:
+        return None
+    return joint(first=one, second=other) if holds else joint(first=Not(of=one), second=Not(of=other))
 
 
 def _is_commonest(value: Literally, field: str, of: Selector = ALL) -> Truth | None:
@@ -365,25 +354,5 @@ def _outnumber_others(of: Selector, *_: str) -> Truth | None:
     return SameWord(first=Commonest(of=of.of, field=of.field), second=Literally(field=of.field, value=of.value))
 
 
-def is_single(of: Selector) -> bool:
-    """Whether one object is meant."""
-    return isinstance(of, The | Earlier | Extreme) and getattr(of, "count", 1) == 1
-
-
-def _is_word(selector: Selector) -> bool:
-    return isinstance(selector, Where) and selector.of in (ALL, ONE)
-
-
-def _every(of: Selector, pred: Selector) -> Truth | None:
-    """Whether all of a set are so, or for "any" at least one. "The leftmost" is that of all objects."""
-    if isinstance(of, Indefinite):
-        return Exists(of=fitting(of.of, pred))
-    if pred == ALL:  # "are red cubes there?"
-        return Exists(of=as_set(of))
-    if isinstance(pred, Extreme) and not (is_single(of) or isinstance(pred.by, Bigness | Smallness)):
-        return None  # one alone is the leftmost
-    return Every(of=of, among=pred)
-
-
 def _touch(first: Selector, second: Selector) -> Truth | None:
-    return _every(first, side("touching", second))
+    return each_is(first, side("touching", second))

@@ -40,7 +40,6 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
 
     word = lambda field, of: WordOf(of=as_set(of), field=field)  # noqa: E731
     rule("asks", "<word>")
-    rule("kindof", "[(kind of|type of|exact)] <field>")
     rule(
         "fieldq",
         "(what|which|in what|in which|of what|of which|what kind of|what type of|what sort of|tell me what|"
@@ -279,6 +278,12 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
         "(what|which|list the|name the|tell me the|list [all] the) <fields> (are|do) <np> [have]",
         lambda field, of: WordsOf(of=of, fields=(field,)),
         0.1,
+    )
+    rule(
+        "asks",
+        "(what|which) <field> (are|do) [(all|both)] (the|these|those) <descs> [have]",
+        lambda field, of: WordsOf(of=of, fields=(field,)),
+        -0.1,
     )
     rule(
         "asks",

@@ -220,6 +220,13 @@ class Undo(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Redo(Step):
+    """Brings back what the last `Undo` took back, where nothing was changed since."""
+
+    op = "redo"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Together(Step):
     """Steps said in one breath: "make the red one blue and the blue one red".
 
