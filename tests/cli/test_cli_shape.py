@@ -140,6 +140,7 @@ def test_a_round_trip_is_told_as_json(kyvo, tmp_path):
     assert 1 / 64 <= told["codes_used"] <= 1
 
 
+@pytest.mark.slow
 def test_meshes_codes_and_latents_are_drawn_a_row_each(kyvo, tmp_path):
     write_box(tmp_path / "box.glb")
     kyvo("encode", "box.glb", "--out", "codes.json")

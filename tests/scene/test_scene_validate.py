@@ -78,6 +78,7 @@ def test_the_json_schema_is_itself_valid():
     Draft202012Validator.check_schema(json_schema())
 
 
+@pytest.mark.slow
 def test_the_reader_and_the_validator_agree_on_every_single_change():
     num_valid = 0
     for path in _places(FULL):

@@ -62,6 +62,7 @@ def test_a_set_of_pictures_becomes_sequences(folder, tmp_path):
     assert len(samples.sequences([0, 5], np.random.default_rng(0))) == 2
 
 
+@pytest.mark.slow
 def test_a_picture_seen_by_another_camera_goes_in_and_the_plain_one_comes_out(folder, tmp_path):
     with loading.program("tokenizers/encode.py") as encode:
         arguments = ["--data", str(folder / "set"), "--image-tokenizer", str(folder / "image"), "--augment", "3"]
