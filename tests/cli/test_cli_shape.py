@@ -120,6 +120,7 @@ def test_where_all_files_are_bad_nothing_is_written(kyvo, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_a_round_trip_prints_the_stages_and_draws_the_mesh_from_four_sides(kyvo, tmp_path):
     write_box(tmp_path / "box.glb")
     (tmp_path / "points.obj").write_text("v 0 0 0\n")

@@ -122,6 +122,7 @@ def test_a_model_that_knows_the_program_writes_it(folder, tmp_path):
     assert parsed.program == program and parsed.probability > 0.5
 
 
+@pytest.mark.slow
 def test_chat_serve_and_python_take_it(folder, tmp_path):
     tiny = tiny_kyvo()
     tiny.model.save_pretrained(tmp_path / "tiny")

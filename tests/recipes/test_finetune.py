@@ -64,7 +64,7 @@ def test_a_config_that_is_not_there_is_named(runs):
 def test_the_easy_data_comes_first_and_a_resume_within_it_goes_on(runs, tmp_path):
     write_tiny_codes(tmp_path / "easy", count=8, seed=1)
     easy = {
-        "_component_": "kyvo.training.data.CodedScenes",
+        "_component_": "kyvo.training.data.TokenizedScenes",
         "tasks": {"recognition": 1.0},
         "folders": [str(tmp_path / "easy")],
     }
@@ -129,7 +129,7 @@ def test_activation_checkpointing_changes_no_loss(runs):
 
 def test_an_evaluation_says_each_tasks_loss_and_scores(runs, tiny_inputs):
     folders = tiny_inputs[1].removeprefix("data.folders=[").removesuffix("]")
-    data = {"_component_": "kyvo.training.data.CodedScenes", "folders": [folders]}
+    data = {"_component_": "kyvo.training.data.TokenizedScenes", "folders": [folders]}
     data["tasks"] = {"recognition": 1.0, "rendering": 1.0}
     settings = {"max_steps": 4, "warmup_steps": 0, "decay_steps": 0, "sections": {"eval_data": data}}
     runs.run("seen", eval_every=2, decode_samples=2, **settings)
