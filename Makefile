@@ -17,10 +17,10 @@ environment: $(STAMP)  ## .venv with the package and all that the targets below 
 demo: $(STAMP)  ## the four tasks on the bundled pictures; scene JSON and one sheet in out/demo; a mesh to tokens and back
 	$(BIN)/kyvo demo --out out/demo
 
-model: $(STAMP)  ## the bundled model from nothing, in runs/mini; half an hour with -j3 and DEVICE=cuda; goes on where it was stopped
+model: $(STAMP)  ## the bundled model from nothing, in runs/mini; half an hour with -j3 and DEVICE=cuda; continues where it was stopped
 	$(MAKE) --file configs/mini.mk model
 
-model-programs: $(STAMP)  ## the bundled model trained on, with programs, cameras and turns; goes on where it was stopped
+model-programs: $(STAMP)  ## the bundled model trained on, with programs, cameras and turns; continues where it was stopped
 	$(MAKE) --file configs/mini_programs.mk model-programs
 
 test: $(STAMP)  ## the default tests: offline, on the CPU

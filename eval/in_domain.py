@@ -31,7 +31,7 @@ from kyvo.data.clevr.sampling import render_scenes, sample_scenes
 from kyvo.data.corruptions import CORRUPTIONS
 from kyvo.data.meshes.assets import Asset, load_asset
 from kyvo.data.meshes.mesh_parts import AssetError
-from kyvo.data.meshes.mesh_renderer import Placed, Setting, render
+from kyvo.data.meshes.mesh_renderer import Environment, PlacedAsset, render
 from kyvo.data.out_of_domain_pictures import FIT_KINDS, TEST_KINDS
 from kyvo.evaluation.provenance import checkout_commit
 from kyvo.generation.exposure import Exposure
@@ -44,7 +44,7 @@ from kyvo.tokenizers.pictures import read_picture
 KNOWN, FAULT, OTHER, NEAR = "known", "fault", "other", "near"
 BATCH = 32
 SEEDS = {"fit": 7_300_001, "test": 7_400_001}  # of scenes that no training has seen
-GRAY = Setting(floor=(0.5, 0.5, 0.5), horizon=(0.5, 0.5, 0.5), zenith=(0.4, 0.4, 0.4))  # a room like CLEVR's
+GRAY = Environment(floor=(0.5, 0.5, 0.5), horizon=(0.5, 0.5, 0.5), zenith=(0.4, 0.4, 0.4))  # a room like CLEVR's
 TURNS = {
     "upside down": lambda picture: picture[::-1, ::-1],
     "a quarter turned": lambda picture: picture.swapaxes(0, 1)[::-1],
@@ -178,8 +178,8 @@ def draw_meshes(args: argparse.Namespace, second: bool, chance: np.random.Genera
             if asset is not None:
                 x, y = chance.uniform(-2, 2, 2).tolist()
                 turn = float(chance.uniform(0, 6.28))
-                placed.append(Placed(asset=asset, location=(x, y, asset.extent[2] / 2), pose=(0.0, 0.0, turn)))
-        yield render(placed, camera=camera, setting=GRAY if number % 2 else Setting())
+                placed.append(PlacedAsset(asset=asset, location=(x, y, asset.extent[2] / 2), pose=(0.0, 0.0, turn)))
+        yield render(placed, camera=camera, setting=GRAY if number % 2 else Environment())
 
 
 def _sized(path: Path, longest: float) -> Asset | None:

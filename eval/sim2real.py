@@ -83,17 +83,17 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     scenes, real = read_pairs(args.clevr, args.images, args.limit)
     first: dict[str, list[np.ndarray]] = {}  # what the sheet shows
-    likenesses = []
+    similarities = []
     for width in sorted(args.widths):
         targets = [reduced(picture, width) for picture in real]
         first["CLEVR"] = targets[:SHEET_SCENES]
         for renderer in args.renderers:
             likeness, ours = compare(scenes, targets, renderer=renderer, samples=args.samples)
-            likenesses.append(likeness)
+            similarities.append(likeness)
             first[renderer] = ours[:SHEET_SCENES]
             print(_line(likeness), flush=True)
     results = {
-        "likeness": [asdict(likeness) for likeness in likenesses],
+        "likeness": [asdict(likeness) for likeness in similarities],
         "constants": {renderer: CONSTANTS[renderer] for renderer in args.renderers},
         "protocol": PROTOCOL,
         "command": shlex.join(["python", "eval/sim2real.py", *argv]),

@@ -6,9 +6,9 @@ Importing the package imports no torch; the public names below load their module
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from kyvo.threads import wait_asleep
+from kyvo.threads import wait_passively
 
-wait_asleep()
+wait_passively()
 
 __version__ = "0.2.0"
 

@@ -36,7 +36,7 @@ from kyvo.pipelines.new_shapes import NewShapes
 from kyvo.pipelines.object_source import ObjectSource
 from kyvo.pipelines.ray_tracing import RayTracing
 from kyvo.pipelines.recognition import Recognition
-from kyvo.pipelines.rendering import Renderer, Rendering
+from kyvo.pipelines.rendering import Renderer, RendererName, Rendering
 from kyvo.pipelines.run import Run
 from kyvo.pipelines.understanding import Understood, understand
 from kyvo.processor import Processor
@@ -89,7 +89,7 @@ class Kyvo:
         self.language_model = LanguageModel(model, processor, positions=positions, calibration=calibration)
         self.parser = parser or default_parser(self.language_model)
         self.recognition = Recognition(self.language_model, exposure=exposure, in_domain=in_domain)
-        self.renderers: dict[str, Renderer] = {
+        self.renderers: dict[RendererName, Renderer] = {
             "model": Rendering(self.language_model),
             "raytracer": RayTracing(self.language_model),
         }
@@ -270,9 +270,10 @@ class Kyvo:
 
     def find_renderer(self, name: str) -> Renderer:
         """Raises ConfigError for a name that is none of `renderers`."""
-        if name not in self.renderers:
-            raise ConfigError(f"no renderer is called {name!r}; known are {', '.join(self.renderers)}.")
-        return self.renderers[name]
+        for known, renderer in self.renderers.items():
+            if known == name:
+                return renderer
+        raise ConfigError(f"no renderer is called {name!r}; known are {', '.join(self.renderers)}.")
 
 
 def default_parser(model: LanguageModel) -> Parser:

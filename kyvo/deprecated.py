@@ -9,7 +9,10 @@ SETTINGS = {  # of configs
     "train.reading_weight": "train.auxiliary_weight",
     "checkpointer.start": "checkpointer.init_weights",
 }
-PACKAGES = {"kyvo.train": "kyvo.training"}  # of a config's `_component_`
+COMPONENTS = {  # of a config's `_component_`: packages, and what is in them
+    "kyvo.train": "kyvo.training",
+    "kyvo.training.data.CodedScenes": "kyvo.training.data.TokenizedScenes",
+}
 OPTIONS = {"--told": "--gt-camera", "--no-look": "--no-closed-loop"}  # of eval/suite.py
 COMMANDS = {"people": "human-eval"}  # of `kyvo`
 CHECKPOINT_KEYS = {"reading": "auxiliary"}  # of a training's state
@@ -41,7 +44,7 @@ def current_settings(section: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def current_components(config: Any) -> Any:
-    """A config, as plain dicts and lists, whose `_component_`s name the packages of today."""
+    """A config, as plain dicts and lists, whose `_component_`s have the names of today."""
     if isinstance(config, list):
         return [current_components(item) for item in config]
     if not isinstance(config, dict):
@@ -59,8 +62,10 @@ def current_options(arguments: Sequence[str]) -> list[str]:
 
 
 def _component(path: Any) -> Any:
-    for old, new in PACKAGES.items():
-        if isinstance(path, str) and path.startswith(f"{old}."):
-            warn(path, new + path.removeprefix(old))
-            return new + path.removeprefix(old)
-    return path
+    current = path
+    for old, new in COMPONENTS.items():
+        if isinstance(path, str) and f"{current}.".startswith(f"{old}."):
+            current = new + current.removeprefix(old)
+    if current != path:
+        warn(path, current)
+    return current

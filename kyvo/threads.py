@@ -8,7 +8,7 @@ import os
 import sys
 
 
-def wait_asleep() -> None:
+def wait_passively() -> None:
     """Sets OMP_WAIT_POLICY=PASSIVE where nobody has set it, and torch is not loaded yet."""
     if "torch" not in sys.modules:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

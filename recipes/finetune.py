@@ -43,7 +43,7 @@ from kyvo.training.batch import MULTIPLE, MULTIPLE_CUDA, Batch
 from kyvo.training.batch_stream import BatchStream, load_batches
 from kyvo.training.checkpoint import check_free, load_checkpoint, save_checkpoint
 from kyvo.training.components import check_components
-from kyvo.training.data import CodedScenes, check_codes
+from kyvo.training.data import TokenizedScenes, check_codes
 from kyvo.training.distributed import Ranks, clip_gradients, gathered, num_ranks, shard
 from kyvo.training.evaluation import decoded_score, held_out, held_out_loss, load_folded
 from kyvo.training.failures import (
@@ -192,7 +192,7 @@ class FinetuneRecipe(FTRecipeInterface):
         if self.ranks.count > 1:
             shard(self.model, self.auxiliary, precision=args.precision)
 
-    def _open(self, section: DictConfig, *, objects: bool = False) -> CodedScenes:
+    def _open(self, section: DictConfig, *, objects: bool = False) -> TokenizedScenes:
         samples = config.instantiate(
             section, self.processor.builder, objects=objects, allowed=self.args.loss == "allowed"
         )
@@ -361,7 +361,7 @@ class FinetuneRecipe(FTRecipeInterface):
         """This rank's micro-batches from the current step on: those of the easy data first, then the data's."""
         args, ranks = self.args, self.ranks
 
-        def stream(samples: CodedScenes, start: int) -> Iterator[Batch]:
+        def stream(samples: TokenizedScenes, start: int) -> Iterator[Batch]:
             batches = BatchStream(
                 samples,
                 batch_size=args.batch_size,

@@ -1,6 +1,7 @@
 """What every test shares: no network, the sample data beside the repository, and golden files."""
 
 import base64
+import gc
 import json
 import os
 from collections.abc import Callable
@@ -16,6 +17,9 @@ import pytest
 import typecheck  # noqa: F401  # in jaxtyping's place before anything of the package is imported
 from hypothesis import settings
 
+# Millions of objects come with the imports of all tests and stay: the collector need not look through them.
+gc.disable()
+
 # Machines are shared: a slow moment is no failure. Ten examples keep the default run within minutes; `make test-slow`
 # tries every property again under the profile `thorough`.
 settings.register_profile("kyvo", deadline=None, max_examples=10)
@@ -27,6 +31,11 @@ TESTS = Path(__file__).resolve().parent
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden; review the diff")
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ The figures are those of `bundled_quality.FIGURES`. After training anew, record 
 """
 
 import pytest
-from bundled_quality import FIGURES, Bundled, add_noise
+from bundled_quality import FIGURES, Bundled, add_noise, rendered
 
 RECORDED = {  # name -> figure, how much lower it may be, and what it was with the noise
     "recognition": (-0.2833, 0.006, -0.2995),  # nats a label
@@ -19,6 +19,8 @@ RECORDED = {  # name -> figure, how much lower it may be, and what it was with t
     "object_structure": (-0.1568, 0.004, -0.1642),  # squared error of latents
     "object_details": (-0.1356, 0.003, -0.1412),  # squared error of features
 }
+# A rendering takes seconds; the figures of its two networks, rendering and image_tokenizer, are quick.
+QUICK = [pytest.param(figure, marks=pytest.mark.slow if figure is rendered else ()) for figure in FIGURES]
 EACH = pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.__name__)
 
 
@@ -33,7 +35,7 @@ def test_every_figure_has_a_floor_above_what_noise_leaves():
         assert noisy < recorded - 1.4 * margin
 
 
-@EACH
+@pytest.mark.parametrize("figure", QUICK, ids=lambda figure: figure.__name__)
 def test_a_figure_is_no_lower_than_recorded(bundled, figure):
     recorded, margin, _ = RECORDED[figure.__name__]
     value = figure(bundled)

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from typer.testing import CliRunner
 
 from kyvo.cli.main import app
-from kyvo.deprecated import COMMANDS, OPTIONS, PACKAGES, SETTINGS, current_components, current_options
+from kyvo.deprecated import COMMANDS, COMPONENTS, OPTIONS, SETTINGS, current_components, current_options
 from kyvo.errors import ConfigError
 from kyvo.training.args import TrainArgs
 from kyvo.training.builtin import Checkpointer
@@ -67,8 +67,8 @@ def test_the_recipe_takes_a_config_of_old_names(tmp_path, tiny_folder, monkeypat
 
     write_tiny_codes(tmp_path / "codes", count=40)
     text = (Path(__file__).resolve().parents[1] / "configs" / "train" / "tiny.yaml").read_text()
-    for old, new in PACKAGES.items():
-        text = text.replace(f"{new}.", f"{old}.")
+    for old, new in reversed(COMPONENTS.items()):
+        text = text.replace(new, old)
     (tmp_path / "old.yaml").write_text(text)
     arguments = [f"output_dir={tmp_path / 'out'}", f"processor={tiny_folder}", f"data.folders=[{tmp_path / 'codes'}]"]
     arguments += ["train.max_steps=1", "train.warmup_steps=0", "train.decay_steps=0", "train.reading_weight=0.3"]

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "objects.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_python_of_the_page_runs(tmp_path, monkeypatch, capsys):
     tiny_generator(channels=8, trellis_decoders=True, cond_channels=DINO_WIDTH, encoders={}).save_pretrained(
         tmp_path / "TRELLIS-image-large"

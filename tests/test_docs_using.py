@@ -89,7 +89,7 @@ def test_the_conversation_in_the_terminal_runs(folder):
     assert (folder / "turns" / "turn_001.png").is_file() and "taken back" in result.stdout
 
 
-@pytest.mark.parametrize("title", ["Folders", "Chat"])
+@pytest.mark.parametrize("title", ["Folders", pytest.param("Chat", marks=pytest.mark.slow)])
 def test_its_python_runs(folder, title):
     exec(compile(block(title, "python"), "docs/using.md", "exec"), {})
     assert (folder / {"Folders": "again/manifest.jsonl", "Chat": "room.glb"}[title]).is_file()

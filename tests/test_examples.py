@@ -46,14 +46,8 @@ def run(stem, tmp_path, monkeypatch, capsys):
         assert (tmp_path / "out" / "examples" / WRITES[stem]).stat().st_size > 100
 
 
-@pytest.mark.parametrize(
-    "stem",
-    [
-        stem if stem == "01_recognize_a_folder" else pytest.param(stem, marks=pytest.mark.slow)
-        for stem in WRITES
-        if stem != "04_fine_tune"
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("stem", [stem for stem in WRITES if stem != "04_fine_tune"])
 def test_it_runs(stem, tmp_path, monkeypatch, capsys):
     run(stem, tmp_path, monkeypatch, capsys)
 

@@ -61,12 +61,11 @@ def test_a_reader_learns_at_once_what_the_model_understands():
 
 
 def test_it_has_at_most_900_words_and_short_sentences():
-    words = re.findall(r"[A-Za-z0-9][\w'.,/%-]*", README)
-    assert len(words) <= 900
+    assert len(README.split()) <= 900
     prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
     prose = " ".join(line for line in prose.splitlines() if line and line[0] not in "#|!")
     for sentence in re.split(r"(?<=[.:?])\s", prose):
-        assert "·" in sentence or len(sentence.split()) < 25, sentence
+        assert len(sentence.split()) < 25, sentence
 
 
 def test_every_path_in_the_tree_exists():

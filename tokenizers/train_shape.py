@@ -30,7 +30,7 @@ from kyvo.shapes.contour import SurfaceSplats
 from kyvo.shapes.losses import RenderLoss, color_loss, reconstruction_loss, spread_loss
 from kyvo.shapes.scores import compare_latents
 from kyvo.shapes.sets import LatentFolder, write_drawn_latents, write_mesh_latents
-from kyvo.shapes.symmetry import vary
+from kyvo.shapes.symmetry import augment
 from kyvo.shapes.tokenizer import ShapeTokenizer
 from kyvo.shapes.train_args import AdaptiveClip, ShapeData, ShapeTrainArgs, build_shape_config
 from kyvo.shapes.vqvae import ShapeGrid, ShapeVQVAE, ShapeVQVAEConfig, from_grid, to_grid
@@ -142,7 +142,7 @@ class Trainer(TokenizerTraining):
         chosen = torch.randint(self.args.held_out, len(self.latents), (count,), generator=self.generator)
         latents = [self.latents[index] for index in chosen.tolist()]
         if self.args.symmetries:
-            latents = [vary(latent, generator=self.generator) for latent in latents]
+            latents = [augment(latent, generator=self.generator) for latent in latents]
         return to_grid(latents, self.model.config).to(self.args.device)
 
     def train_step(self) -> dict[str, float]:

@@ -35,7 +35,7 @@ from kyvo.tokenizers.image import ImageTokenizer
 from kyvo.tokenizers.tasks import TASKS, Segment
 from kyvo.tokenizers.text import load_text
 from kyvo.tokenizers.vocabulary import Vocabulary
-from kyvo.training.data import CodedScenes
+from kyvo.training.data import TokenizedScenes
 from kyvo.training.evaluation import held_out
 from kyvo.training.model import KyvoDecoder
 
@@ -143,7 +143,7 @@ class Cookbook:
 
     def _measure(self, arm: Arm, model: KyvoDecoder, kyvo: Kyvo, test: Path) -> dict[str, float]:
         builder, budget = kyvo.processor.builder, self.budget
-        samples = CodedScenes(builder, folders=[str(test)], tasks={arm.task: 1.0})
+        samples = TokenizedScenes(builder, folders=[str(test)], tasks={arm.task: 1.0})
         batches = held_out(
             samples, batch_size=32, num_batches=len(samples), num_examples=0, pad_id=builder.text.pad_id, seed=0
         )[arm.task].batches

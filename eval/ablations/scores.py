@@ -14,7 +14,7 @@ from kyvo.metrics.images import l2, object_crops, ssim
 from kyvo.metrics.scenes import CLEVR, mean_jaccard
 from kyvo.tokenizers.tasks import Segments
 from kyvo.training.batch import Batch
-from kyvo.training.data import CodedScenes
+from kyvo.training.data import TokenizedScenes
 from kyvo.training.evaluation import held_out_loss
 from kyvo.training.loss import labelled_loss
 from kyvo.training.model import KyvoDecoder
@@ -22,7 +22,7 @@ from kyvo.training.model import KyvoDecoder
 Example = tuple[Segments, Segments]  # given and wanted
 
 
-def examples_of(samples: CodedScenes, count: int, questions: int) -> list[Example]:
+def examples_of(samples: TokenizedScenes, count: int, questions: int) -> list[Example]:
     """Scene after scene, then again with another of their questions."""
     places = (divmod(number, len(samples)) for number in range(min(count, len(samples) * questions)))
     return [samples.segments(index, 0.0, (turn + 0.5) / questions)[1:] for turn, index in places]

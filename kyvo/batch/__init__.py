@@ -28,7 +28,7 @@ from kyvo.tokenizers.pictures import read_picture
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class RecognizedItem:
     """What became of one picture."""
 
     item: Item
@@ -40,7 +40,7 @@ class Found:
     mtime_ns: int | None = None
 
 
-Recognizer = Callable[[Sequence[Item]], Iterable[list[Found]]]  # in batches, in any order
+Recognizer = Callable[[Sequence[Item]], Iterable[list[RecognizedItem]]]  # in batches, in any order
 
 
 def recognize_files(
@@ -166,12 +166,12 @@ def write_scenes(
 
 def recognize_batches(
     model: Kyvo, items: Iterable[Item], *, batch_size: int, camera: Camera | None = None
-) -> Iterator[list[Found]]:
+) -> Iterator[list[RecognizedItem]]:
     """What became of the items, a full batch of readable pictures at a time, with those that are not among them."""
     config = model.processor.image.config
     read = partial(_read, width=config.width, height=config.height)
     recognize = partial(_recognize, model, camera=camera)
-    batch: list[Found] = []
+    batch: list[RecognizedItem] = []
     pictures: list[Fitted] = []
     for found, picture in _ahead(read, items, count=2 * batch_size):
         batch.append(found)
@@ -184,7 +184,9 @@ def recognize_batches(
         yield recognize(batch, pictures)
 
 
-def _recognize(model: Kyvo, batch: list[Found], pictures: list[Fitted], *, camera: Camera | None) -> list[Found]:
+def _recognize(
+    model: Kyvo, batch: list[RecognizedItem], pictures: list[Fitted], *, camera: Camera | None
+) -> list[RecognizedItem]:
     start = time.perf_counter()
     cameras = None if camera is None else [camera] * len(pictures)
     scenes = iter(model.recognize(pictures, cameras=cameras) if pictures else [])
@@ -192,24 +194,24 @@ def _recognize(model: Kyvo, batch: list[Found], pictures: list[Fitted], *, camer
     return [found if found.error else replace(found, scene=next(scenes), seconds=seconds) for found in batch]
 
 
-def _read(item: Item, *, width: int, height: int) -> tuple[Found, Fitted | None]:
+def _read(item: Item, *, width: int, height: int) -> tuple[RecognizedItem, Fitted | None]:
     """The picture at the model's size, which is what waits in memory."""
     try:
         size, mtime_ns = _stamp(item.path)
         picture = read_picture(item.path)
         shape = (picture.shape[1], picture.shape[0])
         fitted = Fitted.of(picture, width, height)
-        return Found(item=item, picture_size=shape, size=size, mtime_ns=mtime_ns), fitted
+        return RecognizedItem(item=item, picture_size=shape, size=size, mtime_ns=mtime_ns), fitted
     except KyvoError as error:
-        return Found(item=item, error=str(error)), None
+        return RecognizedItem(item=item, error=str(error)), None
 
 
 def _ahead(
-    read: Callable[[Item], tuple[Found, Fitted | None]], items: Iterable[Item], *, count: int
-) -> Iterator[tuple[Found, Fitted | None]]:
+    read: Callable[[Item], tuple[RecognizedItem, Fitted | None]], items: Iterable[Item], *, count: int
+) -> Iterator[tuple[RecognizedItem, Fitted | None]]:
     """`map(read, items)` by a thread that is up to `count` items ahead."""
     reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kyvo-reader")
-    waiting: deque[Future[tuple[Found, Fitted | None]]] = deque()
+    waiting: deque[Future[tuple[RecognizedItem, Fitted | None]]] = deque()
     try:
         for item in items:
             waiting.append(reader.submit(read, item))
@@ -242,7 +244,7 @@ def _is_done(
     )
 
 
-def _save(found: Found, outputs: SceneFiles | SceneLines, min_confidence: float, strict: bool) -> ManifestLine:
+def _save(found: RecognizedItem, outputs: SceneFiles | SceneLines, min_confidence: float, strict: bool) -> ManifestLine:
     """Writes the scene; its line."""
     path, scene = found.item.path, found.scene
     line = ManifestLine(

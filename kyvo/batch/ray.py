@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kyvo.batch import Found, recognize_batches
+from kyvo.batch import RecognizedItem, recognize_batches
 from kyvo.batch.inputs import Item
 from kyvo.clusters import cluster
 from kyvo.scene.files import scene_from_json, scene_to_json
@@ -26,7 +26,7 @@ def recognize_by_ray(
     batch_size: int = 32,
     camera: Camera | None = None,
     workers: int = 1,
-) -> Iterator[list[Found]]:
+) -> Iterator[list[RecognizedItem]]:
     """As `kyvo.batch.recognize_batches`, batches in the order in which they are done.
 
     The cluster is the one that `RAY_ADDRESS` or `ray start` names, else a local one.
@@ -79,15 +79,15 @@ class _Worker:
         return {"index": batch["index"], "found": np.array([_to_text(one) for one in found], dtype=object)}
 
 
-def _to_text(found: Found) -> str:
+def _to_text(found: RecognizedItem) -> str:
     data = {name: value for name, value in vars(found).items() if name not in ("item", "scene")}
     return json.dumps(data | {"scene": None if found.scene is None else scene_to_json(found.scene)})
 
 
-def _from_text(text: str, item: Item) -> Found:
+def _from_text(text: str, item: Item) -> RecognizedItem:
     data = json.loads(text)
     scene, shape = data.pop("scene"), data.pop("picture_size")
-    return Found(
+    return RecognizedItem(
         item=item,
         scene=None if scene is None else scene_from_json(scene, str(item.path)),
         picture_size=None if shape is None else tuple(shape),

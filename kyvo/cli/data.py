@@ -76,7 +76,7 @@ def clevr(
 def edits(
     count: Count,
     out: Out,
-    each: Annotated[int, typer.Option(min=1, help="Edits of each scene, in rows beside one another.")] = 1,
+    each: Annotated[int, typer.Option(min=1, help="Edits of each scene, in adjacent rows.")] = 1,
     seed: Seed = 0,
     size: Size = "128",
     min_objects: MinObjects = 3,

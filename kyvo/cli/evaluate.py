@@ -59,7 +59,7 @@ def scenes(
     """
     from kyvo.evaluation.detections import is_detections, read_detected_scenes
     from kyvo.evaluation.inputs import read_scenes
-    from kyvo.evaluation.scenes import evaluate_released, evaluate_scenes, keep_confident
+    from kyvo.evaluation.scenes import evaluate_released, evaluate_scenes, filter_by_confidence
     from kyvo.metrics.scenes import criterion_for
 
     if protocol is Protocol.RELEASE:
@@ -73,7 +73,7 @@ def scenes(
             found = read_detected_scenes(predictions, truth, schema=schema)
         else:
             found = read_scenes(predictions, schema)
-        found = keep_confident(found, confidence)
+        found = filter_by_confidence(found, confidence)
         results = evaluate_scenes(found, true_scenes, schema=schema, taus=tau, confidence=confidence, seed=seed)
     finish(results, out=out, report=report, as_json=as_json, images=images)
 
@@ -112,7 +112,7 @@ def answers(
     as_json: AsJson = False,
     seed: Seed = 0,
 ) -> None:
-    """Exact match, in all and by family and type, beside what guessing scores.
+    """Exact match, in all and by family and type, with the score of guessing.
 
     Example: kyvo evaluate answers answers.jsonl data/questions --json
     """

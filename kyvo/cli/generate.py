@@ -30,7 +30,7 @@ Format = Annotated[
 ]
 Count = Annotated[int, typer.Option(min=1, max=64, help="Objects to make.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed makes the same objects.")]
-Strength = Annotated[float, typer.Option(help="How much is made anew: 1 all, less keeps some of what was there.")]
+Strength = Annotated[float, typer.Option(help="Share that is regenerated: 1 is all, less keeps some of the input.")]
 Model = Annotated[str, typer.Option(help="A bundled generator's name, or a folder with pipeline.json.")]
 PictureEncoder = Annotated[Path | None, typer.Option(help="For TRELLIS: a folder of DINOv2 with registers.")]
 TextEncoder = Annotated[Path | None, typer.Option(help="For TRELLIS: a folder of CLIP.")]
@@ -92,7 +92,7 @@ def variant(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Keep an object's structure and make its details and colors anew.
+    """Keep the structure of an object and regenerate its details and colors.
 
     Example: kyvo generate variant chair.glb --text "a blue metal chair" --out blue.glb
     """
@@ -139,7 +139,7 @@ def region(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a part of an object anew; the rest stays as it is.
+    """Regenerate a part of an object; the rest stays as it is.
 
     Example: kyvo generate region chair.glb --box=-0.5,-0.5,0,0.5,0.5,0.5 --text "a red chair" --out edited.glb
     """

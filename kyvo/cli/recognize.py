@@ -60,7 +60,7 @@ def recognize(
     workers: Annotated[int, typer.Option(min=1, help="Models at a time, with Ray.")] = 1,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on with an earlier run: skip what its manifest has as done and unchanged."),
+        typer.Option("--resume", help="Continue an earlier run: skip what its manifest has as done and unchanged."),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,

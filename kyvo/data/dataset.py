@@ -42,7 +42,7 @@ with extra("data"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeftOut:
+class SkippedItem:
     """A sample of the sources that makes no row."""
 
     name: str
@@ -76,7 +76,7 @@ class SetSettings(ABC):
         return frozenset()
 
     @abstractmethod
-    def rows(self, indices: Sequence[int]) -> Iterator["dict[str, Any] | LeftOut"]:
+    def rows(self, indices: Sequence[int]) -> Iterator["dict[str, Any] | SkippedItem"]:
         """The rows of some indices, in order; each batch is set by the settings and its indices alone.
 
         Where sources are read, a row that is no good is left out with its reason.
@@ -253,14 +253,14 @@ def _write_block(task: Task) -> int:
     all_indices = settings.indices(block)
     kept = [name for name in settings.features if name not in settings.left_out]
     features = datasets.Features({name: settings.features[name] for name in kept})
-    missing: list[LeftOut] = []
+    missing: list[SkippedItem] = []
     with (
         replacing(path, faults=(pa.ArrowException,)) as draft,
         ArrowWriter(path=str(draft), features=features, writer_batch_size=settings.batch) as writer,
     ):
         for start in range(0, len(all_indices), settings.batch):
             for row in settings.rows(all_indices[start : start + settings.batch]):
-                if isinstance(row, LeftOut):
+                if isinstance(row, SkippedItem):
                     missing.append(row)
                 else:
                     writer.write({name: row[name] for name in kept})
@@ -277,10 +277,10 @@ def _left_out_path(block: Path) -> Path:
     return block.with_suffix(".left_out.json")
 
 
-def _left_out(out: Path, settings: SetSettings) -> list[LeftOut]:
+def _left_out(out: Path, settings: SetSettings) -> list[SkippedItem]:
     """What the blocks of a set left out, in the sources' order."""
     paths = (_left_out_path(settings.block_path(out, block)) for block in range(settings.num_blocks))
-    return [LeftOut(**row) for path in paths if path.is_file() for row in json.loads(path.read_text())]
+    return [SkippedItem(**row) for path in paths if path.is_file() for row in json.loads(path.read_text())]
 
 
 def _write_state(out: Path, what: str, rows: datasets.Dataset, files: Sequence[str], content: str) -> None:

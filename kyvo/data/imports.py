@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from kyvo.data.checks import check_pair, stems
-from kyvo.data.dataset import LeftOut, SetSettings, picture_cell, scene_cell
+from kyvo.data.dataset import SetSettings, SkippedItem, picture_cell, scene_cell
 from kyvo.data.generators import PICTURE, PICTURE_COLUMNS
 from kyvo.data.omni3d import Omni3DSet, load_omni3d, read_pair
 from kyvo.data.release import TokenFile, find_release, load_token_file, release_rows
@@ -42,7 +42,7 @@ class FolderSet(SetSettings):
     def of(cls, folder: Path, schema: str) -> "FolderSet":
         return cls(count=len(stems(folder)), folder=str(folder), schema=schema)
 
-    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any] | LeftOut]:
+    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any] | SkippedItem]:
         schema, files = load_schema(self.schema), list(stems(Path(self.folder)).values())
         for index in indices:
             pair = check_pair(files[index], schema)
@@ -50,7 +50,7 @@ class FolderSet(SetSettings):
                 first = pair.faults[0]
                 more = f" (and {len(pair.faults) - 1} more faults)" if len(pair.faults) > 1 else ""
                 where = f"{first.place}: " if first.place else ""
-                yield LeftOut(name=first.file.name, reason=f"{where}{first.message}{more}")
+                yield SkippedItem(name=first.file.name, reason=f"{where}{first.message}{more}")
                 continue
             yield {"image": picture_cell(pair.picture, pair.name), "scene": scene_cell(pair.scene), "name": pair.name}
 
@@ -91,13 +91,13 @@ class Omni3dSet(SetSettings):
     def found(self) -> Omni3DSet:
         return _omni3d(self.annotations, self.schema, self.clamp)
 
-    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any] | LeftOut]:
+    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any] | SkippedItem]:
         for index in indices:
             number, flipped = divmod(index, 1 + self.flips)
             try:
                 picture, scene, name = read_pair(self.found.scenes[number], Path(self.pictures), flipped=bool(flipped))
             except ImageError as error:  # a picture that was not downloaded costs no other row
-                yield LeftOut(name=str(self.found.scenes[number].image), reason=str(error))
+                yield SkippedItem(name=str(self.found.scenes[number].image), reason=str(error))
                 continue
             yield {"image": picture_cell(picture, name), "scene": scene_cell(scene), "name": name}
 
@@ -151,7 +151,7 @@ class ReleaseSet(SetSettings):
         """The files by what they hold, the rows, and what was missing for a row."""
         return _release(self.folder, self.dataset, self.part, self.split, self.tokenizer)
 
-    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any] | LeftOut]:
+    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any] | SkippedItem]:
         found = self.source[1]
         for index in indices:
             row = dict(found[index])

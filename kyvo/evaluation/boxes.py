@@ -115,7 +115,7 @@ def _interval(name: str, precision: Precision, num_images: int, seed: int) -> Fi
 
 def _figure(name: str, precision: Precision, **choice: Any) -> Figure:
     value = precision.mean(**choice)
-    wanted = precision.wanted[precision.ranges.index(choice.get("range_", "all"))]
+    wanted = precision.counted_truth[precision.ranges.index(choice.get("range_", "all"))]
     return Figure(name=name, value=None if math.isnan(value) else value, count=int(wanted.sum()))
 
 
@@ -123,8 +123,8 @@ def _items(precision: Precision, known: Annotations) -> list[dict[str, Any]]:
     """What was found in each picture. Ignored annotations are none of its objects."""
     found, truth = precision.detections, precision.truth
     column = precision.thresholds.index(SHOWN_IOU)
-    counted = ~precision.void[0, column]
-    partner = precision.partner[column]
+    counted = ~precision.ignored[0, column]
+    partner = precision.matched_truth[column]
     apart = np.linalg.norm(found.cuboids.center - truth.cuboids.center[partner], axis=1)
     ours, theirs = (to_objects(boxes, known.names) for boxes in (found, truth))
     rows: list[tuple[list[int], list[int]]] = [([], []) for _ in known.keys]
@@ -143,7 +143,7 @@ def _items(precision: Precision, known: Annotations) -> list[dict[str, Any]]:
                 "key": key,
                 "score": len(pairs) / union if union else 1.0,
                 "pairs": pairs,
-                "ious": [float(precision.taken_iou[column, index]) for _, index in taken],
+                "ious": [float(precision.matched_iou[column, index]) for _, index in taken],
                 "misses": sorted(set(range(len(true))) - {pair[1] for pair in pairs}),
                 "extras": sorted(set(range(len(mine))) - {pair[0] for pair in pairs}),
                 "predicted": [object_to_json(ours[index]) for index in mine],

@@ -27,7 +27,7 @@ from kyvo.evaluation.generation_features import (
     FeatureEncoders,
     Features,
     encode_views,
-    pair_likeness,
+    pair_similarity,
     set_distances,
     text_score,
 )
@@ -94,7 +94,7 @@ def evaluate_generation(
     known = [] if training is None else read_objects(training, excluded)
     true_by_name = {item.name: item for item in theirs}
     clouds = {id(item): triangle_cloud(item.triangles, count=NUM_POINTS) for item in (*ours, *theirs)}
-    nearest = nearest_known(ours, known)
+    nearest = nearest_training_object(ours, known)
     encoders = encoders or FeatureEncoders()
     seen, seen_true = (encode_views(encoders, [(item.name, item.mesh) for item in some]) for some in (ours, theirs))
     items = []
@@ -105,7 +105,7 @@ def evaluate_generation(
             scores = compare_clouds(clouds[id(item)], clouds[id(pair)], tau=TAU)
             row |= {"score": scores.f_score, "chamfer": scores.chamfer, "iou": occupancy_iou(item, pair)}
             row["view_psnr"], row["view_psnr_object"] = compare_views({"made": item.mesh}, pair.mesh)["made"]
-            row |= likenesses(item.name, seen, seen_true)
+            row |= similarities(item.name, seen, seen_true)
             row |= region_scores(item, pair)
         category = item.category or (pair.category if pair else None)
         caption = item.caption or (pair.caption if pair else None)
@@ -219,7 +219,7 @@ def _of_set(folder: Path) -> Iterable[JudgedObject]:
         )
 
 
-def nearest_known(ours: Sequence[JudgedObject], known: Sequence[JudgedObject]) -> list[dict[str, Any]]:
+def nearest_training_object(ours: Sequence[JudgedObject], known: Sequence[JudgedObject]) -> list[dict[str, Any]]:
     """Of each object, the nearest one of the training set, its category, and how much the two are one."""
     if not known:
         return [{} for _ in ours]
@@ -255,12 +255,12 @@ def occupancy_iou(one: JudgedObject, other: JudgedObject) -> float:
     return len(cells[0] & cells[1]) / len(cells[0] | cells[1])
 
 
-def likenesses(
+def similarities(
     name: str, seen: Mapping[str, Mapping[str, Features]], seen_true: Mapping[str, Mapping[str, Features]]
 ) -> dict[str, float]:
     """Of each encoder, how much a pair looks alike."""
     return {
-        f"likeness_{encoder}": pair_likeness(found[name], seen_true[encoder][name])
+        f"likeness_{encoder}": pair_similarity(found[name], seen_true[encoder][name])
         for encoder, found in seen.items()
         if name in found and name in seen_true[encoder]
     }

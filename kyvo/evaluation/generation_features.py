@@ -125,7 +125,7 @@ def set_distances(ours: Mapping[str, Features], theirs: Mapping[str, Features]) 
     return {"FD": frechet_distance(*pair), "KD": kernel_distance(*pair)}
 
 
-def pair_likeness(ours: Features, theirs: Features) -> float:
+def pair_similarity(ours: Features, theirs: Features) -> float:
     """Mean cosine of the same views."""
     return float(cosine(ours, theirs).mean())
 

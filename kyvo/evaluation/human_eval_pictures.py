@@ -44,11 +44,11 @@ def mesh_views(path: Path, truth: Path) -> np.ndarray:
     view, so a wrong size does. Files are taken as y up, as glTF's are.
     """
     # Open3D loads in seconds, and pictures do without.
-    from kyvo.data.meshes.mesh_renderer import Placed, Setting, render
+    from kyvo.data.meshes.mesh_renderer import Environment, PlacedAsset, render
     from kyvo.scene.scene import Camera
 
     asset, reference = _upright(path), _upright(truth)
-    placed = Placed(asset=asset, location=(0.0, 0.0, asset.extent[2] / 2))
+    placed = PlacedAsset(asset=asset, location=(0.0, 0.0, asset.extent[2] / 2))
     target = (0.0, 0.0, reference.extent[2] / 2)
     away = 3.2 * float(np.linalg.norm(reference.extent)) / 2  # of a sphere around the truth, in radii
     views = []
@@ -57,7 +57,7 @@ def mesh_views(path: Path, truth: Path) -> np.ndarray:
         camera = Camera.look_at(
             location=(x, y, z + target[2]), target=target, focal=1.5 * VIEW, width=VIEW, height=VIEW
         )
-        views.append(render([placed], camera=camera, setting=Setting()))
+        views.append(render([placed], camera=camera, setting=Environment()))
     return np.concatenate([np.concatenate(views[:2], axis=1), np.concatenate(views[2:], axis=1)])
 
 

@@ -19,7 +19,7 @@ from kyvo.evaluation.inputs import RULE, Items, Pairs, pair, read_items
 from kyvo.evaluation.released import Row, released_rows
 from kyvo.evaluation.results import Figure, Results, mean_figure
 from kyvo.metrics import release
-from kyvo.metrics.scenes import Criterion, SceneMatch, angle_difference, criterion_for, match_scene, near_pairs
+from kyvo.metrics.scenes import Criterion, SceneMatch, angle_difference, criterion_for, match_scene, pairs_within
 from kyvo.scene.files import camera_to_json, object_to_json
 from kyvo.scene.scene import Scene, SceneObject, turn_error
 
@@ -40,7 +40,7 @@ def evaluate_scenes(
         truth: of the same.
         schema: whose criterion is used; by default that of the truth's scenes.
         taus: distances in the scenes' units; by default the paper's for the schema.
-        confidence: what `keep_confident` was asked for; goes into the protocol.
+        confidence: what `filter_by_confidence` was asked for; goes into the protocol.
         seed: of the bootstrap.
 
     Raises:
@@ -164,7 +164,7 @@ def evaluate_released(
     )
 
 
-def keep_confident(source: Items[Scene], confidence: float) -> Items[Scene]:
+def filter_by_confidence(source: Items[Scene], confidence: float) -> Items[Scene]:
     """The scenes without objects whose confidence is below this one; objects without a confidence stay."""
     scenes = {
         key: replace(
@@ -215,7 +215,7 @@ def _over_pairs(
     """The measure of each nearest pair within `tau`, a list a scene; pairs that it has nothing to say of left out."""
     rows = []
     for ours, true, match in zip(pairs.predictions, pairs.truths, found, strict=True):
-        values = [measure(ours.objects[i], true.objects[j]) for i, j, _ in near_pairs(match, tau)]
+        values = [measure(ours.objects[i], true.objects[j]) for i, j, _ in pairs_within(match, tau)]
         rows.append([float(value) for value in values if value is not None])
     return rows
 
@@ -244,7 +244,7 @@ def _confusion(pairs: Pairs, found: Sequence[SceneMatch], name: str, tau: float)
     seen = [
         (str(true.objects[j].get(name)), str(ours.objects[i].get(name)))
         for ours, true, match in zip(pairs.predictions, pairs.truths, found, strict=True)
-        for i, j, _ in near_pairs(match, tau)
+        for i, j, _ in pairs_within(match, tau)
     ]
     words = sorted({word for both in seen for word in both})
     counts = np.zeros((len(words), len(words)), dtype=int)

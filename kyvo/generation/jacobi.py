@@ -39,7 +39,7 @@ SWEEPS = 2  # each time after that
 MAX_SCENES = 8  # that are drawn together
 
 
-def call_at_once(network: Callable[[], Any]) -> Any:
+def call_directly(network: Callable[[], Any]) -> Any:
     return network()
 
 
@@ -54,7 +54,7 @@ class JacobiDecoder:
         *,
         count: int,
         max_tokens: int | None = None,
-        call: Callable[[Callable[[], Any]], Any] = call_at_once,
+        call: Callable[[Callable[[], Any]], Any] = call_directly,
     ) -> None:
         """
         Args:

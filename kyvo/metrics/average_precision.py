@@ -66,11 +66,11 @@ class Precision:
     ranges: tuple[str, ...]
     detections: Boxes  # those that counted, the surest first
     truth: Boxes
-    hit: Bool[np.ndarray, "ranges thresholds detections"]
-    void: Bool[np.ndarray, "ranges thresholds detections"]  # counts neither way
-    wanted: Bool[np.ndarray, "ranges truth"]  # not ignored
-    partner: Int[np.ndarray, "thresholds detections"]  # row of the true box taken in the range "all"; -1: none
-    taken_iou: Float[np.ndarray, "thresholds detections"]  # with it; 0: none
+    true_positive: Bool[np.ndarray, "ranges thresholds detections"]
+    ignored: Bool[np.ndarray, "ranges thresholds detections"]  # counts neither way
+    counted_truth: Bool[np.ndarray, "ranges truth"]  # not ignored
+    matched_truth: Int[np.ndarray, "thresholds detections"]  # row of the true box taken in the range "all"; -1: none
+    matched_iou: Float[np.ndarray, "thresholds detections"]  # with it; 0: none
 
     def mean(self, *, range_: str = "all", threshold: float | None = None, weights: np.ndarray | None = None) -> float:
         """AP over the categories that have a true box in the range, in [0, 1]; NaN where none has.
@@ -92,8 +92,8 @@ class Precision:
         num_images = 1 + max(self.truth.image.max(initial=0), self.detections.image.max(initial=0))
         counts = np.ones(num_images) if weights is None else weights
         wanted = np.bincount(
-            self.truth.category[self.wanted[place]],
-            weights=counts[self.truth.image[self.wanted[place]]],
+            self.truth.category[self.counted_truth[place]],
+            weights=counts[self.truth.image[self.counted_truth[place]]],
             minlength=1 + self.truth.category.max(initial=0),
         )
         found = {}
@@ -101,7 +101,12 @@ class Precision:
             rows = np.flatnonzero(self.detections.category == category)
             mass = counts[self.detections.image[rows]]
             curves = [
-                _precision(self.hit[place, column, rows], self.void[place, column, rows], mass, wanted[category])
+                _precision(
+                    self.true_positive[place, column, rows],
+                    self.ignored[place, column, rows],
+                    mass,
+                    wanted[category],
+                )
                 for column in columns
             ]
             found[int(category)] = float(np.mean(curves))
@@ -160,11 +165,11 @@ def _compare(
         ranges=tuple(ranges),
         detections=detections,
         truth=truth,
-        hit=taken & ~takes_ignored,
-        void=takes_ignored | (~taken & outside[:, None]) | lonely,
-        wanted=~ignored,
-        partner=partner[0],
-        taken_iou=np.where(taken[0], overlaps, 0.0),
+        true_positive=taken & ~takes_ignored,
+        ignored=takes_ignored | (~taken & outside[:, None]) | lonely,
+        counted_truth=~ignored,
+        matched_truth=partner[0],
+        matched_iou=np.where(taken[0], overlaps, 0.0),
     )
 
 

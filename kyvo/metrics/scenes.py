@@ -36,7 +36,7 @@ def angle_difference(ours: np.ndarray | float, theirs: np.ndarray | float) -> np
 
 
 @dataclass(frozen=True, kw_only=True)
-class Closeness:
+class Tolerance:
     """A field of numbers that must be near as well, whatever tau is: all of its numbers, or their mean."""
 
     field: str  # of SceneObject, with three numbers
@@ -70,7 +70,7 @@ class Criterion:
 
     attributes: tuple[str, ...]  # must be equal
     axes: tuple[int, ...] = (0, 1, 2)  # of `location`, that the distance is taken over
-    near: tuple[Closeness, ...] = ()  # what else must be close
+    near: tuple[Tolerance, ...] = ()  # what else must be close
     taus: tuple[float, ...] = CLEVR_TAUS  # of the paper, in the scenes' units
 
     @property
@@ -110,18 +110,18 @@ class Criterion:
 
 
 # The released script compares positions on the floor and heights apart; the paper's text leaves that open.
-_LEVEL = Closeness(field="location", axes=(2,), limit=0.05)
-_TURNED = Closeness(field="pose", limit=0.15, is_angle=True)
+_LEVEL = Tolerance(field="location", axes=(2,), limit=0.05)
+_TURNED = Tolerance(field="pose", limit=0.15, is_angle=True)
 CLEVR = Criterion(attributes=("shape", "size", "color", "material"), axes=(0, 1))
 OBJAWORLD = Criterion(attributes=("shape",), axes=(0, 1), near=(_LEVEL, _TURNED))
 # Which shape it is shows in the pose and the place alone: codes of one shape are never equal throughout.
 OBJAWORLD_SHAPES = Criterion(attributes=(), near=(_TURNED,), taus=(0.5, 0.75, 1.0, 1.25, 1.5))
 OBJECTRON = Criterion(
-    attributes=("category",), near=(Closeness(field="dimensions", limit=0.05, mean=True, strict=False),)
+    attributes=("category",), near=(Tolerance(field="dimensions", limit=0.05, mean=True, strict=False),)
 )
 ARKITSCENES = Criterion(
     attributes=("category",),
-    near=(Closeness(field="dimensions", limit=1.0, mean=True, strict=False),),
+    near=(Tolerance(field="dimensions", limit=1.0, mean=True, strict=False),),
     taus=(1.25, 1.5, 1.75, 2.0, 2.25),
 )
 CRITERIA = {
@@ -249,7 +249,7 @@ def mean_jaccard(
     near = [
         (ours.objects[i], true.objects[j])
         for (ours, true), match in zip(scenes, found, strict=True)
-        for i, j, _ in near_pairs(match, max(taus))
+        for i, j, _ in pairs_within(match, max(taus))
     ]
     errors = [distance for match in found for _, _, distance in match.nearest]
     accuracy = {
@@ -266,7 +266,7 @@ def mean_jaccard(
     )
 
 
-def near_pairs(match: SceneMatch, tau: float) -> Iterator[tuple[int, int, float]]:
+def pairs_within(match: SceneMatch, tau: float) -> Iterator[tuple[int, int, float]]:
     """The nearest pairs closer than `tau`: those over which attributes are compared."""
     return (pair for pair in match.nearest if pair[2] < tau - TIE)
 

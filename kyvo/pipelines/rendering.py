@@ -11,7 +11,7 @@ whose schema has no camera draws for one camera; a scene that has another is dra
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from kyvo.pipelines.run import Run
 from kyvo.scene.scene import Camera, Scene
 from kyvo.scene.schema import camera_of
 from kyvo.tokenizers.tasks import Segments
+
+RendererName = Literal["model", "raytracer"]
 
 
 @runtime_checkable

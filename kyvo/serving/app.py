@@ -51,7 +51,7 @@ from kyvo.serving.schemas import (
     ChatRequest,
     Edited,
     EditRequest,
-    Fault,
+    ErrorBody,
     Health,
     ModelCard,
     ModelList,
@@ -70,11 +70,11 @@ _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s]+")
 _REFUSALS = {400: "not JSON", 408: "the body came too slowly", 413: "too large", 415: "not application/json"}
 _REFUSALS |= {422: "does not fit", 429: "too many jobs; see Retry-After", 503: "overloaded; see Retry-After"}
 _FAULTS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Fault, "description": reason} for status, reason in _REFUSALS.items()
+    status: {"model": ErrorBody, "description": reason} for status, reason in _REFUSALS.items()
 }
 _GATE: dict[int | str, dict[str, Any]] = {
-    401: {"model": Fault, "description": "no key, or another"},
-    403: {"model": Fault, "description": "asked by another host's name"},
+    401: {"model": ErrorBody, "description": "no key, or another"},
+    403: {"model": ErrorBody, "description": "asked by another host's name"},
 }
 
 
@@ -239,7 +239,7 @@ async def ask(body: AskRequest, request: Request) -> Answered:
 @_router.post(
     "/v1/chat/completions",
     response_model=ChatCompletion,
-    responses={**_FAULTS, 404: {"model": Fault, "description": "no model of this name"}},
+    responses={**_FAULTS, 404: {"model": ErrorBody, "description": "no model of this name"}},
 )
 async def chat(body: ChatRequest, request: Request) -> Any:
     """OpenAI's chat. With `stream`, server-sent events."""
@@ -284,7 +284,7 @@ async def models(request: Request) -> ModelList:
     return ModelList(data=[ModelCard(id=request.app.state.name, created=0)])
 
 
-@_router.get("/v1/models/{name:path}", responses={404: {"model": Fault, "description": "no model of this name"}})
+@_router.get("/v1/models/{name:path}", responses={404: {"model": ErrorBody, "description": "no model of this name"}})
 async def model(name: str, request: Request) -> ModelCard:
     """The model of a name, as the list has it."""
     return ModelCard(id=_known_model(request, name), created=0)

@@ -124,7 +124,7 @@ class _Limited(H11Protocol):
             self._write = None
 
 
-class Sparse(logging.Filter):
+class RateLimitFilter(logging.Filter):
     """Lets a logger write so many records in a period, and says then how many more there were."""
 
     def __init__(self, *, most: int = MAX_RECORDS, period: float = PERIOD) -> None:
@@ -149,5 +149,5 @@ def limit_logs() -> None:
     """What clients cause is logged sparsely: uvicorn's records and asyncio's."""
     for name in ("uvicorn.error", "asyncio"):
         logger = logging.getLogger(name)
-        if not any(isinstance(own, Sparse) for own in logger.filters):
-            logger.addFilter(Sparse())
+        if not any(isinstance(own, RateLimitFilter) for own in logger.filters):
+            logger.addFilter(RateLimitFilter())

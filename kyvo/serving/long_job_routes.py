@@ -12,12 +12,12 @@ from fastapi import APIRouter, Request, Response
 
 from kyvo.serving.body import BodyRoute
 from kyvo.serving.errors import RequestError
-from kyvo.serving.long_job_schemas import LongJobStatus, MadeFile, StageProgress
+from kyvo.serving.long_job_schemas import LongJobStatus, OutputFile, StageProgress
 from kyvo.serving.long_jobs import LongJob, LongJobs
-from kyvo.serving.schemas import Fault
+from kyvo.serving.schemas import ErrorBody
 
 MEDIA: Mapping[str, str] = {".glb": "model/gltf-binary", ".png": "image/png"}  # by the end of a file's name
-_NO_JOB = {404: {"model": Fault, "description": "no job or file of this name"}}
+_NO_JOB = {404: {"model": ErrorBody, "description": "no job or file of this name"}}
 
 
 def jobs_of(request: Request) -> LongJobs:
@@ -35,7 +35,7 @@ def shared_status(job: LongJob) -> dict[str, Any]:
         "status": job.state,
         "progress": StageProgress.model_validate(progress, from_attributes=True) if running else None,
         "error": job.error,
-        "files": [MadeFile(name=name, path=f"{job.path}/{name}", bytes=len(data)) for name, data in files.items()],
+        "files": [OutputFile(name=name, path=f"{job.path}/{name}", bytes=len(data)) for name, data in files.items()],
         "seconds": None if made is None else round(made.seconds, 3),
     }
 

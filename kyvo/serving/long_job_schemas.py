@@ -12,7 +12,7 @@ class StageProgress(BaseModel):
     seconds_left: float = Field(description="Of this stage: an estimate from the steps that are done.")
 
 
-class MadeFile(BaseModel):
+class OutputFile(BaseModel):
     name: str
     path: str = Field(description="GET it from here.")
     bytes: int
@@ -24,5 +24,5 @@ class LongJobStatus(BaseModel):
     status: State
     progress: StageProgress | None = Field(description="Of the stage that it is at.")
     error: str | None = Field(description="Why nothing was made.")
-    files: list[MadeFile] = []
+    files: list[OutputFile] = []
     seconds: float | None = Field(None, description="That making it took.")

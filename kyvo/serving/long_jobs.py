@@ -28,7 +28,7 @@ State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Made:
+class JobResult:
     """What a job gives."""
 
     result: Any  # of the job's kind
@@ -74,7 +74,7 @@ class LongJob:
         return "an error of the server's own; its log says more."
 
     @property
-    def made(self) -> Made | None:
+    def made(self) -> JobResult | None:
         return self.future.result().result if self.state == "done" else None
 
     def watch(self, progress: Progress) -> None:
@@ -103,7 +103,7 @@ class LongJobs:
                 self.worker.withdraw(job.ticket)
         self.worker.stop()
 
-    def add(self, folder: str, task: str, make: Callable[[Run, LongJob], Made], *, client: str = "") -> LongJob:
+    def add(self, folder: str, task: str, make: Callable[[Run, LongJob], JobResult], *, client: str = "") -> LongJob:
         """Takes a job. Raises Busy where the queue is full.
 
         Args:
@@ -112,7 +112,7 @@ class LongJobs:
         """
         job = LongJob(path=f"{folder}/{secrets.token_urlsafe(16)}")
 
-        def work(run: Run) -> Made:
+        def work(run: Run) -> JobResult:
             job.began = True
             return make(run, job)
 

@@ -43,7 +43,7 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
 NOT_READ = ("metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "user")
 
 
-def without_neutral(body: Mapping[str, Any]) -> dict[str, Any]:
+def without_defaults(body: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a chat that are to be obeyed.
 
     Raises:

@@ -16,7 +16,7 @@ from kyvo.pipelines.objects import GeneratedObject, ObjectGenerator
 from kyvo.pipelines.run import Run
 from kyvo.serving.errors import RequestError
 from kyvo.serving.limits import Limits
-from kyvo.serving.long_jobs import LongJob, LongJobs, Made
+from kyvo.serving.long_jobs import JobResult, LongJob, LongJobs
 from kyvo.serving.object_reading import SentFile, read_sent
 from kyvo.shapes.mesh import Place
 
@@ -53,13 +53,15 @@ def add_objects(jobs: LongJobs, source: ObjectSource, request: ObjectRequest, *,
     if (reason := source.lacks) is not None:
         raise RequestError(501, f"this server makes no objects: {reason} Then start it with --objects FOLDER.")
 
-    def make(run: Run, job: LongJob) -> Made:
+    def make(run: Run, job: LongJob) -> JobResult:
         return make_objects(request, source.get(), run, jobs.worker.limits, job)
 
     return jobs.add(PATH, request.task, make, client=client)
 
 
-def make_objects(request: ObjectRequest, generator: ObjectGenerator, run: Run, limits: Limits, job: LongJob) -> Made:
+def make_objects(
+    request: ObjectRequest, generator: ObjectGenerator, run: Run, limits: Limits, job: LongJob
+) -> JobResult:
     """Does what a request asks for. Raises as `ObjectGenerator.generate`, `edit_region` and `read_sent` do, and
     Cancelled or Late where the run is not to go on."""
     began = time.monotonic()
@@ -85,7 +87,7 @@ def make_objects(request: ObjectRequest, generator: ObjectGenerator, run: Run, l
     run.check()
     files = _files(made, request.formats, place)
     run.check()
-    return Made(result=made, files=files, seconds=time.monotonic() - began)
+    return JobResult(result=made, files=files, seconds=time.monotonic() - began)
 
 
 def _files(made: Sequence[GeneratedObject], formats: Sequence[str], place: Place | None) -> dict[str, bytes]:

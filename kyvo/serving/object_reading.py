@@ -1,19 +1,22 @@
 """Meshes and latents that a client sends -> `ObjectInput` and region, in bounded time and memory.
 
 Each is read in a process of its own, in an empty folder, which ends where it takes more than it may. A file comes
-alone: one that names other files, which would be this machine's, is refused. Run as a program, this module is that
-process:
+alone: one that names other files, which would be this machine's, is refused. Importing what reading needs takes
+seconds, so one process has it imported and forks those that read. Run as a program, this module is that process:
 
-    one line of JSON, the files   ->   an .npz of the latent, its place and the region, or one line of JSON: the error
+    one line of JSON: the request, files in its folder   ->   `answer` in the folder, an empty line
+    (the answer is an .npz of the latent, its place and the region, or one line of JSON: the error)
 """
 
 import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +30,7 @@ from torch import Tensor
 from kyvo.data.meshes.mesh_files import AssetError
 from kyvo.data.meshes.named_files import alone
 from kyvo.errors import KyvoError
+from kyvo.files import write_bytes
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.pipelines.object_inputs import LatentKind, ObjectInput, read_object, read_region
 from kyvo.serving.limits import Limits
@@ -34,6 +38,7 @@ from kyvo.shapes.mesh import Place
 
 SUFFIXES = {"glb": ".glb", "ply": ".ply", "latent": ".npz"}  # by format
 BUSY = 15  # times as long reading may take on the clock: the machine may have other work
+ANSWER = "answer"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,29 +65,68 @@ def read_sent(sent: SentFile, kind: LatentKind, limits: Limits, *, mask: SentFil
         AssetError: the file cannot be read, or takes more than it may.
     """
     files = {"object": sent} | ({} if mask is None else {"mask": mask})
-    about = {
-        role: {"format": one.format, "size": len(one.content), "up_axis": one.up_axis} for role, one in files.items()
-    }
-    head = {"kind": asdict(kind), "files": about, "seconds": limits.mesh_seconds, "memory": limits.mesh_memory}
     with tempfile.TemporaryDirectory(prefix="kyvo-object-") as folder:
-        try:
-            done = subprocess.run(
-                [sys.executable, "-P", "-m", __name__],
-                input=json.dumps(head).encode() + b"\n" + b"".join(one.content for one in files.values()),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                timeout=BUSY * limits.mesh_seconds,
-                cwd=folder,
-                env=_environment(),
-            )
-        except subprocess.TimeoutExpired:
-            raise _too_much(limits) from None
-    if done.returncode != 0:
-        raise _too_much(limits)
-    if done.stdout.startswith(b"{"):
-        raise AssetError(json.loads(done.stdout)["error"])
-    with np.load(io.BytesIO(done.stdout), allow_pickle=False) as found:
+        paths = {role: Path(folder, f"the {role}{SUFFIXES[one.format]}") for role, one in files.items()}
+        for role, one in files.items():
+            paths[role].write_bytes(one.content)
+        request = {
+            "folder": folder,
+            "kind": asdict(kind),
+            "paths": {role: path.name for role, path in paths.items()},
+            "up_axes": {role: one.up_axis for role, one in files.items()},
+            "seconds": limits.mesh_seconds,
+            "memory": limits.mesh_memory,
+        }
+        _READER.read(request, seconds=BUSY * limits.mesh_seconds)
+        answer = Path(folder, ANSWER)
+        if not answer.is_file():
+            raise _too_much(limits)
+        content = answer.read_bytes()
+    if content.startswith(b"{"):
+        raise AssetError(json.loads(content)["error"])
+    with np.load(io.BytesIO(content), allow_pickle=False) as found:
         return _unpack(found, kind)
+
+
+class _Reader:
+    """The process that forks those that read, from the first request on. For any thread: each waits for its turn."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._turn = threading.Lock()
+
+    def read(self, request: Mapping[str, Any], *, seconds: float) -> None:
+        """Returns when the request's answer is written or its reader has ended, after `seconds` at the latest."""
+        with self._turn:
+            if self._process is None or self._process.poll() is not None:
+                self._process = _start()
+            process = self._process
+            assert process.stdin is not None and process.stdout is not None
+            late = threading.Timer(seconds, os.killpg, [process.pid, signal.SIGKILL])
+            late.start()
+            try:
+                process.stdin.write(json.dumps(request).encode() + b"\n")
+                process.stdin.flush()
+                if not process.stdout.readline():
+                    process.wait()
+            except BrokenPipeError:
+                process.wait()
+            finally:
+                late.cancel()
+
+
+_READER = _Reader()
+
+
+def _start() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", __name__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=_environment(),
+        start_new_session=True,  # so that it ends together with those that it forked
+    )
 
 
 def _too_much(limits: Limits) -> AssetError:
@@ -123,7 +167,7 @@ def _limit(seconds: float, memory: int) -> None:
     with contextlib.suppress(ImportError, ValueError, OSError):  # where the system has no such limit
         import resource
 
-        last = int(sum(os.times()[:2]) + seconds) + 1  # importing this module took some
+        last = int(sum(os.times()[:2]) + seconds) + 1
         resource.setrlimit(resource.RLIMIT_CPU, (last, last))
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
 
@@ -141,19 +185,31 @@ def read_files(paths: Mapping[str, Path], kind: LatentKind, up_axes: Mapping[str
     return _pack(item, region)
 
 
-def _serve(inputs: IO[bytes]) -> bytes:
-    """The answer to one request, its files written into the working directory."""
-    head = json.loads(inputs.readline())
-    paths = {}
-    for role, about in head["files"].items():
-        paths[role] = Path(f"the {role}{SUFFIXES[about['format']]}")
-        paths[role].write_bytes(inputs.read(about["size"]))
-    _limit(head["seconds"], head["memory"])
-    up_axes = {role: about["up_axis"] for role, about in head["files"].items()}
-    return read_files(paths, LatentKind(**head["kind"]), up_axes)
+def _answer(request: Mapping[str, Any]) -> None:
+    """Reads the files of one request in this process, and ends it."""
+    code = 1
+    try:
+        with contextlib.suppress(AttributeError, OSError):
+            os.nice(5)
+        os.chdir(request["folder"])
+        _limit(request["seconds"], request["memory"])
+        paths = {role: Path(name) for role, name in request["paths"].items()}
+        write_bytes(ANSWER, read_files(paths, LatentKind(**request["kind"]), request["up_axes"]))
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _serve(requests: IO[bytes], ended: IO[bytes]) -> None:
+    """Forks a process for each request, until the other side is gone."""
+    while line := requests.readline():
+        child = os.fork() if sys.platform == "linux" else 0  # elsewhere libraries may not survive it: this one reads
+        if child == 0:
+            _answer(json.loads(line))
+        os.waitpid(child, 0)
+        ended.write(b"\n")
+        ended.flush()
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(AttributeError, OSError):
-        os.nice(5)
-    sys.stdout.buffer.write(_serve(sys.stdin.buffer))
+    _serve(sys.stdin.buffer, sys.stdout.buffer)

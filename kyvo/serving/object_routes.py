@@ -22,15 +22,15 @@ from kyvo.serving.object_reading import SentFile
 from kyvo.serving.object_schemas import (
     GenerateRequest,
     JobStatus,
-    MadeObject,
     ObjectFile,
+    ObjectSummary,
     RegionRequest,
     VariantRequest,
 )
 from kyvo.serving.requests import client_of, in_reader
-from kyvo.serving.schemas import Fault
+from kyvo.serving.schemas import ErrorBody
 
-_NO_GENERATOR = {501: {"model": Fault, "description": "the server has no generator of objects"}}
+_NO_GENERATOR = {501: {"model": ErrorBody, "description": "the server has no generator of objects"}}
 
 router = APIRouter(route_class=BodyRoute)
 
@@ -99,7 +99,7 @@ def _sent_file(file: ObjectFile) -> SentFile:
 def status_of(job: LongJob) -> JobStatus:
     made = () if job.made is None else job.made.result
     objects = [
-        MadeObject(seed=one.seed, sample=one.sample, cells=len(one.slat.coords), warnings=list(one.warnings))
+        ObjectSummary(seed=one.seed, sample=one.sample, cells=len(one.slat.coords), warnings=list(one.warnings))
         for one in made
     ]
     return JobStatus(objects=objects, **shared_status(job))

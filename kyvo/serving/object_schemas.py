@@ -79,7 +79,7 @@ class RegionRequest(_Asked, _Editing):
         return self
 
 
-class MadeObject(BaseModel):
+class ObjectSummary(BaseModel):
     seed: int
     sample: int = Field(description="Its number among those of the seed.")
     cells: int = Field(description="Active cells of its structure.")
@@ -87,4 +87,4 @@ class MadeObject(BaseModel):
 
 
 class JobStatus(LongJobStatus):
-    objects: list[MadeObject]
+    objects: list[ObjectSummary]

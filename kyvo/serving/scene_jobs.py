@@ -18,7 +18,7 @@ from kyvo.pipelines.scene_source import MethodName, SceneSource
 from kyvo.pipelines.scenes import generate_scene
 from kyvo.scene.scene import Camera
 from kyvo.serving.errors import RequestError
-from kyvo.serving.long_jobs import LongJob, LongJobs, Made
+from kyvo.serving.long_jobs import JobResult, LongJob, LongJobs
 from kyvo.shapes.scene_files import write_scene
 from kyvo.shapes.tokenizer import ShapeTokenizer
 
@@ -46,13 +46,13 @@ def add_scene(jobs: LongJobs, model: Kyvo, source: SceneSource, request: SceneRe
             f"this server has no method {request.method.value}: {reason} Its options --scenes and --library name it.",
         )
 
-    def make(run: Run, job: LongJob) -> Made:
+    def make(run: Run, job: LongJob) -> JobResult:
         return make_scene(request, model, source, run, job)
 
     return jobs.add(PATH, "scene_of_shapes", make, client=client)
 
 
-def make_scene(request: SceneRequest, model: Kyvo, source: SceneSource, run: Run, job: LongJob) -> Made:
+def make_scene(request: SceneRequest, model: Kyvo, source: SceneSource, run: Run, job: LongJob) -> JobResult:
     """Does what a request asks for. Raises as `generate_scene`, `masked_by_scene` and `masked_by_prompts` do, and
     Cancelled or Late where the run is not to go on."""
     began = time.monotonic()
@@ -69,7 +69,7 @@ def make_scene(request: SceneRequest, model: Kyvo, source: SceneSource, run: Run
             write_scene(made, [path], picture=picture, tokenizer=tokenizer)
             files[path.name] = path.read_bytes()
             run.check()
-    return Made(result=made, files=files, seconds=time.monotonic() - began)
+    return JobResult(result=made, files=files, seconds=time.monotonic() - began)
 
 
 def _picture(request: SceneRequest, model: Kyvo, source: SceneSource, run: Run) -> ScenePicture:

@@ -21,9 +21,9 @@ from kyvo.serving.long_jobs import LongJob
 from kyvo.serving.requests import client_of, in_reader
 from kyvo.serving.scene_jobs import PATH, SceneRequest, add_scene
 from kyvo.serving.scene_schemas import MethodCard, PlacedShape, SceneGenerateRequest, SceneJobStatus, SceneMethods
-from kyvo.serving.schemas import Fault
+from kyvo.serving.schemas import ErrorBody
 
-_NO_METHOD = {501: {"model": Fault, "description": "the server lacks the method or its weights"}}
+_NO_METHOD = {501: {"model": ErrorBody, "description": "the server lacks the method or its weights"}}
 
 router = APIRouter(route_class=BodyRoute)
 

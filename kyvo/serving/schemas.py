@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
+from kyvo.pipelines.rendering import RendererName
 from kyvo.scene.validate import json_schema
-from kyvo.serving.neutral import without_neutral
+from kyvo.serving.neutral import without_defaults
 
 Role = Literal["recognition", "rendering", "editing", "question_answering"]
 
@@ -58,7 +59,7 @@ class RecognizeRequest(_Strict):
 
 class RenderRequest(Sampling):
     scene: SceneJSON
-    renderer: Literal["model", "raytracer"] | None = Field(
+    renderer: RendererName | None = Field(
         None, description="Who draws: the model, or the ray tracer, which is exact. By default the server's choice."
     )
 
@@ -131,13 +132,13 @@ class Answered(Understood):
     answer: str
 
 
-class _Hinted(_Strict):
+class _CachedPart(_Strict):
     """What may carry a hint for caches, as clients of other servers send it."""
 
     cache_control: dict[str, Any] | None = Field(None, description="Not read.")
 
 
-class TextPart(_Hinted):
+class TextPart(_CachedPart):
     type: Literal["text"]
     text: str
 
@@ -147,19 +148,19 @@ class ImageURL(_Strict):
     detail: str | None = None
 
 
-class ImageURLPart(_Hinted):
+class ImageURLPart(_CachedPart):
     type: Literal["image_url"]
     image_url: ImageURL
 
 
-class ImagePart(_Hinted):
+class ImagePart(_CachedPart):
     """Hugging Face's form."""
 
     type: Literal["image"]
     image: Picture
 
 
-class ScenePart(_Hinted):
+class ScenePart(_CachedPart):
     type: Literal["scene"]
     scene: SceneJSON
 
@@ -167,7 +168,7 @@ class ScenePart(_Hinted):
 Part = Annotated[TextPart | ImageURLPart | ImagePart | ScenePart, Field(discriminator="type")]
 
 
-class UserMessage(_Hinted):
+class UserMessage(_CachedPart):
     role: Literal["user"]
     content: str | list[Part]
     name: str | None = None
@@ -198,7 +199,7 @@ class StreamOptions(_Strict):
     include_obfuscation: bool | None = Field(None, description="Not read.")
 
 
-class Wish(_Strict):
+class KyvoOptions(_Strict):
     """Ours: what OpenAI's fields cannot say."""
 
     task: Role | None = Field(None, description="By default what the message's parts and text mean.")
@@ -218,12 +219,12 @@ class ChatRequest(_Strict):
     temperature: float | None = Field(None, ge=0, le=2, description="Of pictures.")
     top_p: float | None = Field(None, gt=0, le=1, description="Of pictures.")
     seed: int | None = Field(None, ge=0, lt=2**63, description="Of pictures.")
-    kyvo: Wish | None = None
+    kyvo: KyvoOptions | None = None
 
     @model_validator(mode="before")
     @classmethod
     def drop_neutral(cls, body: Any) -> Any:
-        return without_neutral(body) if isinstance(body, dict) else body
+        return without_defaults(body) if isinstance(body, dict) else body
 
 
 class ImageOut(BaseModel):
@@ -277,7 +278,7 @@ class Health(BaseModel):
     running: int
 
 
-class Fault(BaseModel):
+class ErrorBody(BaseModel):
     """The body of every answer that is not a result."""
 
     class Detail(BaseModel):

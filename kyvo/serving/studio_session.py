@@ -51,7 +51,7 @@ class Shown:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Said:
+class StudioReply:
     """A text of the visitor's and its reply. `turn` is None where it was refused or asked back."""
 
     text: str
@@ -80,7 +80,7 @@ class Session:
         self._uploads = uploads
         self.lock = threading.Lock()  # held by one act at a time
         self._talk: Conversation | None = None
-        self._said: list[Said] = []
+        self._said: list[StudioReply] = []
         self._before: np.ndarray | None = None  # the picture before the last change
         self._changes = UNCHANGED
         self._folder = tempfile.TemporaryDirectory(prefix="kyvo-studio-")
@@ -126,14 +126,14 @@ class Session:
         try:
             turn = self._worker.run(Job(task="dialogue", work=lambda run: talk.say(text, run=run))).result
         except AmbiguousReference as error:
-            self._said.append(Said(text=text, reply=str(error)))
+            self._said.append(StudioReply(text=text, reply=str(error)))
             return self._show("**Which one do you mean?** Say its number, or describe it.", error.candidates)
         except KyvoError as error:
-            self._said.append(Said(text=text, reply=str(error)))
+            self._said.append(StudioReply(text=text, reply=str(error)))
             if waiting is not None and waiting.is_declined(text):
                 return self._show("**Nothing was done.** The scene is as it was.")
             return self._show("**That did not work.** The scene is as it was.", fault=True)
-        self._said.append(Said(text=text, reply=turn.describe(), turn=turn))
+        self._said.append(StudioReply(text=text, reply=turn.describe(), turn=turn))
         if turn.answer is not None:
             return self._show("**Answered**, in the talk below.", turn.objects)
         self._before, self._changes = before, _listed(turn.describe())

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from kyvo.shapes.contour import COLOR
-from kyvo.shapes.palette import SIZES, num_palette_codes, palette_of, read, snapped, spell
+from kyvo.shapes.palette import SIZES, decode_palette, encode_palette, num_palette_codes, palette_of, quantize_colors
 
 SURE = 2.0  # a cell whose score is this far on the right side of ACTIVE_ABOVE needs no correction
 
@@ -143,9 +143,9 @@ class Corrections(nn.Module):
                     break
                 spent, left = self._lend(codes[row], errors[row], cells[row], blocks, tables, skip=skip)
                 palette = palette_of(truth, size) if size else truth[:0]
-                spent[lenders(blocks)[:skip]] = self.lent[spell(palette, len(self.lent))]
+                spent[lenders(blocks)[:skip]] = self.lent[encode_palette(palette, len(self.lent))]
                 missing = left[:, 1:][:, COLOR].transpose(1, 2)[cells[row]] * self.color_scale
-                found.append((float((snapped(truth - missing, palette) - truth).square().mean()), spent))
+                found.append((float((quantize_colors(truth - missing, palette) - truth).square().mean()), spent))
             rows.append(min(found, key=lambda pair: pair[0])[1] if found else codes[row])
         return torch.stack(rows)
 
@@ -173,7 +173,10 @@ class Corrections(nn.Module):
     ) -> list[Float[Tensor, "size 3"]]:
         """Of each object, sRGB in [-1, 1]."""
         number = (~self.of_surface).cumsum(0) - 1
-        return [read(number[row[lenders(blocks)]], len(self.lent)) for row, blocks in zip(codes, full, strict=True)]
+        return [
+            decode_palette(number[row[lenders(blocks)]], len(self.lent))
+            for row, blocks in zip(codes, full, strict=True)
+        ]
 
     def correct(
         self,
@@ -190,7 +193,7 @@ class Corrections(nn.Module):
         output = output + grid_of(total.unflatten(2, (self.channels, -1)), self.block)
         for one, palette in zip(output, palettes, strict=True):
             colors = one[1:][COLOR]
-            flat = snapped(colors.flatten(1).T * self.color_scale, palette) / self.color_scale
+            flat = quantize_colors(colors.flatten(1).T * self.color_scale, palette) / self.color_scale
             colors.copy_(flat.T.unflatten(1, colors.shape[1:]))
         return output
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image as Picture
 
-from kyvo.data.dataset import LeftOut, SetSettings
+from kyvo.data.dataset import SetSettings, SkippedItem
 from kyvo.data.meshes.assets import Asset
 from kyvo.data.meshes.captions import COLORS, captions
 from kyvo.data.meshes.categories import CATEGORIES
@@ -83,14 +83,14 @@ class ObjectSet(SetSettings):
             raise ConfigError(f"{source} has no mesh file; give a folder of GLB, glTF, OBJ or PLY files.")
         return cls(count=len(files), source=str(source), files=files, **settings)
 
-    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any] | LeftOut]:
+    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any] | SkippedItem]:
         for index in indices:
             try:
                 yield self.row(index)
             except (AssetError, LatentError, ImageError) as error:
                 if self.source == PROCEDURAL:
                     raise
-                yield LeftOut(name=self.files[index], reason=str(error))
+                yield SkippedItem(name=self.files[index], reason=str(error))
 
     def figures(self, rows: Dataset) -> dict[str, Any]:
         """How many objects have no caption."""

@@ -31,12 +31,12 @@ def palette_of(colors: Float[Tensor, "cells 3"], size: int) -> Float[Tensor, "si
     return palette
 
 
-def snapped(colors: Float[Tensor, "cells 3"], palette: Float[Tensor, "size 3"]) -> Float[Tensor, "cells 3"]:
+def quantize_colors(colors: Float[Tensor, "cells 3"], palette: Float[Tensor, "size 3"]) -> Float[Tensor, "cells 3"]:
     """Each color as the nearest one of the palette; as it is where that is empty."""
     return palette[torch.cdist(colors, palette).argmin(1)] if len(palette) else colors
 
 
-def spell(palette: Float[Tensor, "size 3"], num_lent: int) -> Int[Tensor, " places"]:
+def encode_palette(palette: Float[Tensor, "size 3"], num_lent: int) -> Int[Tensor, " places"]:
     """The codes of a palette of sRGB in [-1, 1], whose size is one of SIZES."""
     levels = _levels(num_lent)
     steps = ((palette.clamp(-1, 1) + 1) / 2 * (levels - 1)).round().long()
@@ -45,7 +45,7 @@ def spell(palette: Float[Tensor, "size 3"], num_lent: int) -> Int[Tensor, " plac
     return torch.cat([torch.tensor([SIZES.index(len(palette))]), pairs.flatten()])
 
 
-def read(codes: Int[Tensor, " lenders"], num_lent: int) -> Float[Tensor, "size 3"]:
+def decode_palette(codes: Int[Tensor, " lenders"], num_lent: int) -> Float[Tensor, "size 3"]:
     """The palette at the start of these codes, whatever they are; empty where they say no size, or end before it."""
     size = SIZES[int(codes[0])] if len(codes) and int(codes[0]) < len(SIZES) else 0
     if num_palette_codes(size) > len(codes):

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 
 from kyvo.data.meshes.assets import Asset
 from kyvo.data.meshes.layout import random_layout, table_top
-from kyvo.data.meshes.mesh_renderer import Placed, visible
+from kyvo.data.meshes.mesh_renderer import PlacedAsset, visible
 from kyvo.errors import SceneError
 from kyvo.scene.pose import Pose
 from kyvo.scene.scene import Camera
@@ -44,9 +44,11 @@ class PosedAsset:
         return self.pose.apply(self.asset.triangles)
 
     @property
-    def placed(self) -> Placed:
+    def placed(self) -> PlacedAsset:
         """As the ray caster takes it."""
-        return Placed(asset=self.asset, location=self.pose.translation, pose=self.pose.euler, scale=self.pose.scale)
+        return PlacedAsset(
+            asset=self.asset, location=self.pose.translation, pose=self.pose.euler, scale=self.pose.scale
+        )
 
 
 def lay_out(assets: Sequence[Asset], rng: np.random.Generator) -> list[PosedAsset]:

@@ -15,10 +15,10 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image as Picture
 
-from kyvo.data.dataset import LeftOut, SetSettings, picture_cell, scene_cell
+from kyvo.data.dataset import SetSettings, SkippedItem, picture_cell, scene_cell
 from kyvo.data.meshes.assets import Asset
 from kyvo.data.meshes.mesh_files import AssetError
-from kyvo.data.meshes.mesh_renderer import Setting, render
+from kyvo.data.meshes.mesh_renderer import Environment, render
 from kyvo.data.object_pictures import SMALLEST_SHARE
 from kyvo.errors import ConfigError, SceneError
 from kyvo.extras import extra
@@ -104,14 +104,14 @@ class SceneSet(SetSettings):
         files = tuple(str(path.relative_to(folder)) for path in FrontFolder(folder).houses)
         return cls(source=str(folder), files=files, layout=ROOMS, **settings)
 
-    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any] | LeftOut]:
+    def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any] | SkippedItem]:
         for index in indices:
             try:
                 yield self.row(index)
             except (AssetError, LatentError, SceneError) as error:
                 if not (self.source or isinstance(error, SceneError)):
                     raise  # the library's own meshes are good
-                yield LeftOut(name=f"scene {index}", reason=str(error))
+                yield SkippedItem(name=f"scene {index}", reason=str(error))
 
     def figures(self, rows: Dataset) -> dict[str, Any]:
         """How many objects there are, and how many stand on another."""
@@ -206,11 +206,11 @@ def _least(masks: np.ndarray) -> float:
     return float(masks.mean((1, 2)).min())
 
 
-def _setting(rng: np.random.Generator) -> Setting:
+def _setting(rng: np.random.Generator) -> Environment:
     """A floor, a sky and a sun at random, light enough for any object to show."""
     floor, horizon = rng.uniform(0.45, 0.85, 3), rng.uniform(0.7, 0.95, 3)
     sun: Vector = (float(rng.uniform(-0.8, 0.8)), float(rng.uniform(-1.0, -0.2)), 1.0)
-    return Setting(sun=sun, floor=_vector(floor), horizon=_vector(horizon))
+    return Environment(sun=sun, floor=_vector(floor), horizon=_vector(horizon))
 
 
 def _vector(values: np.ndarray) -> Vector:

@@ -17,7 +17,7 @@ PALETTE = 6  # colors of an object that are drawn anew
 WAVES = 12.0  # radians along the cube's side, standard deviation
 
 
-def vary(latent: StructuredLatent, *, generator: torch.Generator) -> StructuredLatent:
+def augment(latent: StructuredLatent, *, generator: torch.Generator) -> StructuredLatent:
     """One of the eight symmetries about the up axis, and other colors."""
     flip_x, flip_y, swap, waves = (
         torch.rand(4, generator=generator) < torch.tensor([0.5, 0.5, 0.5, WAVE_SHARE])
@@ -29,7 +29,7 @@ def vary(latent: StructuredLatent, *, generator: torch.Generator) -> StructuredL
     if swap:
         latent = swap_xy(latent)
     feats = latent.feats.clone()
-    recolor = (swap_channels, turn_hue, new_palette)[int(torch.randint(3, (), generator=generator))]
+    recolor = (swap_channels, rotate_hue, new_palette)[int(torch.randint(3, (), generator=generator))]
     colors = recolor(feats[:, COLOR], generator)
     gain = 0.7 + 0.4 * torch.rand((), generator=generator)
     shift = 0.4 * torch.rand(3, generator=generator) - 0.2
@@ -46,7 +46,7 @@ def swap_channels(colors: Float[Tensor, "cells 3"], generator: torch.Generator) 
     return colors[:, torch.randperm(3, generator=generator)]
 
 
-def turn_hue(colors: Float[Tensor, "cells 3"], generator: torch.Generator) -> Float[Tensor, "cells 3"]:
+def rotate_hue(colors: Float[Tensor, "cells 3"], generator: torch.Generator) -> Float[Tensor, "cells 3"]:
     """All colors turned about the grey axis; what leaves the range is cut by the caller."""
     angle = 2 * torch.pi * torch.rand((), generator=generator)
     grey = torch.full((3,), 3**-0.5)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from kyvo.errors import ConfigError
 from kyvo.models.slat.latent import PUBLISHED_MEAN, PUBLISHED_STD, RESOLUTION, LatentError, StructuredLatent
-from kyvo.models.slat.structure import ChannelNorm, Double, Halve, ResBlock, shuffle_voxels
+from kyvo.models.slat.structure import ChannelLayerNorm, Downsample, ResBlock, Upsample, shuffle_voxels
 from kyvo.shapes.contour import CHANNELS as SURFACE_CHANNELS
 from kyvo.shapes.contour import COLOR
 from kyvo.shapes.corrections import Corrections, full_blocks, remaining_errors
@@ -167,7 +167,7 @@ class ShapeEncoder(nn.Module):
         for level, width in enumerate(widths):
             blocks += residual(width, config.num_res_blocks)
             if level + 1 < len(widths):
-                blocks.append(Halve(width, widths[level + 1], device=None, dtype=torch.float32))
+                blocks.append(Downsample(width, widths[level + 1], device=None, dtype=torch.float32))
         self.blocks = nn.Sequential(*blocks, *residual(widths[-1], config.num_res_blocks_middle))
         self.out_layer = output(widths[-1], config.embed_dim)
 
@@ -184,7 +184,7 @@ class ShapeDecoder(nn.Module):
         for level, width in enumerate(widths):
             blocks += residual(width, config.num_res_blocks)
             if level + 1 < len(widths):
-                blocks.append(Double(width, widths[level + 1], device=None, dtype=torch.float32))
+                blocks.append(Upsample(width, widths[level + 1], device=None, dtype=torch.float32))
         self.blocks = nn.Sequential(*blocks)
         self.num_shuffles = int(math.log2(config.patch))
         out_channels = config.channels + (config.occupancy == "logit")
@@ -202,7 +202,7 @@ def residual(channels: int, count: int) -> list[nn.Module]:
 
 
 def output(channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(ChannelNorm(channels), nn.SiLU(), nn.Conv3d(channels, out_channels, 3, padding=1))
+    return nn.Sequential(ChannelLayerNorm(channels), nn.SiLU(), nn.Conv3d(channels, out_channels, 3, padding=1))
 
 
 class ShapeVQVAE(nn.Module):

@@ -43,7 +43,7 @@ class ObjectMaps:
 
 
 def object_maps(scenes: Sequence[Scene], schema: SceneSchema, *, rows: int, columns: int) -> ObjectMaps:
-    """Draws scenes onto the grid of codes (`shown_objects`).
+    """Draws scenes onto the grid of codes (`visible_objects`).
 
     Raises SceneError for a scene without a camera, an object without a location, and a word that the schema lacks.
     """
@@ -54,7 +54,7 @@ def object_maps(scenes: Sequence[Scene], schema: SceneSchema, *, rows: int, colu
     locations = np.zeros((len(scenes), 3, rows, columns), dtype=np.float32)
     for number, scene in enumerate(scenes):
         try:
-            shown = shown_objects(scene, rows=rows, columns=columns)
+            shown = visible_objects(scene, rows=rows, columns=columns)
         except SceneError as error:
             raise SceneError(f"scenes[{number}] {error}") from error
         for (row, column), (index, x, y) in shown.items():
@@ -67,7 +67,7 @@ def object_maps(scenes: Sequence[Scene], schema: SceneSchema, *, rows: int, colu
     return ObjectMaps(**{name: torch.from_numpy(value) for name, value in maps.items()})
 
 
-def shown_objects(scene: Scene, *, rows: int, columns: int) -> dict[tuple[int, int], tuple[int, float, float]]:
+def visible_objects(scene: Scene, *, rows: int, columns: int) -> dict[tuple[int, int], tuple[int, float, float]]:
     """Row and column of a cell -> the index of the object whose centre it holds, and that centre from the cell's middle
     (x, y, in cells). Of two centres in one cell the nearer counts; one outside the picture is left out.
 

@@ -67,7 +67,7 @@ class Sequence:
     named: np.ndarray | None = None  # float32 [seq, objects], of `SequenceBuilder.named`
     changed: np.ndarray | None = None  # bool [seq], of `SequenceBuilder.changed`
     allowed: np.ndarray | None = None  # object [seq], what each label is one of: `training.allowed`
-    branches: tuple[tuple[int, int], ...] = ()  # [start, stop) of what goes on from one beginning: `share_beginning`
+    branches: tuple[tuple[int, int], ...] = ()  # [start, stop) of what goes on from one beginning: `share_prefix`
 
 
 class SequenceBuilder:
@@ -339,7 +339,7 @@ class SequenceBuilder:
         return restore(written, *self.image_grid) if self.center_first else written
 
 
-def share_beginning(sequences: SequenceOf[Sequence]) -> Sequence:
+def share_prefix(sequences: SequenceOf[Sequence]) -> Sequence:
     """Several samples on one picture and scene as one: what their prompts have in common, then the rest of each.
 
     Each rest is a branch: it sees the beginning and itself, at the positions that it would have alone, so the losses

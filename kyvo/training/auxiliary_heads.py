@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from kyvo.models.llama.embedding import cosines
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
-from kyvo.tokenizers.objects import shown_objects
+from kyvo.tokenizers.objects import visible_objects
 from kyvo.tokenizers.sequence import MAX_NUMBER
 from kyvo.training.model import NUM_WAVES, HiddenStates
 
@@ -84,7 +84,7 @@ def object_rows(
     Raises SceneError for a scene without a camera.
     """
     snapped = schema.snap(scene, clamp=True)  # in token order
-    shown = shown_objects(replace(snapped, camera=scene.camera), rows=rows, columns=columns)
+    shown = visible_objects(replace(snapped, camera=scene.camera), rows=rows, columns=columns)
     found = np.full((rows * columns, 1 + num_values(schema)), -1)
     for (row, column), (index, _, _) in shown.items():
         values = [min(index, MAX_NUMBER - 1)]

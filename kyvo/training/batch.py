@@ -36,7 +36,7 @@ class Batch:
     spans: Tensor | None = None  # [B, S] int16, where there are any, or branches: the number of a token's two-way span
     branches: Tensor | None = None  # [B, S] int16, likewise: the number of a token's branch; -1 before all
     input_pos: Tensor | None = None  # [B, S] int64, only where there are branches: each token's position in its sample
-    samples: tuple[str, ...] = ()  # where they stand, `CodedScenes.describe`
+    samples: tuple[str, ...] = ()  # where they stand, `TokenizedScenes.describe`
     skipped: tuple[str, ...] = ()  # likewise, of those too long for the model in the window this batch begins
 
     def to(self, device: torch.device) -> "Batch":
@@ -58,7 +58,7 @@ def padded(length: int, multiple: int = MULTIPLE) -> int:
 Item = TypeVar("Item")
 
 
-def even_groups(items: Sequence[Item], lengths: Sequence[int], count: int) -> list[list[Item]]:
+def balanced_groups(items: Sequence[Item], lengths: Sequence[int], count: int) -> list[list[Item]]:
     """`count` groups of about as many tokens each: the longest item goes to the group with the fewest so far."""
     groups: list[list[Item]] = [[] for _ in range(count)]
     heap = [(0, number) for number in range(count)]
@@ -74,7 +74,7 @@ def pack(sequences: Sequence[TokenSequence], *, tokens: int) -> list[list[TokenS
     lengths = [len(sequence.ids) for sequence in sequences]
     count = -(-sum(lengths) // tokens)
     while True:
-        rows = even_groups(sequences, lengths, count)
+        rows = balanced_groups(sequences, lengths, count)
         if max(sum(len(sequence.ids) for sequence in row) for row in rows) <= tokens:
             return rows
         count += 1

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from kyvo.errors import ConfigError
 from kyvo.tokenizers.sequence import Sequence as TokenSequence
-from kyvo.training.batch import MULTIPLE, Batch, collate, even_groups, padded
+from kyvo.training.batch import MULTIPLE, Batch, balanced_groups, collate, padded
 
 WINDOW = 16  # batches built and sorted together
 
@@ -142,7 +142,7 @@ class BatchStream(IterableDataset):
             )
         lengths = [len(sequence.ids) for _, sequence in fits]
         if self.packs:
-            groups = even_groups(fits, lengths, count)
+            groups = balanced_groups(fits, lengths, count)
         else:
             fits.sort(key=lambda pair: len(pair[1].ids))
             cuts = np.linspace(0, len(fits), count + 1).astype(int)

@@ -26,7 +26,7 @@ from kyvo.tokenizers.sequence import Sequence as TokenSequence
 from kyvo.tokenizers.text import TextTokenizer
 from kyvo.training.batch import collate
 from kyvo.training.checkpoint import load_checkpoint, save_checkpoint
-from kyvo.training.data import CodedScenes
+from kyvo.training.data import TokenizedScenes
 from kyvo.training.folding import save_folded
 from kyvo.training.init_weights import apply_init_weights
 from kyvo.training.init_weights_files import read_init_weights
@@ -131,7 +131,7 @@ class Scenes(Dataset):
         seed: int = 0,
     ) -> None:
         builder = Processor.from_pretrained(processor).builder
-        self.samples = CodedScenes(builder, folders=list(folders), tasks=dict(tasks))
+        self.samples = TokenizedScenes(builder, folders=list(folders), tasks=dict(tasks))
         self.seed = seed
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""`CodedScenes`: coded sets as samples of a mixture of tasks, each a token sequence."""
+"""`TokenizedScenes`: coded sets as samples of a mixture of tasks, each a token sequence."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from kyvo.scene.files import scene_from_json
 from kyvo.scene.scene import Scene
 from kyvo.tokenizers.scene import WHOLE, SceneForm
 from kyvo.tokenizers.sequence import Sequence as TokenSequence
-from kyvo.tokenizers.sequence import SequenceBuilder, share_beginning
+from kyvo.tokenizers.sequence import SequenceBuilder, share_prefix
 from kyvo.tokenizers.tasks import REFUSED, TASKS, Refused, Segments
 from kyvo.training.allowed import AllowedWalk
 from kyvo.training.auxiliary_heads import asked_objects, object_rows
@@ -54,7 +54,7 @@ COLUMNS = {
 }
 
 
-class CodedScenes:
+class TokenizedScenes:
     """Coded sets as samples of a mixture of tasks.
 
     A set serves the tasks whose COLUMNS it has. Scenes are scene JSON, codes those of `tokenizers/encode.py`.
@@ -87,7 +87,7 @@ class CodedScenes:
             weights: task name -> what its labels' loss weights are multiplied by; 1 where it is not named.
             shares: of the samples, that each folder gives; without them as many as it has. The largest folder for its
                 share is seen once an epoch, rows of the others over and over.
-            questions: of a row, that share one sample (`share_beginning`); at most as many as it has.
+            questions: of a row, that share one sample (`share_prefix`); at most as many as it has.
             edits: rows beside one another that share one sample where they edit the same scene
                 (`kyvo data edits --each`).
             object_weight: what the loss weights of an output picture's codes that show an object are multiplied by.
@@ -163,10 +163,10 @@ class CodedScenes:
         task, rows = self._rows(index, which_task, which_question, questions=1, edits=1)
         return task, *_sides(task, rows[0])
 
-    def only(self, task: str) -> "CodedScenes":
+    def only(self, task: str) -> "TokenizedScenes":
         """The sets that serve a task, for that task alone."""
         folders = [folder for folder, served in zip(self.folders, self.tasks, strict=True) if task in served]
-        return CodedScenes(
+        return TokenizedScenes(
             self.builder,
             folders=folders,
             tasks={task: 1.0},
@@ -205,7 +205,7 @@ class CodedScenes:
         try:
             task, rows = self._rows(index, which_task, which_question, questions=self.questions, edits=self.edits)
             built = [self._built(task, *_sides(task, row), form) for row in rows]
-            sequence = share_beginning(built) if len(built) > 1 else built[0]
+            sequence = share_prefix(built) if len(built) > 1 else built[0]
             if self.objects:
                 sequence = replace(sequence, asked=self._asked_objects(task, rows))
             return replace(sequence, weights=sequence.weights * np.float32(self.weights.get(task, 1.0)))

@@ -25,7 +25,7 @@ from kyvo.models.llama.presets import DecoderSize
 from kyvo.processor import Processor
 from kyvo.tokenizers.tasks import Segments
 from kyvo.training.batch import Batch, collate
-from kyvo.training.data import CodedScenes
+from kyvo.training.data import TokenizedScenes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class HeldOut:
 
 
 def held_out(
-    samples: CodedScenes, *, batch_size: int, num_batches: int, num_examples: int, pad_id: int, seed: int
+    samples: TokenizedScenes, *, batch_size: int, num_batches: int, num_examples: int, pad_id: int, seed: int
 ) -> dict[str, HeldOut]:
     """For each task that the set serves, its first samples."""
     found: dict[str, HeldOut] = {}

@@ -59,7 +59,7 @@ def kyvo(capsys, folders, tmp_path, monkeypatch):
     return call
 
 
-@pytest.mark.parametrize("method", ["scenegen", "iscene", "alone"])
+@pytest.mark.parametrize("method", ["scenegen", pytest.param("iscene", marks=pytest.mark.slow), "alone"])
 def test_a_picture_becomes_files_of_each_kind(kyvo, tmp_path, method):
     names = ["scene.json", "scene.glb", "sheet.png"] if method != "alone" else ["scene.glb"]
     outs = [part for name in names for part in ("--out", name)]
@@ -101,6 +101,7 @@ def test_objects_are_told_by_a_scene_boxes_or_points(kyvo, tmp_path):
         assert ("boxes are taken as masks" in err) == ("--segmenter" not in words and "--box" in words)
 
 
+@pytest.mark.slow
 def test_the_outlines_of_what_a_model_recognises_are_masks(tmp_path):
     sample = Path(str(files("kyvo"))) / "assets" / "samples" / "clevr_0.png"
     seen = _masked(sample, None, "mini")

@@ -120,6 +120,7 @@ def test_where_all_files_are_bad_nothing_is_written(kyvo, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_a_round_trip_prints_the_stages_and_draws_the_mesh_from_four_sides(kyvo, tmp_path):
     write_box(tmp_path / "box.glb")
     (tmp_path / "points.obj").write_text("v 0 0 0\n")
@@ -140,6 +141,7 @@ def test_a_round_trip_is_told_as_json(kyvo, tmp_path):
     assert 1 / 64 <= told["codes_used"] <= 1
 
 
+@pytest.mark.slow
 def test_meshes_codes_and_latents_are_drawn_a_row_each(kyvo, tmp_path):
     write_box(tmp_path / "box.glb")
     kyvo("encode", "box.glb", "--out", "codes.json")

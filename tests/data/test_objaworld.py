@@ -10,7 +10,7 @@ import trimesh
 import yaml
 
 from kyvo.data.meshes.assets import INDEX, Asset, AssetError, load_library
-from kyvo.data.meshes.mesh_renderer import FLOOR, Placed, Setting, render, visible
+from kyvo.data.meshes.mesh_renderer import FLOOR, Environment, PlacedAsset, render, visible
 from kyvo.data.meshes.objaworld import (
     LIVING_ROOM,
     PARK,
@@ -142,10 +142,10 @@ def test_the_caster_agrees_with_a_ball_by_formula() -> None:
         texture=np.full(len(triangles), -1),
     )
     camera = Camera.look_at(location=(0.0, -8.0, 1.0), target=(0.0, 0.0, 1.0), focal=96, width=96, height=96)
-    objects = [Placed(asset=ball, location=(0.0, 0.0, 1.0))]
+    objects = [PlacedAsset(asset=ball, location=(0.0, 0.0, 1.0))]
     covered = float((visible(objects, camera=camera) == 0).sum())
     assert covered == pytest.approx(math.pi * 96**2 / (8**2 - 1), rel=0.02)
-    setting = Setting(sun=(0.0, -1.0, 0.0), sunlight=0.6, skylight=0.4)
+    setting = Environment(sun=(0.0, -1.0, 0.0), sunlight=0.6, skylight=0.4)
     picture = render(objects, camera=camera, setting=setting)
     linear = 0.5 * (0.6 + 0.4 * 0.6)  # facing the sun, and the sky from the side
     assert picture[48, 48] == pytest.approx([255 * (1.055 * linear ** (1 / 2.4) - 0.055), 0, 0], abs=2)

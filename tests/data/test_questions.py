@@ -289,6 +289,7 @@ def test_another_thing_is_of_the_kind_of_the_one_before():
     assert called_other > 10
 
 
+@pytest.mark.slow
 def test_no_answer_about_two_relations_is_given_away():
     only = own_templates().only(["single_and"])
     said: dict[str, Counter[str]] = {}

@@ -34,7 +34,7 @@ def test_a_ray_meets_the_nearer_side_of_a_box(make: Callable[[np.ndarray], RaySc
     np.testing.assert_allclose(found.distance, [4.5, 4.5, 0.25, np.inf], atol=1e-6)
     places = (BOX[found.triangle[:3]] * found.weights[:3, :, None]).sum(1)
     np.testing.assert_allclose(places, [[0.1, 0.2, 0.5], [0.1, 0.2, -0.5], [0.1, 0.2, -0.5]], atol=1e-6)
-    assert scene.blocked(starts, directions).tolist() == [True, True, True, False]
+    assert scene.occluded(starts, directions).tolist() == [True, True, True, False]
 
 
 @both
@@ -51,7 +51,7 @@ def test_a_triangle_without_area_is_never_met(make: Callable[[np.ndarray], RaySc
     scene = make(np.zeros((1, 3, 3)))
     start, direction = np.array([[0.0, 0.0, 1.0]]), np.array([[0.0, 0.0, -1.0]])
     assert scene.first_hits(start, direction).distance.tolist() == [np.inf]
-    assert scene.blocked(start, direction).tolist() == [False]
+    assert scene.occluded(start, direction).tolist() == [False]
 
 
 def test_the_tree_finds_what_open3d_finds() -> None:

@@ -19,7 +19,7 @@ from kyvo.programs.structure import node_types
 from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.testing import tiny_processor
 from kyvo.tokenizers.tasks import REFUSED
-from kyvo.training.data import CodedScenes
+from kyvo.training.data import TokenizedScenes
 
 SCHEMA = clevr_schema()
 
@@ -69,7 +69,7 @@ def test_a_set_of_texts_trains_the_task_of_writing_programs(tmp_path):
     assert card["shares"]["everything"] > 0.5 and max(card["shares"].values()) <= 1
     assert sum(card["kinds"].values()) == 12 and set(card["sources"]) <= {"grammar", "phrases"}
     processor = tiny_processor(programs=True)
-    samples = CodedScenes(processor.builder, folders=[str(tmp_path / "set")], tasks={"parsing": 1.0})
+    samples = TokenizedScenes(processor.builder, folders=[str(tmp_path / "set")], tasks={"parsing": 1.0})
     for index, row in enumerate(rows):
         task, given, wanted = samples.segments(index, 0.0, 0.0)
         program = json.loads(row["asked_program"])

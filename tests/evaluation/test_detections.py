@@ -80,6 +80,7 @@ def test_ap_by_hand_over_two_categories(written):
     assert results.items[0]["extras"] == [1] and results.items[0]["misses"] == [1]
 
 
+@pytest.mark.slow
 def test_what_omni3d_ignores_costs_nothing(written):
     for other in (
         {"behind_camera": True}, {"valid3D": False}, {"lidar_pts": 0}, {"segmentation_pts": 0}, {"depth_error": 0.6},

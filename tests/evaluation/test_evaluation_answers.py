@@ -139,6 +139,7 @@ def test_the_released_protocol_takes_the_same_values(tmp_path):
     assert evaluate_released_answers(ours, truth).figure("exact match").value == 1.0
 
 
+@pytest.mark.slow
 def test_intervals_cover_where_questions_share_pictures():
     """Coverage of the 95 % interval at an intra-class correlation of about 0.25, by simulation."""
     rng, covered, naive = np.random.default_rng(0), 0, 0

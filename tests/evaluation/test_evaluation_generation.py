@@ -76,6 +76,7 @@ def test_the_command_writes_figures_and_a_sheet(copies, truth, tmp_path, capsys)
     assert Image.open(tmp_path / "report" / "sheet.png").width > 6 * 128
 
 
+@pytest.mark.slow
 def test_an_empty_folder_is_refused_and_a_bad_file_is_listed(copies, truth, tmp_path):
     with pytest.raises(SceneError, match="holds no object"):
         evaluate_generation(tmp_path, truth)

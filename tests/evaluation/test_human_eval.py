@@ -255,6 +255,7 @@ def test_requests_that_do_not_belong_are_refused_with_the_reason(server):
     assert server.server_address[0] == "127.0.0.1"
 
 
+@pytest.mark.slow
 def test_meshes_are_shown_as_four_views_and_a_smaller_one_looks_smaller(tmp_path):
     pytest.importorskip("open3d", exc_type=ImportError)
     from kyvo.evaluation.human_eval_pictures import mesh_views

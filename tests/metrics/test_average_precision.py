@@ -107,7 +107,7 @@ def test_ap_does_not_depend_on_the_order_of_rows(found, truth, seed):
 @given(found=rows, truth=rows)
 def test_a_higher_threshold_never_finds_more(found, truth):
     result = precision_3d(boxes([(*row[:5], 0) for row in found]), boxes([(*row[:5], 0) for row in truth]))
-    assert (np.diff(result.hit[0].sum(1)) <= 0).all()
+    assert (np.diff(result.true_positive[0].sum(1)) <= 0).all()
 
 
 def test_the_truth_itself_scores_1():
@@ -135,7 +135,7 @@ def test_an_ignored_box_costs_nothing_and_a_second_detection_of_a_box_is_wrong()
     truth = boxes([(0, 0, 0, 1, 1, 0), (0, 0, 5, 1, 1, 1)])
     assert precision_3d(boxes([(0, 0, 0, 1, 0.5, 0), (0, 0, 5, 1, 0.9, 0)]), truth).mean() == pytest.approx(1)
     twice = precision_3d(boxes([(0, 0, 0, 1, 0.5, 0), (0, 0, 0.01, 1, 0.9, 0)]), truth)
-    assert twice.hit[0, 0].tolist() == [True, False] and not twice.void[0].any()
+    assert twice.true_positive[0, 0].tolist() == [True, False] and not twice.ignored[0].any()
 
 
 def test_proximity_passes_over_detections_far_from_every_true_box_of_the_picture():
@@ -143,7 +143,11 @@ def test_proximity_passes_over_detections_far_from_every_true_box_of_the_picture
     found = boxes([(0, 0, 5, 1, 0.9, 0), (0, 0, 0, 1, 0.5, 0), (1, 0, 0, 1, 0.1, 0)])
     assert precision_3d(found, truth).mean() == pytest.approx(1 / 2)
     near = precision_3d(found, truth, proximity=True)
-    assert near.void[0, 0].tolist() == [True, False, False]  # the other picture has no true box, so all count there
+    assert near.ignored[0, 0].tolist() == [
+        True,
+        False,
+        False,
+    ]  # the other picture has no true box, so all count there
     assert near.mean() == pytest.approx(1)
 
 
@@ -173,4 +177,4 @@ def test_the_partner_is_that_of_the_range_of_all():
     truth, found = boxes([(0, 0, 0, 1, 1, 0)] * 2), boxes([(0, 0, 0, 1, 0.9, 0)])
     truth.cuboids.center[:, 2] = (9.9, 10.1)  # the second is beyond "near"
     found.cuboids.center[:, 2] = 10.05
-    assert precision_3d(found, truth).partner[0].tolist() == [1]
+    assert precision_3d(found, truth).matched_truth[0].tolist() == [1]

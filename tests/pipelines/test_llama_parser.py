@@ -86,6 +86,7 @@ def test_any_text_gives_a_program_of_the_schema_or_a_named_error(parser, text, n
     assert 0 < parsed.probability <= 1
 
 
+@pytest.mark.slow
 def test_what_is_written_is_a_program_and_does_not_depend_on_what_was_read_before(folder, parser, tmp_path):
     written = []
     turn = Turn(text="Remove the cube.", program=GrammarParser().parse("Remove the cube.", CLEVR).program)
@@ -104,6 +105,7 @@ def outcome(parser, text, *turns):
         return str(error)
 
 
+@pytest.mark.slow
 def test_a_model_that_knows_the_program_writes_it(folder, tmp_path):
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     model = llama(tokenizer.get_vocab_size())
@@ -120,6 +122,7 @@ def test_a_model_that_knows_the_program_writes_it(folder, tmp_path):
     assert parsed.program == program and parsed.probability > 0.5
 
 
+@pytest.mark.slow
 def test_chat_serve_and_python_take_it(folder, tmp_path):
     tiny = tiny_kyvo()
     tiny.model.save_pretrained(tmp_path / "tiny")

@@ -63,6 +63,7 @@ def test_the_seed_the_text_and_the_picture_set_the_object(generator, picture):
         assert not (alike and torch.equal(first.slat.feats, other.slat.feats))
 
 
+@pytest.mark.slow
 def test_a_sample_is_the_same_alone_and_among_others_and_on_any_number_of_threads(generator):
     threads = torch.get_num_threads()
     several = generator.generate(text="a red chair", seed=5, count=3)
@@ -98,7 +99,7 @@ def test_words_never_seen_are_told_with_the_object(generator):
         generator(text="zyxw")
 
 
-@pytest.mark.parametrize("stored", ["surface", "trellis"])
+@pytest.mark.parametrize("stored", ["surface", pytest.param("trellis", marks=pytest.mark.slow)])
 def test_a_generator_comes_back_from_its_folder(tmp_path, picture, stored):
     changes = {"channels": 8, "trellis_decoders": True} if stored == "trellis" else {}
     written = tiny_generator(**changes)
@@ -200,6 +201,7 @@ def test_inputs_that_do_not_do_are_refused(generator, picture, tmp_path):
         empty(text="a chair")
 
 
+@pytest.mark.slow
 def test_a_sample_that_is_empty_when_cold_is_that_of_temperature_1():
     mini = ObjectGenerator.from_pretrained("mini")
     condition, samples = mini.condition(text="a brown bookcase"), Samples(count=2, seed=1)

@@ -31,6 +31,7 @@ def test_pictures_are_those_of_the_data_sets(model):
     assert np.array_equal(np.stack([one.image for one in traced]), expected)
 
 
+@pytest.mark.slow
 def test_a_kyvo_draws_with_the_renderer_it_is_told(model):
     exact = tiny_kyvo(renderer="raytracer")
     assert exact.render(SCENES[:1])[0].shape == (320, 480, 3)

@@ -168,6 +168,7 @@ def test_a_folder_of_a_training_brings_a_method_back(tmp_path, name):
         type(method).from_pretrained(tmp_path, objects=tiny_generator(cond_channels=16, encoders={}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["scenegen", "iscene"])
 def test_dinov2_of_the_generator_sees_the_scene_too(tmp_path, name):
     dino, picture = PictureCondition.from_folder(write_tiny_dino(tmp_path / "dino")), a_picture()

@@ -63,6 +63,7 @@ def test_categories_are_nouns():
         program("remove the red cup", schema=kitchen)
 
 
+@pytest.mark.slow
 def test_other_data_sets():
     birds = Related(of=where(shape="bird"), relation="above", to=The(of=where(shape="table")))
     assert program("is there a bird on the table?", schema=objaworld_schema()).asks == Exists(of=birds)

@@ -36,6 +36,7 @@ def train(data, out, *more, config=CONFIG):
         return recipe.main(["--config", str(path), "--data", str(data), "--out", str(out), *more])
 
 
+@pytest.mark.slow
 def test_both_encoders_are_written_and_a_stopped_training_goes_on(data, tmp_path):
     whole, parts = train(data, tmp_path / "whole"), tmp_path / "parts"
     train(data, parts, "--set", "train.steps=2")

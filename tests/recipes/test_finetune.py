@@ -26,6 +26,7 @@ def tune(runs, name, *overrides, options=(), config=TINY):
     return subprocess.run(command, cwd=runs.folder, capture_output=True, text=True, timeout=280)
 
 
+@pytest.mark.slow
 def test_twenty_steps_are_ten_and_ten_more_with_the_same_losses(runs):
     runs.run("whole", decay_steps=0)
     runs.run("parts", decay_steps=0, max_steps=10)
@@ -59,10 +60,11 @@ def test_a_config_that_is_not_there_is_named(runs):
     assert done.returncode != 0 and "configs/train/tny.yaml" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_easy_data_comes_first_and_a_resume_within_it_goes_on(runs, tmp_path):
     write_tiny_codes(tmp_path / "easy", count=8, seed=1)
     easy = {
-        "_component_": "kyvo.training.data.CodedScenes",
+        "_component_": "kyvo.training.data.TokenizedScenes",
         "tasks": {"recognition": 1.0},
         "folders": [str(tmp_path / "easy")],
     }
@@ -109,6 +111,7 @@ def test_two_half_batches_are_one_batch(runs):
     assert runs.losses("halves") == pytest.approx(runs.losses("whole"), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_rows_shared_by_sequences_are_rows_of_their_own(runs):
     settings = {"max_steps": 4, "warmup_steps": 2, "decay_steps": 1, "save_every": 100, "batch_size": 40}
     runs.run("own", **settings)
@@ -126,7 +129,7 @@ def test_activation_checkpointing_changes_no_loss(runs):
 
 def test_an_evaluation_says_each_tasks_loss_and_scores(runs, tiny_inputs):
     folders = tiny_inputs[1].removeprefix("data.folders=[").removesuffix("]")
-    data = {"_component_": "kyvo.training.data.CodedScenes", "folders": [folders]}
+    data = {"_component_": "kyvo.training.data.TokenizedScenes", "folders": [folders]}
     data["tasks"] = {"recognition": 1.0, "rendering": 1.0}
     settings = {"max_steps": 4, "warmup_steps": 0, "decay_steps": 0, "sections": {"eval_data": data}}
     runs.run("seen", eval_every=2, decode_samples=2, **settings)
@@ -158,6 +161,7 @@ def test_resuming_with_other_batches_is_refused(runs):
         recipe.setup(cfg)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_before_packing_and_adapters_resumes(runs):
     """State files of earlier runs lack what came since."""
     settings = {"warmup_steps": 0, "decay_steps": 0}
@@ -178,6 +182,7 @@ def test_a_misspelt_section_is_refused():
         FinetuneRecipe(OmegaConf.merge(OmegaConf.load(TINY), {"optimiser": {}}))
 
 
+@pytest.mark.slow
 def test_bf16_weights_and_bf16_products_train(runs):
     for precision in ("bf16", "bf16_mixed"):
         runs.run(precision, precision=precision, save_every=100)

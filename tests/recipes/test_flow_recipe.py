@@ -84,7 +84,7 @@ def write_config(folder: Path, model: dict, *, conditions: dict | None = None, *
         pytest.param(STRUCTURE, "fp32", id="structure-fp32"),
         pytest.param(STRUCTURE, "bf16", id="structure-bf16", marks=pytest.mark.slow),
         pytest.param(SLAT, "fp32", id="slat-fp32", marks=pytest.mark.slow),
-        pytest.param(SLAT, "bf16", id="slat-bf16"),
+        pytest.param(SLAT, "bf16", id="slat-bf16", marks=pytest.mark.slow),
     ],
 )
 def test_a_training_that_goes_on_is_the_same_to_the_bit(recipe, data, tmp_path, model, precision):
@@ -113,6 +113,7 @@ def test_the_loss_falls(recipe, data, tmp_path, model):
     assert losses[-1] < 0.8 * losses[0]
 
 
+@pytest.mark.slow
 def test_encoders_of_the_user_stay_as_they_are(recipe, data, tmp_path):
     conditions = {
         "picture": str(write_tiny_dino(tmp_path / "dino")),

@@ -17,6 +17,7 @@ def logits(recipe, ids):
         return recipe.model.output(recipe.model.hidden(ids))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["lora", "qlora"])
 def test_the_peft_folder_on_its_base_and_the_merged_model_have_our_logits(runs, method):
     recipe = runs.run("run", sections={"peft": {"method": method, "rank": 4}}, **SHORT)

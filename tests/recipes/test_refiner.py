@@ -81,6 +81,7 @@ def test_a_state_of_another_model_or_none_is_refused(program, data, tmp_path):
         run(program, other, data, out, "--resume")
 
 
+@pytest.mark.slow
 def test_a_training_that_starts_from_a_refiner_has_its_weights(program, data, tmp_path):
     other = run(program, write_config(tmp_path / "c.yaml", learning_rate=3e-3), data, tmp_path / "other")
     still = write_config(tmp_path / "still.yaml", learning_rate=0.0)

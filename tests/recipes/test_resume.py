@@ -67,6 +67,7 @@ def test_other_batches_a_step_are_refused_by_what_differs(runs):
         recipe.setup(cfg)
 
 
+@pytest.mark.slow
 def test_a_broken_checkpoint_is_skipped_for_the_one_before(runs, caplog):
     runs.run("whole", **SHORT)
     runs.run("parts", **{**SHORT, "max_steps": 6, "decay_steps": 0})

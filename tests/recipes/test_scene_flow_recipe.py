@@ -60,7 +60,10 @@ def write_config(folder: Path, objects: Path, model: dict, **train) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("model", "only_new"), [(SCENEGEN, True), (ISCENE, False)], ids=["scenegen", "iscene"])
+@pytest.mark.parametrize(
+    ("model", "only_new"),
+    [pytest.param(SCENEGEN, True, id="scenegen", marks=pytest.mark.slow), pytest.param(ISCENE, False, id="iscene")],
+)
 def test_a_training_that_goes_on_is_the_same_to_the_bit(recipe, objects, data, tmp_path, capsys, model, only_new):
     config = write_config(tmp_path, objects, model, only_new=only_new, keep_last=3)
     common = ["--config", str(config), "--data", str(data), "--init", str(objects / "structure_flow")]
@@ -80,6 +83,7 @@ def test_a_training_that_goes_on_is_the_same_to_the_bit(recipe, objects, data, t
     assert (tmp_path / "whole" / "step_000004" / "model" / "scene_encoder.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_joined_flows_share_what_they_left_as_it_was_with_the_generator(recipe, objects, data, tmp_path):
     for model, name, only_new in ((SCENEGEN, "scenegen", True), (ISCENE, "iscene", False)):
         config = write_config(tmp_path, objects, model, only_new=only_new, learning_rate=0.1)
@@ -124,6 +128,7 @@ def test_a_geometry_network_of_the_users_sees_the_scene(recipe, objects, data, t
         generate_scene(owner.from_pretrained(folder, objects=objects.parent), row.picture)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [SCENEGEN, ISCENE], ids=["scenegen", "iscene"])
 def test_half_precision_and_gradient_checkpointing_change_the_loss_little(recipe, objects, data, tmp_path, model):
     for name, changes in (("plain", {}), ("half", {"precision": "bf16", "gradient_checkpointing": True})):

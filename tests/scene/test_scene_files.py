@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from random_scenes import scenes
 
@@ -37,7 +37,6 @@ unknown_keys = st.dictionaries(st.text().map(lambda key: f"my_{key}"), anything,
 
 
 @pytest.mark.parametrize("name", ["clevr", "objaworld", "objectron", "arkitscenes"])
-@settings(max_examples=25)
 @given(data=st.data())
 def test_a_scene_comes_back_within_a_millionth(name, data):
     scene = data.draw(scenes(SCHEMAS[name]()))
@@ -50,7 +49,6 @@ def test_a_scene_comes_back_within_a_millionth(name, data):
         assert after.location == pytest.approx(before.location, abs=1e-6)
 
 
-@settings(max_examples=40)
 @given(top=unknown_keys, inner=unknown_keys)
 def test_unknown_keys_survive_a_file_exactly(tmp_path_factory, top, inner):
     path = tmp_path_factory.mktemp("scene") / "scene.json"

@@ -63,6 +63,7 @@ def exponent(run, inputs, sizes):
     return math.log(seconds[-1] / max(seconds[0], 0.005)) / math.log(sizes[-1] / sizes[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in SECONDS else name for name in COMMANDS]
 )

@@ -35,7 +35,7 @@ def check(results, printed):
     assert results["machine"]["threads"] >= 1
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16_mixed"])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16_mixed", marks=pytest.mark.slow)])
 def test_the_two_training_steps_have_one_loss_and_a_rate_each(program, capsys, precision):
     options = [
         "--vocabulary",
@@ -56,6 +56,7 @@ def test_the_two_training_steps_have_one_loss_and_a_rate_each(program, capsys, p
     assert results["mfu"]["ours"] > 0 and 0 < results["labelled_share"] < 1
 
 
+@pytest.mark.slow
 def test_the_engine_alone_together_and_transformers_say_the_same(program, capsys):
     options = ["--device", "cpu", "--batch-size", "3", "--alone", "2", "--max-objects", "2"]
     results = program.main(["decode", "--json", *TINY, *options])

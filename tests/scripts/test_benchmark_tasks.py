@@ -16,6 +16,7 @@ def program():
         yield module
 
 
+@pytest.mark.slow
 def test_each_task_is_timed_in_rounds_and_memory_is_the_commands_own(program, tmp_path, capsys):
     tiny = tiny_kyvo()
     tiny.model.save_pretrained(tmp_path)

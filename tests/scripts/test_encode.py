@@ -14,7 +14,7 @@ from kyvo.models.heads.refiner import save_refiner
 from kyvo.processor import Processor
 from kyvo.testing import tiny_image, tiny_refiner
 from kyvo.tokenizers.text import load_text
-from kyvo.training.data import CodedScenes
+from kyvo.training.data import TokenizedScenes
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +58,11 @@ def test_a_set_of_pictures_becomes_sequences(folder, tmp_path):
     assert card["count"] == 6 and card["data"]["settings"]["seed"] == 0
 
     processor = Processor.from_pretrained(build_processor(folder, tmp_path / "processor"))
-    samples = CodedScenes(processor.builder, folders=[str(out)], tasks={"recognition": 1.0})
+    samples = TokenizedScenes(processor.builder, folders=[str(out)], tasks={"recognition": 1.0})
     assert len(samples.sequences([0, 5], np.random.default_rng(0))) == 2
 
 
+@pytest.mark.slow
 def test_a_picture_seen_by_another_camera_goes_in_and_the_plain_one_comes_out(folder, tmp_path):
     with loading.program("tokenizers/encode.py") as encode:
         arguments = ["--data", str(folder / "set"), "--image-tokenizer", str(folder / "image"), "--augment", "3"]
@@ -73,7 +74,7 @@ def test_a_picture_seen_by_another_camera_goes_in_and_the_plain_one_comes_out(fo
 
     processor = Processor.from_pretrained(build_processor(folder, tmp_path / "processor"))
     sides = {
-        task: CodedScenes(processor.builder, folders=[str(out)], tasks={task: 1.0}).segments(0, 0.0, 0.0)
+        task: TokenizedScenes(processor.builder, folders=[str(out)], tasks={task: 1.0}).segments(0, 0.0, 0.0)
         for task in ("recognition", "rendering")
     }
     assert sides["recognition"][1].image.tolist() == coded["seen_codes"][0]

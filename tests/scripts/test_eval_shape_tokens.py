@@ -29,6 +29,7 @@ def folder(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_both_sets_are_measured_stage_by_stage(program, folder):
     out = folder / "out"
     arguments = [

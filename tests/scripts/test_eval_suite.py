@@ -81,6 +81,7 @@ def test_every_part_is_measured_and_kept_with_its_items(program, folder, tmp_pat
     assert {name.replace("exact match", "most frequent") for name in families} < asked.keys()
 
 
+@pytest.mark.slow
 def test_a_part_is_measured_again_only_where_its_settings_changed(program, folder, tmp_path, capsys):
     once = program.main(arguments(folder, tmp_path, "--only", "recognition,swaps"))
     again = program.main(arguments(folder, tmp_path, "--only", "recognition,swaps", "--limit", "2"))
@@ -96,6 +97,7 @@ def test_a_part_is_measured_again_only_where_its_settings_changed(program, folde
     assert "swaps: taken from" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_known_cameras_are_measured_apart(program, folder, tmp_path, capsys):
     refining = tmp_path / "model"
     copytree(folder / "model", refining)

@@ -44,6 +44,7 @@ def test_each_mutant_is_one_change_that_compiles(program):
         ast.parse(mutant.source())
 
 
+@pytest.mark.slow
 def test_every_file_of_the_core_and_its_tests_are_there_and_every_mutant_compiles():
     with loading.program("eval/mutation.py") as program:
         for file, tests in program.CORE.items():

@@ -161,6 +161,7 @@ def write_adversarial(path: Path, **train) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_adversary_begins_at_its_step_and_comes_back_when_resumed(program, pictures, tmp_path, monkeypatch, capsys):
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     config = write_adversarial(tmp_path / "a.yaml", steps=4)
@@ -203,6 +204,7 @@ def scenes(tmp_path_factory) -> Path:
     return folder / "set"
 
 
+@pytest.mark.slow
 def test_a_tokenizer_learns_to_tell_of_objects_and_resumes(program, scenes, tmp_path):
     config = write_config(tmp_path / "a.yaml", object_weight=0.3, continuous=0.5)
     arguments = ["--config", str(config), "--data", str(scenes)]
@@ -220,6 +222,7 @@ def test_a_tokenizer_learns_to_tell_of_objects_and_resumes(program, scenes, tmp_
         program.main(["--config", str(without), "--data", str(scenes), "--out", str(whole), "--resume"])
 
 
+@pytest.mark.slow
 def test_the_reading_is_fitted_before_it_moves_the_codes_of_another_tokenizer(program, scenes, tmp_path):
     settings = {"steps": 1, "object_weight": 1.0}
     first = program.main(

@@ -58,6 +58,7 @@ def log(out: Path) -> list[dict]:
     return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_losses_and_weights_of_an_uninterrupted_one(program, latents, tmp_path, monkeypatch):
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     arguments = ["--config", str(write_config(tmp_path / "a.yaml")), "--data", str(latents)]
@@ -112,6 +113,7 @@ def test_drawn_meshes_are_as_many_as_the_config_says(program, tmp_path):
     assert len(list((out / "latents_16").rglob("*.npz"))) == 5
 
 
+@pytest.mark.slow
 def test_a_training_that_starts_from_a_tokenizer_has_its_codes_and_its_loss(program, latents, tmp_path):
     settings = {"steps": 30, "report_every": 30, "learning_rate": 3.0e-3, "render_weight": 0.0}
     config = write_config(tmp_path / "a.yaml", **settings)
@@ -128,6 +130,7 @@ def test_a_training_that_starts_from_a_tokenizer_has_its_codes_and_its_loss(prog
         program.main(["--config", str(other), *arguments[2:], "--init", str(first)])
 
 
+@pytest.mark.slow
 def test_several_folders_are_trained_on_together(program, latents, tmp_path):
     (tmp_path / "toys").mkdir()
     for number in range(3):

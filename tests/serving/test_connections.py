@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from kyvo.serving.app import create_app
-from kyvo.serving.connections import Sparse, num_connections
+from kyvo.serving.connections import RateLimitFilter, num_connections
 from kyvo.serving.limits import Limits
 from kyvo.serving.server import serving
 from kyvo.testing import tiny_kyvo
@@ -166,7 +166,7 @@ def test_the_limit_of_connections_fits_the_files_that_may_be_open(monkeypatch):
 
 
 def test_a_log_of_many_records_is_thinned():
-    sparse = Sparse(most=3, period=0.2)
+    sparse = RateLimitFilter(most=3, period=0.2)
     record = logging.LogRecord("a", logging.WARNING, "", 1, "Invalid %s.", ("request",), None)
     assert [sparse.filter(record) for _ in range(10)] == [True] * 3 + [False] * 7
     time.sleep(0.25)

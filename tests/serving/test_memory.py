@@ -47,6 +47,7 @@ libc.fflush(None)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="heaps are counted by glibc's malloc_info")
 def test_threads_share_two_heaps():
     heaps = {}
@@ -56,6 +57,7 @@ def test_threads_share_two_heaps():
     assert heaps["few"] <= 2 < heaps["many"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have another malloc than glibc's")
 def test_an_idle_server_returns_what_it_freed():
     """150 MB that one small block held: none of it comes back by itself."""

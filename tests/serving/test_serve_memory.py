@@ -126,6 +126,7 @@ def costly_jpeg():
     return data[:-2] + data[start:-2] * 85 + data[-2:]
 
 
+@pytest.mark.slow
 def test_costly_pictures_hold_up_no_other_client(served, scene):
     client, _ = served
     url, picture = str(client.base_url), base64.b64encode(costly_jpeg()).decode()

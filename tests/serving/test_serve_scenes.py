@@ -96,6 +96,7 @@ def test_masks_give_the_files_that_the_command_writes(http, folder, tmp_path):
     assert status["objects"][0]["scale"] == 1 and len(status["objects"][1]["translation"]) == 3
 
 
+@pytest.mark.slow
 def test_other_sources_of_masks_give_the_files_that_the_command_writes(http, folder, tmp_path):
     prompts = [{"box": BOXES[0]}, {"points": [[50, 30], [60, 40]]}]
     words = ["--box", "5,20,35,50", "--point", "50,30:60,40", "--segmenter", str(folder / "sam")]

@@ -158,7 +158,8 @@ def test_what_was_taken_back_stays_struck_through(opened):
 REPLIES = ["changed: color of small cyan metal cube, cyan to red", "1", "removed: large blue metal cube"]
 
 
-@pytest.mark.parametrize("pause", [0, pytest.param(1000, marks=pytest.mark.slow)])  # ms between the texts
+@pytest.mark.slow
+@pytest.mark.parametrize("pause", [0, 1000])  # ms between the texts
 def test_texts_sent_and_typed_while_it_works_are_kept(opened, pause):
     page = opened
     text = page.locator("#text textarea")
@@ -198,7 +199,8 @@ def test_a_text_that_was_not_taken_does_not_wipe_one_that_is_typed(page):
     assert text.input_value() == "half typed"
 
 
-@pytest.mark.parametrize("answer", ["2", pytest.param("the left one", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("answer", ["2", "the left one"])
 def test_an_ambiguous_text_asks_back_and_takes_the_answer(opened, answer):
     page = opened
     say(page, "Remove the cube.")
@@ -228,6 +230,7 @@ def test_the_text_and_undo_are_seen_without_scrolling(opened):
         assert box["y"] + box["height"] < 757
 
 
+@pytest.mark.slow
 def test_a_sample_is_shown_and_recognised(page):
     page.locator("#samples button").first.click()
     page.wait_for_function("document.querySelector('#picture img')?.naturalWidth > 0")
@@ -287,6 +290,7 @@ def test_the_page_reads_no_file_of_the_servers(address):
         assert answer.status_code in (403, 404)
 
 
+@pytest.mark.slow
 def test_it_opens_soon(browser, address, record_property):
     opened = browser.new_page()
     start = time.perf_counter()

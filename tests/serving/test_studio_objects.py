@@ -58,6 +58,7 @@ def status(page, words):
     page.locator("#status").get_by_text(re.compile(words)).wait_for()
 
 
+@pytest.mark.slow
 def test_a_text_becomes_objects_which_are_changed_and_downloaded(page, tmp_path):
     page.locator("#text").fill("a red chair of gold")
     page.locator("#count").fill("2")
@@ -98,6 +99,7 @@ def test_a_mesh_is_varied_by_a_picture(page, tmp_path):
     status(page, "1 object in")
 
 
+@pytest.mark.slow
 def test_what_does_not_do_is_told_and_left_as_it_was(page, tmp_path):
     page.locator("#make").click()
     status(page, "Say what to make, or give a picture")

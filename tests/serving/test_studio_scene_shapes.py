@@ -78,6 +78,7 @@ def at(page, x, y):
     return box["x"] + x / 320 * box["width"], box["y"] + y / 240 * box["height"]
 
 
+@pytest.mark.slow
 def test_boxes_become_a_scene_which_is_downloaded(page, folder, tmp_path):
     page.locator("#picture").set_input_files(folder / "room.png")
     page.wait_for_function("document.querySelector('#thumb').naturalWidth === 320")
@@ -105,6 +106,7 @@ def test_boxes_become_a_scene_which_is_downloaded(page, folder, tmp_path):
     assert page.locator("#over rect").count() == 1
 
 
+@pytest.mark.slow
 def test_points_and_masks_say_where_objects_are(page, folder, tmp_path):
     page.locator("#picture").set_input_files(folder / "room.png")
     page.wait_for_function("document.querySelector('#thumb').naturalWidth === 320")
@@ -126,6 +128,7 @@ def test_points_and_masks_say_where_objects_are(page, folder, tmp_path):
     assert page.locator("#poses tr").nth(1).inner_text().startswith("chair")
 
 
+@pytest.mark.slow
 def test_what_does_not_do_is_told(page, folder, tmp_path):
     page.locator("#make").click()
     status(page, "Choose a picture")

@@ -134,6 +134,7 @@ def test_a_processor_keeps_its_shape_tokenizer_and_refuses_one_that_does_not_fit
         replace(processor, shape=None)
 
 
+@pytest.mark.slow
 def test_from_pictures_of_meshes_to_a_model_that_writes_and_reads_shapes(tokenizer, drawn, tmp_path):
     """Every program on the way, at the smallest size: encode, recipe for both tasks, recognition, rendering, export."""
     tiny_processor(tokenizer).save(tmp_path / "processor")

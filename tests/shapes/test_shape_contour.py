@@ -12,7 +12,7 @@ from kyvo.models.slat.latent import StructuredLatent
 from kyvo.shapes.cells import crossed_edges, surface_latent
 from kyvo.shapes.contour import CHANNELS, COLOR, CROSSED, NORMAL, SurfaceSplats, extract_mesh, turn_z_to
 from kyvo.shapes.mesh import normalized
-from kyvo.shapes.symmetry import mirror, swap_xy, vary
+from kyvo.shapes.symmetry import augment, mirror, swap_xy
 
 
 def asset(mesh: trimesh.Trimesh, color=(1.0, 0.0, 0.0)) -> Asset:
@@ -132,8 +132,8 @@ def test_swapping_x_and_y_swaps_them_in_the_mesh_too():
 
 
 def test_a_varied_object_keeps_its_volume_and_its_cells_and_is_the_same_for_the_same_generator(latent):
-    varied = vary(latent, generator=torch.Generator().manual_seed(3))
-    again = vary(latent, generator=torch.Generator().manual_seed(3))
+    varied = augment(latent, generator=torch.Generator().manual_seed(3))
+    again = augment(latent, generator=torch.Generator().manual_seed(3))
     assert torch.equal(varied.feats, again.feats) and torch.equal(varied.coords, again.coords)
     assert extracted(varied).volume == pytest.approx(extracted(latent).volume, rel=0.01)
     assert varied.feats[:, COLOR].abs().max() <= 1

@@ -12,7 +12,7 @@ from kyvo.models.slat.latent import StructuredLatent
 from kyvo.shapes.correction_fit import fit_corrections
 from kyvo.shapes.corrections import blocks_of, full_blocks, grid_of, lenders, loans
 from kyvo.shapes.losses import features_at
-from kyvo.shapes.palette import SIZES, num_palette_codes, palette_of, read, snapped, spell
+from kyvo.shapes.palette import SIZES, decode_palette, encode_palette, num_palette_codes, palette_of, quantize_colors
 from kyvo.shapes.tokenizer import CONFIG_NAME, ShapeTokenizer
 from kyvo.shapes.vqvae import to_grid
 
@@ -83,23 +83,23 @@ def test_blocks_come_back_as_the_grid_they_are_of():
 @pytest.mark.parametrize("size", SIZES)
 def test_a_palette_comes_back_from_its_codes_within_half_a_step(size):
     palette = 2 * torch.rand(size, 3, generator=torch.Generator().manual_seed(size)) - 1
-    codes = spell(palette, 900)  # 93 levels: 93^3 <= 900^2
+    codes = encode_palette(palette, 900)  # 93 levels: 93^3 <= 900^2
     assert len(codes) == num_palette_codes(size) and codes.max() < 900
-    assert torch.allclose(read(codes, 900), palette, atol=1 / 92 + 1e-6)
-    assert torch.equal(read(torch.cat([codes, codes.flip(0)]), 900), read(codes, 900))
+    assert torch.allclose(decode_palette(codes, 900), palette, atol=1 / 92 + 1e-6)
+    assert torch.equal(decode_palette(torch.cat([codes, codes.flip(0)]), 900), decode_palette(codes, 900))
 
 
 def test_codes_that_are_no_palette_are_an_empty_one():
     for codes in ([], [17], [3, 1, 2], [899] * 40):
-        assert len(read(torch.tensor(codes, dtype=torch.long), 900)) == 0
+        assert len(decode_palette(torch.tensor(codes, dtype=torch.long), 900)) == 0
 
 
 def test_few_colors_are_their_own_palette():
     colors = torch.tensor([[-1.0, 0.0, 0.5], [1.0, 1.0, 1.0], [-1.0, -1.0, -1.0]])
     found = palette_of(colors[torch.tensor([0, 1, 2, 0, 0, 1])], 4)
     smeared = colors + 0.3 * torch.tensor([[1.0, -1.0, 0.5]])
-    torch.testing.assert_close(snapped(smeared, found), colors)
-    assert torch.equal(snapped(smeared, found[:0]), smeared)
+    torch.testing.assert_close(quantize_colors(smeared, found), colors)
+    assert torch.equal(quantize_colors(smeared, found[:0]), smeared)
 
 
 def test_corrections_bring_back_colors_that_the_network_loses(fitted):

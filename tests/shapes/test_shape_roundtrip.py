@@ -32,6 +32,7 @@ def box(*extents: float, color: tuple[float, float, float] = (0.8, 0.1, 0.1)) ->
     )
 
 
+@pytest.mark.slow
 def test_codes_that_lose_nothing_score_as_the_network_and_features_score_best() -> None:
     mesh = box(0.9, 0.6, 1.0)
     trip = RoundTrip.of(mesh, knowing_tokenizer(surface_latent(mesh, resolution=16)))
@@ -56,6 +57,7 @@ def test_equal_meshes_have_the_psnr_of_rounding_and_a_colors_error_can_be_comput
     assert whole > covered + 0.5  # the rest is white in both
 
 
+@pytest.mark.slow
 def test_a_smaller_mesh_looks_worse_the_smaller_it_is() -> None:
     mesh = box(1, 1, 1)
     found = {str(size): replace(mesh, triangles=mesh.triangles * size) for size in (0.95, 0.8)}

@@ -53,6 +53,7 @@ def test_of_two_centres_in_one_cell_the_nearer_counts():
         assert maps.words[0, 1][maps.present[0]].item() == 1  # red
 
 
+@pytest.mark.slow
 def test_codes_that_tell_all_are_learnt_to_be_read():
     maps = maps_of(*sample_scenes(range(8), seed=5, width=120, height=80))
     head = ObjectHead(SCHEMA, embed_dim=21, rows=10, columns=15)

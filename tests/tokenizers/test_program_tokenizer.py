@@ -15,6 +15,7 @@ from kyvo.generation.guidance import to_lark
 from kyvo.models.llama.fold import load_llama
 from kyvo.models.llama.presets import SIZES
 from kyvo.parsers.language_model import LanguageModelParser
+from kyvo.programs import program as p
 from kyvo.programs.errors import NotUnderstood
 from kyvo.programs.grammar.parser import GrammarParser
 from kyvo.programs.parsing import Turn
@@ -30,7 +31,8 @@ from kyvo.training.model import decoder
 PARSING = TASKS["parsing"]
 BUILDERS = {name: tiny_builder(SCHEMAS[name](), programs=True) for name in ("clevr", "clevr-view", "objectron")}
 BUILDER = BUILDERS["clevr"]
-COUNT = GrammarParser().parse("How many red cubes are there?", SCHEMAS["clevr"]()).program
+RED = p.Where(of=p.Everything(), field="color", value="red")
+COUNT = p.Query(asks=p.Count(of=p.Where(of=RED, field="shape", value="cube")))
 texts = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=20).map(str.strip).filter(bool)
 
 
@@ -85,6 +87,7 @@ def test_a_vocabulary_without_programs_and_one_of_an_older_grammar_say_so():
     )
 
 
+@pytest.mark.slow
 def test_the_language_model_writes_programs_with_their_probability():
     kyvo = tiny_kyvo(programs=True)
     assert isinstance(kyvo.parser, LanguageModelParser) and isinstance(tiny_kyvo().parser, GrammarParser)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kyvo.data.clevr.sampling import sample_scenes
 from kyvo.errors import TokenError
 from kyvo.generation.constraint import Constraint
-from kyvo.programs.grammar.parser import GrammarParser
+from kyvo.programs import program as p
 from kyvo.scene.builtin_schemas import clevr_view_schema
 from kyvo.testing import tiny_builder
 from kyvo.tokenizers.scene import SceneForm
@@ -22,7 +22,8 @@ from kyvo.training.loss import allowed_loss
 DIM, VOCAB = 8, 61
 BUILDER = tiny_builder(clevr_view_schema(), programs=True)
 SCENES = sample_scenes(range(3), seed=0, width=120, height=80)
-PROGRAM = GrammarParser().parse("How many red cubes are there?", clevr_view_schema()).program
+RED = p.Where(of=p.Everything(), field="color", value="red")
+PROGRAM = p.Query(asks=p.Count(of=p.Where(of=RED, field="shape", value="cube")))
 CODES = np.arange(12) % 16
 
 

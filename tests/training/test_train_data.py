@@ -17,7 +17,7 @@ from kyvo.testing import tiny_processor, write_tiny_codes
 from kyvo.tokenizers.tasks import TASKS
 from kyvo.training.batch import collate, pack
 from kyvo.training.batch_stream import WINDOW, BatchStream, load_batches
-from kyvo.training.data import CodedScenes
+from kyvo.training.data import TokenizedScenes
 from kyvo.training.model import decoder
 
 COUNT, BATCH = 90, 2
@@ -37,7 +37,7 @@ def codes(tmp_path_factory):
 
 
 def stream(processor, codes, *, tasks=None, start=0, seed=0, max_seq_len=1024, **settings):
-    samples = CodedScenes(processor.builder, folders=[codes], tasks=tasks or {"recognition": 1.0})
+    samples = TokenizedScenes(processor.builder, folders=[codes], tasks=tasks or {"recognition": 1.0})
     return BatchStream(
         samples,
         batch_size=BATCH,
@@ -91,7 +91,7 @@ def test_an_epoch_of_several_slots_holds_no_sample_twice(processor, codes):
 
 
 def test_packed_rows_hold_each_sequence_once_and_no_more_than_their_tokens(processor, codes):
-    samples = CodedScenes(processor.builder, folders=[codes], tasks={"recognition": 0.5, "rendering": 0.5})
+    samples = TokenizedScenes(processor.builder, folders=[codes], tasks={"recognition": 0.5, "rendering": 0.5})
     sequences = samples.sequences(range(30), np.random.default_rng(0))
     rows = pack(sequences, tokens=200)
     assert all(sum(len(sequence.ids) for sequence in row) <= 200 for row in rows)
@@ -152,7 +152,7 @@ def test_batches_hold_sequences_of_like_length(processor, codes):
 
 
 def test_positions_point_at_the_token_before_each_label(processor, codes):
-    samples = CodedScenes(processor.builder, folders=[codes], tasks={"rendering": 1.0})
+    samples = TokenizedScenes(processor.builder, folders=[codes], tasks={"rendering": 1.0})
     sequences = samples.sequences([3, 4, 5], np.random.default_rng(0))
     batch = collate(sequences, pad_id=0, multiple=16)
     assert batch.ids.shape[1] % 16 == 0 and batch.attention() is None
@@ -167,11 +167,11 @@ def test_a_task_that_needs_other_columns_is_refused(processor, codes):
     for task in ("editing", "question_answering"):
         assert task in TASKS
         with pytest.raises(ConfigError, match=f"has the columns codes, scene; {task} take"):
-            CodedScenes(processor.builder, folders=[codes], tasks={task: 1.0})
+            TokenizedScenes(processor.builder, folders=[codes], tasks={task: 1.0})
     with pytest.raises(ConfigError, match=r"data\.tasks has editing, which takes the columns .*; none of"):
-        CodedScenes(processor.builder, folders=[codes], tasks={"recognition": 3.0, "editing": 9.0})
+        TokenizedScenes(processor.builder, folders=[codes], tasks={"recognition": 3.0, "editing": 9.0})
     with pytest.raises(ConfigError, match=r"'recogniton'; known tasks are rendering, recognition"):
-        CodedScenes(processor.builder, folders=[codes], tasks={"recogniton": 1.0})
+        TokenizedScenes(processor.builder, folders=[codes], tasks={"recogniton": 1.0})
 
 
 def test_sets_serve_the_tasks_they_have_the_columns_for(processor, tmp_path):
@@ -180,7 +180,7 @@ def test_sets_serve_the_tasks_they_have_the_columns_for(processor, tmp_path):
     asked = [{"question": f" {letter}", "answer": letter} for letter in "bc"]
     Dataset.from_dict(rows | edits).save_to_disk(tmp_path / "edits")
     Dataset.from_dict(rows | {"questions": [asked] * 8}).save_to_disk(tmp_path / "questions")
-    samples = CodedScenes(
+    samples = TokenizedScenes(
         processor.builder,
         folders=[str(tmp_path / "edits"), str(tmp_path / "questions")],
         tasks={"editing": 1.0, "question_answering": 3.0},
@@ -194,7 +194,7 @@ def test_sets_serve_the_tasks_they_have_the_columns_for(processor, tmp_path):
 
 
 def test_tasks_are_drawn_by_their_shares(processor, codes):
-    samples = CodedScenes(processor.builder, folders=[codes], tasks={"recognition": 3.0, "rendering": 1.0})
+    samples = TokenizedScenes(processor.builder, folders=[codes], tasks={"recognition": 3.0, "rendering": 1.0})
     sequences = samples.sequences([0] * 400, np.random.default_rng(0))
     begins_with_a_picture = sum(int(sequence.ids[1] == sequences[0].ids[1]) for sequence in sequences)
     assert min(begins_with_a_picture, 400 - begins_with_a_picture) == pytest.approx(100, abs=30)
@@ -202,10 +202,10 @@ def test_tasks_are_drawn_by_their_shares(processor, codes):
 
 def test_folders_that_are_no_coded_set_are_refused(processor, tmp_path):
     with pytest.raises(ConfigError, match=r"no Arrow set.*encode\.py"):
-        CodedScenes(processor.builder, folders=[str(tmp_path)], tasks={"recognition": 1.0})
+        TokenizedScenes(processor.builder, folders=[str(tmp_path)], tasks={"recognition": 1.0})
     Dataset.from_dict({"scene": ["{}"]}).save_to_disk(tmp_path / "scenes")
     with pytest.raises(ConfigError, match="has the columns scene; recognition take codes, scene"):
-        CodedScenes(processor.builder, folders=[str(tmp_path / "scenes")], tasks={"recognition": 1.0})
+        TokenizedScenes(processor.builder, folders=[str(tmp_path / "scenes")], tasks={"recognition": 1.0})
 
 
 def test_a_sequence_longer_than_the_model_is_refused(processor, codes):
@@ -229,7 +229,7 @@ def test_a_sequence_longer_than_the_model_is_refused(processor, codes):
 )
 def test_a_row_of_another_vocabulary_is_named(processor, tmp_path, codes, scene, message):
     Dataset.from_dict({"codes": [codes] * 2, "scene": [scene] * 2}).save_to_disk(tmp_path / "codes")
-    samples = CodedScenes(processor.builder, folders=[str(tmp_path / "codes")], tasks={"recognition": 1.0})
+    samples = TokenizedScenes(processor.builder, folders=[str(tmp_path / "codes")], tasks={"recognition": 1.0})
     with pytest.raises(TokenError, match=message):
         samples.sequences([0], np.random.default_rng(0))
 
@@ -239,7 +239,7 @@ def test_a_damaged_set_is_refused(processor, codes, tmp_path):
     path = next((tmp_path / "half").glob("*.arrow"))
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(ConfigError, match="half is an empty or damaged set"):
-        CodedScenes(processor.builder, folders=[str(tmp_path / "half")], tasks={"recognition": 1.0})
+        TokenizedScenes(processor.builder, folders=[str(tmp_path / "half")], tasks={"recognition": 1.0})
 
 
 @pytest.fixture(scope="module")
@@ -277,7 +277,7 @@ def test_what_shares_a_scene_has_the_losses_that_it_has_alone(
     processor, request, task, fixture, setting, rows, share, row_length, packed
 ):
     folder = request.getfixturevalue(fixture)
-    together = CodedScenes(processor.builder, folders=[folder], tasks={task: 1.0}, **{setting: 3})
+    together = TokenizedScenes(processor.builder, folders=[folder], tasks={task: 1.0}, **{setting: 3})
     shared = together.sequences(rows, np.random.default_rng(0))
     alone = []
     for sequence in shared:
@@ -306,7 +306,7 @@ def test_what_shares_a_scene_has_the_losses_that_it_has_alone(
 
 def test_folders_give_the_shares_that_are_asked_of_them(processor, codes, asked):
     tasks = {"recognition": 1.0, "scene_question_answering": 1.0}
-    samples = CodedScenes(
+    samples = TokenizedScenes(
         processor.builder, folders=[codes, asked], tasks=tasks, shares=[3, 1], weights={"recognition": 2.0}
     )
     assert len(samples) == COUNT + COUNT // 3
@@ -314,7 +314,7 @@ def test_folders_give_the_shares_that_are_asked_of_them(processor, codes, asked)
     assert len({tuple(sequence.ids[:40]) for sequence in sequences[COUNT:]}) <= 12  # four scenes, over and over
     assert sequences[0].weights.max() == 2.0 and sequences[-1].weights.max() == 1.0
     with pytest.raises(ConfigError, match=r"data\.shares is \[1\.0\]; it has a number above 0 for each of the 2"):
-        CodedScenes(processor.builder, folders=[codes, asked], tasks=tasks, shares=[1.0])
+        TokenizedScenes(processor.builder, folders=[codes, asked], tasks=tasks, shares=[1.0])
 
 
 def test_cameras_and_turns_are_left_out_at_random_and_in_every_combination(tmp_path):
@@ -325,11 +325,11 @@ def test_cameras_and_turns_are_left_out_at_random_and_in_every_combination(tmp_p
         if any(item.shape == "cube" for item in scene.objects)
     ]
     Dataset.from_list(rows).save_to_disk(tmp_path / "view")
-    samples = CodedScenes(
+    samples = TokenizedScenes(
         processor.builder, folders=[str(tmp_path / "view")], tasks={"recognition": 1.0}, cameras=0.5, turns=0.5
     )
     camera, turn = (processor.vocabulary.marker_id(marker) for marker in ("[CAMERA]", "[TURN]"))
     built = samples.sequences([0] * 40, np.random.default_rng(0))
     assert {(camera in one.ids, turn in one.ids) for one in built} == set(itertools.product((False, True), repeat=2))
     with pytest.raises(ConfigError, match=r"data\.turns is 2; a share is from 0 to 1"):
-        CodedScenes(processor.builder, folders=[str(tmp_path / "view")], tasks={"recognition": 1.0}, turns=2)
+        TokenizedScenes(processor.builder, folders=[str(tmp_path / "view")], tasks={"recognition": 1.0}, turns=2)

@@ -15,7 +15,7 @@ from kyvo.testing import tiny_processor
 from kyvo.tokenizers.sequence import IGNORE
 from kyvo.tokenizers.vocabulary import OUTPUT, TEXT_START
 from kyvo.training.batch import collate
-from kyvo.training.data import CodedScenes
+from kyvo.training.data import TokenizedScenes
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def shown(tmp_path_factory):
 
 def test_codes_that_show_an_object_weigh_more_and_are_read_before_they_are_written(processor, shown):
     def rendered(**settings):
-        samples = CodedScenes(processor.builder, folders=[shown], tasks={"rendering": 1.0}, **settings)
+        samples = TokenizedScenes(processor.builder, folders=[shown], tasks={"rendering": 1.0}, **settings)
         return samples.sequences([0, 1, 2], np.random.default_rng(0))
 
     builder = processor.builder
@@ -69,7 +69,7 @@ def test_codes_that_show_an_object_weigh_more_and_are_read_before_they_are_writt
 @pytest.mark.parametrize("questions", [1, 4])
 def test_what_questions_are_about_is_read_where_their_answers_are_predicted(processor, shown, questions, packed):
     tasks = {"scene_question_answering": 1.0}
-    samples = CodedScenes(processor.builder, folders=[shown], tasks=tasks, questions=questions, objects=True)
+    samples = TokenizedScenes(processor.builder, folders=[shown], tasks=tasks, questions=questions, objects=True)
     sequences = samples.sequences([0, 1, 2], np.random.default_rng(0))
     batch = collate(sequences, pad_id=0, pack_tokens=1024 if packed else None)
     asked = batch.objects.asked
@@ -83,7 +83,7 @@ def test_what_questions_are_about_is_read_where_their_answers_are_predicted(proc
     ids = [processor.builder.scenes.word_ids[field][word][0] for field, word in (("color", "red"), ("shape", "cube"))]
     known = {spelt[0] for of_field in processor.builder.scenes.word_ids.values() for spelt in of_field.values()}
     assert set(ids) <= known and {int(token) for token in batch.ids.flatten()[named.positions]} <= known
-    plain = CodedScenes(processor.builder, folders=[shown], tasks=tasks)
+    plain = TokenizedScenes(processor.builder, folders=[shown], tasks=tasks)
     assert plain.sequences([0], np.random.default_rng(0))[0].asked is None
 
 
@@ -100,7 +100,7 @@ def test_an_instruction_says_which_object_it_is_about_and_what_changes_weighs_mo
     settings = {"folders": [str(tmp_path)], "tasks": {"scene_editing": 1.0}, "edits": 3}
 
     def made(**further):
-        samples = CodedScenes(processor.builder, **settings, **further)
+        samples = TokenizedScenes(processor.builder, **settings, **further)
         return samples.sequences([0, 3], np.random.default_rng(0))
 
     snap = processor.builder.scenes.snap

@@ -50,7 +50,7 @@ class BVH:
         """What each ray meets first; its distance is infinite where it meets nothing."""
         return _in_parts(self._first_hits, starts.astype(np.float64), directions.astype(np.float64))
 
-    def blocked(
+    def occluded(
         self, starts: Float[np.ndarray, "rays 3"], directions: Float[np.ndarray, "rays 3"]
     ) -> Bool[np.ndarray, " rays"]:
         """Whether a ray meets anything."""

@@ -25,7 +25,7 @@ SUN_WIDTH = 0.06  # radius of the sun's disc at distance 1: soft shadows
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Placed:
+class PlacedAsset:
     """An asset where it stands."""
 
     asset: Asset
@@ -35,7 +35,7 @@ class Placed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class Environment:
     """What is around the objects. Colors are sRGB in [0, 1]."""
 
     sun: Vector = (-0.4, -0.75, 1.0)  # direction towards it, of any length
@@ -48,7 +48,7 @@ class Setting:
 
 
 def render(
-    objects: Sequence[Placed], *, camera: Camera, setting: Setting, samples: int = 2
+    objects: Sequence[PlacedAsset], *, camera: Camera, setting: Environment, samples: int = 2
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The picture, with samples x samples rays a pixel."""
     caster = _RayCaster(objects)
@@ -69,7 +69,7 @@ def render(
     return (srgb * 255 + 0.5).astype(np.uint8)
 
 
-def visible(objects: Sequence[Placed], *, camera: Camera) -> Int[np.ndarray, "height width"]:
+def visible(objects: Sequence[PlacedAsset], *, camera: Camera) -> Int[np.ndarray, "height width"]:
     """The index of the object in the middle of each pixel; NOTHING or FLOOR where there is none."""
     index = _RayCaster(objects).first(_directions(camera, (0.5, 0.5)), np.asarray(camera.location))[0]
     return index.reshape(camera.height, camera.width)
@@ -87,7 +87,7 @@ def _directions(camera: Camera, shift: tuple[float, float]) -> Float[np.ndarray,
 class _RayCaster:
     """The objects' triangles in the scene's frame, ready for rays."""
 
-    def __init__(self, objects: Sequence[Placed]) -> None:
+    def __init__(self, objects: Sequence[PlacedAsset]) -> None:
         self.objects = objects
         turns = [rotation_matrix(item.pose) for item in objects]
         triangles = [
@@ -111,7 +111,7 @@ class _RayCaster:
         index = np.where(on_floor, FLOOR, index)
         return index, np.where(on_floor, floor, hit.distance), triangle, hit.weights
 
-    def shade(self, rays: np.ndarray, camera: Camera, sun: np.ndarray, setting: Setting) -> np.ndarray:
+    def shade(self, rays: np.ndarray, camera: Camera, sun: np.ndarray, setting: Environment) -> np.ndarray:
         """Linear color seen along each ray, as [height, width, 3]."""
         start = np.asarray(camera.location, dtype=float)
         index, distance, triangle, weights = self.first(rays, start)
@@ -135,7 +135,7 @@ class _RayCaster:
         facing = np.clip(normal @ sun, 0, None)
         ask = np.flatnonzero(met & (facing > 0))
         point = start + rays[ask] * distance[ask, None] + normal[ask] * SHIFT * np.maximum(1, distance[ask, None])
-        lit[ask] = facing[ask] * ~self.scene.blocked(point, np.broadcast_to(sun, point.shape))
+        lit[ask] = facing[ask] * ~self.scene.occluded(point, np.broadcast_to(sun, point.shape))
         sky = 0.6 + 0.4 * normal[:, 2]  # less light from below
         shade = albedo * (setting.sunlight * lit + setting.skylight * sky)[:, None]
         far = np.where(index == FLOOR, 1 - 0.5 ** ((np.where(met, distance, 0) / setting.haze) ** 3), 0)[:, None]

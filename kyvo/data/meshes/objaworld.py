@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 from kyvo.data.meshes import mesh_renderer
 from kyvo.data.meshes.assets import Asset, AssetLibrary
 from kyvo.data.meshes.layout import random_layout, table_top, uniform_layout
-from kyvo.data.meshes.mesh_renderer import Placed, Setting
+from kyvo.data.meshes.mesh_renderer import Environment, PlacedAsset
 from kyvo.errors import ConfigError, SceneError
 from kyvo.scene.builtin_schemas import objaworld_schema
 from kyvo.scene.scene import Camera, Scene, SceneObject, Vector
@@ -27,8 +27,8 @@ MAX_SCENES = 50  # scenes begun before we say which rule they break
 VIEW_PIXELS = 96  # width of the picture in which hidden objects are looked for
 NEARER = 0.75  # than CLEVR's camera: the floor is smaller, and thin objects must show
 
-MEADOW = Setting(floor=(0.47, 0.60, 0.36), horizon=(0.80, 0.86, 0.90))
-FLOORBOARDS = Setting(
+MEADOW = Environment(floor=(0.47, 0.60, 0.36), horizon=(0.80, 0.86, 0.90))
+FLOORBOARDS = Environment(
     floor=(0.74, 0.62, 0.50), horizon=(0.90, 0.88, 0.84), zenith=(0.84, 0.82, 0.78), sunlight=0.6, skylight=0.52
 )
 
@@ -59,7 +59,7 @@ class ObjaWorldRules:
     )  # in the scene's frame; it looks at the origin
     camera_jitter: float = 0.5  # largest shift along each axis
     min_visible: float = 0.0004  # least part of a square picture that shows an object
-    setting: Setting = field(default_factory=Setting)
+    setting: Environment = field(default_factory=Environment)
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_objects <= self.max_objects:
@@ -205,11 +205,11 @@ def render_scene(
     for an object that cannot be placed, AssetError for a shape that the library lacks.
     """
     camera = (scene.camera or clevr_camera(width, height)).resized(width, height)
-    setting = Setting(**{name: _tuple(value) for name, value in scene.extra.get("setting", {}).items()})
+    setting = Environment(**{name: _tuple(value) for name, value in scene.extra.get("setting", {}).items()})
     return mesh_renderer.render(place(scene, library), camera=camera, setting=setting, samples=samples)
 
 
-def place(scene: Scene, library: AssetLibrary) -> list[Placed]:
+def place(scene: Scene, library: AssetLibrary) -> list[PlacedAsset]:
     """The scene's objects as meshes where they stand. Raises as `render_scene` does."""
     placed = []
     for number, item in enumerate(scene.objects):
@@ -223,7 +223,7 @@ def place(scene: Scene, library: AssetLibrary) -> list[Placed]:
                 f"objects[{number}].asset is {name!r}, which the library lacks; use the library that made the scene."
             )
         placed.append(
-            Placed(
+            PlacedAsset(
                 asset=library.of(item.shape)[0] if name is None else library.assets[name],
                 location=item.location,
                 pose=item.pose or (0.0, 0.0, 0.0),
@@ -287,7 +287,7 @@ def _turned(vector: Sequence[float], angle: float) -> Vector:
     return x * math.cos(angle) - y * math.sin(angle), x * math.sin(angle) + y * math.cos(angle), float(z)
 
 
-def _plain(setting: Setting) -> dict[str, float | list[float]]:
+def _plain(setting: Environment) -> dict[str, float | list[float]]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(setting).items()}
 
 

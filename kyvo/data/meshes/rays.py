@@ -26,7 +26,7 @@ class RayScene(Protocol):
         """What each ray meets first."""
         ...
 
-    def blocked(self, starts: Rays, directions: Rays) -> Bool[np.ndarray, " rays"]:
+    def occluded(self, starts: Rays, directions: Rays) -> Bool[np.ndarray, " rays"]:
         """Whether a ray meets anything."""
         ...
 
@@ -69,7 +69,7 @@ class Open3DScene:
             uv=found["primitive_uvs"].numpy().astype(np.float64),
         )
 
-    def blocked(self, starts: Rays, directions: Rays) -> Bool[np.ndarray, " rays"]:
+    def occluded(self, starts: Rays, directions: Rays) -> Bool[np.ndarray, " rays"]:
         return self._scene.test_occlusions(self._rays(starts, directions), nthreads=1).numpy()
 
     def nearest(self, points: Float[np.ndarray, "points 3"]) -> SurfacePoints:

@@ -58,7 +58,7 @@ class StructureDecoderConfig(StructureConfig):
     out_channels: int = 1
 
 
-class ChannelNorm(nn.LayerNorm):
+class ChannelLayerNorm(nn.LayerNorm):
     """LayerNorm over the channels of a dense grid, in float32."""
 
     def forward(self, input: Float[Tensor, "batch channels x y z"]) -> Float[Tensor, "batch channels x y z"]:
@@ -68,8 +68,8 @@ class ChannelNorm(nn.LayerNorm):
 class ResBlock(nn.Module):
     def __init__(self, channels: int, *, device: Any, dtype: torch.dtype) -> None:
         super().__init__()
-        self.norm1 = ChannelNorm(channels, device=device)
-        self.norm2 = ChannelNorm(channels, device=device)
+        self.norm1 = ChannelLayerNorm(channels, device=device)
+        self.norm2 = ChannelLayerNorm(channels, device=device)
         self.conv1 = nn.Conv3d(channels, channels, 3, padding=1, device=device, dtype=dtype)
         self.conv2 = nn.Conv3d(channels, channels, 3, padding=1, device=device, dtype=dtype)
 
@@ -78,7 +78,7 @@ class ResBlock(nn.Module):
         return x + self.conv2(F.silu(self.norm2(hidden)))
 
 
-class Halve(nn.Module):
+class Downsample(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, *, device: Any, dtype: torch.dtype) -> None:
         super().__init__()
         self.conv = nn.Conv3d(in_channels, out_channels, 2, stride=2, device=device, dtype=dtype)
@@ -87,7 +87,7 @@ class Halve(nn.Module):
         return self.conv(x)
 
 
-class Double(nn.Module):
+class Upsample(nn.Module):
     """A convolution to 8 times the channels, then channel 8 c + 4 dx + 2 dy + dz becomes the child (dx, dy, dz)."""
 
     def __init__(self, in_channels: int, out_channels: int, *, device: Any, dtype: torch.dtype) -> None:
@@ -125,7 +125,7 @@ class _StructureNetwork(nn.Module):
 
     def _output(self, channels: int, out_channels: int, device: Any) -> nn.Sequential:
         conv = nn.Conv3d(channels, out_channels, 3, padding=1, device=device)
-        return nn.Sequential(ChannelNorm(channels, device=device), nn.SiLU(), conv)
+        return nn.Sequential(ChannelLayerNorm(channels, device=device), nn.SiLU(), conv)
 
 
 class SparseStructureEncoder(_StructureNetwork):
@@ -143,7 +143,7 @@ class SparseStructureEncoder(_StructureNetwork):
         for level, width in enumerate(widths):
             blocks += self._residual(width, config.num_res_blocks, device)
             if level + 1 < len(widths):
-                blocks.append(Halve(width, widths[level + 1], device=device, dtype=config.half))
+                blocks.append(Downsample(width, widths[level + 1], device=device, dtype=config.half))
         self.blocks = nn.ModuleList(blocks)
         self.middle_block = nn.Sequential(*self._residual(widths[-1], config.num_res_blocks_middle, device))
         self.out_layer = self._output(widths[-1], 2 * config.latent_channels, device)
@@ -172,7 +172,7 @@ class SparseStructureDecoder(_StructureNetwork):
         for level, width in enumerate(widths):
             blocks += self._residual(width, config.num_res_blocks, device)
             if level + 1 < len(widths):
-                blocks.append(Double(width, widths[level + 1], device=device, dtype=config.half))
+                blocks.append(Upsample(width, widths[level + 1], device=device, dtype=config.half))
         self.blocks = nn.ModuleList(blocks)
         self.out_layer = self._output(widths[-1], config.out_channels * config.patch_size**3, device)
 

@@ -13,7 +13,7 @@ from kyvo.models.slat.decoders import SkipConnection, SubdivideBlock, spread_off
 from kyvo.models.slat.load import build_network, load_network, save_network
 from kyvo.models.slat.published import PUBLISHED
 from kyvo.models.slat.sparse import SparseTensor, Voxels
-from kyvo.models.slat.structure import ChannelNorm, shuffle_voxels
+from kyvo.models.slat.structure import ChannelLayerNorm, shuffle_voxels
 
 SMALL_TRUNK = {"resolution": 8, "num_blocks": 2, "num_heads": 2, "mlp_ratio": 1, "window_size": 4}
 ENCODER = "slat_enc_swin8_B_64l8_fp16"
@@ -248,7 +248,7 @@ def test_voxel_shuffling_puts_channel_8c_plus_421_into_the_child():
 
 
 def test_the_channel_norm_is_over_channels_alone():
-    norm, x = ChannelNorm(4), torch.randn(2, 4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+    norm, x = ChannelLayerNorm(4), torch.randn(2, 4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
     expected = F.layer_norm(x[1, :, 2, 0, 1], (4,))
     torch.testing.assert_close(norm(x)[1, :, 2, 0, 1], expected)
 

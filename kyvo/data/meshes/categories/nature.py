@@ -2,33 +2,18 @@
 
 import numpy as np
 
-from kyvo.data.meshes.primitives import (
-    CERAMIC,
-    COUNTS,
-    FABRIC,
-    LEAVES,
-    PAINT,
-    Color,
-    Part,
-    ball,
-    box,
-    joined,
-    lathe,
-    pick,
-    rod,
-    upright_to,
-)
+from kyvo.data.meshes import primitives as p
 
 
-def mushroom(rng: np.random.Generator) -> list[Part]:
+def mushroom(rng: np.random.Generator) -> list[p.Part]:
     tall, wide = rng.uniform(0.35, 0.6), rng.uniform(0.24, 0.36)
     turns = np.linspace(0, np.pi / 2, 6)
     rise = wide * rng.uniform(0.5, 0.95)
-    cap = lathe(*[(wide * np.cos(turn), tall + rise * np.sin(turn)) for turn in turns])
-    stem = lathe((0.11, 0), (0.08, tall * 0.5), (0.09, tall + 0.02))
+    cap = p.lathe(*[(wide * np.cos(turn), tall + rise * np.sin(turn)) for turn in turns])
+    stem = p.lathe((0.11, 0), (0.08, tall * 0.5), (0.09, tall + 0.02))
     parts = [
-        Part(cap, pick(rng, ((200, 40, 36), (139, 94, 60), (226, 205, 170), *FABRIC)), "cap"),
-        Part(stem, (238, 230, 214), "stem"),
+        p.Part(cap, p.pick(rng, ((200, 40, 36), (139, 94, 60), (226, 205, 170), *p.FABRIC)), "cap"),
+        p.Part(stem, (238, 230, 214), "stem"),
     ]
     if rng.random() < 0.5:
         spots = []
@@ -36,89 +21,93 @@ def mushroom(rng: np.random.Generator) -> list[Part]:
             slope = rng.uniform(0.3, 1.2)
             across = wide * np.cos(slope)
             spots.append(
-                ball(0.06, 0.06, 0.04, at=(across * np.cos(turn), across * np.sin(turn), tall + rise * np.sin(slope)))
+                p.ball(0.06, 0.06, 0.04, at=(across * np.cos(turn), across * np.sin(turn), tall + rise * np.sin(slope)))
             )
-        parts.append(Part(joined(*spots), (240, 240, 236), "spots"))
+        parts.append(p.Part(p.joined(*spots), (240, 240, 236), "spots"))
     return parts
 
 
-def cactus(rng: np.random.Generator) -> list[Part]:
-    tall, green = rng.uniform(0.6, 1.0), pick(rng, LEAVES)
-    stem = joined(lathe((0.12, 0.1), (0.13, tall * 0.5), (0.12, tall)), ball(0.12, 0.12, 0.1, at=(0, 0, tall)))
+def cactus(rng: np.random.Generator) -> list[p.Part]:
+    tall, green = rng.uniform(0.6, 1.0), p.pick(rng, p.LEAVES)
+    stem = p.joined(p.lathe((0.12, 0.1), (0.13, tall * 0.5), (0.12, tall)), p.ball(0.12, 0.12, 0.1, at=(0, 0, tall)))
     arms, count = [], int(rng.integers(1, 3))
     for side in (-1, 1)[:count]:
         low = tall * rng.uniform(0.35, 0.6)
         arms += [
-            rod((0, 0, low), (side * 0.28, 0, low), 0.07),
-            rod((side * 0.28, 0, low), (side * 0.28, 0, low + 0.3), 0.07),
+            p.rod((0, 0, low), (side * 0.28, 0, low), 0.07),
+            p.rod((side * 0.28, 0, low), (side * 0.28, 0, low + 0.3), 0.07),
         ]
-        arms.append(ball(0.07, 0.07, 0.06, at=(side * 0.28, 0, low + 0.3)))
-        arms.append(ball(0.07, 0.07, 0.07, at=(side * 0.28, 0, low)))
-    pot = lathe((0.16, 0), (0.22, 0.22), (0.24, 0.22), (0.24, 0.28))
+        arms.append(p.ball(0.07, 0.07, 0.06, at=(side * 0.28, 0, low + 0.3)))
+        arms.append(p.ball(0.07, 0.07, 0.07, at=(side * 0.28, 0, low)))
+    pot = p.lathe((0.16, 0), (0.22, 0.22), (0.24, 0.22), (0.24, 0.28))
     parts = [
-        Part(joined(stem, *arms), green, f"{COUNTS[count]} arm" + "s" * (count > 1)),
-        Part(pot, pick(rng, ((176, 92, 62), *CERAMIC)), "pot"),
+        p.Part(p.joined(stem, *arms), green, f"{p.COUNTS[count]} arm" + "s" * (count > 1)),
+        p.Part(pot, p.pick(rng, ((176, 92, 62), *p.CERAMIC)), "pot"),
     ]
     if rng.random() < 0.4:
-        parts.append(Part(ball(0.09, 0.09, 0.06, at=(0, 0, tall + 0.1)), (230, 130, 170), "flower"))
+        parts.append(p.Part(p.ball(0.09, 0.09, 0.06, at=(0, 0, tall + 0.1)), (230, 130, 170), "flower"))
     return parts
 
 
-def fish(rng: np.random.Generator) -> list[Part]:
-    color, wide, tall = pick(rng, ((230, 130, 40), *PAINT, *FABRIC)), rng.uniform(0.09, 0.16), rng.uniform(0.16, 0.3)
-    body = ball(wide, 0.42, tall, at=(0, 0, 0.32))
-    tail = box(0.04, 0.3, 1, at=(0, 0.5, 0))
-    tail[..., 2] = 0.32 + (tail[..., 2] - 0.5) * np.where(tail[..., 1] > 0.5, 0.42, 0.08)
-    back = box(0.04, 0.34, 0.16, at=(0, 0.02, 0.32 + tall * 0.85))
-    sides = [box(0.2, 0.12, 0.03, at=(side * (wide + 0.06), -0.05, 0.28)) for side in (-1, 1)]
-    eyes = [ball(0.035, 0.05, 0.05, at=(side * wide * 0.75, -0.26, 0.32 + tall * 0.25)) for side in (-1, 1)]
-    return [
-        Part(body, color, "body"),
-        Part(joined(tail, back, *sides), pick(rng, (color, *PAINT)), "fins"),
-        Part(joined(*eyes), (20, 20, 22), "eyes"),
-    ]
-
-
-def snowman(rng: np.random.Generator) -> list[Part]:
-    radius = rng.uniform(0.28, 0.36)
-    snow = joined(
-        ball(radius, radius, radius * 0.9, at=(0, 0, radius * 0.8)),
-        ball(radius * 0.75, radius * 0.75, radius * 0.7, at=(0, 0, radius * 2.0)),
-        ball(radius * 0.55, radius * 0.55, radius * 0.55, at=(0, 0, radius * 2.95)),
+def fish(rng: np.random.Generator) -> list[p.Part]:
+    color, wide, tall = (
+        p.pick(rng, ((230, 130, 40), *p.PAINT, *p.FABRIC)),
+        rng.uniform(0.09, 0.16),
+        rng.uniform(0.16, 0.3),
     )
-    nose = upright_to(lathe((0.05, 0), (0.005, 0.24)), "y") * (1, -1, 1) + (0, -radius * 0.5, radius * 2.95)
-    scarf = lathe((radius * 0.58, radius * 2.45), (radius * 0.6, radius * 2.62))
-    hat = lathe((radius * 0.7, radius * 3.35), (radius * 0.7, radius * 3.45), (radius * 0.45, radius * 3.45))
-    top = lathe((radius * 0.45, radius * 3.45), (radius * 0.45, radius * rng.uniform(3.9, 4.3)))
-    buttons = [ball(0.04, 0.04, 0.04, at=(0, -radius * 0.74, radius * z)) for z in (1.8, 2.1)]
+    body = p.ball(wide, 0.42, tall, at=(0, 0, 0.32))
+    tail = p.box(0.04, 0.3, 1, at=(0, 0.5, 0))
+    tail[..., 2] = 0.32 + (tail[..., 2] - 0.5) * np.where(tail[..., 1] > 0.5, 0.42, 0.08)
+    back = p.box(0.04, 0.34, 0.16, at=(0, 0.02, 0.32 + tall * 0.85))
+    sides = [p.box(0.2, 0.12, 0.03, at=(side * (wide + 0.06), -0.05, 0.28)) for side in (-1, 1)]
+    eyes = [p.ball(0.035, 0.05, 0.05, at=(side * wide * 0.75, -0.26, 0.32 + tall * 0.25)) for side in (-1, 1)]
     return [
-        Part(snow, (240, 240, 236), "three snowballs"),
-        Part(joined(hat, top), pick(rng, ((30, 30, 32), *FABRIC)), "hat"),
-        Part(scarf, pick(rng, FABRIC), "scarf"),
-        Part(nose, (230, 130, 40), "nose"),
-        Part(joined(*buttons), (30, 30, 32), "buttons"),
+        p.Part(body, color, "body"),
+        p.Part(p.joined(tail, back, *sides), p.pick(rng, (color, *p.PAINT)), "fins"),
+        p.Part(p.joined(*eyes), (20, 20, 22), "eyes"),
     ]
 
 
-def dog(rng: np.random.Generator) -> list[Part]:
-    fur: Color = pick(
+def snowman(rng: np.random.Generator) -> list[p.Part]:
+    radius = rng.uniform(0.28, 0.36)
+    snow = p.joined(
+        p.ball(radius, radius, radius * 0.9, at=(0, 0, radius * 0.8)),
+        p.ball(radius * 0.75, radius * 0.75, radius * 0.7, at=(0, 0, radius * 2.0)),
+        p.ball(radius * 0.55, radius * 0.55, radius * 0.55, at=(0, 0, radius * 2.95)),
+    )
+    nose = p.upright_to(p.lathe((0.05, 0), (0.005, 0.24)), "y") * (1, -1, 1) + (0, -radius * 0.5, radius * 2.95)
+    scarf = p.lathe((radius * 0.58, radius * 2.45), (radius * 0.6, radius * 2.62))
+    hat = p.lathe((radius * 0.7, radius * 3.35), (radius * 0.7, radius * 3.45), (radius * 0.45, radius * 3.45))
+    top = p.lathe((radius * 0.45, radius * 3.45), (radius * 0.45, radius * rng.uniform(3.9, 4.3)))
+    buttons = [p.ball(0.04, 0.04, 0.04, at=(0, -radius * 0.74, radius * z)) for z in (1.8, 2.1)]
+    return [
+        p.Part(snow, (240, 240, 236), "three snowballs"),
+        p.Part(p.joined(hat, top), p.pick(rng, ((30, 30, 32), *p.FABRIC)), "hat"),
+        p.Part(scarf, p.pick(rng, p.FABRIC), "scarf"),
+        p.Part(nose, (230, 130, 40), "nose"),
+        p.Part(p.joined(*buttons), (30, 30, 32), "buttons"),
+    ]
+
+
+def dog(rng: np.random.Generator) -> list[p.Part]:
+    fur: p.Color = p.pick(
         rng, ((139, 94, 60), (94, 62, 45), (226, 205, 170), (240, 240, 236), (52, 56, 60), (190, 150, 104))
     )
     tall, long = rng.uniform(0.26, 0.42), rng.uniform(0.26, 0.4)
-    body = ball(0.15, long, 0.15, at=(0, 0, tall + 0.1))
-    head = joined(
-        ball(0.13, 0.14, 0.13, at=(0, -long - 0.05, tall + 0.28)),
-        ball(0.06, 0.12, 0.06, at=(0, -long - 0.2, tall + 0.25)),
-        rod((0, -long * 0.7, tall + 0.12), (0, -long - 0.03, tall + 0.26), 0.08),
+    body = p.ball(0.15, long, 0.15, at=(0, 0, tall + 0.1))
+    head = p.joined(
+        p.ball(0.13, 0.14, 0.13, at=(0, -long - 0.05, tall + 0.28)),
+        p.ball(0.06, 0.12, 0.06, at=(0, -long - 0.2, tall + 0.25)),
+        p.rod((0, -long * 0.7, tall + 0.12), (0, -long - 0.03, tall + 0.26), 0.08),
     )
-    legs = joined(
-        *(rod((x, y, 0), (x, y, tall + 0.08), 0.05) for x in (-0.09, 0.09) for y in (-long * 0.65, long * 0.65))
+    legs = p.joined(
+        *(p.rod((x, y, 0), (x, y, tall + 0.08), 0.05) for x in (-0.09, 0.09) for y in (-long * 0.65, long * 0.65))
     )
-    tail = rod((0, long * 0.9, tall + 0.14), (0, long + 0.2, tall + rng.uniform(0.1, 0.4)), 0.035)
-    ears = [ball(0.03, 0.06, 0.1, at=(side * 0.12, -long - 0.02, tall + 0.3)) for side in (-1, 1)]
+    tail = p.rod((0, long * 0.9, tall + 0.14), (0, long + 0.2, tall + rng.uniform(0.1, 0.4)), 0.035)
+    ears = [p.ball(0.03, 0.06, 0.1, at=(side * 0.12, -long - 0.02, tall + 0.3)) for side in (-1, 1)]
     return [
-        Part(joined(body, head, legs, tail), fur, "fur"),
-        Part(joined(*ears), pick(rng, (fur, (94, 62, 45), (52, 56, 60))), "ears"),
-        Part(ball(0.035, 0.035, 0.03, at=(0, -long - 0.31, tall + 0.27)), (20, 20, 22), "nose"),
-        Part(lathe((0.1, 0), (0.1, 0.05), at=(0, -long * 0.85, tall + 0.13)), pick(rng, PAINT), "collar"),
+        p.Part(p.joined(body, head, legs, tail), fur, "fur"),
+        p.Part(p.joined(*ears), p.pick(rng, (fur, (94, 62, 45), (52, 56, 60))), "ears"),
+        p.Part(p.ball(0.035, 0.035, 0.03, at=(0, -long - 0.31, tall + 0.27)), (20, 20, 22), "nose"),
+        p.Part(p.lathe((0.1, 0), (0.1, 0.05), at=(0, -long * 0.85, tall + 0.13)), p.pick(rng, p.PAINT), "collar"),
     ]
