@@ -225,5 +225,5 @@ def test_the_bundled_config_is_of_the_bundled_model(program):
     sections = yaml.safe_load((loading.ROOT / "configs" / "refiner.yaml").read_text())
     processor = Processor.from_pretrained(BUNDLED)
     assert sections["schema"] == processor.schema.name
-    assert sections["model"] == {name: getattr(processor.image.config, name) for name in ("width", "height")}
-    assert processor.refiner is not None
+    size = {name: getattr(processor.image.config, name) for name in ("width", "height")}
+    assert processor.refiner is not None and sections["model"] == size | {"frames": processor.refiner.config.frames}

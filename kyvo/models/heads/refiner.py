@@ -48,7 +48,7 @@ class RefinerConfig:
     blocks: int = 2  # at each of them
     dim: int = 192  # of the transformer
     layers: int = 3
-    frames: bool = False  # whether it reads how the picture is tilted and cropped; refiners up to version 15 do not
+    frames: bool = False  # whether it reads how the picture is tilted and cropped; older files do not
 
 
 @dataclass(frozen=True, kw_only=True)
