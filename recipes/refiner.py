@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kyvo.data.clevr.augment import augment_pixels
+from kyvo.data.clevr.augment import augment_pixels, degrade
 from kyvo.data.clevr.occlusion import with_contact_shadows
 from kyvo.data.clevr.sampling import scene_batch
 from kyvo.data.configs import from_section
@@ -35,18 +35,22 @@ from kyvo.models.heads.refiner import (
     Refined,
     Refiner,
     RefinerConfig,
+    axes,
+    extended,
     load_refiner,
     meet,
     project,
     save_refiner,
-    with_more_words,
+    to_frames,
 )
 from kyvo.scene.builtin_schemas import load_schema
 from kyvo.scene.files import scene_from_json
+from kyvo.scene.scene import Camera
 from kyvo.scene.schema import SceneSchema
 from kyvo.training.head_trainer import HeadTrainer, HeadTrainerArgs, options_of, sections_of
 
 SHADED = 16  # pictures that get their shadows at a time
+FRAME = 1e-3  # rad, and of a zoom's logarithm: less is rounding
 LOOK = 0.01  # widths of the picture that a camera may miss the origin by, in the sets
 
 
@@ -61,6 +65,7 @@ class RefinerArgs(HeadTrainerArgs):
     contact_shadows: float = (
         0.0  # share of pictures that get them: `kyvo.data.clevr.occlusion`, for ray-traced CLEVR scenes
     )
+    degrade: float = 0.0  # share of pictures that were compressed, reduced or noisy
     workers: int = 0  # processes that read the sets; 0: this one
 
 
@@ -87,6 +92,7 @@ class Samples:
     locations: Tensor  # [pictures, objects, 3]
     valid: Tensor  # bool [pictures, objects]
     cameras: Tensor  # [pictures, 3]
+    frames: Tensor  # [pictures, 2], as `Refined` has them
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -113,15 +119,15 @@ def main(argv: list[str] | None = None) -> Path:
     if len(samples) <= args.held_out:
         raise ConfigError(f"--data has {len(samples)} pictures with objects and train.held_out is {args.held_out}.")
     trainer = Trainer(config, args, samples, minutes=options.minutes)
-    trainer.run_from(options, lambda folder: _load(folder, config.words))
+    trainer.run_from(options, lambda folder: _load(folder, config))
     save_refiner(options.out, trainer.model.cpu())
     return options.out
 
 
-def _load(folder: Path, words: tuple[int, ...]) -> Refiner | None:
-    """A model's refiner, with room for the words that the schema has and it has not."""
+def _load(folder: Path, config: RefinerConfig) -> Refiner | None:
+    """A model's refiner, with room for the words that the schema has and it has not, and for what `config` reads."""
     found = load_refiner(folder)
-    return None if found is None else with_more_words(found, words).requires_grad_(True)
+    return None if found is None else extended(found, config.words, frames=config.frames).requires_grad_(True)
 
 
 def read_samples(folders: Sequence[Path], schema: SceneSchema, config: RefinerConfig, args: RefinerArgs) -> Samples:
@@ -135,7 +141,7 @@ def read_samples(folders: Sequence[Path], schema: SceneSchema, config: RefinerCo
         scenes += [scene_from_json(json.loads(row), str(folder)) for row in open_set(folder)["scene"]]
     shown = torch.tensor([len(scene) > 0 for scene in scenes])
     words, locations, valid = as_tensors(scenes, schema)
-    cameras = torch.zeros(len(scenes), 3)
+    cameras, frames = torch.zeros(len(scenes), 3), torch.zeros(len(scenes), 2)
     for number, scene in enumerate(scenes):
         camera = scene.camera
         if camera is None:
@@ -144,19 +150,31 @@ def read_samples(folders: Sequence[Path], schema: SceneSchema, config: RefinerCo
         if math.hypot(column - camera.width / 2, row - camera.height / 2) > LOOK * camera.width:
             raise ConfigError(f"the camera of scene {number} of --data does not look at the origin.")
         cameras[number] = torch.tensor(camera.location)
+        frames[number] = _frame(camera, config)
+    if not config.frames and frames.abs().max() > FRAME:
+        raise ConfigError("--data has pictures that are tilted or cropped; set model.frames to true for them.")
     taken = torch.cat(pictures)
     darkened = torch.rand(len(scenes), generator=torch.Generator().manual_seed(args.seed)) < args.contact_shadows
     chosen = (darkened & shown).nonzero()[:, 0]
     for part in chosen.split(SHADED) if len(chosen) else ():
         taken[part] = with_contact_shadows(taken[part], scene_batch([scenes[index] for index in part.tolist()]))
-    samples = Samples(pictures=taken, words=words, locations=locations, valid=valid, cameras=cameras)
+    samples = Samples(pictures=taken, words=words, locations=locations, valid=valid, cameras=cameras, frames=frames)
     return samples[shown]
+
+
+def _frame(camera: Camera, config: RefinerConfig) -> Tensor:
+    """How a camera that looks at the origin is rolled and zoomed, [2]."""
+    right, down, _ = axes(torch.tensor([camera.location]))[0]
+    own = torch.tensor(camera.rotation[0])
+    roll = torch.atan2(own @ down, own @ right)
+    return torch.stack([roll, torch.tensor(math.log(camera.focal / camera.width / config.focal))])
 
 
 def mistaken(
     truth: Samples, config: RefinerConfig, generator: torch.Generator, mistakes: Mistakes = MISTAKES
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Words, locations and valid rows as a model could have recognised them; at least one object is left.
+    """Words, locations and valid rows as a model could have recognised them; at least one object is left, and none
+    whose centre is outside the picture, where there are others.
 
     Objects stand where another picture's camera would have to see them for this picture: whoever recognises a scene
     knows it as little where its camera stood, and true places would give it away.
@@ -179,15 +197,21 @@ def mistaken(
     height = (drawn(batch, objects, 1) < share) * distance * normal(batch, objects, 1)
     others = [torch.randint(count, (batch, objects), generator=generator, device=device) for count in config.words]
     renamed = drawn(batch, objects, fields) < mistakes.word
-    seen = project(truth.cameras, truth.locations, focal=config.focal)[..., :2]
+    seen = _seen(truth, config)
     others_cameras = truth.cameras[torch.randperm(batch, generator=generator, device=device)]
     places = meet(others_cameras, seen, truth.locations[..., 2], focal=config.focal)
-    left = truth.valid & (drawn(batch, objects) >= mistakes.missing)
+    inside = (seen.abs() < seen.new_tensor([0.5, 0.5 * config.height / config.width])).all(-1)
+    left = truth.valid & inside & (drawn(batch, objects) >= mistakes.missing)
     return (
         torch.where(renamed, torch.stack(others, dim=-1), truth.words),
         places + torch.cat([floor, height], dim=-1),
         torch.where(left.any(1, keepdim=True), left, truth.valid),
     )
+
+
+def _seen(truth: Samples, config: RefinerConfig) -> Tensor:
+    """Where objects' centres are in their pictures, in widths from the middle, [batch, objects, 2]."""
+    return to_frames(truth.frames, project(truth.cameras, truth.locations, focal=config.focal)[..., :2])
 
 
 class Trainer(HeadTrainer[RefinerArgs]):
@@ -207,12 +231,22 @@ class Trainer(HeadTrainer[RefinerArgs]):
         args = self.args
         chosen = torch.randint(len(self.samples), (args.batch_size,), generator=self.generator)
         truth = self.samples[chosen].to(args.device)
-        pixels = to_unit(truth.pictures)
+        pixels = to_unit(self.degraded(truth.pictures))
         other = torch.rand(args.batch_size, generator=self.chance, device=args.device) < args.augment
         pixels[other] = augment_pixels(pixels[other], self.chance)
         found, _ = self.compared(truth, pixels, self.chance)
         # A place is uncertain by which way the camera looks around; where it is seen is not, and is learnt sooner.
-        return {"loss": 5 * found["place"] + found["pixels"] + 2 * found["camera"] + found["words"], **found}
+        loss = 5 * found["place"] + found["pixels"] + 2 * found["camera"] + 10 * found["frame"] + found["words"]
+        return {"loss": loss, **found}
+
+    def degraded(self, pictures: Tensor) -> Tensor:
+        """The pictures, a share of them degraded."""
+        worn = torch.rand(len(pictures), generator=self.chance, device=pictures.device) < self.args.degrade
+        for index in worn.nonzero()[:, 0].tolist():
+            seed = torch.randint(2**62, (), generator=self.chance, device=pictures.device)
+            picture = degrade(pictures[index].cpu().numpy(), np.random.default_rng(int(seed)))
+            pictures[index] = torch.from_numpy(picture.copy())
+        return pictures
 
     def measured(self) -> dict[str, Tensor]:
         """Of the held-out pictures, under mistakes that are always the same."""
@@ -244,14 +278,16 @@ class Trainer(HeadTrainer[RefinerArgs]):
 
 def compare(found: Refined, truth: Samples, valid: Tensor, config: RefinerConfig) -> dict[str, Tensor]:
     """Means over objects: distance on the floor and in height (units), of centres (px), of the camera's numbers
-    (units), and the cross-entropy of words (nats, summed over fields)."""
+    (units), of roll and zoom (rad, and a factor's logarithm), and the cross-entropy of words (nats, summed over
+    fields)."""
     size = found.centers.new_tensor([config.width, config.height])
-    seen = project(truth.cameras, truth.locations, focal=config.focal)[..., :2] * config.width + size / 2
+    seen = _seen(truth, config) * config.width + size / 2
     words = [F.cross_entropy(logits[valid], truth.words[..., field][valid]) for field, logits in enumerate(found.words)]
     return {
         "place": (found.locations - truth.locations)[valid].norm(dim=-1).mean(),
         "pixels": (found.centers - seen)[valid].norm(dim=-1).mean(),
         "camera": (found.cameras - truth.cameras).abs().mean(),
+        "frame": (found.frames - truth.frames).abs().mean(),
         "words": torch.stack(words).sum(),
     }
 

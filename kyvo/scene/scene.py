@@ -125,6 +125,18 @@ class Camera:
         reach = np.abs(way) / np.maximum(rays[:, 2] * np.sign(way), 1e-6)
         return np.column_stack([np.asarray(self.location)[:2] + rays[:, :2] * reach[:, None], way + self.location[2]])
 
+    def turned(self, *, roll: float, zoom: float) -> "Camera":
+        """From the same place in the same direction, with the picture rolled about its principal point.
+
+        Args:
+            roll: rad; what is seen turns counterclockwise.
+            zoom: what is seen grows by this factor, as a picture does that is cropped and enlarged again.
+        """
+        right, down, forward = np.asarray(self.rotation)
+        cos, sin = math.cos(roll), math.sin(roll)
+        axes = (cos * right + sin * down, cos * down - sin * right, forward)
+        return replace(self, focal=self.focal * zoom, rotation=tuple(tuple(map(float, axis)) for axis in axes))  # type: ignore[arg-type]
+
     def resized(self, width: int, height: int) -> "Camera":
         """The same view on a picture `width` px wide: the width fixes the focal length, the height is cut or grown."""
         scale = width / self.width

@@ -6,6 +6,7 @@ a model knows that it was trained on these very codes).
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,7 +27,6 @@ from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
 WEIGHTS_NAME = "image_tokenizer.safetensors"
 CONFIG_NAME = "image_tokenizer.json"
 CODING = ("encoder.", "quant_conv.", "quantize.")  # how the tensors are named that codes come from
-TALL = 32  # times as high as the model's pictures: a column of pixels would be scaled to a wall of them
 BATCH_SIZE = {"cpu": 32, "cuda": 512}  # pictures that go through the network together
 
 
@@ -57,20 +57,27 @@ def fit(picture: np.ndarray, width: int, height: int) -> np.ndarray:
         raise ImageError(f"A picture is uint8 [H, W, 3]; found {picture.dtype} {list(picture.shape)}.")
     if picture.size == 0:
         raise ImageError(f"A picture has pixels; found {list(picture.shape)}.")
-    shown = TALL * height * picture.shape[1] // width + 1  # rows of it; one that is much taller is cut first
-    if picture.shape[0] > shown:
-        above = (picture.shape[0] - shown) // 2
-        picture = picture[above : above + shown]
+    rows = height * picture.shape[1] / width  # of the picture, that are shown: a fraction of one may be
+    if picture.shape[0] < rows:
+        return _padded(picture, width, height)
+    if picture.shape[:2] == (height, width):
+        return np.ascontiguousarray(picture)
+    above = (picture.shape[0] - rows) / 2
+    first = math.floor(above)
+    shown = Image.fromarray(picture[first : picture.shape[0] - first])
+    box = (0, above - first, picture.shape[1], above - first + rows)
+    # Reducing by whole boxes first costs no visible quality with a gap of 3 and is many times faster.
+    return np.asarray(shown.resize((width, height), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0))
+
+
+def _padded(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    """A picture that is too low, scaled by its width; its edge rows are repeated at the top and the bottom."""
     scaled_height = max(1, round(picture.shape[0] * width / picture.shape[1]))
     if picture.shape[:2] != (scaled_height, width):
-        # Reducing by whole boxes first costs no visible quality with a gap of 3 and is many times faster.
         scaled = Image.fromarray(picture).resize((width, scaled_height), Image.Resampling.LANCZOS, reducing_gap=3.0)
         picture = np.asarray(scaled)
-    surplus = scaled_height - height
-    if surplus >= 0:
-        return np.ascontiguousarray(picture[surplus // 2 : surplus // 2 + height])
-    above = -surplus // 2
-    return np.pad(picture, ((above, -surplus - above), (0, 0), (0, 0)), mode="edge")
+    above = (height - scaled_height) // 2
+    return np.pad(picture, ((above, height - scaled_height - above), (0, 0), (0, 0)), mode="edge")
 
 
 def fit_note(size: tuple[int, int], width: int, height: int) -> str | None:

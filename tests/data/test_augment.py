@@ -1,6 +1,6 @@
 import numpy as np
 
-from kyvo.data.clevr.augment import augment
+from kyvo.data.clevr.augment import augment, degrade
 
 
 def pictures(count=40):
@@ -28,3 +28,14 @@ def test_cameras_differ_in_brightness_colour_and_noise():
 
 def test_the_same_chances_give_the_same_picture():
     assert all(np.array_equal(one, other) for one, other in zip(pictures(5)[1], pictures(5)[1], strict=True))
+
+
+def test_a_degraded_picture_loses_detail_and_moves_nothing():
+    picture, _ = pictures(0)
+    picture = np.kron(picture, np.ones((4, 4, 1), dtype=np.uint8))
+    seen = [degrade(picture, np.random.default_rng(number)) for number in range(20)]
+    for other in seen:
+        assert other.shape == picture.shape and other.dtype == np.uint8
+        assert 0.95 < np.corrcoef(picture.reshape(-1), other.reshape(-1))[0, 1] < 1
+    assert len({other.tobytes() for other in seen}) == 20
+    assert np.array_equal(seen[3], degrade(picture, np.random.default_rng(3)))

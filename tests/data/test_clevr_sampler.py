@@ -82,6 +82,18 @@ def test_a_scene_read_back_from_json_renders_the_same_picture():
     assert np.abs(first - second).max() <= 32 and np.abs(first - second).mean() < 0.01  # six decimals of rotation
 
 
+def test_a_camera_is_tilted_and_its_picture_cropped_as_far_as_the_rules_say():
+    rules = ClevrRules(camera_roll=6, camera_crop=0.07)
+    scenes = sample_scenes(range(12), seed=3, width=120, height=80, rules=rules)
+    rolls, zooms = [], []
+    for scene in scenes:
+        level = clevr_camera(120, 80, scene.camera.location)
+        rolls.append(np.degrees(np.arctan2(*np.dot([level.rotation[1], level.rotation[0]], scene.camera.rotation[0]))))
+        zooms.append(scene.camera.focal / level.focal)
+    assert -6 <= min(rolls) < -1 and 1 < max(rolls) <= 6
+    assert 1 <= min(zooms) < 1.05 and 1.1 < max(zooms) <= 1 / (1 - 0.14)
+
+
 def test_objects_that_do_not_fit_are_refused():
     with pytest.raises(SceneError, match=r"40 objects found no place .* Ask for fewer objects \(now 40 to 40\)"):
         sample_scenes([0], seed=0, width=32, height=24, rules=ClevrRules(min_objects=40, max_objects=40))

@@ -9,6 +9,7 @@ from random_scenes import scenes
 from kyvo.api import Kyvo
 from kyvo.errors import CheckpointError
 from kyvo.models.heads.refined_scenes import as_tensors, check_fits, refine_scenes, to_unit
+from kyvo.models.heads.refiner import extended
 from kyvo.scene.builtin_schemas import clevr_schema, objaworld_schema, objectron_schema
 from kyvo.scene.files import scene_from_json, scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
@@ -64,6 +65,20 @@ def test_the_camera_sees_objects_where_the_refiner_does():
     np.testing.assert_allclose(refined.camera.location, told.cameras[0].detach().numpy(), atol=1e-3)
     assert refined.camera.location != pytest.approx(clevr_camera(24, 16).location, abs=1e-3)
     assert scene_from_json(scene_to_json(refined)).camera.focal == pytest.approx(refined.camera.focal)
+
+
+def test_a_tilted_pictures_camera_is_tilted_and_sees_objects_where_they_are():
+    refiner = extended(REFINER, REFINER.config.words, frames=True)
+    refiner.frame.bias.data = torch.tensor([0.05, 0.1])
+    cube = SceneObject(size="large", color="red", material="metal", shape="cube", location=(0.0, 0.0, 0.7))
+    scene = Scene(objects=(cube, replace(cube, location=(1.0, -1.5, 0.7))))
+    [plain], [tilted] = (refine_scenes(one, [scene], PICTURES[:1], SCHEMA) for one in (REFINER, refiner))
+    assert tilted.camera == plain.camera.turned(roll=0.05, zoom=np.exp(0.1))
+    seen = [one.camera.project(np.array([item.location for item in one.objects]))[:, :2] for one in (plain, tilted)]
+    np.testing.assert_allclose(seen[0], seen[1], atol=0.05)  # px
+    assert plain.objects[1].location != pytest.approx(tilted.objects[1].location, abs=0.02)
+    [known] = refine_scenes(refiner, [scene], PICTURES[:1], SCHEMA, cameras=[plain.camera])
+    assert known.camera == plain.camera
 
 
 def test_recognised_scenes_are_refined_unless_that_is_not_wanted():

@@ -12,11 +12,13 @@ from kyvo.models.heads.refiner import (
     REFINER_NAME,
     Refiner,
     RefinerConfig,
+    extended,
+    from_frames,
     load_refiner,
     meet,
     project,
     save_refiner,
-    with_more_words,
+    to_frames,
 )
 from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_FOCAL, clevr_camera
 from kyvo.testing import tiny_refiner
@@ -45,6 +47,17 @@ def test_points_are_seen_where_the_scenes_camera_sees_them_and_met_again(moved, 
     torch.testing.assert_close(again, points, rtol=0, atol=1e-4)
     met = clevr_camera(120, 80, location).at_heights(np.array([[column, row]]), np.array([point[2]]))
     np.testing.assert_allclose(met, [point], rtol=0, atol=1e-4)
+
+
+@given(roll=st.floats(-1, 1, width=32), zoom=st.floats(-0.5, 0.5, width=32), point=st.tuples(numbers, numbers))
+def test_a_frame_is_that_of_a_turned_camera(roll, zoom, point):
+    points, frame = torch.tensor([[[*point, 0.7]]]), torch.tensor([[roll, zoom]])
+    seen = project(torch.tensor([CLEVR_CAMERA]), points, focal=CLEVR_FOCAL)[..., :2]
+    framed = to_frames(frame, seen)
+    camera = clevr_camera(120, 80).turned(roll=roll, zoom=np.exp(zoom))
+    expected = camera.project(points[0].numpy())[0, :2]
+    np.testing.assert_allclose(framed[0, 0].numpy() * 120 + (60, 40), expected, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(from_frames(frame, framed), seen, rtol=0, atol=1e-5)
 
 
 def test_geometry_is_exact_under_autocast():
@@ -108,7 +121,7 @@ def test_another_file_is_refused(tmp_path, metadata):
 
 def test_a_refiner_with_more_words_reads_the_old_ones_as_before():
     refiner = tiny_refiner()
-    grown = with_more_words(refiner, (2, 9, 2, 4))
+    grown = extended(refiner, (2, 9, 2, 4), frames=False)
     given_ = objects(3)
     before, after = refiner(*given_), grown(*given_)
     torch.testing.assert_close(after.locations, before.locations)
@@ -121,4 +134,13 @@ def test_a_refiner_with_more_words_reads_the_old_ones_as_before():
 @pytest.mark.parametrize("words", [(2, 8, 2), (2, 7, 2, 3)])
 def test_words_are_not_taken_from_a_refiner(words):
     with pytest.raises(CheckpointError, match=r"fields of 2, 8, 2, 3 words and the schema of .* not be taken away"):
-        with_more_words(tiny_refiner(), words)
+        extended(tiny_refiner(), words, frames=False)
+
+
+def test_a_refiner_that_is_to_read_frames_begins_with_pictures_that_are_not_tilted():
+    refiner, given_ = tiny_refiner(), objects(3)
+    grown = extended(refiner, refiner.config.words, frames=True)
+    assert grown.config.frames and not grown(*given_).frames.any()
+    torch.testing.assert_close(grown(*given_).locations, refiner(*given_).locations)
+    torch.nn.init.constant_(grown.frame.bias, 0.1)
+    assert extended(grown, refiner.config.words, frames=False)(*given_).frames.min() > 0.09

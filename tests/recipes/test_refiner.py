@@ -12,12 +12,14 @@ import torch
 import yaml
 from trainings import lines, stopped_and_resumed
 
+from kyvo.data.clevr.sampling import ClevrRules
 from kyvo.data.dataset import open_set, write_set
 from kyvo.data.generators import ClevrSet
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.models.heads.refiner import load_refiner
 from kyvo.processor import Processor
 from kyvo.scene.builtin_schemas import clevr_schema
+from kyvo.scene.files import scene_from_json
 from kyvo.scene.schema import CLEVR_CAMERA
 
 BUNDLED = loading.ROOT / "kyvo" / "assets" / "mini"
@@ -116,6 +118,7 @@ def true_samples(program, cameras: torch.Tensor) -> object:
         locations=torch.zeros(400, 5, 3),
         valid=torch.tensor([True] * 3 + [False] * 2).expand(400, 5),
         cameras=cameras,
+        frames=torch.zeros(400, 2),
     )
 
 
@@ -158,6 +161,42 @@ def test_sets_without_the_camera_it_needs_are_refused(program, data, tmp_path):
             program.read_samples([folder], clevr_schema(), config, program.RefinerArgs(steps=1))
 
 
+@pytest.fixture(scope="module")
+def tilted(tmp_path_factory) -> Path:
+    """24 pictures that are tilted and cropped."""
+    folder = tmp_path_factory.mktemp("refiner") / "tilted"
+    write_set(folder, ClevrSet(count=24, seed=6, **SIZE, rules=ClevrRules(camera_roll=6, camera_crop=0.07)))
+    return folder
+
+
+def test_tilted_pictures_are_read_by_their_own_cameras(program, tilted):
+    config = program.RefinerConfig(words=(2, 8, 2, 3), frames=True, **SIZE)
+    truth = program.read_samples([tilted], clevr_schema(), config, program.RefinerArgs(steps=1))
+    scenes = [scene_from_json(json.loads(row)) for row in open_set(tilted)["scene"]]
+    assert truth.frames.abs().max(0).values.min() > 0.05 and truth.frames[:, 1].min() > 0
+    seen = program._seen(truth, config)
+    for number, scene in enumerate(scenes):
+        expected = scene.camera.project(np.array([item.location for item in scene.objects]))[:, :2]
+        np.testing.assert_allclose(seen[number, : len(scene)].numpy() * 48 + (24, 16), expected, atol=0.01)
+
+
+def test_tilted_pictures_need_a_refiner_of_frames(program, tilted, tmp_path):
+    with pytest.raises(ConfigError, match=r"tilted or cropped; set model.frames to true"):
+        run(program, write_config(tmp_path / "c.yaml"), tilted, tmp_path / "out")
+    config = write_config(tmp_path / "frames.yaml", model=MODEL | {"frames": True}, degrade=0.5)
+    out = run(program, config, tilted, tmp_path / "out")
+    assert lines(out)[-1]["held_out_frame"] > 0 and load_refiner(out).frame.bias.abs().min() > 0
+
+
+def test_a_share_of_the_pictures_is_degraded(program, data):
+    config = program.RefinerConfig(words=(2, 8, 2, 3), **SIZE)
+    args = program.RefinerArgs(steps=1, batch_size=4, held_out=6, degrade=0.5)
+    trainer = program.Trainer(config, args, program.read_samples([data], clevr_schema(), config, args))
+    pictures = trainer.samples.pictures
+    changed = (trainer.degraded(pictures.clone()) != pictures).flatten(1).any(1)
+    assert 4 <= changed.sum() <= 14
+
+
 def test_a_share_of_the_pictures_gets_contact_shadows(program, data):
     config = program.RefinerConfig(words=(2, 8, 2, 3), **SIZE)
     plain, shaded = (
@@ -187,5 +226,5 @@ def test_the_bundled_config_is_of_the_bundled_model(program):
     sections = yaml.safe_load((loading.ROOT / "configs" / "refiner.yaml").read_text())
     processor = Processor.from_pretrained(BUNDLED)
     assert sections["schema"] == processor.schema.name
-    assert sections["model"] == {name: getattr(processor.image.config, name) for name in ("width", "height")}
-    assert processor.refiner is not None
+    size = {name: getattr(processor.image.config, name) for name in ("width", "height")}
+    assert processor.refiner is not None and sections["model"] == size | {"frames": processor.refiner.config.frames}

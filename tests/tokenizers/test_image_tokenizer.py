@@ -92,6 +92,13 @@ def test_a_tall_picture_is_cut_evenly_at_top_and_bottom():
     assert np.array_equal(fit(picture, 24, 16), picture[2:18])
 
 
+@pytest.mark.parametrize(("height", "width"), [(43, 64), (51, 76), (81, 121)])
+def test_the_middle_stays_in_the_middle_where_rows_are_cut_in_part(height, width):
+    picture = noise(height, width)
+    upside_down = fit(picture[::-1], 120, 80)[::-1]
+    assert abs(upside_down.astype(int) - fit(picture, 120, 80)).max() <= 2  # of 255, by rounding
+
+
 def test_a_flat_picture_repeats_its_edge_rows_evenly():
     picture = noise(10, 24)
     fitted = fit(picture, 24, 16)

@@ -10,6 +10,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from kyvo.data.corruptions import jpeg, narrow, noisy
+from kyvo.tokenizers.image import fit
+
 SEEN = "seen_codes"  # the column of such pictures' codes, beside the plain ones
 
 EXPOSURE = 0.10  # stops of difference up to this, in natural logarithms
@@ -20,6 +23,12 @@ BLUR = 0.6  # px, standard deviation at most
 NOISE = 0.015  # of full scale, standard deviation at most
 
 REACH = 2  # px, of the blur
+
+# Of `degrade`:
+WIDTHS = (0.45, 0.85)  # of the picture's, that it is reduced to
+COARSE_NOISE = 10  # of 255, standard deviation at most
+FILE_WIDTHS = (1.5, 4.5)  # of the picture's, that it is compressed at
+QUALITIES = (8, 60)  # of JPEG
 
 
 def augment_pixels(
@@ -53,6 +62,25 @@ def augment(
     pixels = torch.from_numpy(picture / np.float32(255)).permute(2, 0, 1)[None]
     seen = augment_pixels(pixels, generator)[0].permute(1, 2, 0)
     return (seen * 255).round().byte().numpy()
+
+
+def degrade(
+    picture: UInt8[np.ndarray, "height width 3"], rng: np.random.Generator
+) -> UInt8[np.ndarray, "height width 3"]:
+    """The picture as a file of it may have become on its way: reduced, noisy and compressed, one or two of these.
+
+    Files are compressed at sizes of their own and reduced afterwards, so that of a JPEG's blocks little is left.
+    """
+    height, width = picture.shape[:2]
+    chosen = rng.choice(3, size=rng.integers(1, 3), replace=False)
+    if 0 in chosen:
+        picture = narrow(picture, round(width * rng.uniform(*WIDTHS)))
+    if 1 in chosen:
+        picture = noisy(picture, rng.uniform(0, COARSE_NOISE))
+    if 2 in chosen:
+        picture = narrow(picture, round(width * rng.uniform(*FILE_WIDTHS)))
+        picture = jpeg(picture, int(rng.integers(*QUALITIES)))
+    return fit(picture, width, height)
 
 
 def _blurred(pixels: Tensor, sigma: Float[Tensor, "batch 1"]) -> Tensor:

@@ -41,6 +41,8 @@ class ClevrRules:
     gap: float = 0.25  # least distance on the floor between two objects' circles
     margin: float = 0.4  # least distance along left-right and front-behind, so that relations are clear
     camera_jitter: float = 0.5  # largest shift along each axis
+    camera_roll: float = 0.0  # degrees: largest tilt of the picture to either side; small ones are drawn more often
+    camera_crop: float = 0.0  # largest share of the picture's width that is cut off at each side
     lamp_jitter: float = 1.0
     min_visible: float = 200 / (480 * 320)  # least part of the picture that shows an object
     schema: str = "clevr"  # the scenes' schema, and its words:
@@ -126,6 +128,9 @@ def _draw(rng: np.random.Generator, num_objects: int, width: int, height: int, r
     """One try: None when an object found no place."""
     jitter = rng.uniform(-1, 1, (4, 3))
     camera = clevr_camera(width, height, _vector(np.add(CLEVR_CAMERA, jitter[0] * rules.camera_jitter)))
+    if rules.camera_roll or rules.camera_crop:
+        tilt, crop = rng.uniform(-1, 1), rng.uniform(0, rules.camera_crop)
+        camera = camera.turned(roll=math.radians(rules.camera_roll * tilt * abs(tilt)), zoom=1 / (1 - 2 * crop))
     lamps = [_vector(np.add(lamp, j * rules.lamp_jitter)) for lamp, j in zip(raytracer.LAMPS, jitter[1:], strict=True)]
     sideways = np.asarray(clevr_camera(width, height).rotation[0][:2])
     sideways = sideways / np.linalg.norm(sideways)

@@ -4,6 +4,7 @@ The language model says which objects there are; this says of each of them, more
 words that the pixels speak against. Objects are never added or left out.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -107,10 +108,14 @@ def _refine(
     config, read = refiner.config, found.locations.cpu().numpy()
     centers = found.centers.cpu().numpy()
     own_cameras = found.cameras.cpu().numpy().astype(float).round(DIGITS)
+    frames = found.frames.cpu().numpy().astype(float).round(DIGITS)
     cameras = []
     for number, camera in enumerate(known):
         if camera is None:
+            roll, zoom = frames[number].tolist()
             camera = _camera(config, tuple(own_cameras[number].tolist()))  # type: ignore[arg-type]
+            if roll or zoom:
+                camera = camera.turned(roll=roll, zoom=math.exp(zoom))
         else:
             read[number] = camera.at_heights(centers[number], read[number, :, 2])
         cameras.append(camera)

@@ -3,8 +3,9 @@
 Codes of a picture tell an object's place to a quarter of a pixel or so, which is a tenth of a unit on the floor. The
 pixels tell more. Around each object's expected place a patch is cut out of the picture, as large as the object looks
 there; a convolutional network, which also gets the object's words, reads it; and a small transformer over all objects
-and the picture seen coarsely says where in the picture each centre lies, what the words are, and where the camera
-stands. The rest is geometry: the ray through a centre meets the plane of the object's height in its place.
+and the picture seen coarsely says where in the picture each centre lies, what the words are, where the camera stands,
+and by how much the picture is tilted and cropped. The rest is geometry: the ray through a centre meets the plane of the
+object's height in its place.
 
 It is for scenes in a world frame whose camera looks at the origin, as CLEVR's and ObjaWorld's do.
 """
@@ -47,6 +48,7 @@ class RefinerConfig:
     blocks: int = 2  # at each of them
     dim: int = 192  # of the transformer
     layers: int = 3
+    frames: bool = False  # whether it reads how the picture is tilted and cropped; older files do not
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,9 @@ class Refined:
 
     centers: Float[Tensor, "batch objects 2"]  # px, in the picture
     cameras: Float[Tensor, "batch 3"]
+    frames: Float[
+        Tensor, "batch 2"
+    ]  # how the picture is rolled (rad) and zoomed (a factor's logarithm): `Camera.turned`
     locations: Float[Tensor, "batch objects 3"]
     words: tuple[Float[Tensor, "batch objects _"], ...]  # logits, field by field
 
@@ -82,14 +87,16 @@ class Refiner(nn.Module):
         self.layers = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(config.dim)
         self.camera = nn.Linear(config.dim, 3)
+        self.frame = nn.Linear(config.dim, 2) if config.frames else None
         self.moved = nn.Linear(config.dim, 2)
         self.height = nn.Linear(config.dim, 1)
         self.named = nn.Linear(config.dim, sum(config.words))
         for table in (*self.asked, *self.words):
             nn.init.normal_(table.weight, std=0.1)  # type: ignore[arg-type]
-        for head in (self.camera, self.moved, self.height):  # it begins with the objects as they are given
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
+        for head in (self.camera, self.frame, self.moved, self.height):  # it begins with the objects as they are given
+            if head is not None:
+                nn.init.zeros_(head.weight)
+                nn.init.zeros_(head.bias)
 
     def forward(
         self,
@@ -123,10 +130,12 @@ class Refiner(nn.Module):
         cameras = mean_camera + self.camera(whole[:, 0]).float()
         heights = locations[..., 2] + self.height(objects)[..., 0].float()
         centers = seen[..., :2] + scale * self.moved(objects).float()
-        found = meet(cameras, centers, heights, focal=config.focal)
+        frames = cameras.new_zeros(len(pixels), 2) if self.frame is None else self.frame(whole[:, 0]).float()
+        found = meet(cameras, from_frames(frames, centers), heights, focal=config.focal)
         return Refined(
             centers=centers * config.width + size / 2,
             cameras=cameras,
+            frames=frames,
             locations=found,
             words=self.named(objects).float().split(config.words, dim=-1),
         )
@@ -231,8 +240,33 @@ def meet(
     return torch.cat([points, heights[..., None]], dim=-1)
 
 
-def with_more_words(refiner: Refiner, words: tuple[int, ...]) -> Refiner:
+@_exactly
+def to_frames(
+    frames: Float[Tensor, "batch 2"], seen: Float[Tensor, "batch objects 2"]
+) -> Float[Tensor, "batch objects 2"]:
+    """Where points of a picture are in the picture rolled and zoomed, both from the middle (`Camera.turned`)."""
+    return torch.exp(frames[:, None, 1:]) * _rolled(frames[:, 0], seen)
+
+
+@_exactly
+def from_frames(
+    frames: Float[Tensor, "batch 2"], seen: Float[Tensor, "batch objects 2"]
+) -> Float[Tensor, "batch objects 2"]:
+    """Inverse of `to_frames`."""
+    return torch.exp(-frames[:, None, 1:]) * _rolled(-frames[:, 0], seen)
+
+
+def _rolled(roll: Float[Tensor, " batch"], seen: Float[Tensor, "batch objects 2"]) -> Float[Tensor, "batch objects 2"]:
+    """Points to the right and down, turned counterclockwise."""
+    cos, sin, (right, down) = roll.cos()[:, None], roll.sin()[:, None], seen.unbind(-1)
+    return torch.stack([cos * right + sin * down, cos * down - sin * right], dim=-1)
+
+
+def extended(refiner: Refiner, words: tuple[int, ...], *, frames: bool) -> Refiner:
     """A refiner for fields that have these many words: the first of each are the refiner's own, the others are fresh.
+
+    Args:
+        frames: it reads them as well; one that does not yet begins with pictures that are not tilted or cropped.
 
     Raises CheckpointError for other fields, or fewer words.
     """
@@ -242,7 +276,7 @@ def with_more_words(refiner: Refiner, words: tuple[int, ...]) -> Refiner:
             f"the refiner has fields of {', '.join(map(str, old))} words and the schema of "
             f"{', '.join(map(str, words))}; words can be added at a field's end, and not be taken away."
         )
-    grown = Refiner(replace(refiner.config, words=words))
+    grown = Refiner(replace(refiner.config, words=words, frames=frames or refiner.config.frames))
     state, known = grown.state_dict(), refiner.state_dict()
     for name, tensor in known.items():
         kind, _, rest = name.partition(".")
