@@ -18,7 +18,7 @@ from kyvo.generation.flow_sampler import FlowSampler
 from kyvo.models.flow.load import ConditionEncoder, ConditionKind, load_condition
 from kyvo.models.slat.load import load_network
 from kyvo.pipelines.objects import ObjectGenerator
-from kyvo.training.trained_with import TRAINED_WITH, weights_hash
+from kyvo.training.trained_with import TRAINED_WITH, newest_model, weights_hash
 
 KINDS: tuple[ConditionKind, ...] = ("picture", "text")
 
@@ -65,14 +65,6 @@ def main(argv: list[str] | None = None) -> Path:
     )
     generator.save_pretrained(options.out, dtype=torch.float16 if options.half else None)
     return options.out
-
-
-def newest_model(run: Path) -> Path:
-    """The `model` folder of a run's newest checkpoint. Raises CheckpointError where there is none."""
-    latest_file = run / "latest"
-    if not latest_file.is_file():
-        raise CheckpointError(f"{run} has no checkpoint: {latest_file} is missing. Give the OUT of a training.")
-    return run / latest_file.read_text(encoding="utf-8").strip() / "model"
 
 
 def check_trained_with(model: Path, networks: dict[str, Path]) -> None:

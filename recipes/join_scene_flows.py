@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from kyvo.models.slat.load import save_network
 from kyvo.pipelines.objects import ObjectGenerator
 from kyvo.pipelines.scene_flows import IScene, SceneGen
-from recipes.join_generator import newest_model
+from kyvo.training.trained_with import newest_model
 
 SAME = 1e-3  # of a tensor's largest number: the rounding of 16 bits
 

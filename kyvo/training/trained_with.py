@@ -1,7 +1,9 @@
-"""Which frozen networks a flow was trained with, by the hashes of their weights, so that they are not mixed later."""
+"""What trainings of flows leave: a run's newest model, and the hashes of the frozen networks it was trained with."""
 
 import hashlib
 from pathlib import Path
+
+from kyvo.errors import CheckpointError
 
 TRAINED_WITH = "trained_with.json"  # in a network's folder: name of a network -> `weights_hash`
 
@@ -15,3 +17,11 @@ def weights_hash(path: Path | str) -> str:
         with file.open("rb") as opened:
             digest.update(hashlib.file_digest(opened, "sha256").digest())
     return digest.hexdigest()
+
+
+def newest_model(run: Path) -> Path:
+    """The `model` folder of a run's newest checkpoint. Raises CheckpointError where there is none."""
+    latest_file = run / "latest"
+    if not latest_file.is_file():
+        raise CheckpointError(f"{run} has no checkpoint: {latest_file} is missing. Give the OUT of a training.")
+    return run / latest_file.read_text(encoding="utf-8").strip() / "model"
