@@ -20,7 +20,14 @@ from kyvo.scene.scene import Camera, Scene, SceneObject
 from kyvo.scene.validate import validate
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "data"
-DRAWN = ("clevr", "clevr_edits", "clevr_questions", "clevr_tilted", "objaworld_park", "objaworld_living_room")
+DRAWN = {
+    "clevr": (256, 256),
+    "clevr_edits": (256, 256),
+    "clevr_questions": (256, 256),
+    "clevr_tilted": (120, 80),
+    "objaworld_park": (256, 256),
+    "objaworld_living_room": (256, 256),
+}  # and the size of its pictures
 READ = {"objectron": "cup", "arkitscenes": "chair"}  # and a category of each
 EYE = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
@@ -66,7 +73,7 @@ def test_a_drawn_set_has_the_size_asked_for(tmp_path, name):
     result = make(CONFIGS / f"{name}.yaml", tmp_path / "set", "--count", 1)
     assert result.exit_code == 0, result.output
     rows = open_set(tmp_path / "set")
-    assert len(rows) == 1 and rows[0]["image"].size == ((120, 80) if name == "clevr_tilted" else (256, 256))
+    assert len(rows) == 1 and rows[0]["image"].size == DRAWN[name]
     check_scenes(rows, name.split("_")[0])
 
 
