@@ -87,11 +87,11 @@ def regenerated(generator: ObjectGenerator, order: Order, *, seed: int) -> dict[
         latent = order.latent  # nothing was made: it does not follow its text
     before, after = (part(each, ~order.region) for each in (order.latent, latent))
     same = torch.equal(before.coords, after.coords)
-    inside = part(latent, order.region)
+    made = bool(order.region[tuple(latent.coords.T)].any())  # an empty region follows no text
     return {
         "region: places outside equal": same,
         "region: difference outside": (before.feats - after.feats).abs().max().item() if same else float("inf"),
-        "region: color named inside": len(inside.coords) > 0 and shown_color(inside) == order.color,
+        "region: color named inside": made and shown_color(part(latent, order.region)) == order.color,
     }
 
 
