@@ -145,15 +145,16 @@ class VggtAggregator(nn.Module):
         file = Path(path) / "model.safetensors"
         if not file.is_file():
             raise CheckpointError(f"{path} has no model.safetensors. Give a local copy of facebook/VGGT-1B.")
-        state = {name.removeprefix(PREFIX): value for name, value in read_weights(file).items() if PREFIX in name}
+        state = read_weights(file, prefix=PREFIX)
         try:
-            network = cls(config_of(state))
-            network.load_state_dict(state)
+            with torch.device("meta"):  # the file's tensors are taken as they are
+                network = cls(config_of(state))
+            network.load_state_dict(state, assign=True)
         except (KeyError, RuntimeError) as error:
             raise CheckpointError(
                 f"{file} is no VGGT: {error} does not fit. Give a local copy of facebook/VGGT-1B."
             ) from error
-        return network.eval().requires_grad_(False).to(device)
+        return network.float().eval().requires_grad_(False).to(device)
 
     @torch.no_grad()
     def forward(

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from kyvo.errors import CheckpointError
@@ -28,11 +28,15 @@ def write_weights(path: Path, weights: Mapping[str, Tensor], *, metadata: Mappin
     record_checksums(path.parent, [path.name])
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file. Raises CheckpointError where it is damaged, missing or not the one that was written."""
+def read_weights(path: Path, *, prefix: str = "") -> dict[str, Tensor]:
+    """The tensors of a file whose names begin with `prefix`, named without it; no others are read.
+
+    Raises CheckpointError where it is damaged, missing or not the one that was written.
+    """
     check_weights([path])
-    with reading(path):
-        return load_file(path)
+    with reading(path), safe_open(path, framework="pt") as file:
+        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118  # it is no mapping
+        return {name.removeprefix(prefix): file.get_tensor(name) for name in names}
 
 
 def record_checksums(folder: Path, names: Iterable[str]) -> None:

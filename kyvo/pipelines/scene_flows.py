@@ -85,28 +85,25 @@ class _SceneFlow(SceneMethod):
         return cls(flow=flow, encoder=encoder, objects=objects, geometry=network)
 
     @torch.inference_mode()
-    def scene_tokens(self, views: Sequence[ScenePicture]) -> list[Tensor]:
-        """The scene's features as each object sees it, of each view."""
+    def scene_tokens(self, views: Sequence[ScenePicture], *, whole: bool = False) -> list[Tensor]:
+        """The scene's features as each object sees it, of each view.
+
+        Args:
+            whole: before the objects' come those of a mask that shows everything.
+        """
         size = self.picture_encoder.picture_size
         device = next(self.encoder.parameters()).device
-        pixels = [view.pixels(size).to(device) for view in views]
-        masks = [view.mask_pixels(size).to(device) for view in views]
-        return [
-            self._encoded(own, shown, geometry)
-            for own, shown, geometry in zip(pixels, masks, self._geometry(pixels), strict=True)
-        ]
-
-    def _encoded(self, pixels: Tensor, masks: Tensor, geometry: Tensor | None) -> Tensor:
-        """Of one picture, with each of the masks."""
-        count = len(masks)
-        shared = None if geometry is None else geometry.expand(count, -1, -1)
-        return self.encoder(pixels.expand(count, -1, -1, -1), masks, self.picture_encoder, shared)
-
-    def _geometry(self, views: Sequence[Tensor]) -> list[Tensor | None]:
-        """Tokens of the geometry network, which sees all views together."""
-        if self.geometry is None:
-            return [None] * len(views)
-        return list(self.geometry(torch.stack(list(views))[None])[0])
+        pixels = torch.stack([view.pixels(size).to(device) for view in views])
+        # The geometry network sees all views together.
+        geometry = [None] * len(views) if self.geometry is None else self.geometry(pixels[None])[0]
+        found = []
+        for view, picture, seen in zip(views, pixels, geometry, strict=True):
+            masks = view.mask_pixels(size).to(device)
+            masks = torch.cat([torch.ones_like(masks[:1]), masks]) if whole else masks
+            count = len(masks)
+            shared = None if seen is None else seen.expand(count, -1, -1)
+            found.append(self.encoder(picture.expand(count, -1, -1, -1), masks, self.picture_encoder, shared))
+        return found
 
     @property
     def picture_encoder(self) -> Any:
@@ -191,7 +188,8 @@ class IScene(_SceneFlow):
 
     def make(self, picture: ScenePicture, samples: Samples) -> MadeObjects:
         crops = crop_tokens(self.objects, picture)
-        seen = torch.cat([self._whole(picture), torch.cat([crops.tokens, *self.scene_tokens([picture])], dim=1)])
+        own = torch.cat([self._whole(picture), crops.tokens])  # the whole picture in the place of the scene's crop
+        seen = torch.cat([own, *self.scene_tokens([picture], whole=True)], dim=1)
         count = 1 + len(picture)  # the scene is the first
         scene_of = torch.zeros(count, dtype=torch.long, device=seen.device)
 
@@ -216,13 +214,8 @@ class IScene(_SceneFlow):
 
     @torch.inference_mode()
     def _whole(self, picture: ScenePicture) -> Tensor:
-        """The condition of the scene: the whole picture in the place of a crop, and no mask."""
         device = next(self.encoder.parameters()).device
-        size = self.picture_encoder.picture_size
-        everything = torch.ones(1, size, size, dtype=torch.bool, device=device)
-        pixels = picture.pixels(size).to(device)
-        scene = self._encoded(pixels, everything, *self._geometry([pixels]))
-        return torch.cat([self.picture_encoder(pixels[None]), scene], dim=1)
+        return self.picture_encoder(picture.pixels(self.picture_encoder.picture_size)[None].to(device))
 
 
 def mean_poses(poses: Float[Tensor, "views assets 8"]) -> Float[Tensor, "assets 8"]:
