@@ -14,6 +14,7 @@ from kyvo.programs.program import (
     Query,
     Related,
     Selector,
+    Set,
     Step,
     The,
     Where,
@@ -56,6 +57,10 @@ def beside(relation: Any, to: Selector, words: str = "") -> Selector:
 
 def word(value: str) -> Literally:
     return Literally(field=FIELDS[value], value=value)
+
+
+def paint(of: Selector, value: str) -> Set:
+    return Set(of=of, field=FIELDS[value], to=word(value))
 
 
 def asks(what: Any) -> Query:

@@ -13,7 +13,7 @@ import numpy as np
 from kyvo.errors import ConfigError, ImageError
 from kyvo.evaluation.files import FilePairs, pair_files
 from kyvo.evaluation.inputs import Items
-from kyvo.evaluation.perceptual import Networks, PerceptualScores
+from kyvo.evaluation.perceptual import Networks, PerceptualScores, Pixels
 from kyvo.evaluation.results import Figure, Results, mean_figure
 from kyvo.metrics.images import (
     RELEASED,
@@ -30,7 +30,6 @@ from kyvo.scene.scene import Scene
 from kyvo.scene.schema import camera_of
 from kyvo.tokenizers.pictures import SUFFIXES, read_picture
 
-Pixels = np.ndarray  # uint8 [height, width, 3]
 Recogniser = Callable[[Sequence[Pixels]], Sequence[Scene]]
 
 

@@ -1,7 +1,7 @@
 """What people say in chats: what stays as it is, words for each in order, swaps, short forms; what is never lost."""
 
 import pytest
-from program_readings import FIELDS, asks, does, one, program, some, word
+from program_readings import asks, does, one, paint, program, some
 
 from kyvo.programs.errors import NotUnderstood, ProgramError
 from kyvo.programs.program import (
@@ -27,10 +27,6 @@ from kyvo.programs.program import (
     WordOf,
     WordsOf,
 )
-
-
-def paint(of, value):
-    return Set(of=of, field=FIELDS[value], to=word(value))
 
 
 def others(than, of=None):

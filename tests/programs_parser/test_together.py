@@ -1,7 +1,7 @@
 """Steps joined by "and" and by "then"; what is taken back; readings that say nothing, which no text means."""
 
 import pytest
-from program_readings import FIELDS, asks, does, most, one, program, some, word
+from program_readings import asks, does, most, one, paint, program, some
 
 from kyvo.programs.errors import NotUnderstood
 from kyvo.programs.parsing import Turn
@@ -18,16 +18,11 @@ from kyvo.programs.program import (
     Offset,
     Redo,
     Remove,
-    Set,
     Shared,
     Swap,
     Together,
     Undo,
 )
-
-
-def paint(of, value):
-    return Set(of=of, field=FIELDS[value], to=word(value))
 
 
 @pytest.mark.parametrize(

@@ -224,10 +224,12 @@ class SentenceGenerator:
         return self._away[symbol]
 
     def _levels_of(self, symbol: str) -> dict[str, int]:
-        away, last = {}, {symbol}
+        away: dict[str, int] = {}
+        last, level = {symbol}, 0
         while last:
-            away |= dict.fromkeys(last, len(set(away.values())))
+            away |= dict.fromkeys(last, level)
             last = {name for name, ones in self._direct.items() if name not in away and ones & last}
+            level += 1
         return away
 
     @cached_property

@@ -57,9 +57,7 @@ class Refined:
 
     centers: Float[Tensor, "batch objects 2"]  # px, in the picture
     cameras: Float[Tensor, "batch 3"]
-    frames: Float[
-        Tensor, "batch 2"
-    ]  # how the picture is rolled (rad) and zoomed (a factor's logarithm): `Camera.turned`
+    frames: Float[Tensor, "batch 2"]  # roll (rad) and zoom (a factor's logarithm) of the picture: `Camera.turned`
     locations: Float[Tensor, "batch objects 3"]
     words: tuple[Float[Tensor, "batch objects _"], ...]  # logits, field by field
 
