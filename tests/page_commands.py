@@ -29,6 +29,8 @@ def run(words: Sequence[str], monkeypatch: pytest.MonkeyPatch, *, few_steps: Seq
 
         assert words[0] == "tune", words
         monkeypatch.setattr(sys, "argv", [*words, *few_steps])
+        # runpy gets the recipe's code with the checks of annotations, and would keep it under the name of code without.
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
         with pytest.raises(SystemExit) as ended:
             tune.main()
         assert not ended.value.code

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import sys
 
 import loading
 import pytest
@@ -26,6 +27,7 @@ def program(tmp_path, monkeypatch):
     """The program over a tree of one module."""
     (tmp_path / "mod.py").write_text(CODE)
     (tmp_path / "test_mod.py").write_text(WEAK)
+    monkeypatch.setattr(sys, "dont_write_bytecode", sys.dont_write_bytecode)  # which `prepare` changes
     with loading.program("eval/mutation.py") as module:
         monkeypatch.setattr(module, "ROOT", tmp_path)
         monkeypatch.setattr(module, "CORE", {"mod.py": ["test_mod.py"]})
