@@ -35,7 +35,8 @@ OPTIONAL = 0.25  # how often a part is said that may be left out
 AIMED = 0.8  # share of sentences with a rule that they must use
 WANDERING = 4  # symbols within symbols; below it the shortest way to that rule is taken
 PATIENCE = 30  # tries for one such rule
-TRIES = 400  # for one sentence: most that are drawn clash, are too long, or are read otherwise
+AIMED_TRIES = 300  # for one sentence with such a rule; after that it may use any
+TRIES = 700  # for one sentence: most that are drawn clash, are too long, or are read otherwise
 STEPS = 40_000  # of the parser: what takes longer to read is no plain sentence
 BRITISH = {"color": "colour", "gray": "grey", "center": "centre", "meter": "metre", "neighbor": "neighbour"}
 CHATTER = (
@@ -100,7 +101,7 @@ class SentenceGenerator:
         aimed, aim = rng.random() < AIMED, None
         for attempt in range(TRIES):
             if aimed and attempt % PATIENCE == 0:
-                (aim,) = rng.choices(*self.aims)
+                aim = rng.choices(*self.aims)[0] if attempt < AIMED_TRIES else None
             try:
                 words, meaning = self.say("text", rng, 0, aim)
             except Clash:
