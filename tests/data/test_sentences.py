@@ -2,6 +2,8 @@
 
 import json
 import random
+from copy import copy
+from dataclasses import replace
 
 import pytest
 
@@ -35,6 +37,13 @@ def test_drawn_sentences_are_read_as_the_programs_they_were_made_from():
                 parser.parse(one.text, SCHEMA, one.dialogue)
         elif one.noise != "typing errors":
             assert parser.parse(one.text, SCHEMA, one.dialogue).program == one.program
+
+
+def test_a_rule_that_no_sentence_can_have_is_given_up():
+    generator = copy(generator_of(SCHEMA))
+    never = replace(generator.grammar.by_symbol["text"][0], make=lambda *values: None)
+    generator.aims, generator._depths = ([never], [1.0]), {**generator._depths, id(never): 0.0}
+    assert generator.draw(random.Random(0), refused=0.0, dialogues=0.0).program is not None
 
 
 @pytest.mark.slow
