@@ -5,9 +5,11 @@ compares them with the recorded ones.
 """
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 
 from kyvo.api import Kyvo
 from kyvo.data.clevr.sampling import render_scenes, sample_scenes
+from kyvo.data.dataset import write_set
 from kyvo.data.generators import EditSet, QuestionSet
 from kyvo.data.object_pictures import ObjectPicture
 from kyvo.generation.cache import SequenceCache
@@ -26,11 +29,16 @@ from kyvo.models.heads.refined_scenes import refine_scenes
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.models.slat.sparse import SparseTensor, Voxels
 from kyvo.pipelines.objects import ObjectGenerator, pack_cells
+from kyvo.pipelines.scene_flows import SceneGen
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.scene import Scene
 from kyvo.shapes.cells import surface_latent
+from kyvo.shapes.flow_args import FlowArgs
 from kyvo.shapes.losses import reconstruction_loss
 from kyvo.shapes.object_sets import draw_object, object_views
+from kyvo.shapes.scene_flow_data import SceneRows
+from kyvo.shapes.scene_objective import SceneObjective
+from kyvo.shapes.scene_sets import SceneSet
 from kyvo.shapes.tokenizer import ShapeTokenizer
 from kyvo.shapes.training_meshes import draw_mesh
 from kyvo.shapes.vqvae import to_grid
@@ -39,7 +47,7 @@ from kyvo.tokenizers.tasks import TASKS, Segments
 
 SEED = 7_300_001  # of no training set and of no set that a figure of the model card is of
 SIZE = {"width": 120, "height": 80}
-PICTURES, RENDERINGS, EDITS, QUESTIONS, MESHES, OBJECTS = 12, 6, 16, 48, 2, 8
+PICTURES, RENDERINGS, EDITS, QUESTIONS, MESHES, OBJECTS, OBJECT_SCENES = 12, 6, 16, 48, 2, 8, 4
 TIME = 0.8  # of a flow, at which little but the condition says what is to come
 
 
@@ -58,6 +66,16 @@ class Bundled:
             shapes=ShapeTokenizer.from_pretrained("mini"),
             objects=ObjectGenerator.from_pretrained("mini"),
         )
+
+    @cached_property
+    def scenegen(self) -> SceneGen:
+        return SceneGen.from_pretrained("mini", objects=self.objects)
+
+    @cached_property
+    def object_scenes(self) -> SceneRows:
+        with tempfile.TemporaryDirectory() as folder:
+            write_set(Path(folder) / "scenes", SceneSet(count=OBJECT_SCENES, seed=SEED, max_objects=4))
+            return SceneRows.open([Path(folder) / "scenes"], resolution=32)
 
     @cached_property
     def scenes(self) -> list[Scene]:
@@ -174,6 +192,11 @@ def object_details(bundled: Bundled) -> float:
     return -float(np.mean(errors))
 
 
+def scenegen(bundled: Bundled) -> float:
+    """How well SceneGen tells assets and poses in noise from pictures of scenes: minus the loss of its training."""
+    return -_scene_loss(bundled, bundled.scenegen)
+
+
 Figure = Callable[[Bundled], float]
 FIGURES: dict[Figure, Callable[[Bundled], nn.Module | None]] = {  # figure -> the network that it is of
     recognition: lambda bundled: bundled.model.model,
@@ -186,6 +209,7 @@ FIGURES: dict[Figure, Callable[[Bundled], nn.Module | None]] = {  # figure -> th
     shape_round_trip: lambda bundled: bundled.shapes.model,
     object_structure: lambda bundled: bundled.objects.structure_flow,
     object_details: lambda bundled: bundled.objects.slat_flow,
+    scenegen: lambda bundled: bundled.scenegen.flow,
 }
 
 
@@ -250,3 +274,24 @@ def _denoising_error(flow: Callable[..., Tensor], data: Tensor, tokens: Tensor) 
     state = path.add_noise(data, noise, TIME)
     found = state - TIME * flow(state, torch.tensor([TIME]), tokens)
     return float((found - data).square().mean())
+
+
+def _scene_loss(bundled: Bundled, method: SceneGen) -> float:
+    objects = bundled.objects
+    assert objects.structure_encoder is not None
+    objective = SceneObjective(
+        rows=bundled.object_scenes,
+        args=FlowArgs(steps=1, condition_dropout=0.0, pose_weight=20.0, time_mean=1.5, time_std=0.2),
+        structure_encoder=objects.structure_encoder,
+        encoders={"picture": objects.encoders["picture"], "scene": method.encoder},
+        device=torch.device("cpu"),
+    )
+    with torch.inference_mode():
+        loss, _, _ = objective.loss(
+            method.flow,
+            range(OBJECT_SCENES),
+            rng=np.random.default_rng(0),
+            generator=torch.Generator().manual_seed(0),
+            epoch=0,
+        )
+    return float(loss)
