@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kyvo.errors import CheckpointError, ImageError
-from kyvo.tokenizers.image import ImageTokenizer, fit, from_pixels, to_pixels
+from kyvo.tokenizers.image import WEIGHTS_NAME, ImageTokenizer, fit, from_pixels, to_pixels
 from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
 
 CONFIG = VQGANConfig(
@@ -44,6 +46,17 @@ def test_a_saved_tokenizer_comes_back_with_equal_codes_and_pictures(tokenizer, t
     assert np.array_equal(loaded.encode(pictures), codes)
     assert np.array_equal(loaded.decode(codes), tokenizer.decode(codes))
     assert loaded.sha256 == tokenizer.sha256
+
+
+def test_weights_that_were_rounded_to_16_bits_take_half_of_the_space(tokenizer, tmp_path):
+    tokenizer.save(tmp_path / "whole")
+    rounded = copy.deepcopy(tokenizer)
+    rounded.model.half().float()
+    rounded.save(tmp_path / "rounded")
+    whole, half = ((tmp_path / name / WEIGHTS_NAME).stat().st_size for name in ("whole", "rounded"))
+    assert half < 0.6 * whole
+    again = ImageTokenizer.from_pretrained(tmp_path / "rounded").model.state_dict()
+    torch.testing.assert_close(again, rounded.model.state_dict(), rtol=0, atol=0)
 
 
 def test_arrays_pil_pictures_and_a_batch_of_any_length_encode_alike(tokenizer):
