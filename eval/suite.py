@@ -55,9 +55,9 @@ from kyvo.evaluation.suite import (
     edited,
     first,
     in_batches,
-    likeness,
     mean,
     picture_of,
+    picture_scores,
     reads_back,
     scene_of,
 )
@@ -191,7 +191,7 @@ def measure_rendering(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measu
         pictures = render(model, scenes, args)
         again = recognize(model, pictures, args, drawn=scenes)
         for row, scene, ours, found in zip(batch, scenes, pictures, again, strict=True):
-            items.append(compared(row["name"], found, scene) | likeness(ours, picture_of(row)))
+            items.append(compared(row["name"], found, scene) | picture_scores(ours, picture_of(row)))
     return items, [mean("ssim", items), mean("l2", items), mean("re-recognition", items, "jaccard")]
 
 

@@ -129,7 +129,7 @@ def evaluate_generation(
         shares("color named", "color_right"),
         shares("PSNR of views", "view_psnr"),
         shares("PSNR of views over the object", "view_psnr_object"),
-        *(shares(f"view likeness, {name}", f"likeness_{name}") for name in encoders.pictures),
+        *(shares(f"view similarity, {name}", f"similarity_{name}") for name in encoders.pictures),
         shares("CLIP score", "clip_score"),
         shares("F-score outside of the region", "outside"),
         shares("color difference outside of the region", "outside_color"),
@@ -260,7 +260,7 @@ def similarities(
 ) -> dict[str, float]:
     """Of each encoder, how much a pair looks alike."""
     return {
-        f"likeness_{encoder}": pair_similarity(found[name], seen_true[encoder][name])
+        f"similarity_{encoder}": pair_similarity(found[name], seen_true[encoder][name])
         for encoder, found in seen.items()
         if name in found and name in seen_true[encoder]
     }

@@ -83,7 +83,7 @@ def compared(name: str, predicted: Scene, true: Scene) -> Item:
     return {"key": clean_key(name), "jaccard": float(np.mean(by_tau)), "by_tau": list(by_tau), "predicted": objects}
 
 
-def likeness(ours: np.ndarray, true: np.ndarray) -> Item:
+def picture_scores(ours: np.ndarray, true: np.ndarray) -> Item:
     """SSIM and L2 at the model's resolution."""
     height, width = ours.shape[:2]
     true = fit(true, width, height)
@@ -100,7 +100,7 @@ def edited(row: Row, scene: Scene, picture: np.ndarray | None, schema: SceneSche
         "nothing done: jaccard": compared(row["name"], source, target)["jaccard"],
         "instruction": row["instruction"],
         "untouched as they were": float(untouched <= on_grid(scene, schema)),
-        **({} if picture is None else likeness(picture, picture_of(row, "target_image"))),
+        **({} if picture is None else picture_scores(picture, picture_of(row, "target_image"))),
     }
 
 

@@ -101,7 +101,7 @@ def test_copies_look_alike_to_every_encoder(copies, tmp_path):
     encoders = load_encoders(own=tiny_generator().encoder("picture"), name="tiny", clip=clip)
     results = evaluate_generation(copies, copies, encoders=encoders)
     for name in ("own", "CLIP"):
-        assert results.figure(f"view likeness, {name}").value == pytest.approx(1)
+        assert results.figure(f"view similarity, {name}").value == pytest.approx(1)
         assert results.figure(f"FD, {name}").value == pytest.approx(0, abs=1e-6)
         assert results.figure(f"KD, {name}").value < 0  # of the same pictures: less than chance
     assert results.protocol["encoders"] == {"own": "tiny", "CLIP": "clip"}
