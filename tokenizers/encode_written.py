@@ -66,7 +66,7 @@ def written(kyvo: Kyvo, scenes: list[Scene], *, at_once: int) -> Iterator[dict[s
     model.engine = Engine(kyvo.model, position_table=model.position_table, codebook=codebook, max_sequences=at_once)
     size = {"width": processor.image.config.width, "height": processor.image.config.height}
     for first in tqdm(range(0, len(scenes), at_once), desc="written", unit="batch", disable=None):
-        part = [on_grid(scene, processor.schema) for scene in scenes[first : first + at_once]]
+        part = [quantized(scene, processor.schema) for scene in scenes[first : first + at_once]]
         pending = [model.submit("rendering", Segments(scene=scene)) for scene in part]
         pictures = render_scenes(part, **size)
         for one, picture in zip(pending, pictures, strict=True):
@@ -74,7 +74,7 @@ def written(kyvo: Kyvo, scenes: list[Scene], *, at_once: int) -> Iterator[dict[s
             yield {"vectors": vectors.reshape(-1), "image": picture}
 
 
-def on_grid(scene: Scene, schema: SceneSchema) -> Scene:
+def quantized(scene: Scene, schema: SceneSchema) -> Scene:
     """The scene as its tokens tell it, without its camera; lamps and turns, of which they do not tell, stay."""
     snapped = [schema.snap(replace(scene, objects=(item,)), clamp=True).objects[0] for item in scene.objects]
     objects = (replace(item, extra=own.extra) for item, own in zip(snapped, scene.objects, strict=True))

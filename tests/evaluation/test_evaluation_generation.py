@@ -57,8 +57,8 @@ def test_copies_score_as_copies_and_are_found_in_the_training_set(copies, truth)
     assert results.figure("PSNR of views").value > results.figure("PSNR of views over the object").value > 18
     assert results.figure("coverage").value == 1
     assert results.figure("minimum matching distance").value < 5e-3
-    assert results.figure("category read back").value == 1
-    assert results.figure("color named").value >= 0.75
+    assert results.figure("category accuracy").value == 1
+    assert results.figure("color accuracy").value >= 0.75
     assert results.figure("F-score with the nearest of the training").value > 0.99
     assert {item["key"]: item["nearest_in_training"] for item in results.items} == {
         item["key"]: item["key"] for item in results.items
