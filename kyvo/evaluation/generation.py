@@ -41,7 +41,7 @@ from kyvo.metrics.generation import (
 from kyvo.metrics.geometry import compare_clouds
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.shapes.contour import extract_mesh
-from kyvo.shapes.mesh import Place, load_placed, surface_points
+from kyvo.shapes.mesh import CubeTransform, load_placed, surface_points
 from kyvo.shapes.object_sets import read_manifest
 from kyvo.shapes.pictures import TURNS
 from kyvo.shapes.roundtrip import VIEW_PROTOCOL, compare_views
@@ -63,7 +63,7 @@ class JudgedObject:
     mesh: Asset  # in the cube
     category: str | None
     caption: str | None
-    place: Place | None = None  # where the file has it
+    place: CubeTransform | None = None  # where the file has it
     region: Sequence[float] | None = None  # of an edit: the box that may have changed, in the frame of the one before
 
     @property

@@ -18,7 +18,7 @@ from kyvo.serving.errors import RequestError
 from kyvo.serving.limits import Limits
 from kyvo.serving.long_jobs import JobResult, LongJob, LongJobs
 from kyvo.serving.object_reading import SentFile, read_sent
-from kyvo.shapes.mesh import Place
+from kyvo.shapes.mesh import CubeTransform
 
 PATH = "/v1/objects"  # of the jobs
 
@@ -90,7 +90,7 @@ def make_objects(
     return JobResult(result=made, files=files, seconds=time.monotonic() - began)
 
 
-def _files(made: Sequence[GeneratedObject], formats: Sequence[str], place: Place | None) -> dict[str, bytes]:
+def _files(made: Sequence[GeneratedObject], formats: Sequence[str], place: CubeTransform | None) -> dict[str, bytes]:
     """Each object in each format, as `kyvo generate` writes it: object-0.glb and on, and one sheet of all."""
     found = {}
     with tempfile.TemporaryDirectory(prefix="kyvo-object-") as folder:

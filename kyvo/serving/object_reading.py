@@ -34,7 +34,7 @@ from kyvo.files import write_bytes
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.pipelines.object_inputs import LatentKind, ObjectInput, read_object, read_region
 from kyvo.serving.limits import Limits
-from kyvo.shapes.mesh import Place
+from kyvo.shapes.mesh import CubeTransform
 
 SUFFIXES = {"glb": ".glb", "ply": ".ply", "latent": ".npz"}  # by format
 BUSY = 15  # times as long reading may take on the clock: the machine may have other work
@@ -144,7 +144,7 @@ def _environment() -> Mapping[str, str]:
 def _unpack(found: Any, kind: LatentKind) -> ReadObject:
     place = None
     if "center" in found:
-        place = Place.of(center=found["center"], size=float(found["size"]), turn=found["turn"])
+        place = CubeTransform.of(center=found["center"], size=float(found["size"]), turn=found["turn"])
     latent = StructuredLatent(
         coords=torch.from_numpy(found["coords"]), feats=torch.from_numpy(found["feats"]), resolution=kind.resolution
     )
