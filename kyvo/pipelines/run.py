@@ -22,7 +22,7 @@ LATE = "there was no answer in time; try again when less is asked."
 GRACE = 5.0  # seconds that the engine may take beyond a deadline, which it sees between two steps
 
 
-class Late(KyvoError):
+class DeadlineExceeded(KyvoError):
     """The time was over before there was anything to answer with."""
 
 
@@ -70,11 +70,11 @@ class Run:
         return self._deadline - time.monotonic()
 
     def check(self) -> None:
-        """Raises Cancelled or Late where the run is not to go on."""
+        """Raises Cancelled or DeadlineExceeded where the run is not to go on."""
         if self._cancelled:
             raise Cancelled("nobody waits for this any more.")
         if self.seconds_left <= 0:
-            raise Late(LATE)
+            raise DeadlineExceeded(LATE)
 
     def stops(self) -> bool:
         """Asked by long work between its steps: raises as `check` does, and says that it is to go on."""

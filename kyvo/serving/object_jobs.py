@@ -49,7 +49,7 @@ class ObjectRequest:
 
 
 def add_objects(jobs: LongJobs, source: ObjectSource, request: ObjectRequest, *, client: str = "") -> LongJob:
-    """Takes a job. Raises Busy where the queue is full, and RequestError where the server has no generator."""
+    """Takes a job. Raises Overloaded where the queue is full, and RequestError where the server has no generator."""
     if (reason := source.lacks) is not None:
         raise RequestError(501, f"this server makes no objects: {reason} Then start it with --objects FOLDER.")
 
@@ -63,7 +63,7 @@ def make_objects(
     request: ObjectRequest, generator: ObjectGenerator, run: Run, limits: Limits, job: LongJob
 ) -> JobResult:
     """Does what a request asks for. Raises as `ObjectGenerator.generate`, `edit_region` and `read_sent` do, and
-    Cancelled or Late where the run is not to go on."""
+    Cancelled or DeadlineExceeded where the run is not to go on."""
     began = time.monotonic()
     watching: dict[str, Any] = {
         "progress": job.watch,
