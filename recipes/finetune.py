@@ -33,7 +33,7 @@ from tqdm import tqdm
 from kyvo.api import lacking_parts
 from kyvo.data.configs import from_section
 from kyvo.deprecated import current_components
-from kyvo.devices import fastest_dtype, product_rates
+from kyvo.devices import fastest_dtype, matmul_rates
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.files import locked, make_folder
 from kyvo.processor import Processor
@@ -137,7 +137,7 @@ class FinetuneRecipe(FTRecipeInterface):
         precision = "bf16_mixed" if fastest_dtype(self.device.type) == torch.bfloat16 else "fp32"
         measured = ""
         if self.device.type == "cpu":
-            rates = ", ".join(f"{str(dtype)[6:]} {rate:,.0f}" for dtype, rate in product_rates().items())
+            rates = ", ".join(f"{str(dtype)[6:]} {rate:,.0f}" for dtype, rate in matmul_rates().items())
             measured = f" (GFLOP/s of a product: {rates})"
         self._tell(f"train.precision is auto: {precision}{measured}")
         return precision

@@ -2,8 +2,9 @@
 
     python tokenizers/encode_written.py --model mini --data data/clevr --limit 5000 --out data/clevr_written
 
-A rendering is decoded from the means of codes that the model expects (`kyvo.generation.choice`), which lie between
-codes, where no picture that goes in ever lies. `tokenizers/train_image.py --written OUT` trains a decoder on them.
+A rendering is decoded from the means of codes that the model expects (`kyvo.generation.token_selection`). They lie
+between codes, where no picture that goes in ever lies. `tokenizers/train_image.py --written OUT` trains a decoder on
+them.
 `--data` is a set with CLEVR scenes (`kyvo data clevr`). Its pictures are not taken: a prompt does not tell the camera,
 so each scene is traced anew on the grid of the schema's numbers and from CLEVR's unmoved camera, under its own lamps.
 """

@@ -28,7 +28,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from kyvo.data.meshes.mesh_files import AssetError
-from kyvo.data.meshes.named_files import alone
+from kyvo.data.meshes.named_files import self_contained
 from kyvo.errors import KyvoError
 from kyvo.files import write_bytes
 from kyvo.models.slat.latent import StructuredLatent
@@ -175,7 +175,7 @@ def _limit(seconds: float, memory: int) -> None:
 def read_files(paths: Mapping[str, Path], kind: LatentKind, up_axes: Mapping[str, str | None]) -> bytes:
     """What the files hold, or what is wrong with them."""
     try:
-        with alone():
+        with self_contained():
             item = read_object(paths["object"], kind, up_axis=up_axes["object"])
             region = read_region(paths["mask"], item, up_axis=up_axes["mask"]) if "mask" in paths else None
     except KyvoError as error:

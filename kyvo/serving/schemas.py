@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validat
 
 from kyvo.pipelines.rendering import RendererName
 from kyvo.scene.validate import json_schema
-from kyvo.serving.neutral import without_defaults
+from kyvo.serving.openai_settings import without_defaults
 
 Role = Literal["recognition", "rendering", "editing", "question_answering"]
 
@@ -207,7 +207,7 @@ class KyvoOptions(_Strict):
 
 
 class ChatRequest(_Strict):
-    """Other settings of OpenAI's are taken where they ask for nothing; see `kyvo.serving.neutral`."""
+    """Other settings of OpenAI's are taken where they ask for nothing; see `kyvo.serving.openai_settings`."""
 
     model: str
     messages: list[Message] = Field(min_length=1, max_length=200)

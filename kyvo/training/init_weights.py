@@ -25,7 +25,7 @@ from kyvo.training.init_weights_files import (
     POSITIONS,
     TABLE_ROWS,
     InitWeights,
-    some,
+    first_faults,
 )
 from kyvo.training.model import KyvoDecoder
 
@@ -66,7 +66,7 @@ def apply_init_weights(
         ]
     if faults:
         raise CheckpointError(
-            f"train.init_weights is {where}, whose weights are of another model: {some(faults)}. "
+            f"train.init_weights is {where}, whose weights are of another model: {first_faults(faults)}. "
             "Choose the model.size and the processor that they were made for."
         )
     model.load_state_dict({**state, **weights})
