@@ -37,7 +37,7 @@ from kyvo.serving.limits import Limits
 from kyvo.shapes.mesh import CubeTransform
 
 SUFFIXES = {"glb": ".glb", "ply": ".ply", "latent": ".npz"}  # by format
-BUSY = 15  # times as long reading may take on the clock: the machine may have other work
+BUSY = 15  # times `mesh_seconds` that reading may take on the clock: the machine may have other work
 ANSWER = "answer"
 
 
