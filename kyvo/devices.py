@@ -39,6 +39,16 @@ def fastest_dtype(device: str) -> torch.dtype:
     return torch.bfloat16 if rates[torch.bfloat16] > 1.2 * rates[torch.float32] else torch.float32
 
 
+def fastest_precision(device: str) -> tuple[str, str]:
+    """A training's "bf16_mixed" or "fp32", whichever the device multiplies faster in; and on a CPU the measured rates,
+    for a message."""
+    precision = "bf16_mixed" if fastest_dtype(device) == torch.bfloat16 else "fp32"
+    if device != "cpu":
+        return precision, ""
+    rates = ", ".join(f"{str(dtype)[6:]} {rate:,.0f}" for dtype, rate in matmul_rates().items())
+    return precision, f" (GFLOP/s of a product: {rates})"
+
+
 @cache
 def matmul_rates() -> dict[torch.dtype, float]:
     """How fast this CPU multiplies in each of the two, GFLOP/s, measured once."""
