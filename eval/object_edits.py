@@ -75,7 +75,7 @@ def varied(generator: ObjectGenerator, order: Order, *, seed: int) -> dict[str, 
     (made,) = vary_details(generator, order.latent, text=order.text, seed=seed)
     return {
         "variant: structure equal": torch.equal(made.slat.coords, order.latent.coords),
-        "variant: color named": shown_color(made.slat) == order.color,
+        "variant: color accuracy": shown_color(made.slat) == order.color,
     }
 
 
@@ -91,7 +91,7 @@ def regenerated(generator: ObjectGenerator, order: Order, *, seed: int) -> dict[
     return {
         "region: places outside equal": same,
         "region: difference outside": (before.feats - after.feats).abs().max().item() if same else float("inf"),
-        "region: color named inside": made and shown_color(part(latent, order.region)) == order.color,
+        "region: color accuracy inside": made and shown_color(part(latent, order.region)) == order.color,
     }
 
 

@@ -1,4 +1,4 @@
-"""python eval/scenes.py --data data/scenes_test --method scenegen --method alone --model my_scenes --out OUT
+"""python eval/scenes.py --data data/scenes_test --method scenegen --method independent --model my_scenes --out OUT
 
 Scenes of shapes from one picture with masks, by several methods on the same held-out set of `kyvo data scenes`: CD-S,
 F-S, CD-O, F-O, IoU-B, collisions, re-rendered pictures, seconds and memory, by number of objects and by occlusion. The
@@ -41,7 +41,7 @@ from kyvo.evaluation.scene_renderings import COMPARED
 from kyvo.files import write_picture, write_text
 from kyvo.metrics.images import STANDARD
 from kyvo.pipelines.object_source import ObjectSource
-from kyvo.pipelines.scene_baselines import EachAlone, Retrieval
+from kyvo.pipelines.scene_baselines import IndependentObjects, Retrieval
 from kyvo.pipelines.scene_source import MethodName, SceneSource
 from kyvo.pipelines.scenes import SceneMethod, generate_scene
 from kyvo.shapes.scene_files import scene_sheet
@@ -151,7 +151,7 @@ def measure(
     items, excluded, sheets = [], [], []
     for index in tqdm(range(min(len(scenes), args.limit or len(scenes))), desc=method.name, disable=None):
         row = scenes[index]
-        chosen = replace(method, camera=row.camera) if isinstance(method, EachAlone | Retrieval) else method
+        chosen = replace(method, camera=row.camera) if isinstance(method, IndependentObjects | Retrieval) else method
         try:
             peak = PeakMemory()
             made = generate_scene(chosen, row.picture, seed=args.seed + index)

@@ -52,7 +52,7 @@ BATCH = 10  # scenes rendered between two steps of the bar
 
 
 @dataclass(frozen=True, kw_only=True)
-class Likeness:
+class Similarity:
     """One renderer at one size. Lists are in the order of the scenes."""
 
     renderer: str
@@ -88,12 +88,12 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         targets = [reduced(picture, width) for picture in real]
         first["CLEVR"] = targets[:SHEET_SCENES]
         for renderer in args.renderers:
-            likeness, ours = compare(scenes, targets, renderer=renderer, samples=args.samples)
-            similarities.append(likeness)
+            similarity, ours = compare(scenes, targets, renderer=renderer, samples=args.samples)
+            similarities.append(similarity)
             first[renderer] = ours[:SHEET_SCENES]
-            print(_line(likeness), flush=True)
+            print(_line(similarity), flush=True)
     results = {
-        "likeness": [asdict(likeness) for likeness in similarities],
+        "similarity": [asdict(similarity) for similarity in similarities],
         "constants": {renderer: CONSTANTS[renderer] for renderer in args.renderers},
         "protocol": PROTOCOL,
         "command": shlex.join(["python", "eval/sim2real.py", *argv]),
@@ -172,7 +172,7 @@ def reduced(picture: np.ndarray, width: int) -> np.ndarray:
 
 def compare(
     scenes: Sequence[Scene], targets: Sequence[np.ndarray], *, renderer: str, samples: int | None = None
-) -> tuple[Likeness, list[np.ndarray]]:
+) -> tuple[Similarity, list[np.ndarray]]:
     """How like the targets, all of one size, the renderer's pictures are; and those pictures."""
     height, width = targets[0].shape[:2]
     ours: list[np.ndarray] = []
@@ -183,7 +183,7 @@ def compare(
     seconds = time.perf_counter() - start
     noise = [psnr(a, b) for a, b in zip(ours, targets, strict=True)]
     structure = [ssim(a, b) for a, b in zip(ours, targets, strict=True)]
-    likeness = Likeness(
+    similarity = Similarity(
         renderer=renderer,
         width=width,
         height=height,
@@ -193,14 +193,14 @@ def compare(
         psnr_by_picture=noise,
         ssim_by_picture=structure,
     )
-    return likeness, ours
+    return similarity, ours
 
 
-def _line(likeness: Likeness) -> str:
-    size = f"{likeness.width}x{likeness.height}"
+def _line(similarity: Similarity) -> str:
+    size = f"{similarity.width}x{similarity.height}"
     return (
-        f"{likeness.renderer:<10} {size:>8} px   PSNR {likeness.psnr:6.2f} dB   SSIM {likeness.ssim:.4f}   "
-        f"{likeness.seconds_per_picture:.2f} s a picture, {len(likeness.psnr_by_picture)} pictures"
+        f"{similarity.renderer:<10} {size:>8} px   PSNR {similarity.psnr:6.2f} dB   SSIM {similarity.ssim:.4f}   "
+        f"{similarity.seconds_per_picture:.2f} s a picture, {len(similarity.psnr_by_picture)} pictures"
     )
 
 

@@ -49,17 +49,17 @@ from kyvo.evaluation.suite import (
     SEED,
     Item,
     Row,
-    compared,
     draw_questions,
     draw_swaps,
-    edited,
+    edit_scores,
     first,
     in_batches,
-    likeness,
+    is_change_recognized,
     mean,
     picture_of,
-    reads_back,
+    picture_scores,
     scene_of,
+    scene_scores,
 )
 from kyvo.files import write_text
 from kyvo.metrics.answers import TrueAnswer, exact_matches
@@ -98,7 +98,7 @@ TARGETS = {
     ("chain", "jaccard"): Target(level=0.80),
     ("editing", "jaccard"): Target(paper=0.8666, level=0.92),
     **{("editing", f"jaccard, {kind}"): Target(level=0.85) for kind in KINDS},
-    ("editing", "untouched as they were"): Target(level=0.99),
+    ("editing", "untouched objects preserved"): Target(level=0.99),
     ("questions", "exact match"): Target(paper=0.4980, level=0.80),
     ("questions", "random"): Target(paper=0.359),
     ("questions", "most frequent"): Target(paper=0.430),
@@ -176,7 +176,7 @@ def measure_recognition(model: Kyvo, rows: Any, args: argparse.Namespace) -> Mea
     for batch in in_batches(first(rows, args.limit), args.batch_size, "recognition"):
         scenes = [scene_of(row) for row in batch]
         found = recognize(model, [picture_of(row) for row in batch], args, taken=scenes)
-        items += [compared(row["name"], *pair) for row, *pair in zip(batch, found, scenes, strict=True)]
+        items += [scene_scores(row["name"], *pair) for row, *pair in zip(batch, found, scenes, strict=True)]
     by_tau = zip(CLEVR_TAUS, zip(*(item["by_tau"] for item in items), strict=True), strict=True)
     return items, [
         mean("jaccard", items),
@@ -191,7 +191,7 @@ def measure_rendering(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measu
         pictures = render(model, scenes, args)
         again = recognize(model, pictures, args, drawn=scenes)
         for row, scene, ours, found in zip(batch, scenes, pictures, again, strict=True):
-            items.append(compared(row["name"], found, scene) | likeness(ours, picture_of(row)))
+            items.append(scene_scores(row["name"], found, scene) | picture_scores(ours, picture_of(row)))
     return items, [mean("ssim", items), mean("l2", items), mean("re-recognition", items, "jaccard")]
 
 
@@ -202,11 +202,13 @@ def measure_swaps(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:
         found = recognize(model, render(model, scenes, args), args, drawn=scenes)
         for (key, swap), scene in zip(batch, found, strict=True):
             about = {"attribute": swap.program["attribute"], "instruction": swap.instruction}
-            items.append(compared(key, scene, swap.target) | about | {"read back": reads_back(scene, swap)})
-    figures = [mean("jaccard", items), mean("read back", items)]
+            items.append(
+                scene_scores(key, scene, swap.target) | about | {"change recognized": is_change_recognized(scene, swap)}
+            )
+    figures = [mean("jaccard", items), mean("change recognized", items)]
     for attribute in ATTRIBUTES:
         own = [item for item in items if item["attribute"] == attribute]
-        figures += [mean(f"{score}, {attribute}", own, score) for score in ("jaccard", "read back")]
+        figures += [mean(f"{score}, {attribute}", own, score) for score in ("jaccard", "change recognized")]
     return items, figures
 
 
@@ -216,7 +218,7 @@ def measure_chain(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:
         taken = [scene_of(row) for row in batch]
         recognised = recognize(model, [picture_of(row) for row in batch], args, taken=taken)
         again = recognize(model, render(model, recognised, args), args, drawn=recognised)
-        items += [compared(row["name"], scene, scene_of(row)) for row, scene in zip(batch, again, strict=True)]
+        items += [scene_scores(row["name"], scene, scene_of(row)) for row, scene in zip(batch, again, strict=True)]
     return items, [mean("jaccard", items)]
 
 
@@ -241,7 +243,7 @@ def measure_editing(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measure
             if not prefix:
                 pictures = render(model, scenes[:room], args)
             for row, scene, picture in zip_longest(batch, scenes, pictures):
-                done.append({"task": prefix + task, **edited(row, scene, picture, model.processor.schema)})
+                done.append({"task": prefix + task, **edit_scores(row, scene, picture, model.processor.schema)})
         items += done
         figures.append(mean(f"{prefix}jaccard", done, "jaccard"))
         if not prefix:
@@ -249,7 +251,7 @@ def measure_editing(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measure
         for kind in KINDS:
             own = [item for item in done if item["edit"] == kind]
             figures.append(mean(f"{prefix}jaccard, {kind}", own, "jaccard"))
-        for name in ("untouched as they were", "ssim", "l2"):
+        for name in ("untouched objects preserved", "ssim", "l2"):
             if any(name in item for item in done):
                 figures.append(mean(prefix + name, done, name))
     return items, figures

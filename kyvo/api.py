@@ -29,16 +29,16 @@ from kyvo.generation.sampling import Sampling
 from kyvo.models.heads.refiner import REFINER_NAME
 from kyvo.models.llama.fold import load_llama, load_positions
 from kyvo.parsers.language_model import LanguageModelParser
-from kyvo.pipelines.answering import Answered, Answering
+from kyvo.pipelines.answering import Answering, AnswerResult
 from kyvo.pipelines.dialogue import Dialogue
-from kyvo.pipelines.editing import Edited, Editing, Mode
+from kyvo.pipelines.editing import Editing, EditResult, Mode
 from kyvo.pipelines.new_shapes import NewShapes
 from kyvo.pipelines.object_source import ObjectSource
 from kyvo.pipelines.ray_tracing import RayTracing
 from kyvo.pipelines.recognition import Recognition
 from kyvo.pipelines.rendering import Renderer, RendererName, Rendering
 from kyvo.pipelines.run import Run
-from kyvo.pipelines.understanding import Understood, understand
+from kyvo.pipelines.understanding import Interpretation, understand
 from kyvo.processor import Processor
 from kyvo.programs.clarification import Clarification
 from kyvo.programs.grammar.parser import GrammarParser
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from kyvo.generation.hidden_states import CausalLM
     from kyvo.pipelines.objects import ObjectGenerator
 
-__all__ = ["Answered", "Completion", "Edited", "Kyvo", "Mode", "Pending", "Picture", "Understood"]
+__all__ = ["AnswerResult", "Completion", "EditResult", "Interpretation", "Kyvo", "Mode", "Pending", "Picture"]
 
 
 class Kyvo:
@@ -174,7 +174,7 @@ class Kyvo:
 
     def understand(
         self, text: str, dialogue: Sequence[Turn] = (), *, waiting: Clarification | None = None
-    ) -> Understood:
+    ) -> Interpretation:
         """The program that a text asks for, and its reading in words. Raises ProgramError where there is none.
 
         Args:
@@ -186,13 +186,13 @@ class Kyvo:
     def edit(
         self,
         scene: Scene,
-        instruction: str | Understood,
+        instruction: str | Interpretation,
         *,
         image: Picture | None = None,
         dialogue: Sequence[Turn] = (),
         render: bool = True,
         mode: str = Mode.PROGRAM,
-    ) -> Edited:
+    ) -> EditResult:
         """The scene and its picture after an instruction.
 
         Args:
@@ -215,12 +215,12 @@ class Kyvo:
     def ask(
         self,
         scene: Scene | None,
-        question: str | Understood,
+        question: str | Interpretation,
         *,
         image: Picture | None = None,
         dialogue: Sequence[Turn] = (),
         mode: str = Mode.PROGRAM,
-    ) -> Answered:
+    ) -> AnswerResult:
         """The answer to a question about a scene, or, where that is None, about a picture.
 
         With both, the scene is asked, and a note says whether the picture agrees. Errors as of `edit`.

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from kyvo.api import Answered, Edited, Kyvo, Picture, Understood
+from kyvo.api import AnswerResult, EditResult, Interpretation, Kyvo, Picture
 from kyvo.errors import KyvoError, SceneError
 from kyvo.export.formats import export_scene
 from kyvo.files import write_picture
@@ -48,12 +48,12 @@ class Turn:
     """What was said, and what came of it. `before` and `scene` are the same scene after a question."""
 
     text: str
-    result: Edited | Answered
+    result: EditResult | AnswerResult
     image: np.ndarray | None  # uint8 [height, width, 3], of `scene`; None until somebody asks for it
 
     @property
     def before(self) -> Scene:
-        return self.result.before if isinstance(self.result, Edited) else self.result.scene
+        return self.result.before if isinstance(self.result, EditResult) else self.result.scene
 
     @property
     def scene(self) -> Scene:
@@ -62,10 +62,10 @@ class Turn:
     @property
     def answer(self) -> str | None:
         """To a question; None for an instruction."""
-        return self.result.text if isinstance(self.result, Answered) else None
+        return self.result.text if isinstance(self.result, AnswerResult) else None
 
     @property
-    def understood(self) -> Understood | None:
+    def understood(self) -> Interpretation | None:
         """The program of the text, and its reading in words."""
         return self.result.understood
 
@@ -76,7 +76,7 @@ class Turn:
 
     def describe(self) -> str:
         """The answer, or in words what changed, a line each; then what was repaired or chosen on the way."""
-        if isinstance(self.result, Answered):
+        if isinstance(self.result, AnswerResult):
             lines = [self.result.text]
         else:
             lines = describe_diff(self.result.diff, self.before, self.scene)
@@ -175,7 +175,7 @@ class Conversation:
         expect(understood, Edit)
         return self._take(instruction, understood, run)
 
-    def _understood(self, text: str) -> Understood:
+    def _understood(self, text: str) -> Interpretation:
         waiting = self.clarification
         try:
             return self.model.understand(text, self.dialogue, waiting=waiting)
@@ -188,7 +188,7 @@ class Conversation:
                 self.clarification = None
             raise
 
-    def _take(self, text: str, understood: Understood, run: Run | None) -> Turn:
+    def _take(self, text: str, understood: Interpretation, run: Run | None) -> Turn:
         self.clarification = None
         if understood.program == REDO and self._undone and (turn := self.redo()) is not None:
             return turn
@@ -197,7 +197,7 @@ class Conversation:
         except AmbiguousReference as error:
             self.clarification = Clarification.of(understood.text, understood.program, self.scene, error)
             raise
-        image = self._last_image if isinstance(result, Answered) else result.image
+        image = self._last_image if isinstance(result, AnswerResult) else result.image
         self._turns.append(Turn(text=text, result=result, image=image))
         self._undone.clear()
         return self._turns[-1]
@@ -325,7 +325,7 @@ def _turn_to_json(turn: Turn) -> dict[str, Any]:
     row: dict[str, Any] = {"text": turn.text, "objects": list(turn.objects)}
     if turn.understood is not None:
         row |= {"program": to_json(turn.understood.program), "notes": list(turn.understood.notes)}
-    if isinstance(turn.result, Answered):
+    if isinstance(turn.result, AnswerResult):
         return row | {"answer": turn.result.text}
     touched = {name: list(getattr(turn.result, name)) for name in ("changed", "removed", "added")}
     return row | touched | {"scene": scene_to_json(turn.scene), "image": _to_text(turn.image)}
@@ -338,10 +338,10 @@ def _turn_from_json(row: Any, before: Scene, image: np.ndarray | None, where: st
         understood = replace(understood, notes=tuple(row["notes"]))
     objects = tuple(row.get("objects", ()))
     if "answer" in row:
-        result = Answered(text=row["answer"], scene=before, understood=understood, objects=objects)
+        result = AnswerResult(text=row["answer"], scene=before, understood=understood, objects=objects)
         return Turn(text=row["text"], result=result, image=image)
     after = scene_from_json(row["scene"], where)
-    edited = Edited(
+    edited = EditResult(
         before=before,
         scene=after,
         diff=diff(before, after),

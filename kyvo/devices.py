@@ -35,22 +35,32 @@ def fastest_dtype(device: str) -> torch.dtype:
     """
     if device != "cpu":
         return torch.bfloat16
-    rates = product_rates()
+    rates = matmul_rates()
     return torch.bfloat16 if rates[torch.bfloat16] > 1.2 * rates[torch.float32] else torch.float32
 
 
+def fastest_precision(device: str) -> tuple[str, str]:
+    """A training's "bf16_mixed" or "fp32", whichever the device multiplies faster in; and on a CPU the measured rates,
+    for a message."""
+    precision = "bf16_mixed" if fastest_dtype(device) == torch.bfloat16 else "fp32"
+    if device != "cpu":
+        return precision, ""
+    rates = ", ".join(f"{str(dtype)[6:]} {rate:,.0f}" for dtype, rate in matmul_rates().items())
+    return precision, f" (GFLOP/s of a product: {rates})"
+
+
 @cache
-def product_rates() -> dict[torch.dtype, float]:
+def matmul_rates() -> dict[torch.dtype, float]:
     """How fast this CPU multiplies in each of the two, GFLOP/s, measured once."""
     size = 384
     left, right = torch.rand(2, size, size, generator=torch.Generator().manual_seed(0)).unbind()
     return {
-        dtype: 2 * size**3 / seconds_of_product(left.to(dtype), right.to(dtype)) / 1e9
+        dtype: 2 * size**3 / matmul_seconds(left.to(dtype), right.to(dtype)) / 1e9
         for dtype in (torch.float32, torch.bfloat16)
     }
 
 
-def seconds_of_product(left: Tensor, right: Tensor, *, rounds: int = 3) -> float:
+def matmul_seconds(left: Tensor, right: Tensor, *, rounds: int = 3) -> float:
     """The least of `rounds` products' times, after one that is not timed."""
     torch.matmul(left, right)
     times = []

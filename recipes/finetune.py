@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,28 +34,22 @@ from tqdm import tqdm
 from kyvo.api import lacking_parts
 from kyvo.data.configs import from_section
 from kyvo.deprecated import current_components
-from kyvo.devices import fastest_dtype, product_rates
-from kyvo.errors import CheckpointError, ConfigError
+from kyvo.devices import fastest_precision
+from kyvo.errors import ConfigError
 from kyvo.files import locked, make_folder
 from kyvo.processor import Processor
-from kyvo.training.args import TrainArgs, check_names, rate_factor
+from kyvo.training.args import TrainArgs, check_names
 from kyvo.training.auxiliary_heads import AuxiliaryHeads
-from kyvo.training.batch import MULTIPLE, MULTIPLE_CUDA, Batch
-from kyvo.training.batch_stream import BatchStream, load_batches
+from kyvo.training.batch import Batch
 from kyvo.training.checkpoint import check_free, load_checkpoint, save_checkpoint
 from kyvo.training.components import check_components
+from kyvo.training.curriculum import curriculum
 from kyvo.training.data import TokenizedScenes, check_codes
-from kyvo.training.distributed import Ranks, clip_gradients, gathered, num_ranks, shard
-from kyvo.training.evaluation import decoded_score, held_out, held_out_loss, load_folded
-from kyvo.training.failures import (
-    PATIENCE,
-    TrainingError,
-    describe_not_finite,
-    describe_out_of_memory,
-    samples_not_finite,
-)
+from kyvo.training.distributed import Ranks, gathered, num_ranks, shard
+from kyvo.training.evaluation import decoded_scores, held_out, held_out_losses, load_folded
+from kyvo.training.failures import NotFiniteSteps
 from kyvo.training.folding import save_folded, tables
-from kyvo.training.init_weights import apply_init_weights
+from kyvo.training.init_weights import apply_auxiliary, apply_init_weights
 from kyvo.training.init_weights_files import read_init_weights
 from kyvo.training.lora import (
     PeftArgs,
@@ -65,10 +60,10 @@ from kyvo.training.lora import (
     save_adapter,
     trained_state,
 )
-from kyvo.training.loss import allowed_loss, labelled_loss
-from kyvo.training.model import attention_kernel
+from kyvo.training.objective import Objective
 from kyvo.training.optimizer import decay_groups
-from kyvo.training.resume import check_batches, load_optimizer, load_weights
+from kyvo.training.resume import batch_facts, check_batches, load_optimizer, load_weights
+from kyvo.training.schedule import Schedule
 from kyvo.training.throughput import Throughput
 
 LOG = logging.getLogger(__name__)
@@ -91,7 +86,7 @@ class FinetuneRecipe(FTRecipeInterface):
             raise ConfigError("peft.method is qlora, whose four-bit weights are not shared among ranks; take lora.")
         self.output_dir = Path(cfg.output_dir)
         self.step = 0  # steps taken
-        self.skipped_steps = 0  # of them, those that were not finite
+        self.not_finite = NotFiniteSteps(on_nan=self.args.on_nan)
         self.seconds = 0.0  # spent in earlier runs of this folder
 
     def setup(self, cfg: DictConfig) -> None:
@@ -102,7 +97,9 @@ class FinetuneRecipe(FTRecipeInterface):
         if args.num_threads is not None:
             torch.set_num_threads(args.num_threads)
         if args.precision == "auto":
-            self.args = args = replace(args, precision=self._fastest_precision())
+            precision, measured = fastest_precision(self.device.type)
+            self.args = args = replace(args, precision=precision)
+            self._tell(f"train.precision is auto: {precision}{measured}")
         torch.manual_seed(args.seed)  # torchtune's set_seed would give each rank other weights
         self.processor = Processor.from_pretrained(cfg.processor)
         if not args.resume:
@@ -111,17 +108,14 @@ class FinetuneRecipe(FTRecipeInterface):
         self.model_section = cfg.model
         self._setup_model(state)
         self.optimizer = config.instantiate(cfg.optimizer, decay_groups(self.model, self.auxiliary))
-        self.parameters = [entry for group in self.optimizer.param_groups for entry in group["params"]]
+        parameters = [entry for group in self.optimizer.param_groups for entry in group["params"]]
         self.peak_rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.samples = self._open(cfg.data, objects=args.auxiliary_weight > 0)
-        self.end = args.num_steps(len(self.samples), num_ranks=self.ranks.count)
-        self.decay_steps = self.end - args.warmup_steps if args.decay == "cosine" else args.decay_steps
-        self.decay_from = self.end - self.decay_steps
+        self.samples = self._open(cfg, "data", objects=args.auxiliary_weight > 0)
+        self.schedule = Schedule(args, num_steps=args.num_steps(len(self.samples), num_ranks=self.ranks.count))
+        self.objective = Objective(self.model, self.auxiliary, parameters, args=args, ranks=self.ranks)
         self.easy_samples = None
         if args.easy_steps:
-            if "easy_data" not in cfg:
-                raise ConfigError(f"train.easy_steps is {args.easy_steps}, but the config has no section easy_data.")
-            self.easy_samples = self._open(cfg.easy_data, objects=args.auxiliary_weight > 0)
+            self.easy_samples = self._open(cfg, "easy_data", asked_by="easy_steps", objects=args.auxiliary_weight > 0)
         self._setup_evaluation(cfg)
         if self.ranks.count > 1:
             torch.manual_seed(args.seed + self.ranks.rank)  # of dropout
@@ -131,16 +125,6 @@ class FinetuneRecipe(FTRecipeInterface):
         if self.ranks.is_first:
             self.metric_logger = config.instantiate(cfg.metric_logger)
             self.metric_logger.log_config(cfg)
-
-    def _fastest_precision(self) -> str:
-        """Mixed or full precision, whichever the device multiplies faster in; says what was measured."""
-        precision = "bf16_mixed" if fastest_dtype(self.device.type) == torch.bfloat16 else "fp32"
-        measured = ""
-        if self.device.type == "cpu":
-            rates = ", ".join(f"{str(dtype)[6:]} {rate:,.0f}" for dtype, rate in product_rates().items())
-            measured = f" (GFLOP/s of a product: {rates})"
-        self._tell(f"train.precision is auto: {precision}{measured}")
-        return precision
 
     def _build_model(self) -> Any:
         builder, shape = self.processor.builder, self.processor.shape
@@ -172,12 +156,7 @@ class FinetuneRecipe(FTRecipeInterface):
         if args.auxiliary_weight:
             self.auxiliary = AuxiliaryHeads(self.processor.schema, self.model.size.dim)
             if init is not None and init.auxiliary is not None:
-                found = self.auxiliary.load_state_dict(init.auxiliary, strict=False)  # what it lacks begins anew
-                if found.unexpected_keys:
-                    raise CheckpointError(
-                        f"{args.init_weights} has other auxiliary heads: {found.unexpected_keys[:4]}. Start from its "
-                        "model, step_<step>/model."
-                    )
+                apply_auxiliary(self.auxiliary, init.auxiliary, where=str(args.init_weights))
         if state is not None:
             load_weights(self.model, self.auxiliary, state, peft=self.peft, base=self.base, where=self.output_dir)
         self.model.to(self.device)
@@ -192,10 +171,13 @@ class FinetuneRecipe(FTRecipeInterface):
         if self.ranks.count > 1:
             shard(self.model, self.auxiliary, precision=args.precision)
 
-    def _open(self, section: DictConfig, *, objects: bool = False) -> TokenizedScenes:
-        samples = config.instantiate(
-            section, self.processor.builder, objects=objects, allowed=self.args.loss == "allowed"
-        )
+    def _open(self, cfg: DictConfig, section: str, *, asked_by: str = "", objects: bool = False) -> TokenizedScenes:
+        """The samples of a section, which the setting `train.<asked_by>` asks for."""
+        if asked_by and section not in cfg:
+            value = getattr(self.args, asked_by)
+            raise ConfigError(f"train.{asked_by} is {value}, but the config has no section {section}.")
+        allowed = self.args.loss == "allowed"
+        samples = config.instantiate(cfg[section], self.processor.builder, objects=objects, allowed=allowed)
         tokenizers = {"image": self.processor.image, "shape": self.processor.shape}
         check_codes(samples.folders, {kind: one.about for kind, one in tokenizers.items() if one is not None})
         return samples
@@ -204,10 +186,8 @@ class FinetuneRecipe(FTRecipeInterface):
         args = self.args
         self.held_out = {}
         if args.eval_every:
-            if "eval_data" not in cfg:
-                raise ConfigError(f"train.eval_every is {args.eval_every}, but the config has no section eval_data.")
             self.held_out = held_out(
-                self._open(cfg.eval_data),
+                self._open(cfg, "eval_data", asked_by="eval_every"),
                 batch_size=args.batch_size,
                 num_batches=args.eval_batches,
                 num_examples=args.decode_samples,
@@ -217,51 +197,39 @@ class FinetuneRecipe(FTRecipeInterface):
 
     def train(self) -> None:
         args = self.args
+        schedule, objective = self.schedule, self.objective
         batches = self._batches()
         self.model.train()
-        bar = tqdm(total=self.end, initial=self.step, unit="step", disable=None if self.ranks.is_first else True)
+        bar = tqdm(total=schedule.end, initial=self.step, unit="step", disable=None if self.ranks.is_first else True)
         self._tell(
-            f"{self.end - self.step:,} steps of {args.batch_size * args.gradient_accumulation * self.ranks.count} "
+            f"{schedule.end - self.step:,} steps of {args.batch_size * args.gradient_accumulation * self.ranks.count} "
             f"sequences, from step {self.step:,}; a checkpoint every {args.save_every:,} in {self.output_dir}"
         )
         throughput = Throughput()
-        not_finite = 0  # steps in a row
-        while self.step < self.end:
+        while self.step < schedule.end:
             self._fit_decay(throughput)
             micro_batches = [batch.to(self.device) for batch in itertools.islice(batches, args.gradient_accumulation)]
-            factor = rate_factor(
-                self.step,
-                warmup_steps=args.warmup_steps,
-                decay_from=self.decay_from,
-                decay_steps=self.decay_steps,
-                decay=args.decay,
-            )
             for group, peak in zip(self.optimizer.param_groups, self.peak_rates, strict=True):
-                group["lr"] = peak * factor
-            metrics = self._gradients(micro_batches)
+                group["lr"] = peak * schedule.factor(self.step)
+            metrics = objective.gradients(micro_batches)
             finite = bool((metrics["loss"] + metrics["grad_norm"]).isfinite())
             if finite:
                 self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
 
             self.step += 1
-            bar.total = self.end  # it comes nearer where the clock sets it
+            bar.total = schedule.end  # it comes nearer where the clock sets it
             bar.update()
             throughput.count(sum(batch.num_tokens for batch in micro_batches) * self.ranks.count)
-            not_finite = 0 if finite else not_finite + 1
-            if not finite:
-                self._meet_not_finite(micro_batches, in_a_row=not_finite)
-            for batch in micro_batches:
-                if batch.skipped:
-                    LOG.warning(
-                        "%d samples are too long and left out: %s", len(batch.skipped), "; ".join(batch.skipped[:8])
-                    )
+            self.not_finite.count(self.step, finite, partial(objective.samples_not_finite, micro_batches))
+            if too_long := [name for batch in micro_batches for name in batch.skipped]:
+                LOG.warning("%d samples are too long and left out: %s", len(too_long), "; ".join(too_long[:8]))
             if self.step % args.log_every == 0:
                 self._log(metrics, throughput)
                 bar.set_postfix(loss=f"{metrics['loss'].item():.3f}")
-            if args.eval_every and (self.step % args.eval_every == 0 or self.step == self.end):
+            if args.eval_every and (self.step % args.eval_every == 0 or self.step == schedule.end):
                 self.evaluate()
-            if self.step % args.save_every == 0 or self.step == self.end or self._is_late_to_save():
+            if self.step % args.save_every == 0 or self.step == schedule.end or self._is_late_to_save():
                 self.save_checkpoint()
                 self.saved = time.monotonic()
         bar.close()
@@ -279,68 +247,6 @@ class FinetuneRecipe(FTRecipeInterface):
         if lacking := lacking_parts(model):
             self._tell(f"It has no {' and no '.join(lacking)}.")
 
-    def _gradients(self, micro_batches: list[Batch]) -> dict[str, Tensor]:
-        """The step's loss, sum(w CE) / sum(w) over all micro-batches of all ranks, its gradients, and their norm."""
-        args, ranks = self.args, self.ranks
-        total_weight = ranks.sum(torch.stack([batch.weights.sum() for batch in micro_batches]).sum())
-        loss, auxiliary_loss = torch.zeros(2, device=self.device)
-        try:
-            for batch in micro_batches:
-                with attention_kernel(self.device):
-                    part, read = self._losses(batch)
-                    part = part / total_weight
-                    # Ranks' gradients are averaged, but the loss is a sum over them.
-                    whole = part * ranks.count
-                    if read is not None:
-                        read = read / len(micro_batches)
-                        whole = whole + args.auxiliary_weight * read
-                        auxiliary_loss += read.detach() / ranks.count
-                    whole.backward()
-                loss += part.detach()
-        except torch.OutOfMemoryError as error:
-            peak = torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else 0
-            longest = max(batch.ids.shape[1] for batch in micro_batches)
-            message = describe_out_of_memory(
-                batch_size=args.batch_size, length=longest, peak=peak, pack_tokens=args.pack_tokens
-            )
-            raise TrainingError(message) from error
-        metrics = {"loss": ranks.sum(loss), "grad_norm": clip_gradients(self.parameters, args.clip_grad_norm)}
-        if self.auxiliary is not None:
-            metrics["auxiliary_loss"] = ranks.sum(auxiliary_loss)
-        return metrics
-
-    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """sum(w CE) of a batch on its device, and the loss of reading its objects."""
-        with self._autocast():
-            states = self.model.hidden_states(
-                batch.ids, grid_positions=batch.grid_positions, mask=batch.attention(), input_pos=batch.input_pos
-            )
-            head = self.model.output
-            rows, at, weights = head.trained_rows(), batch.positions, batch.weights
-            if self.args.loss == "allowed":
-                part = allowed_loss(states.last, rows, at, batch.groups, weights, frozen=head.frozen)
-            else:
-                part = labelled_loss(states.last, rows, at, batch.targets, weights, frozen=head.frozen)
-            if self.auxiliary is None or not batch.objects:
-                return part, None
-            return part, self.auxiliary(states, batch.objects)
-
-    def _meet_not_finite(self, micro_batches: list[Batch], *, in_a_row: int) -> None:
-        """Says which samples did it, and stops unless such steps are to be skipped."""
-        found = [name for batch in micro_batches for name in batch.samples]
-        if self.ranks.count == 1:
-            searched = (
-                samples_not_finite(batch, lambda alone: self._losses(alone)[0], self.parameters)
-                for batch in micro_batches
-            )
-            found = list(itertools.chain.from_iterable(searched))
-        names = list(itertools.chain.from_iterable(self.ranks.collect(found)))
-        message = describe_not_finite(self.step, names)
-        self.skipped_steps += 1
-        if self.args.on_nan == "stop" or in_a_row >= PATIENCE:
-            raise TrainingError(message)
-        LOG.warning("skipped %s", message)
-
     def _log(self, metrics: dict[str, Tensor], throughput: Throughput) -> None:
         if self.metric_logger is None:
             return
@@ -353,47 +259,26 @@ class FinetuneRecipe(FTRecipeInterface):
         }
         if self.auxiliary is not None:
             values["auxiliary_loss"] = metrics["auxiliary_loss"].item()
-        if self.skipped_steps:
-            values["skipped_steps"] = self.skipped_steps
+        if self.not_finite.skipped:
+            values["skipped_steps"] = self.not_finite.skipped
         self.metric_logger.log_dict(values, step=self.step)
 
     def _batches(self) -> Iterator[Batch]:
-        """This rank's micro-batches from the current step on: those of the easy data first, then the data's."""
-        args, ranks = self.args, self.ranks
-
-        def stream(samples: TokenizedScenes, start: int) -> Iterator[Batch]:
-            batches = BatchStream(
-                samples,
-                batch_size=args.batch_size,
-                seed=args.seed,
-                max_seq_len=self.model.max_seq_len,
-                pad_id=self.processor.text.pad_id,
-                start=start,
-                slots=args.gradient_accumulation * ranks.count,
-                rank=ranks.rank,
-                num_ranks=ranks.count,
-                pack_tokens=args.pack_tokens,
-                skip_too_long=args.too_long == "skip",
-                multiple=MULTIPLE if self.device.type == "cpu" else MULTIPLE_CUDA,
-            )
-            return load_batches(batches, prefetch=args.prefetch)
-
-        if self.easy_samples is not None and self.step < args.easy_steps:
-            num_easy = (args.easy_steps - self.step) * args.gradient_accumulation
-            yield from itertools.islice(stream(self.easy_samples, self.step), num_easy)
-        yield from stream(self.samples, max(0, self.step - args.easy_steps))
+        """This rank's micro-batches from the current step on."""
+        return curriculum(
+            self.samples,
+            self.easy_samples,
+            args=self.args,
+            ranks=self.ranks,
+            max_seq_len=self.model.max_seq_len,
+            pad_id=self.processor.text.pad_id,
+            step=self.step,
+        )
 
     def evaluate(self) -> None:
         """Logs each task's loss on the held-out samples, and the scores of the decoded ones."""
         self.model.eval()
-        values: dict[str, float] = {}
-        for task, samples in self.held_out.items():
-            mine = samples.batches[self.ranks.rank :: self.ranks.count]
-            # Ranks run a sharded model together: those with a batch less run their first again, and do not count it.
-            missing = -(-len(samples.batches) // self.ranks.count) - len(mine)
-            held_out_loss(samples.batches[:missing], lambda batch: self._losses(batch)[0], device=self.device)
-            loss, weight = held_out_loss(mine, lambda batch: self._losses(batch)[0], device=self.device)
-            values[f"{task}_loss"] = (self.ranks.sum(loss) / self.ranks.sum(weight)).item()
+        values = held_out_losses(self.held_out, self.objective.loss, ranks=self.ranks)
         if self.args.decode_samples:
             state = merged_state(gathered(self.model.state_dict()), scale=self.peft.scale)
             if self.ranks.is_first:
@@ -404,9 +289,7 @@ class FinetuneRecipe(FTRecipeInterface):
                     processor=self.processor,
                     device=self.device,
                 )
-                for task, samples in self.held_out.items():
-                    scores = decoded_score(kyvo, task, samples.examples)
-                    values |= {f"{task}_{name}": value for name, value in scores.items()}
+                values |= decoded_scores(kyvo, self.held_out)
             self.ranks.wait()
         if self.metric_logger is not None:
             self.metric_logger.log_dict(values, step=self.step)
@@ -422,13 +305,13 @@ class FinetuneRecipe(FTRecipeInterface):
             "optimizer_kind": type(self.optimizer).__name__,
             "step": self.step,
             "seconds": self._elapsed(),
-            "decay_from": self.decay_from if self.step > self.decay_from else None,
+            "decay_from": self.schedule.decay_from if self.step > self.schedule.decay_from else None,
             "random_state": torch.get_rng_state(),
             "random_states": self.ranks.collect(torch.get_rng_state()),
-            "skipped_steps": self.skipped_steps,
+            "skipped_steps": self.not_finite.skipped,
             "peft": vars(self.peft) if self.peft.adapts else None,
             "base": self.base,
-            "data": self._data_facts(),
+            "data": self._batch_facts(),
         }
         state = gathered(state)
         whole = gathered(self.model.state_dict()) if self.peft.adapts else state["model"]
@@ -463,13 +346,12 @@ class FinetuneRecipe(FTRecipeInterface):
 
     def _resume(self, state: dict[str, Any], *, named: DictConfig) -> None:
         """Puts the run where its checkpoint stands; the optimizer's `named` settings are those of this run."""
-        check_batches(state["data"], self._data_facts(), where=self.output_dir)
+        check_batches(state["data"], self._batch_facts(), where=self.output_dir)
         load_optimizer(self.optimizer, state, named=[str(name) for name in named], where=self.output_dir)
         self.step, self.seconds = state["step"], state["seconds"]
-        self.skipped_steps = state.get("skipped_steps", 0)
-        if state["decay_from"] is not None:  # the decay has begun: it goes on from there
-            self.decay_from = state["decay_from"]
-            self.end = min(self.end, self.decay_from + self.decay_steps)
+        self.not_finite.skipped = state.get("skipped_steps", 0)
+        if state["decay_from"] is not None:
+            self.schedule.resume(state["decay_from"])
         random_states = state.get("random_states", [state["random_state"]])
         torch.set_rng_state(random_states[self.ranks.rank % len(random_states)])
 
@@ -478,22 +360,9 @@ class FinetuneRecipe(FTRecipeInterface):
             self.metric_logger.close()
         self.ranks.leave()
 
-    def _data_facts(self) -> dict[str, Any]:
-        args = self.args
-        return {
-            "samples": len(self.samples),
-            "easy_steps": args.easy_steps,
-            "batch_size": args.batch_size,
-            "gradient_accumulation": args.gradient_accumulation * self.ranks.count,  # micro-batches a step
-            "seed": args.seed,
-            "reads": self.auxiliary is not None,
-            "pack_tokens": args.pack_tokens,
-        }
-
-    def _autocast(self) -> Any:
-        if self.args.precision == "bf16_mixed":
-            return torch.autocast(self.device.type, torch.bfloat16)
-        return nullcontext()
+    def _batch_facts(self) -> dict[str, Any]:
+        reads = self.auxiliary is not None
+        return batch_facts(self.args, samples=len(self.samples), num_ranks=self.ranks.count, reads=reads)
 
     def _elapsed(self) -> float:
         """Seconds since the first run of this output folder began."""
@@ -509,13 +378,12 @@ class FinetuneRecipe(FTRecipeInterface):
 
     def _fit_decay(self, throughput: Throughput) -> None:
         """Begins the decay as soon as what is left of `max_minutes` is just enough for it."""
-        args = self.args
-        if args.max_minutes is None or self.step >= self.decay_from:
+        minutes, schedule = self.args.max_minutes, self.schedule
+        if minutes is None or self.step >= schedule.decay_from:
             return
-        late = args.max_minutes * 60 - self._elapsed() <= self.decay_steps * throughput.seconds_per_step
+        late = minutes * 60 - self._elapsed() <= schedule.decay_steps * throughput.seconds_per_step
         if self.ranks.sum(torch.tensor(float(late), device=self.device)) > 0:  # ranks' clocks differ
-            self.decay_from = self.step
-            self.end = self.step + max(1, self.decay_steps)
+            schedule.begin_decay(self.step)
 
 
 @config.parse

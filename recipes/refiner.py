@@ -35,13 +35,13 @@ from kyvo.models.heads.refiner import (
     Refined,
     Refiner,
     RefinerConfig,
-    axes,
+    camera_axes,
     extended,
     load_refiner,
-    meet,
     project,
     save_refiner,
     to_frames,
+    unproject,
 )
 from kyvo.scene.builtin_schemas import load_schema
 from kyvo.scene.files import scene_from_json
@@ -164,7 +164,7 @@ def read_samples(folders: Sequence[Path], schema: SceneSchema, config: RefinerCo
 
 def _frame(camera: Camera, config: RefinerConfig) -> Tensor:
     """How a camera that looks at the origin is rolled and zoomed, [2]."""
-    right, down, _ = axes(torch.tensor([camera.location]))[0]
+    right, down, _ = camera_axes(torch.tensor([camera.location]))[0]
     own = torch.tensor(camera.rotation[0])
     roll = torch.atan2(own @ down, own @ right)
     return torch.stack([roll, torch.tensor(math.log(camera.focal / camera.width / config.focal))])
@@ -199,7 +199,7 @@ def mistaken(
     renamed = drawn(batch, objects, fields) < mistakes.word
     seen = _seen(truth, config)
     others_cameras = truth.cameras[torch.randperm(batch, generator=generator, device=device)]
-    places = meet(others_cameras, seen, truth.locations[..., 2], focal=config.focal)
+    places = unproject(others_cameras, seen, truth.locations[..., 2], focal=config.focal)
     inside = (seen.abs() < seen.new_tensor([0.5, 0.5 * config.height / config.width])).all(-1)
     left = truth.valid & inside & (drawn(batch, objects) >= mistakes.missing)
     return (

@@ -21,7 +21,7 @@ from kyvo.data.dataset import write_set
 from kyvo.data.generators import EditSet, QuestionSet
 from kyvo.data.object_pictures import ObjectPicture
 from kyvo.generation.cache import SequenceCache
-from kyvo.generation.engine import additive, visible_ids
+from kyvo.generation.engine import additive_mask, visible_ids
 from kyvo.generation.hidden_states import hidden_states
 from kyvo.metrics.images import psnr, ssim
 from kyvo.models.flow import path
@@ -249,7 +249,7 @@ def _likelihood(bundled: Bundled, task: str, pairs: Sequence[tuple[Segments, Seg
         cache = SequenceCache(model.config, max_sequences=1, dtype=model.dtype, device=model.device)
         cache.reserve(1, ids.shape[1])
         cache.aim(0, positions, torch.ones_like(positions, dtype=torch.bool))
-        mask = additive(visible, embedded.dtype)
+        mask = additive_mask(visible, embedded.dtype)
         states = hidden_states(model, embedded, mask=mask, positions=positions, cache=cache)
         labels = torch.from_numpy(sequence.labels)
         places = (labels != IGNORE).nonzero()[:, 0]

@@ -4,7 +4,7 @@ from random_programs import CLEVR, the, thing
 
 from kyvo.programs import program as p
 from kyvo.programs.execute import apply
-from kyvo.scene.bodies import Plan, body, gaps
+from kyvo.scene.colliders import ViewFrame, collider_of, separations
 from kyvo.scene.scene import Scene
 
 SCENE = Scene(
@@ -36,11 +36,11 @@ def move(place, of=CUBE, **options):
 
 def spot(scene, index):
     """Right, behind and up."""
-    return Plan(scene).points(scene.objects)[index]
+    return ViewFrame(scene).points(scene.objects)[index]
 
 
 def gap(scene, first, second, schema=CLEVR):
-    plan = Plan(scene)
-    points = plan.points(scene.objects)
-    solids = [body(scene.objects[index], schema, plan) for index in (first, second)]
-    return gaps(solids[0], points[first : first + 1, :2], solids[1], points[second, :2])[0]
+    frame = ViewFrame(scene)
+    points = frame.points(scene.objects)
+    colliders = [collider_of(scene.objects[index], schema, frame) for index in (first, second)]
+    return separations(colliders[0], points[first : first + 1, :2], colliders[1], points[second, :2])[0]

@@ -8,12 +8,12 @@ from kyvo import devices
 def measured(monkeypatch):
     """Products take as long as the test says, in seconds by dtype."""
     seconds = {torch.float32: 1.0, torch.bfloat16: 1.0}
-    monkeypatch.setattr(devices, "seconds_of_product", lambda left, right: seconds[left.dtype])
+    monkeypatch.setattr(devices, "matmul_seconds", lambda left, right: seconds[left.dtype])
     devices.fastest_dtype.cache_clear()
-    devices.product_rates.cache_clear()
+    devices.matmul_rates.cache_clear()
     yield seconds
     devices.fastest_dtype.cache_clear()
-    devices.product_rates.cache_clear()
+    devices.matmul_rates.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -32,4 +32,4 @@ def test_a_gpu_multiplies_in_bfloat16():
 
 def test_the_time_of_a_product_is_measured():
     small, large = torch.ones(8, 8), torch.ones(700, 700)
-    assert 0 < devices.seconds_of_product(small, small) < devices.seconds_of_product(large, large)
+    assert 0 < devices.matmul_seconds(small, small) < devices.matmul_seconds(large, large)

@@ -7,7 +7,7 @@ from beartype.roar import BeartypeCallHintParamViolation
 from jaxtyping import TypeCheckError
 from typecheck import check
 
-from kyvo.generation.choice import nearest_codes
+from kyvo.generation.token_selection import nearest_codes
 from kyvo.metrics.images import psnr
 from kyvo.scene.fields import Axis
 

@@ -2,8 +2,9 @@
 
     python tokenizers/encode_written.py --model mini --data data/clevr --limit 5000 --out data/clevr_written
 
-A rendering is decoded from the means of codes that the model expects (`kyvo.generation.choice`), which lie between
-codes, where no picture that goes in ever lies. `tokenizers/train_image.py --written OUT` trains a decoder on them.
+A rendering is decoded from the means of codes that the model expects (`kyvo.generation.token_selection`). They lie
+between codes, where no picture that goes in ever lies. `tokenizers/train_image.py --written OUT` trains a decoder on
+them.
 `--data` is a set with CLEVR scenes (`kyvo data clevr`). Its pictures are not taken: a prompt does not tell the camera,
 so each scene is traced anew on the grid of the schema's numbers and from CLEVR's unmoved camera, under its own lamps.
 """
@@ -66,7 +67,7 @@ def written(kyvo: Kyvo, scenes: list[Scene], *, at_once: int) -> Iterator[dict[s
     model.engine = Engine(kyvo.model, position_table=model.position_table, codebook=codebook, max_sequences=at_once)
     size = {"width": processor.image.config.width, "height": processor.image.config.height}
     for first in tqdm(range(0, len(scenes), at_once), desc="written", unit="batch", disable=None):
-        part = [on_grid(scene, processor.schema) for scene in scenes[first : first + at_once]]
+        part = [quantized(scene, processor.schema) for scene in scenes[first : first + at_once]]
         pending = [model.submit("rendering", Segments(scene=scene)) for scene in part]
         pictures = render_scenes(part, **size)
         for one, picture in zip(pending, pictures, strict=True):
@@ -74,7 +75,7 @@ def written(kyvo: Kyvo, scenes: list[Scene], *, at_once: int) -> Iterator[dict[s
             yield {"vectors": vectors.reshape(-1), "image": picture}
 
 
-def on_grid(scene: Scene, schema: SceneSchema) -> Scene:
+def quantized(scene: Scene, schema: SceneSchema) -> Scene:
     """The scene as its tokens tell it, without its camera; lamps and turns, of which they do not tell, stay."""
     snapped = [schema.snap(replace(scene, objects=(item,)), clamp=True).objects[0] for item in scene.objects]
     objects = (replace(item, extra=own.extra) for item, own in zip(snapped, scene.objects, strict=True))

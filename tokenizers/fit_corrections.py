@@ -1,8 +1,8 @@
 """python tokenizers/fit_corrections.py --shape-tokenizer runs/my_shapes --data runs/my_shapes/latents_32 --out DIR
 
-Lets blocks without surface lend their codes to blocks with it (kyvo/shapes/corrections.py): fits the corrections that
-those codes stand for to what the trained network loses, and writes the tokenizer with them as a new folder. Token count
-and codebook stay as they are; codes of the tokenizer before mean nothing to the new one. `--data` are folders of
+Fits residual corrections to the errors of a trained shape tokenizer (kyvo/shapes/corrections.py): codes of blocks away
+from the surface then correct blocks with surface. Writes the corrected tokenizer as a new folder. Token count and
+codebook stay as they are; codes of the tokenizer before mean nothing to the new one. `--data` are folders of
 latents, as train_shape.py leaves them in `OUT/latents_<grid>`; some hundred objects or more, which are held in memory
 (about 2 MB each). Measure on others.
 """
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--shape-tokenizer", default="mini", help="a bundled tokenizer's name, or its folder")
     parser.add_argument("--data", type=Path, required=True, nargs="+", help="folders of latents")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=4, help="codes that a block can borrow at most")
+    parser.add_argument("--rounds", type=int, default=4, help="corrections of a block at most")
     parser.add_argument("--iterations", type=int, default=5, help="of k-means, a round")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)

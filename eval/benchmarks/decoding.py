@@ -19,7 +19,7 @@ from kyvo.evaluation.timing import alternate, rate_ratio
 from kyvo.generation.constraint import Constraint
 from kyvo.generation.engine import Engine, decode
 from kyvo.generation.logits import ConstraintLogits
-from kyvo.generation.requests import Decoded, Request
+from kyvo.generation.requests import DecodedSequence, Request
 from kyvo.models.llama.fold import llama_config
 from kyvo.models.llama.presets import SIZES
 from kyvo.tokenizers.sequence import SequenceBuilder
@@ -114,7 +114,7 @@ def questions(
     prompts = [builder.prompt(task, Segments(image=codes, scene=scene, text=text), clamp=True) for text in QUESTIONS]
     first, *others = [Request(prompt=prompt, constraint=constraint) for prompt in prompts]
     engines = [Engine(model)]
-    asked: dict[str, list[Decoded]] = {}
+    asked: dict[str, list[DecodedSequence]] = {}
 
     def ask_first() -> None:
         engines[0] = Engine(model)

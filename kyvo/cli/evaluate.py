@@ -273,7 +273,7 @@ def generation(
         Path | None, typer.Option(exists=True, help="Objects that the generator was trained on, to find copies of.")
     ] = None,
     features: Annotated[
-        str | None, typer.Option(help="A generator's name or folder: FD, KD and likeness by its picture encoder.")
+        str | None, typer.Option(help="A generator's name or folder: FD, KD and similarity by its picture encoder.")
     ] = None,
     clip: Annotated[
         Path | None, typer.Option(help="CLIP's folder, as transformers writes it: scores of texts.")

@@ -16,7 +16,7 @@ from kyvo.errors import ConfigError, SceneError
 if TYPE_CHECKING:
     from kyvo.generation.flow_sampler import Progress as Step
     from kyvo.pipelines.objects import GeneratedObject, ObjectGenerator
-    from kyvo.shapes.mesh import Place
+    from kyvo.shapes.mesh import CubeTransform
 
 app = typer.Typer(no_args_is_help=True, help="Objects from a text or a picture.")
 
@@ -221,7 +221,7 @@ def _finish(
     format: str,
     started: float,
     as_json: bool,
-    place: "Place | None" = None,
+    place: "CubeTransform | None" = None,
 ) -> None:
     """Writes the files, and says what was made and what to know of it."""
     from kyvo.pipelines.object_outputs import write_objects

@@ -56,7 +56,7 @@ def scene(
     ] = None,
     method: Annotated[
         MethodName,
-        typer.Option(help="scenegen, iscene, or a baseline: each object alone, or retrieval from a library."),
+        typer.Option(help="scenegen, iscene, or a baseline: independent objects, or retrieval from a library."),
     ] = MethodName.SCENEGEN,
     model: Annotated[str, typer.Option(help="Folder of the scene flow that was trained, or a bundled one's name.")] = (
         "mini"

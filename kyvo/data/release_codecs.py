@@ -66,7 +66,7 @@ def release_schema(dataset: str) -> SceneSchema:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SceneReading:
+class SceneFormat:
     """How a file writes scenes."""
 
     bounded: bool  # [SCENE-START] and [SCENE-END] stand around each
@@ -82,7 +82,7 @@ class SceneReading:
 class SceneCodec:
     """Scenes of one released data set."""
 
-    def __init__(self, dataset: str, text: TextTokenizer, reading: SceneReading) -> None:
+    def __init__(self, dataset: str, text: TextTokenizer, reading: SceneFormat) -> None:
         self.reading = reading
         self.schema = release_schema(dataset)
         self.vocabulary = release_vocabulary(dataset)
@@ -243,7 +243,7 @@ def codecs_for(role: str, dataset: str, text: TextTokenizer) -> list[Codec]:
     if kind == "scene":
         poses = ("azimuth", "spelt") if dataset == "objaworld" else ("none",)
         readings = product((True, False), (True, False), poses)
-        return [SceneCodec(dataset, text, SceneReading(bounded=b, space=s, pose=p)) for b, s, p in readings]
+        return [SceneCodec(dataset, text, SceneFormat(bounded=b, space=s, pose=p)) for b, s, p in readings]
     if kind == "image":
         return [ImageCodec(dataset, reading) for reading in product(("codes", "ids"), ("flat", "rows"))]
     if kind in ("text", "answer"):

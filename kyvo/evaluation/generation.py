@@ -5,7 +5,7 @@ A folder holds mesh files and, where texts are known, `manifest.jsonl` with line
 true objects of one name are a pair: the picture or the text of the true one was the condition, or it was edited.
 Everything stands in the cube of side 1, nothing is aligned.
 
-A category is read back by the nearest object of the training set, and a color by the name of most of the surface.
+An object's category is that of the nearest training object; its color is the name of most of its surface.
 """
 
 import json
@@ -41,7 +41,7 @@ from kyvo.metrics.generation import (
 from kyvo.metrics.geometry import compare_clouds
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.shapes.contour import extract_mesh
-from kyvo.shapes.mesh import Place, load_placed, surface_points
+from kyvo.shapes.mesh import CubeTransform, load_placed, surface_points
 from kyvo.shapes.object_sets import read_manifest
 from kyvo.shapes.pictures import TURNS
 from kyvo.shapes.roundtrip import VIEW_PROTOCOL, compare_views
@@ -63,7 +63,7 @@ class JudgedObject:
     mesh: Asset  # in the cube
     category: str | None
     caption: str | None
-    place: Place | None = None  # where the file has it
+    place: CubeTransform | None = None  # where the file has it
     region: Sequence[float] | None = None  # of an edit: the box that may have changed, in the frame of the one before
 
     @property
@@ -112,9 +112,9 @@ def evaluate_generation(
         if known:
             row |= nearest[index]
             if category is not None:
-                row |= {"category": category, "category_right": row["read_as"] == category}
+                row |= {"category": category, "category_correct": row["nearest_category"] == category}
         if caption is not None and (named := first_color(caption)) is not None:
-            row |= {"caption": caption, "color": main_color(item), "color_right": main_color(item) == named}
+            row |= {"caption": caption, "color": main_color(item), "color_correct": main_color(item) == named}
         if caption is not None and encoders.texts is not None and item.name in seen["CLIP"]:
             row["clip_score"] = text_score(seen["CLIP"][item.name], encoders.texts([caption]))
         items.append(row)
@@ -125,11 +125,11 @@ def evaluate_generation(
     figures = [
         shares("F-score", "score"),
         shares("IoU", "iou"),
-        shares("category read back", "category_right"),
-        shares("color named", "color_right"),
+        shares("category accuracy", "category_correct"),
+        shares("color accuracy", "color_correct"),
         shares("PSNR of views", "view_psnr"),
         shares("PSNR of views over the object", "view_psnr_object"),
-        *(shares(f"view likeness, {name}", f"likeness_{name}") for name in encoders.pictures),
+        *(shares(f"view similarity, {name}", f"similarity_{name}") for name in encoders.pictures),
         shares("CLIP score", "clip_score"),
         shares("F-score outside of the region", "outside"),
         shares("color difference outside of the region", "outside_color"),
@@ -230,7 +230,11 @@ def nearest_training_object(ours: Sequence[JudgedObject], known: Sequence[Judged
         pair = (triangle_cloud(each.triangles, count=NUM_POINTS) for each in (item, known[index]))
         score = compare_clouds(*pair, tau=TAU).f_score
         found.append(
-            {"nearest_in_training": known[index].name, "read_as": known[index].category, "nearest_f_score": score}
+            {
+                "nearest_in_training": known[index].name,
+                "nearest_category": known[index].category,
+                "nearest_f_score": score,
+            }
         )
     return found
 
@@ -260,7 +264,7 @@ def similarities(
 ) -> dict[str, float]:
     """Of each encoder, how much a pair looks alike."""
     return {
-        f"likeness_{encoder}": pair_similarity(found[name], seen_true[encoder][name])
+        f"similarity_{encoder}": pair_similarity(found[name], seen_true[encoder][name])
         for encoder, found in seen.items()
         if name in found and name in seen_true[encoder]
     }

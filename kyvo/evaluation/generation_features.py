@@ -1,7 +1,7 @@
 """Feature metrics of generated objects: FD and KD of two sets, cosine similarity of pairs, CLIP score of texts.
 
 Each object is seen from the same four sides. FD and KD compare the features of all views of what was made with those of
-the held-out objects; likeness is the cosine of the same view of a pair; CLIP's score is a view's with the caption.
+the held-out objects; similarity is the cosine of the same view of a pair; CLIP's score is a view's with the caption.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -17,7 +17,7 @@ class Networks:
     """Perceptual measures, each only where its weights were given; see `kyvo.metrics.perceptual`."""
 
     lpips: Callable[[Pixels, Pixels], float] | None = None
-    likeness: Mapping[str, Callable[[Sequence[Pixels]], np.ndarray]] = field(default_factory=dict)  # "clip", "dino"
+    encoders: Mapping[str, Callable[[Sequence[Pixels]], np.ndarray]] = field(default_factory=dict)  # "clip", "dino"
     inception: Callable[[Sequence[Pixels]], np.ndarray] | None = None
     sources: Mapping[str, str] = field(default_factory=dict)  # measure -> name of its weights, for the protocol
 
@@ -52,14 +52,14 @@ def load_networks(
     if lpips_trunk is not None and lpips_heads is not None:
         lpips = perceptual.Lpips(trunk=lpips_trunk, heads=lpips_heads, net=lpips_net)
         named["lpips"] = f"{lpips_net}: {lpips_trunk.name}, {lpips_heads.name}"
-    likeness = {}
+    encoders = {}
     if clip is not None:
-        likeness["clip"] = perceptual.clip_encoder(clip)
+        encoders["clip"] = perceptual.clip_encoder(clip)
     if dino is not None:
-        likeness["dino"] = perceptual.dino_encoder(dino)
+        encoders["dino"] = perceptual.dino_encoder(dino)
     return Networks(
         lpips=lpips,
-        likeness=likeness,
+        encoders=encoders,
         inception=None if inception is None else perceptual.inception_encoder(inception),
         sources=named,
     )
@@ -77,7 +77,7 @@ class PerceptualScores:
         scores = {}
         if self._networks.lpips is not None and ours.shape == theirs.shape:
             scores["lpips"] = self._networks.lpips(ours, theirs)
-        for name, encode in self._networks.likeness.items():
+        for name, encode in self._networks.encoders.items():
             from kyvo.metrics.perceptual import cosine
 
             scores[name] = float(cosine(encode([ours]), encode([theirs]))[0])

@@ -106,13 +106,13 @@ def rerecognition(found: Scene, given: Scene, criterion: Criterion) -> float:
 
 def _compared(key: str, ours: Pixels, theirs: Pixels, released: bool) -> dict[str, Any]:
     measures = (released_ssim, released_l2) if released else (ssim, l2)
-    likeness, error = (measure(ours, theirs) for measure in measures)
+    similarity, error = (measure(ours, theirs) for measure in measures)
     same_size = ours.shape == theirs.shape
     decibels = psnr(ours, theirs) if same_size else None
     return {
         "key": key,
-        "score": likeness,
-        "ssim": likeness,
+        "score": similarity,
+        "ssim": similarity,
         "l2": error,
         "psnr": decibels if decibels is not None and np.isfinite(decibels) else None,
     }

@@ -76,41 +76,41 @@ def draw_questions(rows: Any, limit: int) -> list[tuple[str, int, Question]]:
     ]
 
 
-def compared(name: str, predicted: Scene, true: Scene) -> Item:
+def scene_scores(name: str, predicted: Scene, true: Scene) -> Item:
     """What every item of a scene has: the paper's index, its mean and at each tau."""
     by_tau = match_scene(predicted, true, taus=CLEVR_TAUS).jaccard
     objects = [object_to_json(item) for item in predicted.objects]
     return {"key": clean_key(name), "jaccard": float(np.mean(by_tau)), "by_tau": list(by_tau), "predicted": objects}
 
 
-def likeness(ours: np.ndarray, true: np.ndarray) -> Item:
+def picture_scores(ours: np.ndarray, true: np.ndarray) -> Item:
     """SSIM and L2 at the model's resolution."""
     height, width = ours.shape[:2]
     true = fit(true, width, height)
     return {"ssim": ssim(ours, true), "l2": l2(ours, true)}
 
 
-def edited(row: Row, scene: Scene, picture: np.ndarray | None, schema: SceneSchema) -> Item:
+def edit_scores(row: Row, scene: Scene, picture: np.ndarray | None, schema: SceneSchema) -> Item:
     """The item of an edit; its picture is compared where there is one."""
     source, target = scene_of(row), scene_of(row, "target_scene")
-    untouched = on_grid(source, schema) & on_grid(target, schema)
+    untouched = quantized_objects(source, schema) & quantized_objects(target, schema)
     return {
-        **compared(row["name"], scene, target),
+        **scene_scores(row["name"], scene, target),
         "edit": row["edit"],
-        "nothing done: jaccard": compared(row["name"], source, target)["jaccard"],
+        "nothing done: jaccard": scene_scores(row["name"], source, target)["jaccard"],
         "instruction": row["instruction"],
-        "untouched as they were": float(untouched <= on_grid(scene, schema)),
-        **({} if picture is None else likeness(picture, picture_of(row, "target_image"))),
+        "untouched objects preserved": float(untouched <= quantized_objects(scene, schema)),
+        **({} if picture is None else picture_scores(picture, picture_of(row, "target_image"))),
     }
 
 
-def on_grid(scene: Scene, schema: SceneSchema) -> Counter[tuple[Any, ...]]:
+def quantized_objects(scene: Scene, schema: SceneSchema) -> Counter[tuple[Any, ...]]:
     """The objects as the model's tokens can say them, whatever their order."""
     objects = schema.snap(scene, clamp=True).objects
     return Counter(tuple(item.get(field.name) for field in schema.fields) for item in objects)
 
 
-def reads_back(scene: Scene, swap: Edit) -> float:
+def is_change_recognized(scene: Scene, swap: Edit) -> float:
     """Whether the object that was changed is found in its place with its new value: 1 or 0."""
     pairs = enumerate(zip(swap.source.objects, swap.target.objects, strict=True))
     changed = next(index for index, (before, after) in pairs if before != after)

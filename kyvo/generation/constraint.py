@@ -13,7 +13,7 @@ from kyvo.programs.tokens import State
 from kyvo.scene.fields import Axis, Field
 from kyvo.scene.schema import CAMERA
 from kyvo.tokenizers.programs import ProgramTokenizer
-from kyvo.tokenizers.scene import WHOLE, SceneForm
+from kyvo.tokenizers.scene import ALL_PARTS, OptionalParts
 from kyvo.tokenizers.sequence import MARKERS, SequenceBuilder
 from kyvo.tokenizers.tasks import Segment, Task
 from kyvo.tokenizers.vocabulary import OBJECT_END, OBJECT_START, PROGRAM_END, SCENE_END, SCENE_START, TEXT_END
@@ -51,9 +51,9 @@ class Constraint:
         *,
         max_objects: int = MAX_OBJECTS,
         max_text: int = MAX_TEXT,
-        form: SceneForm = WHOLE,
+        optional: OptionalParts = ALL_PARTS,
     ) -> "Constraint":
-        """The outputs of `task`, from the id after [OUTPUT-START] to EOS. Scenes have the optional parts that `form`
+        """The outputs of `task`, from the id after [OUTPUT-START] to EOS. Scenes have the parts that `optional`
         asks for, each of them, and no others."""
         constraint = cls()
         closers = (SCENE_END, TEXT_END, *([PROGRAM_END] if builder.programs else []))
@@ -62,7 +62,7 @@ class Constraint:
         for segment in task.outputs:
             constraint._segment = segment
             if segment is Segment.SCENE:
-                state = constraint._add_scene(state, builder, max_objects, form)
+                state = constraint._add_scene(state, builder, max_objects, optional)
             elif segment is Segment.IMAGE:
                 state = constraint._add_image(state, builder)
             elif segment is Segment.PROGRAM:
@@ -188,16 +188,16 @@ class Constraint:
         self.limits.add(state)
         return self._add(state, [end], closed)
 
-    def _add_scene(self, state: int, builder: SequenceBuilder, max_objects: int, form: SceneForm) -> int:
+    def _add_scene(self, state: int, builder: SequenceBuilder, max_objects: int, optional: OptionalParts) -> int:
         marker = builder.vocabulary.marker_id
         state = self._add(state, [marker(SCENE_START)])
-        if form.camera and builder.scenes.schema.camera:
-            state = self._add_camera(state, builder, form)
+        if optional.camera and builder.scenes.schema.camera:
+            state = self._add_camera(state, builder, optional)
         closed = self._new()
         for _ in range(max_objects):
             self._add(state, [marker(SCENE_END)], closed)
             state = self._add(state, [marker(OBJECT_START)])
-            fields = form.fields(builder.scenes.schema)
+            fields = optional.fields(builder.scenes.schema)
             for field, after in zip(fields, (*fields[1:], None), strict=True):
                 if field.of:
                     continue  # added with the field before it
@@ -210,10 +210,10 @@ class Constraint:
         self.limits.add(state)
         return self._add(state, [marker(SCENE_END)], closed)
 
-    def _add_camera(self, state: int, builder: SequenceBuilder, form: SceneForm) -> int:
-        """A header: of the camera that `form` gives, or of any."""
-        if not isinstance(form.camera, bool):
-            for token in builder.scenes.encode_camera(form.camera):
+    def _add_camera(self, state: int, builder: SequenceBuilder, optional: OptionalParts) -> int:
+        """A header: of the camera that `optional` gives, or of any."""
+        if not isinstance(optional.camera, bool):
+            for token in builder.scenes.encode_camera(optional.camera):
                 state = self._add(state, [token])
             return state
         state = self._add(state, [builder.vocabulary.marker_id(CAMERA)])

@@ -24,12 +24,12 @@ from torch import Tensor
 
 from kyvo.errors import KyvoError, TokenError
 from kyvo.generation.cache import SequenceCache
-from kyvo.generation.choice import NEAR, Choice
 from kyvo.generation.constraint import Constraint
 from kyvo.generation.hidden_states import hidden_states
 from kyvo.generation.prefix import WORTH, PrefixCache, Spans
-from kyvo.generation.requests import Decoded, Handle, Request
+from kyvo.generation.requests import DecodedSequence, Handle, Request
 from kyvo.generation.sequence_state import SequenceState
+from kyvo.generation.token_selection import NEAR, TokenSelector
 from kyvo.models.llama.embedding import position_vectors
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Engine:
             position_table: of a model that was trained with positions.
             max_sequences: requests that decode together; more wait.
             max_shared: ids of prompts whose states are kept for prompts that begin alike; 0 for none.
-            near, codebook: how numbers and image codes are chosen (`Choice`).
+            near, codebook: how numbers and image codes are chosen (`TokenSelector`).
         """
         self.model = model
         self.position_table = position_table
@@ -93,7 +93,7 @@ class Engine:
         self._prefixes = PrefixCache(max_shared)
         table = model.get_input_embeddings()
         assert isinstance(table, torch.nn.Embedding)
-        self._choice = Choice(near=near, codebook=codebook, table=table.weight)
+        self._choice = TokenSelector(near=near, codebook=codebook, table=table.weight)
         self._sequences: list[SequenceState] = []  # row i of the cache is the i-th
         self._waiting: deque[SequenceState] = deque()
         self._calls: deque[tuple[Future, Callable[[], object]]] = deque()
@@ -304,7 +304,7 @@ class Engine:
         hidden = hidden_states(
             self.model,
             embedded,
-            mask=additive(visible.to(device), embedded.dtype),
+            mask=additive_mask(visible.to(device), embedded.dtype),
             positions=positions.to(device),
             cache=self._cache,
         )
@@ -330,7 +330,7 @@ def decode(
     near: int = NEAR,
     codebook: Float[Tensor, "codes width"] | None = None,
     max_sequences: int = MAX_SEQUENCES,
-) -> list[Decoded]:
+) -> list[DecodedSequence]:
     """Completes every prompt greedily within its constraint, by an engine of its own.
 
     Args:
@@ -366,7 +366,9 @@ def visible_ids(
     return visible
 
 
-def additive(visible: Bool[Tensor, "rows width length"], dtype: torch.dtype) -> Float[Tensor, "rows 1 width length"]:
+def additive_mask(
+    visible: Bool[Tensor, "rows width length"], dtype: torch.dtype
+) -> Float[Tensor, "rows 1 width length"]:
     """As attention takes a mask: what is added to the scores."""
     mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
     return mask.masked_fill_(~visible, torch.finfo(dtype).min)[:, None]

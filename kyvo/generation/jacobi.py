@@ -6,8 +6,8 @@ nothing changes any more: that is the picture the engine would decode (Jacobi's 
 https://arxiv.org/abs/2305.10427). From nothing, FIRST_SWEEPS come near to it; where objects move by a tenth of a unit
 after that, SWEEPS do.
 
-What goes in are vectors: of a code the mean of those that the model expects, as in `kyvo.generation.choice`, and of a
-place between two numbers what lies between theirs. So objects can be asked for more finely than the vocabulary counts.
+The model takes in vectors: for a code the mean of those that it expects (`kyvo.generation.token_selection`), and for a
+value between two numbers the interpolation of their vectors. So a scene's values need not be those of the vocabulary.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,15 +21,15 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from kyvo.generation.cache import SequenceCache
-from kyvo.generation.choice import expected_vectors, nearest_codes
-from kyvo.generation.engine import Engine, additive, visible_ids
+from kyvo.generation.engine import Engine, additive_mask, visible_ids
 from kyvo.generation.hidden_states import hidden_states
 from kyvo.generation.prefix import Spans
-from kyvo.generation.prompts import check_room, checked_prompt
+from kyvo.generation.prompts import check_context_length, checked_prompt
+from kyvo.generation.token_selection import expected_vectors, nearest_codes
 from kyvo.scene.fields import Axis
 from kyvo.scene.scene import Scene
 from kyvo.tokenizers.image import ImageTokenizer
-from kyvo.tokenizers.scene import SceneForm
+from kyvo.tokenizers.scene import OptionalParts
 from kyvo.tokenizers.sequence import MARKERS, SequenceBuilder
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments
 
@@ -172,15 +172,15 @@ class JacobiDecoder:
         return hidden_states(
             self._engine.model,
             embedded,
-            mask=additive(visible.to(device), embedded.dtype),
+            mask=additive_mask(visible.to(device), embedded.dtype),
             positions=positions.to(device),
             cache=state.cache,
         )
 
     def _prompt(self, scene: Scene) -> list[int]:
-        form = SceneForm.of(scene, self._builder.scenes.schema)
-        prompt = checked_prompt(self._engine, self._builder, TASK, Segments(scene=scene), form)
-        check_room(
+        optional = OptionalParts.of(scene, self._builder.scenes.schema)
+        prompt = checked_prompt(self._engine, self._builder, TASK, Segments(scene=scene), optional)
+        check_context_length(
             self._engine, "picture", num_prompt=len(prompt), num_output=self.num_output, max_tokens=self._max_tokens
         )
         return prompt
@@ -200,12 +200,12 @@ class JacobiDecoder:
             location = scene.objects[index].location
             assert location is not None
             for number, (axis, value) in enumerate(zip(field.axes, location, strict=True), start=1):
-                low, high, share = around(axis, value)
+                low, high, share = bracket(axis, value)
                 ends = self._table[[vocabulary.number_id(low), vocabulary.number_id(high)]]
                 yield marker + number, torch.lerp(ends[0], ends[1], share)
 
 
-def around(axis: Axis, value: float) -> tuple[float, float, float]:
+def bracket(axis: Axis, value: float) -> tuple[float, float, float]:
     """The two numbers of an axis that a value lies between, and its share of the way from the first to the second;
     beyond the axis its end."""
     values = np.asarray(axis.values)

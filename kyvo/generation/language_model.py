@@ -18,14 +18,14 @@ from kyvo.generation.confidence import object_confidences
 from kyvo.generation.constraint import MAX_OBJECTS, Constraint
 from kyvo.generation.engine import Engine, PositionTable
 from kyvo.generation.prompts import checked_prompt
-from kyvo.generation.requests import Decoded, Handle, Reason, Request
+from kyvo.generation.requests import DecodedSequence, Handle, Reason, Request
 from kyvo.generation.sampling import Sampling
 from kyvo.processor import Processor
 from kyvo.programs.program import Program
 from kyvo.scene.scene import Scene
 from kyvo.tokenizers.image import Fitted
 from kyvo.tokenizers.pictures import read_picture
-from kyvo.tokenizers.scene import WHOLE, SceneForm
+from kyvo.tokenizers.scene import ALL_PARTS, OptionalParts
 from kyvo.tokenizers.sequence import MARKERS, MAX_NUMBER
 from kyvo.tokenizers.tasks import TASKS, Refused, Segment, Segments, Task
 
@@ -124,7 +124,7 @@ class LanguageModel:
             self.position_table = PositionTable(vectors=vectors, find=self.builder.grid_positions)
         codebook = processor.image.codebook.to(model.device)
         self.engine = Engine(self.model, position_table=self.position_table, codebook=codebook)
-        self._constraints: dict[tuple[Task, int, SceneForm], Constraint] = {}
+        self._constraints: dict[tuple[Task, int, OptionalParts], Constraint] = {}
 
     def submit(
         self,
@@ -136,7 +136,7 @@ class LanguageModel:
         max_objects: int = MAX_OBJECTS,
         max_tokens: int | None = None,
         deadline: float | None = None,
-        form: SceneForm | None = None,
+        optional: OptionalParts | None = None,
     ) -> Pending:
         """Any task on one input, which joins the running batch. From any thread.
 
@@ -147,18 +147,18 @@ class LanguageModel:
             max_objects: that a scene may have, of the task's own grammar.
             max_tokens: ids that may come out; an output that is longer ends before, as far as it can be closed.
             deadline: seconds after which the output ends as far as it is.
-            form: the optional parts of scenes; by default those of the scene that goes in, and all where none does.
+            optional: the optional parts of scenes; by default those of the scene that goes in, and all where none does.
 
         Raises:
             TokenError: the segments do not fit the task, or the model cannot see as many ids.
         """
         task = find_task(task)
-        if form is None:
-            form = WHOLE if given.scene is None else SceneForm.of(given.scene, self.processor.schema)
-        prompt = checked_prompt(self.engine, self.builder, task, given, form)
+        if optional is None:
+            optional = ALL_PARTS if given.scene is None else OptionalParts.of(given.scene, self.processor.schema)
+        prompt = checked_prompt(self.engine, self.builder, task, given, optional)
         request = Request(
             prompt=prompt,
-            constraint=constraint or self._constraint(task, max_objects, form),
+            constraint=constraint or self._constraint(task, max_objects, optional),
             spans=self.builder.spans(prompt),
             sampling=_by_segment(sampling or {}),
             max_tokens=max_tokens,
@@ -212,7 +212,7 @@ class LanguageModel:
         """Image codes [batch, rows * columns] of pictures of any size."""
         return self.processor.image.encode(read_pictures(images))
 
-    def completion(self, task: Task, row: Decoded) -> Completion:
+    def completion(self, task: Task, row: DecodedSequence) -> Completion:
         """What the engine's ids say."""
         if not row.ids:
             return Completion(reason=row.reason, num_prompt=row.num_prompt)
@@ -250,16 +250,16 @@ class LanguageModel:
                 f"come out, and {MAX_NUMBER} objects need {needed}. The folder mixes two models, or is an older one."
             )
 
-    def _constraint(self, task: Task, max_objects: int, form: SceneForm) -> Constraint:
+    def _constraint(self, task: Task, max_objects: int, optional: OptionalParts) -> Constraint:
         if max_objects < 1:
             raise ConfigError(f"max_objects is {max_objects}; a scene has at least 1.")
-        if not isinstance(form.camera, bool):  # cameras are too many to keep
-            return Constraint.for_task(task, self.builder, max_objects=max_objects, form=form)
+        if not isinstance(optional.camera, bool):  # cameras are too many to keep
+            return Constraint.for_task(task, self.builder, max_objects=max_objects, optional=optional)
         if Segment.PROGRAM in task.outputs:  # which grows as it is written
             return Constraint.for_task(task, self.builder)
-        key = (task, max_objects, form)
+        key = (task, max_objects, optional)
         if key not in self._constraints:
-            self._constraints[key] = Constraint.for_task(task, self.builder, max_objects=max_objects, form=form)
+            self._constraints[key] = Constraint.for_task(task, self.builder, max_objects=max_objects, optional=optional)
         return self._constraints[key]
 
 

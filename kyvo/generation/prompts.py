@@ -2,16 +2,16 @@
 
 from kyvo.errors import ConfigError, TokenError
 from kyvo.generation.engine import Engine
-from kyvo.tokenizers.scene import WHOLE, SceneForm
+from kyvo.tokenizers.scene import ALL_PARTS, OptionalParts
 from kyvo.tokenizers.sequence import SequenceBuilder
 from kyvo.tokenizers.tasks import Segments, Task
 
 
 def checked_prompt(
-    engine: Engine, builder: SequenceBuilder, task: Task, given: Segments, form: SceneForm = WHOLE
+    engine: Engine, builder: SequenceBuilder, task: Task, given: Segments, optional: OptionalParts = ALL_PARTS
 ) -> list[int]:
     """The ids that a model completes. Raises TokenError, in characters and ids, where it cannot see all of them."""
-    ids = builder.prompt(task, given, form=form)
+    ids = builder.prompt(task, given, optional=optional)
     try:
         engine.check(ids)
     except TokenError as error:
@@ -22,16 +22,18 @@ def checked_prompt(
     return ids
 
 
-def check_room(engine: Engine, what: str, *, num_prompt: int, num_output: int, max_tokens: int | None = None) -> None:
+def check_context_length(
+    engine: Engine, what: str, *, num_prompt: int, num_output: int, max_tokens: int | None = None
+) -> None:
     """Raises ConfigError where an output has more ids than the model can see after the prompt, or than it may have."""
     context = engine.model.config.max_position_embeddings
     if num_prompt + num_output > context:
-        raise ConfigError(does_not_fit(what, "context"))
+        raise ConfigError(length_error(what, "context"))
     if max_tokens is not None and num_output > max_tokens:
-        raise ConfigError(does_not_fit(what, "length"))
+        raise ConfigError(length_error(what, "length"))
 
 
-def does_not_fit(what: str, reason: object) -> str:
+def length_error(what: str, reason: object) -> str:
     """What is said of an output that was cut short, or would be."""
     return (
         f"the {what} does not fit ({reason}) into what the model writes here; allow more tokens, give a scene of "

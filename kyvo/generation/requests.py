@@ -1,4 +1,4 @@
-"""What goes into the engine and what comes out: `Request`, `Handle`, `Decoded`."""
+"""What goes into the engine and what comes out: `Request`, `Handle`, `DecodedSequence`."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,13 +43,13 @@ class Request:
 
 
 @dataclass(kw_only=True, eq=False)
-class Decoded:
+class DecodedSequence:
     """One output. Of an output cut short the unfinished object is dropped and the rest closed, so that it parses;
     `ids` is empty where that cannot be: inside a picture, and before the first piece of a text."""
 
     ids: list[int] = field(default_factory=list)  # from the id after the prompt to EOS
     probabilities: list[float] = field(default_factory=list)  # among the ids allowed, of a number with its neighbours
-    # Of each greedy image code [width], as it was written: the mean that it is nearest to (`Choice`).
+    # Of each greedy image code [width], as it was written: the mean that it is nearest to (`TokenSelector`).
     vectors: list[Tensor] = field(default_factory=list)
     reason: Reason | None = None  # why it is shorter than the model would have it
     num_prompt: int = 0  # ids of the prompt
@@ -66,7 +66,7 @@ class Handle:
 
     def __init__(self, drive: Callable[[], bool]) -> None:
         """`drive` makes a step of the engine where no thread does; False where one does."""
-        self.future: Future[Decoded] = Future()
+        self.future: Future[DecodedSequence] = Future()
         self.future.set_running_or_notify_cancel()  # so that cancelling a wrapper leaves it alone
         self.cancelled = False
         self._drive = drive
@@ -84,7 +84,7 @@ class Handle:
         if error := self.future.exception():
             raise error
 
-    def result(self, timeout: float | None = None) -> Decoded:
+    def result(self, timeout: float | None = None) -> DecodedSequence:
         """Waits for the end. Raises TimeoutError after `timeout` seconds, and what the engine failed with."""
         end = None if timeout is None else time.monotonic() + timeout
         while not self.done and (end is None or time.monotonic() < end) and self._drive():
@@ -100,9 +100,9 @@ class Handle:
         for token in tokens:
             self._new.put(token)
 
-    def finish(self, result: Decoded | BaseException) -> None:
+    def finish(self, result: DecodedSequence | BaseException) -> None:
         """For the engine: how it ended."""
-        if isinstance(result, Decoded):
+        if isinstance(result, DecodedSequence):
             self.future.set_result(result)
         else:
             self.future.set_exception(result)

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from kyvo.generation.cache import States
 from kyvo.generation.prefix import Prompt
-from kyvo.generation.requests import Decoded, Handle, Reason, Request
+from kyvo.generation.requests import DecodedSequence, Handle, Reason, Request
 from kyvo.generation.sampling import GREEDY, Sampling
 from kyvo.tokenizers.tasks import Segment
 
 
-class Chosen(NamedTuple):
+class SelectedToken(NamedTuple):
     """What the model's logits became for one sequence."""
 
     token: int
@@ -36,7 +36,7 @@ class SequenceState:
         self.num_seen = 0  # ids whose states the cache holds, or will have taken over
         self.known: States | None = None  # states that will be taken over
         self.embedded: Tensor | None = None  # [dim], of the first pending id, where it is not its row of the table
-        self.out = Decoded(num_prompt=len(self.ids))
+        self.out = DecodedSequence(num_prompt=len(self.ids))
         self.finished = False
         self._num_sent = 0  # ids the handle's reader has
         self._sampling = request.sampling
@@ -65,7 +65,7 @@ class SequenceState:
         assert kind is not None
         return self._dice.setdefault(kind, Random(self.sampling.seed)).random()
 
-    def choose(self, chosen: Chosen) -> None:
+    def choose(self, chosen: SelectedToken) -> None:
         """Takes the model's choice after it has seen all that was pending."""
         self.num_seen = len(self.ids)
         self.out.num_asked += 1

@@ -78,8 +78,8 @@ def ssim(ours: Picture, theirs: Picture) -> float:
     variance = _blurred(x * x) - mean_x**2 + _blurred(y * y) - mean_y**2
     covariance = _blurred(x * y) - mean_x * mean_y
     c1, c2 = (K1 * PEAK) ** 2, (K2 * PEAK) ** 2
-    likeness = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-    return float(np.mean(likeness / ((mean_x**2 + mean_y**2 + c1) * (variance + c2))))
+    numerator = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
+    return float(np.mean(numerator / ((mean_x**2 + mean_y**2 + c1) * (variance + c2))))
 
 
 def released_l2(ours: Picture, theirs: Picture) -> float:
@@ -109,8 +109,8 @@ def released_ssim(ours: Picture, theirs: Picture) -> float:
     variance = unbiased * (_window_means(x * x) - mean_x**2 + _window_means(y * y) - mean_y**2)
     covariance = unbiased * (_window_means(x * y) - mean_x * mean_y)
     c1, c2 = (K1 * np.ptp(x)) ** 2, (K2 * np.ptp(x)) ** 2
-    likeness = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-    return float(np.mean(likeness / ((mean_x**2 + mean_y**2 + c1) * (variance + c2))))
+    numerator = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
+    return float(np.mean(numerator / ((mean_x**2 + mean_y**2 + c1) * (variance + c2))))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ import torch
 from kyvo.errors import ConfigError
 from kyvo.files import read_json_object, reading
 from kyvo.generation.cache import SequenceCache
-from kyvo.generation.engine import additive
+from kyvo.generation.engine import additive_mask
 from kyvo.generation.hidden_states import hidden_states
 from kyvo.models.llama.fold import load_llama, model_files
 from kyvo.models.llama.network import Llama
@@ -172,7 +172,7 @@ class LlamaParser:
         states = hidden_states(
             self.model,
             self.model.get_input_embeddings()(torch.tensor([ids[same:]], device=device)),
-            mask=additive(visible, self.model.dtype).to(device),
+            mask=additive_mask(visible, self.model.dtype).to(device),
             positions=positions.to(device),
             cache=self._cache,
         )

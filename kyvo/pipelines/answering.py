@@ -16,7 +16,7 @@ from kyvo.generation.requests import Reason
 from kyvo.pipelines.editing import Mode
 from kyvo.pipelines.recognition import Recognition
 from kyvo.pipelines.run import Run
-from kyvo.pipelines.understanding import Understood, expect, understand, with_notes_of
+from kyvo.pipelines.understanding import Interpretation, expect, understand, with_notes_of
 from kyvo.programs.errors import ProgramError
 from kyvo.programs.execute import answer
 from kyvo.programs.parsing import Parser, Turn
@@ -26,13 +26,13 @@ from kyvo.tokenizers.tasks import Segments
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Answered:
+class AnswerResult:
     """An answer to a question about a scene."""
 
     text: str  # "yes", "3", "red"
     value: Any = None  # the same as data: True, 3, "red", or indices of objects
     scene: Scene  # that was asked about
-    understood: Understood | None = None  # None where the language model alone answered
+    understood: Interpretation | None = None  # None where the language model alone answered
     objects: tuple[int, ...] = ()  # what the answer rests on
     reason: Reason | None = None  # why the language model's output is truncated
     source: str = Mode.PROGRAM
@@ -69,12 +69,12 @@ class Answering:
     def __call__(
         self,
         scene: Scene | None,
-        question: str | Understood,
+        question: str | Interpretation,
         run: Run,
         *,
         image: Picture | None = None,
         dialogue: Sequence[Turn] = (),
-    ) -> Answered:
+    ) -> AnswerResult:
         """The answer to a question, or to what is already understood of one.
 
         Without a scene the picture is recognised first. With both the scene is asked, and where the picture gives
@@ -92,16 +92,16 @@ class Answering:
             question = with_notes_of(recognised, question)
         if scene is not None and recognised is not None:
             question = replace(question, notes=(*question.notes, *self._compared(query, found.text, recognised)))
-        return Answered(text=found.text, value=found.value, scene=asked, understood=question, objects=found.objects)
+        return AnswerResult(text=found.text, value=found.value, scene=asked, understood=question, objects=found.objects)
 
-    def by_language_model(self, scene: Scene, question: str, run: Run, *, image: Picture | None = None) -> Answered:
+    def by_language_model(self, scene: Scene, question: str, run: Run, *, image: Picture | None = None) -> AnswerResult:
         """The answer as the language model alone writes it."""
         task = "scene_question_answering" if image is None else "question_answering"
         self.model.check(task, Segments(scene=scene, text=question))
         codes = None if image is None else run.call(lambda: self.model.encode_images([image]))[0]
         written = run.complete(task, [Segments(image=codes, scene=scene, text=question)], last=True)[0]
         assert written.text is not None
-        return Answered(
+        return AnswerResult(
             text=written.text, value=written.text, scene=scene, reason=written.reason, source=Mode.LANGUAGE_MODEL
         )
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from kyvo.errors import ConfigError
 from kyvo.generation.language_model import Picture
-from kyvo.pipelines.answering import Answered, Answering
-from kyvo.pipelines.editing import Edited, Editing
+from kyvo.pipelines.answering import Answering, AnswerResult
+from kyvo.pipelines.editing import Editing, EditResult
 from kyvo.pipelines.run import Run
-from kyvo.pipelines.understanding import Understood, understand, with_notes_of
+from kyvo.pipelines.understanding import Interpretation, understand, with_notes_of
 from kyvo.programs.parsing import Turn
 from kyvo.programs.program import Edit
 from kyvo.scene.scene import Scene
@@ -28,13 +28,13 @@ class Dialogue:
     def __call__(
         self,
         scene: Scene | None,
-        text: str | Understood,
+        text: str | Interpretation,
         run: Run,
         *,
         image: Picture | None = None,
         dialogue: Sequence[Turn] = (),
         render: bool = True,
-    ) -> Edited | Answered:
+    ) -> EditResult | AnswerResult:
         """The scene after an instruction, or the answer to a question. Errors as of `Editing` and `Answering`.
 
         A picture without a scene is recognised first, and its scene is edited or asked about.

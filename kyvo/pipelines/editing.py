@@ -20,7 +20,7 @@ from kyvo.generation.requests import Reason
 from kyvo.pipelines.new_shapes import NewShapes
 from kyvo.pipelines.rendering import Renderer
 from kyvo.pipelines.run import Run
-from kyvo.pipelines.understanding import Understood, expect, understand
+from kyvo.pipelines.understanding import Interpretation, expect, understand
 from kyvo.programs.execute import apply
 from kyvo.programs.parsing import Parser, Turn
 from kyvo.programs.program import Edit
@@ -38,13 +38,13 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Edited:
+class EditResult:
     """A scene after an instruction."""
 
     before: Scene
     scene: Scene
     diff: SceneDiff
-    understood: Understood | None = None  # None where the language model alone wrote the scene
+    understood: Interpretation | None = None  # None where the language model alone wrote the scene
     image: np.ndarray | None = None  # uint8 [height, width, 3]; None where none was rendered
     objects: tuple[int, ...] = ()  # indices in the scene before: what the instruction rests on
     removed: tuple[int, ...] = ()  # indices in the scene before
@@ -91,12 +91,12 @@ class Editing:
     def __call__(
         self,
         scene: Scene,
-        instruction: str | Understood,
+        instruction: str | Interpretation,
         run: Run,
         *,
         dialogue: Sequence[Turn] = (),
         render: bool = True,
-    ) -> Edited:
+    ) -> EditResult:
         """The scene after an instruction, or after what is already understood of one.
 
         Raises ProgramError, with the scene as it was, for what is not understood or does not fit.
@@ -117,7 +117,7 @@ class Editing:
                 image = self.rendering([done.scene], run, last=False)[0].image
             except SceneError as error:  # the edit stands, also where the model cannot draw the scene
                 notes.append(f"no picture was rendered: {error}")
-        return Edited(
+        return EditResult(
             before=scene,
             scene=done.scene,
             diff=done.diff,
@@ -129,12 +129,12 @@ class Editing:
             added=done.added,
         )
 
-    def by_language_model(self, scene: Scene, instruction: str, run: Run, *, render: bool = True) -> Edited:
+    def by_language_model(self, scene: Scene, instruction: str, run: Run, *, render: bool = True) -> EditResult:
         """The scene as the language model alone writes it; any object may change."""
         written = run.complete("scene_editing", [Segments(scene=scene, text=instruction)], last=True)[0]
         assert written.scene is not None
         image = self.rendering([written.scene], run, last=False)[0].image if render else None
-        return Edited(
+        return EditResult(
             before=scene,
             scene=written.scene,
             diff=diff(scene, written.scene),
@@ -143,7 +143,7 @@ class Editing:
             source=Mode.LANGUAGE_MODEL,
         )
 
-    def end_to_end(self, scene: Scene, instruction: str, run: Run, *, image: Picture | None = None) -> Edited:
+    def end_to_end(self, scene: Scene, instruction: str, run: Run, *, image: Picture | None = None) -> EditResult:
         """Picture and scene out of one sequence, picture first, as in the paper's table. Without an `image` of the
         scene one is rendered first."""
         self.model.check("editing", Segments(scene=scene, text=instruction))
@@ -154,7 +154,7 @@ class Editing:
         codes = run.call(lambda: self.model.encode_images([shown]))[0]
         written = run.complete("editing", [Segments(image=codes, scene=scene, text=instruction)], last=True)[0]
         assert written.scene is not None
-        return Edited(
+        return EditResult(
             before=scene,
             scene=written.scene,
             diff=diff(scene, written.scene),

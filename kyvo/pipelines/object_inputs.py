@@ -14,7 +14,7 @@ from kyvo.pipelines.object_editing import mesh_region
 from kyvo.pipelines.objects import ObjectGenerator
 from kyvo.shapes.cells import surface_latent
 from kyvo.shapes.contour import CHANNELS
-from kyvo.shapes.mesh import Place, load_placed
+from kyvo.shapes.mesh import CubeTransform, load_placed
 from kyvo.shapes.voxelize import voxelize
 
 
@@ -23,7 +23,7 @@ class ObjectInput:
     """An object as a generator takes it, and where its mesh stood."""
 
     latent: StructuredLatent
-    place: Place | None = None  # of a mesh; a latent has none
+    place: CubeTransform | None = None  # of a mesh; a latent has none
 
 
 @dataclass(frozen=True, kw_only=True)

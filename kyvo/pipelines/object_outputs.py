@@ -7,7 +7,7 @@ from kyvo.errors import ConfigError
 from kyvo.files import write_picture
 from kyvo.pipelines.objects import GeneratedObject
 from kyvo.shapes.gaussian_files import write_gaussians
-from kyvo.shapes.mesh import Place
+from kyvo.shapes.mesh import CubeTransform
 from kyvo.shapes.pictures import turntable_sheet
 from kyvo.shapes.surfaces import colored_mesh, surface_asset, write_shape
 
@@ -40,7 +40,7 @@ def output_paths(out: Path, *, format: str, count: int) -> list[Path]:
 
 
 def write_objects(
-    made: Sequence[GeneratedObject], paths: Sequence[Path], *, format: str, place: Place | None = None
+    made: Sequence[GeneratedObject], paths: Sequence[Path], *, format: str, place: CubeTransform | None = None
 ) -> None:
     """Writes each object, or one sheet of all.
 

@@ -22,7 +22,7 @@ from kyvo.pipelines.run import Run
 from kyvo.scene.scene import Camera, Scene
 from kyvo.scene.source import Source, source_of, with_source
 from kyvo.tokenizers.image import Fitted
-from kyvo.tokenizers.scene import SceneForm
+from kyvo.tokenizers.scene import OptionalParts
 from kyvo.tokenizers.tasks import Segments
 
 
@@ -101,8 +101,8 @@ class Recognition:
             return []
         schema = self.model.processor.schema
         known = [schema.snap_camera(camera) for camera in cameras or [None] * len(codes)]
-        forms = [SceneForm(camera=camera or True) for camera in known]
-        return run.complete("recognition", [Segments(image=own) for own in codes], last=last, forms=forms)
+        optionals = [OptionalParts(camera=camera or True) for camera in known]
+        return run.complete("recognition", [Segments(image=own) for own in codes], last=last, optionals=optionals)
 
 
 class ExposureCorrection:

@@ -11,9 +11,9 @@ from typing import TypeVar
 
 from kyvo.errors import ConfigError, KyvoError
 from kyvo.generation.language_model import Completion, LanguageModel, Pending
-from kyvo.generation.prompts import does_not_fit
+from kyvo.generation.prompts import length_error
 from kyvo.generation.sampling import GREEDY, Sampling
-from kyvo.tokenizers.scene import SceneForm
+from kyvo.tokenizers.scene import OptionalParts
 from kyvo.tokenizers.tasks import Segment, Segments
 
 Result = TypeVar("Result")
@@ -22,7 +22,7 @@ LATE = "there was no answer in time; try again when less is asked."
 GRACE = 5.0  # seconds that the engine may take beyond a deadline, which it sees between two steps
 
 
-class Late(KyvoError):
+class DeadlineExceeded(KyvoError):
     """The time was over before there was anything to answer with."""
 
 
@@ -70,11 +70,11 @@ class Run:
         return self._deadline - time.monotonic()
 
     def check(self) -> None:
-        """Raises Cancelled or Late where the run is not to go on."""
+        """Raises Cancelled or DeadlineExceeded where the run is not to go on."""
         if self._cancelled:
             raise Cancelled("nobody waits for this any more.")
         if self.seconds_left <= 0:
-            raise Late(LATE)
+            raise DeadlineExceeded(LATE)
 
     def stops(self) -> bool:
         """Asked by long work between its steps: raises as `check` does, and says that it is to go on."""
@@ -96,12 +96,12 @@ class Run:
         given: Sequence[Segments],
         *,
         last: bool = False,
-        forms: Sequence[SceneForm | None] | None = None,
+        optionals: Sequence[OptionalParts | None] | None = None,
     ) -> list[Completion]:
         """The language model's outputs, all decoded together. The `reason` of each says whether it was cut short.
 
         Args:
-            forms: of the scenes of each input, as of `LanguageModel.submit`.
+            optionals: of the scenes of each input, as of `LanguageModel.submit`.
 
         Raises ConfigError where nothing whole came out of one.
         """
@@ -114,9 +114,9 @@ class Run:
                 sampling={"image": self.sampling},
                 max_tokens=self.max_tokens if last else None,
                 deadline=deadline,
-                form=form,
+                optional=optional,
             )
-            for segments, form in zip(given, forms or [None] * len(given), strict=True)
+            for segments, optional in zip(given, optionals or [None] * len(given), strict=True)
         ]
         if self._cancelled:  # meanwhile
             self.cancel()
@@ -142,5 +142,5 @@ class Run:
         if missing:
             self.check()
             what = "picture" if missing[0] is Segment.IMAGE else missing[0].value
-            raise ConfigError(does_not_fit(what, completion.reason))
+            raise ConfigError(length_error(what, completion.reason))
         return completion

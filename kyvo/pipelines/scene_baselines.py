@@ -1,4 +1,4 @@
-"""Two baselines of scene generation: each object alone, and objects of a library. Both are placed by the camera.
+"""Two baselines of scene generation: independent objects, and objects of a library. Both are placed by the camera.
 
 An object stands on the floor where its mask ends below, as large as its mask is. What stands on another object is so
 put on the floor behind it. The camera is the one that is given, else the picture's; without any, one of the kind that
@@ -85,13 +85,13 @@ def _placed(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class EachAlone(SceneMethod):
+class IndependentObjects(SceneMethod):
     """Each object by the generator of objects from its own crop; it keeps the turn that the generator gives it."""
 
     objects: ObjectGenerator
     camera: Camera | None = None
 
-    name: ClassVar[str] = "alone"
+    name: ClassVar[str] = "independent"
     axes: ClassVar[str] = "view"
 
     def make(self, picture: ScenePicture, samples: Samples) -> MadeObjects:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class MethodName(StrEnum):
     SCENEGEN = "scenegen"
     ISCENE = "iscene"
-    ALONE = "alone"  # a baseline, as the next
+    INDEPENDENT = "independent"  # a baseline, as the next
     RETRIEVAL = "retrieval"
 
     @property
@@ -29,13 +29,13 @@ class MethodName(StrEnum):
     @property
     def has_camera(self) -> bool:
         """Whether it places objects by a camera."""
-        return self in (MethodName.ALONE, MethodName.RETRIEVAL)
+        return self in (MethodName.INDEPENDENT, MethodName.RETRIEVAL)
 
 
 LABELS = {
     MethodName.SCENEGEN: "SceneGen",
     MethodName.ISCENE: "I-Scene",
-    MethodName.ALONE: "each object alone",
+    MethodName.INDEPENDENT: "independent objects",
     MethodName.RETRIEVAL: "retrieval from a library",
 }
 
@@ -97,7 +97,7 @@ class SceneSource:
         """Why there is no such method, without loading it; None where there is one."""
         if name is MethodName.RETRIEVAL:
             return None if self._library is not None else "there is no library to retrieve objects from."
-        if name is not MethodName.ALONE:
+        if name is not MethodName.INDEPENDENT:
             from kyvo.pipelines.scene_flows import find_scene_flow
 
             try:
@@ -122,14 +122,14 @@ class SceneSource:
             return self._network
 
     def _load(self, name: MethodName) -> "SceneMethod":
-        from kyvo.pipelines.scene_baselines import EachAlone, Retrieval
+        from kyvo.pipelines.scene_baselines import IndependentObjects, Retrieval
         from kyvo.pipelines.scene_flows import IScene, SceneGen
 
         if name is MethodName.RETRIEVAL:
             if self._library is None:
                 raise ConfigError("retrieval needs a library, a set of `kyvo data objects`; give --library.")
             return Retrieval.from_set(self._library, resolution=self._resolution, count=self._library_count)
-        if name is MethodName.ALONE:
-            return EachAlone(objects=self._objects.get())
+        if name is MethodName.INDEPENDENT:
+            return IndependentObjects(objects=self._objects.get())
         owner = SceneGen if name is MethodName.SCENEGEN else IScene
         return owner.from_pretrained(self._flows, objects=self._objects.get(), geometry=self._geometry)

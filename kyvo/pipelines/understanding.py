@@ -23,7 +23,7 @@ Kind = TypeVar("Kind", Edit, Query)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Understood:
+class Interpretation:
     """What a text asks."""
 
     text: str
@@ -40,7 +40,7 @@ def understand(
     schema: SceneSchema,
     dialogue: Sequence[Turn] = (),
     waiting: Clarification | None = None,
-) -> Understood:
+) -> Interpretation:
     """What the text asks, or which objects it picks where a question waits for an answer.
 
     Raises ProgramError for what the parser does not understand.
@@ -53,9 +53,9 @@ def understand(
     return read(text, parsed)
 
 
-def read(text: str, parsed: Parsed) -> Understood:
+def read(text: str, parsed: Parsed) -> Interpretation:
     """A parser's result with its reading in words."""
-    return Understood(
+    return Interpretation(
         text=text,
         program=parsed.program,
         reading=wording(parsed.program),
@@ -65,7 +65,7 @@ def read(text: str, parsed: Parsed) -> Understood:
     )
 
 
-def with_notes_of(scene: Scene, understood: Understood) -> Understood:
+def with_notes_of(scene: Scene, understood: Interpretation) -> Interpretation:
     """With what is to be said of the picture that the scene was recognised in."""
     source = source_of(scene)
     return replace(understood, notes=(*understood.notes, *source.warnings, *source.notes))
@@ -79,7 +79,7 @@ def check_text(text: str) -> None:
         raise ConfigError(f"the text has {len(text):,} characters; at most {LONGEST:,} fit. Shorten it.")
 
 
-def expect(understood: Understood, kind: type[Kind]) -> Kind:
+def expect(understood: Interpretation, kind: type[Kind]) -> Kind:
     """The program of a text that has to be an instruction, or a question. Raises NotUnderstood for the other."""
     if isinstance(understood.program, kind):
         return understood.program

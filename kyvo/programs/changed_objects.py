@@ -35,7 +35,7 @@ def turned(item: SceneObject, angle: float, scene: Scene) -> SceneObject:
         old = item.extra.get("rotation", 0.0)
         if not isinstance(old, int | float):
             raise ProgramError(f"the rotation of an object is {old!r}; a number is needed to turn it on.")
-        # of CLEVR's files, whose number is read as radians (`kyvo.scene.bodies`)
+        # of CLEVR's files, whose number is read as radians (`kyvo.scene.colliders`)
         return item.with_values(rotation=round(math.fmod(old + angle, 2 * math.pi), 6))
     if axis != 2 and any(item.pose[axis + 1 :]):
         raise ProgramError("a tilted object can not be turned about the vertical; give it an upright pose.")
@@ -85,7 +85,7 @@ def exchanged(world: World, pair: Objects) -> list[Point]:
     """Where two objects go that change places: each to the other's foot; within one pile, the upper one goes down
     to the lower one's foot and the lower one onto it."""
     points = [world.point(index).copy() for index in pair]
-    halves = [world.bodies[index].half_height for index in pair]
+    halves = [world.colliders[index].half_height for index in pair]
     feet = [point[2] - half for point, half in zip(points, halves, strict=True)]
     if carries(world, pair):
         low, high = (0, 1) if feet[0] < feet[1] else (1, 0)

@@ -51,5 +51,5 @@ class Draft:
 
     def note_guesses(self, group: Group) -> None:
         """Says so where the size of what was placed is a guess."""
-        if not all(solid.is_known for solid in group.bodies):
+        if not all(collider.is_known for collider in group.colliders):
             self.notes.append(f"how large {group.said} is, is not known; a radius of {group.radius:g} is taken")

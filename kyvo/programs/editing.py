@@ -27,7 +27,7 @@ from kyvo.programs.selecting import Finder
 from kyvo.programs.together import Meant
 from kyvo.programs.turns import brought_back, taken_back
 from kyvo.programs.world import Objects, World, unknown, way
-from kyvo.scene.bodies import body, sizes
+from kyvo.scene.colliders import collider_of, sizes
 from kyvo.scene.scene import Scene, SceneObject, Vector
 from kyvo.scene.schema import SceneSchema
 
@@ -142,13 +142,16 @@ class Editor:
         changed = item.with_values(**words)
         if "size" not in words or item.location is None or words["size"] == item.size:
             return changed
-        old, new = (body(replace(row, location=None), self.world.schema, self.world.plan) for row in (item, changed))
-        height = self.world.bodies[index].half_height
+        old, new = (
+            collider_of(replace(row, location=None), self.world.schema, self.world.view_frame)
+            for row in (item, changed)
+        )
+        height = self.world.colliders[index].half_height
         return self._grown(changed, index, height * (new.half_height / old.half_height - 1))
 
     def _grown(self, item: SceneObject, index: int, rise: float) -> SceneObject:
         start = self.world.point(index)
-        location = self.world.plan.moved(self._location(index), start, start + rise * way("above"))
+        location = self.world.view_frame.moved(self._location(index), start, start + rise * way("above"))
         return object_at(location, item, self.world.scene)
 
     def _resize(self, step: p.Resize) -> None:
@@ -276,7 +279,7 @@ class Editor:
         if total > self.limit:
             raise CannotPlace(f"the scene would have {total} objects; at most {self.limit} are allowed.")
         group = self._copied(like, said) if like else self._new(templates, said)
-        scene, plan, center = self.world.scene, self.world.plan, group.center
+        scene, frame, center = self.world.scene, self.world.view_frame, group.center
         for number in range(count):
             world = World(replace(scene, objects=tuple(self.draft.objects)), self.world.schema)
             placer = Placer(self.finder, group, world=world, moved=self.moved)
@@ -292,7 +295,7 @@ class Editor:
             self.rests_on.update(placer.anchors)
             for template, start, point in zip(templates, group.points, points, strict=True):
                 old = template.location
-                location = plan.location(point) if old is None else plan.moved(old, start, point)
+                location = frame.location(point) if old is None else frame.moved(old, start, point)
                 self.draft.objects.append(object_at(location, template, scene))
                 self.draft.origins.append(None)
         self.draft.note_guesses(group)
@@ -300,10 +303,10 @@ class Editor:
     def _new(self, templates: Sequence[SceneObject], said: str) -> Group:
         """New objects in the middle of the floor."""
         world = self.world
-        solids = [body(item, world.schema, world.plan) for item in templates]
+        colliders = [collider_of(item, world.schema, world.view_frame) for item in templates]
         middle = world.floor[0]
-        points = np.array([[*middle, ground(world) + solid.half_height] for solid in solids])
-        return Group(indices=(), bodies=solids, points=points, said=said)
+        points = np.array([[*middle, ground(world) + collider.half_height] for collider in colliders])
+        return Group(indices=(), colliders=colliders, points=points, said=said)
 
     def _copied(self, like: Objects, said: str) -> Group:
         return replace(group_of(self.world, like), indices=(), said=said)
@@ -337,7 +340,7 @@ class Editor:
     def _with_place(self, scene: Scene, index: int, world: World, point: Point) -> Scene:
         """The scene with one object elsewhere."""
         old = self._location(index)
-        location = world.plan.moved(old, self.world.points[index], point)
+        location = world.view_frame.moved(old, self.world.points[index], point)
         if location == old:
             return scene
         objects = list(scene.objects)

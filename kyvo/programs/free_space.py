@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from kyvo.programs.descriptions import describe
 from kyvo.programs.errors import CannotPlace
 from kyvo.programs.world import SAME, STANDING, Objects, World
-from kyvo.scene.bodies import Body, gaps
+from kyvo.scene.colliders import Collider, separations
 
 GAP = 0.2  # of the placed object's radius: the distance that "next to" leaves between two objects
 STEPS = 800  # tried along a line
@@ -25,7 +25,7 @@ class Group:
     """What is placed as one."""
 
     indices: Objects  # of the world, where it stands there; none for new objects
-    bodies: Sequence[Body]
+    colliders: Sequence[Collider]
     points: Float[np.ndarray, "members 3"]  # where it stands now; new objects stand in the middle of the floor
     drop: float = 0.0  # how far it comes down to the floor, where it stands on an object that stays
     said: str  # for messages: "the red cube"
@@ -37,17 +37,17 @@ class Group:
     @property
     def feet(self) -> Float[np.ndarray, " members"]:
         """How low each member reaches below the centre."""
-        return self.points[:, 2] - np.array([solid.half_height for solid in self.bodies]) - self.center[2]
+        return self.points[:, 2] - np.array([collider.half_height for collider in self.colliders]) - self.center[2]
 
     @property
     def radius(self) -> float:
         """Of the circle around its centre that holds all of it."""
         away = np.linalg.norm(self.points[:, :2] - self.center[:2], axis=1)
-        return float(max(a + solid.radius for a, solid in zip(away, self.bodies, strict=True)))
+        return float(max(a + collider.radius for a, collider in zip(away, self.colliders, strict=True)))
 
     @property
     def clearance(self) -> float:
-        return GAP * max(solid.radius for solid in self.bodies)
+        return GAP * max(collider.radius for collider in self.colliders)
 
 
 def group_of(world: World, indices: Sequence[int]) -> Group:
@@ -56,21 +56,21 @@ def group_of(world: World, indices: Sequence[int]) -> Group:
     Raises ProgramError for one without a location.
     """
     points = np.array([world.point(index) for index in indices])
-    solids = [world.bodies[index] for index in indices]
-    feet = points[:, 2] - [solid.half_height for solid in solids]
+    colliders = [world.colliders[index] for index in indices]
+    feet = points[:, 2] - [collider.half_height for collider in colliders]
     lowest = indices[int(feet.argmin())]
     placed = all(item.location is not None for item in world.scene.objects)
     carried = placed and bool(set(np.flatnonzero(world.related("below")[lowest]).tolist()) - set(indices))
     said = describe(world.scene, lowest) if len(indices) == 1 else f"the {len(indices)} objects"
     drop = float(feet.min() - ground(world)) if carried else 0.0
-    return Group(indices=tuple(indices), bodies=solids, points=points, drop=drop, said=said)
+    return Group(indices=tuple(indices), colliders=colliders, points=points, drop=drop, said=said)
 
 
 def ground(world: World) -> float:
     """The height of the floor: 0 in a world's frame, the lowest object's foot in a camera's."""
     if world.scene.frame == "world":
         return 0.0
-    feet = [point[2] - solid.half_height for point, solid in zip(world.points, world.bodies, strict=True)]
+    feet = [point[2] - collider.half_height for point, collider in zip(world.points, world.colliders, strict=True)]
     return min((foot for foot in feet if not math.isnan(foot)), default=0.0)
 
 
@@ -99,34 +99,34 @@ class FreeSpace:
     def are_free(self, points: Float[np.ndarray, "tries members 3"], clearance: float) -> Bool[np.ndarray, " tries"]:
         """`free` for the places of all members."""
         free = np.ones(len(points), dtype=bool)
-        for member, solid in enumerate(self.group.bodies):
+        for member, collider in enumerate(self.group.colliders):
             there = points[:, member]
             free &= (self._fits(there) | ~self._inside[member]).all(1) & self._rests(member, there)
             for other in self.others:
-                lower, place = self.world.bodies[other], self.world.points[other, :2]
-                reach = solid.outer + lower.outer + clearance
-                beside = free & self._meets_in_height(solid, there[:, 2], other)
+                lower, place = self.world.colliders[other], self.world.points[other, :2]
+                reach = collider.bounding_radius + lower.bounding_radius + clearance
+                beside = free & self._meets_in_height(collider, there[:, 2], other)
                 beside &= ((there[:, :2] - place) ** 2).sum(1) < reach**2  # the others are free for sure
                 if beside.any():
-                    free[beside] &= gaps(solid, there[beside, :2], lower, place) >= clearance - SAME
+                    free[beside] &= separations(collider, there[beside, :2], lower, place) >= clearance - SAME
         return free
 
-    def _meets_in_height(self, solid: Body, heights: np.ndarray, other: int) -> Bool[np.ndarray, " tries"]:
-        lower = self.world.bodies[other]
-        reach = solid.half_height + lower.half_height - STANDING * min(solid.half_height, lower.half_height)
+    def _meets_in_height(self, collider: Collider, heights: np.ndarray, other: int) -> Bool[np.ndarray, " tries"]:
+        lower = self.world.colliders[other]
+        reach = collider.half_height + lower.half_height - STANDING * min(collider.half_height, lower.half_height)
         return np.abs(heights - self.world.points[other, 2]) < reach
 
     def _rests(self, member: int, points: Points) -> Bool[np.ndarray, " tries"]:
         """Whether a member stands on the floor, or on an object. Where the floor is not known it may be anywhere."""
-        solid, feet = self.group.bodies[member], self.group.feet
+        collider, feet = self.group.colliders[member], self.group.feet
         if self.world.scene.frame != "world" or feet[member] > feet.min() + SAME:
             return np.ones(len(points), dtype=bool)
-        rests = np.abs(points[:, 2] - solid.half_height - self.floor) <= 1e-4
+        rests = np.abs(points[:, 2] - collider.half_height - self.floor) <= 1e-4
         for other in self.others if not rests.all() else ():
-            lower = self.world.bodies[other]
-            foot = points[:, 2] - solid.half_height - self.world.points[other, 2] - lower.half_height
-            on = np.abs(foot) <= STANDING * min(solid.half_height, lower.half_height)
-            rests |= on & (gaps(solid, points[:, :2], lower, self.world.points[other, :2]) < 0)
+            lower = self.world.colliders[other]
+            foot = points[:, 2] - collider.half_height - self.world.points[other, 2] - lower.half_height
+            on = np.abs(foot) <= STANDING * min(collider.half_height, lower.half_height)
+            rests |= on & (separations(collider, points[:, :2], lower, self.world.points[other, :2]) < 0)
         return rests
 
     @property
@@ -137,7 +137,7 @@ class FreeSpace:
     def _fits(self, points: Points) -> Bool[np.ndarray, "tries 3"]:
         """Under each of the scene's axes, whether points are inside the bins."""
         low, high = self._bounds
-        locations = points @ self.world.plan.axes
+        locations = points @ self.world.view_frame.axes
         return (locations >= low) & (locations <= high)
 
     def members(self, center: Point) -> Float[np.ndarray, "members 3"]:
@@ -171,12 +171,12 @@ class FreeSpace:
 
     def cannot(self, center: Point, said: str) -> CannotPlace:
         """Why the group can not stand at a point, and where it can."""
-        inside = np.clip(center @ self.world.plan.axes, *self._bounds) @ self.world.plan.axes.T
+        inside = np.clip(center @ self.world.view_frame.axes, *self._bounds) @ self.world.view_frame.axes.T
         nearest = self.nearest(self.on_ground(inside), 0.0)
         if nearest is None:
             hint, location = "no free place is left", None
         else:
-            location = self.world.plan.location(nearest)
+            location = self.world.view_frame.location(nearest)
             hint = f"the nearest free place is ({', '.join(f'{value:.2f}' for value in location)})"
         return CannotPlace(f"{self.group.said} can not go {said}: {self._reason(center)}; {hint}.", nearest=location)
 
@@ -186,15 +186,15 @@ class FreeSpace:
             if outside.any():
                 axis = int(outside.argmax())
                 low, high = (side[axis] for side in self._bounds)
-                value = self.world.plan.location(point)[axis]
+                value = self.world.view_frame.location(point)[axis]
                 return f"{'xyz'[axis]} would be {value:.3f}, and the bins go from {low:.3f} to {high:.3f}"
-            solid = self.group.bodies[member]
+            collider = self.group.colliders[member]
             if not self._rests(member, point[None])[0]:
                 return f"it would {'hang in the air' if point[2] > self.group.points[member, 2] else 'be in the floor'}"
             for other in self.others:
-                if self._meets_in_height(solid, point[2:], other)[0]:
+                if self._meets_in_height(collider, point[2:], other)[0]:
                     there = self.world.points[other, :2]
-                    if gaps(solid, point[None, :2], self.world.bodies[other], there)[0] < -SAME:
+                    if separations(collider, point[None, :2], self.world.colliders[other], there)[0] < -SAME:
                         return f"{describe(self.world.scene, other)} stands there"
         return "no place there is free"
 
@@ -212,7 +212,7 @@ def _bounds(world: World) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"
     low, high = low - steps / 2, high + steps / 2
     locations = np.array([item.location for item in world.scene.objects if item.location is not None]).reshape(-1, 3)
     if world.scene.frame == "world" and len(locations):
-        flat = np.abs(world.plan.axes[2]) < 0.5
+        flat = np.abs(world.view_frame.axes[2]) < 0.5
         reach = np.where(flat, np.abs(locations[:, flat]).max(), 0.0)
         low, high = np.minimum(low, -reach), np.maximum(high, reach)
     everything = np.concatenate([[low, high], locations])

@@ -1,4 +1,4 @@
-"""Where moved, copied and new objects go: each `Place` as points of the plan that are free and inside the bins.
+"""Where moved, copied and new objects go: each `Place` as points of the view frame that are free and inside the bins.
 
 Several objects move as one group and keep how they stand to one another. A place that a program leaves open ("next to",
 "left of" without a distance) is the nearest free one; a place that it gives ("2 units left of") is taken or refused.
@@ -20,7 +20,7 @@ from kyvo.programs.selecting import Finder
 from kyvo.programs.turns import place_before, removed_at
 from kyvo.programs.wording import objects_of
 from kyvo.programs.world import NEAR, SAME, STANDING, Objects, World, way
-from kyvo.scene.bodies import gaps
+from kyvo.scene.colliders import separations
 
 SIDES = (0, 8, 12, 4, 14, 10, 2, 6, 15, 1, 7, 9, 13, 11, 3, 5)  # sixteenths of a turn; right, left, front, behind first
 
@@ -153,38 +153,41 @@ class Placer:
     def _gap(self, center: Point, anchor: int) -> float:
         """Between the group, with its centre at a point, and an object."""
         there = self.world.points[anchor, :2]
-        pairs = zip(self.space.members(center), self.group.bodies, strict=True)
-        return min(float(gaps(solid, point[None, :2], self.world.bodies[anchor], there)[0]) for point, solid in pairs)
+        pairs = zip(self.space.members(center), self.group.colliders, strict=True)
+        return min(
+            float(separations(collider, point[None, :2], self.world.colliders[anchor], there)[0])
+            for point, collider in pairs
+        )
 
     def _is_near(self, gap: float, anchor: int) -> bool:
-        return gap < NEAR * self.world.bodies[anchor].radius
+        return gap < NEAR * self.world.colliders[anchor].radius
 
     def _on_top(self, anchor: int) -> tuple[Points, str, float]:
         """On the highest of what stands on an object."""
         over = self.world.related("above")[anchor]
         pile = [index for index in self.space.others if over[index]] + [anchor]
-        top = max(pile, key=lambda index: self.world.points[index, 2] + self.world.bodies[index].half_height)
+        top = max(pile, key=lambda index: self.world.points[index, 2] + self.world.colliders[index].half_height)
         end = self.world.point(top).copy()
-        end[2] += self.world.bodies[top].half_height + self.group.bodies[0].half_height
+        end[2] += self.world.colliders[top].half_height + self.group.colliders[0].half_height
         return end[None], f"on {self._named(anchor)}", 0.0
 
     def _below(self, anchor: int) -> tuple[Points, str, float]:
         end = self.world.point(anchor).copy()
-        end[2] -= self.world.bodies[anchor].half_height + self.group.bodies[0].half_height
-        if end[2] - self.group.bodies[0].half_height < ground(self.world) - SAME:
+        end[2] -= self.world.colliders[anchor].half_height + self.group.colliders[0].half_height
+        if end[2] - self.group.colliders[0].half_height < ground(self.world) - SAME:
             raise CannotPlace(f"below {self._named(anchor)} is no room for {self.group.said}; it stands on the floor.")
         return end[None], f"below {self._named(anchor)}", 0.0
 
     def _at_point(self, x: float, y: float, z: float | None) -> tuple[Points, str, float]:
-        plan = self.world.plan
-        upright = int(np.abs(plan.axes[2]).argmax())
+        frame = self.world.view_frame
+        upright = int(np.abs(frame.axes[2]).argmax())
         if z is None:
             if upright != 2:  # two numbers are then those along the floor
                 raise ProgramError("a point of this scene needs three numbers; its third is not the height.")
-            end = plan.axes @ np.array([x, y, 0.0])
+            end = frame.axes @ np.array([x, y, 0.0])
             end = self.space.on_ground(end)
         else:
-            end = plan.axes @ np.array([x, y, z])
+            end = frame.axes @ np.array([x, y, z])
         return end[None], f"at ({x:g}, {y:g}{'' if z is None else f', {z:g}'})", 0.0
 
     def _toward(self, anchor: int, distance: float | None) -> tuple[Points, str, float]:
@@ -233,7 +236,7 @@ class Placer:
     def _where(self, world: World, index: int, verb: str) -> tuple[Points, str, float]:
         """At the foot of an object of this world, or on the floor below."""
         point = world.point(index)
-        foot = point[2] - world.bodies[index].half_height
+        foot = point[2] - world.colliders[index].half_height
         same = np.array([point[0], point[1], foot - self.group.feet.min()])
         return np.array([same, self.space.on_ground(point)]), f"where {describe(world.scene, index)} {verb}", 0.0
 
@@ -257,7 +260,7 @@ class Placer:
             location = scene.objects[old].location
             if location is None:
                 raise ProgramError("the place is not known any more; say another.")
-            ends.append(self.world.plan.axes @ np.array(location))
+            ends.append(self.world.view_frame.axes @ np.array(location))
         if not ends:
             raise ProgramError("a new object has no place where it stood before; say another.")
         points = np.array(ends)

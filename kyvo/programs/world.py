@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from kyvo.errors import SceneError
 from kyvo.programs.errors import ProgramError, UnknownWord
 from kyvo.programs.structure import check_field
-from kyvo.scene.bodies import Body, Plan, body, gaps, sizes
+from kyvo.scene.colliders import Collider, ViewFrame, collider_of, separations, sizes
 from kyvo.scene.relations import MARGIN
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
@@ -89,41 +89,41 @@ class World:
     # Places
 
     @cached_property
-    def plan(self) -> Plan:
+    def view_frame(self) -> ViewFrame:
         try:
-            return Plan(self.scene)
+            return ViewFrame(self.scene)
         except SceneError as error:
             raise ProgramError(f"directions are needed: {error}") from error
 
     @cached_property
     def points(self) -> Float[np.ndarray, "objects 3"]:
         """Right, behind and up of each object; NaN where it has no location."""
-        return self.plan.points(self.scene.objects)
+        return self.view_frame.points(self.scene.objects)
 
     @cached_property
-    def bodies(self) -> list[Body]:
-        return [body(item, self.schema, self.plan) for item in self.scene.objects]
+    def colliders(self) -> list[Collider]:
+        return [collider_of(item, self.schema, self.view_frame) for item in self.scene.objects]
 
     def point(self, index: int) -> Float[np.ndarray, "3"]:
-        """Where one object stands in the plan. Raises ProgramError for one without a location."""
+        """Where one object stands in the view frame. Raises ProgramError for one without a location."""
         if self.scene.objects[index].location is None:
             raise ProgramError(f"objects[{index}] has no location, which is needed here.")
         return self.points[index]
 
     @cached_property
     def floor(self) -> tuple[Float[np.ndarray, "2"], float]:
-        """The middle of the floor in the plan and half its side: the schema's bins; what the objects cover where the
-        frame is a camera's."""
+        """The middle of the floor in the view frame and half its side: the schema's bins; what the objects cover where
+        the frame is a camera's."""
         if self.schema.has_locations and self.scene.frame == "world":
             ends = np.array([(axis.values[0], axis.values[-1]) for axis in self.schema.field("location").axes])
-            flat = np.abs(self.plan.axes[2]) < 0.5
+            flat = np.abs(self.view_frame.axes[2]) < 0.5
             middle = np.where(flat, ends.mean(1), 0.0)
-            return (self.plan.axes @ middle)[:2], float((ends[:, 1] - ends[:, 0])[flat].max() / 2)
+            return (self.view_frame.axes @ middle)[:2], float((ends[:, 1] - ends[:, 0])[flat].max() / 2)
         standing = self.points[~np.isnan(self.points).any(1), :2]
         if not len(standing):
             return np.zeros(2), 1.0
         middle = (standing.min(0) + standing.max(0)) / 2
-        widest = max(solid.radius for solid in self.bodies)
+        widest = max(collider.radius for collider in self.colliders)
         return middle, float(np.abs(standing - middle).max()) + widest
 
     @property
@@ -163,7 +163,7 @@ class World:
             locations = np.array([item.location for item in self.scene.objects], dtype=float).reshape(-1, 3)
             axis, sign = _WAYS[relation]
             apart = locations[None] - locations[:, None]
-            return apart @ (sign * self.plan.axes[axis]) > self.margin
+            return apart @ (sign * self.view_frame.axes[axis]) > self.margin
         if relation == "below":
             return self.related("above").T
         if relation == "above":
@@ -178,25 +178,29 @@ class World:
     def gap(self, first: int, second: int) -> float:
         """Between two objects' outlines on the floor; below 0 where they overlap."""
         there = self.points[second, :2]
-        return float(gaps(self.bodies[first], self.points[first : first + 1, :2], self.bodies[second], there)[0])
+        return float(
+            separations(self.colliders[first], self.points[first : first + 1, :2], self.colliders[second], there)[0]
+        )
 
     def _stands_over(self, lower: int, upper: int) -> bool:
         """Over it, whether on it or on what stands on it."""
         step = float(self.points[upper, 2] - self.points[lower, 2])
-        heights = self.bodies[lower].half_height + self.bodies[upper].half_height
-        slack = STANDING * min(self.bodies[lower].half_height, self.bodies[upper].half_height)
+        heights = self.colliders[lower].half_height + self.colliders[upper].half_height
+        slack = STANDING * min(self.colliders[lower].half_height, self.colliders[upper].half_height)
         return bool(step > heights - slack and self.gap(lower, upper) < 0)
 
     def apart(self, first: int, second: int) -> float:
-        """The gap between two solids, on the floor or in height; below 0 where they meet."""
+        """The gap between two colliders, on the floor or in height; below 0 where they meet."""
         step = abs(float(self.points[first, 2] - self.points[second, 2]))
-        return max(self.gap(first, second), step - self.bodies[first].half_height - self.bodies[second].half_height)
+        return max(
+            self.gap(first, second), step - self.colliders[first].half_height - self.colliders[second].half_height
+        )
 
     def _is_near(self, anchor: int, other: int) -> bool:
-        return self.apart(anchor, other) < NEAR * self.bodies[anchor].radius
+        return self.apart(anchor, other) < NEAR * self.colliders[anchor].radius
 
     def _touches(self, first: int, second: int) -> bool:
-        return self.apart(first, second) < TOUCHING * min(self.bodies[first].radius, self.bodies[second].radius)
+        return self.apart(first, second) < TOUCHING * min(self.colliders[first].radius, self.colliders[second].radius)
 
     def is_between(self, index: int, first: int, second: int) -> bool:
         """Whether an object sees two others on opposite sides, at 120 degrees or more."""
@@ -211,7 +215,7 @@ class World:
         return bool(self.in_region(self.point(index)[None], region)[0])
 
     def in_region(self, points: Float[np.ndarray, "points 3"], region: str) -> Bool[np.ndarray, " points"]:
-        """Which points of the plan lie in a part of the floor."""
+        """Which points of the view frame lie in a part of the floor."""
         middle, half = self.floor
         right, behind = ((points[:, :2] - middle) / (half / 3)).T
         tests = {
@@ -254,13 +258,13 @@ class World:
         return float(order.index(item.size))
 
 
-_WAYS = {  # the axis of the plan, and the way along it
+_WAYS = {  # the axis of the view frame, and the way along it
     "right": (0, 1.0), "left": (0, -1.0), "behind": (1, 1.0), "front": (1, -1.0), "above": (2, 1.0), "below": (2, -1.0),
 }  # fmt: skip
 
 
 def way(direction: str) -> Float[np.ndarray, "3"]:
-    """The unit vector of a direction, or of a corner, in the plan."""
+    """The unit vector of a direction, or of a corner, in the view frame."""
     if " " in direction:
         depth, side = direction.split()
         diagonal = way("behind" if depth == "back" else depth) + way(side)

@@ -1,7 +1,7 @@
-"""What a camera sees of each object, and what others hide: by projection of the objects' solids, in numpy alone.
+"""What a camera sees of each object, and what others hide: by projection of the objects' colliders, in numpy alone.
 
-One ray a pixel meets spheres, upright cylinders and boxes (`kyvo.scene.bodies`). An object's hidden share is the part
-of its own picture, as if it stood alone, that other objects cover.
+One ray a pixel meets spheres, upright cylinders and boxes (`kyvo.scene.colliders`). An object's hidden share is the
+part of its own picture, as if it stood alone, that other objects cover.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kyvo.errors import SceneError
-from kyvo.scene.bodies import Body, Plan, body
+from kyvo.scene.colliders import Collider, ViewFrame, collider_of
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema, camera_of
 
@@ -35,27 +35,27 @@ def visibility(scene: Scene, schema: SceneSchema) -> list[Visibility]:
     for index, item in enumerate(scene.objects):
         if item.location is None:
             raise SceneError(f"objects[{index}].location is missing; what hides it is not known.")
-    plan = Plan(scene)
-    eye = plan.axes @ np.asarray(camera.location)
+    frame = ViewFrame(scene)
+    eye = frame.axes @ np.asarray(camera.location)
     columns, rows = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)
     steps = np.stack([columns - camera.center[0], rows - camera.center[1]], axis=-1) / camera.focal
     rays = np.concatenate([steps, np.ones((HEIGHT, WIDTH, 1))], axis=-1).reshape(-1, 3)
-    rays = rays @ np.asarray(camera.rotation) @ plan.axes.T
-    bodies = [body(item, schema, plan) for item in scene.objects]
+    rays = rays @ np.asarray(camera.rotation) @ frame.axes.T
+    colliders = [collider_of(item, schema, frame) for item in scene.objects]
     shapes = [item.shape for item in scene.objects]
-    return _shares(eye, rays, bodies, plan.points(scene.objects), shapes)
+    return _shares(eye, rays, colliders, frame.points(scene.objects), shapes)
 
 
 def _shares(
     eye: Float[np.ndarray, "3"],
     rays: Float[np.ndarray, "pixels 3"],
-    bodies: Sequence[Body],
+    colliders: Sequence[Collider],
     locations: Float[np.ndarray, "objects 3"],
     shapes: Sequence[str | None],
 ) -> list[Visibility]:
-    if not bodies:
+    if not colliders:
         return []
-    pairs = zip(bodies, shapes, strict=True)
+    pairs = zip(colliders, shapes, strict=True)
     depths = np.stack([_depth(eye - place, rays, *pair) for place, pair in zip(locations, pairs, strict=True)])
     alone = np.isfinite(depths)
     seen = alone & (depths <= depths.min(0))
@@ -67,21 +67,21 @@ def _shares(
 
 
 def _depth(
-    eye: Float[np.ndarray, "3"], rays: Float[np.ndarray, "pixels 3"], solid: Body, shape: str | None
+    eye: Float[np.ndarray, "3"], rays: Float[np.ndarray, "pixels 3"], collider: Collider, shape: str | None
 ) -> Float[np.ndarray, " pixels"]:
-    """How far along each ray it meets the solid, whose centre is the origin; infinite where it does not."""
+    """How far along each ray it meets the collider, whose centre is the origin; infinite where it does not."""
     with np.errstate(divide="ignore", invalid="ignore"):
         if shape == "sphere":
-            near, far = _round(eye, rays, solid.radius)
+            near, far = _round(eye, rays, collider.radius)
         else:
-            near, far = _slab(eye[2], rays[:, 2], solid.half_height)
-            if solid.is_round:
-                walls = [_round(eye[:2], rays[:, :2], solid.radius)]
+            near, far = _slab(eye[2], rays[:, 2], collider.half_height)
+            if collider.is_round:
+                walls = [_round(eye[:2], rays[:, :2], collider.radius)]
             else:
-                cos, sin = np.cos(solid.turn), np.sin(solid.turn)
-                turn = np.array([[cos, -sin], [sin, cos]])  # to the solid's own axes, for rows
+                cos, sin = np.cos(collider.turn), np.sin(collider.turn)
+                turn = np.array([[cos, -sin], [sin, cos]])  # to the collider's own axes, for rows
                 own_eye, own_rays = eye[:2] @ turn, rays[:, :2] @ turn
-                extents = (solid.half_length, solid.half_width)
+                extents = (collider.half_length, collider.half_width)
                 walls = [_slab(own_eye[axis], own_rays[:, axis], extents[axis]) for axis in (0, 1)]
             for enter, leave in walls:
                 near, far = np.fmax(near, enter), np.fmin(far, leave)

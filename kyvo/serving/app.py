@@ -27,7 +27,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 import kyvo
 from kyvo.api import Kyvo
 from kyvo.errors import ConfigError, KyvoError
-from kyvo.pipelines.run import GRACE, LATE, Late
+from kyvo.pipelines.run import GRACE, LATE, DeadlineExceeded
 from kyvo.pipelines.scene_source import SceneSource
 from kyvo.scene.files import camera_from_json, scene_to_json
 from kyvo.scene.source import source_of
@@ -45,23 +45,23 @@ from kyvo.serving.memory import return_when_idle
 from kyvo.serving.metrics import CountRequests, Metrics
 from kyvo.serving.requests import client_of, in_reader
 from kyvo.serving.schemas import (
-    Answered,
     AskRequest,
+    AskResponse,
     ChatCompletion,
     ChatRequest,
-    Edited,
     EditRequest,
+    EditResponse,
     ErrorBody,
     Health,
     ModelCard,
     ModelList,
-    Recognized,
     RecognizeRequest,
-    Rendered,
+    RecognizeResponse,
     RenderRequest,
+    RenderResponse,
     Sampling,
 )
-from kyvo.serving.worker import Busy, Done, Job, Ticket, Worker
+from kyvo.serving.worker import Job, JobOutput, Overloaded, QueuedJob, Worker
 from kyvo.tokenizers.picture_decoding import DecoderBusy
 
 READERS = 32  # pictures and scenes read at a time
@@ -132,8 +132,8 @@ def create_app(
     app.state.budget = Budget(limits.memory)
     app.state.readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")  # most of them wait for a decoder
     install_handlers(app)
-    app.add_exception_handler(Busy, _on_busy)
-    app.add_exception_handler(Late, _on_late)
+    app.add_exception_handler(Overloaded, _on_busy)
+    app.add_exception_handler(DeadlineExceeded, _on_late)
     app.add_exception_handler(DecoderBusy, _on_decoder_busy)
     app.include_router(_router)
     routers = [_router]
@@ -153,7 +153,7 @@ def create_app(
 
 
 async def _on_busy(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, Busy)
+    assert isinstance(error, Overloaded)
     status = 429 if request.app.state.worker.accepts else 503
     return JSONResponse(error_body(status, error), status, {"Retry-After": str(error.retry_after)})
 
@@ -171,7 +171,7 @@ _router = APIRouter(route_class=BodyRoute)
 
 
 @_router.post("/v1/scenes/recognize", responses=_FAULTS)
-async def recognize(body: RecognizeRequest, request: Request) -> Recognized:
+async def recognize(body: RecognizeRequest, request: Request) -> RecognizeResponse:
     """The scene in a picture."""
     model = _model(request)
 
@@ -181,11 +181,11 @@ async def recognize(body: RecognizeRequest, request: Request) -> Recognized:
 
     done = await _run_whole(request, job)
     scene = done.result.scene
-    return Recognized(scene=scene_to_json(scene), **asdict(source_of(scene)), **_about(done))
+    return RecognizeResponse(scene=scene_to_json(scene), **asdict(source_of(scene)), **_about(done))
 
 
 @_router.post("/v1/scenes/render", responses=_FAULTS)
-async def render(body: RenderRequest, request: Request) -> Rendered:
+async def render(body: RenderRequest, request: Request) -> RenderResponse:
     """A picture of a scene."""
     model = _model(request)
 
@@ -196,11 +196,11 @@ async def render(body: RenderRequest, request: Request) -> Rendered:
         return jobs.rendering(renderer, scene, sampling=_sampling(body))
 
     done = await _run_whole(request, job)
-    return Rendered(image=data_uri(done.result.image), **_about(done))
+    return RenderResponse(image=data_uri(done.result.image), **_about(done))
 
 
 @_router.post("/v1/scenes/edit", responses=_FAULTS)
-async def edit(body: EditRequest, request: Request) -> Edited:
+async def edit(body: EditRequest, request: Request) -> EditResponse:
     """The scene and its picture after an instruction, what differs, and how the instruction was understood."""
     model = _model(request)
 
@@ -210,7 +210,7 @@ async def edit(body: EditRequest, request: Request) -> Edited:
 
     done = await _run_whole(request, job)
     edited = done.result
-    return Edited(
+    return EditResponse(
         scene=scene_to_json(edited.scene),
         image=None if edited.image is None else data_uri(edited.image),
         diff=edited.diff.to_dict(),
@@ -223,7 +223,7 @@ async def edit(body: EditRequest, request: Request) -> Edited:
 
 
 @_router.post("/v1/scenes/ask", responses=_FAULTS)
-async def ask(body: AskRequest, request: Request) -> Answered:
+async def ask(body: AskRequest, request: Request) -> AskResponse:
     """The answer to a question about a scene, and what it rests on."""
     model = _model(request)
 
@@ -233,7 +233,7 @@ async def ask(body: AskRequest, request: Request) -> Answered:
         return jobs.answering(model, scene, inputs.text(body.question), picture=picture)
 
     done = await _run_whole(request, job)
-    return Answered(answer=done.result.text, **understood_of(done.result), **_about(done))
+    return AskResponse(answer=done.result.text, **understood_of(done.result), **_about(done))
 
 
 @_router.post(
@@ -259,7 +259,7 @@ async def chat(body: ChatRequest, request: Request) -> Any:
     return StreamingResponse(_events(ticket, pieces, chunks), media_type="text/event-stream")
 
 
-async def _events(ticket: Ticket, pieces: "asyncio.Queue[str | None]", chunks: Chunks) -> AsyncIterator[str]:
+async def _events(ticket: QueuedJob, pieces: "asyncio.Queue[str | None]", chunks: Chunks) -> AsyncIterator[str]:
     """The stream of a job; where its reader leaves, the job ends."""
     try:
         yield chunks.first()
@@ -270,7 +270,7 @@ async def _events(ticket: Ticket, pieces: "asyncio.Queue[str | None]", chunks: C
         try:
             done = ticket.future.result()
         except KyvoError as error:
-            yield event(error_body(503 if isinstance(error, Late) else 422, error))
+            yield event(error_body(503 if isinstance(error, DeadlineExceeded) else 422, error))
             return
         for line in chunks.last(done, sent=sent):
             yield line
@@ -325,7 +325,7 @@ def _sampling(body: Sampling) -> Any:
     return sampling_of(body.temperature, body.top_p, body.top_k, body.seed)
 
 
-def _about(done: Done) -> dict[str, Any]:
+def _about(done: JobOutput) -> dict[str, Any]:
     return {"truncated": done.result.truncated, "reason": done.result.reason, "usage": usage_of(done)}
 
 
@@ -333,15 +333,15 @@ def _model(request: Request) -> Kyvo:
     return request.app.state.worker.model
 
 
-async def _run_whole(request: Request, make: Callable[[Inputs], Job]) -> Done:
+async def _run_whole(request: Request, make: Callable[[Inputs], Job]) -> JobOutput:
     """As `_run`, for answers that have no place to say clearly that the time cut them: that is an error here."""
     done = await _run(request, make)
     if done.result.reason == "deadline":
-        raise Late(LATE)
+        raise DeadlineExceeded(LATE)
     return done
 
 
-async def _run(request: Request, make: Callable[[Inputs], Job]) -> Done:
+async def _run(request: Request, make: Callable[[Inputs], Job]) -> JobOutput:
     """The job's result, waited for as long as the client waits."""
     state = request.app.state
     ticket = state.worker.submit(await in_reader(request, make), client=client_of(request))
@@ -352,7 +352,7 @@ async def _run(request: Request, make: Callable[[Inputs], Job]) -> Done:
         patience = state.limits.seconds + 2 * GRACE  # whatever the job is at
         ended, _ = await asyncio.wait({done, gone}, return_when=asyncio.FIRST_COMPLETED, timeout=patience)
         if not ended:
-            raise Late(LATE)
+            raise DeadlineExceeded(LATE)
         if not done.done():
             raise RequestError(CLIENT_GONE, "the client left.")
         return done.result()
@@ -361,7 +361,7 @@ async def _run(request: Request, make: Callable[[Inputs], Job]) -> Done:
         ticket.cancel()
 
 
-def _look(future: "asyncio.Future[Done]") -> None:
+def _look(future: "asyncio.Future[JobOutput]") -> None:
     """Looks at how it ended: asyncio reports errors that nobody looks at, and a client that left does not."""
     if not future.cancelled():
         future.exception()

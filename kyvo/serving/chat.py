@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from kyvo.api import Answered, Completion, Edited, Kyvo, Understood
+from kyvo.api import AnswerResult, Completion, EditResult, Interpretation, Kyvo
 from kyvo.errors import ConfigError, KyvoError
 from kyvo.generation.sampling import Sampling
 from kyvo.pipelines.run import Run
@@ -45,7 +45,7 @@ from kyvo.serving.schemas import (
     UserMessage,
     scene_schema,
 )
-from kyvo.serving.worker import Done, Job
+from kyvo.serving.worker import Job, JobOutput
 from kyvo.tokenizers.tasks import TASKS, Segment
 
 # A text asks for the whole picture where it has a word of DESCRIBE, or "what", and otherwise words of OF_ALL alone.
@@ -102,7 +102,7 @@ class History:
                 self._say(model, one, run)
         self.earlier = []
 
-    def understand(self, model: Kyvo, text: str) -> Understood:
+    def understand(self, model: Kyvo, text: str) -> Interpretation:
         """What a text asks; it may be the answer to "which one?"."""
         waiting, self.waiting = self.waiting, None
         try:
@@ -127,7 +127,9 @@ class History:
                 turn, self.scene = edited.turn(), edited.scene
             else:
                 found = answer(understood.program, self.scene, schema, dialogue=self.turns)
-                turn = Answered(text=found.text, scene=self.scene, understood=understood, objects=found.objects).turn()
+                turn = AnswerResult(
+                    text=found.text, scene=self.scene, understood=understood, objects=found.objects
+                ).turn()
         except AmbiguousReference as error:
             self.waiting = Clarification.of(understood.text, understood.program, self.scene, error)
             return
@@ -195,7 +197,7 @@ def sampling_of(temperature: float | None, top_p: float | None, top_k: int | Non
     return Sampling(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
-def understood_of(result: Edited | Answered) -> dict[str, Any]:
+def understood_of(result: EditResult | AnswerResult) -> dict[str, Any]:
     """How a text was understood, as plain data."""
     understood = result.understood
     if understood is None:
@@ -210,7 +212,7 @@ def understood_of(result: Edited | Answered) -> dict[str, Any]:
     }
 
 
-def completion_of(done: Done, *, model: str) -> ChatCompletion:
+def completion_of(done: JobOutput, *, model: str) -> ChatCompletion:
     """The whole answer."""
     return ChatCompletion(
         id=_new_id(),
@@ -226,7 +228,7 @@ def completion_of(done: Done, *, model: str) -> ChatCompletion:
     )
 
 
-def usage_of(done: Done) -> Usage:
+def usage_of(done: JobOutput) -> Usage:
     return Usage(
         prompt_tokens=done.num_prompt,
         completion_tokens=done.num_output,
@@ -247,7 +249,7 @@ class Chunks:
     def piece(self, text: str) -> str:
         return self._chunk({"content": text})
 
-    def last(self, done: Done, *, sent: str) -> Iterator[str]:
+    def last(self, done: JobOutput, *, sent: str) -> Iterator[str]:
         """What is left to say after `sent`, the pieces so far."""
         left = _text(done).removeprefix(sent)
         delta: dict[str, Any] = {"content": left} if left else {}
@@ -368,9 +370,9 @@ def _check_format(task: str, wanted: ResponseFormat | None) -> None:
         )
 
 
-def _text(done: Done) -> str:
-    result: Completion | Edited | Answered = done.result
-    if isinstance(result, Answered):
+def _text(done: JobOutput) -> str:
+    result: Completion | EditResult | AnswerResult = done.result
+    if isinstance(result, AnswerResult):
         return result.text
     if result.scene is not None:
         return json.dumps(scene_to_json(result.scene), ensure_ascii=False)
@@ -378,12 +380,12 @@ def _text(done: Done) -> str:
     return data_uri(result.image)
 
 
-def _images(done: Done) -> list[ImageOut]:
-    image = None if isinstance(done.result, Answered) else done.result.image
+def _images(done: JobOutput) -> list[ImageOut]:
+    image = None if isinstance(done.result, AnswerResult) else done.result.image
     return [] if image is None else [ImageOut(image_url={"url": data_uri(image)})]
 
 
-def _understood(done: Done) -> dict[str, Any] | None:
-    if isinstance(done.result, Edited | Answered):
+def _understood(done: JobOutput) -> dict[str, Any] | None:
+    if isinstance(done.result, EditResult | AnswerResult):
         return understood_of(done.result)
     return None if done.result.scene is None else source_of(done.result.scene).to_json() or None

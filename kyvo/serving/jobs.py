@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from kyvo.api import Kyvo, Picture, Understood
+from kyvo.api import Interpretation, Kyvo, Picture
 from kyvo.generation.sampling import GREEDY, Sampling
 from kyvo.pipelines.rendering import Renderer
 from kyvo.programs.parsing import Turn
@@ -31,7 +31,7 @@ def rendering(renderer: Renderer, scene: Scene, *, sampling: Sampling = GREEDY, 
 
 
 def editing(model: Kyvo, scene: Scene, instruction: str, *, render: bool = True, sampling: Sampling = GREEDY) -> Job:
-    """A scene and an instruction -> Edited."""
+    """A scene and an instruction -> EditResult."""
     return Job(
         task="editing",
         work=lambda run: model.editing(scene, instruction, run, render=render),
@@ -41,20 +41,20 @@ def editing(model: Kyvo, scene: Scene, instruction: str, *, render: bool = True,
 
 
 def answering(model: Kyvo, scene: Scene | None, question: str, *, picture: Picture | None = None) -> Job:
-    """A scene or a picture, and a question -> Answered."""
+    """A scene or a picture, and a question -> AnswerResult."""
     return Job(task="question_answering", work=lambda run: model.answering(scene, question, run, image=picture))
 
 
 def dialogue(
     model: Kyvo,
     scene: Scene | None,
-    text: str | Understood,
+    text: str | Interpretation,
     *,
     picture: Picture | None = None,
     earlier: Sequence[Turn] = (),
     sampling: Sampling = GREEDY,
 ) -> Job:
-    """A turn of a talk -> Edited or Answered. A picture without a scene is recognised first."""
+    """A turn of a talk -> EditResult or AnswerResult. A picture without a scene is recognised first."""
     return Job(
         task="dialogue",
         work=lambda run: model.dialogue(scene, text, run, image=picture, dialogue=earlier),

@@ -18,7 +18,7 @@ from kyvo.errors import KyvoError
 from kyvo.generation.flow_sampler import Progress
 from kyvo.pipelines.run import Cancelled, Run
 from kyvo.serving.errors import RequestError
-from kyvo.serving.worker import Done, Job, Ticket, Worker
+from kyvo.serving.worker import Job, JobOutput, QueuedJob, Worker
 
 LOG = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class LongJob:
     """One job. Its own thread writes it, any other reads it."""
 
     path: str  # where it is asked about; its end is a name that nobody can guess
-    ticket: Ticket | None = None  # none before the worker has taken it
+    ticket: QueuedJob | None = None  # none before the worker has taken it
     began: bool = False
     progress: Progress | None = None  # of the stage that it is at
     ended: float | None = None  # by the monotonic clock
@@ -52,7 +52,7 @@ class LongJob:
         return self.path.rpartition("/")[2]
 
     @property
-    def future(self) -> Future[Done]:
+    def future(self) -> Future[JobOutput]:
         assert self.ticket is not None
         return self.ticket.future
 
@@ -104,7 +104,7 @@ class LongJobs:
         self.worker.stop()
 
     def add(self, folder: str, task: str, make: Callable[[Run, LongJob], JobResult], *, client: str = "") -> LongJob:
-        """Takes a job. Raises Busy where the queue is full.
+        """Takes a job. Raises Overloaded where the queue is full.
 
         Args:
             folder: of its path.
@@ -139,7 +139,7 @@ class LongJobs:
         assert job.ticket is not None
         self.worker.withdraw(job.ticket)
 
-    def _end(self, job: LongJob, future: Future[Done]) -> None:
+    def _end(self, job: LongJob, future: Future[JobOutput]) -> None:
         error = future.exception()
         if error is not None and not isinstance(error, KyvoError):
             LOG.error("a job failed", exc_info=error)

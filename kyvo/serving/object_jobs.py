@@ -18,7 +18,7 @@ from kyvo.serving.errors import RequestError
 from kyvo.serving.limits import Limits
 from kyvo.serving.long_jobs import JobResult, LongJob, LongJobs
 from kyvo.serving.object_reading import SentFile, read_sent
-from kyvo.shapes.mesh import Place
+from kyvo.shapes.mesh import CubeTransform
 
 PATH = "/v1/objects"  # of the jobs
 
@@ -49,7 +49,7 @@ class ObjectRequest:
 
 
 def add_objects(jobs: LongJobs, source: ObjectSource, request: ObjectRequest, *, client: str = "") -> LongJob:
-    """Takes a job. Raises Busy where the queue is full, and RequestError where the server has no generator."""
+    """Takes a job. Raises Overloaded where the queue is full, and RequestError where the server has no generator."""
     if (reason := source.lacks) is not None:
         raise RequestError(501, f"this server makes no objects: {reason} Then start it with --objects FOLDER.")
 
@@ -63,7 +63,7 @@ def make_objects(
     request: ObjectRequest, generator: ObjectGenerator, run: Run, limits: Limits, job: LongJob
 ) -> JobResult:
     """Does what a request asks for. Raises as `ObjectGenerator.generate`, `edit_region` and `read_sent` do, and
-    Cancelled or Late where the run is not to go on."""
+    Cancelled or DeadlineExceeded where the run is not to go on."""
     began = time.monotonic()
     watching: dict[str, Any] = {
         "progress": job.watch,
@@ -90,7 +90,7 @@ def make_objects(
     return JobResult(result=made, files=files, seconds=time.monotonic() - began)
 
 
-def _files(made: Sequence[GeneratedObject], formats: Sequence[str], place: Place | None) -> dict[str, bytes]:
+def _files(made: Sequence[GeneratedObject], formats: Sequence[str], place: CubeTransform | None) -> dict[str, bytes]:
     """Each object in each format, as `kyvo generate` writes it: object-0.glb and on, and one sheet of all."""
     found = {}
     with tempfile.TemporaryDirectory(prefix="kyvo-object-") as folder:

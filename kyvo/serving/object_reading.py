@@ -28,16 +28,16 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from kyvo.data.meshes.mesh_files import AssetError
-from kyvo.data.meshes.named_files import alone
+from kyvo.data.meshes.named_files import self_contained
 from kyvo.errors import KyvoError
 from kyvo.files import write_bytes
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.pipelines.object_inputs import LatentKind, ObjectInput, read_object, read_region
 from kyvo.serving.limits import Limits
-from kyvo.shapes.mesh import Place
+from kyvo.shapes.mesh import CubeTransform
 
 SUFFIXES = {"glb": ".glb", "ply": ".ply", "latent": ".npz"}  # by format
-BUSY = 15  # times as long reading may take on the clock: the machine may have other work
+BUSY = 15  # times `mesh_seconds` that reading may take on the clock: the machine may have other work
 ANSWER = "answer"
 
 
@@ -144,7 +144,7 @@ def _environment() -> Mapping[str, str]:
 def _unpack(found: Any, kind: LatentKind) -> ReadObject:
     place = None
     if "center" in found:
-        place = Place.of(center=found["center"], size=float(found["size"]), turn=found["turn"])
+        place = CubeTransform.of(center=found["center"], size=float(found["size"]), turn=found["turn"])
     latent = StructuredLatent(
         coords=torch.from_numpy(found["coords"]), feats=torch.from_numpy(found["feats"]), resolution=kind.resolution
     )
@@ -175,7 +175,7 @@ def _limit(seconds: float, memory: int) -> None:
 def read_files(paths: Mapping[str, Path], kind: LatentKind, up_axes: Mapping[str, str | None]) -> bytes:
     """What the files hold, or what is wrong with them."""
     try:
-        with alone():
+        with self_contained():
             item = read_object(paths["object"], kind, up_axis=up_axes["object"])
             region = read_region(paths["mask"], item, up_axis=up_axes["mask"]) if "mask" in paths else None
     except KyvoError as error:

@@ -39,7 +39,7 @@ class SceneRequest:
 
 
 def add_scene(jobs: LongJobs, model: Kyvo, source: SceneSource, request: SceneRequest, *, client: str = "") -> LongJob:
-    """Takes a job. Raises Busy where the queue is full, and RequestError where the server lacks the method."""
+    """Takes a job. Raises Overloaded where the queue is full, and RequestError where the server lacks the method."""
     if (reason := source.lacks(request.method)) is not None:
         raise RequestError(
             501,
@@ -54,7 +54,7 @@ def add_scene(jobs: LongJobs, model: Kyvo, source: SceneSource, request: SceneRe
 
 def make_scene(request: SceneRequest, model: Kyvo, source: SceneSource, run: Run, job: LongJob) -> JobResult:
     """Does what a request asks for. Raises as `generate_scene`, `masked_by_scene` and `masked_by_prompts` do, and
-    Cancelled or Late where the run is not to go on."""
+    Cancelled or DeadlineExceeded where the run is not to go on."""
     began = time.monotonic()
     method = source.get(request.method, camera=request.camera)
     picture = _picture(request, model, source, run)

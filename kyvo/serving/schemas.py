@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validat
 
 from kyvo.pipelines.rendering import RendererName
 from kyvo.scene.validate import json_schema
-from kyvo.serving.neutral import without_defaults
+from kyvo.serving.openai_settings import without_defaults
 
 Role = Literal["recognition", "rendering", "editing", "question_answering"]
 
@@ -87,15 +87,15 @@ class Usage(BaseModel):
     total_tokens: int
 
 
-class Answer(BaseModel):
-    """What every answer of /v1/scenes says beside its result."""
+class TaskResponse(BaseModel):
+    """What every response of /v1/scenes has beside its result."""
 
     truncated: bool = Field(description="The output stopped at a limit; `reason` says at which.")
     reason: str | None
     usage: Usage
 
 
-class Recognized(Answer):
+class RecognizeResponse(TaskResponse):
     scene: SceneJSON
     in_domain: float | None = Field(
         None, description="How like the picture is to those that the model knows, in [0, 1]; null: not measured."
@@ -104,11 +104,11 @@ class Recognized(Answer):
     warnings: list[str] = Field([], description="Why the scene should not be relied on.")
 
 
-class Rendered(Answer):
+class RenderResponse(TaskResponse):
     image: str = Field(description="A data URI of a PNG.")
 
 
-class Understood(Answer):
+class TextResponse(TaskResponse):
     """How the text was understood, and what the result rests on."""
 
     program: dict[str, Any] | None = Field(description="What the text asks, as a program.")
@@ -119,7 +119,7 @@ class Understood(Answer):
     objects: list[int] = Field([], description="Indices of the objects that it rests on, in the scene before.")
 
 
-class Edited(Understood):
+class EditResponse(TextResponse):
     scene: SceneJSON
     image: str | None = Field(description="A data URI of a PNG; null where none was rendered.")
     diff: dict[str, Any] = Field(description="Objects added, removed, moved and changed.")
@@ -128,7 +128,7 @@ class Edited(Understood):
     added: list[int] = Field([], description="Indices of new objects, in the scene after.")
 
 
-class Answered(Understood):
+class AskResponse(TextResponse):
     answer: str
 
 
@@ -207,7 +207,7 @@ class KyvoOptions(_Strict):
 
 
 class ChatRequest(_Strict):
-    """Other settings of OpenAI's are taken where they ask for nothing; see `kyvo.serving.neutral`."""
+    """Other settings of OpenAI's are taken where they ask for nothing; see `kyvo.serving.openai_settings`."""
 
     model: str
     messages: list[Message] = Field(min_length=1, max_length=200)

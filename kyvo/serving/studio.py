@@ -23,7 +23,7 @@ from starlette.routing import Mount
 from kyvo.errors import KyvoError
 from kyvo.extras import extra
 from kyvo.serving.studio_access import StudioAccess
-from kyvo.serving.studio_session import COLUMNS, UNCHANGED, Session, Shown
+from kyvo.serving.studio_session import COLUMNS, UNCHANGED, PageState, Session
 
 PATH = "/"  # below another, Gradio forgets it in the addresses of samples
 STYLE = "studio.css"
@@ -227,7 +227,7 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
         ]  # fmt: skip
         page.load(new_session, None, session, api_visibility="private", show_progress="hidden")
 
-        def show(own: Session, shown: Shown) -> list[Any]:
+        def show(own: Session, shown: PageState) -> list[Any]:
             downloads = [gradio.DownloadButton(value=path, interactive=True) for path in shown.files]
             classes = ["fault"] if shown.fault else []
             return [
@@ -236,7 +236,7 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
                 gradio.Markdown(shown.banner, visible=bool(shown.banner)),
             ]  # fmt: skip
 
-        def event(act: Callable[..., Shown]) -> Callable[..., list[Any]]:
+        def event(act: Callable[..., PageState]) -> Callable[..., list[Any]]:
             """What the page shows after `act` on the session; of an error its words, and all else as it was."""
 
             def handle(own: Session | None, *inputs: Any) -> list[Any]:
@@ -254,7 +254,7 @@ def build_page(gradio: Any, new_session: Callable[[], Session], *, name: str) ->
 
         hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
-        def on(trigger: Any, act: Callable[..., Shown], *inputs: Any, js: str | None = None) -> None:
+        def on(trigger: Any, act: Callable[..., PageState], *inputs: Any, js: str | None = None) -> None:
             """At once the status says that work has begun; the script is told when it has ended."""
             trigger(lambda: gradio.Markdown(WORKING, elem_classes=["working"]), None, status, queue=False, **hidden)
             # Files come as they were uploaded: only `kyvo.serving.inputs` opens them, within limits.

@@ -34,7 +34,7 @@ COLUMNS = ["object", "x", "y", "z", "sure"]  # of the table
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Shown:
+class PageState:
     """What stands on the page."""
 
     marked: Image.Image  # the picture with the objects' outlines over it
@@ -85,7 +85,7 @@ class Session:
         self._changes = UNCHANGED
         self._folder = tempfile.TemporaryDirectory(prefix="kyvo-studio-")
 
-    def recognise(self, picture: str | None) -> Shown:
+    def recognise(self, picture: str | None) -> PageState:
         """Begins anew with a picture, a file that the page took."""
         if picture is None:
             raise ConfigError("There is no picture yet: drop one, or choose a sample.")
@@ -97,7 +97,7 @@ class Session:
         cut = " The list was cut at its limit." if found.truncated else ""
         return self._show(f"**{_count(found.scene)} recognised.**{cut} Now ask about it, or change it.")
 
-    def open(self, file: str, picture: str | None) -> Shown:
+    def open(self, file: str, picture: str | None) -> PageState:
         """Begins anew with a scene file. `picture` is taken where the scene names it as its own; else the model draws
         one."""
         limits = self._worker.limits
@@ -114,7 +114,7 @@ class Session:
             return self._show("**The scene has no objects.** Say what to add.")
         return self._show(f"**{_count(scene)} read.** Now ask about it, or change it.")
 
-    def say(self, text: str) -> Shown:
+    def say(self, text: str) -> PageState:
         """A question, an instruction, or the answer to "which one do you mean?"."""
         if not text.strip():
             raise ConfigError("There is no text: ask something, or say what to change.")
@@ -143,13 +143,13 @@ class Session:
         """Renders the scene where nobody has yet, at the cost of a job of its own."""
         self._worker.run(Job(task="rendering", work=talk.draw))
 
-    def undo(self) -> Shown:
+    def undo(self) -> PageState:
         return self._step(Conversation.undo, "Taken back", "Nothing to take back.")
 
-    def redo(self) -> Shown:
+    def redo(self) -> PageState:
         return self._step(Conversation.redo, "Brought back", "Nothing to bring back.")
 
-    def _step(self, step: Callable[[Conversation], Turn | None], done: str, nothing: str) -> Shown:
+    def _step(self, step: Callable[[Conversation], Turn | None], done: str, nothing: str) -> PageState:
         talk = self._talked()
         self._draw(talk)
         before = talk.image
@@ -159,7 +159,7 @@ class Session:
         self._before, self._changes = before, f"{done}:\n\n{_listed(turn.describe())}"
         return self._show(f"**{done}:** {turn.text}")
 
-    def render(self) -> Shown:
+    def render(self) -> PageState:
         """Draws the scene as it is, in place of its picture. What was said cannot be taken back then."""
         talk = self._talked()
         image = self._worker.run(jobs.rendering(talk.model.rendering, talk.scene)).result.image
@@ -198,13 +198,13 @@ class Session:
     def _large(self, picture: np.ndarray) -> Image.Image:
         return Image.fromarray(picture).resize(self._size, Image.Resampling.BICUBIC)
 
-    def _show(self, status: str, named: Sequence[int] = (), *, fault: bool = False) -> Shown:
+    def _show(self, status: str, named: Sequence[int] = (), *, fault: bool = False) -> PageState:
         """`named` are indices of objects that are marked more strongly."""
         talk = self._talked()
         self._draw(talk)
         files, source = self._write_files(talk.scene, talk.image), source_of(talk.scene)
         large = self._large(talk.image)
-        return Shown(
+        return PageState(
             marked=_marked(large, replace(talk.scene, camera=talk.camera), named, meshes=talk.model.meshes(talk.scene)),
             status=status,
             messages=[message for said in self._said for message in said.messages(talk.turns)],

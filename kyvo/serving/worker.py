@@ -17,13 +17,13 @@ from typing import Any
 from kyvo.api import Kyvo
 from kyvo.errors import KyvoError
 from kyvo.generation.sampling import GREEDY, Sampling
-from kyvo.pipelines.run import Cancelled, Late, Run
+from kyvo.pipelines.run import Cancelled, DeadlineExceeded, Run
 from kyvo.serving.admission import LATE, Admission, Entry
 from kyvo.serving.limits import Limits
 from kyvo.serving.metrics import Metrics
 
 
-class Busy(KyvoError):
+class Overloaded(KyvoError):
     """As much is there to do as may be, or the worker stops; `retry_after` is in seconds."""
 
     def __init__(self, reason: str, *, retry_after: int) -> None:
@@ -43,7 +43,7 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Done:
+class JobOutput:
     """What a job's work returned, and the tokens of all that ran for it."""
 
     result: Any
@@ -51,11 +51,11 @@ class Done:
     num_output: int
 
 
-class Ticket(Entry):
+class QueuedJob(Entry):
     """A job on its way. `future` has the result, or the KyvoError that ended it."""
 
     def __init__(self, job: Job, run: Run, *, client: str) -> None:
-        self.future: Future[Done] = Future()
+        self.future: Future[JobOutput] = Future()
         self.job = job
         self.run = run
         self.client = client
@@ -115,8 +115,8 @@ class Worker:
     def num_running(self) -> int:
         return self._jobs.num_running
 
-    def submit(self, job: Job, *, client: str = "", listen: Callable[[str], None] | None = None) -> Ticket:
-        """Takes a job, or raises Busy.
+    def submit(self, job: Job, *, client: str = "", listen: Callable[[str], None] | None = None) -> QueuedJob:
+        """Takes a job, or raises Overloaded.
 
         Args:
             client: whose it is; clients take turns.
@@ -129,10 +129,10 @@ class Worker:
             max_tokens=job.max_tokens,
             listen=listen,
         )
-        ticket = Ticket(job, run, client=client)
+        ticket = QueuedJob(job, run, client=client)
         with self._lock:
             if not self._accepts:
-                raise Busy("the server stops; it takes nothing new.", retry_after=10)
+                raise Overloaded("the server stops; it takes nothing new.", retry_after=10)
             busy = self._busy(job)
             displaced = self._jobs.displace(client) if busy else None
             if busy and displaced is None:
@@ -140,12 +140,12 @@ class Worker:
                 raise busy
             self._jobs.add(ticket)
         self._threads.submit(self._work)
-        if isinstance(displaced, Ticket):
+        if isinstance(displaced, QueuedJob):
             self._count(displaced, busy)
             displaced.future.set_exception(busy)
         return ticket
 
-    def withdraw(self, ticket: Ticket) -> None:
+    def withdraw(self, ticket: QueuedJob) -> None:
         """Cancels a job, and makes room at once where it waits."""
         ticket.cancel()
         with self._lock:
@@ -155,7 +155,7 @@ class Worker:
             self._count(ticket, error)
             ticket.future.set_exception(error)
 
-    def run(self, job: Job) -> Done:
+    def run(self, job: Job) -> JobOutput:
         """A job's result, waited for."""
         return self.submit(job).future.result()
 
@@ -171,17 +171,17 @@ class Worker:
     def _num_open(self) -> int:
         return self._jobs.num_waiting + self._jobs.num_running
 
-    def _busy(self, job: Job) -> Busy | None:
+    def _busy(self, job: Job) -> Overloaded | None:
         """Why the job cannot be taken; None where it can. A server without jobs takes any."""
         if self._num_open >= self.limits.jobs:
-            return Busy(f"{self._num_open} jobs are waiting, and no more may.", retry_after=self.retry_after)
+            return Overloaded(f"{self._num_open} jobs are waiting, and no more may.", retry_after=self.retry_after)
         if self._num_open and self._jobs.seconds(kind_of(job)) > self.limits.seconds:
             reason = f"{self._num_open} jobs are waiting; one more would take longer than {self.limits.seconds:g} s."
-            return Busy(reason, retry_after=self.retry_after)
+            return Overloaded(reason, retry_after=self.retry_after)
         return None
 
-    def _count(self, ticket: Ticket, error: BaseException | None) -> None:
-        outcomes = {type(None): "done", Cancelled: "cancelled", Late: "late", Busy: "refused"}
+    def _count(self, ticket: QueuedJob, error: BaseException | None) -> None:
+        outcomes = {type(None): "done", Cancelled: "cancelled", DeadlineExceeded: "late", Overloaded: "refused"}
         outcome = outcomes.get(type(error), "failed")
         self.metrics.jobs.labels(ticket.job.task, outcome).inc()
         self.metrics.tokens.labels("prompt").inc(ticket.run.num_prompt)
@@ -191,17 +191,19 @@ class Worker:
         """Does the job whose turn it is."""
         with self._lock:
             ticket = self._jobs.begin()
-        if not isinstance(ticket, Ticket):
+        if not isinstance(ticket, QueuedJob):
             return
         done, error = None, None
         try:
             ticket.run.check()
             result = ticket.job.work(ticket.run)
-            done = Done(result=result, num_prompt=ticket.run.num_prompt, num_output=ticket.run.num_output)
+            done = JobOutput(result=result, num_prompt=ticket.run.num_prompt, num_output=ticket.run.num_output)
         except BaseException as failure:
             error = failure
         with self._lock:
-            self._jobs.end(ticket, factor=1.0 if error is None else LATE if isinstance(error, Late) else 0.0)
+            self._jobs.end(
+                ticket, factor=1.0 if error is None else LATE if isinstance(error, DeadlineExceeded) else 0.0
+            )
             self._ends.append(time.monotonic())
         self._count(ticket, error)
         if done is not None:

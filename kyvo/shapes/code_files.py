@@ -5,8 +5,8 @@
        "codes": [17, ...]}]}
 
 `shape_tokenizer` is the hash of the tokenizer's weights: the codes mean nothing to another one. `place` is where the
-mesh stood (`kyvo.shapes.mesh.Place`). The `.npz` has the same but for the codes as one string, `about`, and `codes`
-int32 [objects, num_codes].
+mesh stood (`kyvo.shapes.mesh.CubeTransform`). The `.npz` has the codes as `codes`, int32 [objects, num_codes], and the
+rest as one string, `about`.
 """
 
 import json
@@ -23,7 +23,7 @@ from kyvo.data.meshes.mesh_files import AssetError
 from kyvo.errors import ConfigError, TokenError
 from kyvo.files import write_arrays, write_text
 from kyvo.npz import read_header
-from kyvo.shapes.mesh import Place
+from kyvo.shapes.mesh import CubeTransform
 
 FORMAT = "kyvo-shape-codes"
 VERSION = 1
@@ -38,7 +38,7 @@ class ShapeCodes:
     name: str  # a file can be called so
     codes: Int[np.ndarray, " codes"]
     source: str = ""
-    place: Place | None = None
+    place: CubeTransform | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -176,7 +176,7 @@ def _object(row: Any) -> ShapeCodes:
     place = row.get("place")
     if place is not None:
         try:
-            place = Place.of(**place)
+            place = CubeTransform.of(**place)
         except TypeError as error:
             raise TokenError(f"place has center, size and turn, not this ({error}).") from error
     return ShapeCodes(name=name, source=str(row.get("source", "")), codes=codes.astype(np.int64), place=place)

@@ -1,6 +1,6 @@
-"""Fits a shape tokenizer's corrections (kyvo/shapes/corrections.py) to what its network leaves of some objects.
+"""Fits a shape tokenizer's corrections (kyvo/shapes/corrections.py) to the errors of its network on some objects.
 
-The codebook is parted by whether most of the blocks that choose a code hold surface. Each round is k-means of the
+The codebook is split by whether most of the blocks that choose a code hold surface. Each round is k-means of the
 errors that the rounds before it left, where a cell without surface does not count; then the tables of all rounds are
 written as few vectors, by their singular values. No gradients: minutes on one thread.
 """
@@ -15,7 +15,7 @@ from torch import Tensor
 from kyvo.devices import autocast
 from kyvo.errors import ConfigError
 from kyvo.models.slat.latent import StructuredLatent
-from kyvo.shapes.corrections import Corrections, best, blocks_of, corrected, full_blocks, lenders, remaining_errors
+from kyvo.shapes.corrections import Corrections, best, blocks_of, corrected, full_blocks, remaining_errors, spare_blocks
 from kyvo.shapes.vqvae import ACTIVE_ABOVE, ShapeVQVAE, to_grid
 
 # Of squared standardised errors: the score, offsets, normals, colors and crossed edges. What a unit of each costs in
@@ -39,7 +39,7 @@ def fit_corrections(
 ) -> ShapeVQVAE:
     """The network with corrections; those it has are replaced.
 
-    Raises ConfigError where no block of any object can lend its code.
+    Raises ConfigError where no object has a spare block.
     """
     config = replace(model.config, correction_rounds=rounds, correction_rank=rank)
     fitted = ShapeVQVAE(config)
@@ -52,7 +52,7 @@ def fit_corrections(
     grids = [to_grid(latents[start : start + BATCH_SIZE], config) for start in range(0, len(latents), BATCH_SIZE)]
     with autocast("cpu"):
         vectors = [fitted.encoder(grid.features).float() for grid in grids]
-    part_codebook(fitted, corrections, vectors, [full_blocks(grid.active, block) for grid in grids])
+    split_codebook(fitted, corrections, vectors, [full_blocks(grid.active, block) for grid in grids])
     errors, cells = [], []
     for grid, found in zip(grids, vectors, strict=True):
         full = full_blocks(grid.active, block)
@@ -76,31 +76,31 @@ def fit_corrections(
     _, _, vectors = torch.linalg.svd(torch.cat(counts).sqrt()[:, None] * stacked, full_matrices=False)
     kept = min(rank, len(vectors))
     corrections.basis[:kept] = vectors[:kept] / scale
-    corrections.codes[:, corrections.lent, :kept] = (stacked @ vectors[:kept].T).unflatten(0, (rounds, -1))
+    corrections.codes[:, corrections.spare_codes, :kept] = (stacked @ vectors[:kept].T).unflatten(0, (rounds, -1))
     return fitted
 
 
-def part_codebook(
+def split_codebook(
     model: ShapeVQVAE,
     corrections: Corrections,
     vectors: Sequence[Float[Tensor, "_ dim x y z"]],
     full: Sequence[Bool[Tensor, "_ x y z"]],
 ) -> None:
-    """Sets `surface`, and `rest` to the mean of the vectors that lenders' places have without loans."""
+    """Sets `surface`, and `rest` to the mean of the vectors that spare blocks have without corrections."""
     counts, resting = torch.zeros(2, model.config.n_embed), []
     for found, holds in zip(vectors, full, strict=True):
         codes = model.quantizer.nearest(found.movedim(1, -1))
         for part in (False, True):
             counts[int(part)] += torch.bincount(codes[holds == part], minlength=model.config.n_embed)
-        resting += [row.flatten()[lenders(blocks)] for row, blocks in zip(codes, holds, strict=True)]
+        resting += [row.flatten()[spare_blocks(blocks)] for row, blocks in zip(codes, holds, strict=True)]
     corrections.surface[:] = (counts[1] > counts[0]).float()
-    lent = torch.cat(resting)
-    if not len(lent):
+    spare = torch.cat(resting)
+    if not len(spare):
         raise ConfigError(
-            f"In none of the {sum(map(len, full))} objects can a block lend its code: each holds surface or touches "
-            "one that does. Give objects that leave more of the grid empty, or a tokenizer of more blocks."
+            f"None of the {sum(map(len, full))} objects has a spare block: each block holds surface or touches one "
+            "that does. Give objects that leave more of the grid empty, or a tokenizer of more blocks."
         )
-    corrections.rest[:] = model.quantizer.embedding(lent).mean(0)
+    corrections.rest[:] = model.quantizer.embedding(spare).mean(0)
 
 
 def cluster(
@@ -110,9 +110,9 @@ def cluster(
     *,
     iterations: int,
     generator: torch.Generator,
-) -> Float[Tensor, "lent channels cells"]:
-    """k-means from random blocks, one centre for each code that can be lent."""
-    count = len(corrections.lent)
+) -> Float[Tensor, "spare channels cells"]:
+    """k-means from random blocks, one centre for each spare code."""
+    count = len(corrections.spare_codes)
     table = errors[torch.randint(len(errors), (count,), generator=generator)].float()
     for _ in range(iterations):
         chosen = assign(errors, active, table, corrections.weights)
@@ -127,7 +127,7 @@ def cluster(
 def assign(
     errors: Float[Tensor, "blocks channels cells"],
     active: Bool[Tensor, "blocks cells"],
-    table: Float[Tensor, "lent channels cells"],
+    table: Float[Tensor, "spare channels cells"],
     weights: Float[Tensor, " channels"],
 ) -> Int[Tensor, " blocks"]:
     parts = zip(errors.split(CHUNK), active.split(CHUNK), strict=True)

@@ -1,16 +1,16 @@
-"""Residual corrections of the shape tokenizer: codes of empty blocks correct the features of blocks with surface.
+"""Residual corrections of the shape tokenizer: codes of empty blocks correct the features of surface blocks.
 
-Two thirds of an object's blocks (the cells that one code stands for) hold no surface, and what is said of those away
-from it is never seen. So the codebook falls into two parts: codes of blocks that hold surface, and all others. A block
-is a lender if neither it nor one of the six beside it holds surface; its code, of the second part, picks a correction:
-a vector that is added to what the network says of the cells of one block with surface. Corrections of a block follow
-one another as in residual quantization (https://arxiv.org/abs/2107.03312, section III-C).
+A block is the cells that one code stands for. Two thirds of an object's blocks hold no surface, and the output away
+from the surface is never seen. So the codebook has two parts: codes of surface blocks, and all others. A block is
+spare if neither it nor one of its six neighbours holds surface. The code of a spare block, of the second part, picks a
+correction: a vector that is added to the network's output for the cells of one surface block. Each correction of a
+block is of what the ones before it left, as in residual quantization (https://arxiv.org/abs/2107.03312, section III-C).
 
-The first lenders' codes are the object's palette (kyvo/shapes/palette.py).
+The codes of the first spare blocks are the object's palette (kyvo/shapes/palette.py).
 
-Which block gets which code follows from the codes alone: blocks with surface get the lent codes in rounds, both
-x-major. Where the last round has too few codes, it goes to blocks evenly spread. The network sees `rest` in a
-lender's place.
+Which code corrects which block follows from the codes alone: round by round, the codes of the spare blocks go to the
+surface blocks, both x-major. A last round with too few codes goes to surface blocks that are evenly spread. The
+network sees the vector `rest` in place of each spare block's code.
 """
 
 from collections.abc import Iterator
@@ -27,15 +27,15 @@ SURE = 2.0  # a cell whose score is this far on the right side of ACTIVE_ABOVE n
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Loan:
-    """One round of one object: the code in each lender's place corrects the block of its borrower."""
+class CorrectionRound:
+    """One round of one object: the code of the block `sources[i]` corrects the block `targets[i]`."""
 
-    round: int
-    lenders: Int[Tensor, " loans"]  # rows of blocks, x-major
-    borrowers: Int[Tensor, " loans"]
+    index: int
+    sources: Int[Tensor, " corrections"]  # rows of spare blocks, x-major
+    targets: Int[Tensor, " corrections"]  # rows of surface blocks, x-major
 
 
-def lenders(full: Bool[Tensor, "x y z"]) -> Int[Tensor, " lenders"]:
+def spare_blocks(full: Bool[Tensor, "x y z"]) -> Int[Tensor, " spare"]:
     """Rows of the blocks that neither hold surface nor share a face with one that does."""
     beside = full.clone()
     for axis in range(3):
@@ -45,15 +45,15 @@ def lenders(full: Bool[Tensor, "x y z"]) -> Int[Tensor, " lenders"]:
     return (~beside).flatten().nonzero()[:, 0]
 
 
-def loans(full: Bool[Tensor, "x y z"], *, rounds: int, skip: int = 0) -> Iterator[Loan]:
-    """The rounds of an object whose blocks with surface are `full`, at most `rounds`, without `skip` lenders."""
-    found, borrowers = lenders(full)[skip:], full.flatten().nonzero()[:, 0]
-    for number in range(rounds if len(borrowers) else 0):
-        part = found[number * len(borrowers) :][: len(borrowers)]
-        if not len(part):
+def correction_rounds(full: Bool[Tensor, "x y z"], *, rounds: int, skip: int = 0) -> Iterator[CorrectionRound]:
+    """At most `rounds` rounds of an object whose surface blocks are `full`, without its first `skip` spare blocks."""
+    spare, surface = spare_blocks(full)[skip:], full.flatten().nonzero()[:, 0]
+    for index in range(rounds if len(surface) else 0):
+        sources = spare[index * len(surface) :][: len(surface)]
+        if not len(sources):
             return
-        spread = torch.arange(len(part), device=part.device) * len(borrowers) // len(part)
-        yield Loan(round=number, lenders=part, borrowers=borrowers[spread])
+        spread = torch.arange(len(sources), device=sources.device) * len(surface) // len(sources)
+        yield CorrectionRound(index=index, sources=sources, targets=surface[spread])
 
 
 class Corrections(nn.Module):
@@ -63,7 +63,7 @@ class Corrections(nn.Module):
     features. Nothing here is trained by gradients (kyvo/shapes/correction_fit.py).
     """
 
-    surface: nn.Parameter  # [n_embed]; 1: a code of blocks with surface
+    surface: nn.Parameter  # [n_embed]; 1: a code of surface blocks
     rest: nn.Parameter  # [embed_dim]
     codes: nn.Parameter  # [rounds, n_embed, rank]
     basis: nn.Parameter  # [rank, channels * cells of a block]
@@ -94,7 +94,7 @@ class Corrections(nn.Module):
         return self.surface > 0.5
 
     @property
-    def lent(self) -> Int[Tensor, " lent"]:
+    def spare_codes(self) -> Int[Tensor, " spare"]:
         """The codes of the second part."""
         return (~self.of_surface).nonzero()[:, 0]
 
@@ -111,10 +111,10 @@ class Corrections(nn.Module):
     def hide(
         self, values: Float[Tensor, "batch dim x y z"], full: Bool[Tensor, "batch x y z"]
     ) -> Float[Tensor, "batch dim x y z"]:
-        """What the network sees: `rest` in every lender's place, lent or not."""
+        """What the network sees: `rest` in every spare block, whether its code is used or not."""
         values = values.clone()
         for one, blocks in zip(values, full, strict=True):
-            one.flatten(1)[:, lenders(blocks)] = self.rest[:, None]
+            one.flatten(1)[:, spare_blocks(blocks)] = self.rest[:, None]
         return values
 
     def choose(
@@ -125,13 +125,13 @@ class Corrections(nn.Module):
         active: Bool[Tensor, "batch x y z"],
         full: Bool[Tensor, "batch x2 y2 z2"],
     ) -> Int[Tensor, "batch codes"]:
-        """The codes with those of lenders chosen: the palette that leaves the least error, and the best corrections.
+        """The codes, those of spare blocks chosen: the palette that leaves the least error, and the best corrections.
 
         Args:
             errors: of `remaining_errors`.
             colors: the true ones, sRGB in [-1, 1].
         """
-        tables = (self.codes[:, self.lent] @ self.basis).unflatten(2, (self.channels, -1))
+        tables = (self.codes[:, self.spare_codes] @ self.basis).unflatten(2, (self.channels, -1))
         errors, cells = blocks_of(errors, self.block), blocks_of(active[:, None], self.block)[:, :, 0]
         colors = blocks_of(colors, self.block).transpose(2, 3)
         rows = []
@@ -139,33 +139,33 @@ class Corrections(nn.Module):
             truth, found = colors[row][cells[row]], []
             for size in SIZES:
                 skip = num_palette_codes(size)
-                if skip > len(lenders(blocks)):
+                if skip > len(spare_blocks(blocks)):
                     break
-                spent, left = self._lend(codes[row], errors[row], cells[row], blocks, tables, skip=skip)
+                spent, left = self._choose_corrections(codes[row], errors[row], cells[row], blocks, tables, skip=skip)
                 palette = palette_of(truth, size) if size else truth[:0]
-                spent[lenders(blocks)[:skip]] = self.lent[encode_palette(palette, len(self.lent))]
+                spent[spare_blocks(blocks)[:skip]] = self.spare_codes[encode_palette(palette, len(self.spare_codes))]
                 missing = left[:, 1:][:, COLOR].transpose(1, 2)[cells[row]] * self.color_scale
                 found.append((float((quantize_colors(truth - missing, palette) - truth).square().mean()), spent))
             rows.append(min(found, key=lambda pair: pair[0])[1] if found else codes[row])
         return torch.stack(rows)
 
-    def _lend(
+    def _choose_corrections(
         self,
         codes: Int[Tensor, " codes"],
         errors: Float[Tensor, "blocks channels cells"],
         active: Bool[Tensor, "blocks cells"],
         full: Bool[Tensor, "x y z"],
-        tables: Float[Tensor, "rounds lent channels cells"],
+        tables: Float[Tensor, "rounds spare channels cells"],
         *,
         skip: int,
     ) -> tuple[Int[Tensor, " codes"], Float[Tensor, "blocks channels cells"]]:
         """One object's codes with the best corrections, and the errors that they leave."""
         codes, left = codes.clone(), errors.clone()
-        for loan in loans(full, rounds=self.rounds, skip=skip):
-            part, cells, table = left[loan.borrowers], active[loan.borrowers], tables[loan.round]
+        for each in correction_rounds(full, rounds=self.rounds, skip=skip):
+            part, cells, table = left[each.targets], active[each.targets], tables[each.index]
             chosen = best(part, cells, table, self.weights)
-            left[loan.borrowers] = corrected(part, cells, table[chosen])
-            codes[loan.lenders] = self.lent[chosen]
+            left[each.targets] = corrected(part, cells, table[chosen])
+            codes[each.sources] = self.spare_codes[chosen]
         return codes, left
 
     def palettes(
@@ -174,7 +174,7 @@ class Corrections(nn.Module):
         """Of each object, sRGB in [-1, 1]."""
         number = (~self.of_surface).cumsum(0) - 1
         return [
-            decode_palette(number[row[lenders(blocks)]], len(self.lent))
+            decode_palette(number[row[spare_blocks(blocks)]], len(self.spare_codes))
             for row, blocks in zip(codes, full, strict=True)
         ]
 
@@ -188,8 +188,8 @@ class Corrections(nn.Module):
         total = self.basis.new_zeros(*codes.shape, self.basis.shape[1])
         palettes = self.palettes(codes, full)
         for row, blocks in enumerate(full):
-            for loan in loans(blocks, rounds=self.rounds, skip=num_palette_codes(len(palettes[row]))):
-                total[row, loan.borrowers] += self.codes[loan.round, codes[row, loan.lenders]] @ self.basis
+            for each in correction_rounds(blocks, rounds=self.rounds, skip=num_palette_codes(len(palettes[row]))):
+                total[row, each.targets] += self.codes[each.index, codes[row, each.sources]] @ self.basis
         output = output + grid_of(total.unflatten(2, (self.channels, -1)), self.block)
         for one, palette in zip(output, palettes, strict=True):
             colors = one[1:][COLOR]
@@ -217,7 +217,7 @@ def remaining_errors(
 def best(
     errors: Float[Tensor, "blocks channels cells"],
     active: Bool[Tensor, "blocks cells"],
-    table: Float[Tensor, "lent channels cells"],
+    table: Float[Tensor, "spare channels cells"],
     weights: Float[Tensor, " channels"],
 ) -> Int[Tensor, " blocks"]:
     """The row of the table with the least squared error; features count in active cells alone, scores in all."""

@@ -18,7 +18,7 @@ from kyvo.models.slat.gaussians import Gaussians
 from kyvo.models.slat.latent import RESOLUTION, StructuredLatent
 from kyvo.shapes.code_files import CodeFile, ShapeCodes, is_code_file
 from kyvo.shapes.contour import CHANNELS, SurfaceSplats, extract_mesh, octahedra
-from kyvo.shapes.mesh import Place
+from kyvo.shapes.mesh import CubeTransform
 from kyvo.shapes.tokenizer import ShapeTokenizer
 
 CELL_REACH = 0.6  # of a cell; half axis of the octahedra that show cells
@@ -30,7 +30,7 @@ class NamedLatent:
 
     name: str
     latent: StructuredLatent
-    place: Place | None = None
+    place: CubeTransform | None = None
 
 
 def read_latents(path: Path, tokenizer: ShapeTokenizer) -> list[NamedLatent]:

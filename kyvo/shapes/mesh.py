@@ -15,8 +15,8 @@ UP_AXES = {".glb": "+y", ".gltf": "+y", ".obj": "+y", ".ply": "+z"}  # glTF's ru
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a mesh stood before it was moved into the cube, with z up and in its file's units.
+class CubeTransform:
+    """From the cube to where a mesh stood before it was normalised, with z up and in its file's units.
 
     A point p of the cube stood at center + size * (turn @ p). There is a turn only where the caller gave the file's up
     axis.
@@ -27,7 +27,7 @@ class Place:
     turn: tuple[Vector, ...] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))  # its rows
 
     @classmethod
-    def of(cls, *, center: Any, size: Any, turn: Any) -> "Place":
+    def of(cls, *, center: Any, size: Any, turn: Any) -> "CubeTransform":
         """From arrays or a file's lists. Raises AssetError for what is not finite, has no size or is no rotation."""
         rows = np.array(turn, dtype=float)
         middle = np.array(center, dtype=float)
@@ -60,7 +60,7 @@ def load_shape(path: Path | str, *, up_axis: str | None = None) -> Asset:
     return load_placed(path, up_axis=up_axis)[0]
 
 
-def load_placed(path: Path | str, *, up_axis: str | None = None) -> tuple[Asset, Place]:
+def load_placed(path: Path | str, *, up_axis: str | None = None) -> tuple[Asset, CubeTransform]:
     """As `load_shape`, and where the mesh stood."""
     path = Path(path)
     if up_axis is not None and up_axis not in UP:
@@ -84,7 +84,7 @@ def load_placed(path: Path | str, *, up_axis: str | None = None) -> tuple[Asset,
         raise AssetError(f"file: {path}: {error}") from error
     turn = to_world @ to_cube.T
     center, size = box_of(asset)
-    return mesh, Place.of(center=turn @ center, size=size, turn=turn)
+    return mesh, CubeTransform.of(center=turn @ center, size=size, turn=turn)
 
 
 def normalized(mesh: Asset) -> Asset:

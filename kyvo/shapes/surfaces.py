@@ -20,7 +20,7 @@ from kyvo.export.primitives import TO_Y_UP, stage
 from kyvo.files import write_bytes
 from kyvo.models.slat.flexicubes import Surface
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.shapes.mesh import Place
+from kyvo.shapes.mesh import CubeTransform
 
 SUFFIXES = (".glb", ".ply", ".html")
 
@@ -59,7 +59,9 @@ def surface_asset(surface: Surface, *, name: str = "shape") -> Asset:
     )
 
 
-def write_shape(mesh: trimesh.Trimesh, path: Path | str, *, name: str = "shape", place: Place | None = None) -> None:
+def write_shape(
+    mesh: trimesh.Trimesh, path: Path | str, *, name: str = "shape", place: CubeTransform | None = None
+) -> None:
     """Writes one mesh as GLB (y up, base color of a matt material), PLY (z up) or a page with a viewer, whole or not at
     all.
 

@@ -45,7 +45,7 @@ class ShapeVQVAEConfig:
     occupancy: str = "logit"  # active cells: an output of their own; or "norm": those with features long enough
     norm_threshold: float = 1.0  # for "norm": that many standard deviations; inactive cells are trained to 0
     beta: float = 0.25  # weight of the commitment
-    correction_rounds: int = 0  # codes that a block may borrow (kyvo/shapes/corrections.py); 0: blocks lend none
+    correction_rounds: int = 0  # at most so many a surface block (kyvo/shapes/corrections.py); 0: none
     correction_rank: int = 0  # vectors that corrections are made of
 
     def __post_init__(self) -> None:
@@ -272,7 +272,7 @@ class ShapeVQVAE(nn.Module):
     def first_codes(
         self, vectors: Float[Tensor, "batch dim x y z"], full: Bool[Tensor, "batch x y z"]
     ) -> Int[Tensor, "batch codes"]:
-        """Codes of the encoder's vectors, before blocks without surface lend theirs."""
+        """Codes of the encoder's vectors, before those of spare blocks become corrections."""
         assert self.corrections is not None
         rows = vectors.float().movedim(1, -1).flatten(0, 3)
         found = self.corrections.nearest(rows, full.flatten(), self.quantizer.embedding.weight)
@@ -281,7 +281,7 @@ class ShapeVQVAE(nn.Module):
     def seen(
         self, codes: Int[Tensor, "batch codes"], full: Bool[Tensor, "batch x y z"]
     ) -> Float[Tensor, "batch dim x y z"]:
-        """What the decoder takes in where blocks lend their codes."""
+        """What the decoder takes in where spare codes are corrections."""
         assert self.corrections is not None
         side = self.config.side
         values = self.quantizer.embedding(codes).unflatten(1, (side, side, side)).movedim(-1, 1)

@@ -79,13 +79,13 @@ class StructuralLoss(nn.Module):
         self.register_buffer("weights", weights / weights.sum(), persistent=False)
 
     def forward(self, output: Pixels, target: Pixels) -> Float[Tensor, ""]:
-        likeness = []
-        while min(output.shape[-2:]) >= WINDOW and len(likeness) < MAX_SCALES:
-            likeness.append(self.ssim(output, target))
+        scores = []
+        while min(output.shape[-2:]) >= WINDOW and len(scores) < MAX_SCALES:
+            scores.append(self.ssim(output, target))
             output, target = F.avg_pool2d(output, 2), F.avg_pool2d(target, 2)
-        if not likeness:  # too small for the window: nothing to say
+        if not scores:  # too small for the window: nothing to say
             return (output * 0).sum()
-        return 1.0 - torch.stack(likeness).mean()
+        return 1.0 - torch.stack(scores).mean()
 
     def ssim(self, output: Pixels, target: Pixels) -> Float[Tensor, ""]:
         """As `kyvo.metrics.images.ssim`: over channels and the windows inside the picture."""
@@ -93,8 +93,8 @@ class StructuralLoss(nn.Module):
         mean_x, mean_y = self._blurred(x), self._blurred(y)
         variance = self._blurred(x.square()) + self._blurred(y.square()) - mean_x.square() - mean_y.square()
         covariance = self._blurred(x * y) - mean_x * mean_y
-        likeness = (2 * mean_x * mean_y + C1) * (2 * covariance + C2)
-        return (likeness / ((mean_x.square() + mean_y.square() + C1) * (variance + C2))).mean()
+        numerator = (2 * mean_x * mean_y + C1) * (2 * covariance + C2)
+        return (numerator / ((mean_x.square() + mean_y.square() + C1) * (variance + C2))).mean()
 
     def _blurred(self, x: Tensor) -> Tensor:
         flat = x.flatten(0, 1)[:, None]  # a picture of one channel each

@@ -20,7 +20,7 @@ from kyvo.tokenizers.vocabulary import OBJECT_END, OBJECT_START, SCENE_END, SCEN
 
 
 @dataclass(frozen=True, kw_only=True)
-class SceneForm:
+class OptionalParts:
     """Which optional parts of its schema a scene is written with.
 
     In what goes in, and in a training's sequences, they are written where the scene has them. In what comes out they
@@ -31,7 +31,7 @@ class SceneForm:
     turns: bool = True  # and every other field with `of`
 
     @classmethod
-    def of(cls, scene: Scene, schema: SceneSchema) -> "SceneForm":
+    def of(cls, scene: Scene, schema: SceneSchema) -> "OptionalParts":
         """What this scene has, to be written in one that follows from it: turns only where no object lacks one."""
         turns = all(
             item.get(field.name) is not None
@@ -46,7 +46,7 @@ class SceneForm:
         return tuple(field for field in schema.fields if self.turns or not field.of)
 
 
-WHOLE = SceneForm()
+ALL_PARTS = OptionalParts()
 
 
 class SceneTokenizer:
@@ -70,16 +70,16 @@ class SceneTokenizer:
         """The nearest scene that has tokens (`SceneSchema.snap`)."""
         return self.schema.snap(scene, clamp=clamp)
 
-    def encode(self, scene: Scene, *, clamp: bool = False, form: SceneForm = WHOLE) -> list[int]:
+    def encode(self, scene: Scene, *, clamp: bool = False, optional: OptionalParts = ALL_PARTS) -> list[int]:
         """Ids from [SCENE-START] to [SCENE-END]. Raises SceneError for what the schema cannot hold."""
         marker = self.vocabulary.marker_id
         ids = [marker(SCENE_START)]
         snapped = self.schema.snap(scene, clamp=clamp)
-        if form.camera and snapped.camera is not None:
+        if optional.camera and snapped.camera is not None:
             ids += self.encode_camera(snapped.camera)
         for item in snapped.objects:
             ids.append(marker(OBJECT_START))
-            for field in form.fields(self.schema):
+            for field in optional.fields(self.schema):
                 if not field.of or item.get(field.name) is not None:
                     ids.append(marker(field.marker))
                     ids.extend(self.encode_value(field, item.get(field.name)))

@@ -22,7 +22,7 @@ from kyvo.errors import ConfigError, TokenError
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.order import reorder, restore
 from kyvo.tokenizers.programs import ProgramTokenizer
-from kyvo.tokenizers.scene import WHOLE, SceneForm, SceneTokenizer
+from kyvo.tokenizers.scene import ALL_PARTS, OptionalParts, SceneTokenizer
 from kyvo.tokenizers.tasks import Segment, Segments, Task
 from kyvo.tokenizers.text import TextTokenizer
 from kyvo.tokenizers.vocabulary import (
@@ -99,24 +99,26 @@ class SequenceBuilder:
         raster = np.arange(image_grid[0] * image_grid[1])
         self.order = reorder(raster, *image_grid) if center_first else raster  # of an output picture's places
 
-    def prompt(self, task: Task, given: Segments, *, clamp: bool = False, form: SceneForm = WHOLE) -> list[int]:
+    def prompt(
+        self, task: Task, given: Segments, *, clamp: bool = False, optional: OptionalParts = ALL_PARTS
+    ) -> list[int]:
         """Ids up to and with [OUTPUT-START]: what a model completes."""
         _check_kinds(task, "input", task.inputs, given)
         ids = [self.text.bos_id]
         for segment in task.inputs:
-            ids.extend(self._encode(segment, given, output=False, clamp=clamp, form=form))
+            ids.extend(self._encode(segment, given, output=False, clamp=clamp, optional=optional))
         return [*ids, self.vocabulary.marker_id(OUTPUT)]
 
     def build(
-        self, task: Task, given: Segments, wanted: Segments, *, clamp: bool = False, form: SceneForm = WHOLE
+        self, task: Task, given: Segments, wanted: Segments, *, clamp: bool = False, optional: OptionalParts = ALL_PARTS
     ) -> Sequence:
         """The training sequence of one sample. Raises TokenError when the segments do not fit the task."""
         _check_kinds(task, "output", task.outputs, wanted)
-        prompt = self.prompt(task, given, clamp=clamp, form=form)
+        prompt = self.prompt(task, given, clamp=clamp, optional=optional)
         outputs: list[int] = []
         weights: list[float] = []
         for segment in task.outputs:
-            ids = self._encode(segment, wanted, output=True, clamp=clamp, form=form)
+            ids = self._encode(segment, wanted, output=True, clamp=clamp, optional=optional)
             heavy = range(1, 1 + self.num_heavy) if segment is Segment.IMAGE else range(0)  # 0 is [IMAGE-START]
             outputs.extend(ids)
             weights.extend(self.heavy_weight if place in heavy else 1.0 for place in range(len(ids)))
@@ -241,11 +243,11 @@ class SequenceBuilder:
         return self._decode(task.outputs, ids[:-1], output=True)
 
     def _encode(
-        self, segment: Segment, content: Segments, *, output: bool, clamp: bool, form: SceneForm = WHOLE
+        self, segment: Segment, content: Segments, *, output: bool, clamp: bool, optional: OptionalParts = ALL_PARTS
     ) -> list[int]:
         if segment is Segment.SCENE:
             assert content.scene is not None
-            return self.scenes.encode(content.scene, clamp=clamp, form=form)
+            return self.scenes.encode(content.scene, clamp=clamp, optional=optional)
         if segment is Segment.DIALOGUE:
             assert content.dialogue is not None
             turns = (Segments(text=text, program=program) for text, program in content.dialogue)

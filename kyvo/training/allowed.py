@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kyvo.errors import TokenError
 from kyvo.generation.constraint import Constraint
-from kyvo.tokenizers.scene import SceneForm
+from kyvo.tokenizers.scene import OptionalParts
 from kyvo.tokenizers.sequence import IGNORE, SequenceBuilder
 from kyvo.tokenizers.sequence import Sequence as TokenSequence
 from kyvo.tokenizers.tasks import Segment, Task
@@ -52,20 +52,20 @@ class AllowedWalk:
 
     def __init__(self, builder: SequenceBuilder) -> None:
         self.builder = builder
-        self._constraints: dict[tuple[Task, SceneForm], Constraint] = {}
-        self._states: dict[tuple[Task, SceneForm], dict[int, AllowedIds | None]] = {}
+        self._constraints: dict[tuple[Task, OptionalParts], Constraint] = {}
+        self._states: dict[tuple[Task, OptionalParts], dict[int, AllowedIds | None]] = {}
         self._sets: dict[bytes, AllowedIds] = {}
 
-    def __call__(self, task: Task, sequence: TokenSequence, form: SceneForm) -> TokenSequence:
+    def __call__(self, task: Task, sequence: TokenSequence, optional: OptionalParts) -> TokenSequence:
         """The sequence with its `allowed` sets: None where there is no label, and where one id alone may come.
 
         Raises TokenError for an output that decoding could not write.
         """
-        form = replace(form, camera=bool(form.camera))
-        key = (task, form)
+        optional = replace(optional, camera=bool(optional.camera))
+        key = (task, optional)
         if key not in self._constraints or Segment.PROGRAM in task.outputs:  # that one grows with each program
             self._constraints[key] = Constraint.for_task(
-                task, self.builder, max_objects=MAX_OBJECTS, max_text=MAX_TEXT, form=form
+                task, self.builder, max_objects=MAX_OBJECTS, max_text=MAX_TEXT, optional=optional
             )
             self._states[key] = {}
         constraint, known = self._constraints[key], self._states[key]

@@ -1,6 +1,5 @@
 """`TrainArgs`: the recipe's own scalars, the `train:` section of its YAML. A name it does not know is refused."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from difflib import get_close_matches
@@ -117,13 +116,3 @@ def check_names(found: Iterable[str], known: Iterable[str], *, prefix: str = "")
             close = get_close_matches(name, known, n=1)
             advice = f"did you mean {prefix}{close[0]}?" if close else f"known are {', '.join(known)}."
             raise ConfigError(f"{prefix}{name} is not a setting; {advice}")
-
-
-def rate_factor(step: int, *, warmup_steps: int, decay_from: int, decay_steps: int, decay: str = "linear") -> float:
-    """Share of the peak learning rate at `step` (from 0): up, level, down; never 0 inside the run."""
-    rise = (step + 1) / (warmup_steps + 1)
-    fall = 1.0
-    if decay_steps and step >= decay_from:
-        left = max(0.0, 1 - (step - decay_from) / decay_steps)
-        fall = left if decay == "linear" else (1 - math.cos(math.pi * left)) / 2
-    return min(1.0, rise, fall)

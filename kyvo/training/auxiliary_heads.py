@@ -43,30 +43,30 @@ class ObjectTargets:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AskedTargets:
+class GroundingTargets:
     """What a batch's questions and instructions, or their words, are about. Positions are flat, into batch x seq."""
 
     positions: Int[Tensor, " texts"]  # of each output's first id, or of each word
     about: Float[Tensor, "texts objects"]  # 1 for the objects it is about, 0 for others of the scene, -1 for none
 
-    def to(self, device: torch.device) -> "AskedTargets":
-        return AskedTargets(**{name: value.to(device) for name, value in vars(self).items()})
+    def to(self, device: torch.device) -> "GroundingTargets":
+        return GroundingTargets(**{name: value.to(device) for name, value in vars(self).items()})
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChangeTargets:
+class CopyTargets:
     """Whether the ids of edited scenes are copied. Positions are flat, into batch x seq."""
 
     positions: Int[Tensor, " ids"]  # before each id that comes out
     changed: Bool[Tensor, " ids"]  # `SequenceBuilder.changed`
 
-    def to(self, device: torch.device) -> "ChangeTargets":
-        return ChangeTargets(**{name: value.to(device) for name, value in vars(self).items()})
+    def to(self, device: torch.device) -> "CopyTargets":
+        return CopyTargets(**{name: value.to(device) for name, value in vars(self).items()})
 
 
-def asked_objects(scene: Scene, schema: SceneSchema, sets: Sequence[int]) -> Float[np.ndarray, "texts objects"]:
-    """`AskedTargets.about` of texts about one scene, each given as a set: an int with a bit for each object. There they
-    are in the scene's order, here by their number in the tokens."""
+def grounding_targets(scene: Scene, schema: SceneSchema, sets: Sequence[int]) -> Float[np.ndarray, "texts objects"]:
+    """`GroundingTargets.about` of texts about one scene, each given as a set: an int with a bit for each object. The
+    bits are in the scene's order, the columns by the objects' number in the tokens."""
     order = schema.token_order(scene, clamp=True)
     numbers = [min(number, MAX_NUMBER - 1) for number in range(len(order))]
     about = np.full((len(sets), MAX_NUMBER), -1, dtype=np.float32)
@@ -145,9 +145,9 @@ class Targets:
 
     seen: ObjectTargets | None = None  # in pictures that go in
     drawn: ObjectTargets | None = None  # in pictures that come out
-    asked: AskedTargets | None = None  # of whole texts
-    named: AskedTargets | None = None  # of single words
-    changed: ChangeTargets | None = None  # of edited scenes
+    asked: GroundingTargets | None = None  # of whole texts
+    named: GroundingTargets | None = None  # of single words
+    changed: CopyTargets | None = None  # of edited scenes
 
     def __bool__(self) -> bool:
         return any(value is not None for value in vars(self).values())

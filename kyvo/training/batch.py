@@ -13,7 +13,7 @@ from torch import Tensor
 from kyvo.tokenizers.sequence import IGNORE, MAX_NUMBER
 from kyvo.tokenizers.sequence import Sequence as TokenSequence
 from kyvo.training.allowed import Group, groups
-from kyvo.training.auxiliary_heads import AskedTargets, ChangeTargets, Targets, object_targets
+from kyvo.training.auxiliary_heads import CopyTargets, GroundingTargets, Targets, object_targets
 from kyvo.training.model import AttentionMask, attention_mask
 
 MULTIPLE = 32  # lengths are padded to it: few shapes, so few compilations
@@ -110,7 +110,7 @@ def _targets(sequences: Sequence[TokenSequence], starts: Sequence[int]) -> Targe
     )
 
 
-def _changed(sequences: Sequence[TokenSequence], starts: Sequence[int]) -> ChangeTargets | None:
+def _changed(sequences: Sequence[TokenSequence], starts: Sequence[int]) -> CopyTargets | None:
     """Of all ids that come out of an edit; None of none."""
     positions, changed = [], []
     for one, start in zip(sequences, starts, strict=True):
@@ -120,17 +120,17 @@ def _changed(sequences: Sequence[TokenSequence], starts: Sequence[int]) -> Chang
             changed.append(one.changed[written])
     if not positions:
         return None
-    return ChangeTargets(
+    return CopyTargets(
         positions=torch.from_numpy(np.concatenate(positions)), changed=torch.from_numpy(np.concatenate(changed))
     )
 
 
-def _joined(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> AskedTargets | None:
+def _joined(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> GroundingTargets | None:
     """Of what texts or words are about, and where they stand in batch x seq; None of none."""
     if not any(len(found) for _, found in parts):
         return None
     about, positions = (torch.from_numpy(np.concatenate(part)) for part in zip(*parts, strict=True))
-    return AskedTargets(positions=positions, about=about)
+    return GroundingTargets(positions=positions, about=about)
 
 
 def _output_starts(sequence: TokenSequence) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from kyvo.data.clevr.augment import SEEN
 from kyvo.data.dataset import open_set
-from kyvo.data.language.edits import concerned
+from kyvo.data.language.edits import edited_object
 from kyvo.data.language.question_programs import SceneIndex, asked_about
 from kyvo.errors import ConfigError, KyvoError, TokenError
 from kyvo.extras import extra
@@ -19,12 +19,12 @@ from kyvo.programs.json_form import from_json
 from kyvo.programs.program import Program
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.scene import Scene
-from kyvo.tokenizers.scene import WHOLE, SceneForm
+from kyvo.tokenizers.scene import ALL_PARTS, OptionalParts
 from kyvo.tokenizers.sequence import Sequence as TokenSequence
 from kyvo.tokenizers.sequence import SequenceBuilder, share_prefix
 from kyvo.tokenizers.tasks import REFUSED, TASKS, Refused, Segments
 from kyvo.training.allowed import AllowedWalk
-from kyvo.training.auxiliary_heads import asked_objects, object_rows
+from kyvo.training.auxiliary_heads import grounding_targets, object_rows
 from kyvo.training.batch import next_grid_positions
 
 with extra("train"):
@@ -92,8 +92,8 @@ class TokenizedScenes:
                 (`kyvo data edits --each`).
             object_weight: what the loss weights of an output picture's codes that show an object are multiplied by.
             change_weight: the same of an edited scene's ids that do not go on as the scene before does.
-            cameras: share of the samples whose scenes have their camera, of a schema with one (`SceneForm`); of those,
-                a model learns both to write it and to go on from it.
+            cameras: share of the samples whose scenes have their camera, of a schema with one (`OptionalParts`);
+                of those, a model learns both to write it and to go on from it.
             turns: likewise, of the turns and other optional fields of its objects.
             allowed: say of each label which ids it is one of, and leave out labels that nothing else could be.
             objects: say of each sequence with a picture where its objects stand, as far as the scene has a camera, and
@@ -149,13 +149,13 @@ class TokenizedScenes:
     def sequences(self, indices: Sequence[int], rng: np.random.Generator) -> list[TokenSequence]:
         """The sequences of some samples, each in a task drawn from `rng`."""
         draws = rng.random((len(indices), 2))
-        forms = [WHOLE] * len(indices)
+        optionals = [ALL_PARTS] * len(indices)
         if self.has_forms:
             kept = rng.random((len(indices), 2)) < (self.cameras, self.turns)
-            forms = [SceneForm(camera=bool(camera), turns=bool(turns)) for camera, turns in kept]
+            optionals = [OptionalParts(camera=bool(camera), turns=bool(turns)) for camera, turns in kept]
         return [
-            self._sequence(index, which_task, which_question, form)
-            for index, (which_task, which_question), form in zip(indices, draws, forms, strict=True)
+            self._sequence(index, which_task, which_question, optional)
+            for index, (which_task, which_question), optional in zip(indices, draws, optionals, strict=True)
         ]
 
     def segments(self, index: int, which_task: float, which_question: float) -> tuple[str, Segments, Segments]:
@@ -201,10 +201,10 @@ class TokenizedScenes:
             rows = [row for row in beside if row["scene"] == rows[0]["scene"]]
         return task, rows
 
-    def _sequence(self, index: int, which_task: float, which_question: float, form: SceneForm) -> TokenSequence:
+    def _sequence(self, index: int, which_task: float, which_question: float, optional: OptionalParts) -> TokenSequence:
         try:
             task, rows = self._rows(index, which_task, which_question, questions=self.questions, edits=self.edits)
-            built = [self._built(task, *_sides(task, row), form) for row in rows]
+            built = [self._built(task, *_sides(task, row), optional) for row in rows]
             sequence = share_prefix(built) if len(built) > 1 else built[0]
             if self.objects:
                 sequence = replace(sequence, asked=self._asked_objects(task, rows))
@@ -220,22 +220,22 @@ class TokenizedScenes:
         scene = _scene(rows[0]["scene"])
         programs = [json.loads(row[column]) for row in rows]
         if column == "program":
-            sets = [1 << concerned(program, scene) for program in programs]
+            sets = [1 << edited_object(program, scene) for program in programs]
         else:
             index = SceneIndex(scene)
             sets = [asked_about(program, index) for program in programs]
-        return asked_objects(scene, self.builder.scenes.schema, sets)
+        return grounding_targets(scene, self.builder.scenes.schema, sets)
 
-    def _built(self, task: str, given: Segments, wanted: Segments, form: SceneForm) -> TokenSequence:
+    def _built(self, task: str, given: Segments, wanted: Segments, optional: OptionalParts) -> TokenSequence:
         """The sequence, with what its pictures show as far as that is asked for and known."""
         scene = wanted.scene or given.scene
         if scene is not None and self.has_forms:
-            has = SceneForm.of(scene, self.builder.scenes.schema)
-            form = SceneForm(camera=bool(form.camera and has.camera), turns=form.turns and has.turns)
+            has = OptionalParts.of(scene, self.builder.scenes.schema)
+            optional = OptionalParts(camera=bool(optional.camera and has.camera), turns=optional.turns and has.turns)
         # Ground truth may lie a rounding outside the outermost bins.
-        sequence = self.builder.build(TASKS[task], given, wanted, clamp=True, form=form)
+        sequence = self.builder.build(TASKS[task], given, wanted, clamp=True, optional=optional)
         if self.walk is not None:
-            sequence = self.walk(TASKS[task], sequence, form)
+            sequence = self.walk(TASKS[task], sequence, optional)
         if (self.objects or self.change_weight != 1.0) and given.scene is not None and wanted.scene is not None:
             changed = self.builder.changed(sequence.ids)
             factor = np.where(changed, self.change_weight, 1.0).astype(np.float32)

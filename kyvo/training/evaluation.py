@@ -8,7 +8,7 @@
 | program | share of programs that equal the true one |
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,7 @@ from kyvo.processor import Processor
 from kyvo.tokenizers.tasks import Segments
 from kyvo.training.batch import Batch, collate
 from kyvo.training.data import TokenizedScenes
+from kyvo.training.distributed import Ranks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,21 @@ def held_out(
         ]
         found[task] = HeldOut(batches=batches, examples=examples)
     return found
+
+
+def held_out_losses(
+    held_out: Mapping[str, HeldOut], loss_of: Callable[[Batch], Tensor], *, ranks: Ranks
+) -> dict[str, float]:
+    """Each task's loss, sum(w CE) / sum(w) over its batches, which the ranks share."""
+    values = {}
+    for task, samples in held_out.items():
+        mine = samples.batches[ranks.rank :: ranks.count]
+        # Ranks run a sharded model together: those with a batch less run their first again, and do not count it.
+        missing = -(-len(samples.batches) // ranks.count) - len(mine)
+        held_out_loss(samples.batches[:missing], loss_of, device=ranks.device)
+        loss, weight = held_out_loss(mine, loss_of, device=ranks.device)
+        values[f"{task}_loss"] = (ranks.sum(loss) / ranks.sum(weight)).item()
+    return values
 
 
 def held_out_loss(
@@ -86,7 +102,13 @@ def load_folded(
     return Kyvo(model=model.to(device), processor=processor, positions=positions)
 
 
-def decoded_score(kyvo: Kyvo, task: str, examples: Sequence[tuple[Segments, Segments]]) -> dict[str, float]:
+def decoded_scores(kyvo: Kyvo, held_out: Mapping[str, HeldOut]) -> dict[str, float]:
+    """The scores of each task's examples, by "<task>_<score>"."""
+    found = {task: _decoded_score(kyvo, task, samples.examples) for task, samples in held_out.items()}
+    return {f"{task}_{name}": value for task, scores in found.items() for name, value in scores.items()}
+
+
+def _decoded_score(kyvo: Kyvo, task: str, examples: Sequence[tuple[Segments, Segments]]) -> dict[str, float]:
     """The scores of one task's examples, decoded together."""
     found = kyvo.complete(task, [given for given, _ in examples])
     truths = [wanted for _, wanted in examples]

@@ -1,5 +1,6 @@
 """Failed training steps: samples whose loss or gradients are not finite, and GPUs out of memory."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -9,11 +10,40 @@ from torch import Tensor, nn
 from kyvo.errors import KyvoError
 from kyvo.training.batch import Batch
 
+LOG = logging.getLogger(__name__)
 PATIENCE = 20  # steps in a row that may be skipped
 
 
 class TrainingError(KyvoError):
     """A run that cannot go on; its last checkpoint is whole."""
+
+
+class NotFiniteSteps:
+    """Counts the steps whose loss or gradients are not finite, and ends a run that may not skip them."""
+
+    def __init__(self, *, on_nan: str) -> None:
+        self.on_nan = on_nan
+        self.skipped = 0
+        self.in_a_row = 0
+
+    def count(self, step: int, finite: bool, samples: Callable[[], Sequence[str]]) -> None:
+        """One more step.
+
+        Args:
+            samples: finds those that made the step not finite.
+
+        Raises:
+            TrainingError: the step is not finite and may not be skipped, or too many in a row were.
+        """
+        if finite:
+            self.in_a_row = 0
+            return
+        self.in_a_row += 1
+        self.skipped += 1
+        message = describe_not_finite(step, samples())
+        if self.on_nan == "stop" or self.in_a_row >= PATIENCE:
+            raise TrainingError(message)
+        LOG.warning("skipped %s", message)
 
 
 def samples_not_finite(

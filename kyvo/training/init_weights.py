@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kyvo.errors import CheckpointError
 from kyvo.tokenizers.vocabulary import Vocabulary
@@ -25,7 +25,7 @@ from kyvo.training.init_weights_files import (
     POSITIONS,
     TABLE_ROWS,
     InitWeights,
-    some,
+    first_faults,
 )
 from kyvo.training.model import KyvoDecoder
 
@@ -66,10 +66,23 @@ def apply_init_weights(
         ]
     if faults:
         raise CheckpointError(
-            f"train.init_weights is {where}, whose weights are of another model: {some(faults)}. "
+            f"train.init_weights is {where}, whose weights are of another model: {first_faults(faults)}. "
             "Choose the model.size and the processor that they were made for."
         )
     model.load_state_dict({**state, **weights})
+
+
+def apply_auxiliary(heads: nn.Module, weights: Mapping[str, Tensor], *, where: str) -> None:
+    """Puts the weights into auxiliary heads; those that they lack keep fresh values.
+
+    Raises:
+        CheckpointError: they are of other heads.
+    """
+    found = heads.load_state_dict(weights, strict=False)
+    if found.unexpected_keys:
+        raise CheckpointError(
+            f"{where} has other auxiliary heads: {found.unexpected_keys[:4]}. Start from its model, step_<step>/model."
+        )
 
 
 def _with_whole_head(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

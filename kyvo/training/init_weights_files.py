@@ -157,7 +157,7 @@ def check_layers(weights: Mapping[str, Tensor], *, size: DecoderSize, where: str
     ]
     if faults:
         raise CheckpointError(
-            f"{where} does not fit the model's size: {some(faults)}. Known sizes are {', '.join(SIZES)}."
+            f"{where} does not fit the model's size: {first_faults(faults)}. Known sizes are {', '.join(SIZES)}."
         )
 
 
@@ -319,6 +319,6 @@ def _refuse(names: list[str], path: Path, kind: str) -> None:
         raise CheckpointError(f"{path} has {len(names)} weights that {kind} has not: {', '.join(names[:8])}.")
 
 
-def some(faults: list[str]) -> str:
+def first_faults(faults: list[str]) -> str:
     """The first faults of a list, and how many more there are."""
     return "; ".join(faults[:8]) + (f"; and {len(faults) - 8} more" if len(faults) > 8 else "")

@@ -1,6 +1,6 @@
 """Resuming from a checkpoint: its weights, its batches and its optimizer have to be those of this run.
 
-Each function raises CheckpointError, which says what differs; `where` is the output folder, for the message.
+What differs is a CheckpointError; `where` is the output folder, for its message.
 """
 
 import logging
@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from kyvo.errors import CheckpointError
+from kyvo.training.args import TrainArgs
 from kyvo.training.distributed import placed_optimizer_state
 from kyvo.training.lora import PeftArgs, trained_state
 
@@ -51,8 +52,21 @@ def load_weights(
         )
 
 
+def batch_facts(args: TrainArgs, *, samples: int, num_ranks: int, reads: bool) -> dict[str, Any]:
+    """What a run's batches depend on. `reads`: its samples hold what auxiliary heads are trained on."""
+    return {
+        "samples": samples,
+        "easy_steps": args.easy_steps,
+        "batch_size": args.batch_size,
+        "gradient_accumulation": args.gradient_accumulation * num_ranks,  # micro-batches a step
+        "seed": args.seed,
+        "reads": reads,
+        "pack_tokens": args.pack_tokens,
+    }
+
+
 def check_batches(then: Mapping[str, Any], now: Mapping[str, Any], *, where: Path) -> None:
-    """Both say what a run's batches depend on: where it differs, a position among them means nothing."""
+    """Both are of `batch_facts`: where they differ, a position among the batches means nothing."""
     then = {"pack_tokens": None, **then}  # older runs could not pack
     apart = [name for name in {**now, **then} if then.get(name) != now.get(name)]
     if apart:

@@ -10,7 +10,7 @@ from kyvo.cli.main import app
 from kyvo.data.dataset import open_set
 from kyvo.data.omni3d import save_omni3d
 from kyvo.data.release import save_token_file
-from kyvo.data.release_codecs import ImageCodec, SceneCodec, SceneReading, TextCodec
+from kyvo.data.release_codecs import ImageCodec, SceneCodec, SceneFormat, TextCodec
 from kyvo.scene.files import scene_from_json, scene_to_json
 from kyvo.scene.scene import Camera, Scene, SceneObject
 from kyvo.training.data import COLUMNS
@@ -106,7 +106,7 @@ def test_omni3d_annotations_become_a_set_with_mirror_images(tmp_path):
 
 
 def test_released_token_files_become_sets_that_training_reads(llama, tmp_path):
-    scene_codec = SceneCodec("clevr", llama, SceneReading(bounded=True, space=True, pose="none"))
+    scene_codec = SceneCodec("clevr", llama, SceneFormat(bounded=True, space=True, pose="none"))
     scene = scene_codec.decode(scene_codec.encode(Scene(objects=(CUBE.with_values(location=(0.5, -0.25, 0.7)),))))
     image_codec = ImageCodec("clevr", ("codes", "flat"))
     text_codec = TextCodec("clevr", llama, "with text markers")

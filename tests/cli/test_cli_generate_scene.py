@@ -59,9 +59,9 @@ def kyvo(capsys, folders, tmp_path, monkeypatch):
     return call
 
 
-@pytest.mark.parametrize("method", ["scenegen", pytest.param("iscene", marks=pytest.mark.slow), "alone"])
+@pytest.mark.parametrize("method", ["scenegen", pytest.param("iscene", marks=pytest.mark.slow), "independent"])
 def test_a_picture_becomes_files_of_each_kind(kyvo, tmp_path, method):
-    names = ["scene.json", "scene.glb", "sheet.png"] if method != "alone" else ["scene.glb"]
+    names = ["scene.json", "scene.glb", "sheet.png"] if method != "independent" else ["scene.glb"]
     outs = [part for name in names for part in ("--out", name)]
     code, out, err = kyvo("--masks", "masks", "--method", method, *outs, "--json")
     assert code == 0, err
@@ -70,7 +70,7 @@ def test_a_picture_becomes_files_of_each_kind(kyvo, tmp_path, method):
     assert said["objects"] == ["chair", "table"]
     glb = trimesh.load(tmp_path / "scene.glb")
     assert len(glb.geometry) == 2
-    if method == "alone":
+    if method == "independent":
         return
     scene = load_scene(tmp_path / "scene.json")
     assert [item.category for item in scene.objects] == ["chair", "table"]
@@ -94,7 +94,7 @@ def test_objects_are_told_by_a_scene_boxes_or_points(kyvo, tmp_path):
         (["--box", "5,20,35,50", "--box", "45,20,75,50"], ["0", "1"]),
         (["--box", "5,20,35,50", "--point", "50,30:60,40", "--segmenter", "sam"], ["0", "1"]),
     ):
-        code, out, err = kyvo(*words, "--method", "alone", "--out", "scene.glb", "--json", "--force")
+        code, out, err = kyvo(*words, "--method", "independent", "--out", "scene.glb", "--json", "--force")
         assert code == 0, err
         said = json.loads(out)
         assert said["objects"] == [name for name in names if not any(f"{name} is" in note for note in said["warnings"])]

@@ -18,7 +18,7 @@ from kyvo.data.release import (
     release_rows,
     save_token_file,
 )
-from kyvo.data.release_codecs import COLUMNS, SceneCodec, SceneReading, release_schema, release_vocabulary
+from kyvo.data.release_codecs import COLUMNS, SceneCodec, SceneFormat, release_schema, release_vocabulary
 from kyvo.errors import ConfigError, SceneError, TokenError
 from kyvo.scene.files import scene_from_json
 from kyvo.testing import tiny_text
@@ -78,7 +78,7 @@ def test_a_clevr_file_is_read_by_the_released_ids_and_written_back_byte_for_byte
 
 
 def test_the_ids_are_those_of_our_scene_tokenizer(llama):
-    codec = SceneCodec("clevr", llama, SceneReading(bounded=True, space=True, pose="none"))
+    codec = SceneCodec("clevr", llama, SceneFormat(bounded=True, space=True, pose="none"))
     ours = SceneTokenizer(schema=release_schema("clevr"), vocabulary=release_vocabulary("clevr"), text=llama)
     scene = codec.decode(clevr_ids(llama))
     assert ours.encode(scene) == clevr_ids(llama) == codec.encode(scene)
@@ -87,7 +87,7 @@ def test_the_ids_are_those_of_our_scene_tokenizer(llama):
 @given(data=st.data(), dataset=st.sampled_from(["clevr", "objaworld", "objectron"]))
 def test_every_scene_comes_back_in_every_reading(llama, data, dataset):
     pose = data.draw(st.sampled_from(["azimuth", "spelt"])) if dataset == "objaworld" else "none"
-    reading = SceneReading(bounded=data.draw(st.booleans()), space=data.draw(st.booleans()), pose=pose)
+    reading = SceneFormat(bounded=data.draw(st.booleans()), space=data.draw(st.booleans()), pose=pose)
     schema = release_schema(dataset)
     scene = schema.snap(data.draw(scenes(schema, max_objects=3)))
     codec = SceneCodec(dataset, llama, reading)
@@ -266,7 +266,7 @@ def test_rows_join_the_files_by_key_and_give_the_same_ids_back(llama, tmp_path):
 
 
 def test_a_scene_that_has_no_released_ids_is_not_written(llama, tmp_path):
-    codec = SceneCodec("objaworld", llama, SceneReading(bounded=True, space=True, pose="azimuth"))
+    codec = SceneCodec("objaworld", llama, SceneFormat(bounded=True, space=True, pose="azimuth"))
     scene = codec.decode(objaworld_ids(llama, [number(1)]))
     tilted = scene.objects[0].with_values(pose=(0.5, 0.0, 1.0))
     bare = scene.objects[0].with_values(pose=None)

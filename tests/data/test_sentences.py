@@ -9,7 +9,7 @@ import pytest
 
 from kyvo.data.dataset import open_set, write_set
 from kyvo.data.language.sentence_sets import LanguageSet
-from kyvo.data.language.sentences import NOISES, Clash, generator_of
+from kyvo.data.language.sentences import NOISES, InconsistentDraw, generator_of
 from kyvo.errors import ConfigError
 from kyvo.programs.errors import ProgramError
 from kyvo.programs.grammar.chart import SCENE
@@ -56,7 +56,7 @@ def test_sentences_aim_at_every_rule_and_the_rules_make_every_operation():
         for attempt in range(10):
             try:
                 _, meaning = generator.say(rule.symbol, random.Random(f"{number} {attempt}"), 3, rule)
-            except Clash:
+            except InconsistentDraw:
                 continue
             made |= {node.op for node in parts(getattr(meaning, "program", meaning))}
             break

@@ -57,8 +57,8 @@ def test_copies_score_as_copies_and_are_found_in_the_training_set(copies, truth)
     assert results.figure("PSNR of views").value > results.figure("PSNR of views over the object").value > 18
     assert results.figure("coverage").value == 1
     assert results.figure("minimum matching distance").value < 5e-3
-    assert results.figure("category read back").value == 1
-    assert results.figure("color named").value >= 0.75
+    assert results.figure("category accuracy").value == 1
+    assert results.figure("color accuracy").value >= 0.75
     assert results.figure("F-score with the nearest of the training").value > 0.99
     assert {item["key"]: item["nearest_in_training"] for item in results.items} == {
         item["key"]: item["key"] for item in results.items
@@ -101,7 +101,7 @@ def test_copies_look_alike_to_every_encoder(copies, tmp_path):
     encoders = load_encoders(own=tiny_generator().encoder("picture"), name="tiny", clip=clip)
     results = evaluate_generation(copies, copies, encoders=encoders)
     for name in ("own", "CLIP"):
-        assert results.figure(f"view likeness, {name}").value == pytest.approx(1)
+        assert results.figure(f"view similarity, {name}").value == pytest.approx(1)
         assert results.figure(f"FD, {name}").value == pytest.approx(0, abs=1e-6)
         assert results.figure(f"KD, {name}").value < 0  # of the same pictures: less than chance
     assert results.protocol["encoders"] == {"own": "tiny", "CLIP": "clip"}

@@ -70,7 +70,7 @@ def test_what_stands_elsewhere_costs_in_the_picture(row):
     assert "LPIPS" not in truth
     networks = Networks(
         lpips=lambda ours, theirs: float((ours != theirs).mean()),
-        likeness={"clip": lambda pictures: np.stack(pictures).reshape(len(pictures), -1) / 255},
+        encoders={"clip": lambda pictures: np.stack(pictures).reshape(len(pictures), -1) / 255},
         inception=lambda pictures: np.stack([picture.mean((0, 1)) for picture in pictures]),
     )
     perceptual = {ending: PerceptualScores(networks) for ending in COMPARED}

@@ -11,7 +11,7 @@ from kyvo.scene.fields import Field
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import SceneSchema
 from kyvo.testing import tiny_builder
-from kyvo.tokenizers.scene import SceneForm
+from kyvo.tokenizers.scene import OptionalParts
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments, Task
 
 CUBE = SceneObject(size="large", color="red", material="metal", shape="cube", location=(0.0, 0.0, 0.7))
@@ -54,7 +54,7 @@ def test_every_scene_of_the_schema_is_accepted(name):
 
     @given(scene=scenes(builder.scenes.schema, max_objects=5))
     def accepted(scene):
-        constraint = Constraint.for_task(COPY, builder, form=SceneForm.of(scene, builder.scenes.schema))
+        constraint = Constraint.for_task(COPY, builder, optional=OptionalParts.of(scene, builder.scenes.schema))
         ids = builder.build(COPY, Segments(), Segments(scene=scene)).ids.tolist()
         assert constraint.accepts(ids[2:])  # after BOS and [OUTPUT-START]
         assert not constraint.accepts(ids[2:-1])

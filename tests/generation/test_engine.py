@@ -6,11 +6,11 @@ from transformers import LlamaForCausalLM
 
 from kyvo.api import Kyvo
 from kyvo.data.clevr.sampling import sample_scenes
-from kyvo.generation.choice import NEAR, expected_vectors, likeliest_numbers, nearest_codes
 from kyvo.generation.confidence import object_confidences
 from kyvo.generation.constraint import Constraint
 from kyvo.generation.engine import PositionTable, decode
 from kyvo.generation.sampling import Sampling
+from kyvo.generation.token_selection import NEAR, expected_vectors, likeliest_numbers, nearest_codes
 from kyvo.models.llama.embedding import Positions
 from kyvo.testing import tiny_builder, tiny_llama, tiny_processor
 from kyvo.tokenizers.sequence import MAX_NUMBER

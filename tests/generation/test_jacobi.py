@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kyvo.api import Kyvo
 from kyvo.generation import jacobi
-from kyvo.generation.jacobi import JacobiDecoder, around
+from kyvo.generation.jacobi import JacobiDecoder, bracket
 from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.fields import Axis
 from kyvo.scene.scene import Scene, SceneObject
@@ -107,7 +107,7 @@ def test_each_place_goes_to_its_own_object(kyvo):
     value=st.floats(-12, 12),
 )
 def test_a_value_is_on_the_way_from_one_number_to_the_next(values, value):
-    low, high, share = around(Axis(name="x", unit="units", values=values), value)
+    low, high, share = bracket(Axis(name="x", unit="units", values=values), value)
     assert {low, high} <= set(values) and 0 <= share <= 1
     assert values.index(high) - values.index(low) in (0, 1)
     assert low + share * (high - low) == pytest.approx(float(np.clip(value, values[0], values[-1])))

@@ -8,7 +8,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from kyvo.errors import CheckpointError
 from kyvo.generation.cache import SequenceCache
-from kyvo.generation.engine import additive, visible_ids
+from kyvo.generation.engine import additive_mask, visible_ids
 from kyvo.generation.hidden_states import hidden_states
 from kyvo.models.llama.fold import load_llama
 
@@ -43,7 +43,7 @@ def states(model, ids):
         positions = torch.arange(start, stop).expand(rows, -1)
         cache.reserve(rows, stop)
         cache.aim(0, positions, torch.ones_like(positions, dtype=torch.bool))
-        mask = additive(visible_ids(positions, [((3, 5),)] * rows, length=stop), model.dtype)
+        mask = additive_mask(visible_ids(positions, [((3, 5),)] * rows, length=stop), model.dtype)
         embedded = model.get_input_embeddings()(ids[:, start:stop])
         found.append(hidden_states(model, embedded, mask=mask, positions=positions, cache=cache))
     return torch.cat(found, dim=1)

@@ -15,10 +15,10 @@ from kyvo.models.heads.refiner import (
     extended,
     from_frames,
     load_refiner,
-    meet,
     project,
     save_refiner,
     to_frames,
+    unproject,
 )
 from kyvo.scene.schema import CLEVR_CAMERA, CLEVR_FOCAL, clevr_camera
 from kyvo.testing import tiny_refiner
@@ -43,7 +43,7 @@ def test_points_are_seen_where_the_scenes_camera_sees_them_and_met_again(moved, 
     column, row, depth = clevr_camera(120, 80, location).project(np.array([point]))[0]
     expected = [(column - 60) / 120, (row - 40) / 120, depth]
     np.testing.assert_allclose(seen[0, 0].numpy(), expected, rtol=1e-4, atol=1e-5)
-    again = meet(camera, seen[..., :2], points[..., 2], focal=CLEVR_FOCAL)
+    again = unproject(camera, seen[..., :2], points[..., 2], focal=CLEVR_FOCAL)
     torch.testing.assert_close(again, points, rtol=0, atol=1e-4)
     met = clevr_camera(120, 80, location).at_heights(np.array([[column, row]]), np.array([point[2]]))
     np.testing.assert_allclose(met, [point], rtol=0, atol=1e-4)
@@ -64,7 +64,7 @@ def test_geometry_is_exact_under_autocast():
     camera, points = torch.tensor([CLEVR_CAMERA]), torch.tensor([[[1.03, -2.71, 0.7]]])
     with torch.autocast("cpu", torch.bfloat16):
         seen = project(camera, points, focal=CLEVR_FOCAL)
-        again = meet(camera, seen[..., :2], points[..., 2], focal=CLEVR_FOCAL)
+        again = unproject(camera, seen[..., :2], points[..., 2], focal=CLEVR_FOCAL)
     torch.testing.assert_close(again, points, rtol=0, atol=1e-5)
 
 

@@ -19,7 +19,7 @@ from kyvo.pipelines.recognition import (
     Refinement,
 )
 from kyvo.pipelines.rendering import ClosedLoop, OpenLoop
-from kyvo.pipelines.run import Cancelled, Late, Run
+from kyvo.pipelines.run import Cancelled, DeadlineExceeded, Run
 from kyvo.programs.errors import AmbiguousReference, NoSuchObject, NotUnderstood
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.scene.schema import clevr_camera
@@ -147,7 +147,7 @@ def test_the_language_model_alone_can_be_asked(model):
 
 def test_a_run_that_is_late_or_cancelled_goes_on_with_nothing(model):
     run = Run(model.language_model, seconds=1e-9)
-    with pytest.raises(Late, match="no answer in time"):
+    with pytest.raises(DeadlineExceeded, match="no answer in time"):
         model.recognition(PICTURES, run)
     run = model.run()
     run.cancel()

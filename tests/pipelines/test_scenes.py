@@ -17,7 +17,7 @@ from kyvo.models.flow.conditions import PictureCondition
 from kyvo.models.slat.load import save_network
 from kyvo.models.slat.sparse import Voxels
 from kyvo.pipelines.objects import ObjectError
-from kyvo.pipelines.scene_baselines import EachAlone, Retrieval, stand_on_floor, usual_camera
+from kyvo.pipelines.scene_baselines import IndependentObjects, Retrieval, stand_on_floor, usual_camera
 from kyvo.pipelines.scene_flows import IScene, SceneGen, mean_poses
 from kyvo.pipelines.scenes import generate_scene
 from kyvo.scene.pose import Pose
@@ -200,22 +200,22 @@ def test_an_object_stands_where_its_mask_says_as_large_as_it():
         np.testing.assert_allclose(found.vector, pose.vector, atol=0.06)
 
 
-def test_each_object_alone_stands_on_the_floor():
+def test_independent_objects_stand_on_the_floor():
     picture = a_picture()
-    made = generate_scene(EachAlone(objects=tiny_generator()), picture, seed=3)
+    made = generate_scene(IndependentObjects(objects=tiny_generator()), picture, seed=3)
     check(made, picture)
     for item in made.objects:
         assert item.triangles[..., 2].min() == pytest.approx(0, abs=1e-4)
     farther = replace(usual_camera(64, 64), location=(0.0, -6.0, 4.0))
-    known = generate_scene(EachAlone(objects=tiny_generator()), replace(picture, camera=farther), seed=3)
-    given = generate_scene(EachAlone(objects=tiny_generator(), camera=farther), picture, seed=3)
+    known = generate_scene(IndependentObjects(objects=tiny_generator()), replace(picture, camera=farther), seed=3)
+    given = generate_scene(IndependentObjects(objects=tiny_generator(), camera=farther), picture, seed=3)
     assert [item.pose for item in known.objects] == [item.pose for item in given.objects]
     assert [item.pose for item in known.objects] != [item.pose for item in made.objects]
     # The same camera in a frame turned about the up axis, as CLEVR's: axes are those of the view all the same.
     around = Pose.of_turn(0.8)
     place, *axes = around.apply(np.array([farther.location, *farther.rotation])).tolist()
     aside = replace(farther, location=tuple(place), rotation=tuple(map(tuple, axes)))
-    turned = generate_scene(EachAlone(objects=tiny_generator(), camera=aside), picture, seed=3)
+    turned = generate_scene(IndependentObjects(objects=tiny_generator(), camera=aside), picture, seed=3)
     for one, two in zip(turned.objects, given.objects, strict=True):
         np.testing.assert_allclose(one.pose.vector, two.pose.vector, atol=1e-6)
 

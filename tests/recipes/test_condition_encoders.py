@@ -65,10 +65,10 @@ def test_pictures_and_captions_of_the_training_find_each_other(data, tmp_path):
     with torch.no_grad():
         pictures = picture(objects.pictures(rows, rng, size=32)).mean(1)
         texts = text(objects.captions(rows, rng)).mean(1)
-    likeness = F.normalize(pictures, dim=1) @ F.normalize(texts, dim=1).T
+    similarity = F.normalize(pictures, dim=1) @ F.normalize(texts, dim=1).T
     own = torch.arange(len(rows))
     # All 8 do with each of the seeds 0 to 2; 1 of 8 is chance.
-    assert all((likeness.argmax(axis) == own).sum() >= 7 for axis in (0, 1))
+    assert all((similarity.argmax(axis) == own).sum() >= 7 for axis in (0, 1))
 
 
 def test_too_few_objects_and_unequal_channels_are_refused(data, tmp_path):

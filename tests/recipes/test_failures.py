@@ -13,7 +13,7 @@ from datasets import Dataset, load_from_disk
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.testing import tiny_image
 from kyvo.training.data import check_codes
-from kyvo.training.failures import TrainingError, samples_not_finite
+from kyvo.training.failures import TrainingError
 
 SHORT = {"max_steps": 6, "warmup_steps": 0, "decay_steps": 0, "save_every": 2}
 
@@ -48,15 +48,14 @@ def test_the_sample_that_did_it_is_the_one_that_is_named(runs):
     batch = next(recipe._batches())
     rows = batch.positions // batch.ids.shape[1]
     batch = replace(batch, weights=torch.where(rows == 2, torch.inf, batch.weights))
-    found = samples_not_finite(batch, lambda alone: recipe._losses(alone)[0], recipe.parameters)
-    assert found == [batch.samples[2]]
+    assert recipe.objective.samples_not_finite([batch]) == [batch.samples[2]]
 
 
 def test_steps_that_are_not_finite_are_skipped_and_counted(runs):
     recipe, cfg = runs.build("run", on_nan="skip", **SHORT)
     recipe.setup(cfg)
     ruined(recipe).train()
-    assert recipe.skipped_steps == 4 and runs.state("run")["skipped_steps"] == 4
+    assert recipe.not_finite.skipped == 4 and runs.state("run")["skipped_steps"] == 4
     assert "skipped_steps:4" in (runs.folder / "run" / "train.log").read_text()
 
 

@@ -148,7 +148,7 @@ def test_an_evaluation_says_each_tasks_loss_and_scores(runs, tiny_inputs):
 
 def test_the_clock_ends_a_run_with_its_decay_and_a_checkpoint(runs):
     recipe = runs.run("run", max_steps=1000, max_minutes=0.001, warmup_steps=0, decay_steps=5)
-    assert 5 <= recipe.step < 1000 and recipe.step == recipe.decay_from + 5
+    assert 5 <= recipe.step < 1000 and recipe.step == recipe.schedule.decay_from + 5
     assert runs.newest("run").name == f"step_{recipe.step:06d}"
     rates = [float(rate) for rate in re.findall(r"lr:(\S+)", (runs.folder / "run" / "train.log").read_text())]
     assert rates[-1] == pytest.approx(3e-3 / 5)

@@ -18,7 +18,7 @@ from kyvo.scene.scene import Scene, SceneObject, turn_error
 from kyvo.scene.schema import CLEVR_CAMERA, SceneSchema, clevr_camera
 from kyvo.scene.validate import validate
 from kyvo.testing import tiny_builder, tiny_kyvo
-from kyvo.tokenizers.scene import SceneForm
+from kyvo.tokenizers.scene import OptionalParts
 from kyvo.tokenizers.tasks import TASKS, Segments
 
 SCHEMA = clevr_view_schema()
@@ -92,8 +92,8 @@ def test_every_form_of_a_scene_is_written_as_its_constraint_says(scene, seed):
     builder, random = tiny_builder(SCHEMA), np.random.default_rng(seed)
     for camera in (False, scene.camera or clevr_camera(480, 320)):
         for turns in (False, True):
-            form = SceneForm(camera=camera, turns=turns)
-            constraint = Constraint.for_task(TASKS["recognition"], builder, max_objects=3, form=form)
+            optional = OptionalParts(camera=camera, turns=turns)
+            constraint = Constraint.for_task(TASKS["recognition"], builder, max_objects=3, optional=optional)
             state, ids = Constraint.START, []
             while state != constraint.end:
                 ids.append(int(random.choice(constraint.allowed(state))))

@@ -67,13 +67,13 @@ def test_our_own_pictures_are_most_like_themselves(program, files, tmp_path):
     out, sheet = tmp_path / "new" / "sim2real.json", tmp_path / "sheet.png"
     arguments = ["--clevr", str(scenes), "--images", str(images), "--widths", "48", "32"]
     results = program.main([*arguments, "--out", str(out), "--sheet", str(sheet)])
-    small, large = results["likeness"]
+    small, large = results["similarity"]
     assert (small["width"], small["height"], large["width"], large["height"]) == (32, 21, 48, 32)
-    for likeness in (small, large):
+    for similarity in (small, large):
         # Only the lamps differ, which a file of CLEVR's does not tell.
-        assert 20 < likeness["psnr"] < 60 and 0.8 < likeness["ssim"] < 1
-        assert len(likeness["psnr_by_picture"]) == 3
-        assert likeness["psnr"] == pytest.approx(np.mean(likeness["psnr_by_picture"]))
+        assert 20 < similarity["psnr"] < 60 and 0.8 < similarity["ssim"] < 1
+        assert len(similarity["psnr_by_picture"]) == 3
+        assert similarity["psnr"] == pytest.approx(np.mean(similarity["psnr_by_picture"]))
     assert json.loads(out.read_text()) == results
     assert "in-sample" in results["constants"]["raytracer"]
     assert Image.open(sheet).width == 8 + 2 * (48 + 8)
@@ -94,5 +94,5 @@ def test_real_pictures_resemble_their_rendered_scenes(program, shared_data, tmp_
     """The ray tracer's constants were fitted to these very pictures, with their cameras; this holds them in place."""
     clevr = shared_data / "clevr"
     sources = ["--clevr", str(clevr / "clevr_pairs_scenes.json"), "--images", str(clevr / "real_v1" / "images")]
-    (likeness,) = program.main([*sources, "--limit", "6", "--widths", "96"])["likeness"]
-    assert likeness["psnr"] > 26 and likeness["ssim"] > 0.85
+    (similarity,) = program.main([*sources, "--limit", "6", "--widths", "96"])["similarity"]
+    assert similarity["psnr"] > 26 and similarity["ssim"] > 0.85

@@ -130,16 +130,16 @@ def test_the_true_edit_scores_one_and_a_shifted_bystander_is_seen(program, folde
     schema = clevr_schema()
     for row in open_set(folder / "edits"):
         target = program.scene_of(row, "target_scene")
-        item = program.edited(row, target, program.picture_of(row, "target_image"), schema)
-        assert (item["jaccard"], item["untouched as they were"]) == (1, 1)
+        item = program.edit_scores(row, target, program.picture_of(row, "target_image"), schema)
+        assert (item["jaccard"], item["untouched objects preserved"]) == (1, 1)
         assert item["ssim"] == pytest.approx(1) and item["l2"] == 0
         source = program.scene_of(row)
         kept = next(index for index, item in enumerate(target.objects) if item in source.objects)
         x, y, z = target.objects[kept].location
         objects = list(target.objects)
         objects[kept] = replace(objects[kept], location=(x, y - 0.1 if y > 0 else y + 0.1, z))
-        moved = program.edited(row, replace(target, objects=tuple(objects)), None, schema)
-        assert moved["untouched as they were"] == 0 and "ssim" not in moved
+        moved = program.edit_scores(row, replace(target, objects=tuple(objects)), None, schema)
+        assert moved["untouched objects preserved"] == 0 and "ssim" not in moved
 
 
 def test_a_swap_changes_one_attribute_and_is_read_back_from_the_true_scene_alone(program, folder):
@@ -147,8 +147,8 @@ def test_a_swap_changes_one_attribute_and_is_read_back_from_the_true_scene_alone
     assert {swap.program["attribute"] for _, swap in swaps} == set(program.ATTRIBUTES)
     for _, swap in swaps:
         assert len(swap.source) == len(swap.target)
-        assert program.reads_back(swap.target, swap) == 1
-        assert program.reads_back(swap.source, swap) == 0
+        assert program.is_change_recognized(swap.target, swap) == 1
+        assert program.is_change_recognized(swap.source, swap) == 0
 
 
 def test_each_scene_is_asked_once_before_any_is_asked_twice(program, folder):

@@ -103,17 +103,17 @@ def test_other_sources_of_masks_give_the_files_that_the_command_writes(http, fol
     for number, (body, command) in enumerate(
         (({"objects": prompts}, words), ({"scene": scene_to_json(a_scene())}, ["--masks", str(folder / "scene.json")]))
     ):
-        status = ended(http, ask(http, **body, method="alone", seed=3))
+        status = ended(http, ask(http, **body, method="independent", seed=3))
         (tmp_path / str(number)).mkdir()
-        same_as_command(http, folder, tmp_path / str(number), status, *command, "--method", "alone")
+        same_as_command(http, folder, tmp_path / str(number), status, *command, "--method", "independent")
 
 
 def test_colors_are_objects_and_a_recognised_scene_is_taken(http):
     labels = mask(BOXES[0]) // 255 * [255, 0, 0] + mask(BOXES[1]) // 255 * [0, 0, 255]
-    status = ended(http, ask(http, labels=data_uri(labels.astype(np.uint8)), method="alone"))
+    status = ended(http, ask(http, labels=data_uri(labels.astype(np.uint8)), method="independent"))
     assert [item["name"] for item in status["objects"]] == ["#0000ff", "#ff0000"]
     # The tiny model is not trained: what it recognises may be no object that is seen.
-    status = ended(http, ask(http, recognize=True, method="alone"))
+    status = ended(http, ask(http, recognize=True, method="independent"))
     assert status["objects"] or "no object is left" in status["error"]
 
 
@@ -147,7 +147,7 @@ def test_what_no_job_can_be_made_of_is_refused_at_once(http, body, reason):
 
 
 def test_jobs_have_progress_and_are_cancelled(http, monkeypatch):
-    begin = {"objects": [{"box": box} for box in BOXES], "method": "alone"}
+    begin = {"objects": [{"box": box} for box in BOXES], "method": "independent"}
 
     def wait(method, picture, *, seed, progress, cancelled):
         while not cancelled():
@@ -176,5 +176,5 @@ def test_a_method_that_the_server_lacks_is_said(http):
     cards = http.get("/v1/scenes/methods").json()
     assert cards["segmenter"] is True
     lacks = {card["name"]: card["lacks"] for card in cards["methods"]}
-    assert lacks["scenegen"] is None and lacks["alone"] is None
+    assert lacks["scenegen"] is None and lacks["independent"] is None
     assert "has no flow of iscene" in lacks["iscene"]

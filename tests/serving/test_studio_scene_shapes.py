@@ -117,7 +117,7 @@ def test_points_and_masks_say_where_objects_are(page, folder, tmp_path):
     page.mouse.click(*at(page, 250, 190))
     page.keyboard.up("Shift")
     assert page.locator("#marks li").all_inner_texts() == ["1: 1 point\nRemove", "2: 2 points\nRemove"]
-    page.locator("#method").select_option("alone")
+    page.locator("#method").select_option("independent")
     page.locator("#make").click()
     status(page, r"objects? in")
     page.screenshot(path=tmp_path / "points.png", full_page=True)

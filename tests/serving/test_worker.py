@@ -8,12 +8,12 @@ import pytest
 
 from kyvo.errors import SceneError
 from kyvo.generation.sampling import Sampling
-from kyvo.pipelines.run import Cancelled, Late
+from kyvo.pipelines.run import Cancelled, DeadlineExceeded
 from kyvo.scene.files import scene_from_json
 from kyvo.serving import jobs
 from kyvo.serving.limits import Limits
 from kyvo.serving.metrics import Metrics
-from kyvo.serving.worker import Busy, Job, Worker
+from kyvo.serving.worker import Job, Overloaded, Worker
 from kyvo.testing import tiny_kyvo
 
 PIXELS = np.random.default_rng(0).integers(256, size=(16, 24, 3), dtype=np.uint8)
@@ -113,7 +113,7 @@ def test_what_one_job_cannot_have_is_no_matter_to_another(working, model, scene)
 def test_one_job_more_than_may_be_is_refused_and_told_when_to_come_again(working, model, scene):
     worker, metrics = working(jobs=1)
     ticket, release = held(worker)
-    with pytest.raises(Busy, match="1 jobs are waiting, and no more may") as caught:
+    with pytest.raises(Overloaded, match="1 jobs are waiting, and no more may") as caught:
         worker.submit(question(model, scene))
     assert 1 <= caught.value.retry_after <= 60
     release.set()
@@ -140,7 +140,7 @@ def test_a_job_that_waited_too_long_is_late(working, model, scene):
     _, release = held(worker)
     waiting = worker.submit(jobs.rendering(model.rendering, scene_from_json(scene)))
     threading.Timer(1.0, release.set).start()
-    with pytest.raises(Late, match="no answer in time"):
+    with pytest.raises(DeadlineExceeded, match="no answer in time"):
         waiting.future.result()
     assert counted(metrics, "rendering", "late") == 1
 
@@ -151,7 +151,7 @@ def test_stopping_finishes_what_was_taken_and_takes_no_more(model, scene):
     tickets = [worker.submit(jobs.recognition(model, PIXELS)) for _ in range(4)]
     worker.stop()
     assert all(ticket.future.done() and ticket.future.result().result.scene is not None for ticket in tickets)
-    with pytest.raises(Busy, match="the server stops"):
+    with pytest.raises(Overloaded, match="the server stops"):
         worker.submit(question(model, scene))
 
 
@@ -160,9 +160,9 @@ def test_a_client_with_less_takes_the_place_of_one_with_more(working, model, sce
     ticket, release = held(worker)
     many = [worker.submit(question(model, scene), client="many") for _ in range(3)]
     few = worker.submit(question(model, scene), client="few")
-    with pytest.raises(Busy):
+    with pytest.raises(Overloaded):
         many[-1].future.result()
-    with pytest.raises(Busy):
+    with pytest.raises(Overloaded):
         worker.submit(question(model, scene), client="many")
     release.set()
     assert ticket.future.result().result == "held"
@@ -175,6 +175,6 @@ def test_a_job_that_would_end_too_late_is_refused_at_once(working, model, scene)
     assert worker.run(question(model, scene)).result.text
     worker._jobs._costs["question_answering"] = 40.0  # as on a slow machine
     _, release = held(worker)
-    with pytest.raises(Busy, match="would take longer than 30 s"):
+    with pytest.raises(Overloaded, match="would take longer than 30 s"):
         worker.submit(question(model, scene))
     release.set()

@@ -8,9 +8,9 @@ import pytest
 
 from kyvo.errors import ConfigError, TokenError
 from kyvo.shapes.code_files import CodeFile, ShapeCodes, is_code_file, unique_names
-from kyvo.shapes.mesh import Place
+from kyvo.shapes.mesh import CubeTransform
 
-PLACE = Place(center=(1.0, -2.0, 0.5), size=3.5, turn=((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)))
+PLACE = CubeTransform(center=(1.0, -2.0, 0.5), size=3.5, turn=((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)))
 FILE = CodeFile(
     tokenizer="ab" * 32,
     objects=(

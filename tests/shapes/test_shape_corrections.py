@@ -1,4 +1,4 @@
-"""Blocks without surface lend their codes to blocks with it."""
+"""Codes of spare blocks correct surface blocks."""
 
 import json
 from dataclasses import replace
@@ -10,7 +10,7 @@ from tiny_shapes import SURFACE, tiny_tokenizer
 from kyvo.errors import ConfigError
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.shapes.correction_fit import fit_corrections
-from kyvo.shapes.corrections import blocks_of, full_blocks, grid_of, lenders, loans
+from kyvo.shapes.corrections import blocks_of, correction_rounds, full_blocks, grid_of, spare_blocks
 from kyvo.shapes.losses import features_at
 from kyvo.shapes.palette import SIZES, decode_palette, encode_palette, num_palette_codes, palette_of, quantize_colors
 from kyvo.shapes.tokenizer import CONFIG_NAME, ShapeTokenizer
@@ -46,7 +46,7 @@ def color_error(tokenizer: ShapeTokenizer) -> float:
     return float((next(parts) - next(parts)).square().mean())
 
 
-def test_a_lender_neither_holds_surface_nor_shares_a_face_with_a_block_that_does():
+def test_a_spare_block_neither_holds_surface_nor_shares_a_face_with_a_block_that_does():
     full = torch.zeros(4, 4, 4, dtype=torch.bool)
     full[1, 2, 3] = True
     expected = {
@@ -56,21 +56,21 @@ def test_a_lender_neither_holds_surface_nor_shares_a_face_with_a_block_that_does
         for z in range(4)
         if abs(x - 1) + abs(y - 2) + abs(z - 3) > 1
     }
-    assert set(lenders(full).tolist()) == expected
+    assert set(spare_blocks(full).tolist()) == expected
 
 
 def test_rounds_follow_one_another_and_a_last_one_that_is_short_is_spread_evenly():
     full = torch.zeros(4, 4, 4, dtype=torch.bool)
-    full[0] = True  # 16 blocks; 16 beside them; 32 lenders
-    first, second = loans(full, rounds=5)
-    assert first.borrowers.tolist() == second.borrowers.tolist() == list(range(16))
-    assert first.lenders.tolist() + second.lenders.tolist() == list(range(32, 64))
-    full[1, :3] = True  # 28 blocks; 4 lenders in the layer after them and 16 in the last
-    (only,) = loans(full, rounds=5)
-    assert len(only.lenders) == 20 and len(set(only.borrowers.tolist())) == 20
-    assert only.borrowers[0] == 0 and only.borrowers[-1] >= 26
-    assert list(loans(torch.zeros(4, 4, 4, dtype=torch.bool), rounds=2)) == []
-    assert list(loans(torch.ones(4, 4, 4, dtype=torch.bool), rounds=2)) == []
+    full[0] = True  # 16 blocks; 16 beside them; 32 spare
+    first, second = correction_rounds(full, rounds=5)
+    assert first.targets.tolist() == second.targets.tolist() == list(range(16))
+    assert first.sources.tolist() + second.sources.tolist() == list(range(32, 64))
+    full[1, :3] = True  # 28 blocks; 4 spare in the layer after them and 16 in the last
+    (only,) = correction_rounds(full, rounds=5)
+    assert len(only.sources) == 20 and len(set(only.targets.tolist())) == 20
+    assert only.targets[0] == 0 and only.targets[-1] >= 26
+    assert list(correction_rounds(torch.zeros(4, 4, 4, dtype=torch.bool), rounds=2)) == []
+    assert list(correction_rounds(torch.ones(4, 4, 4, dtype=torch.bool), rounds=2)) == []
 
 
 def test_blocks_come_back_as_the_grid_they_are_of():
@@ -134,12 +134,12 @@ def test_a_saved_one_comes_back_and_a_folder_of_before_loads_without(fitted, tmp
     assert ShapeTokenizer.from_pretrained(tmp_path / "old").model.corrections is None
 
 
-def test_objects_without_a_block_that_could_lend_are_refused():
+def test_objects_without_a_spare_block_are_refused():
     walls = [sheet(0, level=level) for level in (2, 6, 10, 14)]
     block = replace(
         walls[0], coords=torch.cat([wall.coords for wall in walls]), feats=torch.cat([wall.feats for wall in walls])
     )
-    with pytest.raises(ConfigError, match="In none of the 1 objects can a block lend its code"):
+    with pytest.raises(ConfigError, match="None of the 1 objects has a spare block"):
         fit_corrections(tiny_tokenizer().model, [block], generator=torch.Generator())
 
 

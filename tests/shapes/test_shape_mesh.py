@@ -8,7 +8,7 @@ import trimesh
 from trimesh.exchange.gltf import export_glb
 
 from kyvo.data.meshes.mesh_files import AssetError
-from kyvo.shapes.mesh import Place, areas, load_placed, load_shape, surface_points
+from kyvo.shapes.mesh import CubeTransform, areas, load_placed, load_shape, surface_points
 from kyvo.shapes.voxelize import voxelize
 
 SIDES = (1.0, 2.0, 4.0)
@@ -42,7 +42,7 @@ def test_the_files_up_axis_can_be_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("up_axis", [None, "-x", "+z"])
 def test_a_place_leads_from_the_cube_to_where_the_mesh_stood(tmp_path: Path, name: str, up_axis: str | None) -> None:
     mesh, place = load_placed(tower(tmp_path / name), up_axis=up_axis)
-    assert isinstance(place, Place) and place.size == 4
+    assert isinstance(place, CubeTransform) and place.size == 4
     stood = np.array(place.center) + place.size * mesh.triangles.reshape(-1, 3) @ np.array(place.turn).T
     # The file's corners, with z up: a GLB's y is up, so its (x, y, z) is (x, -z, y).
     low, high = ((49.5, -1, -5), (50.5, 1, -1)) if name == "a.ply" else ((49.5, 1, -1), (50.5, 5, 1))

@@ -12,7 +12,7 @@ from kyvo.generation.constraint import Constraint
 from kyvo.programs import program as p
 from kyvo.scene.builtin_schemas import clevr_view_schema
 from kyvo.testing import tiny_builder
-from kyvo.tokenizers.scene import SceneForm
+from kyvo.tokenizers.scene import OptionalParts
 from kyvo.tokenizers.sequence import IGNORE
 from kyvo.tokenizers.tasks import TASKS, Segments
 from kyvo.training.allowed import AllowedIds, AllowedWalk, groups
@@ -75,9 +75,9 @@ def test_the_loss_is_the_free_softmax_renormalised_and_so_are_its_gradients(data
 @pytest.mark.parametrize("pack_tokens", [None, 2048])
 def test_labels_are_among_what_decoding_would_allow_and_forced_ones_are_gone(name, pack_tokens):
     one = sequence(name)
-    form = SceneForm.of(SCENES[0], BUILDER.scenes.schema)
-    walked = AllowedWalk(BUILDER)(TASKS[name], one, form)
-    constraint = Constraint.for_task(TASKS[name], BUILDER, max_objects=64, form=SceneForm(turns=form.turns))
+    optional = OptionalParts.of(SCENES[0], BUILDER.scenes.schema)
+    walked = AllowedWalk(BUILDER)(TASKS[name], one, optional)
+    constraint = Constraint.for_task(TASKS[name], BUILDER, max_objects=64, optional=OptionalParts(turns=optional.turns))
     state = Constraint.START
     for place in np.flatnonzero(one.labels != IGNORE):
         forced = constraint.forced(state)
@@ -97,4 +97,4 @@ def test_labels_are_among_what_decoding_would_allow_and_forced_ones_are_gone(nam
 def test_an_output_that_decoding_could_not_write_is_refused():
     walk = AllowedWalk(BUILDER)
     with pytest.raises(TokenError, match="may not come here"):
-        walk(TASKS["recognition"], sequence("recognition"), SceneForm(camera=False))
+        walk(TASKS["recognition"], sequence("recognition"), OptionalParts(camera=False))

@@ -11,12 +11,12 @@ from kyvo.data.language.question_programs import SceneIndex, asked_about
 from kyvo.data.language.questions import sample_questions
 from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.training.auxiliary_heads import (
-    AskedTargets,
     AuxiliaryHeads,
-    ChangeTargets,
+    CopyTargets,
+    GroundingTargets,
     ObjectHead,
     Targets,
-    asked_objects,
+    grounding_targets,
     object_rows,
     object_targets,
 )
@@ -72,7 +72,7 @@ def test_an_answer_is_about_the_objects_that_its_program_ends_in():
         rng = np.random.default_rng(0)
         questions = sample_questions(scene, rng, count=30)
         index = SceneIndex(scene)
-        about = asked_objects(scene, SCHEMA, [asked_about(question.program, index) for question in questions])
+        about = grounding_targets(scene, SCHEMA, [asked_about(question.program, index) for question in questions])
         objects = SCHEMA.snap(scene, clamp=True).objects
         assert (about[:, len(objects) :] == -1).all() and (about[:, : len(objects)] >= 0).all()
         for question, row in zip(questions, about, strict=True):
@@ -125,7 +125,7 @@ def test_states_that_hold_the_objects_are_soon_read_and_others_are_not():
 def test_what_is_asked_about_is_soon_read_from_states_that_tell_it():
     torch.manual_seed(0)
     about = torch.tensor([[1.0, 0, 0, 1, *[-1] * 12], [0, 1, -1, -1, *[-1] * 12]])
-    asked = AskedTargets(positions=torch.tensor([2, 9]), about=about)
+    asked = GroundingTargets(positions=torch.tensor([2, 9]), about=about)
     targets = Targets(asked=asked, named=replace(asked, positions=torch.tensor([1, 7])))
     heads, states = AuxiliaryHeads(SCHEMA, 32), torch.randn(2, 6, 32)
 
@@ -150,7 +150,7 @@ def test_what_is_asked_about_is_soon_read_from_states_that_tell_it():
 def test_whether_an_id_is_copied_is_soon_read_from_middle_states_that_tell_it():
     torch.manual_seed(0)
     changed = torch.tensor([False, True, False, False, True, False])
-    targets = Targets(changed=ChangeTargets(positions=torch.tensor([0, 2, 4, 6, 7, 8]), changed=changed))
+    targets = Targets(changed=CopyTargets(positions=torch.tensor([0, 2, 4, 6, 7, 8]), changed=changed))
     heads, states = AuxiliaryHeads(SCHEMA, 32), torch.randn(2, 6, 32)
 
     def loss_of(middle):

@@ -1,7 +1,8 @@
 import pytest
 
 from kyvo.errors import ConfigError
-from kyvo.training.args import TrainArgs, check_names, rate_factor
+from kyvo.training.args import TrainArgs, check_names
+from kyvo.training.schedule import rate_factor
 
 
 def test_yaml_values_become_settings():

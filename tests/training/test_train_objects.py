@@ -8,7 +8,7 @@ import pytest
 from datasets import Dataset
 
 from kyvo.data.clevr.sampling import ClevrRules, sample_scenes
-from kyvo.data.language.edits import concerned, sample_edits
+from kyvo.data.language.edits import edited_object, sample_edits
 from kyvo.data.language.questions import sample_questions
 from kyvo.scene.files import scene_to_json
 from kyvo.testing import tiny_processor
@@ -110,7 +110,7 @@ def test_an_instruction_says_which_object_it_is_about_and_what_changes_weighs_mo
     flags = np.concatenate([one.changed[one.labels != IGNORE] for one in made(objects=True)])
     assert flags.any() and (told.changed.numpy() == flags).all()
     for edit, row in zip(edits, asked.about, strict=True):
-        alone = replace(scene, objects=(scene.objects[concerned(edit.program, scene)],))
+        alone = replace(scene, objects=(scene.objects[edited_object(edit.program, scene)],))
         assert row.tolist().count(1) == 1
         assert snap(scene).objects[int(row.argmax())] == snap(alone).objects[0]
     for plain, heavy in zip(made(), made(change_weight=5.0), strict=True):

@@ -120,7 +120,7 @@ def sample_edits(
 # Executing
 
 
-def concerned(program: Mapping[str, Any], scene: Scene) -> int:
+def edited_object(program: Mapping[str, Any], scene: Scene) -> int:
     """The index of the object that an edit changes, moves or removes, or beside which it puts a new one.
 
     Raises SceneError for a program without one, and as `kyvo.data.language.referents.resolve` does.
@@ -131,12 +131,12 @@ def concerned(program: Mapping[str, Any], scene: Scene) -> int:
     return _resolve(program, role, scene)
 
 
-def origin(program: Mapping[str, Any], scene: Scene) -> int:
+def anchor_object(program: Mapping[str, Any], scene: Scene) -> int:
     """The index of the object from whose place a new or moved one is placed; a moved one's own, where it names none.
 
-    Raises SceneError as `concerned` does.
+    Raises SceneError as `edited_object` does.
     """
-    return _resolve(program, "of", scene) if "of" in program else concerned(program, scene)
+    return _resolve(program, "of", scene) if "of" in program else edited_object(program, scene)
 
 
 def _changed(program: Mapping[str, Any], scene: Scene, item: SceneObject) -> SceneObject:
@@ -151,7 +151,7 @@ def _changed(program: Mapping[str, Any], scene: Scene, item: SceneObject) -> Sce
 
 
 def _moved(program: Mapping[str, Any], scene: Scene, item: SceneObject) -> SceneObject:
-    start = scene.objects[origin(program, scene)].location
+    start = scene.objects[anchor_object(program, scene)].location
     if item.location is None or start is None:
         raise SceneError("move: an object without a location can not be moved, nor others to it.")
     return _at((*_place(program, scene, start), item.location[2]), item, scene)

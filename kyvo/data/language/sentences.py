@@ -56,7 +56,7 @@ class Sentence:
     noise: str = "none"  # what was done to it
 
 
-class Clash(Exception):
+class InconsistentDraw(Exception):
     """The meanings that were drawn do not go together, or the sentence is too long."""
 
 
@@ -104,7 +104,7 @@ class SentenceGenerator:
                 aim = rng.choices(*self.aims)[0] if attempt < AIMED_TRIES else None
             try:
                 words, meaning = self.say("text", rng, 0, aim)
-            except Clash:
+            except InconsistentDraw:
                 continue
             if not 2 <= len(words) <= MAX_WORDS or rng.random() > 0.5 ** ((len(words) - USUAL_WORDS) / 4):
                 continue
@@ -144,7 +144,7 @@ class SentenceGenerator:
     # Drawing
 
     def say(self, name: str, rng: random.Random, depth: int, aim: Rule | None = None) -> tuple[list[str], Any]:
-        """Words of a symbol and their meaning, by way of the rule `aim` where one is given. Raises Clash.
+        """Words of a symbol and their meaning, by way of the rule `aim` where one is given. Raises InconsistentDraw.
 
         `depth` is how many symbols are around it.
         """
@@ -163,9 +163,9 @@ class SentenceGenerator:
         try:
             meaning = rule.make(*values)
         except TypeError as error:  # of a value that its type does not have, where types are checked
-            raise Clash from error
+            raise InconsistentDraw from error
         if meaning is None or len(words) > MAX_WORDS:
-            raise Clash
+            raise InconsistentDraw
         return words, meaning
 
     def _part(

@@ -11,17 +11,17 @@ from urllib.parse import unquote
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _ABSOLUTE = re.compile(r"^([A-Za-z]:)?/")
-_ALONE: ContextVar[bool] = ContextVar("alone", default=False)
+_SELF_CONTAINED: ContextVar[bool] = ContextVar("self_contained", default=False)
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def self_contained() -> Iterator[None]:
     """Mesh files that are read here may name no other file: it would be this machine's, and not their sender's."""
-    token = _ALONE.set(True)
+    token = _SELF_CONTAINED.set(True)
     try:
         yield
     finally:
-        _ALONE.reset(token)
+        _SELF_CONTAINED.reset(token)
 
 
 def decode_text(data: bytes) -> str:
@@ -44,9 +44,9 @@ def find_referenced(folders: Sequence[Path], name: str) -> Path | None:
     Back slashes part folders too. A name that differs in case alone is found, one that is percent-encoded, and the last
     part of an absolute path that is not there: it is that of the machine that wrote the file.
 
-    Raises ValueError inside of `alone`.
+    Raises ValueError inside of `self_contained`.
     """
-    if _ALONE.get():
+    if _SELF_CONTAINED.get():
         raise ValueError(f"it names the file {name[:100]!r}, and comes alone; send one .glb that holds everything")
     plain = name.strip().strip('"').replace("\\", "/")
     for wanted in (name, plain):

@@ -129,7 +129,7 @@ class Refiner(nn.Module):
         heights = locations[..., 2] + self.height(objects)[..., 0].float()
         centers = seen[..., :2] + scale * self.moved(objects).float()
         frames = cameras.new_zeros(len(pixels), 2) if self.frame is None else self.frame(whole[:, 0]).float()
-        found = meet(cameras, from_frames(frames, centers), heights, focal=config.focal)
+        found = unproject(cameras, from_frames(frames, centers), heights, focal=config.focal)
         return Refined(
             centers=centers * config.width + size / 2,
             cameras=cameras,
@@ -195,7 +195,7 @@ class _Picture(nn.Sequential):
         )
 
 
-def axes(cameras: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 3 3"]:
+def camera_axes(cameras: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 3 3"]:
     """Rows: right, down and forward of cameras that look at the origin, as `Camera.look_at` has them."""
     forward = F.normalize(-cameras, dim=1)
     right = F.normalize(torch.linalg.cross(forward, forward.new_tensor([0.0, 0.0, 1.0]).expand_as(forward)), dim=1)
@@ -218,12 +218,12 @@ def project(
     cameras: Float[Tensor, "batch 3"], points: Float[Tensor, "batch objects 3"], *, focal: float
 ) -> Float[Tensor, "batch objects 3"]:
     """Where the points are seen, to the right and down of the picture's middle in its widths, and their depths."""
-    seen = torch.einsum("boi,bji->boj", points - cameras[:, None], axes(cameras))
+    seen = torch.einsum("boi,bji->boj", points - cameras[:, None], camera_axes(cameras))
     return torch.cat([focal * seen[..., :2] / seen[..., 2:], seen[..., 2:]], dim=-1)
 
 
 @_exactly
-def meet(
+def unproject(
     cameras: Float[Tensor, "batch 3"],
     seen: Float[Tensor, "batch objects 2"],
     heights: Float[Tensor, "batch objects"],
@@ -232,7 +232,7 @@ def meet(
 ) -> Float[Tensor, "batch objects 3"]:
     """Inverse of `project` for points of known heights: where the rays through `seen` come to them."""
     rays = torch.cat([seen / focal, torch.ones_like(seen[..., :1])], dim=-1)
-    rays = torch.einsum("boj,bji->boi", rays, axes(cameras))
+    rays = torch.einsum("boj,bji->boi", rays, camera_axes(cameras))
     reach = (heights - cameras[:, None, 2]) / rays[..., 2].clamp(max=-0.1)  # a ray to the horizon ends before it
     points = cameras[:, None, :2] + rays[..., :2] * reach[..., None]
     return torch.cat([points, heights[..., None]], dim=-1)

@@ -1,6 +1,6 @@
-"""Collision bodies of objects: upright solids with a footprint on the floor and a height.
+"""Colliders of objects: upright cylinders and boxes with a footprint on the floor and a height.
 
-Everything is in the *plan* of a scene: how far to the right, how far behind and how high, as its camera sees it
+They stand in the *view frame* of a scene: how far to the right, how far behind and how high, as its camera sees it
 (`kyvo.scene.relations.directions`). So nothing here knows which axis of the scene is up.
 """
 
@@ -17,16 +17,16 @@ from kyvo.scene.schema import CLEVR_RADIUS, SceneSchema
 
 UNKNOWN_RADIUS = {"clevr": 0.35, "m": 0.1}  # of an object whose size nothing tells
 ON_OTHERS = 1.5  # radii: an object that stands higher stands on something
-SMALLEST_STEP = 1e-4  # scene units along one axis of the plan; who moves by less has not moved
+SMALLEST_STEP = 1e-4  # scene units along one axis of the view frame; a shorter move is none
 ROUND = ("sphere", "cylinder", "cone")
 FROM_SMALL = ("tiny", "mini", "little", "small", "short", "medium", "middle", "normal", "tall", "big", "large", "huge",
               "giant")  # fmt: skip
-_ANGLES = np.arange(0, math.pi, math.pi / 24)  # along which two outlines are held apart
+_ANGLES = np.arange(0, math.pi, math.pi / 24)  # along which the support functions of two footprints are compared
 
 
 @dataclass(frozen=True, kw_only=True)
-class Body:
-    """An upright solid: half its extents along its own axes, and the turn of these axes in the plan."""
+class Collider:
+    """An upright cylinder or box: half extents along its own axes, and the turn of these axes in the view frame."""
 
     half_length: float  # scene units
     half_width: float
@@ -41,19 +41,19 @@ class Body:
         return max(self.half_length, self.half_width)
 
     @property
-    def outer(self) -> float:
-        """The radius of the circle around its outline."""
+    def bounding_radius(self) -> float:
+        """Of the circle around its footprint."""
         return self.radius if self.is_round else math.hypot(self.half_length, self.half_width)
 
-    def reach(self, angles: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
-        """How far its outline reaches from its centre along directions of the plan (rad)."""
+    def support(self, angles: Float[np.ndarray, "*rad"]) -> Float[np.ndarray, "*rad"]:
+        """Support function of the footprint: how far it reaches from its centre along directions of the view frame."""
         if self.is_round:
             return np.full(np.shape(angles), self.radius)
         turned = angles - self.turn
         return self.half_length * np.abs(np.cos(turned)) + self.half_width * np.abs(np.sin(turned))
 
 
-class Plan:
+class ViewFrame:
     """The axes of a scene as its camera sees it: location <-> (right, behind, up)."""
 
     def __init__(self, scene: Scene) -> None:
@@ -68,7 +68,7 @@ class Plan:
         return np.array(locations, dtype=float).reshape(-1, 3) @ self.axes.T
 
     def moved(self, location: Vector, start: Float[np.ndarray, "3"], end: Float[np.ndarray, "3"]) -> Vector:
-        """The location after a way from `start` to `end` of the plan; numbers that do not change keep every digit."""
+        """The location after a move from `start` to `end` in the view frame; unchanged numbers keep every digit."""
         step = np.where(np.abs(end - start) < SMALLEST_STEP, 0.0, end - start) @ self.axes
         x, y, z = (old if abs(by) < 1e-9 else round(old + by, 6) + 0.0 for old, by in zip(location, step, strict=True))
         return float(x), float(y), float(z)
@@ -79,28 +79,28 @@ class Plan:
         return x, y, z
 
 
-def body(item: SceneObject, schema: SceneSchema, plan: Plan) -> Body:
-    """The room that an object takes: its `dimensions`, else CLEVR's for its size, else a guess that is marked.
+def collider_of(item: SceneObject, schema: SceneSchema, frame: ViewFrame) -> Collider:
+    """Of one object: its `dimensions`, else CLEVR's for its size, else a guess that is marked.
 
     An object that stands lower than it would be high is as small as it stands: nothing is sunk into the floor. One that
     stands higher is as small as the lowest of its size, which it may stand on.
     """
-    first = plan.axes[:2] @ np.eye(3)[0 if abs(plan.axes[2][0]) < 0.5 else 1]  # the object's own first axis
-    turn = math.atan2(first[1], first[0]) + _turn(item, plan.scene)
+    first = frame.axes[:2] @ np.eye(3)[0 if abs(frame.axes[2][0]) < 0.5 else 1]  # the object's own first axis
+    turn = math.atan2(first[1], first[0]) + _turn(item, frame.scene)
     is_round = item.shape in ROUND
     if item.dimensions is not None:
         width, height, length = (extent / 2 for extent in item.dimensions)
-        return Body(half_length=length, half_width=width, half_height=height, turn=turn, is_round=is_round)
-    radius = radius_of(item.size, schema) if plan.scene.units == "clevr" else None
-    size = tall = radius or UNKNOWN_RADIUS.get(plan.scene.units, 0.1)
-    if plan.scene.frame == "world" and item.location is not None:
-        height = float(np.asarray(item.location) @ plan.axes[2])
-        lowest = height if height < ON_OTHERS * size else _lowest(item, plan)
+        return Collider(half_length=length, half_width=width, half_height=height, turn=turn, is_round=is_round)
+    radius = radius_of(item.size, schema) if frame.scene.units == "clevr" else None
+    size = tall = radius or UNKNOWN_RADIUS.get(frame.scene.units, 0.1)
+    if frame.scene.frame == "world" and item.location is not None:
+        height = float(np.asarray(item.location) @ frame.axes[2])
+        lowest = height if height < ON_OTHERS * size else _lowest(item, frame)
         if 0 < lowest < size:
             size = tall = lowest
         elif radius is None and height > 0:
             tall = height  # it stands on the floor, as far as anybody knows
-    return Body(
+    return Collider(
         half_length=size,
         half_width=size,
         half_height=tall,
@@ -110,10 +110,10 @@ def body(item: SceneObject, schema: SceneSchema, plan: Plan) -> Body:
     )
 
 
-def _lowest(item: SceneObject, plan: Plan) -> float:
+def _lowest(item: SceneObject, frame: ViewFrame) -> float:
     """The least height at which an object of this one's size stands."""
-    alike = [other.location for other in plan.scene.objects if other.size == item.size and other.location is not None]
-    return float((np.asarray(alike) @ plan.axes[2]).min())
+    alike = [other.location for other in frame.scene.objects if other.size == item.size and other.location is not None]
+    return float((np.asarray(alike) @ frame.axes[2]).min())
 
 
 def radius_of(size: str | None, schema: SceneSchema) -> float | None:
@@ -146,15 +146,15 @@ def _turn(item: SceneObject, scene: Scene) -> float:
     return 0.0 if turn is None else math.fmod(turn, 2 * math.pi)
 
 
-def gaps(
-    first: Body, locations: Float[np.ndarray, "tries 2"], second: Body, there: Float[np.ndarray, "2"]
+def separations(
+    first: Collider, locations: Float[np.ndarray, "tries 2"], second: Collider, there: Float[np.ndarray, "2"]
 ) -> Float[np.ndarray, " tries"]:
-    """The distance between two outlines in the plan, the first at each of these places; below 0 where they meet."""
+    """Signed distances of two footprints in the view frame, the first at each location; below 0 where they meet."""
     apart = locations - there
     distance = np.linalg.norm(apart, axis=1)
     if first.is_round and second.is_round:
         return distance - first.radius - second.radius
     fixed = np.concatenate([_ANGLES, [first.turn, first.turn + math.pi / 2, second.turn, second.turn + math.pi / 2]])
-    along = np.abs(apart @ np.stack([np.cos(fixed), np.sin(fixed)])) - first.reach(fixed) - second.reach(fixed)
+    along = np.abs(apart @ np.stack([np.cos(fixed), np.sin(fixed)])) - first.support(fixed) - second.support(fixed)
     center = np.arctan2(apart[:, 1], apart[:, 0])
-    return np.maximum(along.max(1), distance - first.reach(center) - second.reach(center))
+    return np.maximum(along.max(1), distance - first.support(center) - second.support(center))

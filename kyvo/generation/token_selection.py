@@ -1,4 +1,4 @@
-"""`Choice`: logits -> the id each sequence takes among those its constraint allows, and how probable it was.
+"""`TokenSelector`: logits -> the id each sequence takes among those its constraint allows, and how probable it was.
 
 Greedy is not the likeliest id where ids have distances: scenes and pictures are scored by how near they come, and the
 likeliest of many alike ids may be one of a few outsiders. Among numbers the one with most probability near it is
@@ -21,13 +21,13 @@ from torch import Tensor
 
 from kyvo.generation.constraint import Constraint
 from kyvo.generation.sampling import draw
-from kyvo.generation.sequence_state import Chosen, SequenceState
+from kyvo.generation.sequence_state import SelectedToken, SequenceState
 
 NEAR = 5  # bins: 0.25 of CLEVR's units, the largest of the distances that are scored
 MAX_SETS = 256  # of allowed ids that are kept; a schema has some twenty
 
 
-class Choice:
+class TokenSelector:
     """Greedy, or drawn as the sequence's `Sampling` says."""
 
     def __init__(
@@ -49,12 +49,12 @@ class Choice:
         self._by_state: WeakKeyDictionary[Constraint, dict[int, _Allowed]] = WeakKeyDictionary()
         self._by_ids: OrderedDict[bytes, _Allowed] = OrderedDict()
 
-    def __call__(self, logits: Float[Tensor, "rows vocab"], sequences: Sequence[SequenceState]) -> list[Chosen]:
+    def __call__(self, logits: Float[Tensor, "rows vocab"], sequences: Sequence[SequenceState]) -> list[SelectedToken]:
         allowed = [self._allowed(sequence.constraint, sequence.state, logits) for sequence in sequences]
         logits = logits.masked_fill(~torch.stack([own.mask for own in allowed]), -torch.inf)
         probabilities = logits.softmax(dim=-1)
         best, tokens = (found.tolist() for found in probabilities.max(dim=-1))
-        chosen = [Chosen(token, probability) for token, probability in zip(tokens, best, strict=True)]
+        chosen = [SelectedToken(token, probability) for token, probability in zip(tokens, best, strict=True)]
 
         drawn = [index for index, sequence in enumerate(sequences) if not sequence.sampling.greedy]
         if drawn:
@@ -65,7 +65,7 @@ class Choice:
             found = draw(logits[drawn], settings, chances)
             likely = probabilities[drawn].gather(1, found[:, None])[:, 0].tolist()
             for index, token, probability in zip(drawn, found.tolist(), likely, strict=True):
-                chosen[index] = Chosen(token, probability)
+                chosen[index] = SelectedToken(token, probability)
 
         numbers: defaultdict[_Allowed, list[int]] = defaultdict(list)  # rows by the numbers that may come
         codes: list[int] = []  # rows where any image code may come
@@ -77,7 +77,7 @@ class Choice:
         for own, indices in numbers.items():
             best, mass = likeliest_numbers(probabilities[indices][:, own.ids], near=self.near)
             for index, token, probability in zip(indices, own.ids[best].tolist(), mass.tolist(), strict=True):
-                chosen[index] = Chosen(token, probability)
+                chosen[index] = SelectedToken(token, probability)
         if codes:
             assert self.codebook is not None
             ids = allowed[codes[0]].ids
@@ -87,7 +87,7 @@ class Choice:
             embedded = [None] * len(codes) if self.table is None else shares.to(self.table.dtype) @ self.table
             for index, place, vector, mean in zip(codes, best.tolist(), vectors, embedded, strict=True):
                 token = int(ids[place])
-                chosen[index] = Chosen(token, probabilities[index, token].item(), vector, mean)
+                chosen[index] = SelectedToken(token, probabilities[index, token].item(), vector, mean)
         return chosen
 
     def _allowed(self, constraint: Constraint, state: int, logits: Tensor) -> "_Allowed":
