@@ -32,6 +32,7 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument(
         "--conditions", type=Path, metavar="FOLDER", help="of encoders that both flows were trained with"
     )
+    parser.add_argument("--turn-head", type=Path, metavar="FOLDER", help="of recipes/turn_head.py, for scenes")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--half", action="store_true", help="16-bit weights")
     parser.add_argument("--steps", type=int, default=12, help="of either sampler")
@@ -62,6 +63,7 @@ def main(argv: list[str] | None = None) -> Path:
         slat_std=tuple(scale["std"]),
         structure_sampler=replace(sampler, temperature=options.temperature),
         slat_sampler=sampler,
+        turn_head=None if options.turn_head is None else load_network(options.turn_head / "turn_head"),
     )
     generator.save_pretrained(options.out, dtype=torch.float16 if options.half else None)
     return options.out

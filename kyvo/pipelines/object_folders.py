@@ -31,6 +31,7 @@ OPTIONAL = {
     "structure_encoder": "sparse_structure_encoder",
     "mesh_decoder": "slat_decoder_mesh",
     "gaussian_decoder": "slat_decoder_gs",
+    "turn_head": "turn_head",  # ours
 }
 STRUCTURE_ENCODER = "ckpts/ss_enc_conv3d_16l8_fp16"  # TRELLIS publishes it, and its `pipeline.json` does not name it
 CONDITIONS: dict[ConditionKind, str] = {"picture": "image_cond_model", "text": "text_cond_model"}

@@ -19,6 +19,7 @@ from kyvo.generation.flow_sampler import Constraint, FlowSampler, Progress, seed
 from kyvo.models.flow.load import ConditionEncoder, ConditionKind
 from kyvo.models.flow.slat_flow import SLatFlowModel
 from kyvo.models.flow.structure_flow import SparseStructureFlowModel
+from kyvo.models.heads.turn_head import TurnHead
 from kyvo.models.slat.flexicubes import Surface
 from kyvo.models.slat.gaussians import Gaussians
 from kyvo.models.slat.latent import StructuredLatent
@@ -109,6 +110,7 @@ class ObjectGenerator:
     structure_encoder: SparseStructureEncoder | None = None  # for regions
     mesh_decoder: nn.Module | None = None
     gaussian_decoder: nn.Module | None = None
+    turn_head: TurnHead | None = None  # for scenes: how objects are turned in their pictures
 
     def __post_init__(self) -> None:
         structure, slat = self.structure_flow.config, self.slat_flow.config

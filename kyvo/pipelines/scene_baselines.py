@@ -12,30 +12,24 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
-from PIL import Image
 
-from kyvo.data.object_pictures import cut_out
 from kyvo.data.scene_pictures import ScenePicture
 from kyvo.errors import ConfigError, ImageError
 from kyvo.models.slat.flexicubes import Surface
-from kyvo.models.slat.gaussians import Camera as ObjectCamera
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.pipelines.objects import ObjectGenerator, Samples
 from kyvo.pipelines.scenes import MadeObjects, SceneMethod, add_details, crop_tokens, decode_cells
+from kyvo.pipelines.turns import find_turn, object_views, thumbnail
 from kyvo.scene.pose import Pose
 from kyvo.scene.scene import Camera
 from kyvo.shapes.contour import extract_mesh
 from kyvo.shapes.placed import PlacedObject
 from kyvo.shapes.scene_layouts import FIELDS_OF_VIEW, PITCHES
-from kyvo.shapes.surfaces import surface_asset
-from kyvo.shapes.views import DISTANCE, FIELD_OF_VIEW, MeshViews
 
 CAMERA_DISTANCE = 4.0  # of the usual camera, in scene units
 ROUNDS = 8  # of fitting an object to its mask
 TURNS = 8  # about the up axis, that each object of a library is seen from
-THUMBNAIL = 24  # px
 
 
 def usual_camera(width: int, height: int) -> Camera:
@@ -86,7 +80,7 @@ def _placed(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IndependentObjects(SceneMethod):
-    """Each object by the generator of objects from its own crop; it keeps the turn that the generator gives it."""
+    """Each object by the generator of objects from its own crop, turned as in it."""
 
     objects: ObjectGenerator
     camera: Camera | None = None
@@ -99,10 +93,10 @@ class IndependentObjects(SceneMethod):
         latents = self.objects.sample_structure_latents(crops, samples)
         made, warnings = add_details(self.objects, crops, decode_cells(self.objects, latents), picture.names, samples)
         camera = _camera_of(picture, self.camera)
-        objects = [
-            _placed(picture.names[index], item.mesh, item.slat, picture.masks[index], camera, 0.0)
-            for index, item in made.items()
-        ]
+        objects = []
+        for index, item in made.items():
+            turn = find_turn(self.objects, item.mesh, picture.crop(index), crops.tokens[index])
+            objects.append(_placed(picture.names[index], item.mesh, item.slat, picture.masks[index], camera, turn))
         return MadeObjects(objects=objects, warnings=warnings)
 
 
@@ -172,29 +166,10 @@ class Retrieval(SceneMethod):
 
 
 def library_views(latent: StructuredLatent) -> list[LibraryView]:
-    """An object of surface features, turned about the up axis and seen from in front and above."""
-    views = MeshViews(surface_asset(extract_mesh(latent)))
-    pitch = math.radians(sum(PITCHES) / 2)
-    found = []
-    for number in range(TURNS):
-        turn = 2 * math.pi * number / TURNS
-        # To turn the object is to go around it the other way; in front is -y.
-        across = math.cos(pitch)
-        angle = -math.pi / 2 - turn
-        place = [across * math.cos(angle), across * math.sin(angle), math.sin(pitch)]
-        camera = ObjectCamera.look_at_origin(
-            DISTANCE * torch.tensor(place, dtype=torch.float32), field_of_view=FIELD_OF_VIEW, size=4 * THUMBNAIL
-        )
-        rgba = np.round(255 * views.picture(camera, samples=1)).astype(np.uint8)
-        rgba[..., 3] = np.where(rgba[..., 3] > 0, 255, 0)  # a thin pole fills no pixel
-        found.append(LibraryView(latent=latent, turn=turn, thumbnail=thumbnail(cut_out(rgba).rgba)))
-    return found
-
-
-def thumbnail(rgba: np.ndarray) -> Float[np.ndarray, "side side 4"]:
-    """Color times opacity, and opacity, in [0, 1]."""
-    small = np.array(Image.fromarray(rgba).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX), dtype=float) / 255
-    return np.concatenate([small[..., :3] * small[..., 3:], small[..., 3:]], axis=2)
+    """An object of surface features as it looks from all sides."""
+    turns = [2 * math.pi * number / TURNS for number in range(TURNS)]
+    (seen,) = object_views(extract_mesh(latent), turns)
+    return [LibraryView(latent=latent, turn=turn, thumbnail=view) for turn, view in zip(turns, seen, strict=True)]
 
 
 def _camera_of(picture: ScenePicture, camera: Camera | None) -> Camera:

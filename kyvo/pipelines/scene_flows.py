@@ -25,6 +25,7 @@ from kyvo.models.slat.load import load_network
 from kyvo.models.vggt import VggtAggregator
 from kyvo.pipelines.objects import ObjectGenerator, Samples
 from kyvo.pipelines.scenes import MadeObjects, SceneMethod, add_details, crop_tokens, decode_cells
+from kyvo.pipelines.turns import find_turn
 from kyvo.scene.pose import Pose
 from kyvo.shapes.placed import PlacedObject
 
@@ -164,15 +165,13 @@ class SceneGen(_SceneFlow):
         made, warnings = add_details(
             self.objects, crops[0], decode_cells(self.objects, latents), picture.names, samples
         )
-        objects = [
-            PlacedObject(
-                name=picture.names[index],
-                surface=item.mesh,
-                pose=Pose.from_vector(poses[index].tolist()),
-                latent=item.slat,
-            )
-            for index, item in made.items()
-        ]
+        objects = []
+        for index, item in made.items():
+            pose = Pose.from_vector(poses[index].tolist())
+            if self.axes == "view":  # the head says no turns there: their mean over all objects is best for its loss
+                turn = find_turn(self.objects, item.mesh, picture.crop(index), crops[0].tokens[index])
+                pose = Pose.of_turn(turn, translation=pose.translation, scale=pose.scale)
+            objects.append(PlacedObject(name=picture.names[index], surface=item.mesh, pose=pose, latent=item.slat))
         return MadeObjects(objects=objects, query=picture.names[query], warnings=warnings)
 
 

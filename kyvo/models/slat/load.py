@@ -28,6 +28,7 @@ from kyvo.models.flow.small_encoders import (
     SmallTextEncoderConfig,
 )
 from kyvo.models.flow.structure_flow import SparseStructureFlowModel, StructureFlowConfig
+from kyvo.models.heads.turn_head import TurnHead, TurnHeadConfig
 from kyvo.models.slat.decoders import (
     GaussianDecoderConfig,
     MeshDecoderConfig,
@@ -65,6 +66,7 @@ KINDS = {
     "ISceneFlowModel": Kind(ISceneFlowModel, StructureFlowConfig),
     "SceneEncoder": Kind(SceneEncoder, SceneEncoderConfig),
     "SmallTextEncoder": Kind(SmallTextEncoder, SmallTextEncoderConfig),
+    "TurnHead": Kind(TurnHead, TurnHeadConfig),
 }
 TRAINING_ONLY = frozenset({"use_checkpoint"})  # changes memory in training, never the network
 

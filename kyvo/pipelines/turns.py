@@ -1,0 +1,79 @@
+"""How a made object is turned about the up axis: so that it looks most like its crop.
+
+The generator's turn head says how likely each turn is from the crop alone. The object itself, seen from all sides, is
+compared with the crop by color and outline. How much each counts was chosen on scenes of a development set.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from kyvo.data.object_pictures import ObjectPicture, cut_out
+from kyvo.models.slat.flexicubes import Surface
+from kyvo.models.slat.gaussians import Camera
+from kyvo.pipelines.objects import ObjectGenerator
+from kyvo.shapes.scene_layouts import PITCHES
+from kyvo.shapes.surfaces import surface_asset
+from kyvo.shapes.views import DISTANCE, FIELD_OF_VIEW, MeshViews
+
+THUMBNAIL = 24  # px along a side
+PITCH = sum(PITCHES) / 2  # degrees that a usual camera looks down
+NUM_TURNS = 24  # that are compared
+NOISE = 40.0  # summed squared difference of thumbnails that counts as much as a factor of e in probability
+
+
+@torch.inference_mode()
+def find_turn(
+    generator: ObjectGenerator, surface: Surface, crop: ObjectPicture, tokens: Float[Tensor, "places channels"]
+) -> float:
+    """The likeliest turn, rad, in axes that follow the camera.
+
+    Args:
+        surface: of the object that the generator made, in its cube.
+        crop: the object's picture, cut out.
+        tokens: of the crop, by the generator's picture encoder.
+    """
+    head = generator.turn_head
+    turns = np.arange(NUM_TURNS) * (2 * math.pi / NUM_TURNS) if head is None else head.turns.double().numpy()
+    seen = object_views(surface, turns, pitches=(PITCHES[0], PITCH, PITCHES[1]))
+    difference = ((seen - thumbnail(crop.rgba)) ** 2).sum((2, 3, 4)).min(0)
+    unlikely = difference / NOISE
+    if head is not None:
+        unlikely -= head(tokens[None])[0].double().cpu().numpy()
+    return float(turns[unlikely.argmin()])
+
+
+def object_views(
+    surface: Surface, turns: Sequence[float] | np.ndarray, *, pitches: Sequence[float] = (PITCH,)
+) -> Float[np.ndarray, "pitches turns side side 4"]:
+    """Thumbnails of an object that is turned about the up axis, and seen from in front and above.
+
+    Args:
+        turns: rad.
+        pitches: degrees that the camera looks down.
+    """
+    views = MeshViews(surface_asset(surface))
+    return np.stack([np.stack([_view(views, turn, math.radians(pitch)) for turn in turns]) for pitch in pitches])
+
+
+def _view(views: MeshViews, turn: float, pitch: float) -> Float[np.ndarray, "side side 4"]:
+    # To turn the object is to go around it the other way; in front is -y.
+    angle = -math.pi / 2 - turn
+    place = [math.cos(pitch) * math.cos(angle), math.cos(pitch) * math.sin(angle), math.sin(pitch)]
+    camera = Camera.look_at_origin(
+        DISTANCE * torch.tensor(place, dtype=torch.float32), field_of_view=FIELD_OF_VIEW, size=3 * THUMBNAIL
+    )
+    rgba = np.round(255 * views.picture(camera, samples=1)).astype(np.uint8)
+    rgba[..., 3] = np.where(rgba[..., 3] > 0, 255, 0)  # a thin pole fills no pixel
+    return thumbnail(cut_out(rgba).rgba)
+
+
+def thumbnail(rgba: np.ndarray) -> Float[np.ndarray, "side side 4"]:
+    """Color times opacity, and opacity, in [0, 1]."""
+    small = np.array(Image.fromarray(rgba).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX), dtype=float) / 255
+    return np.concatenate([small[..., :3] * small[..., 3:], small[..., 3:]], axis=2)
