@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         rows[name] = {
             "jaccard": _mean(scores),
             "halves": [_mean(scores[0::2]), _mean(scores[1::2])],
-            "told to be unlike the model's": sum(bool(source_of(scene).warnings) for scene in found),
+            "warned to be out of domain": sum(bool(source_of(scene).warnings) for scene in found),
             "by_picture": scores,
         }
         print(f"{name:28} {rows[name]['jaccard']:.3f} {rows[name]['halves']}", file=sys.stderr, flush=True)

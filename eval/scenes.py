@@ -6,7 +6,7 @@ protocol is that of kyvo/evaluation/generated_scenes.py. OUT gets `<method>.json
 `<method>.png` with some scenes, and `table.md`.
 
 `--objects` is the generator of objects, `--model` the folder of the scene flows, `--library` the set that retrieval
-takes from. LPIPS, CLIP, DINO and FID need their weights. The baselines are told the true camera; the others are not. A
+takes from. LPIPS, CLIP, DINO and FID need their weights. The baselines have the true camera; the others do not. A
 scene without any object is listed, and the program ends with 1.
 """
 

@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> dict[str, Results]:
     parser.add_argument("--shape-tokenizer", default="mini", help="a bundled tokenizer's name, or its folder")
     parser.add_argument("--data", type=Path, help="a folder of meshes")
     parser.add_argument("--procedural", type=int, default=0, help="how many meshes to draw")
-    parser.add_argument("--seed", type=int, default=1, help="of the drawn meshes")
+    parser.add_argument("--seed", type=int, default=1, help="of the procedural meshes")
     parser.add_argument("--out", type=Path, required=True, help="a folder for the results and the pictures")
     args = parser.parse_args(argv)
 

@@ -250,15 +250,11 @@ class FinetuneRecipe(FTRecipeInterface):
     def _log(self, metrics: dict[str, Tensor], throughput: Throughput) -> None:
         if self.metric_logger is None:
             return
-        values = {
-            "loss": metrics["loss"].item(),
+        values = {name: value.item() for name, value in metrics.items()} | {
             "lr": self.optimizer.param_groups[0]["lr"],
-            "grad_norm": metrics["grad_norm"].item(),
             "tokens_per_second": round(throughput.tokens_per_second),
             "minutes": round(self._elapsed() / 60, 2),
         }
-        if self.auxiliary is not None:
-            values["auxiliary_loss"] = metrics["auxiliary_loss"].item()
         if self.not_finite.skipped:
             values["skipped_steps"] = self.not_finite.skipped
         self.metric_logger.log_dict(values, step=self.step)

@@ -1,4 +1,4 @@
-"""Pictures that are the same but for roundings: a model is told the means of the codes that it expects, so that the
+"""Pictures that are the same but for roundings: a model is given the means of the codes that it expects, so that the
 last bits of a prompt that is read anew, or in another batch, reach the pixels."""
 
 import numpy as np

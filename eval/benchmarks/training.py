@@ -20,7 +20,7 @@ from kyvo.data.clevr.sampling import sample_scenes
 from kyvo.devices import choose_device
 from kyvo.errors import KyvoError
 from kyvo.evaluation.timing import alternate, rate_ratio
-from kyvo.tokenizers.scene import WHOLE
+from kyvo.tokenizers.scene import ALL_PARTS
 from kyvo.tokenizers.sequence import Sequence as TokenSequence
 from kyvo.tokenizers.sequence import SequenceBuilder
 from kyvo.tokenizers.tasks import TASKS, Segments
@@ -191,7 +191,7 @@ def _walked(builder: SequenceBuilder, samples: Sequence[TokenSequence], tasks: s
 
     walk = AllowedWalk(builder)
     names = TASK_NAMES if tasks == "joint" else ("recognition",)
-    return [walk(TASKS[names[index % len(names)]], one, WHOLE) for index, one in enumerate(samples)]
+    return [walk(TASKS[names[index % len(names)]], one, ALL_PARTS) for index, one in enumerate(samples)]
 
 
 class _Listed:

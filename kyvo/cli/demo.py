@@ -1,5 +1,6 @@
 """`kyvo demo`: the four tasks on the bundled pictures: scene JSON, one sheet to look at; a mesh to tokens and back."""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -125,15 +126,21 @@ def show(scene: "Scene", title: str, console: "PlainConsole") -> None:
 
 def round_trip(path: Path, picture: Path, console: "PlainConsole") -> None:
     """The mesh to shape tokens and back, drawn before and after; the last line says what would draw it faster."""
+    from kyvo.data.meshes import rays
     from kyvo.extras import MissingDependency, import_open3d
     from kyvo.files import write_picture
     from kyvo.shapes.mesh import load_shape
     from kyvo.shapes.roundtrip import RoundTrip
     from kyvo.shapes.tokenizer import ShapeTokenizer
 
-    trip = RoundTrip.of(load_shape(path), ShapeTokenizer.from_pretrained("mini"))
-    scores = trip.scores()
-    write_picture(picture, trip.sheet(scores))
+    warnings = logging.getLogger(rays.__name__)
+    warnings.disabled = True  # the last line says the same
+    try:
+        trip = RoundTrip.of(load_shape(path), ShapeTokenizer.from_pretrained("mini"))
+        scores = trip.scores()
+        write_picture(picture, trip.sheet(scores))
+    finally:
+        warnings.disabled = False
     kept = scores["tokens"]
     console.print(
         f"{path.name} -> {len(trip.codes)} shape tokens -> mesh: F-score at 0.05 {kept.f_score:.3f}, "

@@ -1,7 +1,7 @@
 """A picture of a scene with a mask of each object, as scene generators take it.
 
 Masks are one picture an object, light where it is, or one label picture with a color an object on black. A mask that is
-no good leaves out its object and is told of in `warnings`; the other objects are kept.
+no good leaves out its object and is named in `warnings`; the other objects are kept.
 """
 
 from collections.abc import Sequence

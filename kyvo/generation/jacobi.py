@@ -217,7 +217,7 @@ def bracket(axis: Axis, value: float) -> tuple[float, float, float]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _PromptState:
-    """Prompts that were read, and what is told of their codes' places."""
+    """Prompts that were read, and what is known of their codes' positions."""
 
     cache: SequenceCache
     spans: list[Spans]

@@ -78,4 +78,4 @@ def check_prompts(rgb: UInt8[np.ndarray, "height width 3"], prompts: Mapping[str
             if not (0 <= x < width and 0 <= y < height):
                 raise ConfigError(f"{name}: the point {x:g},{y:g} is outside of the picture; {size}.")
         if prompt.points and not segments:
-            raise ConfigError(f"{name} is told by points, which need a segmentation model; give one, or a box alone.")
+            raise ConfigError(f"{name} is given by points, which need a segmentation model; give one, or a box alone.")

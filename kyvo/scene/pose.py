@@ -71,7 +71,7 @@ class Pose:
         """Rotation about the scene's x, then y, then z, rad: `SceneObject.pose`."""
         turned = self.rotation
         y = math.asin(float(np.clip(-turned[2, 0], -1, 1)))
-        if abs(turned[2, 0]) > 1 - 1e-9:  # x and z turn about one axis: all of it is told as z
+        if abs(turned[2, 0]) > 1 - 1e-9:  # x and z turn about one axis: all of it is written as z
             return 0.0, y, math.atan2(-turned[0, 1], turned[1, 1])
         return math.atan2(turned[2, 1], turned[2, 2]), y, math.atan2(turned[1, 0], turned[0, 0])
 

@@ -13,7 +13,7 @@ from kyvo.errors import KyvoError
 from kyvo.programs.errors import AmbiguousReference, ProgramError, UnknownWord
 
 CLIENT_GONE = 499  # nginx's number for a client that left; nobody reads the answer, the metrics count it
-MAX_FAULTS = 5  # of a body, told in one answer
+MAX_FAULTS = 5  # of a body, listed in one answer
 _SNAKE = re.compile(r"(?<!^)(?=[A-Z])")
 _TYPES = {401: "authentication_error", 429: "rate_limit_error"}
 

@@ -25,7 +25,7 @@ from kyvo.tokenizers.pictures import decode_base64
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 PATIENCE = 1.0  # s that a picture waits for its turn where its decoding is not known to be cheap
-MAX_FAULTS = 5  # of a scene, told in one answer
+MAX_FAULTS = 5  # of a scene, listed in one answer
 
 
 @dataclass(frozen=True, kw_only=True)

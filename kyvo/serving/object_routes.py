@@ -66,7 +66,7 @@ def request_of(body: GenerateRequest | VariantRequest | RegionRequest, inputs: I
         raise ConfigError(f"count is {count:,}; the limit is {limits.object_count}.")
     sent, mask = getattr(body, "object", None), getattr(body, "mask", None)
     if mask is not None and mask.format == "latent":
-        raise AssetError("the mask is a latent; a region is told by a closed mesh, as GLB or PLY.")
+        raise AssetError("the mask is a latent; a region is given by a closed mesh, as GLB or PLY.")
     return ObjectRequest(
         text=None if body.text is None else inputs.text(body.text),
         image=None if body.image is None else _object_picture(body.image, body.image_mask, limits),

@@ -15,7 +15,7 @@ SOURCES = ("objects", "labels", "scene", "recognize")
 
 
 class ObjectPlace(BaseModel):
-    """Where one object is in the picture, told in one of three ways."""
+    """Where one object is in the picture, given in one of three ways."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -34,7 +34,7 @@ class ObjectPlace(BaseModel):
 
 
 class SceneGenerateRequest(BaseModel):
-    """A scene of the objects of a picture, which are told by one of objects, labels, scene and recognize."""
+    """A scene of the objects of a picture, which are given by one of objects, labels, scene and recognize."""
 
     model_config = ConfigDict(extra="forbid")
 

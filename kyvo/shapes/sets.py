@@ -55,7 +55,7 @@ def write_mesh_latents(folder: Path, out: Path, *, resolution: int, workers: int
 
 
 def write_drawn_latents(out: Path, *, count: int, seed: int, resolution: int, workers: int = 1) -> list[str]:
-    """Surface features of `count` drawn meshes, as `out/000000.npz` and on."""
+    """Surface features of `count` procedural meshes, as `out/000000.npz` and on."""
     jobs = [(partial(draw_mesh, seed=seed, index=index), out / f"{index:06}.npz") for index in range(count)]
     return list(_write(jobs, resolution=resolution, workers=workers))
 
