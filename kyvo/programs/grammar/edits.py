@@ -34,7 +34,7 @@ EDIT_MACROS = {
     "MOVE": (
         "(move|put|place|shift|push|slide|bring|drag|set|relocate|transfer|position|carry|send|pull|nudge|"
         "get|stick|transport|reposition|lay|drop|stand|locate|insert|stack|attach|scoot|throw|leave|stow|store|"
-        "mount|hang|rest|shove|pick and place|arrange|fit|return)"
+        "mount|hang|rest|shove|translate|displace|bump|budge|roll|tug|haul|pick and place|arrange|fit|return)"
     ),
     "PICKUP": (
         "(pick up|take|grab|get|lift up|lift|grasp|find|pick|hold|pull out|collect|look for|locate|select|"
@@ -123,7 +123,10 @@ def _add_undoing(rule: Rules) -> None:
     what = f"(it|that|this|[what] [i|you] [just] did|{last})"
     undo = f"(undo|revert|roll back|take back|reverse) [{what}]"
     once_more = "[(again|once more|one more time|another time|too)]"
-    rule("step", f"({undo}|take {what} back|go back [(one|a) step]|undo) {once_more}", (Undo(),))
+    wrong = (
+        "(that|this|it) (is|was) (wrong|not right|a mistake|an error|not what i (meant|wanted|asked for)) [,|.] [so]"
+    )
+    rule("step", f"[{wrong}] ({undo}|take {what} back|go back [(one|a) step]|undo) {once_more}", (Undo(),))
     rule("step", f"(redo|reapply) [{what}] {once_more}", (Redo(),))
     rule("step", "(undo|revert|reverse|take back) (the|that|your|my|this) [last] undo", (Redo(),))
     rule(
@@ -186,6 +189,7 @@ def _add_moves(rule: Rules) -> None:
         0.2,
     )
     rule("step", "MOVE <target> <goal> and <goal>", move, 0.2)
+    rule("step", "MOVE <target> <goal> <then> <goal>", lambda of, a, _, b: move(of, a) + move(Earlier(), b), 0.2)
     rule(
         "step",
         "(IWANT|let|have|make|get) <target> (to be|be|to stand|stand|to go|go|moved|placed|put|move|to "
@@ -295,6 +299,7 @@ def _add_removals(rule: Rules) -> None:
     rule("brief", "<target> (out|away|gone) [(of|from) THEPICTURE]", gone)
     rule("brief", "<target> (.|,) (delete|remove)", gone)
     rule("step", "away with <target>", gone)
+    rule("step", "(get|take|move) <target> out of the way", gone)
     rule("step", "(delete|remove) from THEPICTURE <target>", gone)
     rule("step", "(hide|tuck) <target> (behind|in back of) <one_target>", _hidden)
     rule("step", "DELETE <target> [(from|out of|off|off of) THEPICTURE] [(too|away|there|completely|out)]", gone)

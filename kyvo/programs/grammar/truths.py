@@ -14,6 +14,7 @@ from kyvo.programs.program import (
     Bigness,
     Closeness,
     Commonest,
+    Earlier,
     Every,
     Exists,
     Farness,
@@ -39,7 +40,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     any_ = "(a|an|any|some|one|any other|another|at least one|even one|even a single|a single)"
     thereis = (
         "(is there|are there|(is|are|was|were) not there|do not you see|is there anything like|is there "
-        "such a thing as|"
+        "such a thing as|would there [still] be|"
         "(do|does|can|could|did) (you|we|i|it|one|THEPICTURE) [(happen to|actually|really)] "
         "(see|find|spot|notice|have|hold|contain|show|include)|have (you|we) [got]|"
         "is THEPICTURE home to|are you able to see|is it true that there (is|are))"
@@ -125,7 +126,11 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         "(is|are) (nothing|no <descs>|no <desc1>|(none|not one|not any) of the <descs>) <predx>",
         lambda *v: Not(of=Exists(of=narrow(ALL, *v))),
     )
-    rule("truth", "(is|are) there (no|not any|zero) (<desc1>|<descs>) [<seen>]", lambda of, *_: Not(of=Exists(of=of)))
+    rule(
+        "truth",
+        "(is|are) there (no|not any|zero|not a single|not one) (<desc1>|<descs>) [<seen>]",
+        lambda of, *_: Not(of=Exists(of=of)),
+    )
     rule(
         "truth",
         "(is|are) there (no|not any|zero) (<desc1>|<descs>) [THAT] [(is|are|STAND)] <pred>",
@@ -220,7 +225,18 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "(is|are) neither <np1> nor <np1> <predx>", lambda a, b, pred: _of_two(All, a, b, pred, holds=False))
     rule("truth", "(is|are) not <np1> <predx>", is_so)  # "isn't the ball red?"
     rule("truth", "would you call <np1> <predx>", is_so)
+    rule(
+        "truth",
+        "(is|are) only [the] <descs> <predx>",
+        lambda of, pred: Every(of=pred, among=of) if pred != ALL else None,
+    )
     rule("truth", "(is|are) everything <predx>", lambda pred: each_is(ALL, pred))
+    some_of_them = "[(at least|even)] (one|some|any) of (them|these|those)"
+    rule("truth", f"(is|are) {some_of_them} <predx>", lambda pred: Exists(of=fitting(Earlier(), pred)))
+    rule(
+        "truth", "(is|are) none of (them|these|those) <predx>", lambda pred: Not(of=Exists(of=fitting(Earlier(), pred)))
+    )
+    rule("truth", "are (they|these|those|all of them|all of these) <predx>", lambda pred: each_is(ALL, pred), 0.8)
     rule("truth", "(is|are) (the|these|those|) <descs> [all] <predx>", each_is, 0.1)
     add_sameness(rule, schema)
     rule("truth", "(do|does) <np1> have <owned>", is_so)
