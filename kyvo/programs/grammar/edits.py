@@ -84,7 +84,7 @@ def add_edits(rule: Rules, schema: SceneSchema) -> None:
     _add_sequences(rule)
     _add_undoing(rule)
     _add_targets(rule)
-    add_amounts(rule)
+    add_amounts(rule, schema.units)
     add_places(rule)
     _add_moves(rule)
     _add_removals(rule)
@@ -188,7 +188,7 @@ def _add_moves(rule: Rules) -> None:
         lambda a, x, b, y: together(move(a, x), move(b, y)),
         0.2,
     )
-    rule("step", "MOVE <target> <goal> and <goal>", move, 0.2)
+    rule("step", "MOVE <target> <goal> and <goal>", _moved_twice, 0.2)
     rule("step", "MOVE <target> <goal> <then> <goal>", lambda of, a, _, b: move(of, a) + move(Earlier(), b), 0.2)
     rule(
         "step",
@@ -247,6 +247,12 @@ def _add_moves(rule: Rules) -> None:
     rule("step", "center <target>", lambda of: move(of, At(region="middle")))
 
 
+def _moved_twice(of: Selector, first: Place, second: Place) -> tuple[Step, ...] | None:
+    """ "Left of the ball and 1 unit back", "to the corner and behind the ball". Of two places by objects the second
+    would undo the first."""
+    return move(of, first, second) if isinstance(first, At | Offset) or isinstance(second, Offset) else None
+
+
 def _beside(of: Selector, side: Any, to: Selector) -> tuple[Step, ...]:
     return move(of, Beside(direction=side, to=to))
 
@@ -300,12 +306,13 @@ def _add_removals(rule: Rules) -> None:
     rule("brief", "<target> (.|,) (delete|remove)", gone)
     rule("step", "away with <target>", gone)
     rule("step", "(get|take|move) <target> out of the way", gone)
+    rule("step", "move <target> (out of THEPICTURE|out of here|away from THEPICTURE|off THEPICTURE)", gone)
     rule("step", "(delete|remove) from THEPICTURE <target>", gone)
     rule("step", "(hide|tuck) <target> (behind|in back of) <one_target>", _hidden)
     rule("step", "DELETE <target> [(from|out of|off|off of) THEPICTURE] [(too|away|there|completely|out)]", gone)
     rule(
         "step",
-        "(take|throw|clear|move|put|wipe|cut|get) <target> (away|out|off|[away] out of THEPICTURE|off "
+        "(take|throw|clear|put|wipe|cut|get) <target> (away|out|off|[away] out of THEPICTURE|off "
         "THEPICTURE|away from THEPICTURE|"
         "out of here|from THEPICTURE)",
         gone,
@@ -381,7 +388,7 @@ def _add_removals(rule: Rules) -> None:
         "step",
         "(remove|delete|erase|destroy|get rid of|clear away|take away) (everything|all|"
         "all [of] [the] THINGS) (except|but|except for|apart from|besides|other than|that is not|"
-        "that are not) (<np>|<anyset>)",
+        "that are not) (<np>|<descs>)",
         lambda kept: (Remove(of=without(ALL, kept)),),
     )
     rule("anyset", "(<descs>|<desc1>)")

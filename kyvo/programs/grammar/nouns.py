@@ -71,7 +71,7 @@ def _add_adjectives(rule: Rules) -> None:
     rule(
         "nouns",
         "(things|thingies|objects|items|shapes|pieces|solids|obstacles|primitives|assets|components|"
-        "figures|elements|bodies|geometric (figures|shapes|objects|solids)|entities|images|forms|stuff|bits|guys|bodies)",
+        "figures|elements|bodies|geometric (figures|shapes|objects|solids)|entities|images|forms|stuff|bits|guys)",
         ALL,
     )
     rule("noun1", "one", ONE)
@@ -132,7 +132,7 @@ def _add_descriptions(rule: Rules) -> None:
     rule(
         "post1",
         "(other than|besides|except [for]|excluding|not including|not counting|leaving out|but not|apart from|"
-        "aside from|without) <np>",
+        "aside from|without) <nps>",
         negated,
     )
     rule(
@@ -233,9 +233,11 @@ def _add_phrases(rule: Rules) -> None:
     some = lambda of: Indefinite(of=of)  # noqa: E731
     rule("def1", "(everything|all|whatever|all those|those) [THAT] [(is|are|has|have)] <pred>", None, 0.2)
     rule("def1", "(everything|all|whatever) <post>", None, 0.2)
-    rule("def1", "(anything|something) [THAT] [(is|are|has|have)] <pred>", some, 0.2)
-    rule("def1", "(anything|something) <post>", some, 0.2)
-    rule("def1", "(anything|something)", Indefinite(of=ALL), 0.3)
+    one = lambda of: Indefinite(of=of, alone=True)  # noqa: E731
+    for word, made in (("anything", some), ("something", one)):
+        rule("def1", f"{word} [THAT] [(is|are|has|have)] <pred>", made, 0.2)
+        rule("def1", f"{word} <post>", made, 0.2)
+    rule("def1", "(anything|something)", one(ALL), 0.3)
     rule("def1", "any [one] [of (the|these|those)] (<desc1>|<descs>)", some, 0.6)
     rule(
         "def1",
@@ -268,7 +270,14 @@ def _add_phrases(rule: Rules) -> None:
     )
     rule("def1", "the <pre> and the <desc1>", _both_of, 0.1)
     rule("def1", "the <pre> <noun1> and <noun1>", _both_kinds, 0.3)
+    for article, cost in (("(the|these|those|all the|all of the|both the)", 0.1), ("all", 0.2)):
+        rule("def1", f"{article} <pre> <nouns> and <nouns>", lambda pre, a, b: _both_sets(a, b, pre), cost)
+        rule("def1", f"{article} <nouns> and <nouns> <post>", _both_sets, cost)
+        both = lambda pre, a, b, post: _both_sets(a, b, pre, post)  # noqa: E731
+        rule("def1", f"{article} <pre> <nouns> and <nouns> <post>", both, cost)
     rule("def1", "[both] the <sup> and [the] <sup> (<noun1>|<nouns>)", _each_of, 0.1)
+    rule("nps", "<np>")
+    rule("nps", "<np1> [,] (or|nor) <nps>", _and, 0.2)
     rule("np", "<np1>")
     rule("np", "<np1> (and|, and|as well as|plus|,) <np>", _and, 0.3)
     rule("np", "(both|) <np1> and <np1>", _and, 0.25)
@@ -293,6 +302,13 @@ def _both_kinds(pre: Selector, first: Selector, second: Selector) -> Selector | 
     if any(isinstance(node, Extreme) for node in parts(pre)) or ALL in (first, second):
         return None
     return Either(first=the(narrow(first, pre)), second=the(narrow(second, pre)))
+
+
+def _both_sets(first: Selector, second: Selector, *said: Selector) -> Selector | None:
+    """ "The red cubes and balls", "the cubes and balls that are red": what is said is said of both."""
+    if any(isinstance(node, Extreme) for node in parts(said)) or ALL in (first, second):
+        return None
+    return Either(first=narrow(first, *said), second=narrow(second, *said))
 
 
 def _both_of(first: Selector, second: Selector) -> Selector:

@@ -16,6 +16,7 @@ from kyvo.programs.grammar.meaning import (
     Indefinite,
     as_set,
     is_other,
+    is_vague,
     narrow,
     ordered,
     parts,
@@ -47,7 +48,7 @@ IT = Earlier()
 
 def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> list[tuple[Program, float]]:
     """The readings with their pronouns bound. A reading whose pronoun has nothing to stand for is dropped."""
-    found = []
+    found, is_any_vague = [], False
     for given, cost in readings:
         meaning = _in_context(given, dialogue)
         if meaning is None:
@@ -58,6 +59,8 @@ def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> li
             continue  # "paint the red ball blue and the remaining balls green": without the red one
         if any(isinstance(node, Either) and any(map(_is_untouched, parts(node))) for node in parts(program)):
             continue  # likewise "the red ball and the remaining balls"
+        if isinstance(program, Edit):
+            program = rewritten(program, _one_of_some)
         program = rewritten(program, _plain)
         program = rewritten(program, lambda node: _all_turns(node, dialogue))
         if any(isinstance(node, Earlier) and node.turn == EVER for node in parts(program)):
@@ -65,8 +68,16 @@ def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> li
         if dialogue and dialogue[-1].removed and not dialogue[-1].mentioned:
             program = rewritten(program, without_other)  # what was removed is no other's other any more
         program = _bind(program, named, dialogue)
+        if isinstance(program, Edit) and any(map(is_vague, leaves(program.steps))):
+            is_any_vague = True
+            continue
         if program is not None and not says_nothing(program):
             found += [(one, cost + more) for one, more in _kinds_of_ones(program, named or _last_topic(dialogue))]
+    if is_any_vague and not found:
+        raise NotUnderstood(
+            'how many of them are meant is not clear; say it, like "the two leftmost cubes", or name a part of the '
+            'picture, like "the cubes on the left".'
+        )
     return found
 
 
@@ -202,6 +213,11 @@ def _last_kind_before_one(program: Program) -> Where | None:
         if isinstance(node, Where) and node.field in KINDS:
             last = replace(node, of=ALL)
     return last
+
+
+def _one_of_some(node: Any) -> Any:
+    """ "Something red" that is to be changed: which one is asked back."""
+    return The(of=node.of) if isinstance(node, Indefinite) and node.alone else node
 
 
 def _plain(node: Any) -> Any:

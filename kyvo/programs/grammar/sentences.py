@@ -42,7 +42,8 @@ def add_sentences(rule: Rules) -> None:
         "polite",
         "(please|kindly|actually|(no|nope|nah) (,|.)|sorry|rather|instead|yes|and then|oh|um|hm|er|alternatively|first|"
         "firstly|first of all|to begin with|maybe|perhaps|hey|hi|hello|yo|hiya|dude|mate|buddy|robot|computer|"
-        "assistant|ok|okay|now|so|wait|no wait|hold on|well|then|next|also|and|thanks|thank you|great|good|alright|right)",
+        "assistant|ok|okay|now|so|wait|no wait|hold on|well|then|next|also|and|thanks|thank you|great|good|alright|"
+        "right)",
         0,
     )
     rule(

@@ -201,6 +201,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "(is|are) (anything|something) [else] <predx>", lambda pred: Exists(of=pred))
     surely = "(all|there|also|both|either|currently|actually|really|exclusively|only|solely|always|indeed|each)"
     rule("predx", f"[{surely}] <pred> [<seen>]", lambda pred, *_: pred)
+    rule("predx", f"[{surely}] the <desc1> [<seen>]", lambda of, *_: of)  # "is it left of the cube and the ball?"
     rule("predx", "(there|visible|seen|present|shown|pictured|to be seen|to be found|in THEPICTURE)", ALL)
     _add_facts(rule)
     rule("truth", "(is|was) it <np1> (that|which|who) (is|are|STANDS) <predx>", is_so)
@@ -223,6 +224,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", f"(is|are) there {only} <descs> [<seen>]", lambda of, *_: Every(of=ALL, among=of), -0.2)
     rule("truth", "(is|are) either <np1> or <np1> <predx>", lambda a, b, pred: _of_two(Any, a, b, pred))
     rule("truth", "(is|are) neither <np1> nor <np1> <predx>", lambda a, b, pred: _of_two(All, a, b, pred, holds=False))
+    rule("truth", "(is|are) <np1> <predx> [,] and [(is|are)] <np1> <predx>", _are_so, 0.3)
     rule("truth", "(is|are) not <np1> <predx>", is_so)  # "isn't the ball red?"
     rule("truth", "would you call <np1> <predx>", is_so)
     rule(
@@ -340,6 +342,12 @@ def _add_facts(rule: Rules) -> None:
         "(nothing|no <descs>|no <desc1>|none of the <descs>) [<seen>] (is|are) <predx>",
         lambda *v: Not(of=Exists(of=narrow(ALL, *v))),
     )
+
+
+def _are_so(first: Selector, pred: Selector, second: Selector, other: Selector) -> Truth | None:
+    """ "Is the ball red and the cube green?" """
+    truths = is_so(first, pred), is_so(second, other)
+    return None if None in truths else All(first=truths[0], second=truths[1])
 
 
 def _are_both(first: Selector, second: Selector, pred: Selector) -> Truth | None:
