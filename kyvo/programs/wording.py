@@ -163,8 +163,13 @@ def _phrase(selector: Selector) -> str:
     if isinstance(selector, p.Earlier):
         return f"the objects {_earlier(selector.role, selector.turn)}"
     if isinstance(selector, p.Extreme):
-        return _definite(_noun(selector).say(plural=False))
+        return _definite(_noun(selector).say(plural=_is_of_size(selector)))
     return _noun(selector).say(plural=True)
+
+
+def _is_of_size(selector: Selector) -> bool:
+    """Whether it is all that are of one size, and not the one that is farthest to a side."""
+    return isinstance(selector, p.Extreme) and isinstance(selector.by, p.Bigness | p.Smallness)
 
 
 def _each(selector: Selector) -> str:
@@ -289,7 +294,9 @@ def _word(word: Word) -> str:
 
 
 def _is(selector: Selector) -> str:
-    single = isinstance(selector, p.Numbered | p.Extreme) or (isinstance(selector, p.The) and selector.count == 1)
+    single = (isinstance(selector, p.Numbered | p.Extreme) and not _is_of_size(selector)) or (
+        isinstance(selector, p.The) and selector.count == 1
+    )
     return "is" if single else "are"
 
 

@@ -88,7 +88,11 @@ def add_comparisons(rule: Rules) -> None:
         f"are <descs> (less {common}|rarer) (than|then) <descs> [<seen>]",
         lambda x, y, *_: compared("less")(x, y),
     )
-    rule("truth", f"{thereis} as many {a} as {b}", compared("equal"))
+    rule("truth", f"{thereis} [(just|exactly)] as many {a} as {b}", compared("equal"))
+    rule("truth", f"{thereis} (at least|no fewer than) as many {a} as {b}", compared("at least"))
+    rule("truth", f"{thereis} (at most|no more than) as many {a} as {b}", compared("at most"))
+    rule("truth", f"{thereis} not as many {a} as {b}", compared("less"))
+    rule("truth", "(is|are) (every|each|all [of] [the]) (<desc1>|<descs>) (but|except) <int> <predx>", _all_but_so_many)
     for times, value in (("twice", 2), ("(double|two times)", 2), ("(three times|triple)", 3)):
         rule("truth", f"{thereis} {times} as many {a} as {b}", partial(_is_multiple, value))
     rule("truth", f"are the {a} just as many as the {b}", compared("equal"))
@@ -181,6 +185,11 @@ def _parity(of: Selector, rest: int) -> Truth:
     half = Arithmetic(operation="divided by", first=Count(of=of), second=two)
     even = Compare(comparison="equal", first=Arithmetic(operation="times", first=half, second=two), second=Count(of=of))
     return Not(of=even)
+
+
+def _all_but_so_many(of: Selector, count: int, pred: Selector) -> Truth:
+    """ "Are all cubes but one large?": of one it does not hold."""
+    return exactly(without(of, pred), count)
 
 
 def _most(of: Selector, pred: Selector) -> Truth:

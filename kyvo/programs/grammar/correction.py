@@ -15,7 +15,7 @@ from kyvo.programs.grammar.references import bound
 from kyvo.programs.grammar.spelling import JOINING, UNKNOWN, Effort, Repaired, Spelling, english
 from kyvo.programs.grammar.tokens import COMMA
 from kyvo.programs.parsing import Turn
-from kyvo.programs.program import Edit, Program
+from kyvo.programs.program import Program
 
 MAX_SLIPS = 1  # known words that stand for others, in one text
 MARGIN = 0.3  # what a repair must cost less than another one: most of one error
@@ -83,8 +83,7 @@ class Reader:
         slips = [
             word.written for word in words if self.spelling.knows(word.written) and word.written not in word.options
         ]
-        is_edit = bool(slips) and isinstance(self.programs(self._readings(words))[0][0], Edit)
-        if len(slips) > MAX_SLIPS or (is_edit and not JOINING.isdisjoint(slips)):
+        if len(slips) > MAX_SLIPS or not JOINING.isdisjoint(slips):
             raise NotUnderstood(f"{' and '.join(map(repr, slips))} do not fit into a question or a change. {CAN_DO}")
         return words
 

@@ -34,7 +34,7 @@ EDIT_MACROS = {
     "MOVE": (
         "(move|put|place|shift|push|slide|bring|drag|set|relocate|transfer|position|carry|send|pull|nudge|"
         "get|stick|transport|reposition|lay|drop|stand|locate|insert|stack|attach|scoot|throw|leave|stow|store|"
-        "mount|hang|rest|shove|pick and place|arrange|fit|return)"
+        "mount|hang|rest|shove|translate|displace|bump|budge|roll|tug|haul|pick and place|arrange|fit|return)"
     ),
     "PICKUP": (
         "(pick up|take|grab|get|lift up|lift|grasp|find|pick|hold|pull out|collect|look for|locate|select|"
@@ -84,7 +84,7 @@ def add_edits(rule: Rules, schema: SceneSchema) -> None:
     _add_sequences(rule)
     _add_undoing(rule)
     _add_targets(rule)
-    add_amounts(rule)
+    add_amounts(rule, schema.units)
     add_places(rule)
     _add_moves(rule)
     _add_removals(rule)
@@ -123,7 +123,10 @@ def _add_undoing(rule: Rules) -> None:
     what = f"(it|that|this|[what] [i|you] [just] did|{last})"
     undo = f"(undo|revert|roll back|take back|reverse) [{what}]"
     once_more = "[(again|once more|one more time|another time|too)]"
-    rule("step", f"({undo}|take {what} back|go back [(one|a) step]|undo) {once_more}", (Undo(),))
+    wrong = (
+        "(that|this|it) (is|was) (wrong|not right|a mistake|an error|not what i (meant|wanted|asked for)) [,|.] [so]"
+    )
+    rule("step", f"[{wrong}] ({undo}|take {what} back|go back [(one|a) step]|undo) {once_more}", (Undo(),))
     rule("step", f"(redo|reapply) [{what}] {once_more}", (Redo(),))
     rule("step", "(undo|revert|reverse|take back) (the|that|your|my|this) [last] undo", (Redo(),))
     rule(
@@ -185,7 +188,8 @@ def _add_moves(rule: Rules) -> None:
         lambda a, x, b, y: together(move(a, x), move(b, y)),
         0.2,
     )
-    rule("step", "MOVE <target> <goal> and <goal>", move, 0.2)
+    rule("step", "MOVE <target> <goal> and <goal>", _moved_twice, 0.2)
+    rule("step", "MOVE <target> <goal> <then> <goal>", lambda of, a, _, b: move(of, a) + move(Earlier(), b), 0.2)
     rule(
         "step",
         "(IWANT|let|have|make|get) <target> (to be|be|to stand|stand|to go|go|moved|placed|put|move|to "
@@ -243,6 +247,12 @@ def _add_moves(rule: Rules) -> None:
     rule("step", "center <target>", lambda of: move(of, At(region="middle")))
 
 
+def _moved_twice(of: Selector, first: Place, second: Place) -> tuple[Step, ...] | None:
+    """ "Left of the ball and 1 unit back", "to the corner and behind the ball". Of two places by objects the second
+    would undo the first."""
+    return move(of, first, second) if isinstance(first, At | Offset) or isinstance(second, Offset) else None
+
+
 def _beside(of: Selector, side: Any, to: Selector) -> tuple[Step, ...]:
     return move(of, Beside(direction=side, to=to))
 
@@ -295,12 +305,14 @@ def _add_removals(rule: Rules) -> None:
     rule("brief", "<target> (out|away|gone) [(of|from) THEPICTURE]", gone)
     rule("brief", "<target> (.|,) (delete|remove)", gone)
     rule("step", "away with <target>", gone)
+    rule("step", "(get|take|move) <target> out of the way", gone)
+    rule("step", "move <target> (out of THEPICTURE|out of here|away from THEPICTURE|off THEPICTURE)", gone)
     rule("step", "(delete|remove) from THEPICTURE <target>", gone)
     rule("step", "(hide|tuck) <target> (behind|in back of) <one_target>", _hidden)
     rule("step", "DELETE <target> [(from|out of|off|off of) THEPICTURE] [(too|away|there|completely|out)]", gone)
     rule(
         "step",
-        "(take|throw|clear|move|put|wipe|cut|get) <target> (away|out|off|[away] out of THEPICTURE|off "
+        "(take|throw|clear|put|wipe|cut|get) <target> (away|out|off|[away] out of THEPICTURE|off "
         "THEPICTURE|away from THEPICTURE|"
         "out of here|from THEPICTURE)",
         gone,
@@ -376,7 +388,7 @@ def _add_removals(rule: Rules) -> None:
         "step",
         "(remove|delete|erase|destroy|get rid of|clear away|take away) (everything|all|"
         "all [of] [the] THINGS) (except|but|except for|apart from|besides|other than|that is not|"
-        "that are not) (<np>|<anyset>)",
+        "that are not) (<np>|<descs>)",
         lambda kept: (Remove(of=without(ALL, kept)),),
     )
     rule("anyset", "(<descs>|<desc1>)")

@@ -30,11 +30,17 @@ A_LOT = 2.0
 AWAY = 1.0  # "away from it"
 
 
-def add_amounts(rule: Rules) -> None:
-    unit = (
-        "(unit|units|step|steps|meter|meters|space|spaces|block|blocks|place|places|spot|spots|square|squares|"
-        "cell|cells|m)"
-    )
+def add_amounts(rule: Rules, units: str) -> None:
+    """Rules of numbers and distances. Meters, and parts of them, are distances where the scene's `units` are."""
+    unit = "(unit|units|step|steps|space|spaces|block|blocks|place|places|spot|spots|square|squares|cell|cells)"
+    about = "[by] [a distance of] [about|around|roughly|exactly|approximately]"
+    if units == "m":
+        for names, length in (
+            ("m|meter|meters", 1.0),
+            ("cm|centimeter|centimeters", 0.01),
+            ("mm|millimeter|millimeters", 0.001),
+        ):
+            rule("dist", f"{about} <num> ({names}) [(further|farther|more|away)]", lambda far, by=length: far * by)
     rule("num", "#")
     rule("num", "<int>", float, 0.01)
     rule("num", "(half a|half|a half|one half)", 0.5)
@@ -45,12 +51,12 @@ def add_amounts(rule: Rules) -> None:
     rule("num", "(a couple [of]|a pair of)", 2.0)
     rule(
         "dist",
-        f"[by] [a distance of] [about|around|roughly|exactly|approximately] <num> {unit} [(further|farther|more|away)]",
+        f"{about} <num> {unit} [(further|farther|more|away)]",
     )
     rule(
         "dist",
         "[by|just] (a [(little|tiny|small|wee)] bit|slightly|a little|a tad|a touch|a small amount|"
-        "somewhat|a smidge|a hair|a few centimeters) [(more|further|farther|closer)]",
+        "somewhat|a smidge|a hair) [(more|further|farther|closer)]",
         A_BIT,
     )
     rule("dist", "[by] (a lot|far|much|way|a long way|a great deal) [(more|further|farther)]", A_LOT, 0.1)

@@ -10,7 +10,7 @@ MACROS = {
         "something|something else|another (object|one|"
         "shape|thing|item)|other THINGS|some other (object|thing))"
     ),
-    "CAMERA": "(camera|viewer|front|foreground|observer|lens|bottom of THEPICTURE|edge of the table)",
+    "CAMERA": "(camera|viewer|us|me|front|foreground|observer|lens|bottom of THEPICTURE|edge of the table)",
     "ISARE": "(is|are|was|were|be)",
     "RIGHT": (
         "(right|correct|true|yes|(is|was) (that|this|it) (right|correct|true|so)|is it not|is not it|is that|"

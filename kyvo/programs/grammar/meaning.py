@@ -11,6 +11,7 @@ from typing import Any
 from kyvo.programs.program import (
     Along,
     Between,
+    Bigness,
     Both,
     Centrality,
     Earlier,
@@ -26,6 +27,7 @@ from kyvo.programs.program import (
     Related,
     Selector,
     Shared,
+    Smallness,
     Step,
     The,
     Together,
@@ -43,13 +45,15 @@ _SETS = (Either, Both, The, Earlier)
 
 @dataclass(frozen=True, kw_only=True)
 class Indefinite(Selector):
-    """ "A cube", "any cube", "something red": one of a set where a question is asked, each of it elsewhere.
+    """ "A cube", "any cube", "something red": one of a set where a question is asked, each of it elsewhere. Of
+    something that an edit changes only one is meant.
 
     It is part of readings only; `references` puts the set in its place.
     """
 
     op = "indefinite"
     of: Selector
+    alone: bool = False  # "something"
 
 
 def narrow(base: Selector, *modifiers: Selector) -> Selector:
@@ -166,6 +170,21 @@ def as_set(selector: Selector) -> Selector:
         if isinstance(selector, The) and selector.count == 1 and not isinstance(selector.of, Extreme)
         else selector
     )
+
+
+def named_set(phrase: Selector) -> Selector:
+    """As `as_set`, of a whole noun phrase: there "the largest ones" are all of that size."""
+    return phrase if _is_of_size(phrase) else as_set(phrase)
+
+
+def _is_of_size(selector: Selector) -> bool:
+    return isinstance(selector, Extreme) and isinstance(selector.by, Bigness | Smallness)
+
+
+def is_vague(step: Step) -> bool:
+    """Whether it is about "the leftmost ones", of which nobody knows how many they are."""
+    of = getattr(step, "of", None)
+    return isinstance(of, Extreme) and not _is_of_size(of)
 
 
 def ordered(program: Any) -> Any:

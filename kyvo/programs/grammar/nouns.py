@@ -64,14 +64,14 @@ def _add_numbers(rule: Rules) -> None:
 def _add_adjectives(rule: Rules) -> None:
     rule(
         "noun1",
-        "(thing|object|item|shape|piece|solid|figure|element|body|objects shape|geometric (figure|shape|"
-        "object|solid)|entity|geometric|form)",
+        "(thing|thingy|object|item|shape|piece|solid|obstacle|primitive|asset|component|"
+        "figure|element|body|objects shape|geometric (figure|shape|object|solid)|entity|geometric|form)",
         ALL,
     )
     rule(
         "nouns",
-        "(things|objects|items|shapes|pieces|solids|figures|elements|bodies|geometric (figures|shapes|"
-        "objects|solids)|entities|images|forms|stuff|bits|guys|bodies)",
+        "(things|thingies|objects|items|shapes|pieces|solids|obstacles|primitives|assets|components|"
+        "figures|elements|bodies|geometric (figures|shapes|objects|solids)|entities|images|forms|stuff|bits|guys)",
         ALL,
     )
     rule("noun1", "one", ONE)
@@ -132,7 +132,7 @@ def _add_descriptions(rule: Rules) -> None:
     rule(
         "post1",
         "(other than|besides|except [for]|excluding|not including|not counting|leaving out|but not|apart from|"
-        "aside from|without) <np>",
+        "aside from|without) <nps>",
         negated,
     )
     rule(
@@ -161,6 +161,7 @@ def _add_descriptions(rule: Rules) -> None:
         rule(one, f"<{noun}> <post>", narrow)
         rule(one, f"<pre> <{noun}> <post>", lambda pre, noun, post: narrow(noun, pre, post))
     rule("desc1", "CLOSEST <desc1> (to|from) <np>", lambda of, to: narrow(of, nearest(to)), 0.1)
+    rule("desc1", "CLOSEST <desc1> to [the] CAMERA", lambda of: narrow(of, extreme(Along(direction="front"))), 0.1)
     rule("desc1", "FARTHEST <desc1> from <np>", lambda of, to: narrow(of, Extreme(of=ALL, by=Farness(to=to))), 0.1)
     rule(
         "desc1",
@@ -181,6 +182,8 @@ def _add_descriptions(rule: Rules) -> None:
         "<sup> [(one|block|object|thing)] (of|among|out of|from) [all] [of] (the|these|those) <descs>",
         lambda sup, of: narrow(of, sup),
     )
+    rule("desc1", "<sup> [(one|ones)] of (them|these|those)", lambda sup: narrow(Earlier(), sup))
+    rule("descs", "of (them|these|those)", Earlier())
     rule("desc1", "<sup>", lambda sup: narrow(ONE, sup), 0.5)
     rule("desc1", "<pre>", lambda pre: None if pre == ALL else narrow(NO_NOUN, pre), 1.5)
     rule("desc1", "<pre> <post>", narrow, 2.5)
@@ -226,12 +229,15 @@ def _add_phrases(rule: Rules) -> None:
         without(ALL, Earlier()),
     )
     rule("def1", "(all [of]|) the (rest of the|remaining|others of the) <descs>", lambda of: without(of, Earlier()))
+    rule("def1", "the remaining <desc1>", lambda of: the(without(of, Earlier())))
     some = lambda of: Indefinite(of=of)  # noqa: E731
     rule("def1", "(everything|all|whatever|all those|those) [THAT] [(is|are|has|have)] <pred>", None, 0.2)
     rule("def1", "(everything|all|whatever) <post>", None, 0.2)
-    rule("def1", "(anything|something) [THAT] [(is|are|has|have)] <pred>", some, 0.2)
-    rule("def1", "(anything|something) <post>", some, 0.2)
-    rule("def1", "(anything|something)", Indefinite(of=ALL), 0.3)
+    one = lambda of: Indefinite(of=of, alone=True)  # noqa: E731
+    for word, made in (("anything", some), ("something", one)):
+        rule("def1", f"{word} [THAT] [(is|are|has|have)] <pred>", made, 0.2)
+        rule("def1", f"{word} <post>", made, 0.2)
+    rule("def1", "(anything|something)", one(ALL), 0.3)
     rule("def1", "any [one] [of (the|these|those)] (<desc1>|<descs>)", some, 0.6)
     rule(
         "def1",
@@ -243,6 +249,11 @@ def _add_phrases(rule: Rules) -> None:
     rule("def1", f"(all|any) [of] [the] <descs> {but} <np1>", all_but, -0.1)
     rule("def1", f"the <descs> {but} <np1>", all_but, -0.1)
     rule("def1", f"(every|each|any) <desc1> {but} <np1>", all_but, -0.1)
+    rule("butnot", "<np1> [,] (and|or|as well as|and also|,) <np1>", _and)
+    rule("butnot", "<np1> [,] (and|or|as well as|and also|,) <butnot>", _and)
+    rule("def1", f"(all|any|the|all the|all of the) <descs> {but} <butnot>", without, -0.4)
+    rule("def1", f"(every|each|any) <desc1> {but} <butnot>", without, -0.4)
+    rule("def1", f"(everything|anything|all) {but} <butnot>", lambda kept: without(ALL, kept), -0.4)
     rule(
         "def1",
         "(it|this|that|this one|that one|that (object|thing|item)|this (object|thing|item)|the same (one|"
@@ -258,7 +269,15 @@ def _add_phrases(rule: Rules) -> None:
         0.1,
     )
     rule("def1", "the <pre> and the <desc1>", _both_of, 0.1)
+    rule("def1", "the <pre> <noun1> and <noun1>", _both_kinds, 0.3)
+    for article, cost in (("(the|these|those|all the|all of the|both the)", 0.1), ("all", 0.2)):
+        rule("def1", f"{article} <pre> <nouns> and <nouns>", lambda pre, a, b: _both_sets(a, b, pre), cost)
+        rule("def1", f"{article} <nouns> and <nouns> <post>", _both_sets, cost)
+        both = lambda pre, a, b, post: _both_sets(a, b, pre, post)  # noqa: E731
+        rule("def1", f"{article} <pre> <nouns> and <nouns> <post>", both, cost)
     rule("def1", "[both] the <sup> and [the] <sup> (<noun1>|<nouns>)", _each_of, 0.1)
+    rule("nps", "<np>")
+    rule("nps", "<np1> [,] (or|nor) <nps>", _and, 0.2)
     rule("np", "<np1>")
     rule("np", "<np1> (and|, and|as well as|plus|,) <np>", _and, 0.3)
     rule("np", "(both|) <np1> and <np1>", _and, 0.25)
@@ -276,6 +295,20 @@ def _three_joined(first: Selector, second: Selector, third: Selector) -> Selecto
 def _each_of(first: Selector, second: Selector, noun: Selector) -> Selector:
     """ "The leftmost and rightmost cubes": one of each."""
     return Either(first=the(narrow(noun, first)), second=the(narrow(noun, second)))
+
+
+def _both_kinds(pre: Selector, first: Selector, second: Selector) -> Selector | None:
+    """ "The red cube and ball": the ball is red too. A place or a rank is of one noun."""
+    if any(isinstance(node, Extreme) for node in parts(pre)) or ALL in (first, second):
+        return None
+    return Either(first=the(narrow(first, pre)), second=the(narrow(second, pre)))
+
+
+def _both_sets(first: Selector, second: Selector, *said: Selector) -> Selector | None:
+    """ "The red cubes and balls", "the cubes and balls that are red": what is said is said of both."""
+    if any(isinstance(node, Extreme) for node in parts(said)) or ALL in (first, second):
+        return None
+    return Either(first=narrow(first, *said), second=narrow(second, *said))
 
 
 def _both_of(first: Selector, second: Selector) -> Selector:

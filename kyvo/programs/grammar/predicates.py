@@ -110,7 +110,7 @@ def add_predicates(rule: Rules) -> None:
     )
     rule("pred", "(in|with) [(a|an)] <any> [(finish|texture|surface|color|coating|sheen|shape)]", telling)
     rule("pred", "[(made|made up|built)] [out] (of|from) the same <field> as <np>", same)
-    rule("pred", "(a|an|the) <desc1>")
+    rule("pred", "(a|an) <desc1>")
     rule("pred", "<descs>")
     rule("pred", "<compared>")
     rule("pred1", "<compared>")

@@ -54,21 +54,21 @@ def _add_others(rule: Rules, schema: SceneSchema) -> None:
         "(disappeared|disappear|vanished|vanish|(is|are|was|were) (removed|taken away|deleted|gone|taken out|"
         "destroyed|not there|lost|hidden)|(went|goes) away)"
     )
-    rule("gone", f"(if|when|suppose|after) <np> {gone}")
-    rule("gone", "should <np> be (removed|taken away|deleted|taken out)")
+    rule("gone", f"(if|when|suppose|after) <nps> {gone}")
+    rule("gone", "should <nps> be (removed|taken away|deleted|taken out)")
     rule(
         "gone",
         "(if|when|suppose|after|once|say) (you|i|we|someone|) (remove|removed|take away|took away|delete|deleted|"
-        "removing|take out|took out|were to remove|destroyed|taking away|deleting|get rid of|got rid of) <np>",
+        "removing|take out|took out|were to remove|destroyed|taking away|deleting|get rid of|got rid of) <nps>",
     )
     rule(
         "gone",
         "(without|not counting|ignoring|excluding|leaving out|apart from|aside from|besides|except for|"
-        "other than) <np>",
+        "other than) <nps>",
     )
-    rule("gone", "(leaving|putting|setting) <np> (aside|out)")
-    rule("gone", "(if|when) (you|we|i) (ignore|leave out|do not count|disregard|leave aside) <np>")
-    rule("gone", "(disregarding|minus|barring|omitting) <np>")
+    rule("gone", "(leaving|putting|setting) <nps> (aside|out)")
+    rule("gone", "(if|when) (you|we|i) (ignore|leave out|do not count|disregard|leave aside) <nps>")
+    rule("gone", "(disregarding|minus|barring|omitting) <nps>")
     rule("asks", "<gone> [(,|.)] [then] <asks>", _hypothetical, 0.1)
     rule("sentence", "<asks> [,] <gone>", lambda asks, gone: Query(asks=_hypothetical(gone, asks)), 0.3)
     scope = "(of|among|amongst|from|out of|between|considering|counting|looking at) [all] [of] [(only|just)]"

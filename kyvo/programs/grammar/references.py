@@ -6,6 +6,7 @@ from itertools import islice, pairwise
 from typing import Any
 
 from kyvo.programs.errors import NotUnderstood
+from kyvo.programs.grammar.amendments import Amended, taken_back, topic_of, without_undos
 from kyvo.programs.grammar.dialogue import EVER
 from kyvo.programs.grammar.emptiness import says_nothing
 from kyvo.programs.grammar.lexicon import KINDS
@@ -15,6 +16,7 @@ from kyvo.programs.grammar.meaning import (
     Indefinite,
     as_set,
     is_other,
+    is_vague,
     narrow,
     ordered,
     parts,
@@ -46,7 +48,7 @@ IT = Earlier()
 
 def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> list[tuple[Program, float]]:
     """The readings with their pronouns bound. A reading whose pronoun has nothing to stand for is dropped."""
-    found = []
+    found, is_any_vague = [], False
     for given, cost in readings:
         meaning = _in_context(given, dialogue)
         if meaning is None:
@@ -57,37 +59,63 @@ def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> li
             continue  # "paint the red ball blue and the remaining balls green": without the red one
         if any(isinstance(node, Either) and any(map(_is_untouched, parts(node))) for node in parts(program)):
             continue  # likewise "the red ball and the remaining balls"
+        if isinstance(program, Edit):
+            program = rewritten(program, _one_of_some)
         program = rewritten(program, _plain)
         program = rewritten(program, lambda node: _all_turns(node, dialogue))
         if any(isinstance(node, Earlier) and node.turn == EVER for node in parts(program)):
             continue  # no turn has done so
+        if dialogue and dialogue[-1].removed and not dialogue[-1].mentioned:
+            program = rewritten(program, without_other)  # what was removed is no other's other any more
         program = _bind(program, named, dialogue)
+        if isinstance(program, Edit) and any(map(is_vague, leaves(program.steps))):
+            is_any_vague = True
+            continue
         if program is not None and not says_nothing(program):
-            found += [(one, cost + more) for one, more in _kinds_of_ones(program, named)]
+            found += [(one, cost + more) for one, more in _kinds_of_ones(program, named or _last_topic(dialogue))]
+    if is_any_vague and not found:
+        raise NotUnderstood(
+            'how many of them are meant is not clear; say it, like "the two leftmost cubes", or name a part of the '
+            'picture, like "the cubes on the left".'
+        )
     return found
 
 
 def _in_context(meaning: Any, dialogue: Sequence[Turn]) -> Any:
     """ "And the ball" as the last turn's program about the ball; None where no turn was before."""
     if isinstance(meaning, Again):
-        last = next((turn.program for turn in reversed(dialogue) if isinstance(turn.program, Edit)), None)
+        edits = (turn.program for turn in reversed(dialogue) if isinstance(turn.program, Edit))
+        last = next(map(without_undos, edits), None)
         if last in (UNDO, REDO):
             raise NotUnderstood(
                 "'again' can mean to take back one more change, or to do again what was taken back; say undo or redo."
             )
-        topic = None if last is None else _topic(last)
+        topic = None if last is None else topic_of(last)
         return last if topic is None else rewritten(last, lambda node: IT if node == topic else node)
-    if not isinstance(meaning, Likewise | Variation):
+    if not isinstance(meaning, Likewise | Variation | Amended):
         return meaning
-    topic = _topic(dialogue[-1].program) if dialogue else None
+    if not dialogue:
+        return None
+    program = without_undos(dialogue[-1].program)
+    topic = topic_of(program)
     if topic is None:
         return None
+    if isinstance(meaning, Amended):
+        return taken_back(meaning.part, dialogue[-1].program)
     if isinstance(meaning, Variation):
         named = _varied(topic, meaning.words)
-        program = dialogue[-1].program
         return None if named is None else rewritten(program, lambda node: named if node == topic else node)
     named = meaning.named if isinstance(topic, The) else as_set(meaning.named)
-    return About(program=rewritten(dialogue[-1].program, lambda node: named if node == topic else node), named=topic)
+    return rewritten(program, lambda node: named if node == topic else node)
+
+
+def _last_topic(dialogue: Sequence[Turn]) -> Selector | None:
+    """What the last turn was about; None where it removed all of a kind, so that no other of it is meant now."""
+    topic = topic_of(without_undos(dialogue[-1].program)) if dialogue else None
+    if topic is None or not dialogue[-1].removed:
+        return topic
+    kind = as_set(topic)
+    return None if isinstance(kind, Where) and kind.of == ALL else topic
 
 
 def _varied(topic: Selector, words: Selector) -> Selector | None:
@@ -102,12 +130,6 @@ def _varied(topic: Selector, words: Selector) -> Selector | None:
         told, kept = told or same, kept if same else [*kept, replace(rest, of=ALL)]
         rest = rest.of
     return narrow(rest, *kept, words) if told else None
-
-
-def _topic(program: Program) -> Selector | None:
-    """The objects that a program is about: what it names first."""
-    first = program.steps[0] if isinstance(program, Edit) else program
-    return next((node for node in parts(first) if isinstance(node, Selector)), None)
 
 
 def _bind(program: Program, named: Selector | None, dialogue: Sequence[Turn]) -> Program | None:
@@ -191,6 +213,11 @@ def _last_kind_before_one(program: Program) -> Where | None:
         if isinstance(node, Where) and node.field in KINDS:
             last = replace(node, of=ALL)
     return last
+
+
+def _one_of_some(node: Any) -> Any:
+    """ "Something red" that is to be changed: which one is asked back."""
+    return The(of=node.of) if isinstance(node, Indefinite) and node.alone else node
 
 
 def _plain(node: Any) -> Any:

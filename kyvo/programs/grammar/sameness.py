@@ -41,7 +41,8 @@ def add_sameness(rule: Rules, schema: SceneSchema) -> None:
     )
     rule("alikefields", "[all] (alike|identical|equal|the same|similar) in <field>", lambda field: (field,))
     rule("groups", "[(all|both|all of|both of)] [(the|these|those)] [<many>] <descs>", lambda *v: v[-1])
-    rule("groups", "(they|these|those|them) [(all|both)]", Earlier())
+    rule("groups", "[all of] (they|these|those|them) [(all|both)]", Earlier())
+    rule("groups", "(all of (these|those|them)|(they|these|those) all)", ALL, 0.8)
     rule("groups", "[both] <np1> and <np1>", either, 0.1)
     rule("groups", "<np1> (,|and) <np1> [,] and <np1>", lambda a, b, c: either(either(a, b), c))
     rule("groups", "(everything|all of it)", ALL)
@@ -71,7 +72,7 @@ def add_sameness(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "truth",
-        "(do|does) <groups> [all] have different <fieldx> [<seen>]",
+        "(do|does) <groups> [all] have [a] different <fieldx> [<seen>]",
         lambda of, field, *_: _different(of, field),
     )
     rule(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from kyvo.programs.grammar.amendments import add_amendments
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.meaning import narrow, parts
 from kyvo.programs.program import Earlier, Edit, Program, Query, Selector, Step, The, WordOf
@@ -40,8 +41,9 @@ def add_sentences(rule: Rules) -> None:
     rule(
         "polite",
         "(please|kindly|actually|(no|nope|nah) (,|.)|sorry|rather|instead|yes|and then|oh|um|hm|er|alternatively|first|"
-        "firstly|first of all|to begin with|maybe|perhaps|hey|hi|hello|ok|okay|now|so|"
-        "wait|no wait|hold on|well|then|next|also|and|thanks|thank you|great|good|alright|right)",
+        "firstly|first of all|to begin with|maybe|perhaps|hey|hi|hello|yo|hiya|dude|mate|buddy|robot|computer|"
+        "assistant|ok|okay|now|so|wait|no wait|hold on|well|then|next|also|and|thanks|thank you|great|good|alright|"
+        "right)",
         0,
     )
     rule(
@@ -88,7 +90,7 @@ def add_sentences(rule: Rules) -> None:
     rule(
         "thanks",
         "[.] [,] (please|thanks|thank you|for me|now|thank you very much|if you can|if possible|would you|"
-        "will you|ok|okay|then|cheers|again|instead|too|also|as well|from now on|thanks a lot|many thanks|"
+        "will you|shall we|ok|okay|then|cheers|again|instead|too|also|as well|from now on|thanks a lot|many thanks|"
         "by any chance|at the moment|right now|in here|here|in THEPICTURE|do you think|do you know|i wonder|"
         "[and] straighten (it|them))",
         0,
@@ -134,6 +136,7 @@ def add_sentences(rule: Rules) -> None:
     rule("sentence", "for <np> [,] <steps>", _edit_if)
     # what only the last turn gives a meaning
     rule("sentence", "<context>")
+    add_amendments(rule)
     and_ = "(what about|how about|and what about|and how about|and|also|and also|now|and now|then|and then|likewise)"
     rule("context", f"{and_} <np>", Likewise, 0.3)
     rule("context", f"{and_} [in] <any> [(ones|one)]", Variation, 0.1)
@@ -143,8 +146,8 @@ def add_sentences(rule: Rules) -> None:
     rule("context", "[and] <np> (too|as well|also|likewise)", Likewise, 0.3)
     rule(
         "context",
-        "(again|do (it|that|this) again|once more|one more time|repeat [(it|that|this)]|and again|same again|"
-        "do (it|that) (once more|one more time)|another time)",
+        "(again|do (it|that|this|the same) again|the same again|once more|one more time|repeat [(it|that|this)]|"
+        "and again|same again|do (it|that) (once more|one more time)|another time)",
         Again(),
     )
     rule(
@@ -173,12 +176,17 @@ def add_sentences(rule: Rules) -> None:
         0.2,
     )
     rule("statement", "(what|which [one]|which thing|which object) (is|are|STANDS) [STAND] <pred>", _the, 0.3)
-    too = "<def1> (is|are|looks|look) [(much|far|a bit|a little)] too <any>"
+    too = "<def1> (is|are|looks|look|feels|feel|seems|seem) [(much|far|way|a bit|a little)] too <any>"
     rule("complaint", too, lambda of, _: of)
     rule("complaint", "<def1> (MUST|is (supposed|meant) to|are (supposed|meant) to) not be <any>", lambda of, _: of)
     rule("complaint", "<def1> (is|are) not (supposed|meant) to be <any>", lambda of, _: of)
     rule("complaint", "neither of (the|these|those) [two] <descs> MUST be <any>", lambda of, _: The(of=of, count=2))
     rule("complaint", "<def1> (is|are) (in the way|out of place|not right|wrong|in the wrong (place|spot|position))")
+    opinion = (
+        "(ugly|boring|annoying|useless|horrible|awful|terrible|bad|distracting|redundant|unnecessary|not nice|"
+        "not needed|no good|superfluous|unwanted)"
+    )
+    rule("complaint", f"<def1> (is|are|looks|look|seems|seem) [(so|really|very|too|a bit)] {opinion}")
     rule("complaint", "there (is|are) [(way|far)] (too many|enough) <descs> [(here|there|in THEPICTURE)]")
     rule("complaint", "i [really] (do not like|do not love|hate|dislike) <def1> [(here|there)]")
     rule("sentence", f"<complaint> {stop} [(so|and|now|then|please)] [,] <steps>", _edit_about)

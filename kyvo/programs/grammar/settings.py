@@ -61,6 +61,11 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     rule("step", "MAKE <target> <setword> [,] THAT (is|are) <pred>", _those_that, 0.3)
     rule(
         "step",
+        "do not MAKE <target> <anyword> [,] but [(rather|instead)] <setword>",
+        lambda of, old, words: set_words(of, words) if words[0].field == old.field else None,
+    )
+    rule(
+        "step",
         "(IWANT|have|let) [that] <target> ([to] (be|become|turn|look|is|are|becomes|gets)|"
         "[to] (switch|change|turn|go) (to|into)|in) <setword>",
         set_words,
@@ -74,7 +79,8 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "step",
-        "(make it so [that]|it would be (nice|great|good|better|lovely) if|i wish [that]) <target> (is|are|was|were|"
+        "(make it so [that]|it would be (nice|great|good|better|lovely) if|i wish [that]|"
+        "(i|we) would be (happy|glad|pleased|grateful|delighted) if) <target> (is|are|was|were|"
         "became|turned) <setword>",
         set_words,
     )
@@ -88,7 +94,8 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     rule("step", "MAKE <value> <defs>", lambda word, of: set_words(of, (word,)), 0.5)
     rule(
         "step",
-        "(paint|color|cover|coat|spray|dye) <target> (with|in) [(a|some)] <value> [(paint|color|dye)]",
+        "(paint|color|cover|coat|spray|dye|fill|(color|fill|paint) in) <target> (with|in) "
+        "[(a|some)] <value> [(paint|color|dye)]",
         lambda of, word: set_words(of, (word,)),
     )
     rule(
@@ -224,6 +231,12 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         like,
     )
     rule("step", "(MAKE|give|lend) <target> [(in|to|into|have)] the <field> of <one_target>", like)
+    rule(
+        "step",
+        "(MAKE|give|get) <target> [(be|have|to be|in|of)] [(of|made of)] the (same|identical) <field> and [the] [same] "
+        "<field> (as|of|like) <one_target>",
+        lambda of, a, b, to: (*like(of, a, to), *like(of, b, to)) if a != b else None,
+    )
     rule("step", "<target> should (have|be) the same <field> as <one_target>", like)
     rule(
         "step",
@@ -256,7 +269,12 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     if "color" in names:
         rule(
             "step",
-            "<target> MUST be (painted|colored) (like|the same as|to match) <one_target>",
+            "<target> MUST be (painted|colored|recolored) (like|the same as|to match) <one_target>",
+            lambda of, to: like(of, "color", to),
+        )
+        rule(
+            "step",
+            "(can|could|may) <target> be (painted|colored|recolored) (like|the same as|to match) <one_target>",
             lambda of, to: like(of, "color", to),
         )
         rule(

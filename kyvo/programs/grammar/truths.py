@@ -14,6 +14,7 @@ from kyvo.programs.program import (
     Bigness,
     Closeness,
     Commonest,
+    Earlier,
     Every,
     Exists,
     Farness,
@@ -39,7 +40,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     any_ = "(a|an|any|some|one|any other|another|at least one|even one|even a single|a single)"
     thereis = (
         "(is there|are there|(is|are|was|were) not there|do not you see|is there anything like|is there "
-        "such a thing as|"
+        "such a thing as|would there [still] be|"
         "(do|does|can|could|did) (you|we|i|it|one|THEPICTURE) [(happen to|actually|really)] "
         "(see|find|spot|notice|have|hold|contain|show|include)|have (you|we) [got]|"
         "is THEPICTURE home to|are you able to see|is it true that there (is|are))"
@@ -125,7 +126,11 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         "(is|are) (nothing|no <descs>|no <desc1>|(none|not one|not any) of the <descs>) <predx>",
         lambda *v: Not(of=Exists(of=narrow(ALL, *v))),
     )
-    rule("truth", "(is|are) there (no|not any|zero) (<desc1>|<descs>) [<seen>]", lambda of, *_: Not(of=Exists(of=of)))
+    rule(
+        "truth",
+        "(is|are) there (no|not any|zero|not a single|not one) (<desc1>|<descs>) [<seen>]",
+        lambda of, *_: Not(of=Exists(of=of)),
+    )
     rule(
         "truth",
         "(is|are) there (no|not any|zero) (<desc1>|<descs>) [THAT] [(is|are|STAND)] <pred>",
@@ -196,6 +201,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "(is|are) (anything|something) [else] <predx>", lambda pred: Exists(of=pred))
     surely = "(all|there|also|both|either|currently|actually|really|exclusively|only|solely|always|indeed|each)"
     rule("predx", f"[{surely}] <pred> [<seen>]", lambda pred, *_: pred)
+    rule("predx", f"[{surely}] the <desc1> [<seen>]", lambda of, *_: of)  # "is it left of the cube and the ball?"
     rule("predx", "(there|visible|seen|present|shown|pictured|to be seen|to be found|in THEPICTURE)", ALL)
     _add_facts(rule)
     rule("truth", "(is|was) it <np1> (that|which|who) (is|are|STANDS) <predx>", is_so)
@@ -218,9 +224,21 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", f"(is|are) there {only} <descs> [<seen>]", lambda of, *_: Every(of=ALL, among=of), -0.2)
     rule("truth", "(is|are) either <np1> or <np1> <predx>", lambda a, b, pred: _of_two(Any, a, b, pred))
     rule("truth", "(is|are) neither <np1> nor <np1> <predx>", lambda a, b, pred: _of_two(All, a, b, pred, holds=False))
+    rule("truth", "(is|are) <np1> <predx> [,] and [(is|are)] <np1> <predx>", _are_so, 0.3)
     rule("truth", "(is|are) not <np1> <predx>", is_so)  # "isn't the ball red?"
     rule("truth", "would you call <np1> <predx>", is_so)
+    rule(
+        "truth",
+        "(is|are) only [the] <descs> <predx>",
+        lambda of, pred: Every(of=pred, among=of) if pred != ALL else None,
+    )
     rule("truth", "(is|are) everything <predx>", lambda pred: each_is(ALL, pred))
+    some_of_them = "[(at least|even)] (one|some|any) of (them|these|those)"
+    rule("truth", f"(is|are) {some_of_them} <predx>", lambda pred: Exists(of=fitting(Earlier(), pred)))
+    rule(
+        "truth", "(is|are) none of (them|these|those) <predx>", lambda pred: Not(of=Exists(of=fitting(Earlier(), pred)))
+    )
+    rule("truth", "are (they|these|those|all of them|all of these) <predx>", lambda pred: each_is(ALL, pred), 0.8)
     rule("truth", "(is|are) (the|these|those|) <descs> [all] <predx>", each_is, 0.1)
     add_sameness(rule, schema)
     rule("truth", "(do|does) <np1> have <owned>", is_so)
@@ -324,6 +342,12 @@ def _add_facts(rule: Rules) -> None:
         "(nothing|no <descs>|no <desc1>|none of the <descs>) [<seen>] (is|are) <predx>",
         lambda *v: Not(of=Exists(of=narrow(ALL, *v))),
     )
+
+
+def _are_so(first: Selector, pred: Selector, second: Selector, other: Selector) -> Truth | None:
+    """ "Is the ball red and the cube green?" """
+    truths = is_so(first, pred), is_so(second, other)
+    return None if None in truths else All(first=truths[0], second=truths[1])
 
 
 def _are_both(first: Selector, second: Selector, pred: Selector) -> Truth | None:

@@ -30,7 +30,7 @@ def is_so(of: Selector, pred: Selector) -> Truth | None:
     if NO_NOUN in parts(of) and any(isinstance(node, Where) and node.field in KINDS for node in parts(pred)):
         return None  # "are the red cubes ...": the noun is of the red ones
     pred = _of_any_kind(pred)
-    if isinstance(pred, Where) and pred.of == ALL and isinstance(of, The | Earlier) and getattr(of, "count", 1) == 1:
+    if isinstance(pred, Where) and pred.of == ALL and isinstance(of, The) and of.count == 1:
         return SameWord(
             first=WordOf(of=as_set(of), field=pred.field), second=Literally(field=pred.field, value=pred.value)
         )

@@ -6,7 +6,7 @@ from typing import Any as Anything
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.frequencies import add_alone, add_commonest
 from kyvo.programs.grammar.lexicon import kind_field
-from kyvo.programs.grammar.meaning import ALL, as_set, identical, narrow, without
+from kyvo.programs.grammar.meaning import ALL, as_set, identical, named_set, narrow, without
 from kyvo.programs.grammar.relations import INVERSE
 from kyvo.programs.program import (
     Ask,
@@ -127,24 +127,24 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
             "word",
             "(what|of what|from what|out of what) (is|are|was) <np> (made [out] of|made from|made|built of|"
             "composed of|made up of|constructed of|made out)",
-            lambda of: WordOf(of=as_set(of), field="material"),
+            lambda of: WordOf(of=named_set(of), field="material"),
         )
         rule(
             "word",
             "(of what|from what|out of what) (is|are|was) <np> made",
-            lambda of: WordOf(of=as_set(of), field="material"),
+            lambda of: WordOf(of=named_set(of), field="material"),
         )
         rule(
             "word",
             "[(tell me|say|do you know)] what <np> (is|are) made [out] (of|from)",
-            lambda of: WordOf(of=as_set(of), field="material"),
+            lambda of: WordOf(of=named_set(of), field="material"),
         )
-        rule("word", "<np> (is|are) made [out] of what", lambda of: WordOf(of=as_set(of), field="material"))
+        rule("word", "<np> (is|are) made [out] of what", lambda of: WordOf(of=named_set(of), field="material"))
         rule(
             "word",
             "[(of|from|out of|with)] (what|which) [(material|substance|stuff)] (did|do) (they|you|we|"
             "one) make <np> [(of|from|out of)]",
-            lambda of: WordOf(of=as_set(of), field="material"),
+            lambda of: WordOf(of=named_set(of), field="material"),
         )
     # which one: by its kind, or by its color where the kind is told
     rule("word", "(what|which) (is|are|sits|stands|lies) [STAND] <preds>", lambda pred: named(pred), 0.3)
