@@ -5,6 +5,7 @@ compares them with the recorded ones.
 """
 
 import json
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -47,7 +48,7 @@ from kyvo.tokenizers.tasks import TASKS, Segments
 
 SEED = 7_300_001  # of no training set and of no set that a figure of the model card is of
 SIZE = {"width": 120, "height": 80}
-PICTURES, RENDERINGS, EDITS, QUESTIONS, MESHES, OBJECTS, OBJECT_SCENES = 12, 6, 16, 48, 2, 8, 4
+PICTURES, RENDERINGS, EDITS, QUESTIONS, MESHES, OBJECTS, OBJECT_SCENES = 12, 6, 16, 48, 2, 8, 6
 TIME = 0.8  # of a flow, at which little but the condition says what is to come
 
 
@@ -197,6 +198,19 @@ def scenegen(bundled: Bundled) -> float:
     return -_scene_loss(bundled, bundled.scenegen)
 
 
+def turns(bundled: Bundled) -> float:
+    """What the turn head thinks of the turns of objects in pictures of scenes: minus the loss of its training."""
+    head, encoder = bundled.objects.turn_head, bundled.objects.encoders["picture"]
+    assert head is not None
+    crops, true = [], []
+    for index in range(OBJECT_SCENES):
+        row = bundled.object_scenes[index]
+        crops += [row.picture.crop(item).pixels(encoder.picture_size) for item in range(len(row))]
+        true += [2 * math.atan2(z, w) for w, _, _, z in (pose.relative_to(row.cube).vector[3:7] for pose in row.poses)]
+    with torch.inference_mode():
+        return -float(head.loss(encoder(torch.stack(crops)), torch.tensor(true)))
+
+
 Figure = Callable[[Bundled], float]
 FIGURES: dict[Figure, Callable[[Bundled], nn.Module | None]] = {  # figure -> the network that it is of
     recognition: lambda bundled: bundled.model.model,
@@ -210,6 +224,7 @@ FIGURES: dict[Figure, Callable[[Bundled], nn.Module | None]] = {  # figure -> th
     object_structure: lambda bundled: bundled.objects.structure_flow,
     object_details: lambda bundled: bundled.objects.slat_flow,
     scenegen: lambda bundled: bundled.scenegen.flow,
+    turns: lambda bundled: bundled.objects.turn_head,
 }
 
 
