@@ -43,6 +43,7 @@ from kyvo.serving.limits import Limits
 from kyvo.serving.long_jobs import LongJobs
 from kyvo.serving.memory import return_when_idle
 from kyvo.serving.metrics import CountRequests, Metrics
+from kyvo.serving.object_reading import READERS as FILE_READERS
 from kyvo.serving.requests import client_of, in_reader
 from kyvo.serving.schemas import (
     AskRequest,
@@ -109,7 +110,10 @@ def create_app(
     metrics = Metrics()
     worker = Worker(model, limits=limits, metrics=metrics)
     in_turn = replace(limits, jobs=limits.object_jobs, parallel=1, seconds=limits.object_seconds)
-    long_jobs = LongJobs(Worker(model, limits=in_turn, metrics=metrics, runs_engine=False))
+    long_jobs = LongJobs(
+        Worker(model, limits=in_turn, metrics=metrics, runs_engine=False),
+        readers=Worker(model, limits=replace(in_turn, parallel=FILE_READERS), metrics=metrics, runs_engine=False),
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -1,7 +1,8 @@
 """Jobs that take longer than a client's connection: how far each is, and the files that it gives.
 
-A job is named and asked about. One is worked on at a time, by a worker of its own; files of finished jobs are kept
-until they take more than they may, or an hour has passed.
+A job is named and asked about. One is worked on at a time, by a worker of its own. What a job has to read of its
+client's files is read before its turn comes, by another worker, so that a slow file delays no other job. Files of
+finished jobs are kept until they take more than they may, or an hour has passed.
 """
 
 import logging
@@ -11,14 +12,15 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from kyvo.errors import KyvoError
 from kyvo.generation.flow_sampler import Progress
 from kyvo.pipelines.run import Cancelled, Run
 from kyvo.serving.errors import RequestError
-from kyvo.serving.worker import Job, JobOutput, QueuedJob, Worker
+from kyvo.serving.worker import Job, JobOutput, Overloaded, Worker
 
 LOG = logging.getLogger(__name__)
 
@@ -41,7 +43,9 @@ class LongJob:
     """One job. Its own thread writes it, any other reads it."""
 
     path: str  # where it is asked about; its end is a name that nobody can guess
-    ticket: QueuedJob | None = None  # none before the worker has taken it
+    future: Future[JobOutput] = field(default_factory=Future)
+    withdraw: Callable[[], None] = lambda: None  # from the worker that has it
+    cancelled: bool = False
     began: bool = False
     progress: Progress | None = None  # of the stage that it is at
     ended: float | None = None  # by the monotonic clock
@@ -50,11 +54,6 @@ class LongJob:
     @property
     def id(self) -> str:
         return self.path.rpartition("/")[2]
-
-    @property
-    def future(self) -> Future[JobOutput]:
-        assert self.ticket is not None
-        return self.ticket.future
 
     @property
     def state(self) -> State:
@@ -77,6 +76,10 @@ class LongJob:
     def made(self) -> JobResult | None:
         return self.future.result().result if self.state == "done" else None
 
+    def cancel(self) -> None:
+        self.cancelled = True
+        self.withdraw()
+
     def watch(self, progress: Progress) -> None:
         """For samplers to call."""
         self.progress = progress
@@ -85,42 +88,82 @@ class LongJob:
 class LongJobs:
     """The jobs of one server, by their paths. For any thread."""
 
-    def __init__(self, worker: Worker) -> None:
-        """`worker` has `Limits.parallel` 1: jobs take turns."""
+    def __init__(self, worker: Worker, readers: Worker) -> None:
+        """`worker` has `Limits.parallel` 1: jobs take turns. `readers` reads the files of those that wait."""
         self.worker = worker
+        self.readers = readers
         self._jobs: OrderedDict[str, LongJob] = OrderedDict()
         self._lock = threading.Lock()
 
     def start(self) -> None:
         self.worker.start()
+        self.readers.start()
 
     def stop(self) -> None:
         """Takes nothing new; what is not done is cancelled, as nobody could fetch it."""
         with self._lock:
             jobs = list(self._jobs.values())
         for job in jobs:
-            if job.ticket is not None:
-                self.worker.withdraw(job.ticket)
+            job.cancel()
+        self.readers.stop()
         self.worker.stop()
 
-    def add(self, folder: str, task: str, make: Callable[[Run, LongJob], JobResult], *, client: str = "") -> LongJob:
+    def add(
+        self,
+        folder: str,
+        task: str,
+        make: Callable[..., JobResult],
+        *,
+        read: Callable[[], Any] | None = None,
+        client: str = "",
+    ) -> LongJob:
         """Takes a job. Raises Overloaded where the queue is full.
 
         Args:
             folder: of its path.
             task: for the metrics.
+            make: of the run, the job, and `found`, what `read` returned.
+            read: reads files before the job's turn comes.
         """
         job = LongJob(path=f"{folder}/{secrets.token_urlsafe(16)}")
-
-        def work(run: Run) -> JobResult:
-            job.began = True
-            return make(run, job)
-
-        job.ticket = self.worker.submit(Job(task=task, work=work), client=client)
+        reading = self.readers.num_waiting + self.readers.num_running
+        waiting = reading + self.worker.num_waiting + self.worker.num_running
+        if (reading or read is not None) and waiting >= self.worker.limits.jobs:
+            raise Overloaded(f"{waiting} jobs are waiting, and no more may.", retry_after=self.worker.retry_after)
+        if read is None:
+            self._queue(job, task, partial(make, found=None), client)
+        else:
+            self._read(job, task, make, read, client)
         with self._lock:
             self._jobs[job.path] = job
         job.future.add_done_callback(lambda future: self._end(job, future))
         return job
+
+    def _read(
+        self, job: LongJob, task: str, make: Callable[..., JobResult], read: Callable[[], Any], client: str
+    ) -> None:
+        """Has a job's files read, and queues it when they are."""
+
+        def then(reading: Future[JobOutput]) -> None:
+            try:
+                self._queue(job, task, partial(make, found=reading.result().result), client)
+            except Exception as error:
+                job.future.set_exception(error)
+
+        ticket = self.readers.submit(Job(task=f"{task}_files", work=lambda run: read()), client=client)
+        job.withdraw = partial(self.readers.withdraw, ticket)
+        ticket.future.add_done_callback(then)
+
+    def _queue(self, job: LongJob, task: str, make: Callable[[Run, LongJob], JobResult], client: str) -> None:
+        def work(run: Run) -> JobResult:
+            if job.cancelled:  # while its files were read
+                raise Cancelled("it was cancelled before it began.")
+            job.began = True
+            return make(run, job)
+
+        ticket = self.worker.submit(Job(task=task, work=work), client=client)
+        job.withdraw = partial(self.worker.withdraw, ticket)
+        ticket.future.add_done_callback(lambda done: _follow(job.future, done))
 
     def get(self, folder: str, name: str) -> LongJob:
         """Raises RequestError where there is none of this name."""
@@ -136,8 +179,7 @@ class LongJobs:
         job = self.get(folder, name)
         with self._lock:
             self._jobs.pop(job.path, None)
-        assert job.ticket is not None
-        self.worker.withdraw(job.ticket)
+        job.cancel()
 
     def _end(self, job: LongJob, future: Future[JobOutput]) -> None:
         error = future.exception()
@@ -159,3 +201,12 @@ class LongJobs:
                 return
             self._jobs.pop(job.path, None)
             size -= job.size
+
+
+def _follow(future: Future[Any], done: Future[Any]) -> None:
+    """Ends a future as another has ended."""
+    error = done.exception()
+    if error is None:
+        future.set_result(done.result())
+    else:
+        future.set_exception(error)

@@ -15,9 +15,8 @@ from kyvo.pipelines.object_source import ObjectSource
 from kyvo.pipelines.objects import GeneratedObject, ObjectGenerator
 from kyvo.pipelines.run import Run
 from kyvo.serving.errors import RequestError
-from kyvo.serving.limits import Limits
 from kyvo.serving.long_jobs import JobResult, LongJob, LongJobs
-from kyvo.serving.object_reading import SentFile, read_sent
+from kyvo.serving.object_reading import ReadObject, SentFile, read_sent
 from kyvo.shapes.mesh import CubeTransform
 
 PATH = "/v1/objects"  # of the jobs
@@ -53,17 +52,21 @@ def add_objects(jobs: LongJobs, source: ObjectSource, request: ObjectRequest, *,
     if (reason := source.lacks) is not None:
         raise RequestError(501, f"this server makes no objects: {reason} Then start it with --objects FOLDER.")
 
-    def make(run: Run, job: LongJob) -> JobResult:
-        return make_objects(request, source.get(), run, jobs.worker.limits, job)
+    def read() -> ReadObject:
+        assert request.edited is not None
+        return read_sent(request.edited, LatentKind.of(source.get()), jobs.worker.limits, mask=request.mask)
 
-    return jobs.add(PATH, request.task, make, client=client)
+    def make(run: Run, job: LongJob, *, found: ReadObject | None) -> JobResult:
+        return make_objects(request, found, source.get(), run, job)
+
+    return jobs.add(PATH, request.task, make, read=None if request.edited is None else read, client=client)
 
 
 def make_objects(
-    request: ObjectRequest, generator: ObjectGenerator, run: Run, limits: Limits, job: LongJob
+    request: ObjectRequest, found: ReadObject | None, generator: ObjectGenerator, run: Run, job: LongJob
 ) -> JobResult:
-    """Does what a request asks for. Raises as `ObjectGenerator.generate`, `edit_region` and `read_sent` do, and
-    Cancelled or DeadlineExceeded where the run is not to go on."""
+    """Does what a request asks for, to the object of its file. Raises as `ObjectGenerator.generate` and `edit_region`
+    do, and Cancelled or DeadlineExceeded where the run is not to go on."""
     began = time.monotonic()
     watching: dict[str, Any] = {
         "progress": job.watch,
@@ -72,10 +75,9 @@ def make_objects(
         **request.condition,
     }
     place = None
-    if request.edited is None:
+    if found is None:
         made = generator.generate(count=request.count, **watching)
     else:
-        found = read_sent(request.edited, LatentKind.of(generator), limits, mask=request.mask)
         place, latent, region = found.item.place, found.item.latent, found.region
         watching["strength"] = request.strength
         if request.box is not None:

@@ -2,7 +2,8 @@
 
 Each is read in a process of its own, in an empty folder, which ends where it takes more than it may. A file comes
 alone: one that names other files, which would be this machine's, is refused. Importing what reading needs takes
-seconds, so one process has it imported and forks those that read. Run as a program, this module is that process:
+seconds, so a process has it imported and forks those that read; there are two of these, so that a slow file does not
+delay a quick one. Run as a program, this module is such a process:
 
     one line of JSON: the request, files in its folder   ->   `answer` in the folder, an empty line
     (the answer is an .npz of the latent, its place and the region, or one line of JSON: the error)
@@ -20,6 +21,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from queue import LifoQueue
 from typing import IO, Any
 
 import numpy as np
@@ -38,6 +40,7 @@ from kyvo.shapes.mesh import CubeTransform
 
 SUFFIXES = {"glb": ".glb", "ply": ".ply", "latent": ".npz"}  # by format
 BUSY = 15  # times `mesh_seconds` that reading may take on the clock: the machine may have other work
+READERS = 2  # files that are read at a time
 ANSWER = "answer"
 
 
@@ -77,7 +80,11 @@ def read_sent(sent: SentFile, kind: LatentKind, limits: Limits, *, mask: SentFil
             "seconds": limits.mesh_seconds,
             "memory": limits.mesh_memory,
         }
-        _READER.read(request, seconds=BUSY * limits.mesh_seconds)
+        reader = _IDLE.get()
+        try:
+            reader.read(request, seconds=BUSY * limits.mesh_seconds)
+        finally:
+            _IDLE.put(reader)
         answer = Path(folder, ANSWER)
         if not answer.is_file():
             raise _too_much(limits)
@@ -89,33 +96,34 @@ def read_sent(sent: SentFile, kind: LatentKind, limits: Limits, *, mask: SentFil
 
 
 class _Reader:
-    """The process that forks those that read, from the first request on. For any thread: each waits for its turn."""
+    """A process that forks those that read, from the first request on. For one thread at a time."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._turn = threading.Lock()
 
     def read(self, request: Mapping[str, Any], *, seconds: float) -> None:
         """Returns when the request's answer is written or its reader has ended, after `seconds` at the latest."""
-        with self._turn:
-            if self._process is None or self._process.poll() is not None:
-                self._process = _start()
-            process = self._process
-            assert process.stdin is not None and process.stdout is not None
-            late = threading.Timer(seconds, os.killpg, [process.pid, signal.SIGKILL])
-            late.start()
-            try:
-                process.stdin.write(json.dumps(request).encode() + b"\n")
-                process.stdin.flush()
-                if not process.stdout.readline():
-                    process.wait()
-            except BrokenPipeError:
+        if self._process is None or self._process.poll() is not None:
+            self._process = _start()
+        process = self._process
+        assert process.stdin is not None and process.stdout is not None
+        late = threading.Timer(seconds, os.killpg, [process.pid, signal.SIGKILL])
+        late.start()
+        try:
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.flush()
+            if not process.stdout.readline():
                 process.wait()
-            finally:
-                late.cancel()
+        except BrokenPipeError:
+            process.wait()
+        finally:
+            late.cancel()
 
 
-_READER = _Reader()
+# The last one that was used comes first: another starts only where two files are read at once.
+_IDLE: LifoQueue[_Reader] = LifoQueue()
+for _ in range(READERS):
+    _IDLE.put(_Reader())
 
 
 def _start() -> subprocess.Popen[bytes]:

@@ -46,7 +46,7 @@ def add_scene(jobs: LongJobs, model: Kyvo, source: SceneSource, request: SceneRe
             f"this server has no method {request.method.value}: {reason} Its options --scenes and --library name it.",
         )
 
-    def make(run: Run, job: LongJob) -> JobResult:
+    def make(run: Run, job: LongJob, *, found: None) -> JobResult:
         return make_scene(request, model, source, run, job)
 
     return jobs.add(PATH, "scene_of_shapes", make, client=client)

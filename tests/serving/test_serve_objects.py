@@ -171,7 +171,7 @@ def test_what_a_mesh_or_a_region_lacks_is_said(http, box, tmp_path):
 def test_jobs_take_turns_are_limited_cancelled_and_forgotten(http, app, monkeypatch):
     import kyvo.serving.object_jobs as object_jobs
 
-    def wait(request, generator, run, limits, job):
+    def wait(request, found, generator, run, job):
         while True:
             run.check()
             time.sleep(0.01)

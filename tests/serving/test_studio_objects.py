@@ -124,7 +124,7 @@ def test_a_job_is_cancelled(page, monkeypatch):
 
     ended = threading.Event()
 
-    def wait(request, generator, run, limits, job):
+    def wait(request, found, generator, run, job):
         try:
             while not run.stops():
                 ended.wait(0.02)
