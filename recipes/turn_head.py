@@ -12,6 +12,7 @@ import math
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -55,7 +56,7 @@ def read_objects(
     rows: SceneRows, generator: ObjectGenerator
 ) -> tuple[Float[Tensor, "objects places channels"], Float[Tensor, " objects"]]:
     """The tokens of each object's crop, in 16 bits, and its turn, rad; the objects of a scene stand side by side."""
-    encoder = generator.encoders["picture"]
+    encoder: Any = generator.encoders["picture"]
     tokens, turns = [], []
     for index in range(len(rows)):
         row = rows[index]

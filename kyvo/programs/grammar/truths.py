@@ -201,7 +201,6 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "(is|are) (anything|something) [else] <predx>", lambda pred: Exists(of=pred))
     surely = "(all|there|also|both|either|currently|actually|really|exclusively|only|solely|always|indeed|each)"
     rule("predx", f"[{surely}] <pred> [<seen>]", lambda pred, *_: pred)
-    rule("predx", f"[{surely}] the <desc1> [<seen>]", lambda of, *_: of)  # "is it left of the cube and the ball?"
     rule("predx", "(there|visible|seen|present|shown|pictured|to be seen|to be found|in THEPICTURE)", ALL)
     _add_facts(rule)
     rule("truth", "(is|was) it <np1> (that|which|who) (is|are|STANDS) <predx>", is_so)
@@ -346,8 +345,8 @@ def _add_facts(rule: Rules) -> None:
 
 def _are_so(first: Selector, pred: Selector, second: Selector, other: Selector) -> Truth | None:
     """ "Is the ball red and the cube green?" """
-    truths = is_so(first, pred), is_so(second, other)
-    return None if None in truths else All(first=truths[0], second=truths[1])
+    one, two = is_so(first, pred), is_so(second, other)
+    return None if one is None or two is None else All(first=one, second=two)
 
 
 def _are_both(first: Selector, second: Selector, pred: Selector) -> Truth | None:
