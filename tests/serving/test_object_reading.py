@@ -1,6 +1,8 @@
 """Meshes that a client sends: read alone, within limits, with what is wrong named."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from tiny_shapes import write_box
 
 from kyvo.data.meshes.mesh_files import AssetError
 from kyvo.pipelines.object_inputs import LatentKind
+from kyvo.serving import object_reading
 from kyvo.serving.limits import Limits
 from kyvo.serving.object_reading import SentFile, read_files, read_sent
 
@@ -48,6 +51,22 @@ def test_reading_has_limits(box):
     sent = SentFile(format="glb", content=mesh.export(file_type="glb"))
     with pytest.raises(AssetError, match=r"more (memory|than)"):
         read_sent(sent, KIND, Limits(mesh_memory=300 * 2**20))
+
+
+@pytest.mark.slow
+def test_a_slow_file_does_not_delay_a_quick_one(box):
+    mesh = trimesh.creation.icosphere(subdivisions=7)
+    slow = SentFile(format="glb", content=mesh.export(file_type="glb"))
+    quick = SentFile(format="glb", content=box.read_bytes())
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: read_sent(quick, KIND, Limits()), range(2)))  # both processes have started
+        slowly = pool.submit(read_sent, slow, KIND, Limits(mesh_seconds=60))
+        while object_reading._IDLE.qsize() == object_reading.READERS:
+            time.sleep(0.001)
+        read_sent(quick, KIND, Limits())
+        read_first = not slowly.done()
+        assert len(slowly.result().item.latent.coords)
+    assert read_first
 
 
 def test_meshes_without_a_surface_are_named(box, tmp_path):
