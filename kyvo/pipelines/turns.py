@@ -1,7 +1,7 @@
 """How a made object is turned about the up axis: so that it looks most like its crop.
 
 The generator's turn head says how likely each turn is from the crop alone. The object itself, seen from all sides, is
-compared with the crop by color and outline. How much each counts was chosen on scenes of a development set.
+compared with the crop by color and outline. The head's config says how much each counts.
 """
 
 import math
@@ -24,7 +24,6 @@ from kyvo.shapes.views import DISTANCE, FIELD_OF_VIEW, MeshViews
 THUMBNAIL = 24  # px along a side
 PITCH = sum(PITCHES) / 2  # degrees that a usual camera looks down
 NUM_TURNS = 24  # that are compared
-NOISE = 40.0  # summed squared difference of thumbnails that counts as much as a factor of e in probability
 
 
 @torch.inference_mode()
@@ -41,11 +40,10 @@ def find_turn(
     head = generator.turn_head
     turns = np.arange(NUM_TURNS) * (2 * math.pi / NUM_TURNS) if head is None else head.turns.double().numpy()
     seen = object_views(surface, turns, pitches=(PITCHES[0], PITCH, PITCHES[1]))
-    difference = ((seen - thumbnail(crop.rgba)) ** 2).sum((2, 3, 4)).min(0)
-    unlikely = difference / NOISE
+    unlike = ((seen - thumbnail(crop.rgba)) ** 2).sum((2, 3, 4)).min(0)  # of each turn, under the likest pitch
     if head is not None:
-        unlikely -= head(tokens[None])[0].double().cpu().numpy()
-    return float(turns[unlikely.argmin()])
+        unlike = unlike / head.config.thumbnail_noise - head(tokens[None])[0].double().cpu().numpy()
+    return float(turns[unlike.argmin()])
 
 
 def object_views(

@@ -21,6 +21,7 @@ class TurnHeadConfig:
     num_queries: int = 4
     num_heads: int = 4
     dropout: float = 0.3
+    thumbnail_noise: float = 40.0  # difference of thumbnails that weighs a factor of e: chosen on development scenes
 
 
 class TurnHead(nn.Module):
