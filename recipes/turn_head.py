@@ -12,7 +12,6 @@ import math
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -24,6 +23,7 @@ from kyvo.errors import ConfigError
 from kyvo.models.heads.turn_head import TurnHead, TurnHeadConfig
 from kyvo.models.slat.load import save_network
 from kyvo.pipelines.objects import ObjectGenerator
+from kyvo.pipelines.scenes import crop_tokens
 from kyvo.shapes.scene_flow_data import SceneRows
 from kyvo.training.head_trainer import HeadTrainer, HeadTrainerArgs, options_of, sections_of
 
@@ -56,12 +56,10 @@ def read_objects(
     rows: SceneRows, generator: ObjectGenerator
 ) -> tuple[Float[Tensor, "objects places channels"], Float[Tensor, " objects"]]:
     """The tokens of each object's crop, in 16 bits, and its turn, rad; the objects of a scene stand side by side."""
-    encoder: Any = generator.encoders["picture"]
     tokens, turns = [], []
     for index in range(len(rows)):
         row = rows[index]
-        crops = torch.stack([row.picture.crop(item).pixels(encoder.picture_size) for item in range(len(row))])
-        tokens.append(encoder(crops).half())
+        tokens.append(crop_tokens(generator, row.picture).tokens.half())
         for pose in row.poses:
             w, _, _, z = pose.relative_to(row.cube).vector[3:7]
             turns.append(2 * math.atan2(z, w))
