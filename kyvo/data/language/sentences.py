@@ -108,8 +108,8 @@ class SentenceGenerator:
                 continue
             if not 2 <= len(words) <= MAX_WORDS or rng.random() > 0.5 ** ((len(words) - USUAL_WORDS) / 4):
                 continue
-            meant = {program for program, _ in bound([(meaning, 0.0)], turns)}
             try:
+                meant = {program for program, _ in bound([(meaning, 0.0)], turns)}
                 program = self._parsed(_joined(words), turns)
             except ProgramError:
                 continue
