@@ -60,9 +60,7 @@ def read_objects(
     for index in range(len(rows)):
         row = rows[index]
         tokens.append(crop_tokens(generator, row.picture).tokens.half())
-        for pose in row.poses:
-            w, _, _, z = pose.relative_to(row.cube).vector[3:7]
-            turns.append(2 * math.atan2(z, w))
+        turns += row.turns
     return torch.cat(tokens), torch.tensor(turns)
 
 

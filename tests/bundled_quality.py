@@ -5,7 +5,6 @@ compares them with the recorded ones.
 """
 
 import json
-import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +30,7 @@ from kyvo.models.slat.latent import StructuredLatent
 from kyvo.models.slat.sparse import SparseTensor, Voxels
 from kyvo.pipelines.objects import ObjectGenerator, pack_cells
 from kyvo.pipelines.scene_flows import SceneGen
+from kyvo.pipelines.scenes import crop_tokens
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.scene import Scene
 from kyvo.shapes.cells import surface_latent
@@ -200,15 +200,12 @@ def scenegen(bundled: Bundled) -> float:
 
 def turns(bundled: Bundled) -> float:
     """What the turn head thinks of the turns of objects in pictures of scenes: minus the loss of its training."""
-    head, encoder = bundled.objects.turn_head, bundled.objects.encoders["picture"]
+    head = bundled.objects.turn_head
     assert head is not None
-    crops, true = [], []
-    for index in range(OBJECT_SCENES):
-        row = bundled.object_scenes[index]
-        crops += [row.picture.crop(item).pixels(encoder.picture_size) for item in range(len(row))]
-        true += [2 * math.atan2(z, w) for w, _, _, z in (pose.relative_to(row.cube).vector[3:7] for pose in row.poses)]
+    rows = [bundled.object_scenes[index] for index in range(OBJECT_SCENES)]
+    tokens = torch.cat([crop_tokens(bundled.objects, row.picture).tokens for row in rows])
     with torch.inference_mode():
-        return -float(head.loss(encoder(torch.stack(crops)), torch.tensor(true)))
+        return -float(head.loss(tokens, torch.tensor([turn for row in rows for turn in row.turns])))
 
 
 Figure = Callable[[Bundled], float]

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 
 from kyvo.data.scene_pictures import ScenePicture
 from kyvo.errors import ConfigError, ImageError
+from kyvo.models.heads.turn_head import equal_turns
 from kyvo.models.slat.flexicubes import Surface
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.pipelines.objects import ObjectGenerator, Samples
@@ -167,7 +168,7 @@ class Retrieval(SceneMethod):
 
 def library_views(latent: StructuredLatent) -> list[LibraryView]:
     """An object of surface features as it looks from all sides."""
-    turns = [2 * math.pi * number / TURNS for number in range(TURNS)]
+    turns = equal_turns(TURNS).tolist()
     (seen,) = object_views(extract_mesh(latent), turns)
     return [LibraryView(latent=latent, turn=turn, thumbnail=view) for turn, view in zip(turns, seen, strict=True)]
 

@@ -14,16 +14,16 @@ from PIL import Image
 from torch import Tensor
 
 from kyvo.data.object_pictures import ObjectPicture, cut_out
+from kyvo.models.heads.turn_head import equal_turns
 from kyvo.models.slat.flexicubes import Surface
-from kyvo.models.slat.gaussians import Camera
 from kyvo.pipelines.objects import ObjectGenerator
+from kyvo.shapes.pictures import side_camera
 from kyvo.shapes.scene_layouts import PITCHES
 from kyvo.shapes.surfaces import surface_asset
-from kyvo.shapes.views import DISTANCE, FIELD_OF_VIEW, MeshViews
+from kyvo.shapes.views import DISTANCE, MeshViews
 
 THUMBNAIL = 24  # px along a side
 PITCH = sum(PITCHES) / 2  # degrees that a usual camera looks down
-NUM_TURNS = 24  # that are compared
 
 
 @torch.inference_mode()
@@ -38,16 +38,16 @@ def find_turn(
         tokens: of the crop, by the generator's picture encoder.
     """
     head = generator.turn_head
-    turns = np.arange(NUM_TURNS) * (2 * math.pi / NUM_TURNS) if head is None else head.turns.double().numpy()
+    turns = (equal_turns() if head is None else head.turns).tolist()
     seen = object_views(surface, turns, pitches=(PITCHES[0], PITCH, PITCHES[1]))
     unlike = ((seen - thumbnail(crop.rgba)) ** 2).sum((2, 3, 4)).min(0)  # of each turn, under the likest pitch
     if head is not None:
         unlike = unlike / head.config.thumbnail_noise - head(tokens[None])[0].double().cpu().numpy()
-    return float(turns[unlike.argmin()])
+    return turns[unlike.argmin()]
 
 
 def object_views(
-    surface: Surface, turns: Sequence[float] | np.ndarray, *, pitches: Sequence[float] = (PITCH,)
+    surface: Surface, turns: Sequence[float], *, pitches: Sequence[float] = (PITCH,)
 ) -> Float[np.ndarray, "pitches turns side side 4"]:
     """Thumbnails of an object that is turned about the up axis, and seen from in front and above.
 
@@ -56,16 +56,12 @@ def object_views(
         pitches: degrees that the camera looks down.
     """
     views = MeshViews(surface_asset(surface))
-    return np.stack([np.stack([_view(views, turn, math.radians(pitch)) for turn in turns]) for pitch in pitches])
+    return np.stack([np.stack([_view(views, turn, pitch) for turn in turns]) for pitch in pitches])
 
 
 def _view(views: MeshViews, turn: float, pitch: float) -> Float[np.ndarray, "side side 4"]:
     # To turn the object is to go around it the other way; in front is -y.
-    angle = -math.pi / 2 - turn
-    place = [math.cos(pitch) * math.cos(angle), math.cos(pitch) * math.sin(angle), math.sin(pitch)]
-    camera = Camera.look_at_origin(
-        DISTANCE * torch.tensor(place, dtype=torch.float32), field_of_view=FIELD_OF_VIEW, size=3 * THUMBNAIL
-    )
+    camera = side_camera(-90 - math.degrees(turn), elevation=pitch, distance=DISTANCE, size=3 * THUMBNAIL)
     rgba = np.round(255 * views.picture(camera, samples=1)).astype(np.uint8)
     rgba[..., 3] = np.where(rgba[..., 3] > 0, 255, 0)  # a thin pole fills no pixel
     return thumbnail(cut_out(rgba).rgba)

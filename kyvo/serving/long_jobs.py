@@ -126,8 +126,8 @@ class LongJobs:
             read: reads files before the job's turn comes.
         """
         job = LongJob(path=f"{folder}/{secrets.token_urlsafe(16)}")
-        reading = self.readers.num_waiting + self.readers.num_running
-        waiting = reading + self.worker.num_waiting + self.worker.num_running
+        reading = self.readers.num_open
+        waiting = reading + self.worker.num_open
         if (reading or read is not None) and waiting >= self.worker.limits.jobs:
             raise Overloaded(f"{waiting} jobs are waiting, and no more may.", retry_after=self.worker.retry_after)
         if read is None:

@@ -165,18 +165,18 @@ class Worker:
         if len(self._ends) < 2:
             return 1
         per_job = (time.monotonic() - self._ends[0]) / len(self._ends)
-        return min(max(math.ceil(per_job * self._num_open / 2), 1), 60)
+        return min(max(math.ceil(per_job * self.num_open / 2), 1), 60)
 
     @property
-    def _num_open(self) -> int:
+    def num_open(self) -> int:
         return self._jobs.num_waiting + self._jobs.num_running
 
     def _busy(self, job: Job) -> Overloaded | None:
         """Why the job cannot be taken; None where it can. A server without jobs takes any."""
-        if self._num_open >= self.limits.jobs:
-            return Overloaded(f"{self._num_open} jobs are waiting, and no more may.", retry_after=self.retry_after)
-        if self._num_open and self._jobs.seconds(kind_of(job)) > self.limits.seconds:
-            reason = f"{self._num_open} jobs are waiting; one more would take longer than {self.limits.seconds:g} s."
+        if self.num_open >= self.limits.jobs:
+            return Overloaded(f"{self.num_open} jobs are waiting, and no more may.", retry_after=self.retry_after)
+        if self.num_open and self._jobs.seconds(kind_of(job)) > self.limits.seconds:
+            reason = f"{self.num_open} jobs are waiting; one more would take longer than {self.limits.seconds:g} s."
             return Overloaded(reason, retry_after=self.retry_after)
         return None
 

@@ -21,11 +21,11 @@ SAMPLES = 2  # rays along a pixel's side
 WHITE = 1.0
 
 
-def side_camera(turn: float, *, size: int = SIZE) -> Camera:
-    """A camera around the cube, `turn` degrees about the up axis."""
-    across, height = math.cos(math.radians(ELEVATION)), math.sin(math.radians(ELEVATION))
+def side_camera(turn: float, *, elevation: float = ELEVATION, distance: float = DISTANCE, size: int = SIZE) -> Camera:
+    """A camera around the cube, `turn` degrees about the up axis and `elevation` degrees above the middle."""
+    across, height = math.cos(math.radians(elevation)), math.sin(math.radians(elevation))
     angle = math.radians(turn)
-    place = DISTANCE * torch.tensor([across * math.cos(angle), across * math.sin(angle), height])
+    place = distance * torch.tensor([across * math.cos(angle), across * math.sin(angle), height])
     return Camera.look_at_origin(place, field_of_view=FIELD_OF_VIEW, size=size)
 
 

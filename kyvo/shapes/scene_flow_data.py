@@ -50,6 +50,11 @@ class SceneRow:
     def __len__(self) -> int:
         return len(self.poses)
 
+    @property
+    def turns(self) -> tuple[float, ...]:
+        """Of each object about the up axis, rad, in axes that follow the camera."""
+        return tuple(pose.relative_to(self.cube).euler[2] for pose in self.poses)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SceneItems:

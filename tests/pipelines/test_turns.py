@@ -10,14 +10,14 @@ from tiny_generators import COND, tiny_generator
 pytest.importorskip("open3d")
 
 from kyvo.data.object_pictures import ObjectPicture, cut_out
-from kyvo.models.heads.turn_head import TurnHead, TurnHeadConfig
-from kyvo.models.slat.gaussians import Camera
-from kyvo.pipelines.turns import NUM_TURNS, find_turn
+from kyvo.models.heads.turn_head import NUM_TURNS, TurnHead, TurnHeadConfig
+from kyvo.pipelines.turns import find_turn
 from kyvo.shapes.cells import surface_latent
 from kyvo.shapes.contour import extract_mesh
+from kyvo.shapes.pictures import side_camera
 from kyvo.shapes.surfaces import surface_asset
 from kyvo.shapes.training_meshes import draw_mesh
-from kyvo.shapes.views import DISTANCE, FIELD_OF_VIEW, MeshViews
+from kyvo.shapes.views import DISTANCE, MeshViews
 
 TOKENS = torch.zeros(4, COND)
 
@@ -33,9 +33,7 @@ def surface():
 
 def seen_under(surface, turn: float) -> ObjectPicture:
     """The crop of a surface that is turned, from a camera that looks down 30 degrees."""
-    pitch, angle = math.radians(30), -math.pi / 2 - turn
-    place = [math.cos(pitch) * math.cos(angle), math.cos(pitch) * math.sin(angle), math.sin(pitch)]
-    camera = Camera.look_at_origin(DISTANCE * torch.tensor(place), field_of_view=FIELD_OF_VIEW, size=96)
+    camera = side_camera(-90 - math.degrees(turn), elevation=30, distance=DISTANCE, size=96)
     return cut_out(np.round(255 * MeshViews(surface_asset(surface)).picture(camera)).astype(np.uint8))
 
 

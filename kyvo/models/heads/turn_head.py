@@ -14,10 +14,18 @@ from torch import Tensor, nn
 CONCENTRATION = 8.0  # of a label about its turn: neighbors are half right
 
 
+NUM_TURNS = 24
+
+
+def equal_turns(count: int = NUM_TURNS) -> Float[Tensor, " turns"]:
+    """Turns about the up axis, rad, all around."""
+    return torch.arange(count) * (2 * math.pi / count)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TurnHeadConfig:
     channels: int  # of a token
-    num_turns: int = 24
+    num_turns: int = NUM_TURNS
     num_queries: int = 4
     num_heads: int = 4
     dropout: float = 0.3
@@ -47,7 +55,7 @@ class TurnHead(nn.Module):
     @property
     def turns(self) -> Float[Tensor, " turns"]:
         """rad"""
-        return torch.arange(self.config.num_turns) * (2 * math.pi / self.config.num_turns)
+        return equal_turns(self.config.num_turns)
 
     def forward(self, tokens: Float[Tensor, "objects places channels"]) -> Float[Tensor, "objects turns"]:
         tokens = self.norm(tokens.float())
