@@ -3,7 +3,7 @@
 Makes the tables of Kyvo's paper in Markdown: its published figures, and beside them those of result files.
 
     RESULTS/<table>/<row>/<file>.json   a result file of `kyvo evaluate ... --out`
-    RESULTS/<table>/people.json         a human evaluation, one model for each row (`kyvo human-eval report ... --out`)
+    RESULTS/<table>/human_eval.json     a human evaluation, one model for each row (`kyvo human-eval report ... --out`)
 
 Tables, their columns and the file that fills each are those of eval/published.json (`--list` prints them); rows may be
 new ones. Without RESULTS all tables are printed with the published figures alone. Within a column all result files must
@@ -91,7 +91,7 @@ def read_cells(folder: Path, published: Mapping[str, Any]) -> dict[str, dict[tup
         table, *between = path.relative_to(folder).parts[:-1] or ("",)
         if table not in published["tables"] or len(between) > 1:
             raise ConfigError(
-                f"{path}: not of the form TABLE/ROW/FILE.json or TABLE/people.json under {folder}; tables are "
+                f"{path}: not of the form TABLE/ROW/FILE.json or TABLE/human_eval.json under {folder}; tables are "
                 f"{', '.join(published['tables'])}."
             )
         fills = {name: _file(name, published) for name in published["tables"][table]["columns"]}
@@ -118,7 +118,7 @@ def _rows(path: Path, column: Mapping[str, Any], results: Results, between: list
     """The rows that a file informs."""
     if results.kind != column["kind"]:
         raise ConfigError(f"{path}: holds {results.kind}; {column['title']!r} takes {column['kind']}.")
-    if column["kind"] != "people":
+    if column["kind"] != "human_eval":
         if not between:
             raise ConfigError(f"{path}: whose figure is it? Put it into a folder called as the row.")
         return [(between[0], results.figure(column["figure"]))]
@@ -192,7 +192,7 @@ def differences(ours: Ours, column: Mapping[str, Any], table: Mapping[str, Any])
             found.append(f"{column['title']}: ours does not say its {key}; the paper's: {_plain(theirs)}.")
         elif json.loads(json.dumps(protocol[key])) != theirs:
             found.append(f"{column['title']}: {key} of ours: {_plain(protocol[key])}; the paper's: {_plain(theirs)}.")
-    if column["kind"] == "people" and set(protocol["models"]) != set(table["rows"]):
+    if column["kind"] == "human_eval" and set(protocol["models"]) != set(table["rows"]):
         found.append(
             f"{column['title']}: ranks hold among the models ranked together; ours: {_plain(protocol['models'])}."
         )

@@ -152,9 +152,9 @@ def _marked(picture: np.ndarray, item: Mapping[str, Any], camera: Camera | None)
         [object_from_json(row, f"{item['key']}: {name}[{i}]") for i, row in enumerate(item[name])]
         for name in ("true", "predicted")
     )
-    beside = {j for i, j, _ in item.get("nearest", ()) if i in item["extras"]}  # the extra's words stand there
+    labelled = {j for i, j, _ in item.get("nearest", ()) if i in item["extras"]}  # the extra's words stand there
     missed = [truth[j] for j in item["misses"]]
-    mark(image, missed, camera, ink=MISSED, words=["" if j in beside else _say(truth[j]) for j in item["misses"]])
+    mark(image, missed, camera, ink=MISSED, words=["" if j in labelled else _say(truth[j]) for j in item["misses"]])
     for marked, ink in ((item["extras"], WRONG), ([i for i, *_ in item["pairs"]], FOUND)):
         objects = [ours[i] for i in marked]
         mark(image, objects, camera, ink=ink, words=[_say(entry) for entry in objects])
@@ -167,20 +167,20 @@ def _objects(item: Mapping[str, Any], measure: str) -> str:
     lines = []
     for index in item["extras"]:
         row = item["predicted"][index]
-        beside = ""
+        note = ""
         if index in nearest:
             j, distance = nearest[index]
             other = item["true"][j]
             apart = [name for name in sorted(row.keys() | other.keys()) if isinstance(row.get(name, ""), str)]
             apart = [f"{name} {other.get(name)}" for name in apart if row.get(name) != other.get(name)]
-            beside = f"nearest true object at {distance:.3g}" + (f", truly {', '.join(apart)}" if apart else "")
-        lines.append((WRONG, "no match", row, beside))
+            note = f"nearest true object at {distance:.3g}" + (f", truly {', '.join(apart)}" if apart else "")
+        lines.append((WRONG, "no match", row, note))
     lines += [(MISSED, "missed", item["true"][index], "") for index in item["misses"]]
     lines += [(FOUND, "found", item["predicted"][i], f"{measure} {value:.3g}") for i, _, value in item["pairs"]]
     rows = "".join(
         f'<tr><td><span class="dot" style="background:{ink}"></span>{status}</td><td>{escape(_words(row))}</td>'
-        f"<td>{escape(beside)}</td></tr>"
-        for ink, status, row, beside in lines
+        f"<td>{escape(note)}</td></tr>"
+        for ink, status, row, note in lines
     )
     return f"<table><tbody>{rows}</tbody></table>"
 

@@ -25,8 +25,8 @@ def generation_sheet(
         views = side_views(made[item["key"]].mesh, size=SIZE)
         label(views[0], item["key"])
         for other in (truth.get(item["key"]), training.get(item.get("nearest_in_training", ""))):
-            beside = Image.new("RGB", (SIZE, SIZE), "white")
-            views.append(beside if other is None else side_views(other.mesh, turns=TURNS[:1], size=SIZE)[0])
+            blank = Image.new("RGB", (SIZE, SIZE), "white")
+            views.append(blank if other is None else side_views(other.mesh, turns=TURNS[:1], size=SIZE)[0])
         rows.append(views)
     sides = [f"from {turn % 360:.0f}\N{DEGREE SIGN}" for turn in TURNS]
     return contact_sheet(rows, [*sides, "held out", "nearest in training"])

@@ -201,7 +201,7 @@ def human_eval_results(folder: Path, *, seed: int = 0) -> Results:
     everything = np.concatenate(list(ranks.values()))
     beats = (everything[:, :, None] < everything[:, None, :]).mean(0)
     return Results(
-        kind="people",
+        kind="human_eval",
         protocol={
             "measure": "blind ranking of https://arxiv.org/abs/2506.08002, appendix C.2",
             "score": "1 where every object is right and in its place, else 0",

@@ -24,7 +24,7 @@ from kyvo.errors import KyvoError, SceneError
 from kyvo.evaluation.inputs import Items
 from kyvo.evaluation.results import Results, mean_figure
 from kyvo.metrics.release import clean_answer
-from kyvo.programs.clarification import Clarification
+from kyvo.programs.clarification import Clarification, parse_reply
 from kyvo.programs.errors import AmbiguousReference, ProgramError
 from kyvo.programs.execute import answer, apply
 from kyvo.programs.parsing import Parser, Turn
@@ -163,7 +163,7 @@ def _judge(case: Case, parser: Parser, schema: SceneSchema, *, tolerance: float)
     waiting: Clarification | None = None
     try:
         for text in case.dialogue:
-            program = _understood(text, parser, schema, turns, waiting)
+            program = parse_reply(text, parser, schema, turns, waiting)[1].program
             waiting = None
             try:
                 _, scene, turn = _carry_out(program, text, scene, schema, turns)
@@ -171,7 +171,7 @@ def _judge(case: Case, parser: Parser, schema: SceneSchema, *, tolerance: float)
                 waiting = Clarification.of(text, program, scene, error)
             else:
                 turns.append(turn)
-        program = _understood(case.text, parser, schema, turns, waiting)
+        program = parse_reply(case.text, parser, schema, turns, waiting)[1].program
         reading = wording(program)
         said, after, _ = _carry_out(program, case.text, scene, schema, turns)
     except ProgramError as error:
@@ -183,14 +183,6 @@ def _judge(case: Case, parser: Parser, schema: SceneSchema, *, tolerance: float)
     else:
         right = said is not None and _plain(said) == _plain(case.answer or "")
     return Outcome(right=right, refused=False, said="the scene was changed" if said is None else said, reading=reading)
-
-
-def _understood(
-    text: str, parser: Parser, schema: SceneSchema, turns: Sequence[Turn], waiting: Clarification | None
-) -> Program:
-    """The text's program, or the waiting one with the objects that the text picks."""
-    picked = None if waiting is None else waiting.answered(text, schema, parser, turns)
-    return parser.parse(text, schema, turns).program if picked is None else picked
 
 
 def same_scene(scene: Scene, truth: Scene, schema: SceneSchema, *, tolerance: float) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from kyvo.errors import ConfigError
-from kyvo.programs.clarification import Clarification
+from kyvo.programs.clarification import Clarification, parse_reply
 from kyvo.programs.errors import NotUnderstood
 from kyvo.programs.parsing import Parsed, Parser, Turn
 from kyvo.programs.program import Edit, Program, Query
@@ -46,11 +46,7 @@ def understand(
     Raises ProgramError for what the parser does not understand.
     """
     check_text(text)
-    picked = None if waiting is None else waiting.answered(text, schema, parser, dialogue)
-    if waiting is not None and picked is not None:
-        return read(waiting.text, Parsed(program=picked))
-    parsed = parser.parse(text, schema, dialogue)
-    return read(text, parsed)
+    return read(*parse_reply(text, parser, schema, dialogue, waiting))
 
 
 def read(text: str, parsed: Parsed) -> Interpretation:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from kyvo.programs.errors import AmbiguousReference, NotUnderstood, ProgramError
-from kyvo.programs.parsing import Parser, Turn
+from kyvo.programs.parsing import Parsed, Parser, Turn
 from kyvo.programs.program import Edit, Either, Numbered, Program, Remove, Selector
 from kyvo.programs.selecting import Finder
 from kyvo.programs.structure import rewritten
@@ -111,6 +111,23 @@ class Clarification:
             left = [self.candidates[index] for index in error.candidates]
             raise AmbiguousReference(str(error), candidates=left, selector=self.selector) from None
         return tuple(self.candidates[index] for index in found)
+
+
+def parse_reply(
+    text: str,
+    parser: Parser,
+    schema: SceneSchema,
+    dialogue: Sequence[Turn] = (),
+    waiting: Clarification | None = None,
+) -> tuple[str, Parsed]:
+    """The text and what the parser makes of it; or the waiting text, with the objects that this one picks.
+
+    Raises ProgramError for what the parser does not understand.
+    """
+    picked = None if waiting is None else waiting.answered(text, schema, parser, dialogue)
+    if waiting is not None and picked is not None:
+        return waiting.text, Parsed(program=picked)
+    return text, parser.parse(text, schema, dialogue)
 
 
 def _number(words: str) -> int | None:

@@ -105,10 +105,10 @@ class FreeSpace:
             for other in self.others:
                 lower, place = self.world.colliders[other], self.world.points[other, :2]
                 reach = collider.bounding_radius + lower.bounding_radius + clearance
-                beside = free & self._meets_in_height(collider, there[:, 2], other)
-                beside &= ((there[:, :2] - place) ** 2).sum(1) < reach**2  # the others are free for sure
-                if beside.any():
-                    free[beside] &= separations(collider, there[beside, :2], lower, place) >= clearance - SAME
+                near = free & self._meets_in_height(collider, there[:, 2], other)
+                near &= ((there[:, :2] - place) ** 2).sum(1) < reach**2  # the others are free for sure
+                if near.any():
+                    free[near] &= separations(collider, there[near, :2], lower, place) >= clearance - SAME
         return free
 
     def _meets_in_height(self, collider: Collider, heights: np.ndarray, other: int) -> Bool[np.ndarray, " tries"]:

@@ -37,12 +37,12 @@ class CorrectionRound:
 
 def spare_blocks(full: Bool[Tensor, "x y z"]) -> Int[Tensor, " spare"]:
     """Rows of the blocks that neither hold surface nor share a face with one that does."""
-    beside = full.clone()
+    dilated = full.clone()
     for axis in range(3):
         length = full.shape[axis] - 1
         for there, here in ((0, 1), (1, 0)):
-            beside.narrow(axis, here, length).logical_or_(full.narrow(axis, there, length))
-    return (~beside).flatten().nonzero()[:, 0]
+            dilated.narrow(axis, here, length).logical_or_(full.narrow(axis, there, length))
+    return (~dilated).flatten().nonzero()[:, 0]
 
 
 def correction_rounds(full: Bool[Tensor, "x y z"], *, rounds: int, skip: int = 0) -> Iterator[CorrectionRound]:

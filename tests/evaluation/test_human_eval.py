@@ -287,10 +287,10 @@ def test_a_mesh_stands_on_the_floor_and_is_seen_down_to_its_foot(tmp_path):
 def test_the_command_reports_and_says_what_it_needs(study, tmp_path):
     folder = tmp_path / "study"
     rate_by_name(study, folder, "anna", study.items[0], {"alpha": 1, "beta": 0}, {"alpha": 1, "beta": 2})
-    done = CliRunner().invoke(app, ["human-eval", "report", str(folder), "--out", str(tmp_path / "people.json")])
+    done = CliRunner().invoke(app, ["human-eval", "report", str(folder), "--out", str(tmp_path / "human_eval.json")])
     assert done.exit_code == 0, done.output
     assert "1 ratings of 1 items by 1 people" in done.output and "alpha" in done.output
-    assert load_results(tmp_path / "people.json").figure("mean rank: beta").value == 2
+    assert load_results(tmp_path / "human_eval.json").figure("mean rank: beta").value == 2
     wrong = CliRunner().invoke(app, ["human-eval", "serve", str(folder), "--truth", str(tmp_path)])
     assert wrong.exit_code == 2 and "--truth and --model go together" in wrong.output
     wrong = CliRunner().invoke(app, ["human-eval", "serve", str(folder), "--truth", str(tmp_path), "--model", "alpha"])

@@ -33,7 +33,7 @@ def people(models: list[str]) -> Results:
         for name, value in (("mean rank", 1.5), ("winning rate", 0.25), ("mean score", 0.75))
         for model in models
     ]
-    return Results(kind="people", protocol={"models": models}, figures=figures)
+    return Results(kind="human_eval", protocol={"models": models}, figures=figures)
 
 
 def cells(text: str, row: str, whose: str) -> list[str]:
@@ -94,11 +94,11 @@ def test_a_note_says_where_the_protocol_differs_from_the_papers(program, tmp_pat
 
 
 def test_a_study_of_people_fills_its_columns_for_all_its_models(program, tmp_path):
-    save_results(people(["scratch", "full"]), tmp_path / "recipes" / "people.json")
+    save_results(people(["scratch", "full"]), tmp_path / "recipes" / "human_eval.json")
     text = program.main([str(tmp_path)])
     assert cells(text, "scratch", "ours") == ["1.5000 [1]", "0.2500 [2]", "0.7500 [3]"]
     assert "ranks hold among the models ranked together; ours: scratch, full." in text
-    save_results(people(["scratch", "LoRA", "full"]), tmp_path / "recipes" / "people.json")
+    save_results(people(["scratch", "LoRA", "full"]), tmp_path / "recipes" / "human_eval.json")
     assert "ranks hold" not in program.main([str(tmp_path)])
 
 
@@ -114,10 +114,14 @@ def test_two_protocols_in_one_column_are_refused(program, tmp_path):
     [
         ("speed/mini/recognition", scenes(), "not of the form TABLE/ROW/FILE.json"),
         ("recognition", scenes(), "not of the form TABLE/ROW/FILE.json"),
-        ("recipes/full/taste", scenes(), "recipes takes the files people, recognition, instruction, answers, pictures"),
+        (
+            "recipes/full/taste",
+            scenes(),
+            "recipes takes the files human_eval, recognition, instruction, answers",
+        ),
         ("recipes/full/answers", scenes(), "holds scenes; 'Answers, exact match' takes answers"),
         ("recipes/recognition", scenes(), "Put it into a folder called as the row"),
-        ("recipes/full/people", people(["full"]), "ranks hold among the models of one study"),
+        ("recipes/full/human_eval", people(["full"]), "ranks hold among the models of one study"),
         ("tasks/mini/recognition", Results(kind="scenes", protocol={}, figures=[]), "no figure is called 'jaccard'"),
     ],
 )

@@ -123,13 +123,13 @@ def _varied(topic: Selector, words: Selector) -> Selector | None:
     if isinstance(topic, The):
         inner = _varied(topic.of, words)
         return None if inner is None else replace(topic, of=inner)
-    rest, told = topic, False
+    rest, found = topic, False
     kept = []
     while isinstance(rest, Where):
         same = isinstance(words, Where) and rest.field == words.field
-        told, kept = told or same, kept if same else [*kept, replace(rest, of=ALL)]
+        found, kept = found or same, kept if same else [*kept, replace(rest, of=ALL)]
         rest = rest.of
-    return narrow(rest, *kept, words) if told else None
+    return narrow(rest, *kept, words) if found else None
 
 
 def _bind(program: Program, named: Selector | None, dialogue: Sequence[Turn]) -> Program | None:
