@@ -15,7 +15,9 @@ from kyvo.shapes.object_sets import ObjectSet
 pytest.importorskip("open3d")
 
 
-def test_all_methods_are_measured_in_one_run(tmp_path, capsys):
+@pytest.mark.parametrize("names", [("retrieval",), pytest.param(None, marks=pytest.mark.slow)])
+def test_methods_are_measured_in_one_run(names, tmp_path, capsys):
+    """Without names, all of them."""
     write_tiny_pipeline(tmp_path / "objects")
     for name in ("scenegen", "iscene"):
         (tmp_path / "scenes" / name).mkdir(parents=True)
@@ -26,11 +28,12 @@ def test_all_methods_are_measured_in_one_run(tmp_path, capsys):
     common = ["--data", tmp_path / "test", "--objects", tmp_path / "objects", "--model", tmp_path / "scenes"]
     common += ["--resolution", SIDE, "--points", 300, "--out", tmp_path / "out"]
     with loading.program("eval/scenes.py") as program:
-        methods = [part for name in program.METHODS for part in ("--method", name)]
+        names = names or tuple(program.METHODS)
+        methods = [part for name in names for part in ("--method", name)]
         found = program.main([str(word) for word in (*common, *methods, "--library", tmp_path / "library")])
         with pytest.raises(ConfigError, match="retrieval needs a library"):
             program.main([str(word) for word in (*common, "--method", "retrieval")])
-    assert set(found) == set(program.METHODS)
+    assert tuple(found) == names
     for name, results in found.items():
         assert list(load_results(tmp_path / "out" / f"{name}.json").figures) == list(results.figures)
         assert len(results.items) == 1 and not results.excluded
