@@ -14,7 +14,7 @@ os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import pytest
-import typecheck  # noqa: F401  # in jaxtyping's place before anything of the package is imported
+import typecheck  # in jaxtyping's place before anything of the package is imported
 from hypothesis import settings
 
 # Millions of objects come with the imports of all tests and stay: the collector need not look through them.
@@ -36,6 +36,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+def pytest_runtest_setup() -> None:
+    typecheck.check_again()
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,8 @@
 The import hook of jaxtyping (pyproject.toml) has its `jaxtyped` decorate every function and dataclass of the package:
 shapes are bound and arguments checked twice at each call, whether or not an annotation has a shape, and the checks of
 thousands of functions are written at import. Here each function gets its checks at its first call, and those of
-jaxtyping only where an annotation has a shape.
+jaxtyping only where an annotation has a shape. In one test a function is checked for its first `CALLS` calls: what is
+called a hundred thousand times costs little.
 """
 
 import dataclasses
@@ -16,9 +17,11 @@ import jaxtyping
 from beartype import BeartypeConf, beartype
 
 CONF = BeartypeConf(is_pep484_tower=True)
+CALLS = 50
 SHAPED = ("jaxtyping", "Float[", "Int[", "Int64[", "UInt8[", "Bool[", "Shaped[")  # in an annotation with a shape
 jaxtyped = jaxtyping.jaxtyped
 inner: set[CodeType] = set()  # of functions within functions: only the first of each is checked
+spent: list["Checked"] = []  # those with no checked calls left in this test
 
 
 class Checked:
@@ -27,13 +30,25 @@ class Checked:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self.call = self.first_call
+        self.calls_left = CALLS
 
     def first_call(self, *args: Any, **kwargs: Any) -> Any:
         self.call = with_checks(self.function)
         return self.call(*args, **kwargs)
 
+    def count(self) -> None:
+        self.calls_left -= 1
+        if not self.calls_left:
+            spent.append(self)
+
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Callable[..., Any]]]:
         return plain, (self.function,)
+
+
+def check_again() -> None:
+    """Called between tests: all functions are checked again."""
+    while spent:
+        spent.pop().calls_left = CALLS
 
 
 def plain(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,6 +97,9 @@ def check(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
+        if not state.calls_left:
+            return function(*args, **kwargs)
+        state.count()
         return state.call(*args, **kwargs)
 
     return checked
