@@ -113,7 +113,7 @@ def read_lines(path: str | Path) -> list[str]:
 def parse_json(text: str, where: str, fault: str = "not JSON") -> Any:
     """JSON of a text. Raises SceneError with the place where it is none, or has a key twice."""
     try:
-        return json.loads(text, object_pairs_hook=_unique_keys)
+        return json.loads(text, object_pairs_hook=unique_keys)
     except RecursionError as error:
         raise SceneError(f"{where}: no scene is nested this deep.") from error
     except ValueError as error:  # JSONDecodeError, a number of too many digits, a key that stands twice
@@ -174,7 +174,8 @@ def rotation_fault(rows: Any) -> str | None:
     return f"{what}; the rows of a rotation are needed."
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For `json`'s object_pairs_hook: programs differ in which of two values of one key counts. Raises ValueError."""
     data: dict[str, Any] = {}
     for key, value in pairs:
         if key in data:
