@@ -165,7 +165,7 @@ class KyvoProcessor(Processor):
 def _conversations(given: Any) -> list[Sequence[Message]]:
     """One conversation or several as a list of them. Raises TokenError for what is none."""
     one = list(given) if isinstance(given, Iterable) and not isinstance(given, Mapping | str) else []
-    several = [one] if one and isinstance(one[0], Mapping) else one
+    several: list[Sequence[Message]] = [one] if one and isinstance(one[0], Mapping) else one
     for messages in several:
         if not isinstance(messages, Sequence) or not messages or not all(isinstance(m, Mapping) for m in messages):
             several = []
