@@ -71,7 +71,7 @@ def evaluate_answers(predictions: Items[TrueAnswer], truth: Items[TrueAnswer], *
             excluded.append({"key": key, "reason": f"counts as wrong: {why}"})
     asked = truth.items.keys() | truth.faults.keys()
     unknown = [key for key in (*predictions.items, *predictions.faults) if key not in asked]
-    excluded += [{"key": key, "reason": "the truth has no such key"} for key in unknown]
+    excluded += [{"key": key, "reason": predictions.faults.get(key, "the truth has no such key")} for key in unknown]
     for source in (truth, predictions):
         if not source.items:
             raise SceneError(

@@ -102,6 +102,12 @@ def read_json(path: str | Path) -> Any:
     return parse_json(_text_of(path, fault), str(path), fault)
 
 
+def json_files(folder: Path) -> list[Path]:
+    """The files of a folder that end in .json, or .JSON, in order; hidden ones, as macOS's ._a.json, are left out."""
+    names = (path for path in folder.glob("*") if path.suffix.lower() == ".json" and not path.name.startswith("."))
+    return sorted(names)
+
+
 def read_lines(path: str | Path) -> list[str]:
     """The lines of a file (UTF-8), for JSON of one line each. Raises SceneError where it is unreadable.
 
