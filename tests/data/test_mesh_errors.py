@@ -180,6 +180,15 @@ def test_colors_of_a_gltf_beyond_one_are_refused(tmp_path: Path) -> None:
     assert len(read_mesh(gltf(tmp_path, **primitive(attributes=attributes | {"TEXCOORD_0": 1}))).triangles) == 2
 
 
+def test_colors_that_morph_beyond_one_are_clamped(tmp_path: Path) -> None:
+    colored = {"POSITION": 0, "COLOR_0": 0, "TEXCOORD_0": 1}
+    path = gltf(tmp_path, **primitive(attributes=colored, targets=[{"COLOR_0": 0}]))
+    tree = json.loads(path.read_text())
+    tree["meshes"][0]["weights"] = [0.5]
+    path.write_text(json.dumps(tree))
+    assert read_mesh(path).colors == pytest.approx(SQUARE.reshape(2, 3, 3))
+
+
 def test_a_morph_target_of_zeros_needs_no_data(tmp_path: Path) -> None:
     path = gltf(tmp_path, **primitive(targets=[{"POSITION": 2}]))
     tree = json.loads(path.read_text())
