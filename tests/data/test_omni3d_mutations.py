@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from kyvo.cli.main import app
 from kyvo.data.dataset import open_set
+from kyvo.data.imports import Omni3dSet
 from kyvo.data.omni3d import box_corners, identity, load_omni3d
 from kyvo.errors import KyvoError
 from kyvo.evaluation.boxes import evaluate_boxes
@@ -262,3 +263,10 @@ def test_a_file_of_detections_in_another_encoding_is_refused_by_its_name(tmp_pat
     (tmp_path / "found.json").write_bytes(json.dumps(FOUND).encode("utf-16"))
     with pytest.raises(KyvoError, match=r"found\.json: not a JSON file .'utf-8' codec"):
         evaluate_boxes(tmp_path / "found.json", put(tmp_path / "truth.json", TRUTH))
+
+
+def test_a_file_that_was_changed_is_read_again(tmp_path):
+    path = put(tmp_path / "truth.json", TRUTH)
+    assert Omni3dSet.of(path, tmp_path, schema=None).count == 2
+    put(path, {**TRUTH, "annotations": TRUTH["annotations"][:1]})
+    assert Omni3dSet.of(path, tmp_path, schema=None).count == 1
