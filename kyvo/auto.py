@@ -21,6 +21,7 @@ from kyvo.tokenizers.pictures import decode_base64, decode_picture, load_picture
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments
 
 _KINDS = {"image_url": Segment.IMAGE.value}  # OpenAI's part
+_WITHOUT_EFFECT = {"return_attention_mask": True, "verbose": True}  # keywords with what is done anyhow
 _IMAGE_KEYS = ("image", "path", "url", "base64")  # transformers'
 Message = Mapping[str, Any]  # {"role": "user", "content": [{"type": "image", "image": ...}, ...]}
 
@@ -48,7 +49,8 @@ class KyvoProcessor(Processor):
 
     def apply_chat_template(
         self,
-        conversations: Sequence[Message] | Sequence[Sequence[Message]],
+        conversation: Sequence[Message] | Sequence[Sequence[Message]],
+        chat_template: str | None = None,
         *,
         task: str | None = None,
         tokenize: bool | None = True,
@@ -63,7 +65,8 @@ class KyvoProcessor(Processor):
     ) -> Any:
         """Prompts of one conversation or of several: `input_ids` and `attention_mask` [batch, seq], padded on the left.
 
-        Of each conversation the last message counts. Its content has at most one part of each kind, in any order:
+        Of each conversation the last message counts, which is the user's. Its content has at most one part of each
+        kind, in any order:
 
         ```python
         [{"type": "image", "image": picture}, {"type": "scene", "scene": scene}, {"type": "text", "text": "..."}]
@@ -73,6 +76,8 @@ class KyvoProcessor(Processor):
         `{"type": "image_url", "image_url": {"url": ...}}` is one too.
 
         Args:
+            conversation: one, or several of them.
+            chat_template: None alone: a prompt's form is the task's.
             task: a name in TASKS; needed where the parts fit several, as a question and an instruction do.
             tokenize: prompts are ids and have no text, so True alone.
             add_generation_prompt: what follows a prompt is the answer either way.
@@ -82,13 +87,17 @@ class KyvoProcessor(Processor):
             padding_side: "left" alone, as what is generated follows on the right.
             max_length: the length that `padding` and `truncation` speak of.
             truncation: a prompt is never cut; where one is longer than `max_length`, this is an error.
-            other: further settings of transformers, taken where they ask for nothing (None, False or empty).
+            other: further settings of transformers, taken where they ask for nothing (None, False or empty) or for
+                what is done anyhow.
 
         Raises:
             TokenError: the parts fit no task, or several and `task` is not given; a setting cannot be obeyed.
             ImageError: a picture cannot be read.
         """
-        asked = [name for name, value in other.items() if value not in (None, False, [], {}, ())]
+        other["chat_template"] = chat_template
+        asked = [
+            name for name, value in other.items() if value not in (None, False, [], {}, (), _WITHOUT_EFFECT.get(name))
+        ]
         if tokenize is False:
             asked.append("tokenize=False")
         if padding_side not in (None, "left"):
@@ -100,11 +109,9 @@ class KyvoProcessor(Processor):
                 f"apply_chat_template has no {', '.join(asked)}; prompts are ids with pictures and scenes in them, "
                 'padded on the left, as return_tensors="pt", "np" or None.'
             )
-        if isinstance(conversations, Mapping) or not conversations:
-            raise TokenError("a conversation is a list with a message at least; give [{'role': 'user', ...}].")
-        if isinstance(conversations[0], Mapping):
-            conversations = [conversations]  # type: ignore[list-item]
-        prompts = [self._prompt(conversation[-1], task) for conversation in conversations]  # type: ignore[index]
+        if task is not None and task not in TASKS:
+            raise TokenError(f"task is {task!r}; it is one of {', '.join(TASKS)}.")
+        prompts = [self._prompt(one[-1], task) for one in _conversations(conversation)]
         longest = max(map(len, prompts))
         if max_length is not None and truncation not in (None, False, "do_not_truncate") and longest > max_length:
             raise TokenError(f"a prompt has {longest} ids, and max_length is {max_length}; a prompt is never cut.")
@@ -129,6 +136,8 @@ class KyvoProcessor(Processor):
         return found
 
     def _prompt(self, message: Message, task: str | None) -> list[int]:
+        if message.get("role", "user") != "user":
+            raise TokenError(f"the last message is of the role {message['role']!r}; it must be the user's.")
         content = message.get("content")
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
         if not isinstance(parts, Sequence) or not all(isinstance(part, Mapping) and "type" in part for part in parts):
@@ -151,6 +160,18 @@ class KyvoProcessor(Processor):
         if Segment.SCENE in values and not isinstance(values["scene"], Scene):
             values["scene"] = scene_from_json(values["scene"])
         return self.builder.prompt(TASKS[task or fitting[0]], Segments(**values))
+
+
+def _conversations(given: Any) -> list[Sequence[Message]]:
+    """One conversation or several as a list of them. Raises TokenError for what is none."""
+    one = list(given) if isinstance(given, Iterable) and not isinstance(given, Mapping | str) else []
+    several: list[Sequence[Message]] = [one] if one and isinstance(one[0], Mapping) else one
+    for messages in several:
+        if not isinstance(messages, Sequence) or not messages or not all(isinstance(m, Mapping) for m in messages):
+            several = []
+    if not several:
+        raise TokenError("a conversation is a list with a message at least; give [{'role': 'user', ...}].")
+    return several
 
 
 def _value_of(part: Message, kind: str) -> Any:

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -43,6 +44,10 @@ def replacing(path: str | Path, *, suffix: str = "", faults: tuple[type[Exceptio
         FileError: the file cannot be written.
     """
     path = Path(path)
+    if _takes_a_stream(path):
+        with _streaming(path, suffix) as draft:
+            yield draft
+        return
     draft = _draft(path, suffix)
     try:
         draft.unlink(missing_ok=True)
@@ -56,6 +61,25 @@ def replacing(path: str | Path, *, suffix: str = "", faults: tuple[type[Exceptio
     finally:
         with suppress(OSError):
             draft.unlink()
+
+
+def _takes_a_stream(path: Path) -> bool:
+    """Whether a path is a device or a pipe, as /dev/stdout is: nothing can take its place."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+@contextmanager
+def _streaming(path: Path, suffix: str) -> Iterator[Path]:
+    """A path whose content goes into a device or a pipe at the end of the block."""
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / f"draft{suffix}"
+        draft.touch()
+        yield draft
+        try:
+            with draft.open("rb") as content, path.open("wb") as stream:
+                shutil.copyfileobj(content, stream)
+        except OSError as error:
+            raise cannot_write(path, error) from error
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from kyvo.auto import KyvoProcessor
+from kyvo.auto import KyvoProcessor, _conversations
 from kyvo.errors import ImageError, TokenError
 from kyvo.testing import tiny_processor
 
@@ -46,6 +46,7 @@ SCENE = {
         {"padding": False},
         {"padding": None, "truncation": True, "max_length": 10_000},
         {"chat_template": None, "tools": None, "documents": [], "continue_final_message": False},
+        {"return_attention_mask": True, "verbose": True},
         {"return_assistant_tokens_mask": False, "processor_kwargs": {}, "num_frames": None, "tokenizer_kwargs": None},
     ],
 )
@@ -97,7 +98,7 @@ def test_keywords_that_cannot_be_obeyed_are_refused_by_name(processor, keywords,
 @pytest.mark.parametrize("content", [None, 5, [None], ["text"], [{"text": "no type"}]])
 def test_a_message_without_parts_is_refused(processor, content):
     with pytest.raises(TokenError, match="is a text, or a list of parts with a `type` each"):
-        processor.apply_chat_template([{"role": "assistant", "content": content}])
+        processor.apply_chat_template([{"role": "user", "content": content}])
 
 
 def test_prompts_of_several_lengths_need_padding(processor):
@@ -203,3 +204,29 @@ def test_what_is_no_picture_is_refused_with_a_reason(processor, part, error, mes
     buffer = io.BytesIO()
     Image.fromarray(PIXELS).save(buffer, "PNG")
     assert processor.apply_chat_template(user({"type": "image", "image": buffer.getvalue()}))
+
+
+def test_the_first_arguments_are_named_as_in_transformers(processor):
+    plain = processor.apply_chat_template(SHORT)["input_ids"]
+    assert torch.equal(processor.apply_chat_template(conversation=SHORT)["input_ids"], plain)
+    assert torch.equal(processor.apply_chat_template(tuple(SHORT), None)["input_ids"], plain)
+
+
+@pytest.mark.parametrize(
+    ("conversation", "keywords", "said"),
+    [
+        ([SHORT, []], {}, "a conversation is a list"),
+        ([*SHORT, {"role": "assistant", "content": SHORT[0]["content"]}], {}, "of the role 'assistant'"),
+        (SHORT, {"task": "segmentation"}, "task is 'segmentation'; it is one of rendering"),
+        (user({"type": "image", "image": {"bytes": b""}}), {}, "found a dict"),
+    ],
+)
+def test_what_is_no_conversation_is_refused(processor, conversation, keywords, said):
+    with pytest.raises((TokenError, ImageError), match=said):
+        processor.apply_chat_template(conversation, **keywords)
+
+
+@pytest.mark.parametrize("given", ["describe", ["describe"], [["describe"]], None, 5, [None], {}])
+def test_texts_are_no_conversations(given):
+    with pytest.raises(TokenError, match="a conversation is a list"):
+        _conversations(given)

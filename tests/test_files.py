@@ -251,6 +251,17 @@ def test_drafts_of_killed_runs_go_and_other_files_stay(tmp_path):
         ]  # fmt: skip
 
 
+def test_a_device_or_a_pipe_is_written_and_stays(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "pipe.json").symlink_to(tmp_path / "pipe")
+    for name in ("pipe", "pipe.json"):
+        reader = os.open(tmp_path / name, os.O_RDONLY | os.O_NONBLOCK)
+        write_text(tmp_path / name, "text")
+        assert os.read(reader, 10) == b"text"
+        os.close(reader)
+        assert (tmp_path / name).is_fifo()
+
+
 def test_a_draft_is_not_written_through_a_link(tmp_path):
     victim = tmp_path / "victim"
     victim.write_text("mine")

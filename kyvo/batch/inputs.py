@@ -58,7 +58,7 @@ def find_pictures(inputs: Iterable[str | Path]) -> list[Item]:
 def read_list(path: Path) -> list[str]:
     """The lines of a text file, without blank ones; `-` is standard input. Raises ConfigError for no such file."""
     try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not a readable text file ({error}); a list has one path a line.") from error
     return [line.strip() for line in text.splitlines() if line.strip()]

@@ -25,12 +25,18 @@ class Engine(StrEnum):
     ray = "ray"
 
 
+MAX_SIDE = 8192  # pixels
+
+
 def parse_size(text: str) -> tuple[int, int]:
     """ "128" or "120x80" -> (width, height)."""
     found = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
     if found is None:
         raise typer.BadParameter(f"{text!r} is no size; give one number (128) or width x height (120x80).")
-    return int(found[1]), int(found[2] or found[1])
+    width, height = int(found[1]), int(found[2] or found[1])
+    if max(width, height) > MAX_SIDE:
+        raise typer.BadParameter(f"{text} is too large a size; up to {MAX_SIDE:,} pixels a side are drawn.")
+    return width, height
 
 
 def rendering_options(

@@ -70,10 +70,11 @@ def render(
 def _read(sources: list[Path]) -> "tuple[dict[str, Scene], list[str]]":
     """The scenes of files and folders by name, and why others could not be read."""
     from kyvo.cli.scene import read_scenes
+    from kyvo.scene.files import json_files
 
     named: dict[str, Scene] = {}
     faults: list[str] = []
-    for file in (file for source in sources for file in (sorted(source.glob("*.json")) or [source])):
+    for file in (file for source in sources for file in (json_files(source) or [source])):
         try:
             rows, collected = read_scenes(file)
             for name, scene in rows if collected else [(file.stem, rows[0][1])]:

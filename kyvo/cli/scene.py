@@ -78,7 +78,8 @@ def convert(
     from kyvo.scene.clevr import load_clevr_info, save_clevr, to_clevr
     from kyvo.scene.files import save_scene, write_json
 
-    scenes, collected = read_scenes(source, from_)
+    faults: list[str] = []
+    scenes, collected = read_scenes(source, from_, faults)
     info = load_clevr_info(source) if collected and source.is_file() else None
     to_folder = target.suffix != ".json"
     if to is Kind.KYVO and not to_folder and len(scenes) != 1:
@@ -101,7 +102,11 @@ def convert(
                 write_json(to_clevr(scene), path)
         if info is not None:
             typer.echo(f"the info of {source} is not part of a scene and was left out", err=True)
+    for fault in faults:
+        typer.echo(fault, err=True)
     typer.echo(f"{target}: {len(scenes)} scene{'' if len(scenes) == 1 else 's'}", err=True)
+    if faults:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -157,13 +162,28 @@ def view(
     typer.echo(f"{out}: {drawn.width}x{drawn.height} px", err=True)
 
 
-def read_scenes(source: Path, kind: Source = Source.AUTO) -> tuple[list[tuple[str, "Scene"]], bool]:
-    """The scenes with a file stem for each, and whether they are a collection."""
+def read_scenes(
+    source: Path, kind: Source = Source.AUTO, faults: list[str] | None = None
+) -> tuple[list[tuple[str, "Scene"]], bool]:
+    """The scenes with a file stem for each, and whether they are a collection.
+
+    Args:
+        faults: takes what is wrong with files of a folder, where some can be read; None makes the first an error.
+    """
+    from kyvo.scene.files import json_files
+
     if source.is_dir():
-        paths = sorted(source.glob("*.json"))
-        if not paths:
-            raise SceneError(f"{source}: has no .json file.")
-        return _unique((path.stem, scene) for path in paths for scene in _read_file(path, kind)[0]), True
+        found, wrong = [], []
+        for path in json_files(source):
+            try:
+                found += [(path.stem, scene) for scene in _read_file(path, kind)[0]]
+            except SceneError as error:
+                wrong.append(str(error))
+        if not found or (wrong and faults is None):
+            raise SceneError(wrong[0] if wrong else f"{source}: has no .json file.")
+        if faults is not None:
+            faults += wrong
+        return _unique(found), True
     scenes, collected = _read_file(source, kind)
     names = [Path(scene.image or "").stem or f"scene_{index:06d}" for index, scene in enumerate(scenes)]
     return _unique(zip(names, scenes, strict=True)), collected

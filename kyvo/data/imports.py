@@ -16,7 +16,7 @@ from kyvo.data.generators import PICTURE, PICTURE_COLUMNS
 from kyvo.data.omni3d import Omni3DSet, load_omni3d, read_pair
 from kyvo.data.release import TokenFile, find_release, load_token_file, release_rows
 from kyvo.data.release_codecs import COLUMNS
-from kyvo.errors import ConfigError, ImageError
+from kyvo.errors import ConfigError, ImageError, SceneError
 from kyvo.extras import extra
 from kyvo.scene.builtin_schemas import load_schema
 from kyvo.tokenizers.text import load_text
@@ -78,7 +78,7 @@ class Omni3dSet(SetSettings):
     def of(
         cls, annotations: Path, pictures: Path, *, schema: str | None, flips: bool = False, clamp: bool = False
     ) -> "Omni3dSet":
-        found = _omni3d(str(annotations), schema, clamp)
+        found = _omni3d(str(annotations), schema, clamp, _stamp(annotations))
         if not found.scenes:
             reasons = "; ".join(found.tally.lines()) or "it has no images"
             raise ConfigError(f"{annotations}: no picture has an object that can be used: {reasons}.")
@@ -89,17 +89,18 @@ class Omni3dSet(SetSettings):
 
     @property
     def found(self) -> Omni3DSet:
-        return _omni3d(self.annotations, self.schema, self.clamp)
+        return _omni3d(self.annotations, self.schema, self.clamp, _stamp(Path(self.annotations)))
 
     def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any] | SkippedItem]:
         for index in indices:
             number, flipped = divmod(index, 1 + self.flips)
             try:
                 picture, scene, name = read_pair(self.found.scenes[number], Path(self.pictures), flipped=bool(flipped))
-            except ImageError as error:  # a picture that was not downloaded costs no other row
+                row = {"image": picture_cell(picture, name), "scene": scene_cell(scene), "name": name}
+            except (ImageError, SceneError) as error:  # a picture that was not downloaded costs no other row
                 yield SkippedItem(name=str(self.found.scenes[number].image), reason=str(error))
                 continue
-            yield {"image": picture_cell(picture, name), "scene": scene_cell(scene), "name": name}
+            yield row
 
     def source_notes(self) -> list[str]:
         return self.found.tally.lines()
@@ -108,8 +109,16 @@ class Omni3dSet(SetSettings):
         return f"Read from `{Path(self.annotations).name}`" + (", with mirror images." if self.flips else ".")
 
 
+def _stamp(path: Path) -> tuple[int, int]:
+    """Another one where the file is another."""
+    if not path.is_file():
+        return 0, 0  # who reads it says so
+    about = path.stat()
+    return about.st_mtime_ns, about.st_size
+
+
 @cache
-def _omni3d(annotations: str, schema: str | None, clamp: bool) -> Omni3DSet:
+def _omni3d(annotations: str, schema: str | None, clamp: bool, stamp: tuple[int, int]) -> Omni3DSet:
     return load_omni3d(Path(annotations), None if schema is None else load_schema(schema), clamp=clamp)
 
 

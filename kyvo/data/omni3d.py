@@ -19,7 +19,7 @@ from kyvo.errors import ImageError, SceneError
 from kyvo.export.omni3d import box_corners as box_corners
 from kyvo.export.omni3d import save_omni3d as save_omni3d
 from kyvo.scene.builtin_schemas import arkitscenes_schema, objectron_schema
-from kyvo.scene.files import read_json
+from kyvo.scene.files import LIMIT, read_json, rotation_fault
 from kyvo.scene.scene import Camera, Scene, SceneObject
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.pictures import read_picture
@@ -76,6 +76,13 @@ def identity(value: Any) -> int | str | None:
     if isinstance(value, str):
         return int(value) if value.isascii() and value.isdigit() else value or None
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def known_flag(value: Any) -> bool | None:
+    """A boolean of JSON, also written as 0, 1 or a text; None for null, -1 and what is none."""
+    if isinstance(value, str):
+        return {"true": True, "1": True, "false": False, "0": False}.get(value.strip().lower())
+    return bool(value) if isinstance(value, bool | int | float) and value in (0, 1) else None
 
 
 def schema_word(name: str, known: Sequence[str] = ()) -> str:
@@ -192,9 +199,11 @@ def _categories(rows: list[Any], schema: SceneSchema | None, where: str) -> dict
     words = {}
     for index, row in enumerate(rows):
         key = identity(row.get("id")) if isinstance(row, dict) else None
-        if key is None or not isinstance(row.get("name"), str):
+        if key is None or not isinstance(row.get("name"), str) or not row["name"].strip():
             raise SceneError(f"{where}: categories[{index}] is {row!r}; an object with `id` and `name` is needed.")
-        words[key] = schema_word(row["name"], known)
+        word = schema_word(row["name"], known)
+        if words.setdefault(key, word) != word:
+            raise SceneError(f"{where}: categories[{index}] has the id {key!r} of another name; give each its own.")
     return words
 
 
@@ -209,7 +218,9 @@ def _image(row: Any, tally: Tally, where: str) -> Scene:
     extra: dict[str, Any] = {"image_id": image_id, "image_size": [width, height]}
     camera = None
     matrix = _optional(row, "K", (3, 3), tally, where)
-    if matrix is not None:
+    if matrix is not None and np.abs(matrix).max() > LIMIT:
+        tally._add(tally.fields, f"K has numbers beyond {LIMIT:g}", where)
+    elif matrix is not None:
         # On a grid of a millionth pixel, so that width - x is exact and a mirror image mirrors back.
         matrix[0, 2] = round(matrix[0, 2] * 2**20) / 2**20
         extra["K"] = matrix.tolist()
@@ -225,7 +236,8 @@ def _image(row: Any, tally: Tally, where: str) -> Scene:
                 location=(0.0, 0.0, 0.0),
                 rotation=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
             )
-    return Scene(objects=(), frame="camera", up_axis="-y", units="m", camera=camera, image=file_path, extra=extra)
+    image = file_path.replace("\\", "/")
+    return Scene(objects=(), frame="camera", up_axis="-y", units="m", camera=camera, image=image, extra=extra)
 
 
 def _object(row: Any, words: dict[int | str, str], tally: Tally, where: str) -> SceneObject:
@@ -233,9 +245,9 @@ def _object(row: Any, words: dict[int | str, str], tally: Tally, where: str) -> 
     category = words.get(_key(row, "category_id"))
     if category is None:
         raise _Unfit("category_id is not in categories")
-    if row.get("valid3D") is False or row.get("valid3D") == 0:
+    if known_flag(row.get("valid3D")) is False:
         raise _Unfit("valid3D is false")
-    if row.get("behind_camera") in (True, 1):
+    if known_flag(row.get("behind_camera")):
         raise _Unfit("a corner is behind the camera")
     if row.get("lidar_pts") == 0 or row.get("segmentation_pts") == 0:
         raise _Unfit("no point of it is visible")
@@ -243,11 +255,16 @@ def _object(row: Any, words: dict[int | str, str], tally: Tally, where: str) -> 
     for name, value in (("center_cam", center), ("dimensions", dimensions)):
         if value is None:
             raise _Unfit(f"{name} is unknown")
+        if np.abs(value).max() > LIMIT:
+            raise _Unfit(f"{name} has numbers beyond {LIMIT:g}")
     assert center is not None and dimensions is not None
     if (dimensions <= 0).any():
         raise _Unfit("dimensions are not positive")
     optional = {"R_cam": (3, 3), "bbox3D_cam": (8, 3), "visibility": (), "truncation": ()}
     values = {name: _optional(row, name, shape, tally, where) for name, shape in optional.items()}
+    if values["R_cam"] is not None and (fault := rotation_fault(values["R_cam"].tolist())) is not None:
+        tally._add(tally.fields, f"R_cam {fault.rstrip('.')}", where)
+        values["R_cam"] = None
     rotation, corners = values["R_cam"], values.pop("bbox3D_cam")  # the corners follow from the others
     extra = {name: value.tolist() for name, value in values.items() if value is not None}
     if rotation is not None and corners is not None:

@@ -22,7 +22,7 @@ from kyvo.evaluation.inputs import Items, clean_key
 from kyvo.evaluation.results import Figure, Results, share_figure
 from kyvo.metrics.answers import TrueAnswer, exact_matches, score_answers
 from kyvo.metrics.release import answer_accuracy, clean_answer
-from kyvo.scene.files import read_json
+from kyvo.scene.files import parse_json, read_json, read_lines
 
 FORMS = "JSONL, JSON, a text file (.txt) with an answer a line, or an Arrow set"
 _SPELLINGS = {"true": "yes", "false": "no"}  # JSON's booleans -> answers
@@ -71,7 +71,7 @@ def evaluate_answers(predictions: Items[TrueAnswer], truth: Items[TrueAnswer], *
             excluded.append({"key": key, "reason": f"counts as wrong: {why}"})
     asked = truth.items.keys() | truth.faults.keys()
     unknown = [key for key in (*predictions.items, *predictions.faults) if key not in asked]
-    excluded += [{"key": key, "reason": "the truth has no such key"} for key in unknown]
+    excluded += [{"key": key, "reason": predictions.faults.get(key, "the truth has no such key")} for key in unknown]
     for source in (truth, predictions):
         if not source.items:
             raise SceneError(
@@ -176,10 +176,10 @@ def _as_spelled(ours: TrueAnswer | None, true: TrueAnswer) -> str | None:
     """The text of an answer; a boolean of JSON in either file also is the word "true" or "false" of the other."""
     if ours is None:
         return None
-    if ours.boolean and true.text.strip() in _SPELLINGS:
-        return next(word for word, text in _SPELLINGS.items() if text == ours.text)
+    if ours.boolean and _SPELLINGS.get(true.text.strip().lower()) == ours.text:
+        return true.text
     if true.boolean:
-        return _SPELLINGS.get(ours.text.strip(), ours.text)
+        return _SPELLINGS.get(ours.text.strip().lower(), ours.text)
     return ours.text
 
 
@@ -229,10 +229,7 @@ def _json_rows(path: Path, data: Any) -> Iterator[tuple[str, Any]]:
 def _line_rows(path: Path) -> Iterator[tuple[str, Any]]:
     for number, line in enumerate(_lines(path), start=1):
         if line.strip():
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise SceneError(f"{path}: line {number}: not JSON ({error}).") from error
+            row = parse_json(line, f"{path}: line {number}")
             yield _key_of(row, f"line {number}"), row
 
 
@@ -253,10 +250,9 @@ def _text_rows(path: Path, questions: Path | None) -> Iterator[tuple[str, str]]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        # Not `splitlines`, which also ends a line at characters that may stand in a text.
-        return path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SceneError(f"{path}: cannot be read ({error}). Answers are read from {FORMS}, in UTF-8.") from error
+        return read_lines(path)
+    except SceneError as error:
+        raise SceneError(f"{error} Answers are read from {FORMS}, in UTF-8.") from error
 
 
 def _set_rows(path: Path) -> Iterator[tuple[str, Any]]:
@@ -279,6 +275,6 @@ def _key_of(row: Any, otherwise: str) -> str:
         value = row.get(name) if isinstance(row, dict) else None
         if isinstance(value, float) and value.is_integer():  # as pandas writes a column that once lacked a number
             value = int(value)
-        if isinstance(value, str | int):
+        if isinstance(value, str | int) and not isinstance(value, bool):
             return clean_key(str(value))
     return otherwise

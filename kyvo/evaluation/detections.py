@@ -9,6 +9,7 @@ A detection of a picture or category that the annotations lack, or with a number
 out and listed; where none is left, the file is refused with the first reason.
 """
 
+import codecs
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,8 @@ def is_detections(path: Path) -> bool:
         return True
     if path.suffix != ".json" or not path.is_file():
         return False
-    with path.open(encoding="utf-8-sig") as file:
-        return file.read(64).lstrip().startswith("[")
+    with path.open("rb") as file:
+        return file.read(64).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
 
 
 def read_detections(path: Path, truth: Annotations, *, confidence: float = 0.0) -> tuple[Boxes, list[dict[str, str]]]:

@@ -23,7 +23,7 @@ from kyvo.errors import SceneError
 from kyvo.evaluation.released import released_scene
 from kyvo.scene.builtin_schemas import SCHEMAS, load_schema
 from kyvo.scene.clevr import is_clevr
-from kyvo.scene.files import read_json, scene_from_json
+from kyvo.scene.files import json_files, parse_json, read_json, read_lines, scene_from_json
 from kyvo.scene.scene import Scene
 from kyvo.tokenizers.pictures import SUFFIXES
 
@@ -164,7 +164,7 @@ def pair(predictions: Items[Scene], truth: Items[Scene], *, fields: Sequence[str
         theirs.append(true)
     known = set(match.values())
     unknown = [key for key in (*predictions.items, *predictions.faults) if key not in known]
-    excluded += [{"key": key, "reason": "the truth has no such key"} for key in unknown]
+    excluded += [{"key": key, "reason": predictions.faults.get(key, "the truth has no such key")} for key in unknown]
     if not set(match.values()) & predictions.items.keys():
         raise SceneError(
             f"{predictions.path} and {truth.path} have no readable item in common; their first keys are "
@@ -199,7 +199,7 @@ def _rows(path: Path) -> Iterator[tuple[str, str, Callable[[], Any]]]:
 
 
 def _folder_rows(path: Path) -> Iterator[tuple[str, str, Callable[[], Any]]]:
-    for file in sorted(path.glob("*.json")):
+    for file in json_files(path):
         yield clean_key(file.name), str(file), lambda file=file: _one(file)
     for file in sorted(path.glob("output-*/scenes/*.json")):  # as the released ObjaWorld truth lies
         setup = file.parts[-3].split("-")[1]
@@ -214,18 +214,13 @@ def _one(file: Path) -> Any:
 
 
 def _line_rows(path: Path) -> Iterator[tuple[str, str, Callable[[], Any]]]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SceneError(f"{path}: cannot be read ({error}).") from error
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
         where = f"{path}: line {number}"
         try:
-            data = json.loads(line)
-        except ValueError as error:
-            fault = SceneError(f"{where}: not JSON ({error}).")
+            data = parse_json(line, where)
+        except SceneError as fault:
             yield f"line {number}", where, lambda fault=fault: _raise(fault)
             continue
         content = data

@@ -11,7 +11,6 @@ A scene is scene JSON, CLEVR's, or a list of CLEVR's objects. Optional are `sour
 names), which get figures of their own, `dialogue` (earlier texts, carried out on the scene first) and `id`.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +30,7 @@ from kyvo.programs.parsing import Parser, Turn
 from kyvo.programs.program import Edit, Program, Query
 from kyvo.programs.wording import wording
 from kyvo.scene.clevr import from_clevr, is_clevr
-from kyvo.scene.files import scene_from_json
+from kyvo.scene.files import parse_json, read_lines, scene_from_json
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
 
@@ -75,12 +74,12 @@ def read_cases(path: Path) -> Items[Case]:
     """The cases of a file, by their `id` or line. Raises SceneError for a file without any."""
     items: dict[str, Case] = {}
     faults: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
         key = f"line {number}"
         try:
-            row = json.loads(line)
+            row = parse_json(line, f"{path}: {key}")
             if isinstance(row, Mapping) and isinstance(row.get("questions"), list):
                 raise SceneError("is a file of CLEVR's questions, which are read with their scenes (--scenes).")
             key = str(row.get("id", key))

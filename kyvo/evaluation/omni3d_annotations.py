@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kyvo.data.omni3d import identity
+from kyvo.data.omni3d import identity, known_flag
 from kyvo.errors import SceneError
 from kyvo.evaluation.inputs import clean_key
 from kyvo.metrics.average_precision import Boxes
@@ -62,6 +62,8 @@ def read_annotations(path: Path) -> Annotations:
         row_id(row, where): i for i, (row, where) in enumerate(zip(data["categories"], prefixes, strict=True))
     }
     names = tuple(row_name(row, where) for row, where in zip(data["categories"], prefixes, strict=True))
+    if len(categories) < len(names):
+        raise SceneError(f"{path}: an id stands twice in `categories`; remove one of the two.")
     kept, excluded = BoxRows(), []
     for index, row in enumerate(data["annotations"]):
         key = f"annotations[{index}]"
@@ -202,8 +204,8 @@ def _ignore(row: dict[str, Any], rectangle: np.ndarray | None, height: float) ->
     low, high = (share * height for share in HEIGHTS)
     dimensions = row_numbers(row.get("dimensions"), (3,))
     return bool(
-        row.get("behind_camera") in (True, 1)
-        or not (row.get("valid3D") in (None, -1) or row["valid3D"])
+        known_flag(row.get("behind_camera"))
+        or known_flag(row.get("valid3D")) is False
         or (dimensions is not None and (dimensions <= 0).any())
         or 0 in (lidar, segmentation)
         or (depth_error is not None and depth_error > 0.5)

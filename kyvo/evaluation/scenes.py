@@ -54,8 +54,9 @@ def evaluate_scenes(
     name = schema or next(iter(truth.items.values())).schema
     criterion = criterion_for(name)
     taus = tuple(sorted(taus or criterion.taus))
-    if taus[0] <= 0:
-        raise ConfigError(f"tau is {taus[0]:g}; distances above 0 are needed.")
+    wrong = next((tau for tau in taus if not 0 < tau < math.inf), None)
+    if wrong is not None:
+        raise ConfigError(f"tau is {wrong:g}; distances above 0 are needed.")
     pairs = pair(predictions, truth, fields=criterion.fields, schema=schema)
     found = [
         match_scene(ours, true, taus=taus, criterion=criterion)

@@ -98,14 +98,41 @@ def save_scene(scene: Scene, path: str | Path) -> None:
 
 def read_json(path: str | Path) -> Any:
     """The JSON of a file (UTF-8). Raises SceneError where it is unreadable, no JSON, or has a key twice."""
+    fault = "not a JSON file"
+    return parse_json(_text_of(path, fault), str(path), fault)
+
+
+def json_files(folder: Path) -> list[Path]:
+    """The files of a folder that end in .json, or .JSON, in order; hidden ones, as macOS's ._a.json, are left out."""
+    names = (path for path in folder.glob("*") if path.suffix.lower() == ".json" and not path.name.startswith("."))
+    return sorted(names)
+
+
+def read_lines(path: str | Path) -> list[str]:
+    """The lines of a file (UTF-8), for JSON of one line each. Raises SceneError where it is unreadable.
+
+    Not `str.splitlines`, which also ends a line at characters that may stand in a text of JSON.
+    """
+    return _text_of(path, "no text in UTF-8").split("\n")
+
+
+def parse_json(text: str, where: str, fault: str = "not JSON") -> Any:
+    """JSON of a text. Raises SceneError with the place where it is none, or has a key twice."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"), object_pairs_hook=_unique_keys)
+        return json.loads(text, object_pairs_hook=unique_keys)
+    except RecursionError as error:
+        raise SceneError(f"{where}: no scene is nested this deep.") from error
+    except ValueError as error:  # JSONDecodeError, a number of too many digits, a key that stands twice
+        raise SceneError(f"{where}: {fault} ({error}).") from error
+
+
+def _text_of(path: str | Path, fault: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise SceneError(f"{path}: cannot be read ({error.strerror}).") from error
-    except RecursionError as error:
-        raise SceneError(f"{path}: no scene is nested this deep.") from error
-    except ValueError as error:  # JSONDecodeError, UnicodeDecodeError, a key that stands twice
-        raise SceneError(f"{path}: not a JSON file ({error}).") from error
+    except UnicodeDecodeError as error:
+        raise SceneError(f"{path}: {fault} ({error}).") from error
 
 
 def write_json(data: Any, path: str | Path) -> None:
@@ -153,7 +180,8 @@ def rotation_fault(rows: Any) -> str | None:
     return f"{what}; the rows of a rotation are needed."
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For `json`'s object_pairs_hook: programs differ in which of two values of one key counts. Raises ValueError."""
     data: dict[str, Any] = {}
     for key, value in pairs:
         if key in data:

@@ -14,6 +14,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.types import Receive
 
+from kyvo.scene.files import unique_keys
 from kyvo.serving.budget import Account
 from kyvo.serving.errors import CLIENT_GONE, RequestError
 from kyvo.serving.limits import Limits
@@ -55,6 +56,9 @@ async def _read(request: Request, limits: Limits, account: Account) -> bytes:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json":
         raise RequestError(415, f"the content type is {content_type[:100] or 'missing'!r}; application/json is needed.")
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", ""):
+        raise RequestError(415, f"the content encoding is {encoding[:100]!r}; send the body as it is.")
     return await read_body(request.receive, limit=limits.body, seconds=limits.body_seconds, account=account)
 
 
@@ -89,7 +93,7 @@ def parse_json(body: bytes, limits: Limits) -> Any:
     if sum(map(body.count, (b",", b"[", b"{"))) > limits.values:
         raise RequestError(413, f"the body has more than {limits.values:,} JSON values.")
     try:
-        data = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+        data = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=unique_keys)
     except RecursionError:
         raise RequestError(400, f"the JSON is nested deeper than {limits.depth} levels.") from None
     except ValueError as error:  # UnicodeDecodeError, JSONDecodeError, a number of too many digits

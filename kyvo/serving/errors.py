@@ -64,10 +64,18 @@ def install_handlers(app: FastAPI) -> None:
 
 def _faults(error: RequestValidationError) -> str:
     lines = []
-    for fault in error.errors()[:MAX_FAULTS]:
-        steps = [step for step in fault["loc"] if step != "body"]
+    faults = error.errors()
+    if any(_is_union(step) for fault in faults for step in fault["loc"]):  # of a list: that it is no text says nothing
+        faults = [fault for fault in faults if fault["loc"][-1] != "str"]
+    for fault in faults[:MAX_FAULTS]:
+        steps = [step for step in fault["loc"] if step != "body" and not _is_union(step)]
         place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
         message = fault["msg"].removeprefix("Value error, ")  # of pydantic's, before a reason of ours
         lines.append(f"{place[:200] or 'the body'}: {message[:300]}")
-    left = len(error.errors()) - len(lines)
+    left = len(faults) - len(lines)
     return "; ".join(lines) + (f"; and {left} more" if left else "") + "."
+
+
+def _is_union(step: str | int) -> bool:
+    """Whether a step of pydantic's is a branch of a union, and no place in the body."""
+    return isinstance(step, str) and "[" in step

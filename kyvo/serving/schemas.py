@@ -137,6 +137,14 @@ class _CachedPart(_Strict):
 
     cache_control: dict[str, Any] | None = Field(None, description="Not read.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def drop_empty(cls, data: Any) -> Any:
+        """Typed clients write each field that a message or part of any kind may have, null or empty."""
+        if not isinstance(data, dict):
+            return data
+        return {name: value for name, value in data.items() if name in cls.model_fields or value not in (None, [])}
+
 
 class TextPart(_CachedPart):
     type: Literal["text"]
@@ -145,7 +153,14 @@ class TextPart(_CachedPart):
 
 class ImageURL(_Strict):
     url: Picture
-    detail: str | None = None
+    detail: str | None = Field(None, description="Not read.")
+    format: str | None = Field(None, description="Not read: the picture says it.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def of_text(cls, data: Any) -> Any:
+        """Some clients write the URL itself."""
+        return {"url": data} if isinstance(data, str) else data
 
 
 class ImageURLPart(_CachedPart):
@@ -196,6 +211,7 @@ class ResponseFormat(_Strict):
 
 class StreamOptions(_Strict):
     include_usage: bool | None = False
+    continuous_usage_stats: Literal[False] | None = Field(None, description="vLLM's; it is not kept.")
     include_obfuscation: bool | None = Field(None, description="Not read.")
 
 

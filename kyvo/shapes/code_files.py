@@ -23,6 +23,7 @@ from kyvo.data.meshes.mesh_files import AssetError
 from kyvo.errors import ConfigError, TokenError
 from kyvo.files import write_arrays, write_text
 from kyvo.npz import read_header
+from kyvo.scene.files import unique_keys
 from kyvo.shapes.mesh import CubeTransform
 
 FORMAT = "kyvo-shape-codes"
@@ -81,7 +82,7 @@ class CodeFile:
         if path.stat().st_size > MAX_BYTES:
             raise TokenError(f"{path} is larger than {MAX_BYTES:,} bytes, which is the most that is read.")
         try:
-            about = _read_archive(path) if path.suffix.lower() == ".npz" else json.loads(path.read_bytes())
+            about = _read_archive(path) if path.suffix.lower() == ".npz" else _tree(path.read_bytes())
             return _from_json(about)
         except (TokenError, AssetError) as error:
             raise TokenError(f"{path}: {error}") from error
@@ -117,6 +118,10 @@ def is_code_file(path: Path) -> bool:
         return False  # who reads it as a latent says what it is
 
 
+def _tree(text: str | bytes) -> Any:
+    return json.loads(text, object_pairs_hook=unique_keys)
+
+
 def _read_archive(path: Path) -> Any:
     with zipfile.ZipFile(path) as archive:
         about, codes = (_read_array(archive, name) for name in ("about", "codes"))
@@ -124,7 +129,7 @@ def _read_archive(path: Path) -> Any:
         raise TokenError(f"about is {about.dtype} {list(about.shape)}; it is one string of JSON.")
     if codes.dtype.kind not in "iu" or codes.ndim != 2:
         raise TokenError(f"codes is {codes.dtype} {list(codes.shape)}; codes are integers [objects, num_codes].")
-    tree = json.loads(str(about))
+    tree = _tree(str(about))
     rows = tree.get("objects") if isinstance(tree, dict) else None
     if not isinstance(rows, list) or len(rows) != len(codes):
         raise TokenError(f"about does not list the {len(codes)} objects that codes has.")
@@ -160,6 +165,10 @@ def _from_json(tree: Any) -> CodeFile:
             objects.append(_object(row))
         except (TokenError, AssetError) as error:
             raise TokenError(f"objects[{index}]: {error}") from error
+        if any(other.name == objects[-1].name for other in objects[:-1]):
+            raise TokenError(
+                f"objects[{index}]: name is {objects[-1].name!r}, as an earlier one's; files are called by it."
+            )
     return CodeFile(tokenizer=tree["shape_tokenizer"], objects=tuple(objects))
 
 
@@ -170,8 +179,9 @@ def _object(row: Any) -> ShapeCodes:
     # Files are called by it: it must not lead out of their folder.
     if not isinstance(name, str) or name in ("", ".", "..") or any(mark in name for mark in "/\\\0"):
         raise TokenError(f"name is {name!r}; files are called by it, so it has no slash and is not empty.")
-    codes = np.asarray(row.get("codes"))
-    if codes.dtype.kind not in "iu" or codes.ndim != 1:
+    given = row.get("codes", ())
+    codes = np.asarray(given)
+    if codes.dtype.kind not in "iu" or codes.ndim != 1 or any(isinstance(code, bool) for code in given):
         raise TokenError("codes is no list of integers.")
     place = row.get("place")
     if place is not None:

@@ -5,7 +5,6 @@ folder's captions come from its `manifest.jsonl`: lines of {"file": ..., "captio
 """
 
 import io
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -21,9 +20,10 @@ from kyvo.data.meshes.captions import COLORS, captions
 from kyvo.data.meshes.categories import CATEGORIES
 from kyvo.data.meshes.mesh_files import AssetError
 from kyvo.data.object_pictures import cut_out
-from kyvo.errors import ConfigError, ImageError
+from kyvo.errors import ConfigError, ImageError, SceneError
 from kyvo.extras import extra
 from kyvo.models.slat.latent import LatentError
+from kyvo.scene.files import parse_json, read_lines
 from kyvo.shapes.cells import surface_latent
 from kyvo.shapes.mesh import load_shape
 from kyvo.shapes.sets import mesh_paths
@@ -172,13 +172,13 @@ def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
     if not path.is_file():
         return {}
     lines = {}
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, text in enumerate(read_lines(path), start=1):
         if not text.strip():
             continue
         try:
-            line = json.loads(text)
+            line = parse_json(text, f"line {number}")
             lines[line["file"]] = line
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (SceneError, KeyError, TypeError) as error:
             raise ConfigError(f'{path}, line {number}: no JSON object with a "file" ({error}).') from error
     return lines
 

@@ -10,7 +10,7 @@ import os
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 import numpy as np
@@ -73,7 +73,10 @@ def load_picture(source: Any) -> np.ndarray:
     if isinstance(source, Image.Image):
         return to_rgb(ImageOps.exif_transpose(source))
     if not isinstance(source, str | os.PathLike):
-        return _of_array(np.asarray(source))
+        array = np.asarray(source)
+        if array.dtype == object:
+            raise ImageError(f"A picture is a path, bytes, a PIL image or an array; found a {type(source).__name__}.")
+        return _of_array(array)
     text = os.fspath(source)
     if text[:5].lower() == "data:":
         return decode_picture(decode_base64(text))
@@ -88,14 +91,19 @@ def load_picture(source: Any) -> np.ndarray:
 
 
 def decode_base64(text: str) -> bytes:
-    """Base64, or a data URI of it, as bytes; it may be in lines, as MIME has it. Raises ImageError."""
+    """Base64, or a data URI of it, as bytes. Raises ImageError.
+
+    It may be in lines, as MIME has it; in a URI also in the alphabet of URLs, without padding, and percent-encoded.
+    """
+    text = "".join(text.split())
     if text[:5].lower() == "data:":
         head = _DATA_URI.match(text[:200])
         if head is None or ";base64" not in head["options"].lower():
             raise ImageError("the data URI does not begin as data:image/png;base64, does.")
-        text = text[head.end() :]
+        text = unquote(text[head.end() :]).replace("-", "+").replace("_", "/").rstrip("=")
+        text += "=" * (-len(text) % 4)
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise ImageError(f"the picture is not base64 ({error}).") from None
 

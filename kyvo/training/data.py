@@ -1,6 +1,7 @@
 """`TokenizedScenes`: coded sets as samples of a mixture of tasks, each a token sequence."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -120,6 +121,14 @@ class TokenizedScenes:
         for setting, names in (("tasks", tasks), ("weights", self.weights)):
             if unknown := set(names) - set(COLUMNS):
                 raise ConfigError(f"data.{setting} has {min(unknown)!r}; known tasks are {', '.join(COLUMNS)}.")
+        for name, share in tasks.items():
+            if not 0 <= share < math.inf:
+                raise ConfigError(f"data.tasks.{name} is {share}; a share is a number from 0.")
+        tasks = {name: share for name, share in tasks.items() if share}
+        if not tasks:
+            raise ConfigError(f"data.tasks has no task with a share above 0; known tasks are {', '.join(COLUMNS)}.")
+        if not folders or isinstance(folders, str):
+            raise ConfigError(f"data.folders is {folders!r}; a list of folders is needed, as [sets/a].")
         self.folders = list(folders)
         self.sets = [_open(folder) for folder in folders]
         self.ends = np.cumsum(_numbers([len(rows) for rows in self.sets], shares))

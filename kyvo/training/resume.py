@@ -17,6 +17,7 @@ from kyvo.training.lora import PeftArgs, trained_state
 
 LOG = logging.getLogger(__name__)
 # What is stored as gradient_accumulation is this product: ranks may change where it stays.
+_SHAPING = ("amsgrad", "centered", "momentum")  # settings by which an optimizer's state has another part
 LABELS = {"gradient_accumulation": "ranks x gradient_accumulation"}
 
 
@@ -86,6 +87,13 @@ def load_optimizer(optimizer: Any, state: Mapping[str, Any], *, named: Sequence[
             "Take the same optimizer, or begin in another output_dir with train.init_weights at it."
         )
     asked = [{name: group[name] for name in named if name in group and name != "lr"} for group in groups]
+    for old, new in zip(state["optimizer"]["param_groups"], asked, strict=False):
+        shaping = [name for name in _SHAPING if name in new and bool(old.get(name)) != bool(new[name])]
+        if shaping and now != "SGD":  # which takes either
+            raise CheckpointError(
+                f"{where} was trained with optimizer.{shaping[0]} {old.get(shaping[0])}, this run has "
+                f"{new[shaping[0]]}, which needs another state. Take the same settings, or another output_dir."
+            )
     optimizer.load_state_dict(placed_optimizer_state(state["optimizer"], optimizer))
     for group, settings in zip(optimizer.param_groups, asked, strict=True):
         for name, value in settings.items():

@@ -109,3 +109,4 @@ def test_errors_are_one_line_and_wrong_usage_exits_2(kyvo, files, tmp_path):
     assert (code, out) == (2, "") and "the paper has no criterion for 'mine'" in err and err.count("\n") == 1
     assert kyvo("scenes", files[0], tmp_path / "nowhere")[0] == 2
     assert kyvo("scenes", *files, "--tau", 0)[0] == 2
+    assert kyvo("scenes", *files, "--tau", "nan")[0] == 2

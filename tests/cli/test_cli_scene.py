@@ -131,6 +131,17 @@ def test_two_scenes_of_one_name_are_refused(kyvo, tmp_path):
     assert "two scenes are called 'a'" in err
 
 
+def test_a_broken_file_of_a_folder_costs_no_other(kyvo, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a.json", "B.JSON"):
+        save_scene(Scene(objects=(CUBE,)), tmp_path / "in" / name)
+    (tmp_path / "in" / "c.json").write_bytes(b"\xff")
+    (tmp_path / "in" / "._a.json").write_bytes(b"\xff")  # macOS's
+    code, _, err = kyvo("scene", "convert", tmp_path / "in", tmp_path / "out")
+    assert code == 1 and "c.json: not a JSON file" in err and "._a" not in err and "2 scenes" in err
+    assert [path.name for path in sorted((tmp_path / "out").iterdir())] == ["B.json", "a.json"]
+
+
 def test_converting_what_is_no_scene_says_so(kyvo, tmp_path):
     (tmp_path / "x.json").write_text("[1]")
     code, _, err = kyvo("scene", "convert", tmp_path / "x.json", tmp_path / "y.json")

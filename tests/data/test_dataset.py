@@ -110,6 +110,7 @@ def test_pictures_are_lossless(tmp_path):
     [
         (["--count", "0"], "count"),
         (["--count", "2", "--size", "12by8"], "is no size"),
+        (["--count", "2", "--size", "99999"], "is too large a size"),
         (["--count", "2", "--size", "0"], "must be at least 1"),
         (["--count", "2", "--min-objects", "7", "--max-objects", "4"], "are no range"),
     ],

@@ -94,6 +94,28 @@ def test_the_square_is_read(tmp_path: Path) -> None:
         ({"nodes": [{"mesh": 0, "matrix": [1.0] * 16}]}, "has a matrix that is no affine one"),
         ({"nodes": [{"mesh": 0, "rotation": [0, 0, 0, 0]}]}, "a quaternion of length 0"),
         ({"nodes": [{"mesh": 0, "weights": [1]}]}, "has 0 morph targets, and 1 weights"),
+        ({"nodes": [{"mesh": -1}]}, r"it names meshes\[-1\], and it has 1 of them"),
+        ({"scenes": [{"nodes": [-1]}]}, r"it names nodes\[-1\]"),
+        (primitive(material=-1), r"it names materials\[-1\]"),
+        ({"nodes": [{"mesh": 0, "scale": [2]}]}, r"nodes\[0\] has the scale \[2\], and 3 numbers are needed"),
+        ({"nodes": [{"mesh": 0, "translation": [2]}]}, r"the translation \[2\], and 3 numbers"),
+        (
+            {"materials": [{"pbrMetallicRoughness": {"baseColorFactor": [255, 128, 0, 1]}}]},
+            r"colors: baseColorFactor of materials\[0\] goes from 0 to 255",
+        ),
+        (
+            {"materials": [{"pbrMetallicRoughness": {"baseColorFactor": [1, 0]}}]},
+            r"materials\[0\] has the baseColorFactor \[1, 0\], and 4 numbers",
+        ),
+        (
+            {
+                "bufferViews": [
+                    {"buffer": 0, "byteLength": SQUARE.nbytes, "byteStride": 4},
+                    {"buffer": 0, "byteOffset": SQUARE.nbytes, "byteLength": UV.nbytes},
+                ]
+            },
+            r"accessors\[0\] has values of 12 bytes, and a byteStride of 4",
+        ),
     ],
 )
 def test_a_gltf_is_refused_by_what_it_has(tmp_path: Path, changes: dict, message: str) -> None:
@@ -140,10 +162,40 @@ def test_points_and_lines_beside_triangles_are_told_of(tmp_path: Path, caplog, m
 
 def test_a_cut_out_is_told_of(tmp_path: Path, caplog) -> None:
     materials = base_color()["materials"]
-    materials[0]["alphaMode"] = "MASK"
-    with caplog.at_level(logging.WARNING):
-        read_mesh(gltf(tmp_path, materials=materials))
-    assert "materials[0] is cut out by its alpha; its triangles are read whole" in caplog.text
+    hidden = {"alphaMode": "BLEND", "pbrMetallicRoughness": {"baseColorFactor": [1, 1, 1, 0]}}
+    for material in (materials[0] | {"alphaMode": "MASK"}, hidden):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            read_mesh(gltf(tmp_path, materials=[material]))
+        assert "materials[0] is cut out or hidden by its alpha; its triangles are read whole" in caplog.text
+
+
+def test_colors_of_a_gltf_beyond_one_are_refused(tmp_path: Path) -> None:
+    attributes = {"POSITION": 0, "COLOR_0": 0}
+    with pytest.raises(AssetError, match=r"colors: COLOR_0 of meshes\[0\]\.primitives\[0\] goes from 0 to 255"):
+        (tmp_path / "big").mkdir()
+        path = gltf(tmp_path / "big", **primitive(attributes=attributes))
+        (path.parent / "a.bin").write_bytes((SQUARE * 255).tobytes() + UV.tobytes())
+        read_mesh(path)
+    assert len(read_mesh(gltf(tmp_path, **primitive(attributes=attributes | {"TEXCOORD_0": 1}))).triangles) == 2
+
+
+def test_colors_that_morph_beyond_one_are_clamped(tmp_path: Path) -> None:
+    colored = {"POSITION": 0, "COLOR_0": 0, "TEXCOORD_0": 1}
+    path = gltf(tmp_path, **primitive(attributes=colored, targets=[{"COLOR_0": 0}]))
+    tree = json.loads(path.read_text())
+    tree["meshes"][0]["weights"] = [0.5]
+    path.write_text(json.dumps(tree))
+    assert read_mesh(path).colors == pytest.approx(SQUARE.reshape(2, 3, 3))
+
+
+def test_a_morph_target_of_zeros_needs_no_data(tmp_path: Path) -> None:
+    path = gltf(tmp_path, **primitive(targets=[{"POSITION": 2}]))
+    tree = json.loads(path.read_text())
+    tree["accessors"].append({"componentType": 5126, "type": "VEC3", "count": 6})
+    tree["meshes"][0]["weights"] = [1.0]
+    path.write_text(json.dumps(tree))
+    assert read_mesh(path).triangles == pytest.approx(SQUARE.reshape(2, 3, 3))
 
 
 TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\n"
@@ -173,6 +225,10 @@ TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\n"
         ("mtllib a.mtl\nusemtl m\nf 1 2 3\n", "newmtl m\nmap_Kd -imfchan r a.png", "the option -imfchan r"),
         ("mtllib a.mtl\nusemtl m\nf 1/1 2/1 3/1\n", "newmtl m\nmap_Kd lost.png", r"map_Kd of a\.mtl names lost\.png"),
         ("mtllib a.mtl\nusemtl m\nf 1/1 2/1 3/2\n", "newmtl m\nmap_Kd a.png", "names texture coordinate 2 of 1"),
+        ("v 0 0 1.#IND\nf 1 2 3\n", "", "a vertex has '1.#IND' in the place of a number"),
+        ("v 0 1,5 0\nf 1 2 3\n", "", "a vertex has '1,5' in the place of a number"),
+        ("f 1.0 2 3\n", "", "a face has '1.0' in the place of a number"),
+        ("#MRGB ffff0000\nf 1 2 3\n", "", "the comments #MRGB have 1 of them for 3 vertices"),
     ],
 )
 def test_an_obj_is_refused_by_what_it_has(tmp_path: Path, obj: str, mtl: str, message: str) -> None:
@@ -228,7 +284,22 @@ FACE = "element face 1\nproperty list uchar int vertex_indices\n{}end_header\n"
         (HEAD.format("", "") + FACE.format("") + "0 0 0\n1 0 0\n0 x 0\n3 0 1 2\n", r"is not a readable \.ply"),
         (HEAD.format("", "") + FACE.format("") + "0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n7 7\n", "2 numbers are left after"),
         (HEAD.format("", "") + FACE.format("") + "0 0 0\n1 0 0\n0 1 0\n4 0 1 2\n", "it ends in row 1 of 1 of element"),
-        (HEAD.format("", "property quad w\n") + FACE.format(""), r"is not a readable \.ply"),
+        (HEAD.format("", "property quad w\n") + FACE.format(""), r"its header has the line 'property quad w'"),
+        (HEAD.format("", "") + FACE.format("") + "0 0 0\n1 0 0\n0 x 0\n3 0 1 2\n", "its body has 'x' in the place"),
+        (HEAD.format("", "property float x\n") + FACE.format(""), r"its header has vertex\.x twice"),
+        (HEAD.format("", "") + FACE.replace("uchar int", "uchar float").format("")
+         + "0 0 0\n1 0 0\n0 1 0\n3 0 1.5 2\n", "a corner that is no whole number"),
+        (HEAD.format("", "") + FACE.replace("face", "trifans").format("") + "0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n",
+         "faces: those of its element trifans are not read"),
+        (HEAD.format("", "") + FACE.replace("vertex_indices", "corners").format("")
+         + "0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n", "faces: they have the list corners; vertex_indices is read"),
+        (HEAD.format("", "property uchar red\nproperty uchar green\n") + FACE.format("")
+         + "0 0 0 9 9\n1 0 0 9 9\n0 1 0 9 9\n3 0 1 2\n", "colors: those of element vertex have red and green alone"),
+        (HEAD.format("", "") + FACE.replace("face", "tristrips").format("property uchar red\nproperty uchar green\n"
+         "property uchar blue\n") + "0 0 0\n1 0 0\n0 1 0\n3 0 1 2 9 9 9\n", "colors: those of strips are not read"),
+        (HEAD.format("comment TextureFile a.png\n", "property float s\nproperty float t\n")
+         + FACE.format("property int texnumber\n") + "0 0 0 0 0\n1 0 0 0 0\n0 1 0 0 0\n3 0 1 2 5\n",
+         "a face has the texnumber 5, and its header names 1 pictures"),
     ],
 )  # fmt: skip
 def test_a_ply_is_refused_by_what_it_has(tmp_path: Path, text: str, message: str) -> None:

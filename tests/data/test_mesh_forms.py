@@ -7,9 +7,10 @@ import pytest
 import trimesh
 from drawn_meshes import GltfWriter, draw_gltf
 from drawn_polygons import draw_obj, draw_ply
+from PIL import Image
 
 from kyvo.data.meshes.gltf_extensions import DRACO
-from kyvo.data.meshes.mesh_files import LooseMesh, read_mesh
+from kyvo.data.meshes.mesh_files import UNTEXTURED, LooseMesh, read_mesh
 from kyvo.data.meshes.mesh_renderer import surface_color
 from kyvo.shapes.mesh import areas
 
@@ -77,3 +78,54 @@ def test_polygons_keep_their_areas_and_colors(tmp_path: Path, draw, seed: int) -
         assert area[here].sum() == pytest.approx(drawn.areas[number], rel=1e-5), (number, drawn.words)
         assert np.abs(color[here] - drawn.colors[number]).max() < 0.02, (number, drawn.words)
     assert set(polygon) == set(range(len(drawn.areas)))
+
+
+SQUARE = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 1 1\nvt 0 1\n"
+FACES = "f 1/1 2/2 3/3 4/4\n"
+RED = "newmtl m\nKd 1 0 0\n"
+
+
+@pytest.mark.parametrize(
+    ("obj", "mtl", "color"),
+    [
+        ("usemtl m # body\n", "newmtl m # body, painted\nKd 1 0 0 # red\n", (1, 0, 0)),
+        ("usemtl m\n", "newmtl m\nmap_Kd red.png # from the shop\n", (1, 0, 0)),
+        ("usemtl m\n", "newmtl m\nmap_Kd red#2.png\n", (1, 0, 0)),
+        ("usemtl m\n", "newmtl m\nmap_Kd C:\\jobs\\maps\\red.png\n", (1, 0, 0)),
+        ("usemtl m\n", "newmtl m\nmap_Kd file:///jobs/maps/red.png\n", (1, 0, 0)),
+        ("usemtl m\n# C:\\jobs\\\n", "# C:\\jobs\\\n" + RED, (1, 0, 0)),
+        ("usemtl m\nv 0 \\\n0 0\nvt 0 \\ \n 0\n", RED, (1, 0, 0)),
+        ("usemtl (null)\n", RED, None),
+        ("usemtl\n", RED, None),
+        ("usemtl\n", "newmtl\nKd 1 0 0\n", (1, 0, 0)),
+        ("#MRGB ffff0000ffff0000\n#MRGB ffff0000ffff0000\n", "", (1, 0, 0)),
+    ],
+)
+def test_an_obj_is_read_as_exporters_write_it(tmp_path: Path, obj: str, mtl: str, color) -> None:
+    (tmp_path / "maps").mkdir()
+    for name in ("red.png", "red#2.png", "maps/red.png"):
+        Image.new("RGB", (2, 2), (255, 0, 0)).save(tmp_path / name)
+    (tmp_path / "a.mtl").write_text(mtl)
+    (tmp_path / "a.obj").write_text(("mtllib a.mtl\n" if mtl else "") + SQUARE + obj + FACES)
+    read = read_mesh(tmp_path / "a.obj")
+    assert areas(read.triangles).sum() == pytest.approx(1)
+    assert middle_colors(read) == pytest.approx(np.tile(color or (UNTEXTURED,) * 3, (2, 1)))
+
+
+def test_names_in_shift_jis_and_texts_in_utf_16_are_read(tmp_path: Path) -> None:
+    # The second byte of this letter is a back slash, which would continue the line.
+    (tmp_path / "a.mtl").write_bytes("newmtl \u8868\nKd 1 0 0\n".encode("shift_jis"))
+    (tmp_path / "a.obj").write_bytes(f"mtllib a.mtl\n{SQUARE}usemtl \u8868\n{FACES}".encode("shift_jis"))
+    assert middle_colors(read_mesh(tmp_path / "a.obj")) == pytest.approx(np.tile((1, 0, 0), (2, 1)))
+    for encoding in ("utf-16-le", "utf-16-be"):
+        (tmp_path / "b.obj").write_bytes((SQUARE + FACES).encode(encoding))
+        assert len(read_mesh(tmp_path / "b.obj").triangles) == 2
+
+
+def test_names_in_a_ply_may_be_in_capitals(tmp_path: Path) -> None:
+    head = "ply\nformat ascii 1.0\nelement vertex 3\n" + "".join(f"property float {axis}\n" for axis in "XYZ")
+    colors = "".join(f"property uchar {name}\n" for name in ("Red", "Green", "Blue"))
+    body = "0 0 0 255 0 0\n1 0 0 255 0 0\n0 1 0 255 0 0\n3 0 1 2\n"
+    text = head + colors + "element face 1\nproperty list uchar int vertex_indices\nend_header\n" + body
+    (tmp_path / "a.ply").write_text(text)
+    assert middle_colors(read_mesh(tmp_path / "a.ply")) == pytest.approx(np.array([(1, 0, 0)]))

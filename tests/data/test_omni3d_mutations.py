@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from kyvo.cli.main import app
 from kyvo.data.dataset import open_set
+from kyvo.data.imports import Omni3dSet
 from kyvo.data.omni3d import box_corners, identity, load_omni3d
 from kyvo.errors import KyvoError
 from kyvo.evaluation.boxes import evaluate_boxes
@@ -213,3 +214,59 @@ def test_a_set_without_its_pictures_is_refused_and_can_be_made_once_they_are_the
     code, said = make(tmp_path, TRUTH)
     assert code == 0 and open_set(tmp_path / "set")["name"][:] == ["a.png", "b.png"]
     assert json.loads((Path(tmp_path) / "set" / "card.json").read_text())["left_out"] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "rows", "said"),
+    [
+        (lambda d: d["annotations"][0].update(R_cam=[[-1, 0, 0], [0, 1, 0], [0, 0, 1]]), 2, "R_cam mirrors"),
+        (lambda d: d["annotations"][0].update(dimensions=[1e30] * 3), 1, "dimensions has numbers beyond 1e+09"),
+        (lambda d: d["annotations"][0].update(center_cam=[1e12, 0, 3.0]), 1, "center_cam has numbers beyond 1e+09"),
+        (lambda d: d["images"][0].update(K=[[1e308, 0, 9], [0, 1e308, 9], [0, 0, 1]]), 2, "K has numbers beyond"),
+        (lambda d: d["images"][0].update(K=[[1e-9, 0, 9], [0, 1e-9, 9], [0, 0, 1]]), 1, "camera.focal"),
+        (lambda d: d["annotations"][0].update(valid3D="false"), 1, "valid3D is false"),
+        (lambda d: d["annotations"][0].update(behind_camera="true"), 1, "a corner is behind the camera"),
+        (lambda d: d["images"][0].update(file_path="sub\\a.png"), 2, ""),
+    ],
+)
+def test_a_row_that_no_scene_can_hold_costs_no_other(tmp_path, change, rows, said):
+    data = copy.deepcopy(TRUTH)
+    change(data)
+    (tmp_path / "sub").mkdir()
+    for name in ("a.png", "b.png", "sub/a.png"):
+        Image.new("RGB", (64, 48)).save(tmp_path / name)
+    arguments = [
+        "data",
+        "omni3d",
+        put(tmp_path / "truth.json", data),
+        "--pictures",
+        tmp_path,
+        "--out",
+        tmp_path / "set",
+    ]
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0 and said in " ".join(result.output.split())
+    assert len(open_set(tmp_path / "set")) == rows
+
+
+def test_a_category_has_one_name(tmp_path):
+    data = copy.deepcopy(TRUTH)
+    data["categories"].append({"id": 7, "name": "sofa"})
+    path = put(tmp_path / "truth.json", data)
+    with pytest.raises(KyvoError, match=r"categories\[2\] has the id 7 of another name"):
+        load_omni3d(path)
+    with pytest.raises(KyvoError, match="an id stands twice in `categories`"):
+        evaluate_boxes(put(tmp_path / "found.json", FOUND), path)
+
+
+def test_a_file_of_detections_in_another_encoding_is_refused_by_its_name(tmp_path):
+    (tmp_path / "found.json").write_bytes(json.dumps(FOUND).encode("utf-16"))
+    with pytest.raises(KyvoError, match=r"found\.json: not a JSON file .'utf-8' codec"):
+        evaluate_boxes(tmp_path / "found.json", put(tmp_path / "truth.json", TRUTH))
+
+
+def test_a_file_that_was_changed_is_read_again(tmp_path):
+    path = put(tmp_path / "truth.json", TRUTH)
+    assert Omni3dSet.of(path, tmp_path, schema=None).count == 2
+    put(path, {**TRUTH, "annotations": TRUTH["annotations"][:1]})
+    assert Omni3dSet.of(path, tmp_path, schema=None).count == 1

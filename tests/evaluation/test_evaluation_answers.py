@@ -39,6 +39,7 @@ def match(ours, truth):
         (2.5, "2.5", 1),
         (1, "yes", 0),  # a number is no boolean
         ("True", "yes", 0),  # a text is compared to the letter
+        (True, "True", 1),  # but a boolean has none
         (" yes ", "yes", 1),
         (float("nan"), "nan", 0),
         (None, "none", 0),
@@ -169,3 +170,22 @@ def test_questions_of_one_picture_are_drawn_together(tmp_path, name):
     ours = put(tmp_path / "ours.jsonl", [{"key": f"q{i}", "answer": "yes" if i < 10 else "no"} for i in range(20)])
     found = match(ours, truth)
     assert (found.low, found.high) == (0, 1)  # four pictures, each all right or all wrong
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"key": "0", "answer": "no", "answer": "yes"}', "line 2: not JSON .the key 'answer' stands twice"),
+        ('{"key": "0", "answer": ' + "[" * 20_000, "line 2: no scene is nested this deep"),
+        ("key,answer", "line 2: not JSON"),
+    ],
+)
+def test_a_line_that_is_no_json_of_one_meaning_is_refused_by_its_number(tmp_path, line, said):
+    path = tmp_path / "ours.jsonl"
+    path.write_text('{"key": "9", "answer": "a \u2028 b"}\n' + line)  # U+2028 ends no line
+    with pytest.raises(SceneError, match=said):
+        read_answers(path)
+
+
+def test_a_boolean_is_no_key(tmp_path):
+    assert list(read_answers(put(tmp_path / "ours.jsonl", [{"key": True, "answer": "yes"}])).items) == ["line 1"]

@@ -192,6 +192,13 @@ def test_another_content_type_is_refused(http, kind):
     assert "application/json is needed" in refused(answer, 415)
 
 
+def test_a_compressed_body_is_refused_as_such(http):
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    assert "the content encoding is 'gzip'" in refused(
+        http.post("/v1/scenes/render", content=b"{}", headers=headers), 415
+    )
+
+
 def test_a_body_beyond_the_limit_is_refused_announced_or_not(http):
     body = b'{"image": "' + b"A" * 2**20 + b'"}'
     headers = {"content-type": "application/json"}

@@ -51,12 +51,17 @@ def test_bytes_are_json_or_refused_with_a_reason(body):
         (b'{"\\udfff": 1}', 400, "half a surrogate pair"),
         (b'{"x": "\xff"}', 400, "not JSON"),
         (b"{", 400, "not JSON"),
+        (b'{"x": {"a": 1, "a": 2}}', 400, "the key 'a' stands twice"),
     ],
 )
 def test_what_could_harm_is_refused(body, status, reason):
     with pytest.raises(RequestError) as caught:
         parse_json(body, LIMITS)
     assert caught.value.status_code == status and reason in caught.value.detail
+
+
+def test_a_mark_of_utf_8_is_no_part_of_json():
+    assert parse_json(b"\xef\xbb\xbf[1]", LIMITS) == [1]
 
 
 def test_nesting_up_to_the_limit_is_taken():

@@ -240,6 +240,7 @@ NEUTRAL_SETTINGS = [
     {"verbosity": "medium", "reasoning_effort": None}, {"prompt_cache_key": "k", "stream": None},
     {"seed": None, "temperature": None, "top_p": None, "max_tokens": None, "response_format": None},
     {"stream_options": None}, {"repetition_penalty": 1.0, "min_p": 0}, {"kyvo": None},
+    {"max_tokens": -1, "seed": -1}, {"stream_options": {"continuous_usage_stats": False}, "chat_template_kwargs": {}},
 ]  # fmt: skip
 
 
@@ -283,6 +284,35 @@ def test_hints_for_caches_change_nothing(client, scene, image, place):
     message |= {"cache_control": {"type": "x"}} if place == "message" else {}
     found = client.chat.completions.create(model="tiny", messages=[message])
     assert told(found) == told(say(client, *parts.values()))
+
+
+def test_fields_of_other_parts_that_are_empty_change_nothing(http, scene):
+    """As clients in typed languages write a message."""
+    parts = [scene_part(scene), text("How many cubes?")]
+    wide = [part | {"image_url": None, "annotations": []} for part in parts]
+    message = {"role": "user", "content": wide, "tool_calls": [], "function_call": None, "refusal": None}
+    plain, found = (
+        http.post("/v1/chat/completions", json={"model": "tiny", "messages": [one]})
+        for one in ({"role": "user", "content": parts}, message)
+    )
+    assert found.status_code == 200 and found.json()["choices"] == plain.json()["choices"], found.text
+    wide[0]["loop"] = 5
+    refused = http.post("/v1/chat/completions", json={"model": "tiny", "messages": [message]})
+    said = "messages[0].user.content[0].scene.loop: Extra inputs are not permitted."
+    assert refused.status_code == 422 and refused.json()["error"]["message"] == said
+
+
+@pytest.mark.parametrize("form", ["text", "format", "lines", "URLs", "bare", "percent"])
+def test_a_picture_comes_in_the_forms_of_clients(client, image, picture, form):
+    head, _, letters = picture.partition(",")
+    written = {
+        "lines": f" {head},{letters}\n",
+        "URLs": f"{head},{letters.replace('+', '-').replace('/', '_')}",
+        "bare": f"{head},{letters.rstrip('=')}",
+        "percent": f"{head},{letters.replace('+', '%2B').replace('=', '%3D')}",
+    }.get(form, picture)
+    url = written if form == "text" else {"url": written, **({"format": "image/png"} if form == "format" else {})}
+    assert told(say(client, {"type": "image_url", "image_url": url})) == told(say(client, image))
 
 
 def test_a_model_is_found_by_its_name(client):

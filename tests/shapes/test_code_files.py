@@ -78,6 +78,8 @@ def test_an_array_that_claims_more_than_the_file_has_is_refused(tmp_path: Path) 
         ({"objects": []}, "objects a list with at least one object"),
         ({"objects": [{"name": "../../evil", "codes": [1]}]}, r"objects\[0\]: name is '../../evil'"),
         ({"objects": [{"name": "a", "codes": [1.5]}]}, r"objects\[0\]: codes is no list of integers"),
+        ({"objects": [{"name": "a", "codes": [1, True]}]}, r"objects\[0\]: codes is no list of integers"),
+        ({"objects": [{"name": "a", "codes": [1]}] * 2}, r"objects\[1\]: name is 'a', as an earlier one's"),
         ({"objects": [{"name": "a", "codes": [[1], [2, 3]]}]}, r"codes\.json"),
         ({"objects": [{"name": "a", "codes": [1], "place": {"size": 1}}]}, "place has center, size and turn"),
         (
@@ -100,6 +102,14 @@ def test_what_is_no_file_of_codes_is_refused_by_its_place(tmp_path: Path, change
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(TokenError, match=message):
         CodeFile.load(path)
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    FILE.save(tmp_path / "codes.json")
+    text = (tmp_path / "codes.json").read_text()
+    (tmp_path / "codes.json").write_text(text.replace('"version"', '"version": 1, "version"', 1))
+    with pytest.raises(TokenError, match="the key 'version' stands twice"):
+        CodeFile.load(tmp_path / "codes.json")
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

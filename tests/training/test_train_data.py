@@ -163,6 +163,29 @@ def test_positions_point_at_the_token_before_each_label(processor, codes):
     assert batch.num_tokens == sum(len(sequence.ids) for sequence in sequences)
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"tasks": {}}, "data.tasks has no task with a share above 0"),
+        ({"tasks": {"recognition": 0.0}}, "data.tasks has no task with a share above 0"),
+        (
+            {"tasks": {"recognition": -1.0, "rendering": 2.0}},
+            "data.tasks.recognition is -1.0; a share is a number from 0",
+        ),
+        ({"tasks": {"recognition": float("nan")}}, "data.tasks.recognition is nan"),
+        ({"folders": []}, r"data.folders is \[\]; a list of folders is needed"),
+    ],
+)
+def test_shares_that_mean_nothing_are_refused(processor, codes, settings, said):
+    with pytest.raises(ConfigError, match=said):
+        TokenizedScenes(processor.builder, **{"folders": [codes], "tasks": {"recognition": 1.0}, **settings})
+
+
+def test_a_task_of_no_share_is_left_out(processor, codes):
+    found = TokenizedScenes(processor.builder, folders=[codes], tasks={"recognition": 1.0, "editing": 0.0})
+    assert found.tasks == [["recognition"]]
+
+
 def test_a_task_that_needs_other_columns_is_refused(processor, codes):
     for task in ("editing", "question_answering"):
         assert task in TASKS

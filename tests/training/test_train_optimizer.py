@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from kyvo.errors import ConfigError
+from kyvo.errors import CheckpointError, ConfigError
 from kyvo.training.optimizer import MuonAdamW, float32_step
+from kyvo.training.resume import load_optimizer
 
 
 def parameters():
@@ -76,3 +77,14 @@ def test_a_torch_without_muon_is_told_of(monkeypatch):
     monkeypatch.delattr(torch.optim, "Muon")
     with pytest.raises(ConfigError, match=r"has no Muon.*take torch\.optim\.AdamW"):
         optimizer(*parameters())
+
+
+def test_a_setting_by_which_the_state_has_another_part_is_refused(tmp_path):
+    parameter = torch.nn.Parameter(torch.ones(2))
+    parameter.grad = torch.ones(2)
+    first = torch.optim.AdamW([parameter])
+    first.step()
+    second = torch.optim.AdamW([parameter], amsgrad=True)
+    state = {"optimizer": first.state_dict(), "optimizer_kind": "AdamW"}
+    with pytest.raises(CheckpointError, match=r"optimizer\.amsgrad False, this run has True"):
+        load_optimizer(second, state, named=["amsgrad"], where=tmp_path)

@@ -8,6 +8,7 @@ import base64
 import json
 import re
 import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
 import numpy as np
+from jaxtyping import Float
 
 from kyvo.data.meshes.gltf_extensions import COMPRESSIONS, DRACO, check_required, compressed, extension
 from kyvo.data.meshes.mesh_parts import Fault
@@ -23,7 +25,20 @@ from kyvo.data.meshes.named_files import find_referenced
 COMPONENTS = {5120: "i1", 5121: "u1", 5122: "i2", 5123: "u2", 5125: "u4", 5126: "f4"}
 TYPE_LENGTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
-MAX_HIDDEN_BYTES = 1 << 28  # of an accessor whose data are compressed or sparse
+MAX_HIDDEN_BYTES = 1 << 28  # of an accessor whose data are compressed or sparse, or a morph target's zeros
+
+
+class Rows(list):
+    """An array of the file, whose rows others name by number; Python's negative ones count for nothing here."""
+
+    def __init__(self, name: str, rows: Sequence[Any]) -> None:
+        super().__init__(rows)
+        self.name = name
+
+    def __getitem__(self, number: Any) -> Any:
+        if type(number) is not int or not 0 <= number < len(self):
+            raise ValueError(f"it names {self.name}[{number}], and it has {len(self)} of them")
+        return super().__getitem__(number)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,6 +62,7 @@ class GltfFile:
         if not isinstance(tree, dict):
             raise ValueError("its JSON is no object")
         _check_version(tree.get("asset", {}))
+        tree = {name: Rows(name, rows) if isinstance(rows, list) else rows for name, rows in tree.items()}
         found = cls(path=path, tree=tree, binary=binary)
         check_required(tree.get("extensionsRequired", ()))
         found._check_views()
@@ -101,6 +117,10 @@ class GltfFile:
     def _check_accessors(self) -> None:
         views = self.tree.get("bufferViews", ())
         draco = DRACO in self.tree.get("extensionsUsed", ())
+        primitives = [primitive for mesh in self.tree.get("meshes", ()) for primitive in mesh["primitives"]]
+        targets = {
+            number for primitive in primitives for target in primitive.get("targets", ()) for number in target.values()
+        }
         for number, accessor in enumerate(self.tree.get("accessors", ())):
             kind = accessor["componentType"]
             if kind not in COMPONENTS:
@@ -110,9 +130,12 @@ class GltfFile:
             needed, room = count * width, 0  # zeros, by the standard: a mesh of them is none
             if "bufferView" in accessor:
                 view = views[accessor["bufferView"]]
-                needed = accessor.get("byteOffset", 0) + (count - 1) * (view.get("byteStride") or width) + width
+                stride = view.get("byteStride", width)
+                if stride < width:
+                    raise ValueError(f"accessors[{number}] has values of {width} bytes, and a byteStride of {stride}")
+                needed = accessor.get("byteOffset", 0) + (count - 1) * stride + width
                 room = view["byteLength"]
-            elif draco or "sparse" in accessor:
+            elif draco or "sparse" in accessor or number in targets:
                 room = MAX_HIDDEN_BYTES
             if count < 0 or (count and needed > room):
                 raise ValueError(f"accessors[{number}] claims {count:,} values of {width} bytes in {room:,} bytes")
@@ -169,6 +192,14 @@ def normalized(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind == "f":
         return values
     return np.maximum(values / np.iinfo(values.dtype).max, -1.0)
+
+
+def vector(owner: Mapping[str, Any], name: str, default: Sequence[float], where: str) -> Float[np.ndarray, " numbers"]:
+    """A property of as many numbers as its default has."""
+    given = np.asarray(owner.get(name, default), dtype=float)
+    if given.shape != (len(default),):
+        raise ValueError(f"{where} has the {name} {owner[name]}, and {len(default)} numbers are needed")
+    return given
 
 
 def _check_version(asset: dict[str, Any]) -> None:

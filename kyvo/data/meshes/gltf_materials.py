@@ -1,7 +1,7 @@
 """The base color of a glTF primitive: material factor, colors at vertices, and the texture with its coordinates.
 
-Metalness, roughness, normal and emission maps, lights and transparency have no effect on it. A cut-out (alphaMode
-MASK) is read as whole, with a warning.
+Metalness, roughness, normal and emission maps, lights and transparency have no effect on it. What is cut out (alphaMode
+MASK) or not seen at all (BLEND with an alpha of 0) is read as whole, with a warning.
 """
 
 import logging
@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kyvo.data.meshes.gltf_extensions import PICTURES, SPECULAR, TRANSFORM, UNREAD_PICTURES, extension
-from kyvo.data.meshes.gltf_files import GltfFile
+from kyvo.data.meshes.gltf_files import GltfFile, vector
 from kyvo.data.meshes.mesh_parts import UNTEXTURED, Fault, Sampler, Texture, Wrap, lost_texture
 from kyvo.data.meshes.textures import decode_texture
 
@@ -45,17 +45,19 @@ class Materials:
         colors, uv = np.ones((count, 3)), np.zeros((count, 2))
         painted = attributes.get("COLOR_0")
         if painted is not None:
-            colors = painted[:, :3].astype(float)
+            colors = _unit(painted[:, :3].astype(float), f"COLOR_0 of {where}")
         if number is None:
             return colors if painted is not None else colors * UNTEXTURED, uv, None
         material = self.gltf.tree["materials"][number]
-        if material.get("alphaMode") == "MASK" and number not in self.masked:
+        if number not in self.masked and _cut_out(material):
             self.masked.add(number)
             LOG.warning(
-                "%s: materials[%d] is cut out by its alpha; its triangles are read whole", self.gltf.path, number
+                "%s: materials[%d] is cut out or hidden by its alpha; its triangles are read whole",
+                self.gltf.path,
+                number,
             )
-        factor, info = _base_color(material)
-        colors = colors * np.asarray(factor, dtype=float)[:3]
+        factor, info = _base_color(material, f"materials[{number}]")
+        colors = colors * factor
         if info is None:
             return colors, uv, None
         texture = self._texture(info["index"], f"materials[{number}].baseColorTexture")
@@ -92,13 +94,28 @@ class Materials:
             raise lost_texture(str(fault).partition(". ")[0]) from fault
 
 
-def _base_color(material: Mapping[str, Any]) -> tuple[list[float], Mapping[str, Any] | None]:
+def _cut_out(material: Mapping[str, Any]) -> bool:
+    mode, factor = material.get("alphaMode"), material.get("pbrMetallicRoughness", {}).get("baseColorFactor", ())
+    return mode == "MASK" or (mode == "BLEND" and list(factor[3:]) == [0])
+
+
+def _base_color(material: Mapping[str, Any], where: str) -> tuple[Float[np.ndarray, "3"], Mapping[str, Any] | None]:
     """The factor, linear, and what says which texture."""
-    specular = extension(material, SPECULAR)
-    if specular is not None:
-        return specular.get("diffuseFactor", [1.0] * 4), specular.get("diffuseTexture")
-    base = material.get("pbrMetallicRoughness", {})
-    return base.get("baseColorFactor", [1.0] * 4), base.get("baseColorTexture")
+    names, owner = ("diffuseFactor", "diffuseTexture"), extension(material, SPECULAR)
+    if owner is None:
+        names, owner = ("baseColorFactor", "baseColorTexture"), material.get("pbrMetallicRoughness", {})
+    factor = vector(owner, names[0], (1.0, 1.0, 1.0, 1.0), where)[:3]
+    return _unit(factor, f"{names[0]} of {where}"), owner.get(names[1])
+
+
+def _unit(colors: np.ndarray, where: str) -> np.ndarray:
+    """Colors in [0, 1]. Raises Fault for others: NaN, or those of 0 to 255."""
+    if not ((colors >= -1e-3) & (colors <= 1 + 1e-3)).all():
+        raise Fault(
+            f"colors: {where} goes from {colors.min():g} to {colors.max():g}; 0 to 1 is read",
+            "Export the colors anew.",
+        )
+    return np.clip(colors, 0, 1)
 
 
 def texture_set(info: Mapping[str, Any]) -> int:
@@ -117,9 +134,9 @@ def transformed(
     """
     if change is None:
         return uv
-    u, v = (uv * change.get("scale", (1.0, 1.0))).T
+    u, v = (uv * vector(change, "scale", (1.0, 1.0), TRANSFORM)).T
     cos, sin = np.cos(change.get("rotation", 0.0)), np.sin(change.get("rotation", 0.0))
-    return np.stack([cos * u + sin * v, cos * v - sin * u], axis=1) + change.get("offset", (0.0, 0.0))
+    return np.stack([cos * u + sin * v, cos * v - sin * u], axis=1) + vector(change, "offset", (0.0, 0.0), TRANSFORM)
 
 
 def _sampler(sampler: Mapping[str, Any]) -> Sampler:

@@ -55,10 +55,15 @@ class Primitive:
         targets = self.tree.get("targets", ())
         if len(self.weights) > len(targets):
             raise ValueError(f"{self.where} has {len(targets)} morph targets, and {len(self.weights)} weights")
+        morphed: set[str] = set()
         for weight, target in zip(self.weights, targets, strict=False):
             for name, accessor in target.items() if weight else ():
                 if name in found:
                     found[name] = found[name] + weight * self._values(name, accessor)
+                    morphed.add(name)
+        for name in morphed:
+            if name.startswith("COLOR"):  # the standard clamps what targets make of colors (section 3.7.2.2)
+                found[name] = np.clip(found[name], 0, 1)
         count = len(found["POSITION"])
         for name, values in found.items():
             if len(values) != count:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kyvo.data.meshes.gltf_extensions import INSTANCING, VISIBILITY, extension
-from kyvo.data.meshes.gltf_files import GltfFile
+from kyvo.data.meshes.gltf_files import GltfFile, vector
 from kyvo.data.meshes.gltf_materials import Materials
 from kyvo.data.meshes.gltf_primitives import Primitive, count_triangles, skinned
 from kyvo.data.meshes.mesh_parts import (
@@ -226,14 +226,14 @@ def moved(points: Float[np.ndarray, "points 3"], transform: Matrix) -> Float[np.
 def local_matrix(node: Mapping[str, Any], where: str) -> Matrix:
     """A node's place in its parent."""
     if "matrix" in node:
-        matrix = np.array(node["matrix"], dtype=float).reshape(4, 4).T
+        matrix = vector(node, "matrix", [0.0] * 16, where).reshape(4, 4).T
         if not np.allclose(matrix[3], (0, 0, 0, 1)):
             raise ValueError(f"{where} has a matrix that is no affine one")
         return matrix
     matrix = np.eye(4)
-    matrix[:3, :3] = rotations(np.array([node.get("rotation", (0, 0, 0, 1))], dtype=float))[0]
-    matrix[:3, :3] *= np.array(node.get("scale", (1, 1, 1)), dtype=float)
-    matrix[:3, 3] = node.get("translation", (0, 0, 0))
+    matrix[:3, :3] = rotations(vector(node, "rotation", (0, 0, 0, 1), where)[None])[0]
+    matrix[:3, :3] *= vector(node, "scale", (1, 1, 1), where)
+    matrix[:3, 3] = vector(node, "translation", (0, 0, 0), where)
     return matrix
 
 

@@ -126,7 +126,8 @@ def read_parts(path: Path, *, colors: bool = True) -> list[MeshPart]:
             f"file: {path} is {size / 1e9:.1f} GB large; up to {MAX_BYTES / 1e9:.1f} GB are read. Reduce the mesh."
         )
     try:
-        parts = READERS[kind](path, colors=colors)
+        with np.errstate(all="ignore"):  # what overflows is found to be infinite
+            parts = READERS[kind](path, colors=colors)
     except Fault as fault:
         raise AssetError(f"file: {path}: {fault}") from fault
     except _DAMAGE as error:

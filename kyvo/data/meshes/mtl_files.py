@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from kyvo.data.meshes.mesh_parts import REPEAT, Fault, Sampler, Texture, lost_texture, scaled_colors, to_linear
-from kyvo.data.meshes.named_files import decode_text, find_referenced
+from kyvo.data.meshes.named_files import decode_text, find_referenced, statements, without_comment
 from kyvo.data.meshes.textures import decode_texture
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?\s+"
@@ -55,7 +55,7 @@ def read_mtl(path: Path, *, beside: Path) -> dict[str, Material]:
     """
     materials: dict[str, Material] = {}
     name = None
-    for line in decode_text(path.read_bytes()).replace("\\\n", " ").split("\n"):
+    for line in statements(decode_text(path.read_bytes())):
         key, _, rest = line.strip().replace("\t", " ").partition(" ")
         key, rest = key.lower(), rest.strip()
         if key == "newmtl":
@@ -89,6 +89,8 @@ def _map_kd(material: Material, rest: str, path: Path, beside: Path) -> Material
         if option not in _OPTIONS:
             break  # the name begins with a minus
         options[option], rest = value, rest[found.end() :]
+    if rest and find_referenced(folders, rest) is None:
+        rest = without_comment(rest)
     for option, value in options.items():
         if _changes_colors(option, value):
             raise lost_texture(f"map_Kd of {path.name} has the option -{option} {value}, which is not read")

@@ -9,8 +9,10 @@ from contextvars import ContextVar
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
+
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-_ABSOLUTE = re.compile(r"^([A-Za-z]:)?/")
+_ABSOLUTE = re.compile(r"^([A-Za-z]:|file://)?/")
 _SELF_CONTAINED: ContextVar[bool] = ContextVar("self_contained", default=False)
 
 
@@ -25,24 +27,72 @@ def self_contained() -> Iterator[None]:
 
 
 def decode_text(data: bytes) -> str:
-    """UTF-8, with or without its mark, UTF-16 with its mark, else Latin-1; lines end in a line feed."""
+    """UTF-8 or UTF-16, with or without their marks, else Latin-1; lines end in a line feed."""
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             text = data[len(mark) :].decode(encoding)
             break
     else:
+        zeros = [data[:1] == b"\0", data[1:2] == b"\0"]  # every second byte of UTF-16 in ASCII's letters
+        encoding = "utf-16-be" if zeros == [True, False] else "utf-16-le" if zeros == [False, True] else "utf-8"
         try:
-            text = data.decode("utf-8")
+            text = data.decode(encoding)
         except UnicodeDecodeError:
             text = data.decode("latin-1")
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def statements(text: str) -> list[str]:
+    """The lines of an OBJ or MTL; one that ends in a back slash goes on in the next.
+
+    Not so a comment, which may end in a folder's name, and a letter beyond ASCII with a back slash behind it: that is
+    the second byte of a Japanese or Chinese letter.
+    """
+    lines = text.split("\n")
+    if "\\" not in text:
+        return lines
+    found, goes_on = [], False
+    for line in lines:
+        if goes_on:
+            found[-1] += " " + line
+        else:
+            found.append(line)
+        bare = line.rstrip(" \t")
+        goes_on = bare.endswith("\\") and bare[-2:-1] < "\x80" and not found[-1].lstrip().startswith("#")
+        if goes_on:
+            found[-1] = found[-1].rstrip(" \t")[:-1]
+    return found
+
+
+def parse_numbers(text: bytes, kind: type[np.generic], where: str) -> np.ndarray:
+    """The numbers of an ASCII text, parted by blanks. Raises ValueError with the word that is none.
+
+    Args:
+        where: for messages: "a vertex".
+    """
+    try:
+        return np.fromstring(text, dtype=kind, sep=" ")
+    except ValueError as error:
+        number = int if np.issubdtype(kind, np.integer) else float
+        for word in text.split():
+            try:
+                number(word)
+            except ValueError:
+                shown = word[:40].decode("ascii", errors="replace")
+                raise ValueError(f"{where} has {shown!r} in the place of a number") from error
+        raise
+
+
+def without_comment(text: str) -> str:
+    """What stands before a # that follows a blank; names may have one within."""
+    return re.split(r"(?:^|\s)#", text, maxsplit=1)[0].strip()
 
 
 def find_referenced(folders: Sequence[Path], name: str) -> Path | None:
     """The file of that name in the first of the folders that has it; None where there is none.
 
     Back slashes part folders too. A name that differs in case alone is found, one that is percent-encoded, and the last
-    part of an absolute path that is not there: it is that of the machine that wrote the file.
+    folders or the name of an absolute path that is not there: it is that of the machine that wrote the file.
 
     Raises ValueError inside of `self_contained`.
     """
@@ -54,11 +104,13 @@ def find_referenced(folders: Sequence[Path], name: str) -> Path | None:
             if (folder / wanted).is_file():
                 return folder / wanted
     for relative in (plain, unquote(plain)):
-        relative = relative.rpartition("/")[2] if _ABSOLUTE.match(relative) else relative
-        for folder in folders:
-            found = _whatever_case(folder, [part for part in relative.split("/") if part not in ("", ".")])
-            if found is not None:
-                return found
+        parts = [part for part in relative.split("/") if part not in ("", ".")]
+        ends = range(1, len(parts)) if _ABSOLUTE.match(relative) else ()
+        for start in (0, *ends):
+            for folder in folders:
+                found = _whatever_case(folder, parts[start:])
+                if found is not None:
+                    return found
     return None
 
 

@@ -6,6 +6,7 @@ color. Free-form surfaces are refused. http://paulbourke.net/dataformats/obj des
 """
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -28,7 +29,7 @@ from kyvo.data.meshes.mesh_parts import (
     too_many_triangles,
 )
 from kyvo.data.meshes.mtl_files import Map, Material, read_mtl
-from kyvo.data.meshes.named_files import decode_text, find_referenced
+from kyvo.data.meshes.named_files import decode_text, find_referenced, parse_numbers, statements, without_comment
 from kyvo.data.meshes.polygons import triangulate
 
 LOG = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class _Lines:
     """An OBJ's statements, sorted by what they say; each without its keyword."""
 
     vertices: list[str] = field(default_factory=list)
+    painted: list[str] = field(default_factory=list)  # colors in ZBrush's comments, one a vertex
     uv: list[str] = field(default_factory=list)
     faces: list[str] = field(default_factory=list)
     counts: dict[int, tuple[int, int]] = field(
@@ -80,6 +82,8 @@ def read_obj(path: Path, *, colors: bool = True) -> list[MeshPart]:
     lines = _sorted_lines(decode_text(path.read_bytes()), path)
     materials = _materials(path, lines.libraries) if colors and lines.libraries else None
     vertices, at_vertices = _vertices(lines.vertices, colors=colors)
+    if colors and at_vertices is None and lines.painted:
+        at_vertices = _painted(lines.painted, len(vertices))
     if not lines.faces:
         return [bare_part(path.stem, "points", vertices)]
     corners, uv_corners, sizes = _corners(lines)
@@ -114,9 +118,11 @@ def _sorted_lines(text: str, path: Path) -> _Lines:
     vertices, uv, faces, counts = found.vertices, found.uv, found.faces, found.counts
     name = material = None
     unknown = set()
-    for line in text.replace("\\\n", " ").split("\n"):
+    for line in statements(text):
         words = line.split(None, 1)
         if not words or words[0][0] == "#":
+            if words and words[0] == "#MRGB":
+                found.painted += re.findall("[0-9a-fA-F]{2}([0-9a-fA-F]{6})", "".join(words[1:]))
             continue
         keyword, rest = words[0], words[1] if len(words) > 1 else ""
         if keyword not in _COMMON:
@@ -134,7 +140,7 @@ def _sorted_lines(text: str, path: Path) -> _Lines:
         elif keyword == "vt":
             uv.append(rest)
         elif keyword == "usemtl":
-            material = " ".join(rest.split()) or None
+            material = " ".join(rest.split())
             found.runs.append((len(faces), name, material))
         elif keyword == "o":
             name = rest.strip() or None
@@ -172,7 +178,7 @@ def _library_files(folder: Path, names: str) -> list[Path]:
     whole = find_referenced([folder], names)
     if whole is not None:
         return [whole]
-    found, words = [], names.partition(" #")[0].split()
+    found, words = [], without_comment(names).split()
     while words:
         for count in range(len(words), 0, -1):
             file = find_referenced([folder], " ".join(words[:count]))
@@ -189,13 +195,16 @@ def _material(name: str | None, materials: Mapping[str, Material] | None) -> Mat
     """Raises Fault where the libraries lack it, or its color cannot be read; without any library there is no color."""
     if name is None or materials is None:
         return Material()
-    for wanted in (name, name.partition(" #")[0].strip()):
-        same = [wanted] if wanted in materials else [key for key in materials if key.lower() == wanted.lower()]
+    for wanted in (name, without_comment(name)):
+        names = {key: (key.lower(), without_comment(key).lower()) for key in materials}
+        same = [wanted] if wanted in materials else [key for key, alike in names.items() if wanted.lower() in alike]
         if same:
             material = materials[same[0]]
             if material.fault is not None:
                 raise material.fault
             return material
+    if name in ("", "(null)"):  # what exporters write for a face without a material
+        return Material()
     raise Fault(
         f"texture: usemtl names the material {name}, which no library has",
         "Add it to the MTL file, or export the mesh anew.",
@@ -272,6 +281,17 @@ def _vertices(
     return vertices, found
 
 
+def _painted(colors: Sequence[str], num_vertices: int) -> Float[np.ndarray, "vertices 3"]:
+    """ZBrush's colors of vertices, linear."""
+    if len(colors) != num_vertices:
+        raise Fault(
+            f"colors: the comments #MRGB have {len(colors)} of them for {num_vertices} vertices",
+            "Export the colors anew.",
+        )
+    channels = np.frombuffer(bytes.fromhex("".join(colors)), dtype=np.uint8).reshape(-1, 3)
+    return to_linear(channels / 255)
+
+
 def _texture_coordinates(lines: Sequence[str]) -> Float[np.ndarray, "coordinates 2"]:
     numbers, counts = _table(lines)
     if (counts < 1).any() or (counts > 3).any():
@@ -290,7 +310,7 @@ def _table(lines: Sequence[str]) -> tuple[Float[np.ndarray, " numbers"], Int[np.
         text, data = _bytes(lines[start : start + _CHUNK])
         starts, line = _words(data)
         counts.append(np.bincount(line, minlength=len(lines[start : start + _CHUNK])))
-        numbers.append(np.fromstring(text, sep=" "))
+        numbers.append(parse_numbers(text, np.float64, "a vertex"))
         if len(numbers[-1]) != len(starts):
             raise ValueError("a vertex has a word that is no number")
     return np.concatenate(numbers), np.concatenate(counts)
@@ -300,7 +320,7 @@ def _bytes(lines: Sequence[str]) -> tuple[bytes, np.ndarray]:
     """The lines as one text, without comments, and its bytes as an array."""
     text = "\n".join(lines)
     if "#" in text:
-        text = "\n".join(line.partition("#")[0] for line in lines)
+        text = re.sub(r"(?<!\d\.)#.*", "", text)  # 1.#IND is a number of old compilers
     data = text.encode("ascii", errors="replace")
     return data, np.frombuffer(data, dtype=np.uint8)
 
@@ -336,7 +356,7 @@ def _corner_chunk(lines: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndar
     slash = data == ord("/")
     parted = (data <= 32) | slash
     fields = np.flatnonzero(~parted & np.concatenate([[True], parted[:-1]]))
-    numbers = np.fromstring(text.replace(b"/", b" "), dtype=np.int64, sep=" ")
+    numbers = parse_numbers(text.replace(b"/", b" "), np.int64, "a face")
     word = np.searchsorted(starts, fields, side="right") - 1
     slashes = np.cumsum(slash)
     place = slashes[fields] - slashes[starts[word]]  # 0 for v, 1 for vt, 2 for vn

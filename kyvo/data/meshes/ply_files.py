@@ -53,8 +53,15 @@ def read_ply(path: Path, *, colors: bool = True) -> list[MeshPart]:
             "colors: those of its element material are not read", "Export the mesh with colors at its vertices."
         )
     vertices = np.stack([_numbers(vertex[axis]) for axis in "xyz"], axis=1)
+    unread = [name for name in elements.keys() - {"face", "tristrips"} if _list(elements[name], _INDICES) is not None]
+    if unread:
+        raise Fault(f"faces: those of its element {min(unread)} are not read", "Export the mesh with an element face.")
     corners, triangles, owners = _polygons(vertices, face)
-    faces = np.concatenate([corners[triangles], _strips(elements.get("tristrips", {}))])
+    strips = elements.get("tristrips", {})
+    faces = np.concatenate([corners[triangles], _strips(strips)])
+    lists = [name for name, column in face.items() if isinstance(column, Lists)]
+    if not len(faces) and lists and _list(face, _INDICES) is None:
+        raise Fault(f"faces: they have the list {lists[0]}; vertex_indices is read", "Export the mesh anew.")
     if not len(faces):
         return [bare_part(path.stem, "points", vertices)]
     check_indices(faces.reshape(-1), len(vertices))
@@ -64,6 +71,8 @@ def read_ply(path: Path, *, colors: bool = True) -> list[MeshPart]:
     pictures = header.pictures if colors else ()
     of_vertices = _colors("vertex", vertex, header.types) if colors else None
     of_faces = _colors("face", face, header.types) if colors else None
+    if colors and of_vertices is None and _colors("tristrips", strips, header.types) is not None:
+        raise Fault("colors: those of strips are not read", "Export the mesh with colors at its vertices.")
     at_corners = np.full((len(faces), 3, 3), UNTEXTURED)
     if of_vertices is not None:
         at_corners = of_vertices[faces]
@@ -101,7 +110,11 @@ def _picture_numbers(
     number = np.full(count, min(len(pictures), 1) - 1)
     if "texnumber" in face and pictures:
         number[: len(owners)] = _numbers(face["texnumber"]).astype(np.int64)[owners]
-        number[(number < 0) | (number >= len(pictures))] = -1  # MeshLab's for none
+        if number.max() >= len(pictures):
+            raise lost_texture(
+                f"a face has the texnumber {number.max()}, and its header names {len(pictures)} pictures"
+            )
+        number[number < 0] = -1  # MeshLab's for none
     elif len(pictures) > 1:
         raise lost_texture(f"its header names {len(pictures)} pictures, and its faces have no texnumber")
     return number
@@ -120,7 +133,7 @@ def _polygons(
     lists = _list(face, _INDICES)
     if lists is None or not len(lists.sizes):
         return np.zeros(0, dtype=np.int64), np.zeros((0, 3), dtype=np.int64), np.zeros(0, dtype=np.int64)
-    corners = lists.values.astype(np.int64)
+    corners = _indices(lists)
     check_indices(corners, len(vertices))
     return corners, *triangulate(vertices[corners], lists.sizes)
 
@@ -131,11 +144,18 @@ def _strips(tristrips: Columns) -> Int[np.ndarray, "triangles 3"]:
     triangles = [np.zeros((0, 3), dtype=np.int64)]
     if lists is None:
         return triangles[0]
-    for row in np.split(lists.values.astype(np.int64), np.cumsum(lists.sizes)[:-1]):
+    for row in np.split(_indices(lists), np.cumsum(lists.sizes)[:-1]):
         for strip in np.split(row, np.flatnonzero(row == -1)):
             triangles.append(strip_triangles(strip[strip != -1]))
     found = np.concatenate(triangles)
     return found[(found[:, 0] != found[:, 1]) & (found[:, 1] != found[:, 2]) & (found[:, 2] != found[:, 0])]
+
+
+def _indices(lists: Lists) -> Int[np.ndarray, " corners"]:
+    whole = lists.values.astype(np.int64)
+    if (whole != lists.values).any():
+        raise ValueError("a face has a corner that is no whole number")
+    return whole
 
 
 def _list(columns: Columns, names: Sequence[str]) -> Lists | None:
@@ -157,6 +177,9 @@ def _colors(name: str, columns: Columns, types: Mapping[tuple[str, str], str]) -
         if set(names) <= columns.keys():
             values = np.stack([_numbers(columns[channel]) for channel in names], axis=1)
             return to_linear(scaled_colors(values, types[name, names[0]], f"those of element {name}"))
+    some = [channel for channel in _COLORS[0] if channel in columns]
+    if some:
+        raise Fault(f"colors: those of element {name} have {' and '.join(some)} alone", "Export the colors anew.")
     return None
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from kyvo.data.meshes.mesh_parts import MAX_TRIANGLES, too_many_triangles
+from kyvo.data.meshes.named_files import parse_numbers
 
 _TYPES = {"char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4"}
 _TYPES |= {"float": "f4", "double": "f8", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2"}
@@ -57,7 +58,7 @@ Columns = Mapping[str, "np.ndarray | Lists"]
 
 
 def read_tables(data: bytes) -> tuple[Header, dict[str, Columns]]:
-    """The header, and the columns of each element by name.
+    """The header, and the columns of each element by name; names are in lower case.
 
     Raises Fault or ValueError for a file that cannot be read.
     """
@@ -95,17 +96,22 @@ def _header(data: bytes) -> Header:
                 line = data[:stop].rpartition(newline)[2].decode("utf-8", errors="replace")
                 pictures.append(line.split(maxsplit=2)[2].strip())
             case ["element", name, size] if int(size) >= 0:
-                elements.append(Element(name=name, size=int(size)))
-            case ["property", "list", count, kind, name] if elements:
-                elements[-1].properties.append(Property(name=name, type=_TYPES[kind], count=_TYPES[count]))
-            case ["property", kind, name] if elements:
-                elements[-1].properties.append(Property(name=name, type=_TYPES[kind]))
+                elements.append(Element(name=name.lower(), size=int(size)))
+            case ["property", "list", count, kind, name] if elements and {count, kind} <= _TYPES.keys():
+                elements[-1].properties.append(Property(name=name.lower(), type=_TYPES[kind], count=_TYPES[count]))
+            case ["property", kind, name] if elements and kind in _TYPES:
+                elements[-1].properties.append(Property(name=name.lower(), type=_TYPES[kind]))
             case ["ply" | "\ufeffply"] | ["comment" | "obj_info", *_] | []:
                 pass
             case _:
                 raise ValueError(f"its header has the line {' '.join(words)!r}")
     if order is None:
         raise ValueError("its header has no known format")
+    names = [element.name for element in elements]
+    names += [f"{element.name}.{item.name}" for element in elements for item in element.properties]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"its header has {twice} twice")
     return Header(order=order, elements=elements, pictures=pictures, body=start)
 
 
@@ -198,7 +204,7 @@ class _Text:
     """A body of numbers in text."""
 
     def __init__(self, data: bytes) -> None:
-        self.numbers = np.fromstring(data, sep=" ")  # raises ValueError for a word that is no number
+        self.numbers = parse_numbers(data, np.float64, "its body")
         self.at = 0
 
     def read(self, element: Element) -> Columns:
@@ -211,7 +217,7 @@ class _Text:
             self.at += len(table)
             return dict(zip(names, table.reshape(-1, width).T, strict=True))
         if len(names) == 1 and element.size and len(numbers):
-            length = int(numbers[0])
+            length = int(numbers[0]) if not numbers[0] % 1 else -1
             table = numbers[: (length + 1) * element.size].reshape(-1) if length >= 0 else numbers[:0]
             if length >= 0 and len(table) == (length + 1) * element.size:
                 rows = table.reshape(element.size, length + 1)
@@ -227,7 +233,7 @@ class _Text:
             for item in element.properties:
                 length = 1
                 if item.count is not None:
-                    if at >= len(numbers) or not numbers[at] >= 0:
+                    if at >= len(numbers) or not numbers[at] >= 0 or numbers[at] % 1:
                         raise ValueError(f"row {row + 1:,} of element {element.name} has no length of its list")
                     length, at = int(numbers[at]), at + 1
                 if at + length > len(numbers):
