@@ -300,12 +300,18 @@ def lacking_parts(folder: Path) -> list[str]:
 
 def find_model(name_or_path: str | Path) -> Path:
     """A model's folder. Raises CheckpointError for what is neither a folder of one nor a bundled model's name."""
-    bundled = Path(str(files("kyvo"))) / "assets"
-    for folder in (Path(name_or_path), bundled / str(name_or_path)):
-        if (folder / "config.json").is_file():
-            return folder
-    names = sorted(path.parent.name for path in bundled.glob("*/config.json"))
+    bundled = bundled_models()
+    if (Path(name_or_path) / "config.json").is_file():
+        return Path(name_or_path)
+    if str(name_or_path) in bundled:
+        return bundled[str(name_or_path)]
     raise CheckpointError(
         f"{name_or_path}: neither a folder with a config.json nor a bundled model; "
-        f"bundled are {', '.join(names) or 'none'}."
+        f"bundled are {', '.join(bundled) or 'none'}."
     )
+
+
+def bundled_models() -> dict[str, Path]:
+    """The folders of the language models that come with the package, by name."""
+    assets = Path(str(files("kyvo"))) / "assets"
+    return {path.parent.name: path.parent for path in sorted(assets.glob("*/config.json"))}

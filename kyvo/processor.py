@@ -5,6 +5,7 @@ vocabulary.json  schema.json  sequence.json  tokenizer.model  image_tokenizer.js
 shape_tokenizer.json  shape_tokenizer.safetensors      where the schema has shapes
 refiner.safetensors                                    where recognised objects are read once more from the pixels
 ```
+An adapter's folder (`kyvo.models.llama.adapter`) has its own vocabulary; all else is its base's.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from kyvo.errors import CheckpointError
 from kyvo.files import make_folder, read_json_object, reading, write_plain_json
 from kyvo.models.heads.refined_scenes import check_fits
 from kyvo.models.heads.refiner import Refiner, load_refiner, save_refiner
+from kyvo.models.llama.adapter import base_folder
 from kyvo.scene.schema import SceneSchema
 from kyvo.shapes.tokenizer import CONFIG_NAME as SHAPE_CONFIG
 from kyvo.shapes.tokenizer import ShapeTokenizer
@@ -87,13 +89,13 @@ class Processor:
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "Processor":
         """Inverse of `save`. Raises CheckpointError naming the file that is missing or does not fit the others."""
-        folder = Path(folder)
+        adapter, folder = Path(folder), base_folder(Path(folder))
         sequence = _read_json(folder / "sequence.json")
         with reading(folder / "sequence.json"):
             center_first = bool(sequence["center_first"])
             two_way = tuple(map(str, sequence.get("two_way", ("shape",))))  # folders of before it could be chosen
-        vocabulary, schema = _read_json(folder / "vocabulary.json"), _read_json(folder / "schema.json")
-        with reading(folder / "vocabulary.json"):
+        vocabulary, schema = _read_json(adapter / "vocabulary.json"), _read_json(folder / "schema.json")
+        with reading(adapter / "vocabulary.json"):
             read_vocabulary = Vocabulary.from_dict(vocabulary)
         with reading(folder / "schema.json"):
             read_schema = SceneSchema.from_dict(schema)

@@ -19,6 +19,7 @@ from kyvo.api import Kyvo
 from kyvo.data.clevr.sampling import render_scenes, sample_scenes
 from kyvo.data.dataset import write_set
 from kyvo.data.generators import EditSet, QuestionSet
+from kyvo.data.language.sentence_sets import LanguageSet
 from kyvo.data.object_pictures import ObjectPicture
 from kyvo.generation.cache import SequenceCache
 from kyvo.generation.engine import additive_mask, visible_ids
@@ -31,6 +32,7 @@ from kyvo.models.slat.sparse import SparseTensor, Voxels
 from kyvo.pipelines.objects import ObjectGenerator, pack_cells
 from kyvo.pipelines.scene_flows import SceneGen
 from kyvo.pipelines.scenes import crop_tokens
+from kyvo.programs.json_form import from_json
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.scene import Scene
 from kyvo.shapes.cells import surface_latent
@@ -43,12 +45,14 @@ from kyvo.shapes.scene_sets import SceneSet
 from kyvo.shapes.tokenizer import ShapeTokenizer
 from kyvo.shapes.training_meshes import draw_mesh
 from kyvo.shapes.vqvae import to_grid
+from kyvo.tokenizers.scene import OptionalParts
 from kyvo.tokenizers.sequence import IGNORE
 from kyvo.tokenizers.tasks import TASKS, Segments
+from kyvo.training.allowed import AllowedWalk
 
 SEED = 7_300_001  # of no training set and of no set that a figure of the model card is of
 SIZE = {"width": 120, "height": 80}
-PICTURES, RENDERINGS, EDITS, QUESTIONS, MESHES, OBJECTS, OBJECT_SCENES = 12, 6, 16, 48, 2, 8, 6
+PICTURES, RENDERINGS, EDITS, QUESTIONS, TEXTS, MESHES, OBJECTS, OBJECT_SCENES = 12, 6, 16, 48, 16, 2, 8, 6
 TIME = 0.8  # of a flow, at which little but the condition says what is to come
 
 
@@ -67,6 +71,10 @@ class Bundled:
             shapes=ShapeTokenizer.from_pretrained("mini"),
             objects=ObjectGenerator.from_pretrained("mini"),
         )
+
+    @cached_property
+    def programs(self) -> Kyvo:
+        return Kyvo.from_pretrained("mini_programs", device="cpu")
 
     @cached_property
     def scenegen(self) -> SceneGen:
@@ -91,14 +99,18 @@ def recognition(bundled: Bundled) -> float:
     """What the language model alone thinks of the true scenes of pictures, nats a label."""
     codes = bundled.model.encode_images(bundled.pictures)
     pairs = zip(codes, bundled.scenes, strict=True)
-    return _likelihood(bundled, "recognition", [(Segments(image=code), Segments(scene=scene)) for code, scene in pairs])
+    return _likelihood(
+        bundled.model, "recognition", [(Segments(image=code), Segments(scene=scene)) for code, scene in pairs]
+    )
 
 
 def rendering(bundled: Bundled) -> float:
     """What the language model alone thinks of the true pictures' codes, nats a label."""
     codes = bundled.model.encode_images(bundled.pictures)
     pairs = zip(bundled.scenes, codes, strict=True)
-    return _likelihood(bundled, "rendering", [(Segments(scene=scene), Segments(image=code)) for scene, code in pairs])
+    return _likelihood(
+        bundled.model, "rendering", [(Segments(scene=scene), Segments(image=code)) for scene, code in pairs]
+    )
 
 
 def editing(bundled: Bundled) -> float:
@@ -111,7 +123,7 @@ def editing(bundled: Bundled) -> float:
         )
         for row in rows
     ]
-    return _likelihood(bundled, "scene_editing", pairs)
+    return _likelihood(bundled.model, "scene_editing", pairs)
 
 
 def answering(bundled: Bundled) -> float:
@@ -122,7 +134,15 @@ def answering(bundled: Bundled) -> float:
         for row in rows.rows(range(rows.count))
         for question in row["questions"]
     ]
-    return _likelihood(bundled, "scene_question_answering", pairs)
+    return _likelihood(bundled.model, "scene_question_answering", pairs)
+
+
+def parsing(bundled: Bundled) -> float:
+    """What the model that writes programs thinks of true ones, among the ids that may come; nats a label."""
+    rows = LanguageSet(count=TEXTS, seed=SEED, phrases=1.0).rows(range(TEXTS))
+    programs = [(row["text"], from_json(json.loads(row["asked_program"]))) for row in rows]
+    pairs = [(Segments(text=text, dialogue=()), Segments(program=program)) for text, program in programs]
+    return _likelihood(bundled.programs, "parsing", pairs, AllowedWalk(bundled.programs.processor.builder))
 
 
 def refinement(bundled: Bundled) -> float:
@@ -214,6 +234,7 @@ FIGURES: dict[Figure, Callable[[Bundled], nn.Module | None]] = {  # figure -> th
     rendering: lambda bundled: bundled.model.model,
     editing: lambda bundled: bundled.model.model,
     answering: lambda bundled: bundled.model.model,
+    parsing: lambda bundled: bundled.programs.model,
     rendered: lambda bundled: bundled.model.model,
     refinement: lambda bundled: bundled.model.processor.refiner,
     image_tokenizer: lambda bundled: bundled.model.processor.image.model,
@@ -245,10 +266,12 @@ def _beside(location: tuple[float, float, float] | None) -> tuple[float, float, 
 
 
 @torch.inference_mode()
-def _likelihood(bundled: Bundled, task: str, pairs: Sequence[tuple[Segments, Segments]]) -> float:
-    """Mean log probability of the true labels, each after the true ones before it."""
-    language_model = bundled.model.language_model
-    model, builder = language_model.model, bundled.model.processor.builder
+def _likelihood(
+    kyvo: Kyvo, task: str, pairs: Sequence[tuple[Segments, Segments]], walk: AllowedWalk | None = None
+) -> float:
+    """Mean log probability of the true labels, each after the true ones before it; with a walk among its ids alone."""
+    language_model = kyvo.language_model
+    model, builder = language_model.model, kyvo.processor.builder
     scores = []
     for given, wanted in pairs:
         sequence = builder.build(TASKS[task], given, wanted, clamp=True)
@@ -265,7 +288,14 @@ def _likelihood(bundled: Bundled, task: str, pairs: Sequence[tuple[Segments, Seg
         states = hidden_states(model, embedded, mask=mask, positions=positions, cache=cache)
         labels = torch.from_numpy(sequence.labels)
         places = (labels != IGNORE).nonzero()[:, 0]
-        logs = model.lm_head(states[0, places - 1]).float().log_softmax(-1)
+        logits = model.lm_head(states[0, places - 1]).float()
+        if walk is not None:
+            allowed = walk(TASKS[task], sequence, OptionalParts()).allowed
+            chosen = [allowed[place] is not None for place in places.tolist()]
+            logits, places = logits[chosen], places[chosen]
+            for row, place in zip(logits, places.tolist(), strict=True):
+                row[np.setdiff1d(np.arange(len(row)), allowed[place].ids)] = -torch.inf
+        logs = logits.log_softmax(-1)
         scores.append(logs[torch.arange(len(places)), labels[places]])
     return float(torch.cat(scores).mean())
 

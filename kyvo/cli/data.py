@@ -340,6 +340,10 @@ def language(
     out: Out,
     seed: Seed = 0,
     schema: Schema = "clevr",
+    phrases: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of questions and instructions about drawn CLEVR scenes.")
+    ] = 0.5,
+    max_words: Annotated[int, typer.Option(min=4, help="Longest text that the grammar draws.")] = 100,
     workers: Workers = 1,
     engine: Engines = Engine.processes,
 ) -> None:
@@ -352,7 +356,7 @@ def language(
     def settings() -> "SetSettings":
         from kyvo.data.language.sentence_sets import LanguageSet
 
-        return LanguageSet(count=count, seed=seed, schema=schema)
+        return LanguageSet(count=count, seed=seed, schema=schema, phrases=phrases, max_words=max_words)
 
     make_set(settings, out, workers, engine, command)
 

@@ -7,8 +7,9 @@ from kyvo.programs.parsing import Parser
 
 
 def load_parser(name: str) -> Parser | None:
-    """`auto`, the model folder's own (None); `grammar`, the grammar of English that ships with the package; a model
-    folder that writes programs; the folder of any Llama; or `ADDRESS#MODEL`, a chat model.
+    """`auto`, the model folder's own (None); `grammar`, the grammar of English that ships with the package;
+    `mini_programs`, the bundled language model that writes programs, or the folder of another; the folder of any Llama;
+    or `ADDRESS#MODEL`, a chat model.
 
     Raises ConfigError for what is none of them, CheckpointError for damaged weights.
     """
@@ -23,12 +24,13 @@ def load_parser(name: str) -> Parser | None:
 
         address, _, model = name.partition("#")
         return ChatModelParser(address, model=model)
+    from kyvo.api import Kyvo, bundled_models
+
     folder = Path(name)
-    if (folder / "vocabulary.json").is_file():
-        from kyvo.api import Kyvo
+    if (folder / "vocabulary.json").is_file() or name in bundled_models():
         from kyvo.parsers.language_model import LanguageModelParser
 
-        return LanguageModelParser(Kyvo.from_pretrained(folder).language_model)
+        return LanguageModelParser(Kyvo.from_pretrained(name).language_model)
     if (folder / "config.json").is_file():
         from kyvo.parsers.llama import LlamaParser
 
@@ -36,5 +38,6 @@ def load_parser(name: str) -> Parser | None:
     if folder.is_dir():
         raise ConfigError(f"{folder} has no config.json; a parser's folder is a model of Kyvo, or a Llama.")
     raise ConfigError(
-        f"no parser is called {name!r}; give auto, grammar, a model folder, or a chat model as http://HOST:PORT/v1#NAME."
+        f"no parser is called {name!r}; give auto, grammar, mini_programs, a model folder, or a chat model as "
+        "http://HOST:PORT/v1#NAME."
     )

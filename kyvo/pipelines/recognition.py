@@ -10,6 +10,7 @@ compares the picture with what was recognised.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from kyvo.scene.source import Source, source_of, with_source
 from kyvo.tokenizers.image import Fitted
 from kyvo.tokenizers.scene import OptionalParts
 from kyvo.tokenizers.tasks import Segments
+
+PASSES = 2  # of a refiner: the second begins where the first ended, which helps pictures that were cut or compressed
 
 
 class Recognition:
@@ -143,9 +146,15 @@ class Refinement:
     ) -> list[Scene]:
         """The scenes with refined places and words. A picture tells little of which way its camera was turned, and so
         of where in the scene its objects stand: `cameras` make places exact."""
+        for _ in range(PASSES):
+            scenes = run.call(partial(self._pass, scenes, pictures, cameras))
+        return list(scenes)
+
+    def _pass(
+        self, scenes: Sequence[Scene], pictures: Sequence[np.ndarray], cameras: Sequence[Camera | None] | None
+    ) -> list[Scene]:
         assert self.refiner is not None
-        refiner = self.refiner
-        return run.call(lambda: refine_scenes(refiner, scenes, pictures, self.schema, cameras=cameras))
+        return refine_scenes(self.refiner, scenes, pictures, self.schema, cameras=cameras)
 
 
 class NoRefinement:

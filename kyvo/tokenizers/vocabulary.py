@@ -80,6 +80,19 @@ class Vocabulary:
         return ranges
 
     @cached_property
+    def entries(self) -> dict[tuple[str, str | float | int], int]:
+        """What each id stands for -> the id: a kind and a value, of texts and codes the place in their range.
+
+        Layouts of one model may differ in their ids, and still share entries.
+        """
+        values = {"number": self.numbers, "marker": self.markers, "program": self.programs}
+        return {
+            (kind, value): id
+            for kind, ids in self.ranges.items()
+            for value, id in zip(values.get(kind, range(len(ids))), ids, strict=True)
+        }
+
+    @cached_property
     def _marker_ids(self) -> dict[str, int]:
         return dict(zip(self.markers, self.ranges["marker"], strict=True))
 

@@ -10,7 +10,6 @@ they stand for, and new ones keep their fresh values.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -97,13 +96,13 @@ def _place_rows(
     weights: dict[str, Tensor], model: KyvoDecoder, old: Vocabulary, new: Vocabulary, *, where: str
 ) -> None:
     """The rows of a folded model under the model's ids, by their kinds; of new ids they are the model's fresh ones."""
-    if lost := [name for name, ids in _entries(old).items() if name not in _entries(new)]:
+    if lost := [entry for entry in old.entries if entry not in new.entries]:
         shown = ", ".join(str(value) for _, value in lost[:4])
         raise CheckpointError(
             f"train.init_weights is {where}, whose vocabulary has {len(lost)} entries that this one has not: {shown}. "
             "Choose the processor that they were made for, or one that has all of its ids."
         )
-    indices = torch.tensor([_entries(new)[name] for name in _entries(old)])
+    indices = torch.tensor([new.entries[entry] for entry in old.entries])
     table = weights.pop(TABLE_ROWS)
     placed = model.tok_embeddings.table().detach().clone().to(table.dtype)
     head = model.output.table().detach().clone().to(table.dtype)
@@ -119,16 +118,6 @@ def _place_rows(
     }
     if new.programs:
         weights["tok_embeddings.programs.weight"] = placed[programs:]
-
-
-@lru_cache(maxsize=2)
-def _entries(vocabulary: Vocabulary) -> dict[tuple[str, str | float | int], int]:
-    """What each id stands for -> the id: a kind and a value, of codes and texts the place in their range."""
-    found: dict[tuple[str, str | float | int], int] = {}
-    for kind, ids in vocabulary.ranges.items():
-        values = {"number": vocabulary.numbers, "marker": vocabulary.markers, "program": vocabulary.programs}
-        found |= dict(zip(((kind, value) for value in values.get(kind, range(len(ids)))), ids, strict=True))
-    return found
 
 
 def _waves(model: KyvoDecoder) -> Tensor | float:

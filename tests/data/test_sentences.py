@@ -84,5 +84,19 @@ def test_a_set_of_texts_trains_the_task_of_writing_programs(tmp_path):
         program = json.loads(row["asked_program"])
         assert task == "parsing" and given.text == row["text"]
         assert wanted.program == (REFUSED if program is None else from_json(program, SCHEMA))
+
+
+def test_phrases_have_a_share_and_drawn_texts_a_length():
+    drawn = list(LanguageSet(count=3, seed=5, phrases=0.0, max_words=6).rows(range(3)))
+    assert all(row["source"] == "grammar" and len(row["text"].split()) <= 6 for row in drawn)
+    phrases = list(LanguageSet(count=3, seed=5, phrases=1.0).rows(range(3)))
+    assert {row["source"] for row in phrases} == {"phrases"}
+
+
+def test_settings_that_make_no_texts_are_refused():
     with pytest.raises(ConfigError, match="has no words; there is nothing to ask"):
         LanguageSet(count=1, seed=0, schema="objaworld-shapes")
+    with pytest.raises(ConfigError, match=r"phrases is 1\.5; it is a share"):
+        LanguageSet(count=1, seed=0, phrases=1.5)
+    with pytest.raises(ConfigError, match="max_words is 3; the grammar draws few texts below 4"):
+        LanguageSet(count=1, seed=0, max_words=3)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kyvo.data.clevr.sampling import ClevrRules, render_scenes, sample_scenes
 from kyvo.errors import ConfigError, SceneError
 from kyvo.generation.canonical_camera import FARTHEST, rendering_camera, to_canonical_camera
-from kyvo.models.heads.refined_scenes import mean_camera
+from kyvo.models.heads.refined_scenes import mean_camera, refine_scenes
 from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import CLEVR_CAMERA, clevr_camera
@@ -116,8 +116,10 @@ def test_known_cameras_place_what_was_read():
     with pytest.raises(ConfigError, match="refine=False"):
         kyvo.recognize([picture], cameras=[OWN], refine=False)
 
+    scene_schema = kyvo.processor.schema
+
     def refined(cameras=None):
-        return kyvo.recognition.refine([scene], [picture], kyvo.run(), cameras=cameras)[0]
+        return refine_scenes(kyvo.processor.refiner, [scene], [picture], scene_schema, cameras=cameras)[0]
 
     read = refined()
     near, turned = clevr_camera(480, 320), looking_from(scene, (0.4, -0.4, 0.0)).camera

@@ -1,6 +1,6 @@
 """`LanguageSet`: texts with their programs, for a language model that is to write programs (the task `parsing`).
 
-Half of the rows are drawn from the grammar of English (`kyvo.data.language.sentences`), half are our own questions and
+Some rows are drawn from the grammar of English (`kyvo.data.language.sentences`), the others are our own questions and
 instructions about CLEVR scenes. Both have their programs from the parser.
 """
 
@@ -28,7 +28,7 @@ from kyvo.scene.builtin_schemas import load_schema
 with extra("data"):
     from datasets import Dataset, Features, Value
 
-PHRASES = 0.5  # share of rows that are questions and instructions about a drawn scene
+MIN_WORDS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,8 @@ class LanguageSet(SetSettings):
 
     seed: int
     schema: str = "clevr"
+    phrases: float = 0.5  # share of rows that are our own questions and instructions, where the schema is CLEVR's
+    max_words: int = 100  # of the texts that the grammar draws
 
     kind: ClassVar[str] = "language"
     what: ClassVar[str] = "Texts about scenes with their programs"
@@ -53,15 +55,19 @@ class LanguageSet(SetSettings):
         super().__post_init__()
         if not load_schema(self.schema).word_fields:
             raise ConfigError(f"the schema {self.schema!r} has no words; there is nothing to ask of its objects.")
+        if not 0 <= self.phrases <= 1:
+            raise ConfigError(f"phrases is {self.phrases:g}; it is a share, from 0 to 1.")
+        if self.max_words < MIN_WORDS:
+            raise ConfigError(f"max_words is {self.max_words}; the grammar draws few texts below {MIN_WORDS}.")
 
     def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any]]:
         for index in indices:
             rng = random.Random(f"{self.seed} {index}")
             found, source = None, "phrases"
-            if self.schema.startswith("clevr") and rng.random() < PHRASES:
+            if self.schema.startswith("clevr") and rng.random() < self.phrases:
                 found = self._phrase(index, rng)
             if found is None:
-                found, source = generator_of(load_schema(self.schema)).draw(rng), "grammar"
+                found, source = self._drawn(rng), "grammar"
             yield {
                 "text": found.text,
                 "dialogue": _json([[turn.text, to_json(turn.program)] for turn in found.dialogue]),
@@ -69,6 +75,13 @@ class LanguageSet(SetSettings):
                 "source": source,
                 "noise": found.noise,
             }
+
+    def _drawn(self, rng: random.Random) -> Sentence:
+        """A sentence of the grammar that is short enough."""
+        while True:
+            found = generator_of(load_schema(self.schema)).draw(rng)
+            if len(found.text.split()) <= self.max_words:
+                return found
 
     def _phrase(self, index: int, rng: random.Random) -> Sentence | None:
         """One of our own questions or instructions; None where a scene has none, or the parser refuses it."""
@@ -107,7 +120,7 @@ class LanguageSet(SetSettings):
 
     def about(self) -> str:
         return (
-            "Half of the texts are drawn from Kyvo's grammar of English. The other half are Kyvo's own questions and\n"
+            "Some texts are drawn from Kyvo's grammar of English. The others are Kyvo's own questions and\n"
             "instructions about drawn CLEVR scenes. That grammar's parser gives the programs. Most drawn sentences\n"
             "must use a rule that was picked before, so that rare constructs come too. A drawn sentence is\n"
             "kept where the parser reads it back as the program that it was made from. One in eight drawn texts asks\n"

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from kyvo.errors import CheckpointError
 from kyvo.files import cannot_write, make_folder, read_json_object, reading, write_plain_json
+from kyvo.models.llama.adapter import adapted_weights, base_folder
 from kyvo.models.llama.config import LlamaConfig
 from kyvo.models.llama.network import Llama
 from kyvo.models.llama.presets import DecoderSize
@@ -197,19 +198,18 @@ def model_files(folder: Path) -> list[Path]:
 
 
 def load_llama(folder: Path) -> Llama:
-    """The model, in float32. Raises CheckpointError where a file is missing, damaged or not the one written."""
+    """The model, or the one of an adapter and its base, in float32.
+
+    Raises CheckpointError where a file is missing, damaged or not the one written.
+    """
     path = folder / "config.json"
     with reading(path):
         config = LlamaConfig.from_dict(read_json_object(path))
     for other in (folder / "generation_config.json", folder / f"{MODEL_NAME}.index.json"):
         if other.is_file():
             read_json_object(other)
-    files = model_files(folder)
-    check_weights(files)
-    weights: dict[str, Tensor] = {}
-    for file in files:
-        with reading(file):
-            weights |= load_file(file)
+    base = base_folder(folder)
+    weights = _read_llama(base) if base == folder else adapted_weights(folder, _read_llama(base))
     _check_size(path, config, weights)
     with torch.device("meta"):
         model = Llama(config, name_or_path=str(folder))
@@ -229,6 +229,17 @@ def load_llama(folder: Path) -> Llama:
     return model.eval()
 
 
+def _read_llama(folder: Path) -> dict[str, Tensor]:
+    """The tensors of all its weight files."""
+    files = model_files(folder)
+    check_weights(files)
+    weights: dict[str, Tensor] = {}
+    for file in files:
+        with reading(file):
+            weights |= load_file(file)
+    return weights
+
+
 def _check_size(path: Path, config: LlamaConfig, weights: Mapping[str, Tensor]) -> None:
     """Raises CheckpointError where the config is of another model than the weights: what a config alone says may be
     larger than any memory."""
@@ -246,8 +257,8 @@ def _check_size(path: Path, config: LlamaConfig, weights: Mapping[str, Tensor]) 
 
 
 def load_positions(folder: Path) -> Float[Tensor, "places dim"] | None:
-    """The positions that `save_llama` wrote; None for a model without them."""
-    path = folder / POSITIONS_NAME
+    """The positions that `save_llama` wrote, of an adapter's base; None for a model without them."""
+    path = base_folder(folder) / POSITIONS_NAME
     if not path.is_file():
         return None
     weights = read_weights(path)
