@@ -77,6 +77,13 @@ class Finder:
                 return world.all
             case p.Where(of=of, field=field, value=value):
                 return _both(self.find(of), world.having(field, value))
+            case p.WhereSame(of=of, field=field, like=like, some=True):
+                words = {index: world.needed_word(index, field) for index in self.find(like)}
+                return [
+                    index
+                    for index in self.find(of)
+                    if any(other != index and word == world.word(index, field) for other, word in words.items())
+                ]
             case p.WhereSame(of=of, field=field, like=like):
                 other = self.one(like)
                 word = world.needed_word(other, field)

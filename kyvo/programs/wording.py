@@ -73,6 +73,8 @@ def _noun(selector: Selector) -> Noun:
             return Noun()
         case p.Where(of=of, field=field, value=value):
             return with_word(_noun(of), field, value)
+        case p.WhereSame(of=of, field=field, like=like, some=True):
+            return _noun(of).that(f"with the same {field} as any of the {_bare(like)}")
         case p.WhereSame(of=of, field=field, like=like):
             return _noun(of).that(f"with the same {field} as {_phrase(like)}")
         case p.Shared(of=of, field=field):
@@ -85,8 +87,7 @@ def _noun(selector: Selector) -> Noun:
         case p.Except(of=of, without=without):
             return replace(_noun(of).that(f"other than {_phrase(without)}"), closed=True)
         case p.Related(of=of, relation=relation, to=to, some=True):
-            anchors = objects_of(to).removeprefix("the ").removeprefix("all ")
-            return _noun(of).that(f"{RELATIONS[relation]} any of the {anchors}")
+            return _noun(of).that(f"{RELATIONS[relation]} any of the {_bare(to)}")
         case p.Related(of=of, relation=relation, to=to):
             return _noun(of).that(f"{RELATIONS[relation]} {_each(to)}")
         case p.Between(of=of, first=first, second=second):
@@ -107,6 +108,11 @@ def _noun(selector: Selector) -> Noun:
             return Noun(whole=f"object number {index + 1}", closed=True)
         case _:
             raise AssertionError(selector)
+
+
+def _bare(of: Selector) -> str:
+    """A set without its article."""
+    return objects_of(of).removeprefix("the ").removeprefix("all ")
 
 
 def _superlative(noun: Noun, by: Measure, rank: int) -> Noun:

@@ -80,6 +80,12 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
         "is that)",
         lambda a, b: Count(of=either(a, b)),
     )
+    rule(
+        "amount",
+        "if (i|you|we) count [up] [all] [of] (<things>|<np>) [together] [,] (how many (do|would) (i|you|we) "
+        "(get|have|find)|how many (is|are) (that|there|it|they)|(what|which) number (do|would) (i|you|we) get)",
+        lambda of: Count(of=as_set(of)),
+    )
     rule("amount", "[(what is|tell me)] the (<desc1>|<descs>) count", lambda of: Count(of=of))
     rule("amount", f"there (is|are) how many <things> {FINAL} [<seen>]", lambda of, *_: Count(of=of))
     rule("things", "<descs>")

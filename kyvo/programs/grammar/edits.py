@@ -13,8 +13,12 @@ from kyvo.programs.grammar.settings import add_settings, set_words
 from kyvo.programs.grammar.sparing import add_sparing
 from kyvo.programs.program import (
     At,
+    Before,
     Beside,
+    Copy,
     Earlier,
+    Literally,
+    Move,
     NextTo,
     Offset,
     OnTop,
@@ -106,7 +110,13 @@ def _add_sequences(rule: Rules) -> None:
     rule("steps", "<clause> [,] after [you] <step>", lambda last, first: first + last)
     rule("clause", "<step>")
     rule("clause", f"<step> [,] ({BUT}|but not) <np>", _but_not)
-    rule("also", "([,] and [also] [,]|, [also] [,]|, please|[,] while also|[,] as well as)", 0)
+    rule("clause", "<step> [,] but [(this time|now)] [(in|as|make it|painted|colored|made of)] <setword>", _but_so)
+    rule(
+        "also",
+        "([,] and [also] [,]|, [also] [,]|, please|[,] while also|[,] as well as|[,] but [also] [,]|"
+        "[,] (while|whereas))",
+        0,
+    )
     # "red cube blue, blue ball left 0.5": orders without a verb, which nothing but orders stands before
     rule("orders", "<steps>")
     rule("orders", "<briefs>", None, 1.5)
@@ -114,8 +124,11 @@ def _add_sequences(rule: Rules) -> None:
     rule("orders", "<clause> <also> <briefs>", lambda first, _, rest: together(first, rest), 2.0)
     rule("briefs", "<brief>")
     rule("briefs", "<brief> <also> <briefs>", lambda first, _, rest: together(first, rest))
-    later = "(then|next|finally|afterwards|after that|after which|following that|subsequently|now|lastly|secondly)"
-    rule("then", f"([.] [,] and {later} [,]|[.] [,] {later} [,]|(. and|.) [also] [,]|. please|followed by)", 0)
+    later = (
+        "(then|next|finally|afterwards|after that|after which|following that|subsequently|now|lastly|secondly|thirdly|"
+        "second|third|fourth|last|as a (second|third|last) step)"
+    )
+    rule("then", f"([.] [,] and [,] {later} [,]|[.] [,] {later} [,]|(. and|.) [also] [,]|. please|followed by)", 0)
 
 
 def _add_undoing(rule: Rules) -> None:
@@ -288,6 +301,14 @@ def _but_not(steps: tuple[Step, ...], kept: Selector) -> tuple[Step, ...] | None
     return (replace(first, of=all_but(of, kept)), *rest)  # type: ignore[call-arg]
 
 
+def _but_so(steps: tuple[Step, ...], words: tuple[Literally, ...]) -> tuple[Step, ...] | None:
+    """ "Copy the cube, but in blue", "bring it back, but in blue": what comes is so."""
+    *_, last = steps
+    if isinstance(last, Copy | Undo) or (isinstance(last, Move) and last.place == Before()):
+        return together(steps, set_words(Earlier(role="added" if isinstance(last, Copy) else "mentioned"), words))
+    return None
+
+
 def _only_such(of: Selector) -> tuple[Step, ...]:
     return (Remove(of=without(ALL, of)),)
 
@@ -309,6 +330,7 @@ def _add_removals(rule: Rules) -> None:
     rule("step", "move <target> (out of THEPICTURE|out of here|away from THEPICTURE|off THEPICTURE)", gone)
     rule("step", "(delete|remove) from THEPICTURE <target>", gone)
     rule("step", "(hide|tuck) <target> (behind|in back of) <one_target>", _hidden)
+    rule("step", "DELETE <defs> <then> <defs>", lambda a, _, b: (Remove(of=a), Remove(of=b)), 0.2)
     rule("step", "DELETE <target> [(from|out of|off|off of) THEPICTURE] [(too|away|there|completely|out)]", gone)
     rule(
         "step",

@@ -18,7 +18,7 @@ KINDS = ("category", "shape")  # the fields whose words are nouns, the first tha
 SIZE = "size"
 
 NOUNS: Mapping[str, Sequence[str]] = {
-    "cube": ("block", "box", "square", "square block", "brick", "die", "square box"),
+    "cube": ("block", "box", "square", "square block", "brick", "die", "square box", "cuboid"),
     "sphere": ("ball", "orb", "globe", "circle", "round ball", "bead"),
     "cylinder": ("tube", "barrel", "drum", "can", "tin", "pillar", "canister"),
     "cone": ("funnel",),

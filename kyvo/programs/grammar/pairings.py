@@ -32,7 +32,9 @@ def add_pairings(rule: Rules) -> None:
     rule("pair", f"<target> {be} <setword>", set_words)
     rule("pairs", "<pair> (,|and|, and) <pair>", together)
     rule("pairs", "<pair> (,|and|, and) <pairs>", together)
+    rule("pairs", "<pair> [,] (but|while|whereas) <pair>", together)
     rule("step", "MAKE <pairs>", None, 0.1)
+    rule("step", "MAKE <pair> <then> <pair>", lambda first, _, rest: first + rest, 0.1)
 
 
 def _in_order(of: Selector, words: Words, way: Direction) -> tuple[Step, ...] | None:

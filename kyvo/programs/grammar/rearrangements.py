@@ -22,13 +22,14 @@ def add_rearrangements(rule: Rules) -> None:
     places = "(places|positions|locations|place|position|location|spots)"
     rule(
         "step",
-        f"{swap} [[the] {places} of] <one_target> (and|with|for) <one_target> [(around|{places}|with each other|over)]",
+        f"{swap} [[the] {places} (of|between)] <one_target> (and|with|for) <one_target> "
+        f"[(around|{places}|with each other|over)]",
         lambda a, b: (Swap(first=a, second=b),),
         0.1,
     )
     rule(
         "step",
-        f"{swap} [[the] {places} of] <twonp> [(around|{places}|with each other|over)]",
+        f"{swap} [[the] {places} (of|between)] <twonp> [(around|{places}|with each other|over)]",
         lambda pair: (Swap(first=pair[0], second=pair[1]),),
     )
     rule(
@@ -123,6 +124,9 @@ def add_rearrangements(rule: Rules) -> None:
             "make (a row|a line) (of|from) <np>" if direction == "left" else "make a column (of|from) <np>",
             lined,
         )
+    rule("step", f"line <np> {row}", lambda of: (Align(of=of, direction="left"),))
+    rule("step", "line <np> up", lambda of: (Align(of=of, direction="left"),), 0.2)
+    rule("step", "<np> MUST (form|make) a [straight] (row|line)", lambda of: (Align(of=of, direction="left"),))
     rule("step", "(align|line up|straighten out) <np>", lambda of: (Align(of=of, direction="left"),), 0.2)
     rule(
         "step",

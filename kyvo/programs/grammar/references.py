@@ -25,16 +25,19 @@ from kyvo.programs.grammar.meaning import (
 from kyvo.programs.grammar.sentences import About, Again, Likewise, Variation
 from kyvo.programs.parsing import Turn
 from kyvo.programs.program import (
+    Before,
     Earlier,
     Edit,
     Either,
     Except,
+    Move,
     Program,
     Remove,
     Selector,
     Step,
     The,
     Together,
+    Undo,
     Where,
     WhereSame,
 )
@@ -132,12 +135,21 @@ def _varied(topic: Selector, words: Selector) -> Selector | None:
     return narrow(rest, *kept, words) if told else None
 
 
+def _brings_back(program: Edit, dialogue: Sequence[Turn]) -> bool:
+    """ "Put it back" after a removal: what was removed has no place in the scene from which it could be moved."""
+    first = next(leaves(program.steps))
+    edits = [turn for turn in dialogue if isinstance(turn.program, Edit)]
+    return first == Move(of=IT, place=Before()) and bool(edits) and bool(edits[-1].removed) and not edits[-1].mentioned
+
+
 def _bind(program: Program, named: Selector | None, dialogue: Sequence[Turn]) -> Program | None:
     """The program with "it" bound: to what the text names, else to what the dialogue's last turn was about.
 
     In the second and later steps of an edit "it" stays: it means what the step before was about.
     """
     if isinstance(program, Edit):
+        if _brings_back(program, dialogue):
+            return replace(program, steps=(Undo(), *tuple(leaves(program.steps))[1:]))
         steps = tuple(leaves(program.steps))
         first = _bound_to(steps[0], named or _named_within(steps[0]))
         if IT in parts(first) and not dialogue:

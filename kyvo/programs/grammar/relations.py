@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import ALL
+from kyvo.programs.grammar.meaning import ALL, either
 from kyvo.programs.program import (
     Along,
     Between,
@@ -129,6 +129,7 @@ def add_relations(rule: Rules) -> None:
         _between,
     )
     rule("rels", "[STAND] JUST (between|in between|in the middle of|sandwiched between) <twonp>", _between_two)
+    rule("rels", "<relword> <np1> or <np1>", lambda name, a, b: either(related(name, a), related(name, b)), 0.3)
     rule("reference", "<np>")
     for words, by in COMPARED.items():
         rule("compared", f"[(any|much|all|a bit|slightly)] {words} (than|then) <np1>", partial(more_than, by))

@@ -85,6 +85,24 @@ def add_sentences(rule: Rules) -> None:
         "between all the THINGS) [,]",
         0,
     )
+    rule(
+        "polite",
+        "(the (robot|arm|gripper|machine|computer|system|program)|somebody|someone|one|we) MUST [(please|kindly|now)]",
+        0,
+        0.1,
+    )
+    rule("polite", "(have|let|get|tell|ask|i want|i would like) the (robot|arm|gripper|computer|system) [to]", 0, 0.1)
+    things = "(things|changes|steps|edits|tasks|actions|modifications)"
+    rule(
+        "polite",
+        f"[(i|we) (want|need|have|would like|would like to have)] (<int>|a few|some|several|these|the following) "
+        f"{things} [(changed|made|done|please|here)] (.|,)",
+        lambda *_: 0,
+        0.1,
+    )
+    rule(
+        "polite", "(task|tasks|instruction|instructions|question|edit|edits|changes|request|to do|todo|plan) .", 0, 0.1
+    )
     rule("politer", "<polite> [,|.]", 0, 0.05)
     rule("politer", "<polite> [,|.] <politer>", 0, 0.05)
     rule(
@@ -133,7 +151,7 @@ def add_sentences(rule: Rules) -> None:
     rule("sentence", f"<topic> {stop} <asks>", lambda named, asks: About(program=Query(asks=asks), named=named), 0.4)
     rule("sentence", f"<topic> {stop} <steps>", lambda named, steps: About(program=Edit(steps=steps), named=named), 0.4)
     rule("topic", "<np1> (.|,)")
-    rule("sentence", "for <np> [,] <steps>", _edit_if)
+    rule("sentence", "for <np> [,|.] <steps>", _edit_if)
     # what only the last turn gives a meaning
     rule("sentence", "<context>")
     add_amendments(rule)

@@ -1,6 +1,7 @@
 """Rules of edits that set words or sizes: "paint it red", "as big as the cube"."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
@@ -263,9 +264,17 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     alike = lambda of, other: like(of, *other)  # noqa: E731
     rule("step", f"<target> (needs|takes|takes on|gets|adopts|MUST {get}) <ofother>", alike)
     rule("step", f"(let|make|have) <target> {get} <ofother>", alike)
+    rule("step", f"IWANT <target> [to] (be|become|{get}) <ofother>", alike)
+    rule("step", "<target> MUST (be|become) <ofother>", alike)
+    rule("step", "(bring|put|get) <target> (in|into|to) <ofother>", alike, 0.3)
+    rule("step", "MAKE <target> so [that] (it|they) (is|are|has|have|gets|get) <ofother>", alike)
+    rule("step", "MAKE <target> so [that] (it|they) (is|are|becomes|become) <setword>", set_words)
     rule("step", "MAKE <target> [in|to] <ofother>", alike)
     rule("step", "<target> MUST match <one_target> in <field>", lambda of, to, field: like(of, field, to))
     names = [field.name for field in schema.fields if field.words]
+    finishes = {word for field in schema.fields if field.name == "material" for word in field.words}
+    if {"metal", "rubber"} <= finishes:
+        _add_shine(rule)
     if "color" in names:
         rule(
             "step",
@@ -279,7 +288,8 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         )
         rule(
             "step",
-            "(paint|color|dye|recolor) <target> (like|the same as|to match) <one_target>",
+            "(paint|color|dye|recolor|repaint) <target> (like|the same as|to match|so [that] (it|they) (match|matches)|"
+            "to be like) <one_target>",
             lambda of, to: like(of, "color", to),
         )
     if SIZE in names:
@@ -328,6 +338,24 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     rule("step", "halve [the size of] <target> [in size]", lambda of: _scaled(of, 0.5))
     rule("times", "(twice|double)", 2.0)
     rule("times", "(half)", 0.5)
+
+
+def _add_shine(rule: Rules) -> None:
+    """The finish said by a noun: "it should lose its shine", "give it some gloss"."""
+    shine = "[(a|some|any|more|its|their|the|your)] (shine|gloss|luster|sheen|polish)"
+    metal, rubber = ((Literally(field="material", value=word),) for word in ("metal", "rubber"))
+    for words, verb, given in (
+        (metal, "(get|have|gain|take on)", f"(give|lend) <target> {shine}"),
+        (rubber, "(lose|get rid of|have no)", f"(take|remove) {shine} (off|from|of|away from|off of) <target>"),
+    ):
+        rule("step", given, partial(_set, words))
+        rule("step", f"<target> (MUST {verb}|{'gets' if words is metal else 'loses'}) {shine}", partial(_set, words))
+        rule("step", f"(let|make|have) <target> {verb} {shine}", partial(_set, words))
+    rule("step", "(polish|polish up) <target>", partial(_set, metal))
+
+
+def _set(words: tuple[Literally, ...], of: Selector) -> tuple[Step, ...] | None:
+    return set_words(of, words)
 
 
 def _scaled(of: Selector, factor: float) -> tuple[Step, ...] | None:

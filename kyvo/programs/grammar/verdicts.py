@@ -13,6 +13,7 @@ from kyvo.programs.program import (
     Exists,
     Extreme,
     Literally,
+    Related,
     SameWord,
     Selector,
     Smallness,
@@ -34,10 +35,10 @@ def is_so(of: Selector, pred: Selector) -> Truth | None:
         return SameWord(
             first=WordOf(of=as_set(of), field=pred.field), second=Literally(field=pred.field, value=pred.value)
         )
-    if isinstance(pred, WhereSame) and pred.of == ALL and isinstance(of, The | Earlier):
+    if isinstance(pred, WhereSame) and not pred.some and pred.of == ALL and isinstance(of, The | Earlier):
         return SameWord(first=WordOf(of=of, field=pred.field), second=WordOf(of=pred.like, field=pred.field))
-    if isinstance(pred, Either) and _is_word(pred.first) and _is_word(pred.second):
-        return None  # "is it red or blue?" asks which
+    if isinstance(pred, Either) and _is_choice(pred.first, pred.second):
+        return None  # "is it red or blue?", "is it left of the cube or the ball?" ask which
     return each_is(of, pred)
 
 
@@ -55,6 +56,12 @@ def fitting(of: Selector, pred: Selector) -> Selector:
 def _is_single(of: Selector) -> bool:
     """Whether one object is meant."""
     return isinstance(of, The | Earlier | Extreme) and getattr(of, "count", 1) == 1
+
+
+def _is_choice(first: Selector, second: Selector) -> bool:
+    if isinstance(first, Related) and isinstance(second, Related):
+        return first.relation == second.relation
+    return _is_word(first) and _is_word(second)
 
 
 def _is_word(selector: Selector) -> bool:

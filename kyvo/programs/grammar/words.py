@@ -94,7 +94,7 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "word",
         "(what|which|what is the|of what|what would be the) <field> (<desc1>|<descs>) (is|are|sits|stands|"
-        "lies|would be|appears|does|do|has|have) [STAND] <pred>",
+        "lies|would be|appears|comes|does|do|has|have) [STAND] <pred>",
         lambda field, of, pred: word(field, narrow(of, pred)),
     )
     rule(
@@ -111,7 +111,7 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     rule("word", "(what|which|what is the) <field> (<desc1>|<descs>)", word, 0.5)
     rule(
         "word",
-        "(what|which) <field> (is|are|sits|stands|lies|appears) [STAND] <pred>",
+        "(what|which) <field> (is|are|sits|stands|lies|appears|comes) [STAND] <pred>",
         lambda field, pred: word(field, pred),
         0.3,
     )
