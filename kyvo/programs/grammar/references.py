@@ -51,9 +51,15 @@ IT = Earlier()
 
 def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> list[tuple[Program, float]]:
     """The readings with their pronouns bound. A reading whose pronoun has nothing to stand for is dropped."""
-    found, is_any_vague = [], False
+    found, is_any_vague, is_any_lost = [], False, False
+    topic = _last_topic(dialogue)
+    last = dialogue[-1] if dialogue else None
+    all_turns, dialogue = dialogue, tuple(turn for turn in dialogue if not turn.refused)
     for given, cost in readings:
-        meaning = _in_context(given, dialogue)
+        if isinstance(given, Likewise | Variation | Amended) and last is not None and _was_not_understood(last):
+            is_any_lost = True
+            continue
+        meaning = _in_context(given, all_turns)
         if meaning is None:
             continue
         named = meaning.named if isinstance(meaning, About) else None
@@ -75,7 +81,12 @@ def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> li
             is_any_vague = True
             continue
         if program is not None and not says_nothing(program):
-            found += [(one, cost + more) for one, more in _kinds_of_ones(program, named or _last_topic(dialogue))]
+            found += [(one, cost + more) for one, more in _kinds_of_ones(program, named or topic)]
+    if is_any_lost and not found:
+        raise NotUnderstood(
+            "the text before was not understood, so there is nothing that this one could put right or go on with; say "
+            "all of it."
+        )
     if is_any_vague and not found:
         raise NotUnderstood(
             'how many of them are meant is not clear; say it, like "the two leftmost cubes", or name a part of the '
@@ -84,10 +95,14 @@ def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> li
     return found
 
 
+def _was_not_understood(turn: Turn) -> bool:
+    return turn.refused and isinstance(turn.program, Edit) and not turn.program.steps
+
+
 def _in_context(meaning: Any, dialogue: Sequence[Turn]) -> Any:
     """ "And the ball" as the last turn's program about the ball; None where no turn was before."""
     if isinstance(meaning, Again):
-        edits = (turn.program for turn in reversed(dialogue) if isinstance(turn.program, Edit))
+        edits = (turn.program for turn in reversed(dialogue) if isinstance(turn.program, Edit) and not turn.refused)
         last = next(map(without_undos, edits), None)
         if last in (UNDO, REDO):
             raise NotUnderstood(
@@ -104,7 +119,9 @@ def _in_context(meaning: Any, dialogue: Sequence[Turn]) -> Any:
     if topic is None:
         return None
     if isinstance(meaning, Amended):
-        return taken_back(meaning.part, dialogue[-1].program)
+        if meaning.bare and not dialogue[-1].refused:
+            return None
+        return taken_back(meaning.part, dialogue[-1])
     if isinstance(meaning, Variation):
         named = _varied(topic, meaning.words)
         return None if named is None else rewritten(program, lambda node: named if node == topic else node)
