@@ -75,7 +75,9 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
         "[(i|we|you)] CREATE <newone> <toscene> [,|.] [at|standing|so that it is] <goal>",
         lambda new, _, place: _added(new, place),
     )
-    rule("step", "[(i|we|you)] CREATE <newone> [,] (and|as well as|plus) <newone> <toscene>", _added_both)
+    rule("newlist", "<newone> [,] (and|as well as|plus|,) <newone>", _added_both)
+    rule("newlist", "<newone> (,|and|, and) <newlist>", lambda new, rest: _added_both(new, rest))
+    rule("step", "[(i|we|you)] CREATE <newlist> <toscene>", lambda steps, _: steps)
     rule(
         "step",
         "CREATE <newone> (of|in|with|having) [(the|a)] [(same|identical)] <field> (as|of|like) <one_target> [<goal>]",
@@ -188,6 +190,16 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "step",
+        "instead of <target> [,] (IWANT|CREATE) <newone>",
+        lambda of, new: (Replace(of=of, words=new[0]),) if new[1] == 1 and new[0] else None,
+    )
+    rule(
+        "step",
+        "(swap|switch|change|trade) <target> out (with|by|for) <newone>",
+        lambda of, new: (Replace(of=of, words=new[0]),) if new[1] == 1 and new[0] else None,
+    )
+    rule(
+        "step",
         "put <newone> where <target> (is|was|stands)",
         lambda new, of: (Replace(of=of, words=new[0]),),
     )
@@ -218,9 +230,10 @@ def _told_more(words: tuple[Literally, ...], more: tuple[Literally, ...]) -> tup
     return (*more, *words) if len(set(fields)) == len(fields) else None
 
 
-def _added_both(first: Any, second: Any, _: int) -> tuple[Step, ...] | None:
-    one, other = _added(first), _added(second)
-    return None if one is None or other is None else one + other
+def _added_both(first: Any, second: Any) -> tuple[Step, ...] | None:
+    """Two new objects, or one and the steps for the rest of a list."""
+    one, rest = _added(first), second if isinstance(second[0], Step) else _added(second)
+    return None if one is None or rest is None else one + rest
 
 
 def _added_like(new: Any, field: str, like: Selector, place: Place | None = None) -> tuple[Step, ...] | None:

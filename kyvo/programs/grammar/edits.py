@@ -110,6 +110,12 @@ def _add_sequences(rule: Rules) -> None:
     rule("steps", "<clause> [,] after [you] <step>", lambda last, first: first + last)
     rule("clause", "<step>")
     rule("clause", f"<step> [,] ({BUT}|but not) <np>", _but_not)
+    rule("clause", "<step> [,] [(and|but)] not <np1>", _not_that, 0.3)
+    rule("steps", "not <np1> [,] but <steps>", lambda _, steps: steps, 0.3)
+    kept = "(stays|stay|remains|remain|keeps|keep|keeping|still)"
+    rule("clause", f"<step> [,] (but|and|while) [(it|they)] {kept} [its|their|the] <keptword>", _kept_so)
+    rule("keptword", "<value>", lambda word: word.field)
+    rule("keptword", "<field>")
     rule("clause", "<step> [,] but [(this time|now)] [(in|as|make it|painted|colored|made of)] <setword>", _but_so)
     rule(
         "also",
@@ -209,6 +215,7 @@ def _add_moves(rule: Rules) -> None:
         "move|sit|to sit) <goal>",
         move,
     )
+    rule("step", "IWANT to (see|have) <target> [(standing|placed|put|moved)] <goal>", move)
     rule(
         "step",
         "<target> MUST (be|stand|go|move|be moved|be placed|be put|be shifted|be pushed|be brought|be stacked|"
@@ -236,6 +243,12 @@ def _add_moves(rule: Rules) -> None:
         "(bring|move|push|pull|get|put) <np1> and <np1> (closer together|together|closer to each other|"
         "next to each other)",
         lambda a, b: move(a, NextTo(to=b)),
+    )
+    rule(
+        "step",
+        "(bring|move|push|pull|get|put|place|gather|group|cluster|collect|set) <twonp> (closer together|together|"
+        "closer to each other|next to each other|beside each other|near each other|close to each other)",
+        lambda pair: move(the(pair[0]), NextTo(to=pair[1])),
     )
     rule("step", "(lift|raise|lift up|raise up) <target> [up]", lambda of: move(of, Offset(direction="above")), 1.0)
     rule(
@@ -301,6 +314,19 @@ def _but_not(steps: tuple[Step, ...], kept: Selector) -> tuple[Step, ...] | None
     return (replace(first, of=all_but(of, kept)), *rest)  # type: ignore[call-arg]
 
 
+def _not_that(steps: tuple[Step, ...], other: Selector) -> tuple[Step, ...] | None:
+    """ "Paint the red cube yellow, not the green one": one object is named, which the other is not."""
+    of = getattr(steps[0], "of", None)
+    single = all(isinstance(one, The) and one.count == 1 for one in (of, other))
+    return steps if single and of != other else None
+
+
+def _kept_so(steps: tuple[Step, ...], field: str) -> tuple[Step, ...] | None:
+    """ "It becomes a cube but stays red": what is not set stays."""
+    changed = {getattr(word, "field", None) for step in steps for word in getattr(step, "words", (step,))}
+    return None if field in changed else steps
+
+
 def _but_so(steps: tuple[Step, ...], words: tuple[Literally, ...]) -> tuple[Step, ...] | None:
     """ "Copy the cube, but in blue", "bring it back, but in blue": what comes is so."""
     *_, last = steps
@@ -323,7 +349,7 @@ def _add_removals(rule: Rules) -> None:
     gone = lambda of: (Remove(of=of),)  # noqa: E731
     rule("step", "hide <target>", gone, 0.3)
     rule("step", "clear [off] <def1>", _cleared)
-    rule("brief", "<target> (out|away|gone) [(of|from) THEPICTURE]", gone)
+    rule("brief", "<target> [to] (out|away|gone|removed|deleted) [(of|from) THEPICTURE]", gone)
     rule("brief", "<target> (.|,) (delete|remove)", gone)
     rule("step", "away with <target>", gone)
     rule("step", "(get|take|move) <target> out of the way", gone)
@@ -371,7 +397,8 @@ def _add_removals(rule: Rules) -> None:
     )
     rule(
         "step",
-        "<target> (MUST (go|be REMOVED|disappear|go away|vanish|leave)|goes away|disappears|vanishes|goes|go)",
+        "<target> (MUST (go|be REMOVED|disappear|go away|vanish|leave)|goes away|disappears|vanishes|goes|go|"
+        "go away|disappear|vanish)",
         gone,
     )
     rule("step", "(show|show me|give me|draw) THEPICTURE without <target>", gone)
@@ -382,7 +409,10 @@ def _add_removals(rule: Rules) -> None:
     )
     rule("step", "there should not be (any|any more) <anyset> [left]", gone)
     rule("step", "(rid|clear|empty|free|clean) THEPICTURE of [all] [the] <anyset>", gone)
-    rule("step", "(no|no more) <anyset> (please|any more|left)", gone, 0.2)
+    rule("step", "(no|no more) <anyset> [,] (please|any more|left)", gone, 0.2)
+    rule(
+        "step", "(i|we) (would rather|would prefer to|prefer to) not (have|see) [(any|the|those|these)] <anyset>", gone
+    )
     rule("step", "there MUST (be (only|just|nothing but)|only be) <descs> [left]", _only_such)
     keep = lambda kept: (Remove(of=without(ALL, kept)),)  # noqa: E731
     stay = "(stay|remain|be left|be kept|be there|survive|stay there)"

@@ -221,6 +221,13 @@ def _add_phrases(rule: Rules) -> None:
         "the first <many> <descs> (from|on) the <sidename> [(side|edge)]",
         lambda count, of, by: the(Extreme(of=of, by=by), count),
     )
+    rule(
+        "def1",
+        "the (last|outermost) <many> <descs> (from|on) the <sidename> [(side|edge)]",
+        lambda count, of, by: the(Extreme(of=of, by=by), count),
+    )
+    ranked = lambda a, b, of, by: Either(first=the(narrow(of, extreme(by, a))), second=the(narrow(of, extreme(by, b))))  # noqa: E731
+    rule("def1", "the <nth> and [the] <nth> (<desc1>|<descs>) from the <sidename> [(side|edge)]", ranked)
     rule("def1", "<many> <descs>", lambda count, of: the(of, count), 0.6)
     rule("def1", "(both|both of) [(the|these|those)] <descs>", lambda of: the(of, 2))
     rule("def1", "(all|each|every one|each one) [of] [(the|these|those)] <descs>", None, 0.3)

@@ -60,6 +60,12 @@ def add_rearrangements(rule: Rules) -> None:
         f"[(let|have|make|get|can|could)] <np1> [(MUST|to)] ({swap}|change) [{places}] with <np1>",
         lambda a, b: (Swap(first=a, second=b),),
     )
+    swapped = "(swapped|exchanged|switched|interchanged)"
+    rule(
+        "step",
+        f"<swappers> (MUST be|get|(can|could) be) {swapped} {each_other}",
+        lambda pair: (Swap(first=pair[0], second=pair[1]),),
+    )
     rule("step", f"{swap} <np1> and <np1> in <field>", lambda a, b, field: (Swap(first=a, second=b, field=field),))
     rule(
         "step",

@@ -63,6 +63,8 @@ def add_sentences(rule: Rules) -> None:
         "here is what i want|listen|cool|nice|perfect|yeah|yep) [,|.]",
         0,
     )
+    rule("polite", "(i made a mistake|my mistake|my bad|i was wrong|oops|ups) [,|.]", 0)
+    rule("polite", "why (not|do not (you|we))", 0, 0.1)
     rule("polite", "(can|could|may) we [(please|kindly|also|now|maybe|just)]", 0)
     rule("polite", "(can|could|would|will) you [(please|kindly|also|now|possibly|maybe|just)]", 0)
     rule(

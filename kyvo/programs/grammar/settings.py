@@ -1,5 +1,6 @@
 """Rules of edits that set words or sizes: "paint it red", "as big as the cube"."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,8 +16,11 @@ from kyvo.programs.program import (
     Set,
     Step,
     The,
+    Together,
+    Where,
     WordOf,
 )
+from kyvo.programs.structure import rewritten
 from kyvo.scene.schema import SceneSchema
 
 
@@ -149,6 +153,11 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         set_words,
     )
     rule("step", "(from now on|now) <target> (is|are) <setword>", set_words)
+    good = "[(much|even|a lot|so much)] (better|good|nice|nicer|great|prettier|best|fine|cool)"
+    rule("step", f"<target> (would|might|could) (look|be) {good} [(in|as|if it (was|were)|when)] <setword>", set_words)
+    suits = f"(would|might|could) ((be|look) {good} (for|on)|(suit|fit))"
+    rule("step", f"<value> {suits} <target> [better]", lambda word, of: set_words(of, (word,)))
+    rule("step", "(try|use|take|choose|pick) <value> for <target>", lambda word, of: set_words(of, (word,)))
     rule(
         "step",
         "(give|get) <target> [(a|the|some)] [(new|fresh)] [(coat|layer|lick) of] <value> [(finish|coat|color|paint|"
@@ -174,7 +183,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     verbs = "(replace|change|set|switch|make|turn|modify|alter|update|convert|adjust|edit|put)"
     rule(
         "step",
-        f"{verbs} [the] <field> of <target> (to|into|be|as|with|by|) [(be|become|a|an)] <anyword>",
+        f"{verbs} [the] <field> of <target> (to|into|be|as|with|by|=|) [(be|become|a|an)] <anyword>",
         lambda field, of, word: set_field(of, field, word),
     )
     rule("step", f"{verbs} <target> 's <field> (to|into|be) (that|the <field>) of <one_target>", _set_as)
@@ -224,7 +233,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     )
     rule("step", "<target> needs another <field> [(.|,)] set it to <anyword>", set_field)
     # of the same word as another
-    like = lambda of, field, to: (Set(of=of, field=field, to=WordOf(of=to, field=field)),)  # noqa: E731
+    like = _like
     rule(
         "step",
         "(MAKE|give|get) <target> [(be|have|to be|in|of)] [(of|made of)] the (same|identical) <field> (as|"
@@ -236,7 +245,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         "step",
         "(MAKE|give|get) <target> [(be|have|to be|in|of)] [(of|made of)] the (same|identical) <field> and [the] [same] "
         "<field> (as|of|like) <one_target>",
-        lambda of, a, b, to: (*like(of, a, to), *like(of, b, to)) if a != b else None,
+        lambda of, a, b, to: together(like(of, a, to), like(of, b, to)) if a != b else None,
     )
     rule("step", "<target> should (have|be) the same <field> as <one_target>", like)
     rule(
@@ -262,7 +271,17 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     rule("ofother", "<one_target> 's <field>", lambda to, field: (field, to))
     get = "(have|get|take|take on|adopt|receive|match|copy|share)"
     alike = lambda of, other: like(of, *other)  # noqa: E731
-    rule("step", f"<target> (needs|takes|takes on|gets|adopts|MUST {get}) <ofother>", alike)
+    rule("step", f"<target> (needs|need|takes|take|takes on|take on|gets|get|adopts|adopt|MUST {get}) <ofother>", alike)
+    rule(
+        "step",
+        "MAKE <target> [(be|become|to|into|in)] <setword> [,] and (vice versa|the other way (around|round))",
+        _vice_versa,
+    )
+    names = [field.name for field in schema.fields if field.words]
+    exactly = "[(exactly|just|completely|totally)]"
+    whole = partial(_all_like, names)
+    rule("step", f"make <target> [be|to be] {exactly} (look like|identical to|the same as) <one_target>", whole, 0.2)
+    rule("step", f"<target> MUST (be|look) {exactly} (like|identical to|the same as) <one_target>", whole, 0.2)
     rule("step", f"(let|make|have) <target> {get} <ofother>", alike)
     rule("step", f"IWANT <target> [to] (be|become|{get}) <ofother>", alike)
     rule("step", "<target> MUST (be|become) <ofother>", alike)
@@ -271,7 +290,6 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     rule("step", "MAKE <target> so [that] (it|they) (is|are|becomes|become) <setword>", set_words)
     rule("step", "MAKE <target> [in|to] <ofother>", alike)
     rule("step", "<target> MUST match <one_target> in <field>", lambda of, to, field: like(of, field, to))
-    names = [field.name for field in schema.fields if field.words]
     finishes = {word for field in schema.fields if field.name == "material" for word in field.words}
     if {"metal", "rubber"} <= finishes:
         _add_shine(rule)
@@ -356,6 +374,28 @@ def _add_shine(rule: Rules) -> None:
 
 def _set(words: tuple[Literally, ...], of: Selector) -> tuple[Step, ...] | None:
     return set_words(of, words)
+
+
+def _like(of: Selector, field: str, to: Selector) -> tuple[Step, ...] | None:
+    if NO_NOUN in parts(of):
+        return None  # "change the color of the red cube" names one object
+    return (Set(of=of, field=field, to=WordOf(of=to, field=field)),)
+
+
+def _all_like(fields: Sequence[str], of: Selector, to: Selector) -> tuple[Step, ...]:
+    """Every word of another object: "make it look like the cube"."""
+    steps = (Set(of=of, field=field, to=WordOf(of=to, field=field)) for field in fields)
+    return (Together(steps=tuple(steps)),)
+
+
+def _vice_versa(of: Selector, words: tuple[Literally, ...]) -> tuple[Step, ...] | None:
+    """ "Make the small things large and vice versa": those that have the new word get the old one."""
+    (new,) = words if len(words) == 1 else (None,)
+    old = next((node for node in parts(of) if isinstance(node, Where) and new and node.field == new.field), None)
+    if new is None or old is None or old.value == new.value:
+        return None
+    other = rewritten(of, lambda node: replace(node, value=new.value) if node == old else node)
+    return together(set_words(of, words), set_words(other, (Literally(field=old.field, value=old.value),)))
 
 
 def _scaled(of: Selector, factor: float) -> tuple[Step, ...] | None:

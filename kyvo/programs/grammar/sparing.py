@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import ALL, is_other, narrow, parts, without
+from kyvo.programs.grammar.meaning import ALL, ONE, all_but, is_other, narrow, parts, without
 from kyvo.programs.program import Earlier, Remove, Selector, Step, The, Together
 from kyvo.programs.structure import rewritten
 
@@ -49,5 +49,7 @@ def _without(step: Step, kept: Selector) -> Step:
     of = getattr(step, "of", None)
     if of is None or of == Earlier() or kept in parts(of):
         return step
+    if isinstance(kept, The) and ONE in parts(kept) and not isinstance(of, The):
+        return replace(step, of=all_but(of, rewritten(kept, lambda node: ALL if node == ONE else node)))  # type: ignore[call-arg]
     inner = replace(of, of=without(of.of, kept)) if isinstance(of, The) else without(of, kept)
     return replace(step, of=inner)  # type: ignore[call-arg]
