@@ -28,6 +28,9 @@ def add_comparisons(rule: Rules) -> None:
     a, b = "(<cdesc>)", "(<cdesc>)"
     rule("cdesc", "<descs>")
     rule("cdesc", "<desc1>", None, 0.4)
+    combined = "(combined|together|put together|taken together|altogether|in total)"
+    rule("cdesc", f"<descs> (plus|and) <descs> {combined}", either)
+    rule("cdesc", "(that|those) of <descs>")
     rule("cdesc", "<descs> (plus|and) [the] [number of] <descs>", either, 0.6)
     rule("cdesc", "<adj>", None, 0.3)
     rule("cdesc", "(the number of|there are|is the number of|do you see) <descs>")
@@ -81,6 +84,13 @@ def add_comparisons(rule: Rules) -> None:
         lambda x, y, n: compared("less")(narrow(n, x), narrow(n, y)),
         0.0,
     )
+    for words, comparison in (("more", "greater"), ("(fewer|less)", "less")):
+        rule(
+            "truth",
+            f"{thereis} {words} <nouns> <where> (than|then) [there are] <where>",
+            lambda n, x, y, c=comparison: compared(c)(narrow(n, x), narrow(n, y)),
+        )
+    rule("where", "(<place>|<rels>)")
     common = "(common|frequent|numerous)"
     rule("truth", f"are <descs> more {common} (than|then) <descs> [<seen>]", lambda x, y, *_: compared("greater")(x, y))
     rule(

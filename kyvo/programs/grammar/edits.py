@@ -82,6 +82,10 @@ EDIT_MACROS = {
 BUT = "(except [for]|but for|apart from|besides|other than|excluding|leaving out|aside from|save for|without|not)"
 
 
+class Briefs(tuple[Step, ...]):
+    """Orders without a verb."""
+
+
 def add_edits(rule: Rules, schema: SceneSchema) -> None:
     """All rules of edits. Their symbol is `steps`, the steps of an edit."""
     rule.macros |= EDIT_MACROS
@@ -125,7 +129,7 @@ def _add_sequences(rule: Rules) -> None:
     )
     # "red cube blue, blue ball left 0.5": orders without a verb, which nothing but orders stands before
     rule("orders", "<steps>")
-    rule("orders", "<briefs>", None, 1.5)
+    rule("orders", "<briefs>", Briefs, 1.5)
     rule("orders", "<brief> <then> <orders>", lambda first, _, rest: first + rest, 1.5)
     rule("orders", "<clause> <also> <briefs>", lambda first, _, rest: together(first, rest), 2.0)
     rule("briefs", "<brief>")

@@ -4,7 +4,7 @@ from kyvo.programs.grammar.amounts import HOWMANY, THERE
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.lexicon import kind_field
 from kyvo.programs.grammar.meaning import ALL
-from kyvo.programs.program import Commonest, Count, CountWords, Except, Shared, WordOf, WordsOf
+from kyvo.programs.program import Commonest, Count, CountWords, Except, Exists, Shared, WordOf, WordsOf
 from kyvo.scene.schema import SceneSchema
 
 
@@ -146,6 +146,18 @@ def add_alone(rule: Rules, schema: SceneSchema) -> None:
         "amount",
         f"{HOWMANY} <fields> {seen} {often}",
         lambda field: CountWords(of=Shared(of=ALL, field=field), field=field),
+    )
+    once = "(once|one time|a single time|exactly once|just once)"
+    rule(
+        "amount",
+        f"{HOWMANY} <fields> (appear|occur|(is|are) (used|seen|there|found|shown|present)|show up) [only] {once}",
+        lambda field: Count(of=lonely(ALL, field)),
+    )
+    rule(
+        "truth",
+        "(is|are) there (a|any) <field> [that|which] (two|2|several|some|any two|more than one) [of the] [THINGS] "
+        "(share|have in common|have)",
+        lambda field: Exists(of=Shared(of=ALL, field=field)),
     )
     for field in fields:
         rule(

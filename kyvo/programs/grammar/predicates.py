@@ -154,6 +154,7 @@ def add_predicates(rule: Rules) -> None:
     rule("pred1", "STAND <rels>")
     rule("pred1", "<pre>", telling)
     rule("pred1", "<same>")
+    rule("pred1", "(made|built|composed) [out] (of|from) <mat>")
     rule("pred1", "<place>")
     rule("pred1", "<descs>")
     rule("pred1", "(a|an) <desc1>")

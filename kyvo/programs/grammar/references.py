@@ -22,7 +22,7 @@ from kyvo.programs.grammar.meaning import (
     parts,
     without_other,
 )
-from kyvo.programs.grammar.sentences import About, Again, Likewise, Variation
+from kyvo.programs.grammar.sentences import About, Again, Brief, Likewise, Variation
 from kyvo.programs.parsing import Turn
 from kyvo.programs.program import (
     Before,
@@ -49,9 +49,15 @@ from kyvo.programs.turns import REDO, UNDO
 IT = Earlier()
 
 
-def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> list[tuple[Program, float]]:
-    """The readings with their pronouns bound. A reading whose pronoun has nothing to stand for is dropped."""
-    found, is_any_vague, is_any_lost = [], False, False
+def bound(
+    readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn], *, asked: bool = False
+) -> list[tuple[Program, float]]:
+    """The readings with their pronouns bound. A reading whose pronoun has nothing to stand for is dropped.
+
+    Args:
+        asked: the text ends with a question mark.
+    """
+    found, is_any_vague, is_any_lost, is_any_brief = [], False, False, False
     topic = _last_topic(dialogue)
     last = dialogue[-1] if dialogue else None
     all_turns, dialogue = dialogue, tuple(turn for turn in dialogue if not turn.refused)
@@ -60,6 +66,9 @@ def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> li
             is_any_lost = True
             continue
         meaning = _in_context(given, all_turns)
+        if isinstance(meaning, Brief):
+            is_any_brief = is_any_brief or asked
+            meaning = None if asked else meaning.program
         if meaning is None:
             continue
         named = meaning.named if isinstance(meaning, About) else None
@@ -82,6 +91,11 @@ def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> li
             continue
         if program is not None and not says_nothing(program):
             found += [(one, cost + more) for one, more in _kinds_of_ones(program, named or topic)]
+    if is_any_brief and not found:
+        raise NotUnderstood(
+            'with a question mark this is no order, and a question needs a verb; say "is the cube red?" or "make the '
+            'cube red".'
+        )
     if is_any_lost and not found:
         raise NotUnderstood(
             "the text before was not understood, so there is nothing that this one could put right or go on with; say "

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import ALL, either
+from kyvo.programs.grammar.meaning import ALL, NO_NOUN, ONE, either
 from kyvo.programs.program import (
     Along,
     Between,
@@ -111,7 +111,7 @@ def add_relations(rule: Rules) -> None:
     rule("relhead", "JUST [(to|on|in|at)] [the] (right|right side)", "right")
     rule("relhead", "JUST [in] [the] front", "front")
     rule("relhead", "JUST (behind|[to] [the] (back|rear)|in back)", "behind")
-    rule("rels", "<relword> <reference>", related)
+    rule("rels", "<relword> <reference>", _stands_to)
     rule(
         "rels",
         "<relword> (a|an|any|another|some|any of the|one of the|at least one) [other] (<desc1>|<descs>)",
@@ -160,6 +160,12 @@ def more_than(by: Measure, than: Selector) -> Selector:
 
 def related(name: Any, to: Selector) -> Selector:
     return Related(of=ALL, relation=name, to=to)
+
+
+def _stands_to(name: Any, to: Selector) -> Selector | None:
+    """ "On the left" is a place, and not on top of what is leftmost."""
+    bare = isinstance(to, The) and isinstance(to.of, Extreme) and to.of.of in (NO_NOUN, ONE)
+    return None if bare and name == "above" else related(name, to)
 
 
 def _related_to_some(name: Any, to: Selector) -> Selector:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from kyvo.programs.grammar.amendments import add_amendments
 from kyvo.programs.grammar.chart import Rules
+from kyvo.programs.grammar.edits import Briefs
 from kyvo.programs.grammar.meaning import narrow, parts
 from kyvo.programs.program import Earlier, Edit, Program, Query, Selector, Step, The, WordOf
 
@@ -14,6 +15,13 @@ class About:
 
     program: Program
     named: Selector
+
+
+@dataclass(frozen=True)
+class Brief:
+    """An edit said without a verb: "red cube blue". With a question mark it is none."""
+
+    program: Program
 
 
 @dataclass(frozen=True)
@@ -124,7 +132,11 @@ def add_sentences(rule: Rules) -> None:
         lambda named, asks: About(program=Query(asks=asks), named=named),
         0.3,
     )
-    rule("sentence", "<orders>", lambda steps: Edit(steps=steps))
+    rule(
+        "sentence",
+        "<orders>",
+        lambda steps: Brief(Edit(steps=steps)) if isinstance(steps, Briefs) else Edit(steps=steps),
+    )
     rule(
         "sentence",
         f"<pointing> {stop} [(and|then)] [then] <steps>",

@@ -12,6 +12,7 @@ from kyvo.programs.program import (
     Every,
     Exists,
     Extreme,
+    InRegion,
     Literally,
     Related,
     SameWord,
@@ -61,6 +62,8 @@ def _is_single(of: Selector) -> bool:
 def _is_choice(first: Selector, second: Selector) -> bool:
     if isinstance(first, Related) and isinstance(second, Related):
         return first.relation == second.relation
+    if isinstance(first, InRegion) and isinstance(second, InRegion):
+        return True
     return _is_word(first) and _is_word(second)
 
 
