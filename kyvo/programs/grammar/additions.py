@@ -36,7 +36,11 @@ _SIDES = {"left": "left", "right": "right", "front": "front", "behind": "back"}
 def add_additions(rule: Rules, schema: SceneSchema) -> None:
     rule("newthing", "<newwords>")
     rule("newthing", "(thing|object|item|shape)", ())
-    rule("newone", "something <newwords1>", lambda word: ((word,), 1))
+    rule(
+        "step",
+        "(add|insert|create|put in|bring in|place) something <newwords1> [<goal>]",
+        lambda word, *place: _added(((word,), 1), *place),
+    )
     rule("newthing", "<newwords> (thing|object|item|shape|one)")
     rule("newthing", "<newwords> (that|which) (is|are) <setword>", _told_more)
     rule("step", "(IWANT|have) <newone> [to be] (added|inserted|put in|created|placed in THEPICTURE)", _added)

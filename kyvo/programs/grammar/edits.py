@@ -430,11 +430,12 @@ def _add_removals(rule: Rules) -> None:
     rule("step", "i (only|just) (want|need) [to (see|keep|have)] <np>", keep)
     rule(
         "step",
-        "(remove|delete|clear|empty|erase|wipe) (everything|all|THEPICTURE|the (whole|entire) PICTURE|"
-        "it all|all of it|all of them)",
+        "(remove|delete|clear|empty|erase|wipe) (everything|all|it all|all of it|all of them)",
         (Remove(of=ALL),),
         0.05,
     )
+    # "remove the floor" is not to be done; "clear the floor" is
+    rule("step", "(clear|empty|wipe) (THEPICTURE|the (whole|entire) PICTURE)", (Remove(of=ALL),), 0.05)
     rule(
         "step",
         "((keep|leave|retain) (only|just|nothing but)|(only|just) (keep|leave|retain)) <np> [(there|in THEPICTURE)]",

@@ -43,7 +43,10 @@ ADJECTIVES: Mapping[str, Sequence[str]] = {
         "mirror like", "lustrous", "chromed", "sparkly", "glassy",
     ),
     "rubber": ("matte", "mat", "matt", "dull", "rubbery", "flat finish", "unpolished", "nonreflective", "nonshiny"),
-    "cyan": ("teal", "aqua", "turquoise", "light blue", "sky blue", "sky", "bright blue", "baby blue", "aquamarine"),
+    "cyan": (
+        "teal", "aqua", "turquoise", "light blue", "sky blue", "blue green", "bright blue", "baby blue",
+        "aquamarine",
+    ),
     "purple": ("violet", "lilac", "lavender", "mauve"),
     "blue": ("dark blue", "navy", "royal blue"),
     "red": ("crimson", "scarlet", "maroon"),
