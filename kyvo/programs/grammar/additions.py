@@ -185,6 +185,16 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
         f"(replace|substitute|exchange|swap|change) <target> {with_} <newone> (of|with|in) the same <samefields>",
         _replaced_alike,
     )
+    rule(
+        "step",
+        "<target> (MUST be|gets|get) (replaced|substituted|exchanged) (with|by|for) <newone>",
+        lambda of, new: (Replace(of=of, words=new[0]),) if new[1] == 1 and new[0] else None,
+    )
+    rule(
+        "step",
+        "<one_target> (MUST be|gets|get) (copied|duplicated|cloned) [<goal>]",
+        lambda of, *to: _copied(of, 1, *to),
+    )
     rule("samefields", "<field>", lambda field: (field,))
     rule("samefields", "<field> [,] [and] <samefields>", lambda field, more: (field, *more))
     rule(

@@ -239,6 +239,12 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("operation", "divided by", "divided by")
     rule(
         "amount",
+        "(what [number]|how many [THINGS]) do (i|you|we) (get|have) (if|when) (i|you|we) (add|combine|count) [up] "
+        "<countof> (and|to|with|plus) <countof> [together]",
+        lambda a, b: Arithmetic(operation="plus", first=a, second=b),
+    )
+    rule(
+        "amount",
         "if [(you|i|we)] (add|added|combine|combined) <countof> (and|to|with|"
         "plus) <countof> [,] [what is the (total|sum)|how many [(things|objects|items|"
         "shapes)] [(would there be|do you get|are there|would you have|is that|will there be)]]",

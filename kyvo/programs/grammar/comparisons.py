@@ -183,6 +183,11 @@ def add_comparisons(rule: Rules) -> None:
         "(is|are) (most|most of|the majority of|more than half of|over half of) [(the|these)] <descs> <predx>",
         _most,
     )
+    rule(
+        "truth",
+        "(do|does) (most|most of|the majority of|more than half of|over half of) [(the|these)] <descs> have <owned>",
+        _most,
+    )
 
 
 def _is_multiple(times: int, of: Selector, other: Selector) -> Truth:

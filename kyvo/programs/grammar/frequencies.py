@@ -123,7 +123,7 @@ def add_alone(rule: Rules, schema: SceneSchema) -> None:
     one = "(only one|a single|one|just one|exactly one|only a single|only 1|1)"
     thing = "(object|thing|item|shape|figure)"
     own = "(unique|distinct|unmatched)"
-    none = "(no other <othernoun>|nothing else|none of the others|no other <othernouns>)"
+    none = "(no other <othernoun>|nothing else|nobody else|no one else|none of the others|no other <othernouns>)"
     rule("same", f"(a|an|the|its|their) {own} <field> [(than|from|to|of|as) ALLOTHERS]", lambda f: lonely(ALL, f), 0.1)
     rule("same", f"a <field> [(that|which)] {none} (has|have|shares|share)", lambda *v: lonely(ALL, v[0]), 0.1)
     rule("same", "a <field> (of its own|to itself|all its own)", lambda field: lonely(ALL, field), 0.1)

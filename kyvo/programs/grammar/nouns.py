@@ -124,7 +124,7 @@ def _add_descriptions(rule: Rules) -> None:
     rule("post1", "with [(a|an|the)] <same>")
     rule("post1", "<seen>")
     rule("post1", "[,] THAT (is|are|was|were|looks|look|appears to be|seems) JUST <pred>")
-    rule("post1", "[,] THAT STANDS JUST (<rels>|<place>)")
+    rule("post1", "[,] THAT STANDS JUST (<rels>|<place>|<suppost>)")
     rule("post1", "THAT (is|are) [all] <selfsame>")
     rule("post1", "(THAT (have|share|has|shares)|having|sharing|with|of) <selfsame>")
     rule("post1", "THAT (has|have|had) [(a|an|the)] <same>")

@@ -92,6 +92,7 @@ def add_rearrangements(rule: Rules) -> None:
     rule("angle", "(by half a turn|by a half turn|half a turn|halfway around|around|upside down)", 2 * QUARTER)
     rotated = lambda of, degrees: (Rotate(of=of, degrees=degrees),)  # noqa: E731
     rule("step", f"{turn} <target> <angle>", rotated)
+    rule("step", "<target> (MUST be|gets|get) (rotated|turned|spun) <angle>", rotated)
     rule("step", f"{turn} <target> <angle> <sense>", lambda of, angle, sense: rotated(of, angle * sense))
     rule("step", f"{turn} <target> <sense> <angle>", lambda of, sense, angle: rotated(of, angle * sense))
     rule("step", f"{turn} <target> <sense>", lambda of, sense: rotated(of, QUARTER * sense))

@@ -95,6 +95,11 @@ def add_sameness(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "(do|does) <groups> [all] differ [from each other] in [(their|the)] <fieldx>", _differ)
     rule(
         "truth",
+        "(is|are) <groups> [all] (different|unequal|unlike) [from each other] in [(their|the)] <fieldx>",
+        _differ,
+    )
+    rule(
+        "truth",
         "(is|are) <any> [,] (and|or) <any> the only <fields> [<seen>]",
         lambda a, b, *_: _are_only(either(a, b)),
     )

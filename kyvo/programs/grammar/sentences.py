@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from kyvo.programs.grammar.amendments import add_amendments
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.edits import Briefs
-from kyvo.programs.grammar.meaning import narrow, parts
-from kyvo.programs.program import Earlier, Edit, Program, Query, Selector, Step, The, WordOf
+from kyvo.programs.grammar.meaning import among, narrow, parts
+from kyvo.programs.program import Earlier, Edit, Program, Query, Remove, Resize, Selector, Set, Step, The, WordOf
+from kyvo.programs.program.edits import leaves
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ def add_sentences(rule: Rules) -> None:
         "thanks",
         "[.] [,] (please|thanks|thank you|for me|now|thank you very much|if you can|if possible|would you|"
         "will you|shall we|ok|okay|then|cheers|again|instead|too|also|as well|from now on|thanks a lot|many thanks|"
-        "by any chance|at the moment|right now|in here|here|in THEPICTURE|do you think|do you know|i wonder|"
+        "by any chance|everywhere|throughout|"
+        "at the moment|right now|in here|here|in THEPICTURE|do you think|do you know|i wonder|"
         "[and] straighten (it|them))",
         0,
     )
@@ -165,6 +167,7 @@ def add_sentences(rule: Rules) -> None:
     rule("sentence", f"<topic> {stop} <asks>", lambda named, asks: About(program=Query(asks=asks), named=named), 0.4)
     rule("sentence", f"<topic> {stop} <steps>", lambda named, steps: About(program=Edit(steps=steps), named=named), 0.4)
     rule("topic", "<np1> (.|,)")
+    rule("sentence", "<scope> , <steps>", _edit_among, 0.3)
     rule("sentence", "for <np> [,|.] <steps>", _edit_if)
     # what only the last turn gives a meaning
     rule("sentence", "<context>")
@@ -230,6 +233,12 @@ def add_sentences(rule: Rules) -> None:
 
 def _edit_about(named: Selector, steps: tuple[Step, ...]) -> About:
     return About(program=Edit(steps=steps), named=named)
+
+
+def _edit_among(base: Selector, steps: tuple[Step, ...]) -> Edit | None:
+    """ "Of the blue things, make the rubber one metal." """
+    plain = all(isinstance(step, Set | Resize | Remove) for step in leaves(steps))
+    return Edit(steps=among(base, steps)) if plain else None
 
 
 def _edit_if(named: Selector, steps: tuple[Step, ...]) -> About | None:

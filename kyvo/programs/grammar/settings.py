@@ -96,6 +96,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     )
     rule("brief", "<target> (to|in|into|=) <value>", lambda of, word: set_words(of, (word,)), -1.0)  # "the cube to red"
     rule("brief", "<target> [(.|,)] [now] <value>", lambda of, word: set_words(of, (word,)))  # "red cube blue"
+    rule("step", "(change|turn|replace|convert|set) <value> (to|into|with|by) <value>", _all_of_word)
     rule("step", "MAKE <value> <defs>", lambda word, of: set_words(of, (word,)), 0.5)
     rule(
         "step",
@@ -144,6 +145,21 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         set_words,
     )
     rule("step", "(get|force|cause) <target> [to] (be|become|turn|look) <setword>", set_words)
+    look = "(finish|surface|color|look|texture|coating|appearance|coat|shape|size)"
+    rule(
+        "step",
+        f"<target> (MUST (have|get|receive|be given|take on)|gets|get) (a|an) [new] <value> {look}",
+        lambda of, word: set_words(of, (word,)),
+    )
+    rule("step", f"IWANT <target> [to] (have|get) (a|an) [new] <value> {look}", lambda of, word: set_words(of, (word,)))
+    rule("wish", "<target> [to] (be|become) <setword>", set_words)
+    rule("step", "IWANT <wish> [,] and <wish>", together)
+    rule(
+        "step",
+        "<target> MUST (be|become) <setword> [,] and <pair>",
+        lambda of, words, rest: together(set_words(of, words), rest),
+        0.1,
+    )
     done = "(painted|colored|made|turned|changed to|changed into|turned into|dyed)"
     rule("step", f"(have|get|IWANT) <target> {done} [to|into|in] <setword>", set_words)
     rule("step", f"<target> (gets|get|MUST be) {done} [to|into|in] <setword>", set_words)
@@ -339,6 +355,10 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
             size,
         )
         rule("step", f"{verb} [the size of] <target> [in size]", size)
+        passive = (
+            "(enlarged|scaled up|increased|magnified|blown up)" if larger else "(shrunk|reduced|scaled down|shrunken)"
+        )
+        rule("step", f"<target> (MUST be|gets|get|is to be|are to be) {passive} [in size]", size)
         rule("step", f"(scale|blow|size|bump) <target> {'up' if larger else 'down'}", size)
         rule("step", f"(let|make|have) <target> {'grow' if larger else 'shrink'}", size)
         rule("step", f"IWANT <target> [to be] {words}", size)
@@ -396,6 +416,13 @@ def _vice_versa(of: Selector, words: tuple[Literally, ...]) -> tuple[Step, ...] 
         return None
     other = rewritten(of, lambda node: replace(node, value=new.value) if node == old else node)
     return together(set_words(of, words), set_words(other, (Literally(field=old.field, value=old.value),)))
+
+
+def _all_of_word(old: Literally, new: Literally) -> tuple[Step, ...] | None:
+    """ "Change red to blue": of everything that is red."""
+    if old.field != new.field or old.value == new.value:
+        return None
+    return set_words(Where(of=ALL, field=old.field, value=old.value), (new,))
 
 
 def _scaled(of: Selector, factor: float) -> tuple[Step, ...] | None:

@@ -40,6 +40,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     any_ = "(a|an|any|some|one|any other|another|at least one|even one|even a single|a single)"
     thereis = (
         "(is there|are there|(exists|exist) [there]|does there exist|do there exist|(is|are|was|were) not there|"
+        "would THEPICTURE [still] (contain|have|show|include)|"
         "do not you see|is there anything like|is there such a thing as|would there [still] be|"
         "(do|does|can|could|did) (you|we|i|it|one|THEPICTURE) [(happen to|actually|really)] "
         "(see|find|spot|notice|have|hold|contain|show|include)|have (you|we) [got]|"

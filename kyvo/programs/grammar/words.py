@@ -282,8 +282,8 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "asks",
-        "(what|which|list the|name the|tell me the|list [all] the) <fields> (are|do) <np> [have]",
-        lambda field, of: WordsOf(of=of, fields=(field,)),
+        "(what|which|list the|name the|tell me the|list [all] the) [<many>] <fields> (are|do) <np> [have]",
+        lambda *v: WordsOf(of=v[-1], fields=(v[-2],)),
         0.1,
     )
     rule(
