@@ -54,8 +54,9 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
         "<newwords1> <newthings>",
         lambda a, rest: None if a.field in {word.field for word in rest} else (a, *rest),
     )
+    rule("newone", "<anew>")
     rule(
-        "newone",
+        "anew",
         "(a|an|another|one|one more|an additional|a new|an extra|a second|some|a single|one new|"
         "yet another) [(new|more|extra)] <newthing>",
         lambda words: (words, 1),
@@ -170,9 +171,9 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
     with_ = "(with|by|for|against)"
     rule(
         "step",
-        "(replace|substitute|exchange|swap|switch|swap out|switch out|change|trade|trade in) <target> "
-        f"{with_} <newone>",
-        lambda of, new: (Replace(of=of, words=new[0]),) if new[1] == 1 and new[0] else None,
+        f"((replace|substitute|swap out|switch out|change|trade in) <target> {with_} <newone>|"
+        f"(exchange|swap|switch|trade) <target> (for <newone>|{with_} <anew>))",  # "swap red ball with blue cube" swaps
+        _replaced,
     )
     rule(
         "step",
@@ -188,7 +189,7 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "step",
         "<target> (MUST be|gets|get) (replaced|substituted|exchanged) (with|by|for) <newone>",
-        lambda of, new: (Replace(of=of, words=new[0]),) if new[1] == 1 and new[0] else None,
+        _replaced,
     )
     rule(
         "step",
@@ -202,21 +203,27 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
         "(substitute|put) <newone> (for|in place of|instead of) <target>",
         lambda new, of: (Replace(of=of, words=new[0]),),
     )
+    rule("step", "SAMEPICTURE with <newone> instead of <target>", lambda new, of: _replaced(of, new), 0.2)
     rule(
         "step",
         "instead of <target> [,] (IWANT|CREATE) <newone>",
-        lambda of, new: (Replace(of=of, words=new[0]),) if new[1] == 1 and new[0] else None,
+        _replaced,
     )
     rule(
         "step",
         "(swap|switch|change|trade) <target> out (with|by|for) <newone>",
-        lambda of, new: (Replace(of=of, words=new[0]),) if new[1] == 1 and new[0] else None,
+        _replaced,
     )
     rule(
         "step",
         "put <newone> where <target> (is|was|stands)",
         lambda new, of: (Replace(of=of, words=new[0]),),
     )
+
+
+def _replaced(of: Selector, new: tuple[tuple[Literally, ...], int]) -> tuple[Step, ...] | None:
+    words, count = new
+    return (Replace(of=of, words=words),) if count == 1 and words else None
 
 
 def _replaced_alike(

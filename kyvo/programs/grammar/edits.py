@@ -6,7 +6,7 @@ from typing import Any
 from kyvo.programs.grammar.additions import add_additions
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.goals import A_BIT, add_amounts, add_places, move
-from kyvo.programs.grammar.meaning import ALL, all_but, parts, the, together, without
+from kyvo.programs.grammar.meaning import ALL, all_but, narrow, parts, the, together, without
 from kyvo.programs.grammar.pairings import add_pairings
 from kyvo.programs.grammar.rearrangements import add_rearrangements
 from kyvo.programs.grammar.settings import add_settings, set_words
@@ -23,11 +23,13 @@ from kyvo.programs.program import (
     Offset,
     OnTop,
     Place,
+    PlaceOf,
     Redo,
     Related,
     Remove,
     Selector,
     Step,
+    Swap,
     The,
     Undo,
 )
@@ -71,6 +73,14 @@ EDIT_MACROS = {
     ),
     "REMOVED": (
         "(gone|removed|deleted|erased|destroyed|eliminated|discarded|taken (away|out)|thrown (away|out)|cleared away)"
+    ),
+    "NEWPICTURE": (
+        "(edit|modify|change|update|alter|adjust|transform|make|generate|create|produce|draw|show [me]|give me|IWANT) "
+        "(THEPICTURE|[a] (version|copy) [of THEPICTURE]|[an|a] PICTURE) ((so|such) [that]|in which|where)"
+    ),
+    "SAMEPICTURE": (
+        "[(edit|make|generate|create|produce|draw|show [me]|give me|IWANT)] ([the] same PICTURE|THEPICTURE|"
+        "(a|an) PICTURE|[a] version [of THEPICTURE]) [,] [but|only]"
     ),
     "IWANT": (
         "(i want|i would like|i would love|i would prefer|i prefer|i would rather have|i need|we want|we need|"
@@ -166,6 +176,7 @@ def _add_targets(rule: Rules) -> None:
     rule("target", "<defs>")
     rule("target", "(only|just) <defs>", None, 0.1)
     rule("target", f"{some} (<desc1>|<descs>)", the, 0.5)
+    rule("target", "any [<pre>] <noun1> [,] THAT (is|are|STANDS) <pred>", narrow, 0.1)
     rule("target", "(what|whatever|whichever) (is|are|stands|lies|has|have) <pred>", None, 0.1)
     rule("one_target", "<def1>")
     rule("one_target", f"{some} (<desc1>|<descs>)", the, 0.1)
@@ -208,7 +219,7 @@ def _add_moves(rule: Rules) -> None:
     rule(
         "step",
         "MOVE <target> <goal> [,] and <one_target> <goal>",
-        lambda a, x, b, y: together(move(a, x), move(b, y)),
+        _moved_both,
         0.2,
     )
     rule("step", "MOVE <target> <goal> and <goal>", _moved_twice, 0.2)
@@ -275,6 +286,13 @@ def _add_moves(rule: Rules) -> None:
     )
     rule("step", "<side> <one_target> [,] MOVE <defs>", lambda side, to, of: _beside(of, side, to), 0.2)
     rule("step", "center <target>", lambda of: move(of, At(region="middle")))
+
+
+def _moved_both(first: Selector, one: Place, second: Selector, other: Place) -> tuple[Step, ...] | None:
+    """Each to a place of its own; each to the place of the other is a swap."""
+    if (one, other) == (PlaceOf(of=second), PlaceOf(of=first)):
+        return (Swap(first=first, second=second),)
+    return together(move(first, one), move(second, other))
 
 
 def _moved_twice(of: Selector, first: Place, second: Place) -> tuple[Step, ...] | None:
@@ -405,13 +423,20 @@ def _add_removals(rule: Rules) -> None:
         "go away|disappear|vanish)",
         gone,
     )
-    rule("step", "(show|show me|give me|draw) THEPICTURE without <target>", gone)
+    rule("step", "SAMEPICTURE (without <target>|with <target> REMOVED)", gone, 0.2)
+    rule(
+        "step",
+        "(make (sure|it so) [that]|ensure [that]|see to it [that]|NEWPICTURE) there (is|are) no [more] <anyset> [left]",
+        gone,
+    )
+    rule("step", "THEPICTURE MUST (have|contain|show) no [more] <anyset>", gone)
+    rule("step", "THEPICTURE MUST not (have|contain|show) [(any|the|a|an)] <anyset> [any more|anymore]", gone)
     rule(
         "step",
         "(there (should|must|shall) be|IWANT|let there be) (no|no more|not any) <anyset> [left]",
         gone,
     )
-    rule("step", "there should not be (any|any more) <anyset> [left]", gone)
+    rule("step", "there MUST not be (any|any more|the|a|an) <anyset> [(left|here|there)] [any more|anymore]", gone)
     rule("step", "(rid|clear|empty|free|clean) THEPICTURE of [all] [the] <anyset>", gone)
     rule("step", "(no|no more) <anyset> [,] (please|any more|left)", gone, 0.2)
     rule(

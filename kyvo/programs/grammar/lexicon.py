@@ -44,7 +44,7 @@ ADJECTIVES: Mapping[str, Sequence[str]] = {
     ),
     "rubber": ("matte", "mat", "matt", "dull", "rubbery", "flat finish", "unpolished", "nonreflective", "nonshiny"),
     "cyan": (
-        "teal", "aqua", "turquoise", "light blue", "sky blue", "blue green", "bright blue", "baby blue",
+        "teal", "aqua", "turquoise", "light blue", "sky blue", "sky colored", "blue green", "bright blue", "baby blue",
         "aquamarine",
     ),
     "purple": ("violet", "lilac", "lavender", "mauve"),

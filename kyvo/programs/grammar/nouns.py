@@ -152,6 +152,13 @@ def _add_descriptions(rule: Rules) -> None:
         "[being] (hidden|hiding|covered|obscured|blocked|obstructed) (behind|by|from view by) <np>",
         lambda to: Hidden(of=related("behind", to)),
     )
+    rule("post1", "[THAT (is|are|STANDS)] (closer|nearer) to <np1>", nearest, 0.4)
+    rule(
+        "post1",
+        "[THAT (is|are|STANDS)] (farther|further) [away] from <np1>",
+        lambda to: Extreme(of=ALL, by=Farness(to=to)),
+        0.4,
+    )
     rule("post1", "not <rels>", negated)
     rule("post1", "<compared>")
     rule("post1", "(behind|in [the] (back|rear))", InRegion(of=ALL, region="back"), 0.6)
@@ -201,6 +208,8 @@ def _add_descriptions(rule: Rules) -> None:
         "<sup> [(one|block|object|thing)] (of|among|out of|from) [all] [of] (the|these|those) <descs>",
         lambda sup, of: narrow(of, sup),
     )
+    rule("desc1", "<pre> one (of|among|from|out of) (the|these|those) <descs>", lambda pre, of: narrow(of, pre), 0.1)
+    rule("descs", "<pre> ones (of|among|from|out of) (the|these|those) <descs>", lambda pre, of: narrow(of, pre), 0.1)
     rule("desc1", "<sup> [(one|ones)] of (them|these|those)", lambda sup: narrow(Earlier(), sup))
     rule("descs", "of (them|these|those)", Earlier())
     rule("desc1", "<sup>", lambda sup: narrow(ONE, sup), 0.5)

@@ -34,13 +34,18 @@ def add_rearrangements(rule: Rules) -> None:
     )
     rule(
         "step",
-        f"{swap} (the|) (<fields>|<field>) of <np1> (and|with) [(that of|those of)] <np1>",
+        f"{swap} (the|) (<fields>|<field>) (of|between) <np1> (and|with) [(that of|those of)] <np1>",
         lambda field, a, b: (Swap(first=a, second=b, field=field),),
     )
     rule(
         "step",
-        f"{swap} (the|) (<fields>|<field>) of <twonp>",
+        f"{swap} (the|) (<fields>|<field>) (of|between) <twonp>",
         lambda field, pair: (Swap(first=pair[0], second=pair[1], field=field),),
+    )
+    rule(
+        "step",
+        f"{swap} <twonp> ['s] (<fields>|<field>)",
+        lambda pair, field: (Swap(first=pair[0], second=pair[1], field=field),),
     )
     each_other = "[with (each other|one another)]"
     rule("swappers", "<np1> and <np1>", lambda a, b: (a, b))
@@ -89,7 +94,7 @@ def add_rearrangements(rule: Rules) -> None:
     )
     rule("angle", "[by] <signed> (degrees|degree|deg)")
     rule("angle", "[by] (a quarter turn|a quarter [of a turn]|90)", QUARTER)
-    rule("angle", "(by half a turn|by a half turn|half a turn|halfway around|around|upside down)", 2 * QUARTER)
+    rule("angle", "(by half a turn|by a half turn|half a turn|halfway around|around)", 2 * QUARTER)
     rotated = lambda of, degrees: (Rotate(of=of, degrees=degrees),)  # noqa: E731
     rule("step", f"{turn} <target> <angle>", rotated)
     rule("step", "<target> (MUST be|gets|get) (rotated|turned|spun) <angle>", rotated)

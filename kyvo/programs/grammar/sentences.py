@@ -145,6 +145,7 @@ def add_sentences(rule: Rules) -> None:
         lambda named, steps: About(program=Edit(steps=steps), named=named),
         0.2,
     )
+    rule("sentence", "<statement> (.|,) [(so|and|now|then|please)] [,] <steps>", _edit_if, 0.3)
     rule(
         "sentence",
         "<pointing> [,|.] [and] (give|name|tell me|say|state) its <field>",
@@ -201,7 +202,8 @@ def add_sentences(rule: Rules) -> None:
     rule("statement", "there (is|are) [(only|just)] <many> <descs>", lambda count, of: The(of=of, count=count))
     rule(
         "statement",
-        "(find|look at|consider|locate|take|see|imagine|notice|look for|focus on|observe|pick|you see|i see) <np>",
+        "(find|look at|consider|locate|take|see|imagine|notice|look for|focus on|observe|pick|you see|i see|"
+        "you know) <np>",
     )
     rule(
         "statement",

@@ -34,6 +34,10 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         lambda a, b: (a, b) if a.field != b.field else None,
         0.1,
     )
+    rule("setword", "<value> [,|and] <value> [,] and <value>", _of_three_fields, 0.1)
+    rule("setlist", "<value> [,|and] <value>", lambda a, b: (a, b) if a.field != b.field else None)
+    rule("setlist", "<value> [,|and] <value> [,|and] <value>", _of_three_fields)
+    rule("brief", "<target> (.|,) <setlist>", set_words)
     rule("setword", "(a|an) <newwords>", lambda words: words)
     rule("setword", "<newkinds>")
     rule("setword", "<newthings>", lambda words: words or None, 0.1)
@@ -84,7 +88,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "step",
-        "(make it so [that]|it would be (nice|great|good|better|lovely) if|i wish [that]|"
+        "(make it so [that]|NEWPICTURE|it would be (nice|great|good|better|lovely) if|i wish [that]|"
         "(i|we) would be (happy|glad|pleased|grateful|delighted) if) <target> (is|are|was|were|"
         "became|turned) <setword>",
         set_words,
@@ -95,7 +99,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         lambda words, kept: set_words(without(ALL, kept), words),
     )
     rule("brief", "<target> (to|in|into|=) <value>", lambda of, word: set_words(of, (word,)), -1.0)  # "the cube to red"
-    rule("brief", "<target> [(.|,)] [now] <value>", lambda of, word: set_words(of, (word,)))  # "red cube blue"
+    rule("brief", "<target> [(.|,)] [(now|all)] <value>", lambda of, word: set_words(of, (word,)))  # "red cube blue"
     rule("step", "(change|turn|replace|convert|set) <value> (to|into|with|by) <value>", _all_of_word)
     rule("step", "MAKE <value> <defs>", lambda word, of: set_words(of, (word,)), 0.5)
     rule(
@@ -169,6 +173,9 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         set_words,
     )
     rule("step", "(from now on|now) <target> (is|are) <setword>", set_words)
+    painted = "(in|painted|colored|being|made|made of|turned into|recolored) [in]"
+    rule("step", f"SAMEPICTURE with <target> {painted} <setword>", set_words, 0.2)
+    rule("polite", "(edit|modify|change|update|alter|adjust) THEPICTURE (by|.|,|and)", 0)
     good = "[(much|even|a lot|so much)] (better|good|nice|nicer|great|prettier|best|fine|cool)"
     rule("step", f"<target> (would|might|could) (look|be) {good} [(in|as|if it (was|were)|when)] <setword>", set_words)
     suits = f"(would|might|could) ((be|look) {good} (for|on)|(suit|fit))"
@@ -305,6 +312,15 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     rule("step", "MAKE <target> so [that] (it|they) (is|are|has|have|gets|get) <ofother>", alike)
     rule("step", "MAKE <target> so [that] (it|they) (is|are|becomes|become) <setword>", set_words)
     rule("step", "MAKE <target> [in|to] <ofother>", alike)
+    rule("theirs", "[the] <field> of <one_target>", lambda field, to: (field, to))
+    rule("theirs", "<one_target> 's <field>", lambda to, field: (field, to))
+    rule(
+        "step",
+        "(apply|copy|transfer|use|give|pass) <theirs> (to|onto|on|for|over to) <target>",
+        lambda other, of: like(of, *other),
+    )
+    rule("step", "match <target> 's <field> (to|with) <one_target>", like)
+    rule("step", "match <target> (to|with) <one_target> in <field>", lambda of, to, field: like(of, field, to))
     rule("step", "<target> MUST match <one_target> in <field>", lambda of, to, field: like(of, field, to))
     finishes = {word for field in schema.fields if field.name == "material" for word in field.words}
     if {"metal", "rubber"} <= finishes:
@@ -416,6 +432,10 @@ def _vice_versa(of: Selector, words: tuple[Literally, ...]) -> tuple[Step, ...] 
         return None
     other = rewritten(of, lambda node: replace(node, value=new.value) if node == old else node)
     return together(set_words(of, words), set_words(other, (Literally(field=old.field, value=old.value),)))
+
+
+def _of_three_fields(*words: Literally) -> tuple[Literally, ...] | None:
+    return words if len({word.field for word in words}) == len(words) else None
 
 
 def _all_of_word(old: Literally, new: Literally) -> tuple[Step, ...] | None:
