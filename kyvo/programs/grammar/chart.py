@@ -298,6 +298,7 @@ def _words(part: Part) -> Iterable[str]:
 
 Meanings = list[tuple[Any, float]]  # a meaning and its cost, cheapest first
 Spans = dict[int, Meanings]  # under each end
+Way = tuple[int, float, tuple[Any, ...]]  # to read a part: where it ends, its cost, the meanings of its symbols
 
 
 class Chart:
@@ -349,8 +350,8 @@ class Chart:
         self.memo[key] = spans
         return spans
 
-    def _match(self, part: Part, start: int) -> list[tuple[int, float, tuple[Any, ...]]]:
-        """Each way to read the part from here: where it ends, its cost and the meanings of its symbols."""
+    def _match(self, part: Part, start: int) -> list[Way]:
+        """Each way to read the part from here."""
         if isinstance(part, Word):
             if start >= len(self.tokens):
                 return []
@@ -367,18 +368,28 @@ class Chart:
             return [(end, cost, (value,)) for end, meanings in spans.items() for value, cost in meanings]
         if isinstance(part, Choice):
             return [found for one in self._open(part, start) for found in self._match(one, start)]
-        ways: list[tuple[int, float, tuple[Any, ...]]] = [(start, 0.0, ())]
-        for one in part.parts:
-            reached: dict[int, list[tuple[int, float, tuple[Any, ...]]]] = {}
-            further = []
-            for end, cost, values in ways:
-                if end not in reached:
-                    reached[end] = self._match(one, end)
-                further += [(then, cost + more, values + others) for then, more, others in reached[end]]
-            self.budget.spend(len(further))
+        return self._match_row(part.parts, start)
+
+    def _match_row(self, parts: Sequence[Part], start: int) -> list[Way]:
+        """Each way to read the parts one after the other. Words are looked up here, since most rows end at one."""
+        ways: list[Way] = [(start, 0.0, ())]
+        for one in parts:
+            further: list[Way] = []
+            if isinstance(one, Word) and one.text != NUMBER:
+                for end, cost, values in ways:
+                    more = self.tokens[end].get(one.text) if end < len(self.tokens) else None
+                    if more is not None:
+                        further.append((end + 1, cost + more, values))
+            else:
+                reached: dict[int, list[Way]] = {}
+                for end, cost, values in ways:
+                    if end not in reached:
+                        reached[end] = self._match(one, end)
+                    further += [(then, cost + more, values + others) for then, more, others in reached[end]]
             ways = further
             if not ways:
                 break
+            self.budget.spend(len(ways))
         return ways
 
     def _open(self, choice: Choice, start: int) -> list[Part]:
