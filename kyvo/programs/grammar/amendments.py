@@ -40,6 +40,13 @@ def add_amendments(rule: Rules) -> None:
     rule(
         "context", "not (<np1>|<anyword>) (,|but|, but|.) <part> [(instead|rather)]", lambda _, part: Amended(part), 0.2
     )
+    good = "(better|nicer|best|great|good|preferable)"
+    rule(
+        "context",
+        f"((i would (prefer|rather have)|rather|i prefer|{good}) <anyword>|<anyword> (would|might) (be|look) {good})",
+        Amended,
+        0.3,
+    )
     rule("context", "<np> [(then|instead)] [please]", lambda part: Amended(part, bare=True), 0.7)
     rule("context", "(<np1>|<anyword>) , not <np1>", lambda part, _: Amended(part), 0.3)
     again = "(no|sorry|i mean|i meant|or rather|no wait|wait no|no sorry|oh no|oops|make that|wait)"

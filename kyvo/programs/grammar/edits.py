@@ -160,6 +160,7 @@ def _add_undoing(rule: Rules) -> None:
         "(that|this|it) (is|was) (wrong|not right|a mistake|an error|not what i (meant|wanted|asked for)) [,|.] [so]"
     )
     rule("step", f"[{wrong}] ({undo}|take {what} back|go back [(one|a) step]|undo) {once_more}", (Undo(),))
+    rule("step", f"(cancel {what}|(change|turn|switch|set|make) (it|that|this|them) back) {once_more}", (Undo(),))
     rule("step", f"(redo|reapply) [{what}] {once_more}", (Redo(),))
     rule("step", "(undo|revert|reverse|take back) (the|that|your|my|this) [last] undo", (Redo(),))
     rule(

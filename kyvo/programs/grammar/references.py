@@ -22,24 +22,30 @@ from kyvo.programs.grammar.meaning import (
     parts,
     without_other,
 )
-from kyvo.programs.grammar.sentences import About, Again, Brief, Likewise, Variation
+from kyvo.programs.grammar.sentences import About, Again, Brief, Further, Likewise, Variation
 from kyvo.programs.parsing import Turn
 from kyvo.programs.program import (
     Before,
     Earlier,
     Edit,
     Either,
+    Every,
     Except,
+    Literally,
     Move,
     Program,
+    Query,
     Remove,
+    SameWord,
     Selector,
     Step,
     The,
     Together,
+    Truth,
     Undo,
     Where,
     WhereSame,
+    WordOf,
 )
 from kyvo.programs.program.edits import leaves
 from kyvo.programs.structure import rewritten
@@ -124,10 +130,14 @@ def _in_context(meaning: Any, dialogue: Sequence[Turn]) -> Any:
             )
         topic = None if last is None else topic_of(last)
         return last if topic is None else rewritten(last, lambda node: IT if node == topic else node)
-    if not isinstance(meaning, Likewise | Variation | Amended):
+    if not isinstance(meaning, Likewise | Variation | Amended | Further):
         return meaning
     if not dialogue:
         return None
+    if isinstance(meaning, Further):
+        last = dialogue[-1]
+        is_next = isinstance(last.program, Edit) and not last.refused and (last.added or not meaning.of_new)
+        return Edit(steps=meaning.steps) if is_next else None
     program = without_undos(dialogue[-1].program)
     topic = topic_of(program)
     if topic is None:
@@ -137,10 +147,25 @@ def _in_context(meaning: Any, dialogue: Sequence[Turn]) -> Any:
             return None
         return taken_back(meaning.part, dialogue[-1])
     if isinstance(meaning, Variation):
+        if meaning.bare and isinstance(program, Edit):
+            return None
+        if meaning.bare and isinstance(program, Query) and (so := _also_so(program.asks, meaning.words)):
+            return Query(asks=so)
         named = _varied(topic, meaning.words)
         return None if named is None else rewritten(program, lambda node: named if node == topic else node)
     named = meaning.named if isinstance(topic, The) else as_set(meaning.named)
     return rewritten(program, lambda node: named if node == topic else node)
+
+
+def _also_so(asks: Any, word: Selector) -> Truth | None:
+    """ "Are the cubes metal?", "and small?": the same objects are asked about."""
+    match asks:
+        case Every(of=of, among=Where(of=among)) if among == ALL:
+            return Every(of=of, among=word)
+        case SameWord(first=WordOf(of=of), second=Literally()) if isinstance(word, Where) and word.of == ALL:
+            first = WordOf(of=of, field=word.field)
+            return SameWord(first=first, second=Literally(field=word.field, value=word.value))
+    return None
 
 
 def _last_topic(dialogue: Sequence[Turn]) -> Selector | None:

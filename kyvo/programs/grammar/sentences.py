@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from kyvo.programs.grammar.amendments import add_amendments
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.edits import Briefs
+from kyvo.programs.grammar.goals import move
 from kyvo.programs.grammar.meaning import among, narrow, parts
-from kyvo.programs.program import Earlier, Edit, Program, Query, Remove, Resize, Selector, Set, Step, The, WordOf
+from kyvo.programs.grammar.settings import set_words
+from kyvo.programs.program import Copy, Earlier, Edit, Program, Query, Remove, Resize, Selector, Set, Step, The, WordOf
 from kyvo.programs.program.edits import leaves
 
 
@@ -37,6 +39,15 @@ class Variation:
     """The last turn's program once more, about objects with another word: "and the red ones?", "and rubber?"."""
 
     words: Selector
+    bare: bool = False  # without a noun: after an edit it is no other object, but what the same one becomes
+
+
+@dataclass(frozen=True)
+class Further:
+    """More of an edit's objects: "and smaller", "a bit to the right", "another one"."""
+
+    steps: tuple[Step, ...]
+    of_new: bool = False  # only after an edit that put something in
 
 
 @dataclass(frozen=True)
@@ -165,6 +176,11 @@ def add_sentences(rule: Rules) -> None:
         "[and] [(what about|how about|what is|what was)] (its|their) <field>",
         lambda field: Query(asks=WordOf(of=Earlier(), field=field)),
     )
+    rule(
+        "sentence",
+        "and (what|which) <field> [is (it|that)]",
+        lambda field: Query(asks=WordOf(of=Earlier(), field=field)),
+    )
     rule("sentence", f"<topic> {stop} <asks>", lambda named, asks: About(program=Query(asks=asks), named=named), 0.4)
     rule("sentence", f"<topic> {stop} <steps>", lambda named, steps: About(program=Edit(steps=steps), named=named), 0.4)
     rule("topic", "<np1> (.|,)")
@@ -175,7 +191,20 @@ def add_sentences(rule: Rules) -> None:
     add_amendments(rule)
     and_ = "(what about|how about|and what about|and how about|and|also|and also|now|and now|then|and then|likewise)"
     rule("context", f"{and_} <np>", Likewise, 0.3)
-    rule("context", f"{and_} [in] <any> [(ones|one)]", Variation, 0.1)
+    rule("context", f"{and_} <any> (ones|one)", Variation, 0.1)
+    rule("context", f"{and_} [in] <any>", lambda words: Variation(words, bare=True), 0.1)
+    rule("context", f"[{and_}] [also] <further> [(too|as well|also)] [please]", Further, 0.5)
+    rule("further", "<setword>", lambda words: set_words(Earlier(), words))
+    rule("further", "<goal>", lambda place: move(Earlier(), place))
+    for larger, words in ((True, "(bigger|larger|taller)"), (False, "(smaller|tinier)")):
+        rule("further", f"[(a bit|a little|even)] {words}", (Resize(of=Earlier(), larger=larger),))
+    another = lambda *place: Further((Copy(of=Earlier(role="added"), place=place[0] if place else None),), of_new=True)  # noqa: E731
+    rule(
+        "context",
+        "(another one|one more|another|a second one) [(of (it|that|them|those|these))] [<goal>]",
+        another,
+        0.2,
+    )
     rule("context", "(what about|how about|and) [(for|of|with)] <np>", Likewise, 0.3)
     rule("context", "[(and|now|also)] [do] (the same|that|it|this|so) [thing] (to|for|with) <np>", Likewise, 0.1)
     rule("context", "(same|likewise|ditto) [thing] (for|with|to) <np>", Likewise, 0.1)
@@ -183,7 +212,7 @@ def add_sentences(rule: Rules) -> None:
     rule(
         "context",
         "(again|do (it|that|this|the same) again|the same again|once more|one more time|repeat [(it|that|this)]|"
-        "and again|same again|do (it|that) (once more|one more time)|another time)",
+        "and again|same again|do (it|that) (once more|one more time)|another time|[(even|still)] (further|farther|more))",
         Again(),
     )
     rule(
