@@ -1,4 +1,4 @@
-"""Rules of edits: steps in order, what they are about, moves and removals."""
+"""Rules of edits: steps in order, what they are about, and moves."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,9 +6,12 @@ from typing import Any
 from kyvo.programs.grammar.additions import add_additions
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.goals import A_BIT, add_amounts, add_places, move
+from kyvo.programs.grammar.likeness import add_likeness
 from kyvo.programs.grammar.meaning import ALL, all_but, narrow, parts, the, together, without
 from kyvo.programs.grammar.pairings import add_pairings
 from kyvo.programs.grammar.rearrangements import add_rearrangements
+from kyvo.programs.grammar.removals import add_removals
+from kyvo.programs.grammar.resizing import add_resizing
 from kyvo.programs.grammar.settings import add_settings, set_words
 from kyvo.programs.grammar.sparing import add_sparing
 from kyvo.programs.program import (
@@ -25,8 +28,6 @@ from kyvo.programs.program import (
     Place,
     PlaceOf,
     Redo,
-    Related,
-    Remove,
     Selector,
     Step,
     Swap,
@@ -105,8 +106,10 @@ def add_edits(rule: Rules, schema: SceneSchema) -> None:
     add_amounts(rule, schema.units)
     add_places(rule)
     _add_moves(rule)
-    _add_removals(rule)
+    add_removals(rule)
     add_settings(rule, schema)
+    add_likeness(rule, schema)
+    add_resizing(rule)
     add_additions(rule, schema)
     add_rearrangements(rule)
     add_pairings(rule)
@@ -286,6 +289,7 @@ def _add_moves(rule: Rules) -> None:
         "step", "<side> <one_target> [,] (goes|go|belongs|stands) <target>", lambda side, to, of: _beside(of, side, to)
     )
     rule("step", "<side> <one_target> [,] MOVE <defs>", lambda side, to, of: _beside(of, side, to), 0.2)
+    rule("step", "(hide|tuck) <target> (behind|in back of) <one_target>", _hidden)
     rule("step", "center <target>", lambda of: move(of, At(region="middle")))
 
 
@@ -309,12 +313,6 @@ def _beside(of: Selector, side: Any, to: Selector) -> tuple[Step, ...]:
 def _shifted(of: Selector, way: Any, far: float) -> tuple[Step, ...]:
     """ "Blue ball left 0.5" """
     return move(of, Offset(direction=way, distance=far))
-
-
-def _cleared(of: Selector) -> tuple[Step, ...]:
-    """ "Clear the table" takes away what is on it; "clear all cubes" the cubes."""
-    on_it = isinstance(of, The) and of.count == 1
-    return (Remove(of=Related(of=ALL, relation="above", to=of) if on_it else of),)
 
 
 def _hidden(of: Selector, behind: Selector) -> tuple[Step, ...]:
@@ -358,126 +356,7 @@ def _but_so(steps: tuple[Step, ...], words: tuple[Literally, ...]) -> tuple[Step
     return None
 
 
-def _only_such(of: Selector) -> tuple[Step, ...]:
-    return (Remove(of=without(ALL, of)),)
-
-
 def _moved_lightly(by: float, of: Selector, place: Place) -> tuple[Step, ...]:
     """ "Slightly to the left" is a short way; other places are where they are."""
     short = by > 0 and isinstance(place, Offset) and place.distance is None
     return move(of, replace(place, distance=by) if short else place)
-
-
-def _add_removals(rule: Rules) -> None:
-    gone = lambda of: (Remove(of=of),)  # noqa: E731
-    rule("step", "hide <target>", gone, 0.3)
-    rule("step", "clear [off] <def1>", _cleared)
-    rule("brief", "<target> [to] (out|away|gone|removed|deleted) [(of|from) THEPICTURE]", gone)
-    rule("brief", "<target> (.|,) (delete|remove)", gone)
-    rule("step", "away with <target>", gone)
-    rule("step", "(get|take|move) <target> out of the way", gone)
-    rule("step", "move <target> (out of THEPICTURE|out of here|away from THEPICTURE|off THEPICTURE)", gone)
-    rule("step", "(delete|remove) from THEPICTURE <target>", gone)
-    rule("step", "(hide|tuck) <target> (behind|in back of) <one_target>", _hidden)
-    rule("step", "DELETE <defs> <then> <defs>", lambda a, _, b: (Remove(of=a), Remove(of=b)), 0.2)
-    rule("step", "DELETE <target> [(from|out of|off|off of) THEPICTURE] [(too|away|there|completely|out)]", gone)
-    rule(
-        "step",
-        "(take|throw|clear|put|wipe|cut|get) <target> (away|out|off|[away] out of THEPICTURE|off "
-        "THEPICTURE|away from THEPICTURE|"
-        "out of here|from THEPICTURE)",
-        gone,
-    )
-    rule(
-        "step",
-        "(IWANT|have|get|let) <target> ([to] [be] REMOVED|"
-        "to disappear|to go away|out|out of THEPICTURE|away|to vanish)",
-        gone,
-    )
-    rule("step", "(make sure|ensure|see to it|see) [that] <target> (is|are|gets|get) REMOVED", gone)
-    rule("step", "((can|could|may) <target> [please] be|<target> (gets|get)) REMOVED", gone)
-    rule("step", "<target> (need|needs) (removing|deleting)", gone)
-    rule("step", "<target> (is|are) (not|no longer) (needed|wanted) [any more|anymore|any longer|here]", gone)
-    rule("step", "<target> MUST not be (there|here|in THEPICTURE) [any more|anymore]", gone)
-    rule(
-        "step",
-        "(IWANT|have) <target> (REMOVED|out|away) and <target> <setword>",
-        lambda of, other, words: together((Remove(of=of),), set_words(other, words)),
-    )
-    rule("step", "(let|make|have|can|could|may) <target> [please] (disappear|vanish|go away|go|leave|be gone)", gone)
-    rule(
-        "step",
-        "(take|throw|clear|put|wipe) (everything|all|all [of] [the] THINGS) (away|out|off) (except|but|except for|"
-        "apart from|besides|other than) <np>",
-        lambda kept: (Remove(of=without(ALL, kept)),),
-    )
-    rule(
-        "step",
-        "((i|we) (do not|no longer) (want|need|want to see|like to see)) <target> [(any more|anymore|"
-        "here|there|any longer|"
-        "in THEPICTURE)]",
-        gone,
-    )
-    rule(
-        "step",
-        "<target> (MUST (go|be REMOVED|disappear|go away|vanish|leave)|goes away|disappears|vanishes|goes|go|"
-        "go away|disappear|vanish)",
-        gone,
-    )
-    rule("step", "SAMEPICTURE (without <target>|with <target> REMOVED)", gone, 0.2)
-    rule(
-        "step",
-        "(make (sure|it so) [that]|ensure [that]|see to it [that]|NEWPICTURE) there (is|are) no [more] <anyset> [left]",
-        gone,
-    )
-    rule("step", "THEPICTURE MUST (have|contain|show) no [more] <anyset>", gone)
-    rule("step", "THEPICTURE MUST not (have|contain|show) [(any|the|a|an)] <anyset> [any more|anymore]", gone)
-    rule(
-        "step",
-        "(there (should|must|shall) be|IWANT|let there be) (no|no more|not any) <anyset> [left]",
-        gone,
-    )
-    rule("step", "there MUST not be (any|any more|the|a|an) <anyset> [(left|here|there)] [any more|anymore]", gone)
-    rule("step", "(rid|clear|empty|free|clean) THEPICTURE of [all] [the] <anyset>", gone)
-    rule("step", "(no|no more) <anyset> [,] (please|any more|left)", gone, 0.2)
-    rule(
-        "step", "(i|we) (would rather|would prefer to|prefer to) not (have|see) [(any|the|those|these)] <anyset>", gone
-    )
-    rule("step", "there MUST (be (only|just|nothing but)|only be) <descs> [left]", _only_such)
-    keep = lambda kept: (Remove(of=without(ALL, kept)),)  # noqa: E731
-    stay = "(stay|remain|be left|be kept|be there|survive|stay there)"
-    rule("step", f"(only|just|nothing but) <np> MUST {stay}", keep)
-    rule(
-        "step",
-        f"<np> MUST be the only (thing|things|object|objects|one|ones) [(left|there|that {stay})]",
-        keep,
-    )
-    rule("step", f"(let|have) (only|just) <np> {stay}", keep)
-    rule("step", "i (only|just) (want|need) [to (see|keep|have)] <np>", keep)
-    rule(
-        "step",
-        "(remove|delete|clear|empty|erase|wipe) (everything|all|it all|all of it|all of them)",
-        (Remove(of=ALL),),
-        0.05,
-    )
-    # "remove the floor" is not to be done; "clear the floor" is
-    rule("step", "(clear|empty|wipe) (THEPICTURE|the (whole|entire) PICTURE)", (Remove(of=ALL),), 0.05)
-    rule(
-        "step",
-        "((keep|leave|retain) (only|just|nothing but)|(only|just) (keep|leave|retain)) <np> [(there|in THEPICTURE)]",
-        lambda kept: (Remove(of=without(ALL, kept)),),
-    )
-    rule(
-        "step",
-        "(remove|delete|erase|destroy|get rid of|clear away|take away) (everything|all|"
-        "all [of] [the] THINGS) (except|but|except for|apart from|besides|other than|that is not|"
-        "that are not) (<np>|<descs>)",
-        lambda kept: (Remove(of=without(ALL, kept)),),
-    )
-    rule("anyset", "(<descs>|<desc1>)")
-    rule(
-        "step",
-        "(leave|keep) <np> (and|but) (remove|delete|destroy) (everything else|the rest|all others|"
-        "all the others|the others|all other THINGS)",
-        lambda kept: (Remove(of=without(ALL, kept)),),
-    )

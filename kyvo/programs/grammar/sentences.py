@@ -212,7 +212,8 @@ def add_sentences(rule: Rules) -> None:
     rule(
         "context",
         "(again|do (it|that|this|the same) again|the same again|once more|one more time|repeat [(it|that|this)]|"
-        "and again|same again|do (it|that) (once more|one more time)|another time|[(even|still)] (further|farther|more))",
+        "and again|same again|do (it|that) (once more|one more time)|another time|"
+        "[(even|still)] (further|farther|more))",
         Again(),
     )
     rule(

@@ -1,22 +1,19 @@
-"""Rules of edits that set words or sizes: "paint it red", "as big as the cube"."""
+"""Rules of edits that set words: "paint it red", "the cubes should be metal"."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.lexicon import SIZE, kind_field
+from kyvo.programs.grammar.lexicon import kind_field
 from kyvo.programs.grammar.meaning import ALL, NO_NOUN, narrow, parts, together, without
 from kyvo.programs.program import (
     Earlier,
     Literally,
-    Resize,
     Selector,
     Set,
     Step,
     The,
-    Together,
     Where,
     WordOf,
 )
@@ -255,143 +252,21 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         lambda field, of, word: set_field(of, field, word),
     )
     rule("step", "<target> needs another <field> [(.|,)] set it to <anyword>", set_field)
-    # of the same word as another
-    like = _like
-    rule(
-        "step",
-        "(MAKE|give|get) <target> [(be|have|to be|in|of)] [(of|made of)] the (same|identical) <field> (as|"
-        "of|like|that) [that of] <one_target> [has]",
-        like,
-    )
-    rule("step", "(MAKE|give|lend) <target> [(in|to|into|have)] the <field> of <one_target>", like)
-    rule(
-        "step",
-        "(MAKE|give|get) <target> [(be|have|to be|in|of)] [(of|made of)] the (same|identical) <field> and [the] [same] "
-        "<field> (as|of|like) <one_target>",
-        lambda of, a, b, to: together(like(of, a, to), like(of, b, to)) if a != b else None,
-    )
-    rule("step", "<target> should (have|be) the same <field> as <one_target>", like)
-    rule(
-        "step",
-        "(MAKE|give|set) the <field> of <target> (to|) [be] [(the same as|like|that of|equal to|"
-        "match)] [the <field> of|that of] <one_target>",
-        lambda field, of, *v: like(of, field, v[-1]),
-        0.1,
-    )
-    rule(
-        "step",
-        "(make|have|let) <target> (match|share) [the] <field> of <one_target>",
-        lambda of, field, to: like(of, field, to),
-    )
-    rule("step", "(make|have|let) <target> (match) <one_target> in <field>", lambda of, to, field: like(of, field, to))
-    rule("step", "(make|have|let) <target> (match) <one_target> 's <field>", lambda of, to, field: like(of, field, to))
-    rule(
-        "step",
-        "(match|copy) the <field> of <target> to [(that of|the <field> of)] <one_target>",
-        lambda field, of, *v: like(of, field, v[-1]),
-    )
-    rule("ofother", "[(the|a)] [same] <field> (of|as|like) [that of] <one_target>", lambda field, to: (field, to))
-    rule("ofother", "<one_target> 's <field>", lambda to, field: (field, to))
-    get = "(have|get|take|take on|adopt|receive|match|copy|share)"
-    alike = lambda of, other: like(of, *other)  # noqa: E731
-    rule("step", f"<target> (needs|need|takes|take|takes on|take on|gets|get|adopts|adopt|MUST {get}) <ofother>", alike)
     rule(
         "step",
         "MAKE <target> [(be|become|to|into|in)] <setword> [,] and (vice versa|the other way (around|round))",
         _vice_versa,
     )
-    names = [field.name for field in schema.fields if field.words]
-    exactly = "[(exactly|just|completely|totally)]"
-    whole = partial(_all_like, names)
-    rule("step", f"make <target> [be|to be] {exactly} (look like|identical to|the same as) <one_target>", whole, 0.2)
-    rule("step", f"<target> MUST (be|look) {exactly} (like|identical to|the same as) <one_target>", whole, 0.2)
-    rule("step", f"(let|make|have) <target> {get} <ofother>", alike)
-    rule("step", f"IWANT <target> [to] (be|become|{get}) <ofother>", alike)
-    rule("step", "<target> MUST (be|become) <ofother>", alike)
-    rule("step", "(bring|put|get) <target> (in|into|to) <ofother>", alike, 0.3)
-    rule("step", "MAKE <target> so [that] (it|they) (is|are|has|have|gets|get) <ofother>", alike)
     rule("step", "MAKE <target> so [that] (it|they) (is|are|becomes|become) <setword>", set_words)
-    rule("step", "MAKE <target> [in|to] <ofother>", alike)
-    rule("theirs", "[the] <field> of <one_target>", lambda field, to: (field, to))
-    rule("theirs", "<one_target> 's <field>", lambda to, field: (field, to))
-    rule(
-        "step",
-        "(apply|copy|transfer|use|give|pass) <theirs> (to|onto|on|for|over to) <target>",
-        lambda other, of: like(of, *other),
-    )
-    rule("step", "match <target> 's <field> (to|with) <one_target>", like)
-    rule("step", "match <target> (to|with) <one_target> in <field>", lambda of, to, field: like(of, field, to))
-    rule("step", "<target> MUST match <one_target> in <field>", lambda of, to, field: like(of, field, to))
     finishes = {word for field in schema.fields if field.name == "material" for word in field.words}
     if {"metal", "rubber"} <= finishes:
         _add_shine(rule)
-    if "color" in names:
-        rule(
-            "step",
-            "<target> MUST be (painted|colored|recolored) (like|the same as|to match) <one_target>",
-            lambda of, to: like(of, "color", to),
-        )
-        rule(
-            "step",
-            "(can|could|may) <target> be (painted|colored|recolored) (like|the same as|to match) <one_target>",
-            lambda of, to: like(of, "color", to),
-        )
-        rule(
-            "step",
-            "(paint|color|dye|recolor|repaint) <target> (like|the same as|to match|so [that] (it|they) (match|matches)|"
-            "to be like) <one_target>",
-            lambda of, to: like(of, "color", to),
-        )
-    if SIZE in names:
-        rule(
-            "step", "make <target> [just] as (big|large|small|tall) as <one_target>", lambda of, to: like(of, SIZE, to)
-        )
-        rule("step", "make <target> the same size as <one_target>", lambda of, to: like(of, SIZE, to))
-        rule(
-            "step",
-            "<target> MUST (be|become|get) (as (big|large|small|tall)|[of] the same size) as <one_target>",
-            lambda of, to: like(of, SIZE, to),
-        )
     if kind:
         rule(
             "step",
             "(turn|make|change|convert|transform) <target> [into] (a|an) <kindvalue> [(instead|shape)]",
             lambda of, word: set_words(of, (word,)),
         )
-    # larger and smaller
-    for larger, words, verb in (
-        (True, "(bigger|larger|taller|greater)", "(enlarge|grow|scale up|blow up|increase|magnify|expand|upsize)"),
-        (False, "(smaller|tinier|littler|shorter)", "(shrink|scale down|reduce|decrease|diminish|downsize|minimize)"),
-    ):
-        size = lambda of, far=None, big=larger: (Resize(of=of, larger=big),)  # noqa: E731
-        rule(
-            "step",
-            "(make|turn|get|have|let|render) <target> [(become|be|a bit|a little|slightly|much|even|a lot|"
-            f"a bit more)] {words}",
-            size,
-        )
-        rule("step", f"{verb} [the size of] <target> [in size]", size)
-        passive = (
-            "(enlarged|scaled up|increased|magnified|blown up)" if larger else "(shrunk|reduced|scaled down|shrunken)"
-        )
-        rule("step", f"<target> (MUST be|gets|get|is to be|are to be) {passive} [in size]", size)
-        rule("step", f"(scale|blow|size|bump) <target> {'up' if larger else 'down'}", size)
-        rule("step", f"(let|make|have) <target> {'grow' if larger else 'shrink'}", size)
-        rule("step", f"IWANT <target> [to be] {words}", size)
-        rule("step", f"(turn|make) <target> [into] a {words} one", size)
-        rule("step", f"{verb} <target> 's size", size)
-        rule("step", f"<target> MUST (be|become|get) [(a bit|slightly|a little|much)] {words}", size)
-        factor = lambda of, by, big=larger: (Resize(of=of, larger=big, factor=by),) if by > 0 else None  # noqa: E731
-        rule("step", f"{verb} [the size of] <target> by [a factor of] <num> [times]", factor)
-        rule("step", f"make <target> <num> times {words}", factor)
-        rule("step", f"make <target> {words} by [a factor of] <num>", factor)
-        rule("step", f"make <target> <times> (as big|as large|the size|{words})", lambda of, by: _scaled(of, by))
-    rule("step", "(scale|resize) <target> by [a factor of] <num>", lambda of, by: _scaled(of, by))
-    rule("step", "make <target> <num> times as (big|large|small)", lambda of, by: _scaled(of, by))
-    rule("step", "double [the size of] <target> [in size]", lambda of: _scaled(of, 2.0))
-    rule("step", "halve [the size of] <target> [in size]", lambda of: _scaled(of, 0.5))
-    rule("times", "(twice|double)", 2.0)
-    rule("times", "(half)", 0.5)
 
 
 def _add_shine(rule: Rules) -> None:
@@ -410,18 +285,6 @@ def _add_shine(rule: Rules) -> None:
 
 def _set(words: tuple[Literally, ...], of: Selector) -> tuple[Step, ...] | None:
     return set_words(of, words)
-
-
-def _like(of: Selector, field: str, to: Selector) -> tuple[Step, ...] | None:
-    if NO_NOUN in parts(of):
-        return None  # "change the color of the red cube" names one object
-    return (Set(of=of, field=field, to=WordOf(of=to, field=field)),)
-
-
-def _all_like(fields: Sequence[str], of: Selector, to: Selector) -> tuple[Step, ...]:
-    """Every word of another object: "make it look like the cube"."""
-    steps = (Set(of=of, field=field, to=WordOf(of=to, field=field)) for field in fields)
-    return (Together(steps=tuple(steps)),)
 
 
 def _vice_versa(of: Selector, words: tuple[Literally, ...]) -> tuple[Step, ...] | None:
@@ -443,12 +306,6 @@ def _all_of_word(old: Literally, new: Literally) -> tuple[Step, ...] | None:
     if old.field != new.field or old.value == new.value:
         return None
     return set_words(Where(of=ALL, field=old.field, value=old.value), (new,))
-
-
-def _scaled(of: Selector, factor: float) -> tuple[Step, ...] | None:
-    if factor <= 0 or factor == 1:
-        return None
-    return (Resize(of=of, larger=factor > 1, factor=factor if factor > 1 else 1 / factor),)
 
 
 class Bare(tuple[Literally, ...]):
