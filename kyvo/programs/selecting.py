@@ -18,9 +18,9 @@ from kyvo.programs.descriptions import descriptions, label
 from kyvo.programs.english import counted, joined, number_word
 from kyvo.programs.errors import AmbiguousReference, NoSuchObject, ProgramError
 from kyvo.programs.parsing import Turn
+from kyvo.programs.phrases import objects_of
 from kyvo.programs.program import Measure, Selector
 from kyvo.programs.turns import earlier
-from kyvo.programs.wording import objects_of
 from kyvo.programs.world import SAME, Objects, World
 
 
@@ -62,6 +62,12 @@ class Finder:
         if not found:
             raise NoSuchObject(self._missing(selector))
         return found
+
+    def missing(self, selector: Selector) -> list[str]:
+        """What is named among several and is not there: "there are no yellow cubes"."""
+        if isinstance(selector, p.Either):
+            return [*self.missing(selector.first), *self.missing(selector.second)]
+        return [] if self.find(selector) else [f"there are no {objects_of(selector)}"]
 
     def one(self, selector: Selector) -> int:
         """The only object. Raises NoSuchObject, AmbiguousReference."""
