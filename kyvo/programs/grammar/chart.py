@@ -368,14 +368,10 @@ class Chart:
             return [(end, cost, (value,)) for end, meanings in spans.items() for value, cost in meanings]
         if isinstance(part, Choice):
             return [found for one in self._open(part, start) for found in self._match(one, start)]
-        return self._match_row(part.parts, start)
-
-    def _match_row(self, parts: Sequence[Part], start: int) -> list[Way]:
-        """Each way to read the parts one after the other. Words are looked up here, since most rows end at one."""
         ways: list[Way] = [(start, 0.0, ())]
-        for one in parts:
+        for one in part.parts:
             further: list[Way] = []
-            if isinstance(one, Word) and one.text != NUMBER:
+            if isinstance(one, Word) and one.text != NUMBER:  # looked up here, since most rows end at a word
                 for end, cost, values in ways:
                     more = self.tokens[end].get(one.text) if end < len(self.tokens) else None
                     if more is not None:

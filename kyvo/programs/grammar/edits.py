@@ -265,8 +265,7 @@ def _add_moves(rule: Rules) -> None:
     )
     rule(
         "step",
-        "(bring|move|push|pull|get|put|place|gather|group|cluster|collect|set) <twonp> (closer together|together|"
-        "closer to each other|next to each other|beside each other|near each other|close to each other)",
+        "(bring|move|push|pull|get|put|place|set) <twonp> (next to|beside|near|close to|closer to) each other",
         lambda pair: move(the(pair[0]), NextTo(to=pair[1])),
     )
     rule("step", "(lift|raise|lift up|raise up) <target> [up]", lambda of: move(of, Offset(direction="above")), 1.0)

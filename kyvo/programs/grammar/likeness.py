@@ -50,10 +50,20 @@ def add_likeness(rule: Rules, schema: SceneSchema) -> None:
     get = "(have|get|take|take on|adopt|receive|match|copy|share)"
     alike = lambda of, other: _like(of, *other)  # noqa: E731
     rule("step", f"<target> (needs|need|takes|take|takes on|take on|gets|get|adopts|adopt|MUST {get}) <ofother>", alike)
-    exactly = "[(exactly|just|completely|totally)]"
+    exactly = "[(completely|totally)]"
     whole = partial(_all_like, names)
-    rule("step", f"make <target> [be|to be] {exactly} (look like|identical to|the same as) <one_target>", whole, 0.2)
-    rule("step", f"<target> MUST (be|look) {exactly} (like|identical to|the same as) <one_target>", whole, 0.2)
+    rule(
+        "step",
+        f"make <target> [be|to be] {exactly} (look (exactly|just) like|identical to|the same as) <one_target>",
+        whole,
+        0.2,
+    )
+    rule(
+        "step",
+        f"<target> MUST (be|look) {exactly} ((exactly|just) like|identical to|the same as) <one_target>",
+        whole,
+        0.2,
+    )
     rule("step", f"(let|make|have) <target> {get} <ofother>", alike)
     rule("step", f"IWANT <target> [to] (be|become|{get}) <ofother>", alike)
     rule("step", "<target> MUST (be|become) <ofother>", alike)

@@ -6,7 +6,7 @@ from kyvo.programs.grammar.amendments import add_amendments
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.edits import Briefs
 from kyvo.programs.grammar.goals import move
-from kyvo.programs.grammar.meaning import among, narrow, parts
+from kyvo.programs.grammar.meaning import among, narrow, ordered, parts
 from kyvo.programs.grammar.settings import set_words
 from kyvo.programs.program import Copy, Earlier, Edit, Program, Query, Remove, Resize, Selector, Set, Step, The, WordOf
 from kyvo.programs.program.edits import leaves
@@ -193,7 +193,8 @@ def add_sentences(rule: Rules) -> None:
     rule("context", f"{and_} <np>", Likewise, 0.3)
     rule("context", f"{and_} <any> (ones|one)", Variation, 0.1)
     rule("context", f"{and_} [in] <any>", lambda words: Variation(words, bare=True), 0.1)
-    rule("context", f"[{and_}] [also] <further> [(too|as well|also)] [please]", Further, 0.5)
+    rule("context", f"{and_} [also] <further> [(too|as well|also)] [please]", Further, 0.5)
+    rule("context", "[also] <further> [(too|as well|also)] [please]", Further, 3.0)  # "no, green" puts right
     rule("further", "<setword>", lambda words: set_words(Earlier(), words))
     rule("further", "<goal>", lambda place: move(Earlier(), place))
     for larger, words in ((True, "(bigger|larger|taller)"), (False, "(smaller|tinier)")):
@@ -270,7 +271,7 @@ def _edit_about(named: Selector, steps: tuple[Step, ...]) -> About:
 def _edit_among(base: Selector, steps: tuple[Step, ...]) -> Edit | None:
     """ "Of the blue things, make the rubber one metal." """
     plain = all(isinstance(step, Set | Resize | Remove) for step in leaves(steps))
-    return Edit(steps=among(base, steps)) if plain else None
+    return ordered(Edit(steps=among(base, steps))) if plain else None
 
 
 def _edit_if(named: Selector, steps: tuple[Step, ...]) -> About | None:
