@@ -7,7 +7,8 @@
 
 A scene is a number, or `*` where any will do; its objects are counted from left to right. `s3` is the fourth of the
 samples that Kyvo brings, with its objects in their order. What is right is an answer,
-`!` for a refusal, `=` for the scene as it was, or changes: `3.color=red` sets a word, `-3` removes, `3~4` swaps places, `3.left=1.5` moves.
+`!` for a refusal, `=` for the scene as it was, or changes: `3.color=red` sets a word, `-3` removes, `3~4` swaps places,
+`3.left=1.5` moves.
 The rights were written down by hand before any parser read the texts. `python make_cases.py` writes the files again.
 """
 

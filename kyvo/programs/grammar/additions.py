@@ -203,6 +203,8 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
         "(substitute|put) <newone> (for|in place of|instead of) <target>",
         lambda new, of: (Replace(of=of, words=new[0]),),
     )
+    there = "(there|in (its|their|that) (place|spot|position)|at (its|their|that) (place|spot|position)|instead)"
+    rule("step", f"DELETE <target> [,|.] [and] [then] CREATE <newone> {there}", _replaced)
     rule("step", "SAMEPICTURE with <newone> instead of <target>", lambda new, of: _replaced(of, new), 0.2)
     rule(
         "step",

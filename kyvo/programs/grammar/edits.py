@@ -76,7 +76,8 @@ EDIT_MACROS = {
         "(gone|removed|deleted|erased|destroyed|eliminated|discarded|taken (away|out)|thrown (away|out)|cleared away)"
     ),
     "NEWPICTURE": (
-        "(edit|modify|change|update|alter|adjust|transform|make|generate|create|produce|draw|show [me]|give me|IWANT) "
+        "(edit|modify|change|update|alter|adjust|transform|recolor|make|generate|create|produce|draw|show [me]|give me|"
+        "IWANT) "
         "(THEPICTURE|[a] (version|copy) [of THEPICTURE]|[an|a] PICTURE) ((so|such) [that]|in which|where)"
     ),
     "SAMEPICTURE": (

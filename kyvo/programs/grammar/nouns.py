@@ -270,6 +270,10 @@ def _add_phrases(rule: Rules) -> None:
         without(ALL, Earlier()),
     )
     rule("def1", "(all [of]|) the (rest of the|remaining|others of the) <descs>", lambda of: without(of, Earlier()))
+    rule("def1", "(everything|all|what|whatever) [that] (is left [over]|remains|is still there|is remaining)", ALL, 0.2)
+    new = Earlier(role="added")
+    rule("def1", "(the|this|that) (copy|duplicate|clone|new (one|thing|object|item))", new)
+    rule("def1", "(the|these|those) (copies|duplicates|clones|new (ones|things|objects|items))", new)
     rule("def1", "the remaining <desc1>", lambda of: the(without(of, Earlier())))
     some = lambda of: Indefinite(of=of)  # noqa: E731
     rule("def1", "(everything|all|whatever|all those|those) [THAT] [(is|are|has|have)] <pred>", None, 0.2)

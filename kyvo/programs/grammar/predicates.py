@@ -17,6 +17,7 @@ from kyvo.programs.program import (
 
 def add_predicates(rule: Rules) -> None:
     rule("twonp", "[(the|both|both of the|those|any|these)] [two] <descs>", two)
+    rule("twonp", "(them|these|those|both of them|the two)", two(Earlier()))
     rule("twonp", "the <measure> (two|2|pair of) <descs>", lambda by, of: two(Extreme(of=of, by=by)))
     one_each = lambda a, b, noun: (the(narrow(noun, a)), the(narrow(noun, b)))  # noqa: E731
     rule("twonp", "the <any> and [the] <any> (<noun1>|<nouns>)", one_each, -0.1)

@@ -25,6 +25,7 @@ from kyvo.programs.grammar.meaning import (
 from kyvo.programs.grammar.sentences import About, Again, Brief, Further, Likewise, Variation
 from kyvo.programs.parsing import Turn
 from kyvo.programs.program import (
+    Add,
     Before,
     Earlier,
     Edit,
@@ -280,6 +281,9 @@ def _last_kind_before_one(program: Program) -> Where | None:
             return last
         if isinstance(node, Where) and node.field in KINDS:
             last = replace(node, of=ALL)
+        if isinstance(node, Add):  # "put a red cube next to the blue one"
+            kinds = [Where(of=ALL, field=word.field, value=word.value) for word in node.words if word.field in KINDS]
+            last = kinds[0] if kinds else last
     return last
 
 

@@ -57,10 +57,16 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         lambda a, b: (a, b) if a.field != b.field else None,
     )
     rule("newwords", "<newwords1> (one|thing|object|item|shape)", lambda a: (a,))
+    rule(
+        "newwords",
+        "<newwords1> (of|made of|made out of|in) <value>",
+        lambda a, b: (b, a) if a.field != b.field else None,
+        0.1,
+    )
     rule("newwords1", "(<value>|<kindvalue>) [colored|,|and]")
     rule(
         "step",
-        "MAKE <target> [(to be|be|become|look|to|into|in|as|to look|so that it is|over to|turn|to become|"
+        "MAKE <target> [(both|all)] [(to be|be|become|look|to|into|in|as|to look|so that it is|over to|turn|to become|"
         "over|of|out of|from|made of|made out of|made from)] <setword>",
         set_words,
     )
