@@ -353,9 +353,7 @@ class Chart:
     def _match(self, part: Part, start: int) -> list[Way]:
         """Each way to read the part from here."""
         if isinstance(part, Word):
-            if start >= len(self.tokens):
-                return []
-            cost = self.tokens[start].get(part.text)
+            cost = self.tokens[start].get(part.text) if start < len(self.tokens) else None
             if cost is None:
                 return []
             return [(start + 1, cost, (self._number(start),) if part.text == NUMBER else ())]
@@ -388,14 +386,13 @@ class Chart:
             self.budget.spend(len(ways))
         return ways
 
-    def _open(self, choice: Choice, start: int) -> list[Part]:
+    def _open(self, choice: Choice, start: int) -> Iterable[Part]:
         """The parts of a choice that can begin here."""
         table, empty = self.grammar.openings(choice)
-        parts = list(empty)
-        if start < len(self.tokens):
-            for word in self.tokens[start]:
-                parts += [part for part in table.get(word, ()) if part not in parts]
-        return parts
+        if start == len(self.tokens):
+            return empty
+        parts = {id(part): part for word in self.tokens[start] for part in table.get(word, ())}
+        return [*empty, *parts.values()]
 
     def _number(self, place: int) -> float:
         return next(float(word) for word in self.tokens[place] if word[0].isdecimal())

@@ -128,7 +128,7 @@ def _add_sequences(rule: Rules) -> None:
     rule("steps", "<clause> [,] after [you] <step>", lambda last, first: first + last)
     rule("clause", "<step>")
     rule("clause", f"<step> [,] ({BUT}|but not) <np>", _but_not)
-    rule("clause", "<step> [,] [(and|but)] not <np1>", _not_that, 0.3)
+    rule("clause", "<step> (,|[,] and|[,] but) not <np1>", _not_that, 0.3)
     rule("steps", "not <np1> [,] but <steps>", lambda _, steps: steps, 0.3)
     kept = "(stays|stay|remains|remain|keeps|keep|keeping|still)"
     rule("clause", f"<step> [,] (but|and|while) [(it|they)] {kept} [its|their|the] <keptword>", _kept_so)
