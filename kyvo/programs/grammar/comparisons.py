@@ -62,6 +62,16 @@ def add_comparisons(rule: Rules) -> None:
         f"then) [the (number|amount|count) of] {b}",
         compared("greater"),
     )
+    for words, comparison in (
+        ("(greater|more|larger|higher|bigger)", "at least"),
+        ("(less|smaller|lower|fewer)", "at most"),
+    ):
+        rule(
+            "truth",
+            f"(is|are) the (number|amount|count|quantity) of {a} ({words} than or equal to|equal to or {words} than) "
+            f"[the (number|amount|count) of] {b}",
+            compared(comparison),
+        )
     rule(
         "truth",
         f"{thereis} (fewer|less) {a} (than|then) [there are] {b} [<seen>]",

@@ -28,6 +28,7 @@ from kyvo.programs.program import (
     Place,
     PlaceOf,
     Redo,
+    Resize,
     Selector,
     Step,
     Swap,
@@ -128,6 +129,12 @@ def _add_sequences(rule: Rules) -> None:
     rule("steps", "<clause> [,] after [you] <step>", lambda last, first: first + last)
     rule("clause", "<step>")
     rule("clause", f"<step> [,] ({BUT}|but not) <np>", _but_not)
+    rule("step", "<target> MUST <deed> [,] and [then] [MUST] <deed>", _both_deeds, 0.2)
+    rule("deed", "(be|become|turn|turn into|get|look) <setword>", lambda words: set_words(Earlier(), words))
+    rule("deed", "grow", (Resize(of=Earlier(), larger=True),))
+    rule("deed", "shrink", (Resize(of=Earlier(), larger=False),))
+    rule("deed", "(move|go|be moved|be put|be placed|stand) <goal>", lambda place: move(Earlier(), place))
+    rule("clause", "<step> [,|.] [and] [the] (same|likewise) (for|with|goes for) <target>", _likewise, 0.2)
     rule("clause", "<step> (,|[,] and|[,] but) not <np1>", _not_that, 0.3)
     rule("steps", "not <np1> [,] but <steps>", lambda _, steps: steps, 0.3)
     kept = "(stays|stay|remains|remain|keeps|keep|keeping|still)"
@@ -333,6 +340,20 @@ def _but_not(steps: tuple[Step, ...], kept: Selector) -> tuple[Step, ...] | None
     if not isinstance(of, Selector) or (isinstance(of, The) and of.count == 1):
         return None
     return (replace(first, of=all_but(of, kept)), *rest)  # type: ignore[call-arg]
+
+
+def _both_deeds(of: Selector, first: tuple[Step, ...], rest: tuple[Step, ...]) -> tuple[Step, ...] | None:
+    """ "The ball should grow and turn red." """
+    if first is None or rest is None:
+        return None
+    return (*rewritten(first, lambda node: of if node == Earlier() else node), *rest)
+
+
+def _likewise(steps: tuple[Step, ...], other: Selector) -> tuple[Step, ...] | None:
+    """ "The ball has to go, same for the cube." """
+    if len(steps) != 1 or not isinstance(getattr(steps[0], "of", None), Selector):
+        return None
+    return together(steps, (replace(steps[0], of=other),))  # type: ignore[call-arg]
 
 
 def _not_that(steps: tuple[Step, ...], other: Selector) -> tuple[Step, ...] | None:

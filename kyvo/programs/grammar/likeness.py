@@ -50,6 +50,11 @@ def add_likeness(rule: Rules, schema: SceneSchema) -> None:
     get = "(have|get|take|take on|adopt|receive|match|copy|share)"
     alike = lambda of, other: _like(of, *other)  # noqa: E731
     rule("step", f"<target> (needs|need|takes|take|takes on|take on|gets|get|adopts|adopt|MUST {get}) <ofother>", alike)
+    rule(
+        "step",
+        f"(let|make|have|give) <target> [{get}] the <field> and [the] <field> of <one_target>",
+        lambda of, a, b, to: together(_like(of, a, to), _like(of, b, to)) if a != b else None,
+    )
     exactly = "[(completely|totally)]"
     whole = partial(_all_like, names)
     rule(

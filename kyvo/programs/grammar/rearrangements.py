@@ -5,9 +5,11 @@ from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.goals import move
+from kyvo.programs.grammar.relations import two
 from kyvo.programs.program import (
     Align,
     Beside,
+    Earlier,
     Rotate,
     Selector,
     Step,
@@ -65,6 +67,8 @@ def add_rearrangements(rule: Rules) -> None:
         f"[(let|have|make|get|can|could)] <np1> [(MUST|to)] ({swap}|change) [{places}] with <np1>",
         lambda a, b: (Swap(first=a, second=b),),
     )
+    theirs = two(Earlier())
+    rule("step", f"{swap} their {places}", (Swap(first=theirs[0], second=theirs[1]),))
     swapped = "(swapped|exchanged|switched|interchanged)"
     rule(
         "step",
