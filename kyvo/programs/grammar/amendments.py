@@ -47,6 +47,7 @@ def add_amendments(rule: Rules) -> None:
         Amended,
         0.3,
     )
+    rule("context", "(only|just) <np>", Amended, 0.7)
     rule("context", "<np> [(then|instead)] [please]", lambda part: Amended(part, bare=True), 0.7)
     rule("context", "(<np1>|<anyword>) , not <np1>", lambda part, _: Amended(part), 0.3)
     again = "(no|sorry|i mean|i meant|or rather|no wait|wait no|no sorry|oh no|oops|make that|wait)"

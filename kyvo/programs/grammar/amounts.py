@@ -202,7 +202,8 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "amount",
-        "how many (more|fewer|less) <descs> (are there|do you see|) (than|then) <descs> [are there]",
+        "how many (more|fewer|less) <descs> (are there|do you see|) (than|then) <descs> "
+        "[(are there|(do|can) (you|we|i) (see|have))]",
         lambda a, b: _difference(Count(of=a), Count(of=b)),
     )
     rule(
@@ -230,6 +231,21 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
         lambda a: Arithmetic(operation="divided by", first=a, second=Number(value=2)),
     )
     rule("amount", "what is twice <countof>", lambda a: Arithmetic(operation="times", first=a, second=Number(value=2)))
+    rule(
+        "amount",
+        "(of|out of|among) the <many> <descs> [,] how many [of (them|these|those)] (are|is) <pred>",
+        lambda count, of, pred: _count(the(of, count), pred),
+    )
+    rule(
+        "amount",
+        "subtract <countof> from <countof>",
+        lambda a, b: Arithmetic(operation="minus", first=b, second=a),
+    )
+    rule(
+        "amount",
+        f"{HOWMANY} <fieldset> {THERE} (among|in|on|of|for) [(the|all|all the|these)] <descs>",
+        lambda field, of: CountWords(of=of, field=field),
+    )
     rule("countof", "(the [total] (number|amount|count) of|all [of] [the]|the) <descs>", lambda of: Count(of=of))
     rule("countof", "<descs>", lambda of: Count(of=of), 0.3)
     rule("countof", "<int>", lambda value: Number(value=value))

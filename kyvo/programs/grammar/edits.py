@@ -138,13 +138,13 @@ def _add_sequences(rule: Rules) -> None:
     rule("clause", "<step> (,|[,] and|[,] but) not <np1>", _not_that, 0.3)
     rule("steps", "not <np1> [,] but <steps>", lambda _, steps: steps, 0.3)
     kept = "(stays|stay|remains|remain|keeps|keep|keeping|still)"
-    rule("clause", f"<step> [,] (but|and|while) [(it|they)] {kept} [its|their|the] <keptword>", _kept_so)
+    rule("clause", f"<step> (,|[,] but|[,] and|[,] while) [(it|they)] {kept} [its|their|the] <keptword>", _kept_so)
     rule("keptword", "<value>", lambda word: word.field)
     rule("keptword", "<field>")
     rule("clause", "<step> [,] but [(this time|now)] [(in|as|make it|painted|colored|made of)] <setword>", _but_so)
     rule(
         "also",
-        "([,] and [also] [,]|, [also] [,]|, please|[,] while also|[,] as well as|[,] but [also] [,]|"
+        "([,] and [(also|to)] [,]|, [also] [,]|, please|[,] while also|[,] as well as|[,] but [also] [,]|"
         "[,] (while|whereas))",
         0,
     )

@@ -70,13 +70,14 @@ def _add_adjectives(rule: Rules) -> None:
     rule(
         "noun1",
         "(thing|thingy|object|item|shape|piece|solid|obstacle|primitive|asset|component|"
-        "figure|element|body|objects shape|geometric (figure|shape|object|solid)|entity|geometric|form)",
+        "figure|element|body|part|objects shape|geometric (figure|shape|object|solid)|entity|geometric|form)",
         ALL,
     )
     rule(
         "nouns",
         "(things|thingies|objects|items|shapes|pieces|solids|obstacles|primitives|assets|components|"
-        "figures|elements|bodies|geometric (figures|shapes|objects|solids)|entities|images|forms|stuff|bits|guys)",
+        "figures|elements|bodies|parts|geometric (figures|shapes|objects|solids)|entities|images|forms|stuff|bits|"
+        "guys)",
         ALL,
     )
     rule("noun1", "one", ONE)

@@ -64,7 +64,8 @@ def add_removals(rule: Rules) -> None:
     rule("step", "SAMEPICTURE (without <target>|with <target> REMOVED)", gone, 0.2)
     rule(
         "step",
-        "(make (sure|it so) [that]|ensure [that]|see to it [that]|NEWPICTURE) there (is|are) no [more] <anyset> [left]",
+        "(make (sure|it so) [that]|ensure [that]|see to it [that]|NEWPICTURE) there (is|are) no [more] "
+        "<anyset> [(left|any more|anymore)]",
         gone,
     )
     rule("step", "THEPICTURE MUST (have|contain|show) no [more] <anyset>", gone)

@@ -26,6 +26,7 @@ def add_resizing(rule: Rules) -> None:
         rule("step", f"IWANT <target> [to be] {words}", size)
         rule("step", f"(turn|make) <target> [into] a {words} one", size)
         rule("step", f"{verb} <target> 's size", size)
+        rule("brief", f"<target> (.|,) {words}", size)
         rule("step", f"<target> MUST (be|become|get) [(a bit|slightly|a little|much)] {words}", size)
         factor = lambda of, by, big=larger: (Resize(of=of, larger=big, factor=by),) if by > 0 else None  # noqa: E731
         rule("step", f"{verb} [the size of] <target> by [a factor of] <num> [times]", factor)

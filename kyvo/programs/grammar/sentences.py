@@ -163,7 +163,10 @@ def add_sentences(rule: Rules) -> None:
         lambda named, field: Query(asks=WordOf(of=named, field=field)),
     )
     # "if there is a red cube, make it blue": where there is none, nothing is done
-    for verb in ("(if|when|in case|provided|assuming) [that] there (is|are)", "should there be"):
+    for verb in (
+        "(if|when|in case|provided|assuming) [that] (there (is|are)|(you|we) (see|find|spot|have))",
+        "should there be",
+    ):
         condition = f"{verb} [(a|an|one|any|some)]"
         rule("condition", f"{condition} <desc1> [<seen>]", lambda of, *_: _the(of))
         rule("condition", f"{condition} <descs> [<seen>]", lambda of, *_: of)
@@ -250,6 +253,8 @@ def add_sentences(rule: Rules) -> None:
     rule("complaint", "<def1> (is|are) not (supposed|meant) to be <any>", lambda of, _: of)
     rule("complaint", "neither of (the|these|those) [two] <descs> MUST be <any>", lambda of, _: The(of=of, count=2))
     rule("complaint", "<def1> (is|are) (in the way|out of place|not right|wrong|in the wrong (place|spot|position))")
+    rule("complaint", "<def1> (is|are|looks|look) (fine|ok|okay|alright|good [(enough|as it is)])")
+    rule("complaint", "<def1> (is|are|looks|look) too (similar|alike|different)")
     opinion = (
         "(ugly|boring|annoying|useless|horrible|awful|terrible|bad|distracting|redundant|unnecessary|not nice|"
         "not needed|no good|superfluous|unwanted)"
@@ -257,7 +262,7 @@ def add_sentences(rule: Rules) -> None:
     rule("complaint", f"<def1> (is|are|looks|look|seems|seem) [(so|really|very|too|a bit)] {opinion}")
     rule("complaint", "there (is|are) [(way|far)] (too many|enough) <descs> [(here|there|in THEPICTURE)]")
     rule("complaint", "i [really] (do not like|do not love|hate|dislike) <def1> [(here|there)]")
-    rule("sentence", f"<complaint> {stop} [(so|and|now|then|please)] [,] <steps>", _edit_about)
+    rule("sentence", f"<complaint> {stop} [(so|and|now|then|please|but)] [,] <steps>", _edit_about)
     rule("statement", "<def1> (is|are) <pred>", lambda of, _: of if isinstance(of, The) else None, 0.6)
     rule("statement", "<scope> [,] (what|which [one]) (is|are) <pred>", _the_narrowed, 0.3)
     rule("statement", "one [of the] (<desc1>|<descs>) is <pred>", _the_narrowed, 0.5)
