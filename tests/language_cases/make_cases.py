@@ -1,7 +1,7 @@
 """Language cases: sentences of ordinary people with what is right for each -> JSON Lines of `kyvo evaluate language`.
 
 `edits.txt`, `questions.txt`, `refusals.txt`, `wider.txt`, `fresh.txt`, `plain.txt`, `later.txt`, `last.txt`,
-`chat.txt`, `users.txt` and `careful.txt` hold a line a case, under a heading of its construct:
+`chat.txt`, `users.txt`, `careful.txt` and `free.txt` hold a line a case, under a heading of its construct:
 
     scene | text, with earlier texts before `>>` | what is right
 
@@ -27,7 +27,20 @@ from kyvo.scene.files import load_scene
 from kyvo.scene.relations import CLEVR_DIRECTIONS
 
 HERE = Path(__file__).parent
-NAMES = ("edits", "questions", "refusals", "wider", "fresh", "plain", "later", "last", "chat", "users", "careful")
+NAMES = (
+    "edits",
+    "questions",
+    "refusals",
+    "wider",
+    "fresh",
+    "plain",
+    "later",
+    "last",
+    "chat",
+    "users",
+    "careful",
+    "free",
+)
 NUM_SCENES = 20
 RADIUS = {"small": 0.35, "large": 0.7}
 WORDS = {"size", "color", "material", "shape"}
