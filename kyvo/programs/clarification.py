@@ -98,8 +98,9 @@ class Clarification:
 
     def _by_words(self, words: str, schema: SceneSchema, parser: Parser, dialogue: Sequence[Turn]) -> tuple[int, ...]:
         """A description is read as one of the candidates: "the left one" is the leftmost of them."""
+        stood = [turn for turn in dialogue if not turn.refused]  # "the left one" is of the candidates
         try:
-            program = parser.parse(f"remove {words}", schema, dialogue).program
+            program = parser.parse(f"remove {words}", schema, stood).program
         except ProgramError:
             return ()
         if not (isinstance(program, Edit) and len(program.steps) == 1 and isinstance(program.steps[0], Remove)):

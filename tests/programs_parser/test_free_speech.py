@@ -154,6 +154,11 @@ def test_several_orders_with_one_verb():
     ]  # fmt: skip
 
 
+def test_each_not_is_of_its_own_word():
+    kept = apply(program("remove the things that aren't blue and aren't green"), SCENE, CLEVR).scene
+    assert {item.color for item in kept.objects} == {"blue", "green"}
+
+
 def test_vice_versa_gives_the_others_the_old_word():
     swapped = Together(steps=(paint(some("red"), "blue"), paint(some("blue"), "red")))
     assert program("paint the red things blue and vice versa") == does(swapped)

@@ -123,6 +123,7 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
         f"also|there|either|both)] <pred> {FINAL}",
         _count,
     )
+    rule("amount", f"{HOWMANY} <things> (is|are) <rels> and (is|are) [also] <pred>", _count, -0.2)
     rule("amount", f"{HOWMANY} <things> (have|has|share) <selfsame>", _count)
     rule("amount", f"{HOWMANY} <things> [{THERE}] [that] (have|has) [(a|an|the)] <same>", _count)
     rule("amount", f"{HOWMANY} <things> (are|is) [all] <selfsame>", _count)

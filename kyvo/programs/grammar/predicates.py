@@ -126,7 +126,7 @@ def add_predicates(rule: Rules) -> None:
     rule("pred", "(other than|besides|except) <np>", negated)
     # after "and" and "or" no "the cube" is what they are: "left of the ball or the cube"
     for symbol in ("pred", "joined"):
-        rule(symbol, "[both] <pred1> and [(is|are|that is|that are)] [also] <joined>", joined)
+        rule(symbol, "[both] <pred1> and [also] <joined>", joined)
         rule(symbol, "[either] <pred1> or <joined> [[,] or both]", either, 0.4)
     rule("joined", "<pred1>")
     rule("joined", "not <joined>", negated)
