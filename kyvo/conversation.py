@@ -29,7 +29,7 @@ from kyvo.pipelines.run import Run
 from kyvo.pipelines.understanding import expect, read
 from kyvo.programs import parsing
 from kyvo.programs.clarification import Clarification
-from kyvo.programs.errors import AmbiguousReference, NotUnderstood
+from kyvo.programs.errors import AmbiguousReference, ProgramError
 from kyvo.programs.json_form import from_json, to_json
 from kyvo.programs.parsing import Parsed
 from kyvo.programs.program import Edit, Program, Query
@@ -103,6 +103,7 @@ class Conversation:
         self._start_image = None if image is None else read_one(image)
         self._start_drawn = drawn or image is None
         self._turns: list[Turn] = []
+        self._refused: parsing.Turn | None = None  # the last text, where nothing came of it
         self._undone: list[list[Turn]] = []  # each an edit and the questions after it, the last taken back last
 
     @property
@@ -118,7 +119,7 @@ class Conversation:
     @property
     def dialogue(self) -> tuple[parsing.Turn, ...]:
         """What "it" and "the one you just moved" refer to."""
-        turns = (turn.result.turn() for turn in self._turns)
+        turns = (*(turn.result.turn() for turn in self._turns), self._refused)
         return tuple(turn for turn in turns if turn is not None)
 
     @property
@@ -183,9 +184,10 @@ class Conversation:
             assert waiting is not None
             self.clarification = waiting.narrowed(error)
             raise
-        except NotUnderstood:
+        except ProgramError:
+            self._refused = parsing.Turn.refusal(text)
             if waiting is not None and waiting.is_declined(text):
-                self.clarification = None
+                self.clarification = self._refused = None
             raise
 
     def _take(self, text: str, understood: Interpretation, run: Run | None) -> Turn:
@@ -194,9 +196,12 @@ class Conversation:
             return turn
         try:
             result = self.model.dialogue(self.scene, understood, run or self.model.run(), dialogue=self.dialogue)
-        except AmbiguousReference as error:
-            self.clarification = Clarification.of(understood.text, understood.program, self.scene, error)
+        except ProgramError as error:
+            self._refused = parsing.Turn.refusal(understood.text, understood.program)
+            if isinstance(error, AmbiguousReference):
+                self.clarification = Clarification.of(understood.text, understood.program, self.scene, error)
             raise
+        self._refused = None
         image = self._last_image if isinstance(result, AnswerResult) else result.image
         self._turns.append(Turn(text=text, result=result, image=image))
         self._undone.clear()
@@ -207,7 +212,7 @@ class Conversation:
         place = max((index for index, turn in enumerate(self._turns) if turn.answer is None), default=None)
         if place is None:
             return None
-        self.clarification = None
+        self.clarification = self._refused = None
         self._undone.append(self._turns[place:])
         del self._turns[place:]
         return self._undone[-1][0]

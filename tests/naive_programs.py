@@ -130,6 +130,9 @@ class Naive:
         return [i for i in self.find(s["of"]) if self.objects[i][s["field"]] == s["value"]]
 
     def s_where_same(self, s):
+        if s.get("some"):
+            pairs = product(self.find(s["of"]), self.find(s["like"]))
+            return [i for i, j in pairs if i != j and self.objects[i][s["field"]] == self.objects[j][s["field"]]]
         like = self.one(s["like"])
         word = self.objects[like][s["field"]]
         return [i for i in self.find(s["of"]) if i != like and self.objects[i][s["field"]] == word]

@@ -160,16 +160,25 @@ def judge(case: Case, parser: Parser, schema: SceneSchema, *, tolerance: float) 
 def _judge(case: Case, parser: Parser, schema: SceneSchema, *, tolerance: float) -> Outcome:
     scene, turns, reading = case.scene, [], ""
     waiting: Clarification | None = None
+    refused: list[Turn] = []  # the text before, where nothing came of it
     try:
         for text in case.dialogue:
-            program = parse_reply(text, parser, schema, turns, waiting)[1].program
-            waiting = None
+            program = None
             try:
+                program = parse_reply(text, parser, schema, [*turns, *refused], waiting)[1].program
                 _, scene, turn = _carry_out(program, text, scene, schema, turns)
-            except AmbiguousReference as error:  # the next text may say which one is meant
-                waiting = Clarification.of(text, program, scene, error)
+            except ProgramError as error:
+                refused = [Turn.refusal(text, program)]
+                if not isinstance(error, AmbiguousReference):
+                    waiting = None
+                elif program is not None:  # the next text may say which one
+                    waiting = Clarification.of(text, program, scene, error)
+                elif waiting is not None:  # of an answer that leaves several
+                    waiting = waiting.narrowed(error)
             else:
                 turns.append(turn)
+                waiting, refused = None, []
+        turns += refused
         program = parse_reply(case.text, parser, schema, turns, waiting)[1].program
         reading = wording(program)
         said, after, _ = _carry_out(program, case.text, scene, schema, turns)

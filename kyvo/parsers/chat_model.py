@@ -14,7 +14,7 @@ import httpx
 from kyvo.errors import ConfigError, KyvoError
 from kyvo.programs.errors import NotUnderstood, ProgramError
 from kyvo.programs.json_form import from_json, json_schema, to_json
-from kyvo.programs.parsing import Parsed, Turn
+from kyvo.programs.parsing import Parsed, Turn, carried_out
 from kyvo.scene.schema import SceneSchema
 
 SECONDS = 30.0  # for an answer
@@ -45,7 +45,7 @@ class ChatModelParser:
         """Raises NotUnderstood for what the model refuses or cannot write, ConfigError where it cannot be reached."""
         words = "; ".join(f"{field.name}: {', '.join(field.words)}" for field in schema.word_fields)
         messages: list[dict[str, Any]] = [{"role": "system", "content": INSTRUCTIONS.format(words=words)}]
-        for turn in dialogue[-RECENT:]:
+        for turn in carried_out(dialogue)[-RECENT:]:
             messages.append({"role": "user", "content": turn.text})
             messages.append({"role": "assistant", "content": json.dumps(to_json(turn.program))})
         messages.append({"role": "user", "content": text})

@@ -9,7 +9,7 @@ from kyvo.errors import ConfigError
 from kyvo.generation.language_model import LanguageModel
 from kyvo.programs.errors import NotUnderstood
 from kyvo.programs.grammar.diagnostics import CAN_DO, check_text
-from kyvo.programs.parsing import Parsed, Turn
+from kyvo.programs.parsing import Parsed, Turn, carried_out
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.tasks import Segments
 
@@ -33,7 +33,7 @@ class LanguageModelParser:
                 f"the model writes programs of {self.model.processor.schema.name!r}, not {schema.name!r}."
             )
         check_text(text)
-        turns = tuple((turn.text, turn.program) for turn in dialogue[-RECENT:])
+        turns = tuple((turn.text, turn.program) for turn in carried_out(dialogue)[-RECENT:])
         (found,) = self.model.complete(TASK, [Segments(text=text, dialogue=turns)])
         if found.program is None or isinstance(found.program, str):
             raise NotUnderstood(f"{text[:80]!r} is not understood. {CAN_DO}")

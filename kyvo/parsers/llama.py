@@ -29,7 +29,7 @@ from kyvo.models.llama.network import Llama
 from kyvo.programs.errors import NotUnderstood, ProgramError
 from kyvo.programs.grammar.diagnostics import CAN_DO, check_text
 from kyvo.programs.grammar.meaning import ALL, narrow, the
-from kyvo.programs.parsing import Parsed, Turn
+from kyvo.programs.parsing import Parsed, Turn, carried_out
 from kyvo.programs.program import (
     Along,
     Beside,
@@ -185,7 +185,7 @@ class LlamaParser:
 
 def prompt_of(text: str, schema: SceneSchema, dialogue: Sequence[Turn] = ()) -> str:
     """What the model goes on from: what programs are, examples, the dialogue, and the text."""
-    shots = [*_examples(schema), *((turn.text, turn.program) for turn in dialogue[-RECENT:])]
+    shots = [*_examples(schema), *((turn.text, turn.program) for turn in carried_out(dialogue)[-RECENT:])]
     return INSTRUCTIONS + "".join(f"{_shown(said)}{written(it, schema)}\n\n" for said, it in shots) + _shown(text)
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from kyvo.programs import program as p
 from kyvo.programs.english import joined, region_words
 from kyvo.programs.errors import AmbiguousReference, ProgramError
+from kyvo.programs.phrases import objects_of
 from kyvo.programs.program import Amount, Selector, Truth, Word
 from kyvo.programs.selecting import Finder
-from kyvo.programs.wording import objects_of
 from kyvo.programs.world import SAME, Objects, World
 
 Value = bool | int | float | str | tuple[Any, ...]

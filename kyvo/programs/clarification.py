@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from kyvo.programs.errors import AmbiguousReference, NotUnderstood, ProgramError
-from kyvo.programs.parsing import Parsed, Parser, Turn
+from kyvo.programs.parsing import Parsed, Parser, Turn, carried_out
 from kyvo.programs.program import Edit, Either, Numbered, Program, Remove, Selector
 from kyvo.programs.selecting import Finder
 from kyvo.programs.structure import rewritten
@@ -98,8 +98,8 @@ class Clarification:
 
     def _by_words(self, words: str, schema: SceneSchema, parser: Parser, dialogue: Sequence[Turn]) -> tuple[int, ...]:
         """A description is read as one of the candidates: "the left one" is the leftmost of them."""
-        try:
-            program = parser.parse(f"remove {words}", schema, dialogue).program
+        try:  # "the left one" is of the candidates, and not of the text that waits
+            program = parser.parse(f"remove {words}", schema, carried_out(dialogue)).program
         except ProgramError:
             return ()
         if not (isinstance(program, Edit) and len(program.steps) == 1 and isinstance(program.steps[0], Remove)):

@@ -126,7 +126,7 @@ class _Writer:
                 return self.step("unique", [self.write(of)])
             case p.Related(of=of, relation=relation, to=p.The(count=1) as to) if relation in RELATIONS:
                 return self._narrowed(of, lambda: self.step("relate", [self.write(to)], relation))
-            case p.WhereSame(of=of, field=field, like=p.The(count=1) as like) if field in ATTRIBUTES:
+            case p.WhereSame(of=of, field=field, like=p.The(count=1) as like, some=False) if field in ATTRIBUTES:
                 return self._narrowed(of, lambda: self.step(f"same_{field}", [self.write(like)]))
             case p.Both(first=first, second=second):
                 return self.step("intersect", [self.write(first), self.write(second)])

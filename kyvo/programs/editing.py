@@ -405,6 +405,7 @@ class Editor:
     def _targets(self, of: Selector) -> Objects:
         found = self.finder.some(of)
         self.mentioned.update(found)
+        self.draft.notes += self.finder.missing(of)
         return found
 
     def _pair(self, first: Selector, second: Selector) -> Objects:

@@ -176,7 +176,8 @@ class _Progress:
         now = {old: new for new, old in enumerate(draft.origins) if old is not None}
         changed = tuple(new for old, new in now.items() if after.objects[new] is not before.objects[old])
         added = tuple(new for new, old in enumerate(draft.origins) if old is None)
-        mentioned = {now[old] for old in editor.mentioned if old in now} | set(added)
+        # "it" is what a step put in, and not what that was copied from
+        mentioned = set(added) or {now[old] for old in editor.mentioned if old in now}
         self.dialogue.append(
             Turn(
                 text="",

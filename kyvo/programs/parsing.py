@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from kyvo.programs.program import Program
+from kyvo.programs.program import Edit, Program
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
 
@@ -22,6 +22,17 @@ class Turn:
     removed: tuple[int, ...] = ()
     before: Scene | None = None  # the scene before it, for "back"
     after: Scene | None = None
+    refused: bool = False  # it did not fit the scene, or was not understood: then its program is an edit without steps
+
+    @classmethod
+    def refusal(cls, text: str, program: Program | None = None) -> "Turn":
+        """A text that nothing came of: "no, the ball" right after it puts it right."""
+        return cls(text=text, program=Edit(steps=()) if program is None else program, refused=True)
+
+
+def carried_out(dialogue: Sequence[Turn]) -> list[Turn]:
+    """The turns that something came of."""
+    return [turn for turn in dialogue if not turn.refused]
 
 
 @dataclass(frozen=True, kw_only=True)

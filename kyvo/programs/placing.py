@@ -15,10 +15,10 @@ from kyvo.programs.descriptions import describe
 from kyvo.programs.english import RELATIONS, WAYS, region_words, units
 from kyvo.programs.errors import AmbiguousReference, CannotPlace, NoSuchObject, ProgramError
 from kyvo.programs.free_space import STEPS, FreeSpace, Group, Point, Points, ground
+from kyvo.programs.phrases import objects_of
 from kyvo.programs.program import Place, Selector
 from kyvo.programs.selecting import Finder
 from kyvo.programs.turns import place_before, removed_at
-from kyvo.programs.wording import objects_of
 from kyvo.programs.world import NEAR, SAME, STANDING, Objects, World, way
 from kyvo.scene.colliders import separations
 

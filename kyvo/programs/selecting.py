@@ -18,9 +18,9 @@ from kyvo.programs.descriptions import descriptions, label
 from kyvo.programs.english import counted, joined, number_word
 from kyvo.programs.errors import AmbiguousReference, NoSuchObject, ProgramError
 from kyvo.programs.parsing import Turn
+from kyvo.programs.phrases import objects_of
 from kyvo.programs.program import Measure, Selector
 from kyvo.programs.turns import earlier
-from kyvo.programs.wording import objects_of
 from kyvo.programs.world import SAME, Objects, World
 
 
@@ -63,6 +63,12 @@ class Finder:
             raise NoSuchObject(self._missing(selector))
         return found
 
+    def missing(self, selector: Selector) -> list[str]:
+        """What is named among several and is not there: "there are no yellow cubes"."""
+        if isinstance(selector, p.Either):
+            return [*self.missing(selector.first), *self.missing(selector.second)]
+        return [] if self.find(selector) else [f"there are no {objects_of(selector)}"]
+
     def one(self, selector: Selector) -> int:
         """The only object. Raises NoSuchObject, AmbiguousReference."""
         first, *others = self.some(selector)
@@ -77,6 +83,13 @@ class Finder:
                 return world.all
             case p.Where(of=of, field=field, value=value):
                 return _both(self.find(of), world.having(field, value))
+            case p.WhereSame(of=of, field=field, like=like, some=True):
+                words = {index: world.needed_word(index, field) for index in self.find(like)}
+                return [
+                    index
+                    for index in self.find(of)
+                    if any(other != index and word == world.word(index, field) for other, word in words.items())
+                ]
             case p.WhereSame(of=of, field=field, like=like):
                 other = self.one(like)
                 word = world.needed_word(other, field)

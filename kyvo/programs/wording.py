@@ -7,14 +7,11 @@
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from kyvo.programs import program as p
 from kyvo.programs.english import (
     ADJECTIVES,
-    ARE,
     NOUNS,
-    RANKS,
     RELATIONS,
     WAYS,
     Noun,
@@ -26,15 +23,10 @@ from kyvo.programs.english import (
     units,
     with_word,
 )
-from kyvo.programs.program import Measure, Place, Program, Selector, Step, Truth, Word
+from kyvo.programs.phrases import all_of, comparative, each_of, is_definite, is_of_size, noun_of, objects_of
+from kyvo.programs.program import Place, Program, Selector, Step, Truth, Word
 from kyvo.programs.program.edits import leaves
 
-SUPERLATIVES = {
-    "left": "leftmost", "right": "rightmost", "front": "frontmost",
-    "behind": "rearmost", "above": "highest", "below": "lowest",
-    "front left": "frontmost left", "front right": "frontmost right",
-    "back left": "rearmost left", "back right": "rearmost right",
-}  # fmt: skip
 LINES = {
     "left": "from left to right", "right": "from left to right", "front": "from front to back",
     "behind": "from front to back", "above": "on top of one another", "below": "on top of one another",
@@ -43,7 +35,6 @@ COMPARISONS = {
     "equal": "the same as", "less": "less than", "greater": "greater than",
     "at least": "at least", "at most": "at most",
 }  # fmt: skip
-JUST = {"changed": "just changed", "mentioned": "just mentioned", "added": "just added", "removed": "just removed"}
 
 
 def wording(program: Program) -> str:
@@ -59,135 +50,6 @@ def wording(program: Program) -> str:
     return ", then ".join(said)
 
 
-def objects_of(selector: Selector) -> str:
-    """A selector in English: "the large sphere", "red cubes left of the large sphere"."""
-    return _phrase(selector)
-
-
-# Noun phrases
-
-
-def _noun(selector: Selector) -> Noun:
-    match selector:
-        case p.Everything():
-            return Noun()
-        case p.Where(of=of, field=field, value=value):
-            return with_word(_noun(of), field, value)
-        case p.WhereSame(of=of, field=field, like=like):
-            return _noun(of).that(f"with the same {field} as {_phrase(like)}")
-        case p.Shared(of=of, field=field):
-            return replace(_noun(of).that(f"that share their {field} with another"), closed=True)
-        case p.Both(first=first, second=second):
-            return replace(_noun(first).that(f"that {ARE} also {_phrase(second)}"), closed=True)
-        case p.Either(first=first, second=second):
-            joint = "and" if _is_definite(first) and _is_definite(second) else "or"
-            return Noun(whole=f"{_phrase(first)} {joint} {_phrase(second)}", closed=True)
-        case p.Except(of=of, without=without):
-            return replace(_noun(of).that(f"other than {_phrase(without)}"), closed=True)
-        case p.Related(of=of, relation=relation, to=to, some=True):
-            anchors = objects_of(to).removeprefix("the ").removeprefix("all ")
-            return _noun(of).that(f"{RELATIONS[relation]} any of the {anchors}")
-        case p.Related(of=of, relation=relation, to=to):
-            return _noun(of).that(f"{RELATIONS[relation]} {_each(to)}")
-        case p.Between(of=of, first=first, second=second):
-            return _noun(of).that(f"between {_phrase(first)} and {_phrase(second)}")
-        case p.MoreThan(of=of, by=by, than=than):
-            return _noun(of).that(f"{_comparative(by)} {_phrase(than)}")
-        case p.InRegion(of=of, region=region):
-            return _noun(of).that(region_words(region))
-        case p.Hidden(of=of):
-            return _noun(of).that("partly hidden")
-        case p.Extreme(of=of, by=by, rank=rank):
-            return _superlative(_noun(of), by, rank)
-        case p.The(of=of, count=count):
-            return Noun(whole=_the(of, count), closed=True)
-        case p.Earlier(role=role, turn=turn):
-            return Noun(behind=(_earlier(role, turn),))
-        case p.Numbered(index=index):
-            return Noun(whole=f"object number {index + 1}", closed=True)
-        case _:
-            raise AssertionError(selector)
-
-
-def _superlative(noun: Noun, by: Measure, rank: int) -> Noun:
-    order = RANKS[rank] if rank < len(RANKS) else f"{rank}th "
-    match by:
-        case p.Closeness(to=to):
-            return replace(noun.that(f"{order}nearest to {_phrase(to)}"), closed=True)
-        case p.Farness(to=to):
-            return replace(noun.that(f"{order}farthest from {_phrase(to)}"), closed=True)
-        case _:
-            word = order + _measure(by)
-    if noun.closed or noun.before:
-        return Noun(whole=f"{word} of {noun.say(plural=True)}", closed=True)
-    return replace(noun, before=word, closed=True)
-
-
-def _measure(by: Measure) -> str:
-    match by:
-        case p.Along(direction=direction):
-            return SUPERLATIVES[direction]
-        case p.Closeness(to=to):
-            return f"nearest to {_phrase(to)}"
-        case p.Farness(to=to):
-            return f"farthest from {_phrase(to)}"
-        case p.Centrality():
-            return "most central"
-        case p.Bigness():
-            return "largest"
-        case _:
-            return "smallest"
-
-
-def _the(of: Selector, count: int) -> str:
-    noun = _noun(of)
-    said = noun.say(plural=count != 1)
-    return said if isinstance(of, p.Numbered) else _definite(said, "" if count == 1 else f"{number_word(count)} ")
-
-
-def _definite(said: str, count: str = "") -> str:
-    """With "the", once."""
-    return said if said.startswith("the ") else f"the {count}{said}"
-
-
-def _earlier(role: str, turn: int) -> str:
-    if turn == -1:
-        return JUST[role]
-    if turn >= 0:
-        return f"{role} {'first' if turn == 0 else f'in turn {turn + 1}'}"
-    return f"{role} {number_word(-turn)} turns ago"
-
-
-def _phrase(selector: Selector) -> str:
-    """As it stands in a sentence: with "the" for one that is meant, in the plural for a set."""
-    if isinstance(selector, p.Earlier):
-        return f"the objects {_earlier(selector.role, selector.turn)}"
-    if isinstance(selector, p.Extreme):
-        return _definite(_noun(selector).say(plural=_is_of_size(selector)))
-    return _noun(selector).say(plural=True)
-
-
-def _is_of_size(selector: Selector) -> bool:
-    """Whether it is all that are of one size, and not the one that is farthest to a side."""
-    return isinstance(selector, p.Extreme) and isinstance(selector.by, p.Bigness | p.Smallness)
-
-
-def _each(selector: Selector) -> str:
-    said = _phrase(selector)
-    return said if _is_definite(selector) or said.startswith(("the ", "object number")) else f"all {said}"
-
-
-def _is_definite(selector: Selector) -> bool:
-    return isinstance(selector, p.The | p.Numbered | p.Earlier | p.Extreme | p.Either | p.Both)
-
-
-def _all(selector: Selector) -> str:
-    """The objects of an instruction: "the cube", "all cubes"."""
-    if isinstance(selector, p.Either):
-        return f"{_all(selector.first)} and {_all(selector.second)}"
-    return "everything" if selector == p.Everything() else _each(selector)
-
-
 # Questions
 
 
@@ -200,13 +62,13 @@ def _asks(asks: p.Amount | p.Truth | p.Word | p.Ask) -> str:
         case p.Word():
             return _word(asks)
         case p.Which(of=of):
-            return _each(of)
+            return each_of(of)
         case p.WordsOf(of=of, fields=fields):
-            return f"the {joined(fields)} of {_phrase(of)}"
+            return f"the {joined(fields)} of {objects_of(of)}"
         case p.WhereIs(of=of):
-            return f"where {_phrase(of)} {_is(of)}"
+            return f"where {objects_of(of)} {_is(of)}"
         case p.Distance(first=first, second=second):
-            return f"the distance between {_phrase(first)} and {_phrase(second)}"
+            return f"the distance between {objects_of(first)} and {objects_of(second)}"
         case p.Choose(cases=cases, fewest=fewest):
             options = joined([f"{case.word} ({_amount(case.amount)})" for case in cases], "or")
             return f"which is {'fewest' if fewest else 'most'}: {options}"
@@ -217,9 +79,9 @@ def _asks(asks: p.Amount | p.Truth | p.Word | p.Ask) -> str:
 def _amount(amount: p.Amount) -> str:
     match amount:
         case p.Count(of=of):
-            return f"the number of {_phrase(of)}"
+            return f"the number of {objects_of(of)}"
         case p.CountWords(of=of, field=field):
-            return f"the number of different {plural_of(field)} of {_phrase(of)}"
+            return f"the number of different {plural_of(field)} of {objects_of(of)}"
         case p.Number(value=value):
             return str(value)
         case p.Arithmetic(operation="difference", first=first, second=second):
@@ -233,16 +95,16 @@ def _amount(amount: p.Amount) -> str:
 def _truth(truth: Truth) -> str:
     match truth:
         case p.Exists(of=of):
-            if _is_definite(of) and not isinstance(of, p.Either | p.Both):
-                return f"{_phrase(of)} {_is(of)} there"
-            return f"there are {_phrase(of)}"
+            if is_definite(of) and not isinstance(of, p.Either | p.Both):
+                return f"{objects_of(of)} {_is(of)} there"
+            return f"there are {objects_of(of)}"
         case p.Every(of=of, among=among):
-            noun = _noun(among)
+            noun = noun_of(among)
             plain = not (noun.closed or noun.behind or noun.whole or noun.noun != "object") and len(noun.adjectives) > 0
-            kind = " and ".join(word for _, word in noun.adjectives) if plain else _phrase(among)
-            return f"{_each(of)} {_is(of)} {kind if plain else f'among {kind}'}"
+            kind = " and ".join(word for _, word in noun.adjectives) if plain else objects_of(among)
+            return f"{each_of(of)} {_is(of)} {kind if plain else f'among {kind}'}"
         case p.Alike(of=of, field=field):
-            return f"{_each(of)} have the same {field}"
+            return f"{each_of(of)} have the same {field}"
         case p.Compare(comparison=comparison, first=first, second=second):
             return f"{_amount(first)} is {COMPARISONS[comparison]} {_amount(second)}"
         case p.SameWord(first=first, second=p.Literally(value=value)):
@@ -250,7 +112,7 @@ def _truth(truth: Truth) -> str:
         case p.SameWord(first=first, second=second):
             return f"{_word(first)} is the same as {_word(second)}"
         case p.BiggerThan(by=by, first=first, second=second):
-            return f"{_phrase(first)} {_is(first)} {_comparative(by)} {_phrase(second)}"
+            return f"{objects_of(first)} {_is(first)} {comparative(by)} {objects_of(second)}"
         case p.All(first=first, second=second):
             return f"both {_truth(first)} and {_truth(second)}"
         case p.Any(first=first, second=second):
@@ -261,40 +123,20 @@ def _truth(truth: Truth) -> str:
             raise AssertionError(truth)
 
 
-def _comparative(by: Measure) -> str:
-    match by:
-        case p.Bigness():
-            return "larger than"
-        case p.Smallness():
-            return "smaller than"
-        case p.Along(direction="above"):
-            return "higher than"
-        case p.Along(direction="below"):
-            return "lower than"
-        case p.Along(direction=direction):
-            return f"farther {WAYS[direction]} than"
-        case p.Closeness(to=to):
-            return f"nearer to {_phrase(to)} than"
-        case p.Farness(to=to):
-            return f"farther from {_phrase(to)} than"
-        case _:
-            return "more central than"
-
-
 def _word(word: Word) -> str:
     match word:
         case p.WordOf(of=of, field=field):
-            return f"the {field} of {_phrase(of)}"
+            return f"the {field} of {objects_of(of)}"
         case p.Literally(value=value):
             return value
         case p.Commonest(of=of, field=field, least=least):
-            return f"the {'rarest' if least else 'most frequent'} {field} of {_phrase(of)}"
+            return f"the {'rarest' if least else 'most frequent'} {field} of {objects_of(of)}"
         case _:
             raise AssertionError(word)
 
 
 def _is(selector: Selector) -> str:
-    single = (isinstance(selector, p.Numbered | p.Extreme) and not _is_of_size(selector)) or (
+    single = (isinstance(selector, p.Numbered | p.Extreme) and not is_of_size(selector)) or (
         isinstance(selector, p.The) and selector.count == 1
     )
     return "is" if single else "are"
@@ -308,7 +150,7 @@ Refer = Callable[[Selector], str]
 def _pronoun(before: Step | None) -> Refer:
     """How a step speaks of objects: "it" or "them" for those that the step before it changed."""
     if before is None:
-        return _all
+        return all_of
     target = getattr(before, "of", None)
     single = (isinstance(before, p.Add) and before.count == 1) or (isinstance(target, Selector) and _is(target) == "is")
 
@@ -316,7 +158,7 @@ def _pronoun(before: Step | None) -> Refer:
         inner = selector.of if isinstance(selector, p.The) else selector
         if inner == p.Earlier(role="mentioned") or inner in (p.Earlier(role="changed"), p.Earlier(role="added")):
             return "it" if single else "them"
-        return _all(selector)
+        return all_of(selector)
 
     return refer
 
@@ -340,14 +182,14 @@ def _step(step: Step, refer: Refer) -> str:
             return f"move {refer(of)}{_at(place, refer)}"
         case p.Swap(first=first, second=second, field=field):
             what = "" if field == "location" else f"the {plural_of(field)} of "
-            return f"swap {what}{refer(first)} and {_all(second)}"
+            return f"swap {what}{refer(first)} and {all_of(second)}"
         case p.Copy(of=of, place=place, count=count):
             times = "" if count == 1 else f" {number_word(count)} times"
             return f"copy {refer(of)}{times}{_at(place, refer)}"
         case p.Rotate(of=of, degrees=degrees):
             return f"turn {refer(of)} by {degrees:g} degrees"
         case p.Align(of=of, direction=direction, to=to):
-            return f"line up {refer(of)} {LINES[direction]}{'' if to is None else f' with {_phrase(to)}'}"
+            return f"line up {refer(of)} {LINES[direction]}{'' if to is None else f' with {objects_of(to)}'}"
         case p.Replace(of=of, words=words):
             return f"replace {refer(of)} with {_new(words, 1)}"
         case p.Undo():

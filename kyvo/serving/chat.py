@@ -82,22 +82,29 @@ class History:
     turns: list[Turn] = field(default_factory=list)
     earlier: list[str | Scene] = field(default_factory=list)  # a user's texts, and scenes of the assistant's
     waiting: Clarification | None = None  # the last text, where it fits several objects
+    refused: Turn | None = None  # the last text, where nothing came of it
 
     @property
     def has_scene(self) -> bool:
         return self.scene is not None or any(isinstance(one, Scene) for one in self.earlier)
 
+    @property
+    def dialogue(self) -> list[Turn]:
+        """What the next text can refer to."""
+        return self.turns if self.refused is None else [*self.turns, self.refused]
+
     def show(self, picture: str | None, scene: Scene | None) -> None:
         """A message with a picture or a scene: what was there before counts no more."""
         if picture is not None or scene is not None:
-            self.picture, self.scene, self.turns, self.earlier, self.waiting = picture, scene, [], [], None
+            self.picture, self.scene, self.turns, self.earlier = picture, scene, [], []
+            self.waiting = self.refused = None
 
     def replay(self, model: Kyvo, run: Run) -> None:
         """Executes the earlier texts as long as the run may take."""
         for one in self.earlier:
             run.check()
             if isinstance(one, Scene):
-                self.scene, self.waiting = one, None
+                self.scene, self.waiting, self.refused = one, None, None
             else:
                 self._say(model, one, run)
         self.earlier = []
@@ -106,7 +113,7 @@ class History:
         """What a text asks; it may be the answer to "which one?"."""
         waiting, self.waiting = self.waiting, None
         try:
-            return model.understand(text, self.turns, waiting=waiting)
+            return model.understand(text, self.dialogue, waiting=waiting)
         except AmbiguousReference as error:  # of an answer that leaves several
             assert waiting is not None
             self.waiting = waiting.narrowed(error)
@@ -120,6 +127,7 @@ class History:
         try:
             understood = self.understand(model, text)
         except KyvoError:  # it was refused then, too
+            self.refused = Turn.refusal(text)
             return
         try:
             if isinstance(understood.program, Edit):
@@ -130,11 +138,12 @@ class History:
                 turn = AnswerResult(
                     text=found.text, scene=self.scene, understood=understood, objects=found.objects
                 ).turn()
-        except AmbiguousReference as error:
-            self.waiting = Clarification.of(understood.text, understood.program, self.scene, error)
+        except KyvoError as error:
+            self.refused = Turn.refusal(understood.text, understood.program)
+            if isinstance(error, AmbiguousReference):
+                self.waiting = Clarification.of(understood.text, understood.program, self.scene, error)
             return
-        except KyvoError:
-            return
+        self.refused = None
         if turn is not None:
             self.turns.append(turn)
 
@@ -178,7 +187,7 @@ def job_of(request: ChatRequest, inputs: Inputs, model: Kyvo) -> Job:
         if task == "editing" and scene is not None:
             return jobs.editing(model, scene, text, sampling=sampling)
         said = text if history.waiting is None else history.understand(model, text)
-        return jobs.dialogue(model, scene, said, picture=picture, earlier=history.turns, sampling=sampling)
+        return jobs.dialogue(model, scene, said, picture=picture, earlier=history.dialogue, sampling=sampling)
 
     if not history.earlier:
         return job()

@@ -1,13 +1,14 @@
 """Language cases: sentences of ordinary people with what is right for each -> JSON Lines of `kyvo evaluate language`.
 
 `edits.txt`, `questions.txt`, `refusals.txt`, `wider.txt`, `fresh.txt`, `plain.txt`, `later.txt`, `last.txt`,
-`chat.txt`, `users.txt` and `careful.txt` hold a line a case, under a heading of its construct:
+`chat.txt`, `users.txt`, `careful.txt` and `free.txt` hold a line a case, under a heading of its construct:
 
     scene | text, with earlier texts before `>>` | what is right
 
 A scene is a number, or `*` where any will do; its objects are counted from left to right. `s3` is the fourth of the
 samples that Kyvo brings, with its objects in their order. What is right is an answer,
-`!` for a refusal, or changes: `3.color=red` sets a word, `-3` removes, `3~4` swaps places, `3.left=1.5` moves.
+`!` for a refusal, `=` for the scene as it was, or changes: `3.color=red` sets a word, `-3` removes, `3~4` swaps places,
+`3.left=1.5` moves.
 The rights were written down by hand before any parser read the texts. `python make_cases.py` writes the files again.
 """
 
@@ -26,7 +27,20 @@ from kyvo.scene.files import load_scene
 from kyvo.scene.relations import CLEVR_DIRECTIONS
 
 HERE = Path(__file__).parent
-NAMES = ("edits", "questions", "refusals", "wider", "fresh", "plain", "later", "last", "chat", "users", "careful")
+NAMES = (
+    "edits",
+    "questions",
+    "refusals",
+    "wider",
+    "fresh",
+    "plain",
+    "later",
+    "last",
+    "chat",
+    "users",
+    "careful",
+    "free",
+)
 NUM_SCENES = 20
 RADIUS = {"small": 0.35, "large": 0.7}
 WORDS = {"size", "color", "material", "shape"}
@@ -93,6 +107,8 @@ def rows(name: str, scenes: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
 def expectation(right: str, scene: list[dict[str, Any]], line: str) -> dict[str, Any]:
     if right == "!":
         return {"refused": True}
+    if right == "=":
+        return {"scene_after": scene}
     changes = right.split()
     if not all(CHANGE.fullmatch(change) for change in changes):
         return {"answer": right}

@@ -36,7 +36,11 @@ _SIDES = {"left": "left", "right": "right", "front": "front", "behind": "back"}
 def add_additions(rule: Rules, schema: SceneSchema) -> None:
     rule("newthing", "<newwords>")
     rule("newthing", "(thing|object|item|shape)", ())
-    rule("newone", "something <newwords1>", lambda word: ((word,), 1))
+    rule(
+        "step",
+        "(add|insert|create|put in|bring in|place) something <newwords1> [<goal>]",
+        lambda word, *place: _added(((word,), 1), *place),
+    )
     rule("newthing", "<newwords> (thing|object|item|shape|one)")
     rule("newthing", "<newwords> (that|which) (is|are) <setword>", _told_more)
     rule("step", "(IWANT|have) <newone> [to be] (added|inserted|put in|created|placed in THEPICTURE)", _added)
@@ -50,8 +54,9 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
         "<newwords1> <newthings>",
         lambda a, rest: None if a.field in {word.field for word in rest} else (a, *rest),
     )
+    rule("newone", "<anew>")
     rule(
-        "newone",
+        "anew",
         "(a|an|another|one|one more|an additional|a new|an extra|a second|some|a single|one new|"
         "yet another) [(new|more|extra)] <newthing>",
         lambda words: (words, 1),
@@ -75,7 +80,9 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
         "[(i|we|you)] CREATE <newone> <toscene> [,|.] [at|standing|so that it is] <goal>",
         lambda new, _, place: _added(new, place),
     )
-    rule("step", "[(i|we|you)] CREATE <newone> [,] (and|as well as|plus) <newone> <toscene>", _added_both)
+    rule("newlist", "<newone> [,] (and|as well as|plus|,) <newone>", _added_both)
+    rule("newlist", "<newone> (,|and|, and) <newlist>", lambda new, rest: _added_both(new, rest))
+    rule("step", "[(i|we|you)] CREATE <newlist> <toscene>", lambda steps, _: steps)
     rule(
         "step",
         "CREATE <newone> (of|in|with|having) [(the|a)] [(same|identical)] <field> (as|of|like) <one_target> [<goal>]",
@@ -164,9 +171,9 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
     with_ = "(with|by|for|against)"
     rule(
         "step",
-        "(replace|substitute|exchange|swap|switch|swap out|switch out|change|trade|trade in) <target> "
-        f"{with_} <newone>",
-        lambda of, new: (Replace(of=of, words=new[0]),) if new[1] == 1 and new[0] else None,
+        f"((replace|substitute|swap out|switch out|change|trade in) <target> {with_} <newone>|"
+        f"(exchange|swap|switch|trade) <target> (for <newone>|{with_} <anew>))",  # "swap red ball with blue cube" swaps
+        _replaced,
     )
     rule(
         "step",
@@ -179,6 +186,16 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
         f"(replace|substitute|exchange|swap|change) <target> {with_} <newone> (of|with|in) the same <samefields>",
         _replaced_alike,
     )
+    rule(
+        "step",
+        "<target> (MUST be|gets|get) (replaced|substituted|exchanged) (with|by|for) <newone>",
+        _replaced,
+    )
+    rule(
+        "step",
+        "<one_target> (MUST be|gets|get) (copied|duplicated|cloned) [<goal>]",
+        lambda of, *to: _copied(of, 1, *to),
+    )
     rule("samefields", "<field>", lambda field: (field,))
     rule("samefields", "<field> [,] [and] <samefields>", lambda field, more: (field, *more))
     rule(
@@ -186,11 +203,29 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
         "(substitute|put) <newone> (for|in place of|instead of) <target>",
         lambda new, of: (Replace(of=of, words=new[0]),),
     )
+    there = "(there|in (its|their|that) (place|spot|position)|at (its|their|that) (place|spot|position)|instead)"
+    rule("step", f"DELETE <target> [,|.] [and] [then] CREATE <newone> {there}", _replaced)
+    rule("step", "SAMEPICTURE with <newone> instead of <target>", lambda new, of: _replaced(of, new), 0.2)
+    rule(
+        "step",
+        "instead of <target> [,] (IWANT|CREATE) <newone>",
+        _replaced,
+    )
+    rule(
+        "step",
+        "(swap|switch|change|trade) <target> out (with|by|for) <newone>",
+        _replaced,
+    )
     rule(
         "step",
         "put <newone> where <target> (is|was|stands)",
         lambda new, of: (Replace(of=of, words=new[0]),),
     )
+
+
+def _replaced(of: Selector, new: tuple[tuple[Literally, ...], int]) -> tuple[Step, ...] | None:
+    words, count = new
+    return (Replace(of=of, words=words),) if count == 1 and words else None
 
 
 def _replaced_alike(
@@ -218,9 +253,10 @@ def _told_more(words: tuple[Literally, ...], more: tuple[Literally, ...]) -> tup
     return (*more, *words) if len(set(fields)) == len(fields) else None
 
 
-def _added_both(first: Any, second: Any, _: int) -> tuple[Step, ...] | None:
-    one, other = _added(first), _added(second)
-    return None if one is None or other is None else one + other
+def _added_both(first: Any, second: Any) -> tuple[Step, ...] | None:
+    """Two new objects, or one and the steps for the rest of a list."""
+    one, rest = _added(first), second if isinstance(second[0], Step) else _added(second)
+    return None if one is None or rest is None else one + rest
 
 
 def _added_like(new: Any, field: str, like: Selector, place: Place | None = None) -> tuple[Step, ...] | None:

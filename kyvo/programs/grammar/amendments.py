@@ -9,6 +9,7 @@ from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.meaning import as_set, parts
+from kyvo.programs.parsing import Turn
 from kyvo.programs.program import Edit, Literally, Move, Offset, Place, Program, Selector, Set, Step, The, Undo
 from kyvo.programs.program.edits import leaves
 from kyvo.programs.structure import rewritten
@@ -19,6 +20,7 @@ class Amended:
     """The last turn's program with another part: objects, a word, or a place."""
 
     part: Selector | Literally | Place
+    bare: bool = False  # without a "no": only after a text that did not fit the scene
 
 
 def add_amendments(rule: Rules) -> None:
@@ -38,6 +40,15 @@ def add_amendments(rule: Rules) -> None:
     rule(
         "context", "not (<np1>|<anyword>) (,|but|, but|.) <part> [(instead|rather)]", lambda _, part: Amended(part), 0.2
     )
+    good = "(better|nicer|best|great|good|preferable)"
+    rule(
+        "context",
+        f"((i would (prefer|rather have)|rather|i prefer|{good}) <anyword>|<anyword> (would|might) (be|look) {good})",
+        Amended,
+        0.3,
+    )
+    rule("context", "(only|just) <np>", Amended, 0.7)
+    rule("context", "<np> [(then|instead)] [please]", lambda part: Amended(part, bare=True), 0.7)
     rule("context", "(<np1>|<anyword>) , not <np1>", lambda part, _: Amended(part), 0.3)
     again = "(no|sorry|i mean|i meant|or rather|no wait|wait no|no sorry|oh no|oops|make that|wait)"
     rule(
@@ -78,12 +89,14 @@ def _place_changed(step: Step, place: Any) -> Step | None:
     return replace(step, place=place)
 
 
-def taken_back(part: Selector | Literally | Place, last: Program) -> Program | None:
-    """What is meant after the last turn's program; None where it has no such part."""
+def taken_back(part: Selector | Literally | Place, turn: Turn) -> Program | None:
+    """What is meant after the last turn; None where its program has no such part."""
+    last = turn.program
     said = without_undos(last)
     program = amended(said, part)
     if isinstance(program, Edit) and isinstance(last, Edit) and isinstance(said, Edit):
-        undone = len(last.steps) - len(said.steps) + 1  # an amendment of an amendment takes back both
+        # an amendment of an amendment takes back both; of what was refused there is nothing to take back
+        undone = len(last.steps) - len(said.steps) + (not turn.refused)
         return replace(program, steps=(*[Undo()] * undone, *program.steps))
     return program
 

@@ -80,6 +80,12 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
         "is that)",
         lambda a, b: Count(of=either(a, b)),
     )
+    rule(
+        "amount",
+        "if (i|you|we) count [up] [all] [of] (<things>|<np>) [together] [,] (how many (do|would) (i|you|we) "
+        "(get|have|find)|how many (is|are) (that|there|it|they)|(what|which) number (do|would) (i|you|we) get)",
+        lambda of: Count(of=as_set(of)),
+    )
     rule("amount", "[(what is|tell me)] the (<desc1>|<descs>) count", lambda of: Count(of=of))
     rule("amount", f"there (is|are) how many <things> {FINAL} [<seen>]", lambda of, *_: Count(of=of))
     rule("things", "<descs>")
@@ -117,6 +123,7 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
         f"also|there|either|both)] <pred> {FINAL}",
         _count,
     )
+    rule("amount", f"{HOWMANY} <things> (is|are) <rels> and (is|are) [also] <pred>", _count, -0.2)
     rule("amount", f"{HOWMANY} <things> (have|has|share) <selfsame>", _count)
     rule("amount", f"{HOWMANY} <things> [{THERE}] [that] (have|has) [(a|an|the)] <same>", _count)
     rule("amount", f"{HOWMANY} <things> (are|is) [all] <selfsame>", _count)
@@ -196,7 +203,8 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "amount",
-        "how many (more|fewer|less) <descs> (are there|do you see|) (than|then) <descs> [are there]",
+        "how many (more|fewer|less) <descs> (are there|do you see|) (than|then) <descs> "
+        "[(are there|(do|can) (you|we|i) (see|have))]",
         lambda a, b: _difference(Count(of=a), Count(of=b)),
     )
     rule(
@@ -224,6 +232,21 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
         lambda a: Arithmetic(operation="divided by", first=a, second=Number(value=2)),
     )
     rule("amount", "what is twice <countof>", lambda a: Arithmetic(operation="times", first=a, second=Number(value=2)))
+    rule(
+        "amount",
+        "(of|out of|among) the <many> <descs> [,] how many [of (them|these|those)] (are|is) <pred>",
+        lambda count, of, pred: _count(the(of, count), pred),
+    )
+    rule(
+        "amount",
+        "subtract <countof> from <countof>",
+        lambda a, b: Arithmetic(operation="minus", first=b, second=a),
+    )
+    rule(
+        "amount",
+        f"{HOWMANY} <fieldset> {THERE} (among|in|on|of|for) [(the|all|all the|these)] <descs>",
+        lambda field, of: CountWords(of=of, field=field),
+    )
     rule("countof", "(the [total] (number|amount|count) of|all [of] [the]|the) <descs>", lambda of: Count(of=of))
     rule("countof", "<descs>", lambda of: Count(of=of), 0.3)
     rule("countof", "<int>", lambda value: Number(value=value))
@@ -231,6 +254,12 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
     rule("operation", "(minus|less|take away)", "minus")
     rule("operation", "(times|multiplied by)", "times")
     rule("operation", "divided by", "divided by")
+    rule(
+        "amount",
+        "(what [number]|how many [THINGS]) do (i|you|we) (get|have) (if|when) (i|you|we) (add|combine|count) [up] "
+        "<countof> (and|to|with|plus) <countof> [together]",
+        lambda a, b: Arithmetic(operation="plus", first=a, second=b),
+    )
     rule(
         "amount",
         "if [(you|i|we)] (add|added|combine|combined) <countof> (and|to|with|"

@@ -298,6 +298,7 @@ def _words(part: Part) -> Iterable[str]:
 
 Meanings = list[tuple[Any, float]]  # a meaning and its cost, cheapest first
 Spans = dict[int, Meanings]  # under each end
+Way = tuple[int, float, tuple[Any, ...]]  # to read a part: where it ends, its cost, the meanings of its symbols
 
 
 class Chart:
@@ -349,12 +350,10 @@ class Chart:
         self.memo[key] = spans
         return spans
 
-    def _match(self, part: Part, start: int) -> list[tuple[int, float, tuple[Any, ...]]]:
-        """Each way to read the part from here: where it ends, its cost and the meanings of its symbols."""
+    def _match(self, part: Part, start: int) -> list[Way]:
+        """Each way to read the part from here."""
         if isinstance(part, Word):
-            if start >= len(self.tokens):
-                return []
-            cost = self.tokens[start].get(part.text)
+            cost = self.tokens[start].get(part.text) if start < len(self.tokens) else None
             if cost is None:
                 return []
             return [(start + 1, cost, (self._number(start),) if part.text == NUMBER else ())]
@@ -367,28 +366,33 @@ class Chart:
             return [(end, cost, (value,)) for end, meanings in spans.items() for value, cost in meanings]
         if isinstance(part, Choice):
             return [found for one in self._open(part, start) for found in self._match(one, start)]
-        ways: list[tuple[int, float, tuple[Any, ...]]] = [(start, 0.0, ())]
+        ways: list[Way] = [(start, 0.0, ())]
         for one in part.parts:
-            reached: dict[int, list[tuple[int, float, tuple[Any, ...]]]] = {}
-            further = []
-            for end, cost, values in ways:
-                if end not in reached:
-                    reached[end] = self._match(one, end)
-                further += [(then, cost + more, values + others) for then, more, others in reached[end]]
-            self.budget.spend(len(further))
+            further: list[Way] = []
+            if isinstance(one, Word) and one.text != NUMBER:  # looked up here, since most rows end at a word
+                for end, cost, values in ways:
+                    more = self.tokens[end].get(one.text) if end < len(self.tokens) else None
+                    if more is not None:
+                        further.append((end + 1, cost + more, values))
+            else:
+                reached: dict[int, list[Way]] = {}
+                for end, cost, values in ways:
+                    if end not in reached:
+                        reached[end] = self._match(one, end)
+                    further += [(then, cost + more, values + others) for then, more, others in reached[end]]
             ways = further
             if not ways:
                 break
+            self.budget.spend(len(ways))
         return ways
 
-    def _open(self, choice: Choice, start: int) -> list[Part]:
+    def _open(self, choice: Choice, start: int) -> Iterable[Part]:
         """The parts of a choice that can begin here."""
         table, empty = self.grammar.openings(choice)
-        parts = list(empty)
-        if start < len(self.tokens):
-            for word in self.tokens[start]:
-                parts += [part for part in table.get(word, ()) if part not in parts]
-        return parts
+        if start == len(self.tokens):
+            return empty
+        parts = {id(part): part for word in self.tokens[start] for part in table.get(word, ())}
+        return [*empty, *parts.values()]
 
     def _number(self, place: int) -> float:
         return next(float(word) for word in self.tokens[place] if word[0].isdecimal())

@@ -16,6 +16,7 @@ from kyvo.programs.program import (
     Count,
     Extreme,
     Farness,
+    InRegion,
     Literally,
     Selector,
     Smallness,
@@ -51,7 +52,12 @@ def add_choices(rule: Rules, schema: SceneSchema) -> None:
             f"{there} {more} <ofcase> or <ofcase> <nouns> [<seen>]",
             lambda a, b, n, *_, f=fewest: choose((a[0], narrow(n, a[1])), (b[0], narrow(n, b[1])), fewest=f),
         )
-        rule("asks", f"(what|which) (are there|is there|do you see|has) {more} [of] [,] <case> or <case>", pick)
+        rule(
+            "asks",
+            f"(what|which) (are there|is there|(do|can) (i|you|we) see|has) {more} [of] [,] <case> or <case>",
+            pick,
+        )
+        rule("asks", f"(what|which) (is|are) {more} [(.|,)] [the] <case> or [the] <case>", pick)
         rule(
             "asks",
             f"(which|what) <field> has {more} <descs> [(,|.)] <case> or <case>",
@@ -105,6 +111,16 @@ def add_choices(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "(is|are) <np1> JUST <sidehead> or <relword> <np1>", _which_side)
     rule("asks", "(is|are) <np1> JUST <relword> <np1> or <relhead> [of (it|them)]", _side_of_one)
     rule("sidehead", "in front of", "front")
+    rule("asks", "(is|are) <np1> [STAND] <place> or <place>", _which_region)
+    sides = "[(.|,)] [[on] [the] (left|right) or [on] [the] (left|right)]"
+    left_or_right = lambda of: _which_region(of, InRegion(of=ALL, region="left"), InRegion(of=ALL, region="right"))  # noqa: E731
+    rule("asks", f"on (which|what) side [of THEPICTURE] (is|are|STANDS) <np1> {sides}", left_or_right)
+    rule("asks", "(is|are) <np1> (on|to|at) the left [side] or [(on|to|at)] [the] right [side]", left_or_right)
+    rule(
+        "asks",
+        f"on (which|what) side of <np1> (is|are|STANDS) <np1> {sides}",
+        lambda to, of: _which_side(of, "left", "right", to),
+    )
     by = {"(larger|bigger|largest|biggest|taller)": Bigness(), "(smaller|smallest|tinier|shorter)": Smallness()}
     near = "(the|) (CAMERA|me|us|you)"
     by |= {f"(closer|nearer|closest|nearest) to {near}": Along(direction="front")}
@@ -144,6 +160,14 @@ def _which_side(of: Selector, first: Anything, second: Anything, to: Selector) -
     cases = (
         Case(word=SIDES.get(name, str(name)), amount=Count(of=narrow(of, side(name, to)))) for name in (first, second)
     )
+    return Choose(cases=tuple(cases))
+
+
+def _which_region(of: Selector, first: Selector, second: Selector) -> Ask | None:
+    """ "Is it on the left or on the right?" """
+    if first == second or not (isinstance(first, InRegion) and isinstance(second, InRegion)):
+        return None
+    cases = (Case(word=SIDES.get(one.region, one.region), amount=Count(of=narrow(of, one))) for one in (first, second))
     return Choose(cases=tuple(cases))
 
 

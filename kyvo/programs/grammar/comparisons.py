@@ -28,6 +28,9 @@ def add_comparisons(rule: Rules) -> None:
     a, b = "(<cdesc>)", "(<cdesc>)"
     rule("cdesc", "<descs>")
     rule("cdesc", "<desc1>", None, 0.4)
+    combined = "(combined|together|put together|taken together|altogether|in total)"
+    rule("cdesc", f"<descs> (plus|and) <descs> {combined}", either)
+    rule("cdesc", "(that|those) of <descs>")
     rule("cdesc", "<descs> (plus|and) [the] [number of] <descs>", either, 0.6)
     rule("cdesc", "<adj>", None, 0.3)
     rule("cdesc", "(the number of|there are|is the number of|do you see) <descs>")
@@ -59,6 +62,16 @@ def add_comparisons(rule: Rules) -> None:
         f"then) [the (number|amount|count) of] {b}",
         compared("greater"),
     )
+    for words, comparison in (
+        ("(greater|more|larger|higher|bigger)", "at least"),
+        ("(less|smaller|lower|fewer)", "at most"),
+    ):
+        rule(
+            "truth",
+            f"(is|are) the (number|amount|count|quantity) of {a} ({words} than or equal to|equal to or {words} than) "
+            f"[the (number|amount|count) of] {b}",
+            compared(comparison),
+        )
     rule(
         "truth",
         f"{thereis} (fewer|less) {a} (than|then) [there are] {b} [<seen>]",
@@ -81,6 +94,13 @@ def add_comparisons(rule: Rules) -> None:
         lambda x, y, n: compared("less")(narrow(n, x), narrow(n, y)),
         0.0,
     )
+    for words, comparison in (("more", "greater"), ("(fewer|less)", "less")):
+        rule(
+            "truth",
+            f"{thereis} {words} <nouns> <where> (than|then) [there are] <where>",
+            lambda n, x, y, c=comparison: compared(c)(narrow(n, x), narrow(n, y)),
+        )
+    rule("where", "(<place>|<rels>)")
     common = "(common|frequent|numerous)"
     rule("truth", f"are <descs> more {common} (than|then) <descs> [<seen>]", lambda x, y, *_: compared("greater")(x, y))
     rule(
@@ -171,6 +191,11 @@ def add_comparisons(rule: Rules) -> None:
     rule(
         "truth",
         "(is|are) (most|most of|the majority of|more than half of|over half of) [(the|these)] <descs> <predx>",
+        _most,
+    )
+    rule(
+        "truth",
+        "(do|does) (most|most of|the majority of|more than half of|over half of) [(the|these)] <descs> have <owned>",
         _most,
     )
 

@@ -31,6 +31,7 @@ class Reader:
     spelling: Spelling
     dialogue: Sequence[Turn]
     budget: Budget
+    asked: bool = False  # the text ends with a question mark
 
     def read(self, tokens: Sequence[str]) -> tuple[Meanings, list[Repaired]]:
         """The readings of a text, with what was made of its words. Raises TooLong."""
@@ -51,7 +52,7 @@ class Reader:
     def programs(self, readings: Meanings) -> Programs:
         """The different programs of readings."""
         best: dict[Program, float] = {}
-        for program, cost in bound(readings, self.dialogue):
+        for program, cost in bound(readings, self.dialogue, asked=self.asked):
             best[program] = min(cost, best.get(program, cost))
         return sorted(best.items(), key=lambda item: item[1])
 

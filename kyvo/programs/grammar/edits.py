@@ -1,4 +1,4 @@
-"""Rules of edits: steps in order, what they are about, moves and removals."""
+"""Rules of edits: steps in order, what they are about, and moves."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,24 +6,32 @@ from typing import Any
 from kyvo.programs.grammar.additions import add_additions
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.goals import A_BIT, add_amounts, add_places, move
-from kyvo.programs.grammar.meaning import ALL, all_but, parts, the, together, without
+from kyvo.programs.grammar.likeness import add_likeness
+from kyvo.programs.grammar.meaning import ALL, all_but, narrow, parts, the, together, without
 from kyvo.programs.grammar.pairings import add_pairings
 from kyvo.programs.grammar.rearrangements import add_rearrangements
+from kyvo.programs.grammar.removals import add_removals
+from kyvo.programs.grammar.resizing import add_resizing
 from kyvo.programs.grammar.settings import add_settings, set_words
 from kyvo.programs.grammar.sparing import add_sparing
 from kyvo.programs.program import (
     At,
+    Before,
     Beside,
+    Copy,
     Earlier,
+    Literally,
+    Move,
     NextTo,
     Offset,
     OnTop,
     Place,
+    PlaceOf,
     Redo,
-    Related,
-    Remove,
+    Resize,
     Selector,
     Step,
+    Swap,
     The,
     Undo,
 )
@@ -68,6 +76,15 @@ EDIT_MACROS = {
     "REMOVED": (
         "(gone|removed|deleted|erased|destroyed|eliminated|discarded|taken (away|out)|thrown (away|out)|cleared away)"
     ),
+    "NEWPICTURE": (
+        "(edit|modify|change|update|alter|adjust|transform|recolor|make|generate|create|produce|draw|show [me]|give me|"
+        "IWANT) "
+        "(THEPICTURE|[a] (version|copy) [of THEPICTURE]|[an|a] PICTURE) ((so|such) [that]|in which|where)"
+    ),
+    "SAMEPICTURE": (
+        "[(edit|make|generate|create|produce|draw|show [me]|give me|IWANT)] ([the] same PICTURE|THEPICTURE|"
+        "(a|an) PICTURE|[a] version [of THEPICTURE]) [,] [but|only]"
+    ),
     "IWANT": (
         "(i want|i would like|i would love|i would prefer|i prefer|i would rather have|i need|we want|we need|"
         "we would like|want)"
@@ -76,6 +93,10 @@ EDIT_MACROS = {
 
 
 BUT = "(except [for]|but for|apart from|besides|other than|excluding|leaving out|aside from|save for|without|not)"
+
+
+class Briefs(tuple[Step, ...]):
+    """Orders without a verb."""
 
 
 def add_edits(rule: Rules, schema: SceneSchema) -> None:
@@ -87,8 +108,10 @@ def add_edits(rule: Rules, schema: SceneSchema) -> None:
     add_amounts(rule, schema.units)
     add_places(rule)
     _add_moves(rule)
-    _add_removals(rule)
+    add_removals(rule)
     add_settings(rule, schema)
+    add_likeness(rule, schema)
+    add_resizing(rule)
     add_additions(rule, schema)
     add_rearrangements(rule)
     add_pairings(rule)
@@ -106,16 +129,37 @@ def _add_sequences(rule: Rules) -> None:
     rule("steps", "<clause> [,] after [you] <step>", lambda last, first: first + last)
     rule("clause", "<step>")
     rule("clause", f"<step> [,] ({BUT}|but not) <np>", _but_not)
-    rule("also", "([,] and [also] [,]|, [also] [,]|, please|[,] while also|[,] as well as)", 0)
+    rule("step", "<target> MUST <deed> [,] and [then] [MUST] <deed>", _both_deeds, 0.2)
+    rule("deed", "(be|become|turn|turn into|get|look) <setword>", lambda words: set_words(Earlier(), words))
+    rule("deed", "grow", (Resize(of=Earlier(), larger=True),))
+    rule("deed", "shrink", (Resize(of=Earlier(), larger=False),))
+    rule("deed", "(move|go|be moved|be put|be placed|stand) <goal>", lambda place: move(Earlier(), place))
+    rule("clause", "<step> [,|.] [and] [the] (same|likewise) (for|with|goes for) <target>", _likewise, 0.2)
+    rule("clause", "<step> (,|[,] and|[,] but) not <np1>", _not_that, 0.3)
+    rule("steps", "not <np1> [,] but <steps>", lambda _, steps: steps, 0.3)
+    kept = "(stays|stay|remains|remain|keeps|keep|keeping|still)"
+    rule("clause", f"<step> (,|[,] but|[,] and|[,] while) [(it|they)] {kept} [its|their|the] <keptword>", _kept_so)
+    rule("keptword", "<value>", lambda word: word.field)
+    rule("keptword", "<field>")
+    rule("clause", "<step> [,] but [(this time|now)] [(in|as|make it|painted|colored|made of)] <setword>", _but_so)
+    rule(
+        "also",
+        "([,] and [(also|to)] [,]|, [also] [,]|, please|[,] while also|[,] as well as|[,] but [also] [,]|"
+        "[,] (while|whereas))",
+        0,
+    )
     # "red cube blue, blue ball left 0.5": orders without a verb, which nothing but orders stands before
     rule("orders", "<steps>")
-    rule("orders", "<briefs>", None, 1.5)
+    rule("orders", "<briefs>", Briefs, 1.5)
     rule("orders", "<brief> <then> <orders>", lambda first, _, rest: first + rest, 1.5)
     rule("orders", "<clause> <also> <briefs>", lambda first, _, rest: together(first, rest), 2.0)
     rule("briefs", "<brief>")
     rule("briefs", "<brief> <also> <briefs>", lambda first, _, rest: together(first, rest))
-    later = "(then|next|finally|afterwards|after that|after which|following that|subsequently|now|lastly|secondly)"
-    rule("then", f"([.] [,] and {later} [,]|[.] [,] {later} [,]|(. and|.) [also] [,]|. please|followed by)", 0)
+    later = (
+        "(then|next|finally|afterwards|after that|after which|following that|subsequently|now|lastly|secondly|thirdly|"
+        "second|third|fourth|last|as a (second|third|last) step)"
+    )
+    rule("then", f"([.] [,] and [,] {later} [,]|[.] [,] {later} [,]|(. and|.) [also] [,]|. please|followed by)", 0)
 
 
 def _add_undoing(rule: Rules) -> None:
@@ -127,6 +171,7 @@ def _add_undoing(rule: Rules) -> None:
         "(that|this|it) (is|was) (wrong|not right|a mistake|an error|not what i (meant|wanted|asked for)) [,|.] [so]"
     )
     rule("step", f"[{wrong}] ({undo}|take {what} back|go back [(one|a) step]|undo) {once_more}", (Undo(),))
+    rule("step", f"(cancel {what}|(change|turn|switch|set|make) (it|that|this|them) back) {once_more}", (Undo(),))
     rule("step", f"(redo|reapply) [{what}] {once_more}", (Redo(),))
     rule("step", "(undo|revert|reverse|take back) (the|that|your|my|this) [last] undo", (Redo(),))
     rule(
@@ -143,6 +188,7 @@ def _add_targets(rule: Rules) -> None:
     rule("target", "<defs>")
     rule("target", "(only|just) <defs>", None, 0.1)
     rule("target", f"{some} (<desc1>|<descs>)", the, 0.5)
+    rule("target", "any [<pre>] <noun1> [,] THAT (is|are|STANDS) <pred>", narrow, 0.1)
     rule("target", "(what|whatever|whichever) (is|are|stands|lies|has|have) <pred>", None, 0.1)
     rule("one_target", "<def1>")
     rule("one_target", f"{some} (<desc1>|<descs>)", the, 0.1)
@@ -185,7 +231,7 @@ def _add_moves(rule: Rules) -> None:
     rule(
         "step",
         "MOVE <target> <goal> [,] and <one_target> <goal>",
-        lambda a, x, b, y: together(move(a, x), move(b, y)),
+        _moved_both,
         0.2,
     )
     rule("step", "MOVE <target> <goal> and <goal>", _moved_twice, 0.2)
@@ -196,6 +242,7 @@ def _add_moves(rule: Rules) -> None:
         "move|sit|to sit) <goal>",
         move,
     )
+    rule("step", "IWANT to (see|have) <target> [(standing|placed|put|moved)] <goal>", move)
     rule(
         "step",
         "<target> MUST (be|stand|go|move|be moved|be placed|be put|be shifted|be pushed|be brought|be stacked|"
@@ -224,6 +271,11 @@ def _add_moves(rule: Rules) -> None:
         "next to each other)",
         lambda a, b: move(a, NextTo(to=b)),
     )
+    rule(
+        "step",
+        "(bring|move|push|pull|get|put|place|set) <twonp> (next to|beside|near|close to|closer to) each other",
+        lambda pair: move(the(pair[0]), NextTo(to=pair[1])),
+    )
     rule("step", "(lift|raise|lift up|raise up) <target> [up]", lambda of: move(of, Offset(direction="above")), 1.0)
     rule(
         "step",
@@ -244,7 +296,15 @@ def _add_moves(rule: Rules) -> None:
         "step", "<side> <one_target> [,] (goes|go|belongs|stands) <target>", lambda side, to, of: _beside(of, side, to)
     )
     rule("step", "<side> <one_target> [,] MOVE <defs>", lambda side, to, of: _beside(of, side, to), 0.2)
+    rule("step", "(hide|tuck) <target> (behind|in back of) <one_target>", _hidden)
     rule("step", "center <target>", lambda of: move(of, At(region="middle")))
+
+
+def _moved_both(first: Selector, one: Place, second: Selector, other: Place) -> tuple[Step, ...] | None:
+    """Each to a place of its own; each to the place of the other is a swap."""
+    if (one, other) == (PlaceOf(of=second), PlaceOf(of=first)):
+        return (Swap(first=first, second=second),)
+    return together(move(first, one), move(second, other))
 
 
 def _moved_twice(of: Selector, first: Place, second: Place) -> tuple[Step, ...] | None:
@@ -260,12 +320,6 @@ def _beside(of: Selector, side: Any, to: Selector) -> tuple[Step, ...]:
 def _shifted(of: Selector, way: Any, far: float) -> tuple[Step, ...]:
     """ "Blue ball left 0.5" """
     return move(of, Offset(direction=way, distance=far))
-
-
-def _cleared(of: Selector) -> tuple[Step, ...]:
-    """ "Clear the table" takes away what is on it; "clear all cubes" the cubes."""
-    on_it = isinstance(of, The) and of.count == 1
-    return (Remove(of=Related(of=ALL, relation="above", to=of) if on_it else of),)
 
 
 def _hidden(of: Selector, behind: Selector) -> tuple[Step, ...]:
@@ -288,113 +342,42 @@ def _but_not(steps: tuple[Step, ...], kept: Selector) -> tuple[Step, ...] | None
     return (replace(first, of=all_but(of, kept)), *rest)  # type: ignore[call-arg]
 
 
-def _only_such(of: Selector) -> tuple[Step, ...]:
-    return (Remove(of=without(ALL, of)),)
+def _both_deeds(of: Selector, first: tuple[Step, ...], rest: tuple[Step, ...]) -> tuple[Step, ...] | None:
+    """ "The ball should grow and turn red." """
+    if first is None or rest is None:
+        return None
+    return (*rewritten(first, lambda node: of if node == Earlier() else node), *rest)
+
+
+def _likewise(steps: tuple[Step, ...], other: Selector) -> tuple[Step, ...] | None:
+    """ "The ball has to go, same for the cube." """
+    if len(steps) != 1 or not isinstance(getattr(steps[0], "of", None), Selector):
+        return None
+    return together(steps, (replace(steps[0], of=other),))  # type: ignore[call-arg]
+
+
+def _not_that(steps: tuple[Step, ...], other: Selector) -> tuple[Step, ...] | None:
+    """ "Paint the red cube yellow, not the green one": one object is named, which the other is not."""
+    of = getattr(steps[0], "of", None)
+    single = all(isinstance(one, The) and one.count == 1 for one in (of, other))
+    return steps if single and of != other else None
+
+
+def _kept_so(steps: tuple[Step, ...], field: str) -> tuple[Step, ...] | None:
+    """ "It becomes a cube but stays red": what is not set stays."""
+    changed = {getattr(word, "field", None) for step in steps for word in getattr(step, "words", (step,))}
+    return None if field in changed else steps
+
+
+def _but_so(steps: tuple[Step, ...], words: tuple[Literally, ...]) -> tuple[Step, ...] | None:
+    """ "Copy the cube, but in blue", "bring it back, but in blue": what comes is so."""
+    *_, last = steps
+    if isinstance(last, Copy | Undo) or (isinstance(last, Move) and last.place == Before()):
+        return together(steps, set_words(Earlier(role="added" if isinstance(last, Copy) else "mentioned"), words))
+    return None
 
 
 def _moved_lightly(by: float, of: Selector, place: Place) -> tuple[Step, ...]:
     """ "Slightly to the left" is a short way; other places are where they are."""
     short = by > 0 and isinstance(place, Offset) and place.distance is None
     return move(of, replace(place, distance=by) if short else place)
-
-
-def _add_removals(rule: Rules) -> None:
-    gone = lambda of: (Remove(of=of),)  # noqa: E731
-    rule("step", "hide <target>", gone, 0.3)
-    rule("step", "clear [off] <def1>", _cleared)
-    rule("brief", "<target> (out|away|gone) [(of|from) THEPICTURE]", gone)
-    rule("brief", "<target> (.|,) (delete|remove)", gone)
-    rule("step", "away with <target>", gone)
-    rule("step", "(get|take|move) <target> out of the way", gone)
-    rule("step", "move <target> (out of THEPICTURE|out of here|away from THEPICTURE|off THEPICTURE)", gone)
-    rule("step", "(delete|remove) from THEPICTURE <target>", gone)
-    rule("step", "(hide|tuck) <target> (behind|in back of) <one_target>", _hidden)
-    rule("step", "DELETE <target> [(from|out of|off|off of) THEPICTURE] [(too|away|there|completely|out)]", gone)
-    rule(
-        "step",
-        "(take|throw|clear|put|wipe|cut|get) <target> (away|out|off|[away] out of THEPICTURE|off "
-        "THEPICTURE|away from THEPICTURE|"
-        "out of here|from THEPICTURE)",
-        gone,
-    )
-    rule(
-        "step",
-        "(IWANT|have|get|let) <target> ([to] [be] REMOVED|"
-        "to disappear|to go away|out|out of THEPICTURE|away|to vanish)",
-        gone,
-    )
-    rule("step", "(make sure|ensure|see to it|see) [that] <target> (is|are|gets|get) REMOVED", gone)
-    rule("step", "((can|could|may) <target> [please] be|<target> (gets|get)) REMOVED", gone)
-    rule("step", "<target> (need|needs) (removing|deleting)", gone)
-    rule("step", "<target> (is|are) (not|no longer) (needed|wanted) [any more|anymore|any longer|here]", gone)
-    rule("step", "<target> MUST not be (there|here|in THEPICTURE) [any more|anymore]", gone)
-    rule(
-        "step",
-        "(IWANT|have) <target> (REMOVED|out|away) and <target> <setword>",
-        lambda of, other, words: together((Remove(of=of),), set_words(other, words)),
-    )
-    rule("step", "(let|make|have|can|could|may) <target> [please] (disappear|vanish|go away|go|leave|be gone)", gone)
-    rule(
-        "step",
-        "(take|throw|clear|put|wipe) (everything|all|all [of] [the] THINGS) (away|out|off) (except|but|except for|"
-        "apart from|besides|other than) <np>",
-        lambda kept: (Remove(of=without(ALL, kept)),),
-    )
-    rule(
-        "step",
-        "((i|we) (do not|no longer) (want|need|want to see|like to see)) <target> [(any more|anymore|"
-        "here|there|any longer|"
-        "in THEPICTURE)]",
-        gone,
-    )
-    rule(
-        "step",
-        "<target> (MUST (go|be REMOVED|disappear|go away|vanish|leave)|goes away|disappears|vanishes|goes|go)",
-        gone,
-    )
-    rule("step", "(show|show me|give me|draw) THEPICTURE without <target>", gone)
-    rule(
-        "step",
-        "(there (should|must|shall) be|IWANT|let there be) (no|no more|not any) <anyset> [left]",
-        gone,
-    )
-    rule("step", "there should not be (any|any more) <anyset> [left]", gone)
-    rule("step", "(rid|clear|empty|free|clean) THEPICTURE of [all] [the] <anyset>", gone)
-    rule("step", "(no|no more) <anyset> (please|any more|left)", gone, 0.2)
-    rule("step", "there MUST (be (only|just|nothing but)|only be) <descs> [left]", _only_such)
-    keep = lambda kept: (Remove(of=without(ALL, kept)),)  # noqa: E731
-    stay = "(stay|remain|be left|be kept|be there|survive|stay there)"
-    rule("step", f"(only|just|nothing but) <np> MUST {stay}", keep)
-    rule(
-        "step",
-        f"<np> MUST be the only (thing|things|object|objects|one|ones) [(left|there|that {stay})]",
-        keep,
-    )
-    rule("step", f"(let|have) (only|just) <np> {stay}", keep)
-    rule("step", "i (only|just) (want|need) [to (see|keep|have)] <np>", keep)
-    rule(
-        "step",
-        "(remove|delete|clear|empty|erase|wipe) (everything|all|THEPICTURE|the (whole|entire) PICTURE|"
-        "it all|all of it|all of them)",
-        (Remove(of=ALL),),
-        0.05,
-    )
-    rule(
-        "step",
-        "((keep|leave|retain) (only|just|nothing but)|(only|just) (keep|leave|retain)) <np> [(there|in THEPICTURE)]",
-        lambda kept: (Remove(of=without(ALL, kept)),),
-    )
-    rule(
-        "step",
-        "(remove|delete|erase|destroy|get rid of|clear away|take away) (everything|all|"
-        "all [of] [the] THINGS) (except|but|except for|apart from|besides|other than|that is not|"
-        "that are not) (<np>|<descs>)",
-        lambda kept: (Remove(of=without(ALL, kept)),),
-    )
-    rule("anyset", "(<descs>|<desc1>)")
-    rule(
-        "step",
-        "(leave|keep) <np> (and|but) (remove|delete|destroy) (everything else|the rest|all others|"
-        "all the others|the others|all other THINGS)",
-        lambda kept: (Remove(of=without(ALL, kept)),),
-    )

@@ -30,7 +30,7 @@ def _is_empty(node: Node) -> bool:
             return first == second or (isinstance(first, p.Literally) and isinstance(second, p.Literally))
         case p.Except(of=of, without=without):
             return without in (ALL, of)
-        case p.WhereSame(like=like) | p.Related(to=like, some=False) if like == ALL:
+        case p.WhereSame(like=like, some=False) | p.Related(to=like, some=False) if like == ALL:
             return True
         case p.BiggerThan(first=first, second=second) | p.Both(first=first, second=second):
             return first == second

@@ -4,7 +4,7 @@ from kyvo.programs.grammar.amounts import HOWMANY, THERE
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.lexicon import kind_field
 from kyvo.programs.grammar.meaning import ALL
-from kyvo.programs.program import Commonest, Count, CountWords, Except, Shared, WordOf, WordsOf
+from kyvo.programs.program import Commonest, Count, CountWords, Except, Exists, Shared, WordOf, WordsOf
 from kyvo.scene.schema import SceneSchema
 
 
@@ -123,7 +123,7 @@ def add_alone(rule: Rules, schema: SceneSchema) -> None:
     one = "(only one|a single|one|just one|exactly one|only a single|only 1|1)"
     thing = "(object|thing|item|shape|figure)"
     own = "(unique|distinct|unmatched)"
-    none = "(no other <othernoun>|nothing else|none of the others|no other <othernouns>)"
+    none = "(no other <othernoun>|nothing else|nobody else|no one else|none of the others|no other <othernouns>)"
     rule("same", f"(a|an|the|its|their) {own} <field> [(than|from|to|of|as) ALLOTHERS]", lambda f: lonely(ALL, f), 0.1)
     rule("same", f"a <field> [(that|which)] {none} (has|have|shares|share)", lambda *v: lonely(ALL, v[0]), 0.1)
     rule("same", "a <field> (of its own|to itself|all its own)", lambda field: lonely(ALL, field), 0.1)
@@ -146,6 +146,18 @@ def add_alone(rule: Rules, schema: SceneSchema) -> None:
         "amount",
         f"{HOWMANY} <fields> {seen} {often}",
         lambda field: CountWords(of=Shared(of=ALL, field=field), field=field),
+    )
+    once = "(once|one time|a single time|exactly once|just once)"
+    rule(
+        "amount",
+        f"{HOWMANY} <fields> (appear|occur|(is|are) (used|seen|there|found|shown|present)|show up) [only] {once}",
+        lambda field: Count(of=lonely(ALL, field)),
+    )
+    rule(
+        "truth",
+        "(is|are) there (a|any) <field> [that|which] (two|2|several|some|any two|more than one) [of the] [THINGS] "
+        "(share|have in common|have)",
+        lambda field: Exists(of=Shared(of=ALL, field=field)),
     )
     for field in fields:
         rule(

@@ -311,4 +311,5 @@ def _add_parts(rule: Rules, into: str, cost: float) -> None:
     for region, words in REGIONS.items():
         if region != "middle":
             rule("goal", f"(all the way|as far as possible) (to|in|on) the {words}", At(region=region))  # type: ignore[arg-type]
+            rule("goal", f"as far [(to|toward|in)] [the] {words} as possible", At(region=region))  # type: ignore[arg-type]
             rule("goal", f"to the (far|very|extreme) {words} [side]", At(region=region))  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ KINDS = ("category", "shape")  # the fields whose words are nouns, the first tha
 SIZE = "size"
 
 NOUNS: Mapping[str, Sequence[str]] = {
-    "cube": ("block", "box", "square", "square block", "brick", "die", "square box"),
+    "cube": ("block", "box", "square", "square block", "brick", "die", "square box", "cuboid"),
     "sphere": ("ball", "orb", "globe", "circle", "round ball", "bead"),
     "cylinder": ("tube", "barrel", "drum", "can", "tin", "pillar", "canister"),
     "cone": ("funnel",),
@@ -43,7 +43,10 @@ ADJECTIVES: Mapping[str, Sequence[str]] = {
         "mirror like", "lustrous", "chromed", "sparkly", "glassy",
     ),
     "rubber": ("matte", "mat", "matt", "dull", "rubbery", "flat finish", "unpolished", "nonreflective", "nonshiny"),
-    "cyan": ("teal", "aqua", "turquoise", "light blue", "sky blue", "sky", "bright blue", "baby blue", "aquamarine"),
+    "cyan": (
+        "teal", "aqua", "turquoise", "light blue", "sky blue", "sky colored", "blue green", "bright blue", "baby blue",
+        "aquamarine",
+    ),
     "purple": ("violet", "lilac", "lavender", "mauve"),
     "blue": ("dark blue", "navy", "royal blue"),
     "red": ("crimson", "scarlet", "maroon"),

@@ -109,7 +109,7 @@ def all_but(base: Selector, other: Selector) -> Selector:
 def negated(modifier: Selector) -> Selector:
     """Everything that does not fit. What is compared with an object leaves the object itself out."""
     if isinstance(modifier, WhereSame):
-        return Except(of=without(ALL, modifier.like), without=modifier)
+        return Except(of=ALL if modifier.some else without(ALL, modifier.like), without=modifier)
     return Except(of=ALL, without=modifier)
 
 

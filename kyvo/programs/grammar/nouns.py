@@ -4,6 +4,8 @@ Symbols: `adj` one adjective, `pre` all words before a noun, `post` what follows
 in the singular and the plural, `def1` one with a definite article, `np1` with any, `np` several joined by "and".
 """
 
+from functools import partial
+
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.lexicon import KINDS
 from kyvo.programs.grammar.meaning import (
@@ -25,14 +27,17 @@ from kyvo.programs.grammar.relations import add_relations, related
 from kyvo.programs.grammar.superlatives import add_superlatives, extreme, nearest
 from kyvo.programs.program import (
     Along,
+    Bigness,
     Earlier,
     Either,
     Extreme,
     Farness,
     Hidden,
     InRegion,
+    Measure,
     Related,
     Selector,
+    Smallness,
     Where,
 )
 
@@ -65,13 +70,14 @@ def _add_adjectives(rule: Rules) -> None:
     rule(
         "noun1",
         "(thing|thingy|object|item|shape|piece|solid|obstacle|primitive|asset|component|"
-        "figure|element|body|objects shape|geometric (figure|shape|object|solid)|entity|geometric|form)",
+        "figure|element|body|part|objects shape|geometric (figure|shape|object|solid)|entity|geometric|form)",
         ALL,
     )
     rule(
         "nouns",
         "(things|thingies|objects|items|shapes|pieces|solids|obstacles|primitives|assets|components|"
-        "figures|elements|bodies|geometric (figures|shapes|objects|solids)|entities|images|forms|stuff|bits|guys)",
+        "figures|elements|bodies|parts|geometric (figures|shapes|objects|solids)|entities|images|forms|stuff|bits|"
+        "guys)",
         ALL,
     )
     rule("noun1", "one", ONE)
@@ -119,7 +125,7 @@ def _add_descriptions(rule: Rules) -> None:
     rule("post1", "with [(a|an|the)] <same>")
     rule("post1", "<seen>")
     rule("post1", "[,] THAT (is|are|was|were|looks|look|appears to be|seems) JUST <pred>")
-    rule("post1", "[,] THAT STANDS JUST (<rels>|<place>)")
+    rule("post1", "[,] THAT STANDS JUST (<rels>|<place>|<suppost>)")
     rule("post1", "THAT (is|are) [all] <selfsame>")
     rule("post1", "(THAT (have|share|has|shares)|having|sharing|with|of) <selfsame>")
     rule("post1", "THAT (has|have|had) [(a|an|the)] <same>")
@@ -127,6 +133,7 @@ def _add_descriptions(rule: Rules) -> None:
     rule("post1", "THAT <same>")
     rule("post1", "THAT (touch|touches) <np>", lambda to: related("touching", to))
     rule("post1", "(made|built|composed) [out] (of|from) [(a|the)] <mat> [(material)]")
+    rule("post1", "(of|out of) <mat>", _of_material, 0.2)
     rule("post1", "made [out] of [the] same <field> (as|of|like) <np>", same)
     rule("post1", "(in|with) [(a|an)] <any> [(finish|texture|surface|color|coating|shape|size)]")
     rule(
@@ -146,6 +153,13 @@ def _add_descriptions(rule: Rules) -> None:
         "[being] (hidden|hiding|covered|obscured|blocked|obstructed) (behind|by|from view by) <np>",
         lambda to: Hidden(of=related("behind", to)),
     )
+    rule("post1", "[THAT (is|are|STANDS)] (closer|nearer) to <np1>", nearest, 0.4)
+    rule(
+        "post1",
+        "[THAT (is|are|STANDS)] (farther|further) [away] from <np1>",
+        lambda to: Extreme(of=ALL, by=Farness(to=to)),
+        0.4,
+    )
     rule("post1", "not <rels>", negated)
     rule("post1", "<compared>")
     rule("post1", "(behind|in [the] (back|rear))", InRegion(of=ALL, region="back"), 0.6)
@@ -160,6 +174,15 @@ def _add_descriptions(rule: Rules) -> None:
         rule(one, f"<pre> <{noun}>", lambda pre, noun: narrow(noun, pre))
         rule(one, f"<{noun}> <post>", narrow)
         rule(one, f"<pre> <{noun}> <post>", lambda pre, noun, post: narrow(noun, pre, post))
+    for words, by in (
+        ("(larger|bigger|taller)", Bigness()),
+        ("(smaller|tinier|shorter)", Smallness()),
+        ("(closer|nearer)", Along(direction="front")),
+        ("(farther|further|more distant)", Along(direction="behind")),
+    ):
+        rule("desc1", f"{words} [(one|thing|object)] of (the|these|those) [two] <descs>", partial(_extreme_of, by))
+        if isinstance(by, Along):
+            rule("desc1", f"{words} <desc1>", partial(_extreme_of, by), 0.3)
     rule("desc1", "CLOSEST <desc1> (to|from) <np>", lambda of, to: narrow(of, nearest(to)), 0.1)
     rule("desc1", "CLOSEST <desc1> to [the] CAMERA", lambda of: narrow(of, extreme(Along(direction="front"))), 0.1)
     rule("desc1", "FARTHEST <desc1> from <np>", lambda of, to: narrow(of, Extreme(of=ALL, by=Farness(to=to))), 0.1)
@@ -174,6 +197,10 @@ def _add_descriptions(rule: Rules) -> None:
         "[to [the] (left|right|front|back)]",
         lambda rank, of, by: narrow(of, extreme(by, rank)),
     )
+    rule("def1", "[the] CLOSEST neighbor (of|to) <np>", lambda to: the(nearest(to)))
+    rule("def1", "(the|your|my) <desc1> 's CLOSEST neighbor", lambda of: the(nearest(the(of))))
+    rule("def1", "(its|their) CLOSEST neighbor", the(nearest(Earlier())))
+    rule("def1", "[the] [(direct|immediate)] neighbors of <np>", lambda to: related("near", to))
     rule("noun1", "[(block|cube|object)] (tower|stack|pile)", TOWER)
     rule("noun1", "(tower|stack|pile|column) of (blocks|cubes|objects|things)", TOWER)
     rule("noun1", "(tower|stack|pile|column) of [the] <descs>", lambda of: narrow(TOWER, of), 0.2)
@@ -182,6 +209,8 @@ def _add_descriptions(rule: Rules) -> None:
         "<sup> [(one|block|object|thing)] (of|among|out of|from) [all] [of] (the|these|those) <descs>",
         lambda sup, of: narrow(of, sup),
     )
+    rule("desc1", "<pre> one (of|among|from|out of) (the|these|those) <descs>", lambda pre, of: narrow(of, pre), 0.1)
+    rule("descs", "<pre> ones (of|among|from|out of) (the|these|those) <descs>", lambda pre, of: narrow(of, pre), 0.1)
     rule("desc1", "<sup> [(one|ones)] of (them|these|those)", lambda sup: narrow(Earlier(), sup))
     rule("descs", "of (them|these|those)", Earlier())
     rule("desc1", "<sup>", lambda sup: narrow(ONE, sup), 0.5)
@@ -202,6 +231,13 @@ def _add_phrases(rule: Rules) -> None:
         "the first <many> <descs> (from|on) the <sidename> [(side|edge)]",
         lambda count, of, by: the(Extreme(of=of, by=by), count),
     )
+    rule(
+        "def1",
+        "the (last|outermost) <many> <descs> (from|on) the <sidename> [(side|edge)]",
+        lambda count, of, by: the(Extreme(of=of, by=by), count),
+    )
+    ranked = lambda a, b, of, by: Either(first=the(narrow(of, extreme(by, a))), second=the(narrow(of, extreme(by, b))))  # noqa: E731
+    rule("def1", "the <nth> and [the] <nth> (<desc1>|<descs>) from the <sidename> [(side|edge)]", ranked)
     rule("def1", "<many> <descs>", lambda count, of: the(of, count), 0.6)
     rule("def1", "(both|both of) [(the|these|those)] <descs>", lambda of: the(of, 2))
     rule("def1", "(all|each|every one|each one) [of] [(the|these|those)] <descs>", None, 0.3)
@@ -216,6 +252,12 @@ def _add_phrases(rule: Rules) -> None:
     rule("def1", "the other <desc1>", lambda of: the(without(of, Earlier())))
     rule("np1", "<def1>")
     rule("np1", "(a|an|any|another|some|a single) <desc1>", lambda of: Indefinite(of=of), 0.2)
+    rule(
+        "np1",
+        "(one|some|at least one) of (the|these|those) [other] <descs>",
+        lambda of: Indefinite(of=of, alone=True),
+        0.2,
+    )
     rule("defs", "<def1>")
     rule("defs", "<def1> (and|, and|and also|as well as|together with|along with|plus|,) <defs>", _and, 0.3)
     rule("defs", "(both|) <def1> and <def1>", _and, 0.25)
@@ -229,6 +271,10 @@ def _add_phrases(rule: Rules) -> None:
         without(ALL, Earlier()),
     )
     rule("def1", "(all [of]|) the (rest of the|remaining|others of the) <descs>", lambda of: without(of, Earlier()))
+    rule("def1", "(everything|all|what|whatever) [that] (is left [over]|remains|is still there|is remaining)", ALL, 0.2)
+    new = Earlier(role="added")
+    rule("def1", "(the|this|that) (copy|duplicate|clone|new (one|thing|object|item))", new)
+    rule("def1", "(the|these|those) (copies|duplicates|clones|new (ones|things|objects|items))", new)
     rule("def1", "the remaining <desc1>", lambda of: the(without(of, Earlier())))
     some = lambda of: Indefinite(of=of)  # noqa: E731
     rule("def1", "(everything|all|whatever|all those|those) [THAT] [(is|are|has|have)] <pred>", None, 0.2)
@@ -275,12 +321,25 @@ def _add_phrases(rule: Rules) -> None:
         rule("def1", f"{article} <nouns> and <nouns> <post>", _both_sets, cost)
         both = lambda pre, a, b, post: _both_sets(a, b, pre, post)  # noqa: E731
         rule("def1", f"{article} <pre> <nouns> and <nouns> <post>", both, cost)
+    for each in ("(all|all the|all of the|both the)", "(every|each)", "(the|these|those)"):
+        nouns = "<noun1>" if each.startswith("(every") else "<nouns>"
+        kinds = lambda a, b, noun, *post: _both_words(a, b, noun, *post)  # noqa: E731
+        rule("def1", f"[both] {each} <pre> [,] and [also] {each} <pre> {nouns} [<post>]", kinds, -0.1)
     rule("def1", "[both] the <sup> and [the] <sup> (<noun1>|<nouns>)", _each_of, 0.1)
     rule("nps", "<np>")
     rule("nps", "<np1> [,] (or|nor) <nps>", _and, 0.2)
     rule("np", "<np1>")
     rule("np", "<np1> (and|, and|as well as|plus|,) <np>", _and, 0.3)
     rule("np", "(both|) <np1> and <np1>", _and, 0.25)
+
+
+def _of_material(word: Selector) -> Selector | None:
+    """ "A ball of rubber" """
+    return word if isinstance(word, Where) and word.field == "material" else None
+
+
+def _extreme_of(by: Measure, of: Selector) -> Selector:
+    return narrow(of, extreme(by))
 
 
 def _and(first: Selector, second: Selector) -> Selector:
@@ -309,6 +368,13 @@ def _both_sets(first: Selector, second: Selector, *said: Selector) -> Selector |
     if any(isinstance(node, Extreme) for node in parts(said)) or ALL in (first, second):
         return None
     return Either(first=narrow(first, *said), second=narrow(second, *said))
+
+
+def _both_words(first: Selector, second: Selector, noun: Selector, *post: Selector) -> Selector | None:
+    """ "All the red and all the blue cubes": the noun is of both. A place or a rank is of one object."""
+    if any(isinstance(node, Extreme) for word in (first, second) for node in parts(word)):
+        return None
+    return Either(first=narrow(noun, first, *post), second=narrow(noun, second, *post))
 
 
 def _both_of(first: Selector, second: Selector) -> Selector:

@@ -14,6 +14,7 @@ def add_pairings(rule: Rules) -> None:
     rule("eachword", "<anyword> [,] and <anyword>", lambda *words: words)
     rule("eachword", "<anyword> , <anyword>", lambda *words: words, 0.1)
     rule("eachword", "<anyword> , <eachword>", lambda first, rest: (first, *rest))
+    rule("eachfield", "<fields>", 0)
     ways = {
         "left": "[the] left to [the] right",
         "right": "[the] right to [the] left",
@@ -23,7 +24,11 @@ def add_pairings(rule: Rules) -> None:
     for direction, words in ways.items():
         rule("inorder", f"[(ordered|going|seen|in order)] [from] {words}", direction)
     rule("step", "MAKE <target> [(to|into|in|be)] <eachword> [,] <inorder>", _in_order)
-    rule("step", "MAKE <target> [,] <inorder> [,] <eachword>", lambda of, way, words: _in_order(of, words, way))
+    rule(
+        "step",
+        "(MAKE|give) <target> [,] <inorder> [,] [the <eachfield>] <eachword>",
+        lambda of, way, *words: _in_order(of, words[-1], way),
+    )
     rule("step", "<inorder> [,] MAKE <target> <eachword>", lambda way, of, words: _in_order(of, words, way))
     # "paint the cube and the ball red and blue respectively"
     be = "[(to|to be|be|become|into|in)]"
@@ -32,7 +37,9 @@ def add_pairings(rule: Rules) -> None:
     rule("pair", f"<target> {be} <setword>", set_words)
     rule("pairs", "<pair> (,|and|, and) <pair>", together)
     rule("pairs", "<pair> (,|and|, and) <pairs>", together)
+    rule("pairs", "<pair> [,] (but|while|whereas) <pair>", together)
     rule("step", "MAKE <pairs>", None, 0.1)
+    rule("step", "MAKE <pair> <then> <pair>", lambda first, _, rest: first + rest, 0.1)
 
 
 def _in_order(of: Selector, words: Words, way: Direction) -> tuple[Step, ...] | None:

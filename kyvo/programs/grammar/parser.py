@@ -56,7 +56,7 @@ class GrammarParser:
         unknown = [token for token in tokens if not spelling.knows(token)]
         if len(unknown) > MAX_UNKNOWN:
             raise NotUnderstood(f"the text has {len(unknown)} words that are not known, like {unknown[0]!r}. {CAN_DO}")
-        reader = Reader(grammar, spelling, dialogue, Budget(self.steps))
+        reader = Reader(grammar, spelling, dialogue, Budget(self.steps), asked=text.rstrip().endswith("?"))
         try:
             return _parsed(reader, text, tokens)
         except TooLong:

@@ -1,11 +1,12 @@
 """Rules of `pred`, what "is" may be followed by: places, shared words, materials, "not", "and" and "or"."""
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import ALL, either, joined, narrow, negated, the, without
+from kyvo.programs.grammar.meaning import ALL, Indefinite, either, joined, narrow, negated, the, without
 from kyvo.programs.grammar.relations import CORNERS, REGIONS, related, two
 from kyvo.programs.program import (
     Earlier,
     Except,
+    Extreme,
     Hidden,
     InRegion,
     Selector,
@@ -16,6 +17,8 @@ from kyvo.programs.program import (
 
 def add_predicates(rule: Rules) -> None:
     rule("twonp", "[(the|both|both of the|those|any|these)] [two] <descs>", two)
+    rule("twonp", "(them|these|those|both of them|the two)", two(Earlier()))
+    rule("twonp", "the <measure> (two|2|pair of) <descs>", lambda by, of: two(Extreme(of=of, by=by)))
     one_each = lambda a, b, noun: (the(narrow(noun, a)), the(narrow(noun, b)))  # noqa: E731
     rule("twonp", "the <any> and [the] <any> (<noun1>|<nouns>)", one_each, -0.1)
     for region, pattern in REGIONS.items():
@@ -51,6 +54,9 @@ def add_predicates(rule: Rules) -> None:
     )
     rule("same", "(the|) (same|identical) <field> and <field> (as|to) <np>", _same_twice)
     rule("same", "(with|of|in) the <field> of <np>", same, 0.3)
+    rule("same", "(share|shares|sharing|have|has|having) the <field> of <np>", same, 0.3)
+    twice = "[both] [the] [same] <field> (and|as well as) [the] [same] <field>"
+    rule("same", f"[(share|shares|sharing)] {twice} (with|as) <np>", _same_twice)
     rule("same", "(match|matches|matching) [the] <field> [of] <np>", same)
     rule("same", "(match|matches|matching|shares with) <np> in <field>", lambda like, field: same(field, like))
     rule("same", "(share|shares|sharing) (a|the|its|their|an) [(same|identical)] <field> (with|as|of) <np>", same)
@@ -64,7 +70,7 @@ def add_predicates(rule: Rules) -> None:
     rule(
         "selfsame",
         "(of|) [all] [(exactly|)] (the|a|) (same|identical|matching|common|"
-        "one) <field> [as] [each other] [(as|to|with) (each|one another|another)]",
+        "one) <field> [[as] each other] [(as|to|with) (each|one another|another)]",
         lambda field: Shared(of=ALL, field=field),
     )
     rule("selfsame", "(a|one|any|a common) <field> [in common]", lambda field: Shared(of=ALL, field=field), 0.3)
@@ -121,7 +127,7 @@ def add_predicates(rule: Rules) -> None:
     # after "and" and "or" no "the cube" is what they are: "left of the ball or the cube"
     for symbol in ("pred", "joined"):
         rule(symbol, "[both] <pred1> and [also] <joined>", joined)
-        rule(symbol, "[either] <pred1> or <joined>", either, 0.4)
+        rule(symbol, "[either] <pred1> or <joined> [[,] or both]", either, 0.4)
     rule("joined", "<pred1>")
     rule("joined", "not <joined>", negated)
     rule("joined", "(in|with) [(a|an)] <any> [(finish|texture|surface|color|coating|sheen|shape)]", telling)
@@ -151,6 +157,7 @@ def add_predicates(rule: Rules) -> None:
     rule("pred1", "STAND <rels>")
     rule("pred1", "<pre>", telling)
     rule("pred1", "<same>")
+    rule("pred1", "(made|built|composed) [out] (of|from) <mat>")
     rule("pred1", "<place>")
     rule("pred1", "<descs>")
     rule("pred1", "(a|an) <desc1>")
@@ -183,8 +190,13 @@ def telling(words: Selector) -> Selector | None:
 
 
 def same(field: str, like: Selector) -> Selector:
+    """ "Of the same color as a cube" is so of any of them."""
+    if isinstance(like, Indefinite):
+        return WhereSame(of=ALL, field=field, like=like.of, some=True)
     return WhereSame(of=ALL, field=field, like=like)
 
 
-def _same_twice(first: str, second: str, like: Selector) -> Selector:
+def _same_twice(first: str, second: str, like: Selector) -> Selector | None:
+    if isinstance(like, Indefinite):
+        return None  # of one object both words
     return WhereSame(of=same(first, like), field=second, like=like)

@@ -17,6 +17,7 @@ from kyvo.programs.program import (
     WhereIs,
     Which,
     WordOf,
+    WordsOf,
 )
 from kyvo.programs.structure import rewritten
 from kyvo.scene.schema import SceneSchema
@@ -79,6 +80,8 @@ def _add_others(rule: Rules, schema: SceneSchema) -> None:
     remains = "(remains|remain|is left|are left|would remain|would be left|will remain|will be left|stays|stay) [over]"
     rule("word", f"(what|which) <field> {remains}", lambda field: WordOf(of=ALL, field=field))
     rule("asks", f"what {remains}", Which(of=ALL))
+    rule("asks", f"(what|which) <fields> {remains}", lambda field: WordsOf(of=ALL, fields=(field,)), -1.1)
+    rule("asks", f"(what|which) <nouns> {remains}", lambda of: Which(of=of), -1.0)
     left = (
         "((will|would|do|) (be left|remain|be there|there be|stay|be remaining|be|i have|we have|you have|still be "
         "there)|are|are there|is) [(left|remaining|over|there|behind|still)]"

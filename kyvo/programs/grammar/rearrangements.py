@@ -5,9 +5,11 @@ from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.goals import move
+from kyvo.programs.grammar.relations import two
 from kyvo.programs.program import (
     Align,
     Beside,
+    Earlier,
     Rotate,
     Selector,
     Step,
@@ -22,24 +24,30 @@ def add_rearrangements(rule: Rules) -> None:
     places = "(places|positions|locations|place|position|location|spots)"
     rule(
         "step",
-        f"{swap} [[the] {places} of] <one_target> (and|with|for) <one_target> [(around|{places}|with each other|over)]",
+        f"{swap} [[the] {places} (of|between)] <one_target> (and|with|for) <one_target> "
+        f"[(around|{places}|with each other|over)]",
         lambda a, b: (Swap(first=a, second=b),),
         0.1,
     )
     rule(
         "step",
-        f"{swap} [[the] {places} of] <twonp> [(around|{places}|with each other|over)]",
+        f"{swap} [[the] {places} (of|between)] <twonp> [(around|{places}|with each other|over)]",
         lambda pair: (Swap(first=pair[0], second=pair[1]),),
     )
     rule(
         "step",
-        f"{swap} (the|) (<fields>|<field>) of <np1> (and|with) [(that of|those of)] <np1>",
+        f"{swap} (the|) (<fields>|<field>) (of|between) <np1> (and|with) [(that of|those of)] <np1>",
         lambda field, a, b: (Swap(first=a, second=b, field=field),),
     )
     rule(
         "step",
-        f"{swap} (the|) (<fields>|<field>) of <twonp>",
+        f"{swap} (the|) (<fields>|<field>) (of|between) <twonp>",
         lambda field, pair: (Swap(first=pair[0], second=pair[1], field=field),),
+    )
+    rule(
+        "step",
+        f"{swap} <twonp> ['s] (<fields>|<field>)",
+        lambda pair, field: (Swap(first=pair[0], second=pair[1], field=field),),
     )
     each_other = "[with (each other|one another)]"
     rule("swappers", "<np1> and <np1>", lambda a, b: (a, b))
@@ -58,6 +66,14 @@ def add_rearrangements(rule: Rules) -> None:
         "step",
         f"[(let|have|make|get|can|could)] <np1> [(MUST|to)] ({swap}|change) [{places}] with <np1>",
         lambda a, b: (Swap(first=a, second=b),),
+    )
+    theirs = two(Earlier())
+    rule("step", f"{swap} their {places}", (Swap(first=theirs[0], second=theirs[1]),))
+    swapped = "(swapped|exchanged|switched|interchanged)"
+    rule(
+        "step",
+        f"<swappers> (MUST be|get|(can|could) be) {swapped} {each_other}",
+        lambda pair: (Swap(first=pair[0], second=pair[1]),),
     )
     rule("step", f"{swap} <np1> and <np1> in <field>", lambda a, b, field: (Swap(first=a, second=b, field=field),))
     rule(
@@ -82,9 +98,10 @@ def add_rearrangements(rule: Rules) -> None:
     )
     rule("angle", "[by] <signed> (degrees|degree|deg)")
     rule("angle", "[by] (a quarter turn|a quarter [of a turn]|90)", QUARTER)
-    rule("angle", "(by half a turn|by a half turn|half a turn|halfway around|around|upside down)", 2 * QUARTER)
+    rule("angle", "(by half a turn|by a half turn|half a turn|halfway around|around)", 2 * QUARTER)
     rotated = lambda of, degrees: (Rotate(of=of, degrees=degrees),)  # noqa: E731
     rule("step", f"{turn} <target> <angle>", rotated)
+    rule("step", "<target> (MUST be|gets|get) (rotated|turned|spun) <angle>", rotated)
     rule("step", f"{turn} <target> <angle> <sense>", lambda of, angle, sense: rotated(of, angle * sense))
     rule("step", f"{turn} <target> <sense> <angle>", lambda of, sense, angle: rotated(of, angle * sense))
     rule("step", f"{turn} <target> <sense>", lambda of, sense: rotated(of, QUARTER * sense))
@@ -123,6 +140,9 @@ def add_rearrangements(rule: Rules) -> None:
             "make (a row|a line) (of|from) <np>" if direction == "left" else "make a column (of|from) <np>",
             lined,
         )
+    rule("step", f"line <np> {row}", lambda of: (Align(of=of, direction="left"),))
+    rule("step", "line <np> up", lambda of: (Align(of=of, direction="left"),), 0.2)
+    rule("step", "<np> MUST (form|make) a [straight] (row|line)", lambda of: (Align(of=of, direction="left"),))
     rule("step", "(align|line up|straighten out) <np>", lambda of: (Align(of=of, direction="left"),), 0.2)
     rule(
         "step",

@@ -22,21 +22,31 @@ from kyvo.programs.grammar.meaning import (
     parts,
     without_other,
 )
-from kyvo.programs.grammar.sentences import About, Again, Likewise, Variation
-from kyvo.programs.parsing import Turn
+from kyvo.programs.grammar.sentences import About, Again, Brief, Further, Likewise, Variation
+from kyvo.programs.parsing import Turn, carried_out
 from kyvo.programs.program import (
+    Add,
+    Before,
     Earlier,
     Edit,
     Either,
+    Every,
     Except,
+    Literally,
+    Move,
     Program,
+    Query,
     Remove,
+    SameWord,
     Selector,
     Step,
     The,
     Together,
+    Truth,
+    Undo,
     Where,
     WhereSame,
+    WordOf,
 )
 from kyvo.programs.program.edits import leaves
 from kyvo.programs.structure import rewritten
@@ -46,11 +56,26 @@ from kyvo.programs.turns import REDO, UNDO
 IT = Earlier()
 
 
-def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> list[tuple[Program, float]]:
-    """The readings with their pronouns bound. A reading whose pronoun has nothing to stand for is dropped."""
-    found, is_any_vague = [], False
+def bound(
+    readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn], *, asked: bool = False
+) -> list[tuple[Program, float]]:
+    """The readings with their pronouns bound. A reading whose pronoun has nothing to stand for is dropped.
+
+    Args:
+        asked: the text ends with a question mark.
+    """
+    found, is_any_vague, is_any_lost, is_any_brief = [], False, False, False
+    topic = _last_topic(dialogue)
+    last = dialogue[-1] if dialogue else None
+    all_turns, dialogue = dialogue, carried_out(dialogue)
     for given, cost in readings:
-        meaning = _in_context(given, dialogue)
+        if isinstance(given, Likewise | Variation | Amended) and last is not None and _was_not_understood(last):
+            is_any_lost = True
+            continue
+        meaning = _in_context(given, all_turns)
+        if isinstance(meaning, Brief):
+            is_any_brief = is_any_brief or asked
+            meaning = None if asked else meaning.program
         if meaning is None:
             continue
         named = meaning.named if isinstance(meaning, About) else None
@@ -72,7 +97,17 @@ def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> li
             is_any_vague = True
             continue
         if program is not None and not says_nothing(program):
-            found += [(one, cost + more) for one, more in _kinds_of_ones(program, named or _last_topic(dialogue))]
+            found += [(one, cost + more) for one, more in _kinds_of_ones(program, named or topic)]
+    if is_any_brief and not found:
+        raise NotUnderstood(
+            'with a question mark this is no order, and a question needs a verb; say "is the cube red?" or "make the '
+            'cube red".'
+        )
+    if is_any_lost and not found:
+        raise NotUnderstood(
+            "the text before was not understood, so there is nothing that this one could put right or go on with; say "
+            "all of it."
+        )
     if is_any_vague and not found:
         raise NotUnderstood(
             'how many of them are meant is not clear; say it, like "the two leftmost cubes", or name a part of the '
@@ -81,10 +116,14 @@ def bound(readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn]) -> li
     return found
 
 
+def _was_not_understood(turn: Turn) -> bool:
+    return turn.refused and isinstance(turn.program, Edit) and not turn.program.steps
+
+
 def _in_context(meaning: Any, dialogue: Sequence[Turn]) -> Any:
     """ "And the ball" as the last turn's program about the ball; None where no turn was before."""
     if isinstance(meaning, Again):
-        edits = (turn.program for turn in reversed(dialogue) if isinstance(turn.program, Edit))
+        edits = (turn.program for turn in reversed(dialogue) if isinstance(turn.program, Edit) and not turn.refused)
         last = next(map(without_undos, edits), None)
         if last in (UNDO, REDO):
             raise NotUnderstood(
@@ -92,21 +131,42 @@ def _in_context(meaning: Any, dialogue: Sequence[Turn]) -> Any:
             )
         topic = None if last is None else topic_of(last)
         return last if topic is None else rewritten(last, lambda node: IT if node == topic else node)
-    if not isinstance(meaning, Likewise | Variation | Amended):
+    if not isinstance(meaning, Likewise | Variation | Amended | Further):
         return meaning
     if not dialogue:
         return None
+    if isinstance(meaning, Further):
+        last = dialogue[-1]
+        is_next = isinstance(last.program, Edit) and not last.refused and (last.added or not meaning.of_new)
+        return Edit(steps=meaning.steps) if is_next else None
     program = without_undos(dialogue[-1].program)
     topic = topic_of(program)
     if topic is None:
         return None
     if isinstance(meaning, Amended):
-        return taken_back(meaning.part, dialogue[-1].program)
+        if meaning.bare and not dialogue[-1].refused:
+            return None
+        return taken_back(meaning.part, dialogue[-1])
     if isinstance(meaning, Variation):
+        if meaning.bare and isinstance(program, Edit):
+            return None
+        if meaning.bare and isinstance(program, Query) and (so := _also_so(program.asks, meaning.words)):
+            return Query(asks=so)
         named = _varied(topic, meaning.words)
         return None if named is None else rewritten(program, lambda node: named if node == topic else node)
     named = meaning.named if isinstance(topic, The) else as_set(meaning.named)
     return rewritten(program, lambda node: named if node == topic else node)
+
+
+def _also_so(asks: Any, word: Selector) -> Truth | None:
+    """ "Are the cubes metal?", "and small?": the same objects are asked about."""
+    match asks:
+        case Every(of=of, among=Where(of=among)) if among == ALL:
+            return Every(of=of, among=word)
+        case SameWord(first=WordOf(of=of), second=Literally()) if isinstance(word, Where) and word.of == ALL:
+            first = WordOf(of=of, field=word.field)
+            return SameWord(first=first, second=Literally(field=word.field, value=word.value))
+    return None
 
 
 def _last_topic(dialogue: Sequence[Turn]) -> Selector | None:
@@ -132,12 +192,21 @@ def _varied(topic: Selector, words: Selector) -> Selector | None:
     return narrow(rest, *kept, words) if found else None
 
 
+def _brings_back(program: Edit, dialogue: Sequence[Turn]) -> bool:
+    """ "Put it back" after a removal: what was removed has no place in the scene from which it could be moved."""
+    first = next(leaves(program.steps))
+    edits = [turn for turn in dialogue if isinstance(turn.program, Edit)]
+    return first == Move(of=IT, place=Before()) and bool(edits) and bool(edits[-1].removed) and not edits[-1].mentioned
+
+
 def _bind(program: Program, named: Selector | None, dialogue: Sequence[Turn]) -> Program | None:
     """The program with "it" bound: to what the text names, else to what the dialogue's last turn was about.
 
     In the second and later steps of an edit "it" stays: it means what the step before was about.
     """
     if isinstance(program, Edit):
+        if _brings_back(program, dialogue):
+            return replace(program, steps=(Undo(), *tuple(leaves(program.steps))[1:]))
         steps = tuple(leaves(program.steps))
         first = _bound_to(steps[0], named or _named_within(steps[0]))
         if IT in parts(first) and not dialogue:
@@ -212,6 +281,9 @@ def _last_kind_before_one(program: Program) -> Where | None:
             return last
         if isinstance(node, Where) and node.field in KINDS:
             last = replace(node, of=ALL)
+        if isinstance(node, Add):  # "put a red cube next to the blue one"
+            kinds = [Where(of=ALL, field=word.field, value=word.value) for word in node.words if word.field in KINDS]
+            last = kinds[0] if kinds else last
     return last
 
 

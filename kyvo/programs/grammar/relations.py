@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import ALL
+from kyvo.programs.grammar.meaning import ALL, NO_NOUN, ONE, either
 from kyvo.programs.program import (
     Along,
     Between,
@@ -111,7 +111,7 @@ def add_relations(rule: Rules) -> None:
     rule("relhead", "JUST [(to|on|in|at)] [the] (right|right side)", "right")
     rule("relhead", "JUST [in] [the] front", "front")
     rule("relhead", "JUST (behind|[to] [the] (back|rear)|in back)", "behind")
-    rule("rels", "<relword> <reference>", related)
+    rule("rels", "<relword> <reference>", _stands_to)
     rule(
         "rels",
         "<relword> (a|an|any|another|some|any of the|one of the|at least one) [other] (<desc1>|<descs>)",
@@ -129,6 +129,7 @@ def add_relations(rule: Rules) -> None:
         _between,
     )
     rule("rels", "[STAND] JUST (between|in between|in the middle of|sandwiched between) <twonp>", _between_two)
+    rule("rels", "<relword> <np1> or <np1>", lambda name, a, b: either(related(name, a), related(name, b)), 0.3)
     rule("reference", "<np>")
     for words, by in COMPARED.items():
         rule("compared", f"[(any|much|all|a bit|slightly)] {words} (than|then) <np1>", partial(more_than, by))
@@ -159,6 +160,12 @@ def more_than(by: Measure, than: Selector) -> Selector:
 
 def related(name: Any, to: Selector) -> Selector:
     return Related(of=ALL, relation=name, to=to)
+
+
+def _stands_to(name: Any, to: Selector) -> Selector | None:
+    """ "On the left" is a place, and not on top of what is leftmost."""
+    bare = isinstance(to, The) and isinstance(to.of, Extreme) and to.of.of in (NO_NOUN, ONE)
+    return None if bare and name == "above" else related(name, to)
 
 
 def _related_to_some(name: Any, to: Selector) -> Selector:

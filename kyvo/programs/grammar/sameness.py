@@ -1,7 +1,7 @@
 """Rules of questions for yes or no about sameness: whether objects share a word, or have different ones."""
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import ALL, as_set, either, narrow
+from kyvo.programs.grammar.meaning import ALL, Indefinite, as_set, either, narrow
 from kyvo.programs.program import (
     Alike,
     All,
@@ -95,6 +95,11 @@ def add_sameness(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "(do|does) <groups> [all] differ [from each other] in [(their|the)] <fieldx>", _differ)
     rule(
         "truth",
+        "(is|are) <groups> [all] (different|unequal|unlike) [from each other] in [(their|the)] <fieldx>",
+        _differ,
+    )
+    rule(
+        "truth",
         "(is|are) <any> [,] (and|or) <any> the only <fields> [<seen>]",
         lambda a, b, *_: _are_only(either(a, b)),
     )
@@ -165,7 +170,13 @@ def add_sameness(rule: Rules, schema: SceneSchema) -> None:
 
 
 def same(field: str, a: Selector, b: Selector) -> Truth:
-    """Whether two objects, or all of two sets, have one word."""
+    """Whether two objects, or all of two sets, have one word. "A cube" is any of them."""
+    if isinstance(a, Indefinite) and isinstance(b, Indefinite):
+        return Exists(of=narrow(a.of, WhereSame(of=ALL, field=field, like=b.of, some=True)))
+    if isinstance(a, Indefinite):
+        return Exists(of=narrow(a.of, WhereSame(of=ALL, field=field, like=b)))
+    if isinstance(b, Indefinite):
+        return Every(of=a, among=WhereSame(of=ALL, field=field, like=b.of, some=True))
     if all(isinstance(one, The | Earlier) and getattr(one, "count", 1) == 1 for one in (a, b)):
         return SameWord(first=WordOf(of=a, field=field), second=WordOf(of=b, field=field))
     return Alike(of=either(a, b), field=field)

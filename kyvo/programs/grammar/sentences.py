@@ -4,8 +4,12 @@ from dataclasses import dataclass
 
 from kyvo.programs.grammar.amendments import add_amendments
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import narrow, parts
-from kyvo.programs.program import Earlier, Edit, Program, Query, Selector, Step, The, WordOf
+from kyvo.programs.grammar.edits import Briefs
+from kyvo.programs.grammar.goals import move
+from kyvo.programs.grammar.meaning import among, narrow, ordered, parts
+from kyvo.programs.grammar.settings import set_words
+from kyvo.programs.program import Copy, Earlier, Edit, Program, Query, Remove, Resize, Selector, Set, Step, The, WordOf
+from kyvo.programs.program.edits import leaves
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,13 @@ class About:
 
     program: Program
     named: Selector
+
+
+@dataclass(frozen=True)
+class Brief:
+    """An edit said without a verb: "red cube blue". With a question mark it is none."""
+
+    program: Program
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,15 @@ class Variation:
     """The last turn's program once more, about objects with another word: "and the red ones?", "and rubber?"."""
 
     words: Selector
+    bare: bool = False  # without a noun: after an edit it is no other object, but what the same one becomes
+
+
+@dataclass(frozen=True)
+class Further:
+    """More of an edit's objects: "and smaller", "a bit to the right", "another one"."""
+
+    steps: tuple[Step, ...]
+    of_new: bool = False  # only after an edit that put something in
 
 
 @dataclass(frozen=True)
@@ -63,6 +83,8 @@ def add_sentences(rule: Rules) -> None:
         "here is what i want|listen|cool|nice|perfect|yeah|yep) [,|.]",
         0,
     )
+    rule("polite", "(i made a mistake|my mistake|my bad|i was wrong|oops|ups) [,|.]", 0)
+    rule("polite", "why (not|do not (you|we))", 0, 0.1)
     rule("polite", "(can|could|may) we [(please|kindly|also|now|maybe|just)]", 0)
     rule("polite", "(can|could|would|will) you [(please|kindly|also|now|possibly|maybe|just)]", 0)
     rule(
@@ -85,13 +107,32 @@ def add_sentences(rule: Rules) -> None:
         "between all the THINGS) [,]",
         0,
     )
+    rule(
+        "polite",
+        "(the (robot|arm|gripper|machine|computer|system|program)|somebody|someone|one|we) MUST [(please|kindly|now)]",
+        0,
+        0.1,
+    )
+    rule("polite", "(have|let|get|tell|ask|i want|i would like) the (robot|arm|gripper|computer|system) [to]", 0, 0.1)
+    things = "(things|changes|steps|edits|tasks|actions|modifications)"
+    rule(
+        "polite",
+        f"[(i|we) (want|need|have|would like|would like to have)] (<int>|a few|some|several|these|the following) "
+        f"{things} [(changed|made|done|please|here)] (.|,)",
+        lambda *_: 0,
+        0.1,
+    )
+    rule(
+        "polite", "(task|tasks|instruction|instructions|question|edit|edits|changes|request|to do|todo|plan) .", 0, 0.1
+    )
     rule("politer", "<polite> [,|.]", 0, 0.05)
     rule("politer", "<polite> [,|.] <politer>", 0, 0.05)
     rule(
         "thanks",
         "[.] [,] (please|thanks|thank you|for me|now|thank you very much|if you can|if possible|would you|"
         "will you|shall we|ok|okay|then|cheers|again|instead|too|also|as well|from now on|thanks a lot|many thanks|"
-        "by any chance|at the moment|right now|in here|here|in THEPICTURE|do you think|do you know|i wonder|"
+        "by any chance|everywhere|throughout|"
+        "at the moment|right now|in here|here|in THEPICTURE|do you think|do you know|i wonder|"
         "[and] straighten (it|them))",
         0,
     )
@@ -104,20 +145,28 @@ def add_sentences(rule: Rules) -> None:
         lambda named, asks: About(program=Query(asks=asks), named=named),
         0.3,
     )
-    rule("sentence", "<orders>", lambda steps: Edit(steps=steps))
+    rule(
+        "sentence",
+        "<orders>",
+        lambda steps: Brief(Edit(steps=steps)) if isinstance(steps, Briefs) else Edit(steps=steps),
+    )
     rule(
         "sentence",
         f"<pointing> {stop} [(and|then)] [then] <steps>",
         lambda named, steps: About(program=Edit(steps=steps), named=named),
         0.2,
     )
+    rule("sentence", "<statement> (.|,) [(so|and|now|then|please)] [,] <steps>", _edit_if, 0.3)
     rule(
         "sentence",
         "<pointing> [,|.] [and] (give|name|tell me|say|state) its <field>",
         lambda named, field: Query(asks=WordOf(of=named, field=field)),
     )
     # "if there is a red cube, make it blue": where there is none, nothing is done
-    for verb in ("(if|when|in case|provided|assuming) [that] there (is|are)", "should there be"):
+    for verb in (
+        "(if|when|in case|provided|assuming) [that] (there (is|are)|(you|we) (see|find|spot|have))",
+        "should there be",
+    ):
         condition = f"{verb} [(a|an|one|any|some)]"
         rule("condition", f"{condition} <desc1> [<seen>]", lambda of, *_: _the(of))
         rule("condition", f"{condition} <descs> [<seen>]", lambda of, *_: of)
@@ -130,16 +179,36 @@ def add_sentences(rule: Rules) -> None:
         "[and] [(what about|how about|what is|what was)] (its|their) <field>",
         lambda field: Query(asks=WordOf(of=Earlier(), field=field)),
     )
+    rule(
+        "sentence",
+        "and (what|which) <field> [is (it|that)]",
+        lambda field: Query(asks=WordOf(of=Earlier(), field=field)),
+    )
     rule("sentence", f"<topic> {stop} <asks>", lambda named, asks: About(program=Query(asks=asks), named=named), 0.4)
     rule("sentence", f"<topic> {stop} <steps>", lambda named, steps: About(program=Edit(steps=steps), named=named), 0.4)
     rule("topic", "<np1> (.|,)")
-    rule("sentence", "for <np> [,] <steps>", _edit_if)
+    rule("sentence", "<scope> , <steps>", _edit_among, 0.3)
+    rule("sentence", "for <np> [,|.] <steps>", _edit_if)
     # what only the last turn gives a meaning
     rule("sentence", "<context>")
     add_amendments(rule)
     and_ = "(what about|how about|and what about|and how about|and|also|and also|now|and now|then|and then|likewise)"
     rule("context", f"{and_} <np>", Likewise, 0.3)
-    rule("context", f"{and_} [in] <any> [(ones|one)]", Variation, 0.1)
+    rule("context", f"{and_} <any> (ones|one)", Variation, 0.1)
+    rule("context", f"{and_} [in] <any>", lambda words: Variation(words, bare=True), 0.1)
+    rule("context", f"{and_} [also] <further> [(too|as well|also)] [please]", Further, 0.5)
+    rule("context", "[also] <further> [(too|as well|also)] [please]", Further, 3.0)  # "no, green" puts right
+    rule("further", "<setword>", lambda words: set_words(Earlier(), words))
+    rule("further", "<goal>", lambda place: move(Earlier(), place))
+    for larger, words in ((True, "(bigger|larger|taller)"), (False, "(smaller|tinier)")):
+        rule("further", f"[(a bit|a little|even)] {words}", (Resize(of=Earlier(), larger=larger),))
+    another = lambda *place: Further((Copy(of=Earlier(role="added"), place=place[0] if place else None),), of_new=True)  # noqa: E731
+    rule(
+        "context",
+        "(another one|one more|another|a second one) [(of (it|that|them|those|these))] [<goal>]",
+        another,
+        0.2,
+    )
     rule("context", "(what about|how about|and) [(for|of|with)] <np>", Likewise, 0.3)
     rule("context", "[(and|now|also)] [do] (the same|that|it|this|so) [thing] (to|for|with) <np>", Likewise, 0.1)
     rule("context", "(same|likewise|ditto) [thing] (for|with|to) <np>", Likewise, 0.1)
@@ -147,7 +216,8 @@ def add_sentences(rule: Rules) -> None:
     rule(
         "context",
         "(again|do (it|that|this|the same) again|the same again|once more|one more time|repeat [(it|that|this)]|"
-        "and again|same again|do (it|that) (once more|one more time)|another time)",
+        "and again|same again|do (it|that) (once more|one more time)|another time|"
+        "[(even|still)] (further|farther|more))",
         Again(),
     )
     rule(
@@ -166,7 +236,8 @@ def add_sentences(rule: Rules) -> None:
     rule("statement", "there (is|are) [(only|just)] <many> <descs>", lambda count, of: The(of=of, count=count))
     rule(
         "statement",
-        "(find|look at|consider|locate|take|see|imagine|notice|look for|focus on|observe|pick|you see|i see) <np>",
+        "(find|look at|consider|locate|take|see|imagine|notice|look for|focus on|observe|pick|you see|i see|"
+        "you know) <np>",
     )
     rule(
         "statement",
@@ -182,6 +253,8 @@ def add_sentences(rule: Rules) -> None:
     rule("complaint", "<def1> (is|are) not (supposed|meant) to be <any>", lambda of, _: of)
     rule("complaint", "neither of (the|these|those) [two] <descs> MUST be <any>", lambda of, _: The(of=of, count=2))
     rule("complaint", "<def1> (is|are) (in the way|out of place|not right|wrong|in the wrong (place|spot|position))")
+    rule("complaint", "<def1> (is|are|looks|look) (fine|ok|okay|alright|good [(enough|as it is)])")
+    rule("complaint", "<def1> (is|are|looks|look) too (similar|alike|different)")
     opinion = (
         "(ugly|boring|annoying|useless|horrible|awful|terrible|bad|distracting|redundant|unnecessary|not nice|"
         "not needed|no good|superfluous|unwanted)"
@@ -189,7 +262,7 @@ def add_sentences(rule: Rules) -> None:
     rule("complaint", f"<def1> (is|are|looks|look|seems|seem) [(so|really|very|too|a bit)] {opinion}")
     rule("complaint", "there (is|are) [(way|far)] (too many|enough) <descs> [(here|there|in THEPICTURE)]")
     rule("complaint", "i [really] (do not like|do not love|hate|dislike) <def1> [(here|there)]")
-    rule("sentence", f"<complaint> {stop} [(so|and|now|then|please)] [,] <steps>", _edit_about)
+    rule("sentence", f"<complaint> {stop} [(so|and|now|then|please|but)] [,] <steps>", _edit_about)
     rule("statement", "<def1> (is|are) <pred>", lambda of, _: of if isinstance(of, The) else None, 0.6)
     rule("statement", "<scope> [,] (what|which [one]) (is|are) <pred>", _the_narrowed, 0.3)
     rule("statement", "one [of the] (<desc1>|<descs>) is <pred>", _the_narrowed, 0.5)
@@ -198,6 +271,12 @@ def add_sentences(rule: Rules) -> None:
 
 def _edit_about(named: Selector, steps: tuple[Step, ...]) -> About:
     return About(program=Edit(steps=steps), named=named)
+
+
+def _edit_among(base: Selector, steps: tuple[Step, ...]) -> Edit | None:
+    """ "Of the blue things, make the rubber one metal." """
+    plain = all(isinstance(step, Set | Resize | Remove) for step in leaves(steps))
+    return ordered(Edit(steps=among(base, steps))) if plain else None
 
 
 def _edit_if(named: Selector, steps: tuple[Step, ...]) -> About | None:

@@ -1,21 +1,23 @@
-"""Rules of edits that set words or sizes: "paint it red", "as big as the cube"."""
+"""Rules of edits that set words: "paint it red", "the cubes should be metal"."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.lexicon import SIZE, kind_field
+from kyvo.programs.grammar.lexicon import kind_field
 from kyvo.programs.grammar.meaning import ALL, NO_NOUN, narrow, parts, together, without
 from kyvo.programs.program import (
     Earlier,
     Literally,
-    Resize,
     Selector,
     Set,
     Step,
     The,
+    Where,
     WordOf,
 )
+from kyvo.programs.structure import rewritten
 from kyvo.scene.schema import SceneSchema
 
 
@@ -29,6 +31,10 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         lambda a, b: (a, b) if a.field != b.field else None,
         0.1,
     )
+    rule("setword", "<value> [,|and] <value> [,] and <value>", _of_three_fields, 0.1)
+    rule("setlist", "<value> [,|and] <value>", lambda a, b: (a, b) if a.field != b.field else None)
+    rule("setlist", "<value> [,|and] <value> [,|and] <value>", _of_three_fields)
+    rule("brief", "<target> (.|,) <setlist>", set_words)
     rule("setword", "(a|an) <newwords>", lambda words: words)
     rule("setword", "<newkinds>")
     rule("setword", "<newthings>", lambda words: words or None, 0.1)
@@ -51,10 +57,16 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         lambda a, b: (a, b) if a.field != b.field else None,
     )
     rule("newwords", "<newwords1> (one|thing|object|item|shape)", lambda a: (a,))
+    rule(
+        "newwords",
+        "<newwords1> (of|made of|made out of|in) <value>",
+        lambda a, b: (b, a) if a.field != b.field else None,
+        0.1,
+    )
     rule("newwords1", "(<value>|<kindvalue>) [colored|,|and]")
     rule(
         "step",
-        "MAKE <target> [(to be|be|become|look|to|into|in|as|to look|so that it is|over to|turn|to become|"
+        "MAKE <target> [(both|all)] [(to be|be|become|look|to|into|in|as|to look|so that it is|over to|turn|to become|"
         "over|of|out of|from|made of|made out of|made from)] <setword>",
         set_words,
     )
@@ -79,7 +91,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "step",
-        "(make it so [that]|it would be (nice|great|good|better|lovely) if|i wish [that]|"
+        "(make it so [that]|NEWPICTURE|it would be (nice|great|good|better|lovely) if|i wish [that]|"
         "(i|we) would be (happy|glad|pleased|grateful|delighted) if) <target> (is|are|was|were|"
         "became|turned) <setword>",
         set_words,
@@ -90,7 +102,8 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         lambda words, kept: set_words(without(ALL, kept), words),
     )
     rule("brief", "<target> (to|in|into|=) <value>", lambda of, word: set_words(of, (word,)), -1.0)  # "the cube to red"
-    rule("brief", "<target> [(.|,)] [now] <value>", lambda of, word: set_words(of, (word,)))  # "red cube blue"
+    rule("brief", "<target> [(.|,)] [(now|all)] <value>", lambda of, word: set_words(of, (word,)))  # "red cube blue"
+    rule("step", "(change|turn|replace|convert|set) <value> (to|into|with|by) <value>", _all_of_word)
     rule("step", "MAKE <value> <defs>", lambda word, of: set_words(of, (word,)), 0.5)
     rule(
         "step",
@@ -139,6 +152,21 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         set_words,
     )
     rule("step", "(get|force|cause) <target> [to] (be|become|turn|look) <setword>", set_words)
+    look = "(finish|surface|color|look|texture|coating|appearance|coat|shape|size)"
+    rule(
+        "step",
+        f"<target> (MUST (have|get|receive|be given|take on)|gets|get) (a|an) [new] <value> {look}",
+        lambda of, word: set_words(of, (word,)),
+    )
+    rule("step", f"IWANT <target> [to] (have|get) (a|an) [new] <value> {look}", lambda of, word: set_words(of, (word,)))
+    rule("wish", "<target> [to] (be|become) <setword>", set_words)
+    rule("step", "IWANT <wish> [,] and <wish>", together)
+    rule(
+        "step",
+        "<target> MUST (be|become) <setword> [,] and <pair>",
+        lambda of, words, rest: together(set_words(of, words), rest),
+        0.1,
+    )
     done = "(painted|colored|made|turned|changed to|changed into|turned into|dyed)"
     rule("step", f"(have|get|IWANT) <target> {done} [to|into|in] <setword>", set_words)
     rule("step", f"<target> (gets|get|MUST be) {done} [to|into|in] <setword>", set_words)
@@ -148,6 +176,14 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         set_words,
     )
     rule("step", "(from now on|now) <target> (is|are) <setword>", set_words)
+    painted = "(in|painted|colored|being|made|made of|turned into|recolored) [in]"
+    rule("step", f"SAMEPICTURE with <target> {painted} <setword>", set_words, 0.2)
+    rule("polite", "(edit|modify|change|update|alter|adjust) THEPICTURE (by|.|,|and)", 0)
+    good = "[(much|even|a lot|so much)] (better|good|nice|nicer|great|prettier|best|fine|cool)"
+    rule("step", f"<target> (would|might|could) (look|be) {good} [(in|as|if it (was|were)|when)] <setword>", set_words)
+    suits = f"(would|might|could) ((be|look) {good} (for|on)|(suit|fit))"
+    rule("step", f"<value> {suits} <target> [better]", lambda word, of: set_words(of, (word,)))
+    rule("step", "(try|use|take|choose|pick) <value> for <target>", lambda word, of: set_words(of, (word,)))
     rule(
         "step",
         "(give|get) <target> [(a|the|some)] [(new|fresh)] [(coat|layer|lick) of] <value> [(finish|coat|color|paint|"
@@ -173,7 +209,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     verbs = "(replace|change|set|switch|make|turn|modify|alter|update|convert|adjust|edit|put)"
     rule(
         "step",
-        f"{verbs} [the] <field> of <target> (to|into|be|as|with|by|) [(be|become|a|an)] <anyword>",
+        f"{verbs} [the] <field> of <target> (to|into|be|as|with|by|=|) [(be|become|a|an)] <anyword>",
         lambda field, of, word: set_field(of, field, word),
     )
     rule("step", f"{verbs} <target> 's <field> (to|into|be) (that|the <field>) of <one_target>", _set_as)
@@ -222,118 +258,60 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         lambda field, of, word: set_field(of, field, word),
     )
     rule("step", "<target> needs another <field> [(.|,)] set it to <anyword>", set_field)
-    # of the same word as another
-    like = lambda of, field, to: (Set(of=of, field=field, to=WordOf(of=to, field=field)),)  # noqa: E731
     rule(
         "step",
-        "(MAKE|give|get) <target> [(be|have|to be|in|of)] [(of|made of)] the (same|identical) <field> (as|"
-        "of|like|that) [that of] <one_target> [has]",
-        like,
+        "MAKE <target> [(be|become|to|into|in)] <setword> [,] and (vice versa|the other way (around|round))",
+        _vice_versa,
     )
-    rule("step", "(MAKE|give|lend) <target> [(in|to|into|have)] the <field> of <one_target>", like)
-    rule(
-        "step",
-        "(MAKE|give|get) <target> [(be|have|to be|in|of)] [(of|made of)] the (same|identical) <field> and [the] [same] "
-        "<field> (as|of|like) <one_target>",
-        lambda of, a, b, to: (*like(of, a, to), *like(of, b, to)) if a != b else None,
-    )
-    rule("step", "<target> should (have|be) the same <field> as <one_target>", like)
-    rule(
-        "step",
-        "(MAKE|give|set) the <field> of <target> (to|) [be] [(the same as|like|that of|equal to|"
-        "match)] [the <field> of|that of] <one_target>",
-        lambda field, of, *v: like(of, field, v[-1]),
-        0.1,
-    )
-    rule(
-        "step",
-        "(make|have|let) <target> (match|share) [the] <field> of <one_target>",
-        lambda of, field, to: like(of, field, to),
-    )
-    rule("step", "(make|have|let) <target> (match) <one_target> in <field>", lambda of, to, field: like(of, field, to))
-    rule("step", "(make|have|let) <target> (match) <one_target> 's <field>", lambda of, to, field: like(of, field, to))
-    rule(
-        "step",
-        "(match|copy) the <field> of <target> to [(that of|the <field> of)] <one_target>",
-        lambda field, of, *v: like(of, field, v[-1]),
-    )
-    rule("ofother", "[(the|a)] [same] <field> (of|as|like) [that of] <one_target>", lambda field, to: (field, to))
-    rule("ofother", "<one_target> 's <field>", lambda to, field: (field, to))
-    get = "(have|get|take|take on|adopt|receive|match|copy|share)"
-    alike = lambda of, other: like(of, *other)  # noqa: E731
-    rule("step", f"<target> (needs|takes|takes on|gets|adopts|MUST {get}) <ofother>", alike)
-    rule("step", f"(let|make|have) <target> {get} <ofother>", alike)
-    rule("step", "MAKE <target> [in|to] <ofother>", alike)
-    rule("step", "<target> MUST match <one_target> in <field>", lambda of, to, field: like(of, field, to))
-    names = [field.name for field in schema.fields if field.words]
-    if "color" in names:
-        rule(
-            "step",
-            "<target> MUST be (painted|colored|recolored) (like|the same as|to match) <one_target>",
-            lambda of, to: like(of, "color", to),
-        )
-        rule(
-            "step",
-            "(can|could|may) <target> be (painted|colored|recolored) (like|the same as|to match) <one_target>",
-            lambda of, to: like(of, "color", to),
-        )
-        rule(
-            "step",
-            "(paint|color|dye|recolor) <target> (like|the same as|to match) <one_target>",
-            lambda of, to: like(of, "color", to),
-        )
-    if SIZE in names:
-        rule(
-            "step", "make <target> [just] as (big|large|small|tall) as <one_target>", lambda of, to: like(of, SIZE, to)
-        )
-        rule("step", "make <target> the same size as <one_target>", lambda of, to: like(of, SIZE, to))
-        rule(
-            "step",
-            "<target> MUST (be|become|get) (as (big|large|small|tall)|[of] the same size) as <one_target>",
-            lambda of, to: like(of, SIZE, to),
-        )
+    rule("step", "MAKE <target> so [that] (it|they) (is|are|becomes|become) <setword>", set_words)
+    finishes = {word for field in schema.fields if field.name == "material" for word in field.words}
+    if {"metal", "rubber"} <= finishes:
+        _add_shine(rule)
     if kind:
         rule(
             "step",
             "(turn|make|change|convert|transform) <target> [into] (a|an) <kindvalue> [(instead|shape)]",
             lambda of, word: set_words(of, (word,)),
         )
-    # larger and smaller
-    for larger, words, verb in (
-        (True, "(bigger|larger|taller|greater)", "(enlarge|grow|scale up|blow up|increase|magnify|expand|upsize)"),
-        (False, "(smaller|tinier|littler|shorter)", "(shrink|scale down|reduce|decrease|diminish|downsize|minimize)"),
+
+
+def _add_shine(rule: Rules) -> None:
+    """The finish said by a noun: "it should lose its shine", "give it some gloss"."""
+    shine = "[(a|some|any|more|its|their|the|your)] (shine|gloss|luster|sheen|polish)"
+    metal, rubber = ((Literally(field="material", value=word),) for word in ("metal", "rubber"))
+    for words, verb, given in (
+        (metal, "(get|have|gain|take on)", f"(give|lend) <target> {shine}"),
+        (rubber, "(lose|get rid of|have no)", f"(take|remove) {shine} (off|from|of|away from|off of) <target>"),
     ):
-        size = lambda of, far=None, big=larger: (Resize(of=of, larger=big),)  # noqa: E731
-        rule(
-            "step",
-            "(make|turn|get|have|let|render) <target> [(become|be|a bit|a little|slightly|much|even|a lot|"
-            f"a bit more)] {words}",
-            size,
-        )
-        rule("step", f"{verb} [the size of] <target> [in size]", size)
-        rule("step", f"(scale|blow|size|bump) <target> {'up' if larger else 'down'}", size)
-        rule("step", f"(let|make|have) <target> {'grow' if larger else 'shrink'}", size)
-        rule("step", f"IWANT <target> [to be] {words}", size)
-        rule("step", f"(turn|make) <target> [into] a {words} one", size)
-        rule("step", f"{verb} <target> 's size", size)
-        rule("step", f"<target> MUST (be|become|get) [(a bit|slightly|a little|much)] {words}", size)
-        factor = lambda of, by, big=larger: (Resize(of=of, larger=big, factor=by),) if by > 0 else None  # noqa: E731
-        rule("step", f"{verb} [the size of] <target> by [a factor of] <num> [times]", factor)
-        rule("step", f"make <target> <num> times {words}", factor)
-        rule("step", f"make <target> {words} by [a factor of] <num>", factor)
-        rule("step", f"make <target> <times> (as big|as large|the size|{words})", lambda of, by: _scaled(of, by))
-    rule("step", "(scale|resize) <target> by [a factor of] <num>", lambda of, by: _scaled(of, by))
-    rule("step", "make <target> <num> times as (big|large|small)", lambda of, by: _scaled(of, by))
-    rule("step", "double [the size of] <target> [in size]", lambda of: _scaled(of, 2.0))
-    rule("step", "halve [the size of] <target> [in size]", lambda of: _scaled(of, 0.5))
-    rule("times", "(twice|double)", 2.0)
-    rule("times", "(half)", 0.5)
+        rule("step", given, partial(_set, words))
+        rule("step", f"<target> (MUST {verb}|{'gets' if words is metal else 'loses'}) {shine}", partial(_set, words))
+        rule("step", f"(let|make|have) <target> {verb} {shine}", partial(_set, words))
+    rule("step", "(polish|polish up) <target>", partial(_set, metal))
 
 
-def _scaled(of: Selector, factor: float) -> tuple[Step, ...] | None:
-    if factor <= 0 or factor == 1:
+def _set(words: tuple[Literally, ...], of: Selector) -> tuple[Step, ...] | None:
+    return set_words(of, words)
+
+
+def _vice_versa(of: Selector, words: tuple[Literally, ...]) -> tuple[Step, ...] | None:
+    """ "Make the small things large and vice versa": those that have the new word get the old one."""
+    (new,) = words if len(words) == 1 else (None,)
+    old = next((node for node in parts(of) if isinstance(node, Where) and new and node.field == new.field), None)
+    if new is None or old is None or old.value == new.value:
         return None
-    return (Resize(of=of, larger=factor > 1, factor=factor if factor > 1 else 1 / factor),)
+    other = rewritten(of, lambda node: replace(node, value=new.value) if node == old else node)
+    return together(set_words(of, words), set_words(other, (Literally(field=old.field, value=old.value),)))
+
+
+def _of_three_fields(*words: Literally) -> tuple[Literally, ...] | None:
+    return words if len({word.field for word in words}) == len(words) else None
+
+
+def _all_of_word(old: Literally, new: Literally) -> tuple[Step, ...] | None:
+    """ "Change red to blue": of everything that is red."""
+    if old.field != new.field or old.value == new.value:
+        return None
+    return set_words(Where(of=ALL, field=old.field, value=old.value), (new,))
 
 
 class Bare(tuple[Literally, ...]):

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import ALL, is_other, narrow, parts, without
-from kyvo.programs.program import Earlier, Remove, Selector, Step, The, Together
+from kyvo.programs.grammar.meaning import ALL, ONE, all_but, is_other, narrow, parts, without
+from kyvo.programs.program import Earlier, Remove, Selector, Step, The, Together, Where
 from kyvo.programs.structure import rewritten
 
 
@@ -43,11 +43,20 @@ def _sparing(steps: tuple[Step, ...], kept: Selector) -> tuple[Step, ...] | None
     return tuple(_without(step, kept) for step in steps)
 
 
+def _may_be_among(kept: The, of: Selector) -> bool:
+    """Whether "the cylinder" can be one of "the rubber things", and not of "the cubes"."""
+    words = {node.field: node.value for node in parts(of) if isinstance(node, Where)}
+    own = [node for node in parts(kept.of) if isinstance(node, Where) and node != ONE]
+    return all(words.get(node.field, node.value) == node.value for node in own)
+
+
 def _without(step: Step, kept: Selector) -> Step:
     if isinstance(step, Together):
         return replace(step, steps=tuple(_without(one, kept) for one in step.steps))
     of = getattr(step, "of", None)
     if of is None or of == Earlier() or kept in parts(of):
         return step
+    if isinstance(kept, The) and not isinstance(of, The) and _may_be_among(kept, of):
+        return replace(step, of=all_but(of, rewritten(kept, lambda node: ALL if node == ONE else node)))  # type: ignore[call-arg]
     inner = replace(of, of=without(of.of, kept)) if isinstance(of, The) else without(of, kept)
     return replace(step, of=inner)  # type: ignore[call-arg]

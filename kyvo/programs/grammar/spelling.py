@@ -29,7 +29,8 @@ SLIPS = {  # words of English that name nothing in a scene: here they are typing
     "cub": "cube", "cubs": "cubes", "cue": "cube", "cues": "cubes", "cure": "cube", "cures": "cubes",
     "gay": "gray", "ray": "gray", "pray": "gray", "brow": "brown", "frown": "brown", "drown": "brown",
     "fed": "red", "wed": "red", "blues": "blue", "greet": "green", "greed": "green", "clan": "cyan",
-    "mental": "metal", "fetal": "metal", "rubbed": "rubber", "smell": "small", "thinks": "things", "thighs": "things",
+    "mental": "metal", "fetal": "metal", "rubbed": "rubber", "smell": "small", "thinks": "things", "thins": "things",
+    "thighs": "things",
     "male": "make", "mike": "make", "jake": "make", "makes": "make", "sake": "make", "pint": "paint", "pain": "paint",
     "pains": "paint", "shame": "shape", "charge": "change", "remote": "remove", "pace": "place", "paces": "places",
     "site": "size", "font": "front", "tow": "two", "ore": "more", "nude": "nudge", "sane": "same", "fame": "same",
@@ -136,7 +137,7 @@ class Spelling:
     def _repairs_of(self, token: str) -> dict[str, float]:
         if token in SLIPS:
             return {word: _PER_ERROR for word in (SLIPS[token],) if word in self.words}
-        if token in english() or len(token) < 2:
+        if _is_english(token) or len(token) < 2:
             return {}
         if token.endswith("s") and token[:-1] in self.words:
             return {token[:-1]: 0.1}
@@ -146,7 +147,7 @@ class Spelling:
 
     def _far_repairs(self, token: str) -> dict[str, float]:
         """Words within two errors of one that nobody knows, with the same beginning."""
-        if token in english():
+        if _is_english(token):
             return {}
         if len(token) == 1:
             return {word: 2 * _PER_ERROR for word in LITTLE if token in word and len(word) == 2}
@@ -197,7 +198,7 @@ class Spelling:
 
     def _halves(self, token: str) -> tuple[str, str] | None:
         """Two words written as one: "infront"."""
-        if token in english():
+        if _is_english(token):
             return None
         for cut in range(2, len(token) - 1):
             first, second = token[:cut], token[cut:]
@@ -215,6 +216,11 @@ class Spelling:
             else:
                 joined.append((token, token))
         return joined
+
+
+def _is_english(token: str) -> bool:
+    """Whether a token is a frequent word of English, or the plural of one."""
+    return token in english() or (len(token) > 4 and token.endswith("s") and token[:-1] in english())
 
 
 def _contracted(token: str) -> tuple[str, str] | None:

@@ -103,7 +103,10 @@ def add_superlatives(rule: Rules) -> None:
     rule("measurepost", "FARTHEST [away] from ALLOTHERS", Farness(to=ALL), 0.0)
     for direction, pattern in RELATION_WORDS.items():
         if direction in ("left", "right", "front", "behind", "above", "below"):
-            rule("measurepost", f"[JUST] {pattern} ALLOTHERS", Along(direction=direction))  # type: ignore[arg-type]
+            by = Along(direction=direction)  # type: ignore[arg-type]
+            rule("measurepost", f"[JUST] {pattern} ALLOTHERS", by)
+            others = "(every other <desc1>|(all [of] [the]|the) other <descs>|any other <desc1>)"
+            rule("suppost", f"[JUST] {pattern} {others}", lambda of, by=by: Extreme(of=of, by=by), -0.1)
     for name, rank in ORDINALS.items():
         rule("nth", name, rank)
     rule("nth", "first", 1, 0.2)

@@ -32,7 +32,9 @@ _CHAT = {  # short forms of chats
     "hmm": "hm", "okey": "ok",
 }  # fmt: skip
 _CHATTED = re.compile(rf"\b({'|'.join(_CHAT)})\b")
-_LISTED = re.compile(r"(?:^|\n)\s*(?:\d{1,2}[.)]|[-*\u2022])\s+(?=[^\W\d])|\n|\s\d{1,2}\)\s+(?=[^\W\d])")  # "1. ", "- "
+_LISTED = re.compile(
+    r"(?:^|\n)\s*(?:\d{1,2}[.)]|[-*\u2022])\s+(?=[^\W\d])|\n|\s\d{1,2}\)\s+(?=[^\W\d])|\bstep\s+\d{1,2}\s*[:.)-]"
+)  # "1. ", "- "
 _LITTLE = "the a an of to is are in on and at with that it you me make put all . ,"
 _TWICE = frozenset(_LITTLE.split())  # read once where they are written twice
 _SPELLED = {"&": "and", "+": "plus", "\u2013": COMMA, "\u2014": COMMA, "\u00d7": "times"}

@@ -39,8 +39,9 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "<truth> (or not|or no|yes or no|true or false)", None, 0.1)
     any_ = "(a|an|any|some|one|any other|another|at least one|even one|even a single|a single)"
     thereis = (
-        "(is there|are there|(is|are|was|were) not there|do not you see|is there anything like|is there "
-        "such a thing as|would there [still] be|"
+        "(is there|are there|(exists|exist) [there]|does there exist|do there exist|(is|are|was|were) not there|"
+        "would THEPICTURE [still] (contain|have|show|include)|"
+        "do not you see|is there anything like|is there such a thing as|would there [still] be|"
         "(do|does|can|could|did) (you|we|i|it|one|THEPICTURE) [(happen to|actually|really)] "
         "(see|find|spot|notice|have|hold|contain|show|include)|have (you|we) [got]|"
         "is THEPICTURE home to|are you able to see|is it true that there (is|are))"
@@ -311,7 +312,8 @@ def _add_facts(rule: Rules) -> None:
     """Statements that are asked about: "is it true that there is a cube", "the cube is red, right?"."""
     true = "(true|the case|correct|right|so|possible)"
     asked = (
-        f"(whether|if|is it {true} [that]|(would|do|can|could) you (say|think|agree|confirm|see) [that|whether|if]|"
+        f"(whether|if|[is it] {true} or (false|not) [(.|,)] [that]|is it {true} [that]|"
+        "(would|do|can|could) you (say|think|agree|confirm|see) [that|whether|if]|"
         "am i right (that|in thinking [that]|to say [that])|i (think|believe|guess) [that])"
     )
     rule("truth", f"{asked} <fact>")

@@ -12,7 +12,9 @@ from kyvo.programs.program import (
     Every,
     Exists,
     Extreme,
+    InRegion,
     Literally,
+    Related,
     SameWord,
     Selector,
     Smallness,
@@ -34,10 +36,10 @@ def is_so(of: Selector, pred: Selector) -> Truth | None:
         return SameWord(
             first=WordOf(of=as_set(of), field=pred.field), second=Literally(field=pred.field, value=pred.value)
         )
-    if isinstance(pred, WhereSame) and pred.of == ALL and isinstance(of, The | Earlier):
+    if isinstance(pred, WhereSame) and not pred.some and pred.of == ALL and isinstance(of, The | Earlier):
         return SameWord(first=WordOf(of=of, field=pred.field), second=WordOf(of=pred.like, field=pred.field))
-    if isinstance(pred, Either) and _is_word(pred.first) and _is_word(pred.second):
-        return None  # "is it red or blue?" asks which
+    if isinstance(pred, Either) and _is_choice(pred.first, pred.second):
+        return None  # "is it red or blue?", "is it left of the cube or the ball?" ask which
     return each_is(of, pred)
 
 
@@ -55,6 +57,14 @@ def fitting(of: Selector, pred: Selector) -> Selector:
 def _is_single(of: Selector) -> bool:
     """Whether one object is meant."""
     return isinstance(of, The | Earlier | Extreme) and getattr(of, "count", 1) == 1
+
+
+def _is_choice(first: Selector, second: Selector) -> bool:
+    if isinstance(first, Related) and isinstance(second, Related):
+        return first.relation == second.relation
+    if isinstance(first, InRegion) and isinstance(second, InRegion):
+        return True
+    return _is_word(first) and _is_word(second)
 
 
 def _is_word(selector: Selector) -> bool:

@@ -19,6 +19,7 @@ from kyvo.programs.program import (
     Shared,
     The,
     Where,
+    WhereSame,
     Which,
     Word,
     WordOf,
@@ -94,7 +95,7 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "word",
         "(what|which|what is the|of what|what would be the) <field> (<desc1>|<descs>) (is|are|sits|stands|"
-        "lies|would be|appears|does|do|has|have) [STAND] <pred>",
+        "lies|would be|appears|comes|does|do|has|have) [STAND] <pred>",
         lambda field, of, pred: word(field, narrow(of, pred)),
     )
     rule(
@@ -111,7 +112,7 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     rule("word", "(what|which|what is the) <field> (<desc1>|<descs>)", word, 0.5)
     rule(
         "word",
-        "(what|which) <field> (is|are|sits|stands|lies|appears) [STAND] <pred>",
+        "(what|which) <field> (is|are|sits|stands|lies|appears|comes) [STAND] <pred>",
         lambda field, pred: word(field, pred),
         0.3,
     )
@@ -244,6 +245,12 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
         rule(
             "word", f"(what is|name) the <field> (shared by|of) {count} of (the|these) <descs>", _shared_by, cost + 0.1
         )
+    rule(
+        "word",
+        "(what|which) <field> (is|are) (shared by|used (for|on)|common to|found (on|in)|had by) both (a|an|the) "
+        "<desc1> and (a|an|the) <desc1>",
+        lambda field, a, b: WordOf(of=WhereSame(of=a, field=field, like=b, some=True), field=field),
+    )
     # "the gray ball is left of what shape?", "what is the ball closest to?"
     rule(
         "word",
@@ -275,8 +282,8 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "asks",
-        "(what|which|list the|name the|tell me the|list [all] the) <fields> (are|do) <np> [have]",
-        lambda field, of: WordsOf(of=of, fields=(field,)),
+        "(what|which|list the|name the|tell me the|list [all] the) [<many>] <fields> (are|do) <np> [have]",
+        lambda *v: WordsOf(of=v[-1], fields=(v[-2],)),
         0.1,
     )
     rule(
@@ -293,7 +300,8 @@ def add_words(rule: Rules, schema: SceneSchema) -> None:
     rule("asks", "(list|name|tell me) [all] [different] <fields>", lambda field: WordsOf(of=ALL, fields=(field,)))
     rule(
         "asks",
-        "(what|which) <fields> (are|were) (used|shown|present|there)",
+        "(what|which) <fields> ((are|were) (used|shown|present|there|visible|represented)|can (be|you|i|we) "
+        "(found|seen|see|find)|occur|appear|exist)",
         lambda field: WordsOf(of=ALL, fields=(field,)),
     )
     rule(

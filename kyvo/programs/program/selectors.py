@@ -53,12 +53,16 @@ class Where(Selector):
 
 @dataclass(frozen=True, kw_only=True)
 class WhereSame(Selector):
-    """Those whose field has the word that the one object `like` has; `like` itself is not among them."""
+    """Those whose field has the word that the one object `like` has; `like` itself is not among them.
+
+    With `some` it is the word of at least one other object of `like`: "of the same color as a cube".
+    """
 
     op = "where_same"
     of: Selector
     field: str
     like: Selector
+    some: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
