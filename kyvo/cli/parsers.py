@@ -24,13 +24,13 @@ def load_parser(name: str) -> Parser | None:
 
         address, _, model = name.partition("#")
         return ChatModelParser(address, model=model)
-    from kyvo.api import Kyvo, bundled_models
+    from kyvo.api import Kyvo, bundled_models, find_model
 
     folder = Path(name)
     if (folder / "vocabulary.json").is_file() or name in bundled_models():
         from kyvo.parsers.language_model import LanguageModelParser
 
-        return LanguageModelParser(Kyvo.from_pretrained(name).language_model)
+        return LanguageModelParser.of_folder(Kyvo.from_pretrained(name).language_model, find_model(name))
     if (folder / "config.json").is_file():
         from kyvo.parsers.llama import LlamaParser
 

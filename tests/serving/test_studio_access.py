@@ -118,7 +118,7 @@ def test_a_key_given_twice_does_not_hide_a_path(visitor, own_file):
     good, bad = json.dumps(upload(visitor)), json.dumps(str(own_file))
     body = f'{{"data": [null, {{"path": {good}, "path": {bad}}}], "fn_index": 1, "session_hash": "abc"}}'
     headers = {"content-type": "application/json"}
-    assert visitor.post("/gradio_api/queue/join", content=body, headers=headers).status_code == 403
+    assert visitor.post("/gradio_api/queue/join", content=body, headers=headers).status_code == 400
 
 
 @pytest.mark.parametrize("origin", ["https://example.org", "http://127.0.0.1:1", "null"])

@@ -9,7 +9,7 @@ from random_programs import Draw
 
 from kyvo.api import Kyvo
 from kyvo.cli.parsers import load_parser
-from kyvo.errors import ConfigError, TokenError
+from kyvo.errors import CheckpointError, ConfigError, TokenError
 from kyvo.generation.constraint import Constraint
 from kyvo.generation.guidance import to_lark
 from kyvo.models.llama.fold import load_llama
@@ -103,6 +103,19 @@ def test_the_language_model_writes_programs_with_their_probability():
         kyvo.parser.parse("Remove it.", SCHEMAS["objectron"]())
     with pytest.raises(ConfigError, match="was not trained to write programs; take the parser `grammar`"):
         LanguageModelParser(tiny_kyvo().language_model)
+
+
+def test_what_the_model_is_not_sure_of_is_refused(tmp_path):
+    model = tiny_kyvo(programs=True).language_model
+    assert LanguageModelParser.of_folder(model, tmp_path).min_probability == 0
+    (tmp_path / "parsing.json").write_text('{"min_probability": 1.5}')
+    parser = LanguageModelParser.of_folder(model, tmp_path)
+    for text in ("How many cubes are there?", "Remove it."):
+        with pytest.raises(NotUnderstood, match=r"not sure \(0\.\d\d; 1\.5 is needed\)|is not understood"):
+            parser.parse(text, model.processor.schema)
+    (tmp_path / "parsing.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"parsing\.json: .*min_probability"):
+        LanguageModelParser.of_folder(model, tmp_path)
 
 
 def test_a_folder_with_programs_folds_and_takes_the_rows_of_an_older_one(tmp_path):
