@@ -17,7 +17,7 @@ import jaxtyping
 from beartype import BeartypeConf, beartype
 
 CONF = BeartypeConf(is_pep484_tower=True)
-CALLS = 50
+CALLS = 20
 SHAPED = ("jaxtyping", "Float[", "Int[", "Int64[", "UInt8[", "Bool[", "Shaped[")  # in an annotation with a shape
 jaxtyped = jaxtyping.jaxtyped
 inner: set[CodeType] = set()  # of functions within functions: only the first of each is checked

@@ -86,19 +86,24 @@ def test_a_picture_becomes_files_of_each_kind(kyvo, tmp_path, method):
     assert code == 1 and "pass --force to overwrite" in err
 
 
-def test_objects_are_told_by_a_scene_boxes_or_points(kyvo, tmp_path):
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["--masks", "spheres.json"], ["0 large sphere", "1 large sphere"]),
+        pytest.param(["--box", "5,20,35,50", "--box", "45,20,75,50"], ["0", "1"], marks=pytest.mark.slow),
+        pytest.param(
+            ["--box", "5,20,35,50", "--point", "50,30:60,40", "--segmenter", "sam"], ["0", "1"], marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_objects_are_told_by_a_scene_boxes_or_points(kyvo, tmp_path, words, names):
     """Of each the objects that were taken, as the JSON names them."""
     write_tiny_sam(tmp_path / "sam")
-    for words, names in (
-        (["--masks", "spheres.json"], ["0 large sphere", "1 large sphere"]),
-        (["--box", "5,20,35,50", "--box", "45,20,75,50"], ["0", "1"]),
-        (["--box", "5,20,35,50", "--point", "50,30:60,40", "--segmenter", "sam"], ["0", "1"]),
-    ):
-        code, out, err = kyvo(*words, "--method", "independent", "--out", "scene.glb", "--json", "--force")
-        assert code == 0, err
-        said = json.loads(out)
-        assert said["objects"] == [name for name in names if not any(f"{name} is" in note for note in said["warnings"])]
-        assert ("boxes are taken as masks" in err) == ("--segmenter" not in words and "--box" in words)
+    code, out, err = kyvo(*words, "--method", "independent", "--out", "scene.glb", "--json", "--force")
+    assert code == 0, err
+    said = json.loads(out)
+    assert said["objects"] == [name for name in names if not any(f"{name} is" in note for note in said["warnings"])]
+    assert ("boxes are taken as masks" in err) == ("--segmenter" not in words and "--box" in words)
 
 
 @pytest.mark.slow

@@ -56,6 +56,7 @@ def test_an_empty_scene_is_a_page():
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+@pytest.mark.slow
 def test_in_a_browser_objects_stand_where_the_scenes_camera_sees_them(tmp_path):
     export_scene(TWO, tmp_path / "two.html")
     page = (tmp_path / "two.html").read_text(encoding="utf-8")

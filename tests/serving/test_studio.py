@@ -99,6 +99,7 @@ def test_a_picture_is_recognised(page, picture, tmp_path):
     page.screenshot(path=tmp_path / "recognised.png")
 
 
+@pytest.mark.slow
 def test_a_scene_is_changed_asked_about_and_exported(opened, tmp_path):
     page = opened
     page.locator("#marked img").wait_for()
