@@ -16,8 +16,8 @@ from kyvo.training.distributed import placed_optimizer_state
 from kyvo.training.lora import PeftArgs, trained_state
 
 LOG = logging.getLogger(__name__)
-# What is stored as gradient_accumulation is this product: ranks may change where it stays.
 _SHAPING = ("amsgrad", "centered", "momentum")  # settings by which an optimizer's state has another part
+# What is stored as gradient_accumulation is this product: ranks may change where it stays.
 LABELS = {"gradient_accumulation": "ranks x gradient_accumulation"}
 
 
@@ -87,7 +87,8 @@ def load_optimizer(optimizer: Any, state: Mapping[str, Any], *, named: Sequence[
             "Take the same optimizer, or begin in another output_dir with train.init_weights at it."
         )
     asked = [{name: group[name] for name in named if name in group and name != "lr"} for group in groups]
-    for old, new in zip(state["optimizer"]["param_groups"], asked, strict=False):
+    before = state["optimizer"].get("param_groups", ())  # MuonAdamW keeps two states, and none of these settings
+    for old, new in zip(before, asked, strict=False):
         shaping = [name for name in _SHAPING if name in new and bool(old.get(name)) != bool(new[name])]
         if shaping and now != "SGD":  # which takes either
             raise CheckpointError(

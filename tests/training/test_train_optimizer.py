@@ -88,3 +88,19 @@ def test_a_setting_by_which_the_state_has_another_part_is_refused(tmp_path):
     state = {"optimizer": first.state_dict(), "optimizer_kind": "AdamW"}
     with pytest.raises(CheckpointError, match=r"optimizer\.amsgrad False, this run has True"):
         load_optimizer(second, state, named=["amsgrad"], where=tmp_path)
+
+
+def test_a_training_by_both_goes_on_from_its_state(tmp_path):
+    steps = []
+    for stopped in (False, True):
+        matrix, vector = parameters()
+        both = optimizer(matrix, vector)
+        for _ in range(2):
+            matrix.grad, vector.grad = matrix.detach().sin(), vector.detach().cos()
+            both.step()
+            if stopped:
+                state = {"optimizer": both.state_dict(), "optimizer_kind": "MuonAdamW"}
+                both = optimizer(matrix, vector)
+                load_optimizer(both, state, named=["lr", "adam_lr"], where=tmp_path)
+        steps.append((matrix.detach(), vector.detach()))
+    torch.testing.assert_close(steps[0], steps[1], rtol=0, atol=0)
