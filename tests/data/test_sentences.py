@@ -72,6 +72,7 @@ def test_what_is_done_to_a_sentence_does_not_change_what_it_says(name):
     assert [token for token in tokenize(noisy) if token != ","] == said
 
 
+@pytest.mark.slow
 def test_a_set_of_texts_trains_the_task_of_writing_programs(tmp_path):
     card = write_set(tmp_path / "set", LanguageSet(count=12, seed=5))
     rows = open_set(tmp_path / "set")

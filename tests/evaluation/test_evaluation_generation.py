@@ -50,6 +50,7 @@ def copies(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_copies_score_as_copies_and_are_found_in_the_training_set(copies, truth):
     results = evaluate_generation(copies, truth, training=truth)
     assert results.figure("F-score").value > 0.99

@@ -77,6 +77,7 @@ def parser_of(model, folder, path):
 
 @settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(codec="utf-8"), min_size=1, max_size=40), name=st.sampled_from(list(SCHEMAS)))
+@pytest.mark.slow
 def test_any_text_gives_a_program_of_the_schema_or_a_named_error(parser, text, name):
     try:
         parsed = parser.parse(text, SCHEMAS[name]())

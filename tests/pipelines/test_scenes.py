@@ -128,6 +128,7 @@ def test_an_object_without_cells_is_left_out_and_the_others_are_kept(monkeypatch
         generate_scene(method, picture)
 
 
+@pytest.mark.slow
 def test_scenegen_says_the_querys_pose_too_where_poses_are_in_the_scenes_cube():
     made = [
         generate_scene(

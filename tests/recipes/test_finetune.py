@@ -102,6 +102,7 @@ def test_weights_of_another_model_are_no_start(runs):
         recipe.setup(cfg)
 
 
+@pytest.mark.slow
 def test_two_half_batches_are_one_batch(runs):
     # The set has 40 samples, so both see all of it in every step.
     settings = {"max_steps": 4, "warmup_steps": 2, "decay_steps": 1, "save_every": 100}

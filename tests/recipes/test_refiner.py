@@ -64,6 +64,7 @@ def test_it_learns_the_pictures_it_is_shown(program, data, tmp_path):
     assert load_refiner(out).config.width == 48
 
 
+@pytest.mark.slow
 def test_a_resumed_training_ends_as_one_that_was_never_stopped(program, data, tmp_path, monkeypatch):
     config = write_config(tmp_path / "c.yaml")
     whole = run(program, config, data, tmp_path / "whole")

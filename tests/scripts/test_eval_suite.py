@@ -49,6 +49,7 @@ def figures_of(levels, part):
     return {figure["name"]: figure for figure in levels["parts"][part]["figures"]}
 
 
+@pytest.mark.slow
 def test_every_part_is_measured_and_kept_with_its_items(program, folder, tmp_path, capsys):
     levels = program.main(arguments(folder, tmp_path, "--end-to-end"))
     assert json.loads((tmp_path / "suite.json").read_text()) == levels

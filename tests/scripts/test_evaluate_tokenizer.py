@@ -33,6 +33,7 @@ def measured(program, tmp_path_factory):
     return folder, program.main([*arguments, "--out", str(folder / "out")])
 
 
+@pytest.mark.slow
 def test_the_figures_are_means_of_the_metrics_over_reconstructions(measured):
     folder, results = measured
     tokenizer = tiny_image()

@@ -50,6 +50,7 @@ def test_valid_and_hostile_requests_to_a_tiny_server(soak):
     assert count.statuses["hostile: picture"][422] > 0 and len(tenths) == 10
 
 
+@pytest.mark.slow
 def test_no_attack_is_a_fault_of_the_server(soak):
     pictures = soak.hostile_pictures()
     with serving(create_app(tiny_kyvo(), name="tiny", limits=Limits(head_seconds=1.0))) as url:

@@ -94,6 +94,7 @@ def test_other_cameras_pictures_go_in_and_settings_can_be_given_in_the_place_of_
         program.main([*arguments, str(tmp_path / "none"), "train.augmant=1"])
 
 
+@pytest.mark.slow
 def test_training_makes_held_out_pictures_better(program, pictures, tmp_path):
     config = write_config(tmp_path / "a.yaml", steps=30, learning_rate=3e-3, report_every=30)
     out = program.main(["--config", str(config), "--data", str(pictures), "--out", str(tmp_path / "out")])

@@ -86,6 +86,7 @@ def same_as_command(http, folder, tmp_path, status, *words):
         assert http.get(file["path"]).content == (tmp_path / file["name"]).read_bytes(), file["name"]
 
 
+@pytest.mark.slow
 def test_masks_give_the_files_that_the_command_writes(http, folder, tmp_path):
     objects = [{"mask": data_uri(mask(box))} for box in BOXES]
     status = ended(http, ask(http, objects=objects, seed=3, formats=FORMATS))

@@ -92,6 +92,7 @@ def chat(page, words):
     page.locator("#chat").get_by_text(words).first.wait_for()
 
 
+@pytest.mark.slow
 def test_a_picture_is_recognised(page, picture, tmp_path):
     recognise(page, picture)
     page.locator("#marked img").wait_for()
@@ -252,6 +253,7 @@ def test_a_text_file_named_as_a_picture_is_refused_in_words(page, scene, tmp_pat
     page.locator("#marked img").wait_for()
 
 
+@pytest.mark.slow
 def test_errors_are_told_in_words(page, tmp_path):
     page.locator("#recognise").click()
     status(page, "There is no picture yet")
@@ -283,6 +285,7 @@ def test_the_whole_way_can_be_gone_by_keyboard(page, picture):
     status(page, "Answered")
 
 
+@pytest.mark.slow
 def test_the_page_reads_no_file_of_the_servers(address):
     import httpx
 
