@@ -21,6 +21,7 @@ def sets(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_stats_count_what_the_set_holds_and_plot_it(sets, tmp_path):
     plot = tmp_path / "plot.png"
     result = run("stats", sets / "questions", "--plot", plot)

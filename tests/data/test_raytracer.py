@@ -69,6 +69,7 @@ def in_cone(points: np.ndarray) -> np.ndarray:
     return (np.hypot(x, y) <= (1 - z) / 2) & (np.abs(z) <= 1)
 
 
+@pytest.mark.slow
 def test_rays_meet_a_cone_where_points_along_them_enter_it():
     rng = np.random.default_rng(0)
     start = rng.normal(size=(400, 3)) * [2, 2, 3]

@@ -50,6 +50,7 @@ def scene(model):
     return Scene(objects=(table,), schema=model.processor.schema.name)
 
 
+@pytest.mark.slow
 def test_a_generated_object_is_placed_and_exported(model, scene, tmp_path):
     edited = model.edit(scene, TEXT, render=False)
     table, chair = edited.scene.objects

@@ -48,6 +48,7 @@ def test_the_longest_lists_end_too():
 
 
 @given(st.integers(0, 10**6))
+@pytest.mark.slow
 def test_a_program_fits_into_as_many_tokens_as_it_has_and_no_fewer(seed):
     programs = [Draw(seed, CLEVR).program(nodes=4), p.Edit(steps=(p.Remove(of=RED), p.Rotate(of=RED, degrees=1.5)))]
     for program in programs:

@@ -37,6 +37,7 @@ def error_of(path: Path, mask: Path | None = None) -> str:
     return json.loads(answer)["error"]
 
 
+@pytest.mark.slow
 def test_a_file_comes_back_as_it_is_read_here(box, tmp_path):
     write_box(tmp_path / "half.glb", center=(1, 0, 0))
     half = SentFile(format="glb", content=(tmp_path / "half.glb").read_bytes())

@@ -78,6 +78,7 @@ def same_as_command(http, status, command, tmp_path):
         assert http.get(file["path"]).content == (tmp_path / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_text_gives_the_files_that_the_command_writes(http, pipeline, tmp_path):
     body = {"text": "a red chair of gold", "seed": 3, "formats": FORMATS}
     status = ended(http, http.post("/v1/objects/generate", json=body))
