@@ -81,7 +81,7 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
         lambda new, _, place: _added(new, place),
     )
     rule("newlist", "<newone> [,] (and|as well as|plus|,) <newone>", _added_both)
-    rule("newlist", "<newone> (,|and|, and) <newlist>", lambda new, rest: _added_both(new, rest))
+    rule("newlist", "<newone> (,|and|, and) <newlist>", _added_both)
     rule("step", "[(i|we|you)] CREATE <newlist> <toscene>", lambda steps, _: steps)
     rule(
         "step",

@@ -323,8 +323,7 @@ def _add_phrases(rule: Rules) -> None:
         rule("def1", f"{article} <pre> <nouns> and <nouns> <post>", both, cost)
     for each in ("(all|all the|all of the|both the)", "(every|each)", "(the|these|those)"):
         nouns = "<noun1>" if each.startswith("(every") else "<nouns>"
-        kinds = lambda a, b, noun, *post: _both_words(a, b, noun, *post)  # noqa: E731
-        rule("def1", f"[both] {each} <pre> [,] and [also] {each} <pre> {nouns} [<post>]", kinds, -0.1)
+        rule("def1", f"[both] {each} <pre> [,] and [also] {each} <pre> {nouns} [<post>]", _both_words, -0.1)
     rule("def1", "[both] the <sup> and [the] <sup> (<noun1>|<nouns>)", _each_of, 0.1)
     rule("nps", "<np>")
     rule("nps", "<np1> [,] (or|nor) <nps>", _and, 0.2)
