@@ -53,7 +53,7 @@ class LanguageModelParser:
 
 
 def read_min_probability(folder: Path) -> float:
-    """Of programs, by a model's folder; 0 where it does not say. Raises CheckpointError for a damaged `parsing.json`."""
+    """By a model's folder; 0 where it does not say. Raises CheckpointError for a damaged `parsing.json`."""
     path = folder / CONFIG_NAME
     if not path.is_file():
         return 0.0
