@@ -6,6 +6,7 @@ compared with the crop by color and outline. The head's config says how much eac
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -26,11 +27,19 @@ THUMBNAIL = 24  # px along a side
 PITCH = sum(PITCHES) / 2  # degrees that a usual camera looks down
 
 
+@dataclass(frozen=True, kw_only=True)
+class TurnMatch:
+    """The likeliest turn of an object."""
+
+    turn: float  # rad, in axes that follow the camera
+    distance: float  # from the crop; of several objects made of one crop, the one with the least looks most like it
+
+
 @torch.inference_mode()
 def find_turn(
     generator: ObjectGenerator, surface: Surface, crop: ObjectPicture, tokens: Float[Tensor, "places channels"]
-) -> float:
-    """The likeliest turn, rad, in axes that follow the camera.
+) -> TurnMatch:
+    """The likeliest turn of a made object.
 
     Args:
         surface: of the object that the generator made, in its cube.
@@ -40,10 +49,11 @@ def find_turn(
     head = generator.turn_head
     turns = (equal_turns() if head is None else head.turns).tolist()
     seen = object_views(surface, turns, pitches=(PITCHES[0], PITCH, PITCHES[1]))
-    unlike = ((seen - thumbnail(crop.rgba)) ** 2).sum((2, 3, 4)).min(0)  # of each turn, under the likest pitch
+    distances = ((seen - thumbnail(crop.rgba)) ** 2).sum((2, 3, 4)).min(0)  # of each turn, under the likest pitch
     if head is not None:
-        unlike = unlike / head.config.thumbnail_noise - head(tokens[None])[0].double().cpu().numpy()
-    return turns[unlike.argmin()]
+        distances = distances / head.config.thumbnail_noise - head(tokens[None])[0].double().cpu().numpy()
+    best = int(distances.argmin())
+    return TurnMatch(turn=turns[best], distance=float(distances[best]))
 
 
 def object_views(
