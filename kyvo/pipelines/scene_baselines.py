@@ -19,10 +19,11 @@ from kyvo.errors import ConfigError, ImageError
 from kyvo.models.heads.turn_head import equal_turns
 from kyvo.models.slat.flexicubes import Surface
 from kyvo.models.slat.latent import StructuredLatent
+from kyvo.pipelines.likeness import thumbnail
 from kyvo.pipelines.objects import ObjectGenerator, Samples
 from kyvo.pipelines.placement import mask_boxes
 from kyvo.pipelines.scenes import MadeObjects, SceneMethod, add_details, crop_tokens, decode_cells, left_out
-from kyvo.pipelines.turns import find_turn, object_views, thumbnail
+from kyvo.pipelines.turns import find_turn, object_views
 from kyvo.scene.pose import Pose
 from kyvo.scene.scene import Camera
 from kyvo.shapes.contour import extract_mesh
