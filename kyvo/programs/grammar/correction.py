@@ -56,6 +56,10 @@ class Reader:
             best[program] = min(cost, best.get(program, cost))
         return sorted(best.items(), key=lambda item: item[1])
 
+    def is_whole(self, tokens: Sequence[str]) -> bool:
+        """Whether a text is a program with the nearest words alone. Raises TooLong."""
+        return bool(self.programs(self._readings(self.spelling.repair(tokens))))
+
     def decided(self, words: Sequence[Repaired]) -> list[Repaired]:
         """The words with the one repair of each that the cheapest program has.
 
