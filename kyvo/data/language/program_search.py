@@ -29,7 +29,7 @@ from kyvo.scene.schema import SceneSchema
 
 NUM_SCENES = 40
 MIN_ANSWERED = 4  # of the further scenes; below that only equal programs agree
-MAX_CHANCE = 0.4  # share of the further scenes that may have the very answer
+MAX_CHANCE = 0.4  # share of the further scenes with an answer that may have the very one
 
 
 class Lack(Enum):
@@ -66,7 +66,8 @@ def search(text: str, scene: Scene, right: str, schema: SceneSchema, *, seed: in
         if not _agree([answers[one] for one in queries]):
             return Lack.DISAGREEING
         query = min(queries, key=lambda one: sum(1 for _ in parts(one)))
-        if way == READING or answers[query].count(plain_answer(right)) <= MAX_CHANCE * NUM_SCENES:
+        given = [one for one in answers[query] if one is not None]
+        if way == READING or given.count(plain_answer(right)) <= MAX_CHANCE * len(given):
             return Found(program=query, way=way)
         lack = Lack.CHANCE
     return lack
