@@ -27,7 +27,7 @@ MOST_REFUSED = {
     "last": 0.10,
     "chat": 0.10,
     "free": 0.09,
-    "mixed": 0.05,
+    "mixed": 0.07,
 }  # share of the answerable ones; 0.03 in the files that the grammar was mended on
 
 
