@@ -138,8 +138,12 @@ class Naive:
         return [i for i in self.find(s["of"]) if i != like and self.objects[i][s["field"]] == word]
 
     def s_shared(self, s):
-        found = self.find(s["of"])
-        words = [self.objects[i][s["field"]] for i in found]
+        fields = []
+        while s["op"] == "shared":
+            fields.append(s["field"])
+            s = s["of"]
+        found = self.find(s)
+        words = [[self.objects[i][field] for field in fields] for i in found]
         return [i for i, word in zip(found, words, strict=True) if words.count(word) > 1]
 
     def s_both(self, s):

@@ -361,6 +361,29 @@ def language(
     make_set(settings, out, workers, engine, command)
 
 
+@app.command()
+def programs(
+    source: Annotated[Path, typer.Argument(metavar="QUESTIONS", help="JSON Lines of {text, scene, answer}.")],
+    out: Out,
+    schema: Schema = "clevr",
+    seed: Annotated[int, typer.Option(min=0, help="Sets the scenes on which programs must agree.")] = 0,
+    workers: Workers = 1,
+    engine: Engines = Engine.processes,
+) -> None:
+    """Search the programs of questions with known scenes and answers; those without one are left out and counted.
+
+    Example: kyvo data programs questions.jsonl --out data/found
+    """
+    command = command_line("programs", locals())
+
+    def settings() -> "SetSettings":
+        from kyvo.data.language.question_sets import FoundProgramsSet
+
+        return FoundProgramsSet.of(source, schema=schema, seed=seed)
+
+    make_set(settings, out, workers, engine, command)
+
+
 # What is done with sets that are there.
 app.command()(data_sets.export)
 app.command()(data_sets.validate)

@@ -3,7 +3,7 @@
 import hashlib
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,16 @@ import kyvo
 if TYPE_CHECKING:
     import datasets
 
-    from kyvo.data.dataset import SetSettings
+    from kyvo.data.dataset import SetSettings, SkippedItem
 
 
 def card_of(
-    settings: "SetSettings", rows: "datasets.Dataset", *, hashes: Mapping[str, str], missing: list[str], command: str
+    settings: "SetSettings",
+    rows: "datasets.Dataset",
+    *,
+    hashes: Mapping[str, str],
+    missing: Sequence["SkippedItem"],
+    command: str,
 ) -> dict[str, Any]:
     """What `card.json` says of a whole set. `hashes` are of its files, `missing` what was left out and why."""
     lines = "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
@@ -27,8 +32,8 @@ def card_of(
         "what": settings.what,
         "license": settings.license,
         "rows": len(rows),
-        **settings.figures(rows),
-        "left_out": missing,
+        **settings.figures(rows, missing),
+        "left_out": [f"{item.name}: {item.reason}" for item in missing],
         "source_notes": settings.source_notes(),
         "command": command,
         "settings": settings.to_dict(),

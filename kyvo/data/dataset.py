@@ -86,7 +86,7 @@ class SetSettings(ABC):
     def about(self) -> str:
         """How the rows are made: a paragraph of the card."""
 
-    def figures(self, rows: datasets.Dataset) -> dict[str, Any]:
+    def figures(self, rows: datasets.Dataset, missing: Sequence[SkippedItem]) -> dict[str, Any]:
         """What the card says of the finished set besides its settings: nothing, where the kind has nothing to add."""
         return {}
 
@@ -335,8 +335,7 @@ def _write_card(out: Path, settings: SetSettings, command: str) -> dict[str, Any
         path = settings.block_path(out, block)
         with path.open("rb") as file:
             hashes[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    missing = [f"{row.name}: {row.reason}" for row in _left_out(out, settings)]
-    card = card_of(settings, rows, hashes=hashes, missing=missing, command=command)
+    card = card_of(settings, rows, hashes=hashes, missing=_left_out(out, settings), command=command)
     _write_state(out, settings.what, rows, list(hashes), card["sha256"])
     write_plain_json(out / "card.json", card)
     write_text(out / "README.md", readme(card, settings))

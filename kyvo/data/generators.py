@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kyvo.data.clevr.sampling import ClevrRules, render_scenes, sample_scenes
-from kyvo.data.dataset import SetSettings, picture_cell, scene_cell
+from kyvo.data.dataset import SetSettings, SkippedItem, picture_cell, scene_cell
 from kyvo.data.language.edits import Edit, sample_edits
 from kyvo.data.language.question_phrases import TemplateSet, own_templates
 from kyvo.data.language.questions import Balance, Question, baselines, sample_questions
@@ -180,7 +180,7 @@ class QuestionSet(RayTraced):
         super().__post_init__()
         _templates(self.templates, self.families)  # fails here rather than in each worker
 
-    def figures(self, rows: Dataset) -> dict[str, Any]:
+    def figures(self, rows: Dataset, missing: Sequence[SkippedItem]) -> dict[str, Any]:
         """How often guessing is right: `kyvo.data.language.questions.baselines`."""
         asked = (question for row in rows["questions"] for question in row)
         return {

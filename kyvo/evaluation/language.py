@@ -155,7 +155,7 @@ def judge(case: Case, parser: Parser, schema: SceneSchema, *, tolerance: float) 
         given = answer(case.stored, case.scene, schema).text
     except ProgramError:
         given = None
-    return replace(outcome, stored_right=given is not None and _plain(given) == _plain(case.answer or ""))
+    return replace(outcome, stored_right=given is not None and plain_answer(given) == plain_answer(case.answer or ""))
 
 
 def _judge(case: Case, parser: Parser, schema: SceneSchema, *, tolerance: float) -> Outcome:
@@ -190,7 +190,7 @@ def _judge(case: Case, parser: Parser, schema: SceneSchema, *, tolerance: float)
     elif case.scene_after is not None:
         right = said is None and same_scene(after, case.scene_after, schema, tolerance=tolerance)
     else:
-        right = said is not None and _plain(said) == _plain(case.answer or "")
+        right = said is not None and plain_answer(said) == plain_answer(case.answer or "")
     return Outcome(right=right, refused=False, said="the scene was changed" if said is None else said, reading=reading)
 
 
@@ -263,7 +263,8 @@ def word(value: Any) -> str:
     return str(value)
 
 
-def _plain(text: str) -> str:
+def plain_answer(text: str) -> str:
+    """An answer as answers are compared."""
     return clean_answer(text).lower().rstrip(".")
 
 

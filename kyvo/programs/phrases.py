@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from kyvo.programs import program as p
-from kyvo.programs.english import ARE, RANKS, RELATIONS, WAYS, Noun, number_word, region_words, with_word
+from kyvo.programs.english import ARE, RANKS, RELATIONS, WAYS, Noun, joined, number_word, region_words, with_word
 from kyvo.programs.program import Measure, Selector
+from kyvo.programs.program.selectors import shared_fields
 
 SUPERLATIVES = {
     "left": "leftmost", "right": "rightmost", "front": "frontmost",
@@ -25,8 +26,9 @@ def noun_of(selector: Selector) -> Noun:
             return noun_of(of).that(f"with the same {field} as any of the {_bare(like)}")
         case p.WhereSame(of=of, field=field, like=like):
             return noun_of(of).that(f"with the same {field} as {objects_of(like)}")
-        case p.Shared(of=of, field=field):
-            return replace(noun_of(of).that(f"that share their {field} with another"), closed=True)
+        case p.Shared():
+            of, fields = shared_fields(selector)
+            return replace(noun_of(of).that(f"that share their {joined(fields)} with another"), closed=True)
         case p.Both(first=first, second=second):
             return replace(noun_of(first).that(f"that {ARE} also {objects_of(second)}"), closed=True)
         case p.Either(first=first, second=second):

@@ -20,6 +20,7 @@ from kyvo.programs.errors import AmbiguousReference, NoSuchObject, ProgramError
 from kyvo.programs.parsing import Turn
 from kyvo.programs.phrases import objects_of
 from kyvo.programs.program import Measure, Selector
+from kyvo.programs.program.selectors import shared_fields
 from kyvo.programs.turns import earlier
 from kyvo.programs.world import SAME, Objects, World
 
@@ -94,11 +95,13 @@ class Finder:
                 other = self.one(like)
                 word = world.needed_word(other, field)
                 return [index for index in self.find(of) if index != other and world.word(index, field) == word]
-            case p.Shared(of=of, field=field):
-                world.words_of(field)
-                found = self.find(of)
-                counts = Counter(world.word(index, field) for index in found)
-                return [i for i in found if world.word(i, field) is not None and counts[world.word(i, field)] > 1]
+            case p.Shared():
+                of, fields = shared_fields(selector)
+                for field in fields:
+                    world.words_of(field)
+                words = {index: tuple(world.word(index, field) for field in fields) for index in self.find(of)}
+                counts = Counter(words.values())
+                return [index for index, own in words.items() if None not in own and counts[own] > 1]
             case p.Both(first=first, second=second):
                 return _both(self.find(first), self.find(second))
             case p.Either(first=first, second=second):

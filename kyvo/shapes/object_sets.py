@@ -92,7 +92,7 @@ class ObjectSet(SetSettings):
                     raise
                 yield SkippedItem(name=self.files[index], reason=str(error))
 
-    def figures(self, rows: Dataset) -> dict[str, Any]:
+    def figures(self, rows: Dataset, missing: Sequence[SkippedItem]) -> dict[str, Any]:
         """How many objects have no caption."""
         return {"without_captions": sum(not captions for captions in rows["captions"])}
 

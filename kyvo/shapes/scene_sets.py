@@ -113,7 +113,7 @@ class SceneSet(SetSettings):
                     raise  # the library's own meshes are good
                 yield SkippedItem(name=f"scene {index}", reason=str(error))
 
-    def figures(self, rows: Dataset) -> dict[str, Any]:
+    def figures(self, rows: Dataset, missing: Sequence[SkippedItem]) -> dict[str, Any]:
         """How many objects there are, and how many stand on another."""
         objects = [item for text in rows["scene"] for item in json.loads(text)["objects"]]
         return {"objects": len(objects), "on_others": sum("on" in item for item in objects)}

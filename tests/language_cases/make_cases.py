@@ -1,7 +1,7 @@
 """Language cases: sentences of ordinary people with what is right for each -> JSON Lines of `kyvo evaluate language`.
 
 `edits.txt`, `questions.txt`, `refusals.txt`, `wider.txt`, `fresh.txt`, `plain.txt`, `later.txt`, `last.txt`,
-`chat.txt`, `users.txt`, `careful.txt` and `free.txt` hold a line a case, under a heading of its construct:
+`chat.txt`, `users.txt`, `careful.txt`, `free.txt` and `mixed.txt` hold a line a case, under a heading of its construct:
 
     scene | text, with earlier texts before `>>` | what is right
 
@@ -40,6 +40,7 @@ NAMES = (
     "users",
     "careful",
     "free",
+    "mixed",
 )
 NUM_SCENES = 20
 RADIUS = {"small": 0.35, "large": 0.7}

@@ -56,6 +56,7 @@ BIG_BALL, CUBE, BALL, PIPE = (
         (where(color="yellow"), ()),
         (p.WhereSame(of=ALL, field="color", like=CUBE), (3,)),
         (p.Shared(of=ALL, field="shape"), (0, 1, 2, 4)),
+        (p.Shared(of=p.Shared(of=ALL, field="size"), field="shape"), ()),  # both with the same other object
         (p.Both(first=where(size="small"), second=where(material="metal")), (3,)),
         (p.Either(first=where(shape="cube"), second=where(color="blue")), (0, 1, 2, 4)),
         (p.Except(of=ALL, without=where(material="rubber")), (0, 3)),

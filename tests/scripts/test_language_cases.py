@@ -20,12 +20,14 @@ FLOORS = {
     "last": {"answers right": 0.90, "whole scenes right": 0.88, "refused rightly": 0.85},
     "chat": {"answers right": 0.93, "whole scenes right": 0.88, "refused rightly": 0.97},
     "free": {"answers right": 0.95, "whole scenes right": 0.86, "refused rightly": 0.97},
+    "mixed": {"answers right": 0.93, "whole scenes right": 0.93, "refused rightly": 0.97},
     "refusals": {"answers right": 0.97, "whole scenes right": 0.95, "refused rightly": 0.97},
 }
 MOST_REFUSED = {
     "last": 0.10,
     "chat": 0.10,
     "free": 0.09,
+    "mixed": 0.07,
 }  # share of the answerable ones; 0.03 in the files that the grammar was mended on
 
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kyvo.data.clevr.sampling import sample_scenes
-from kyvo.data.dataset import SetSettings
+from kyvo.data.dataset import SetSettings, SkippedItem
 from kyvo.data.language.edits import sample_edits
 from kyvo.data.language.question_phrases import own_templates
 from kyvo.data.language.questions import Balance, sample_questions
@@ -95,7 +95,7 @@ class LanguageSet(SetSettings):
             text = edit.instruction if edit else None
         return None if text is None else generator_of(load_schema(self.schema)).read(text, rng)
 
-    def figures(self, rows: Dataset) -> dict[str, Any]:
+    def figures(self, rows: Dataset, missing: Sequence[SkippedItem]) -> dict[str, Any]:
         """How many rows there are of each kind, and of each operation that a program begins with; and the share of the
         programs that each operation is in."""
         programs = [json.loads(program) for program in rows["asked_program"]]

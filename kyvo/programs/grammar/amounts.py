@@ -5,6 +5,7 @@ from typing import Any as Anything
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.lexicon import kind_field
 from kyvo.programs.grammar.meaning import ALL, as_set, either, narrow, negated, the
+from kyvo.programs.grammar.relations import related
 from kyvo.programs.program import (
     Amount,
     Arithmetic,
@@ -123,6 +124,7 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
         f"also|there|either|both)] <pred> {FINAL}",
         _count,
     )
+    rule("amount", f"{HOWMANY} <things> are <rels> [,] THAT are JUST <pred>", _count)
     rule("amount", f"{HOWMANY} <things> (is|are) <rels> and (is|are) [also] <pred>", _count, -0.2)
     rule("amount", f"{HOWMANY} <things> (have|has|share) <selfsame>", _count)
     rule("amount", f"{HOWMANY} <things> [{THERE}] [that] (have|has) [(a|an|the)] <same>", _count)
@@ -148,6 +150,11 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
         "amount",
         f"{HOWMANY} <things> (do|does) <np> have <inverse> (it|them)",
         lambda of, to, name: Count(of=narrow(of, side(name, to))),
+    )
+    rule(
+        "amount",
+        f"{HOWMANY} <things> (do|does) <np> have (to|on|at) (its|their) [immediate] <itsside> [hand] [side]",
+        lambda of, to, name: Count(of=narrow(of, related(name, to))),
     )
     rule("amount", f"{HOWMANY} (are|is) <pred> {FINAL}", lambda pred: Count(of=pred), 0.3)
     kind = kind_field(schema)

@@ -56,6 +56,10 @@ class Reader:
             best[program] = min(cost, best.get(program, cost))
         return sorted(best.items(), key=lambda item: item[1])
 
+    def is_whole(self, tokens: Sequence[str]) -> bool:
+        """Whether a text is a program with the nearest words alone. Raises TooLong."""
+        return bool(self._programs_if_any(self.spelling.repair(tokens)))
+
     def decided(self, words: Sequence[Repaired]) -> list[Repaired]:
         """The words with the one repair of each that the cheapest program has.
 
@@ -69,7 +73,7 @@ class Reader:
             found = []
             for option, cost in word.options.items():
                 words[place] = Repaired(word.written, {option: cost})
-                programs = self.programs(self._readings(words))
+                programs = self._programs_if_any(words)
                 found += [(programs[0][1], programs[0][0], words[place])] if programs else []
             found.sort(key=lambda one: one[0])
             (least, program, words[place]), *others = found
@@ -87,6 +91,13 @@ class Reader:
         if len(slips) > MAX_SLIPS or not JOINING.isdisjoint(slips):
             raise NotUnderstood(f"{' and '.join(map(repr, slips))} do not fit into a question or a change. {CAN_DO}")
         return words
+
+    def _programs_if_any(self, words: Sequence[Repaired]) -> Programs:
+        """The programs of a text; none where its readings say why they are none."""
+        try:
+            return self.programs(self._readings(words))
+        except NotUnderstood:
+            return []
 
     def readable(self, words: Sequence[Repaired]) -> bool:
         """Whether the text would be a program if its unknown words were things, or words of things."""

@@ -11,7 +11,15 @@ CAN_DO = (
     'Ask about the scene, like "how many red cubes are there?", '
     'or change it, like "move the red cube to the left of the sphere".'
 )
-
+_ADVICE = {
+    ("group", "gather", "cluster", "bunch", "together", "each other", "one another"): (
+        'Objects are brought together where it is said which they are, or how many: "group the three cubes together".'
+    ),
+    ("what if", "suppose", "imagine", "if the", "if it", "if i", "if we", "if you", "would be"): (
+        'What would be is answered of objects that are left out: "how many cubes would there be without the red one?". '
+        'Make other changes, ask, and say "undo".'
+    ),
+}
 _SCRIPTS = (  # the beginning of a letter's Unicode name, and the language it is mostly of
     ("HIRAGANA", "Japanese"), ("KATAKANA", "Japanese"), ("HANGUL", "Korean"), ("CJK", "Chinese"),
     ("CYRILLIC", "Russian"), ("ARABIC", "Arabic"), ("HEBREW", "Hebrew"), ("GREEK", "Greek"),
@@ -88,6 +96,12 @@ def check_language(tokens: Sequence[str], spelling: Spelling) -> None:
             raise _foreign(language)
 
 
+def advice(tokens: Sequence[str]) -> str | None:
+    """What would be understood in the place of something that people ask for, and that no program says."""
+    said = f" {' '.join(tokens)} "
+    return next((hint for words, hint in _ADVICE.items() if any(f" {word} " in said for word in words)), None)
+
+
 def diagnosis(text: str, tokens: Sequence[str], spelling: Spelling, *, readable: bool) -> ProgramError:
     """Why no program was found. `readable` says that the text would be one with its unknown words known."""
     unknown = [token for token in tokens if not spelling.reads(token) and token.isalpha()]
@@ -99,9 +113,8 @@ def diagnosis(text: str, tokens: Sequence[str], spelling: Spelling, *, readable:
         return UnknownWord(
             f"{word!r} in {_short(text)} is not a word of these scenes{hint} {CAN_DO}", word=word, near=near
         )
-    return NotUnderstood(
-        f"{_short(text)} is no question about a scene and no change of it that is understood. {CAN_DO}"
-    )
+    hint = advice(tokens) or CAN_DO
+    return NotUnderstood(f"{_short(text)} is no question about a scene and no change of it that is understood. {hint}")
 
 
 def _foreign(language: str) -> NotUnderstood:

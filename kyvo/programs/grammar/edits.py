@@ -5,6 +5,7 @@ from typing import Any
 
 from kyvo.programs.grammar.additions import add_additions
 from kyvo.programs.grammar.chart import Rules
+from kyvo.programs.grammar.gathering import add_gathering
 from kyvo.programs.grammar.goals import A_BIT, add_amounts, add_places, move
 from kyvo.programs.grammar.likeness import add_likeness
 from kyvo.programs.grammar.meaning import ALL, all_but, narrow, parts, the, together, without
@@ -113,6 +114,7 @@ def add_edits(rule: Rules, schema: SceneSchema) -> None:
     add_likeness(rule, schema)
     add_resizing(rule)
     add_additions(rule, schema)
+    add_gathering(rule)
     add_rearrangements(rule)
     add_pairings(rule)
     add_sparing(rule)

@@ -247,7 +247,7 @@ def add_places(rule: Rules) -> None:
     spot = "(position|place|spot|location)"
     rule(
         "goal",
-        f"[(to|in|at|into)] [(the|that)] [{spot}] where <one_target> (is|was|stands|stood|are|were|"
+        f"[(to|in|at|into)] [(the|that)] [{spot}] (where|wherever) <one_target> (is|was|stands|stood|are|were|"
         "used to be|is now) [(before|originally|standing|now|at first)]",
         _stood,
     )

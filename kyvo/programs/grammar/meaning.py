@@ -56,6 +56,14 @@ class Indefinite(Selector):
     alone: bool = False  # "something"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pointed(The):
+    """ "That cube": what was spoken of before, where that was a cube; else the only one.
+
+    It is part of readings only, as `Indefinite` is.
+    """
+
+
 def narrow(base: Selector, *modifiers: Selector) -> Selector:
     """Those of `base` that fit all modifiers."""
     for modifier in modifiers:
@@ -141,10 +149,8 @@ def _field(modifier: Selector) -> str | None:
 
 
 def the(description: Selector, count: int = 1) -> Selector:
-    """The one that a description means. "The one on the left" is the leftmost where several are."""
-    if count == 1:
-        description = settle_region(description)
-    return The(of=description, count=count)
+    """The ones that a description means. "The one on the left" is the leftmost where several are."""
+    return The(of=settle_region(description), count=count)
 
 
 def settle_region(description: Selector) -> Selector:

@@ -13,12 +13,14 @@ from kyvo.programs.grammar.meaning import (
     NO_NOUN,
     ONE,
     Indefinite,
+    Pointed,
     all_but,
     either,
     joined,
     narrow,
     negated,
     parts,
+    settle_region,
     the,
     without,
 )
@@ -42,7 +44,6 @@ from kyvo.programs.program import (
 )
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-
 
 TOWER = Extreme(of=Related(of=ALL, relation="above", to=ALL, some=True), by=Along(direction="above"))  # its top
 
@@ -124,7 +125,7 @@ def _add_descriptions(rule: Rules) -> None:
     rule("post1", "<same>", None, 0.1)
     rule("post1", "with [(a|an|the)] <same>")
     rule("post1", "<seen>")
-    rule("post1", "[,] THAT (is|are|was|were|looks|look|appears to be|seems) JUST <pred>")
+    rule("post1", "[,] THAT (looks|look|appears to be|seems) JUST <pred>")
     rule("post1", "[,] THAT STANDS JUST (<rels>|<place>|<suppost>)")
     rule("post1", "THAT (is|are) [all] <selfsame>")
     rule("post1", "(THAT (have|share|has|shares)|having|sharing|with|of) <selfsame>")
@@ -165,15 +166,19 @@ def _add_descriptions(rule: Rules) -> None:
     rule("post1", "(behind|in [the] (back|rear))", InRegion(of=ALL, region="back"), 0.6)
     rule("post1", "in front", InRegion(of=ALL, region="front"), 0.6)
     rule("post1", "<pre>", telling, 1.2)
-    rule("post", "<post1>")
-    rule("post", "<post1> [,] but [(is|are)] not [(a|an)] <pred1>", lambda a, b: narrow(a, negated(b)))
-    rule("post", "<post1> [,] <post>", narrow, 0.5)
-    rule("post", "<post1> [,] and [(also|that is|that are|is|are)] <post>", narrow, 0.1)
-    for one, noun in (("desc1", "noun1"), ("descs", "nouns")):
+    for one, noun, post, be in (("desc1", "noun1", "post", "(is|was)"), ("descs", "nouns", "posts", "(are|were)")):
+        # "things right of the cylinder which are red": the things are red, since "are" is of several
+        first = f"one_{post}"
+        rule(first, "<post1>")
+        rule(first, f"[,] THAT {be} JUST <pred>")
+        rule(post, f"<{first}>")
+        rule(post, f"<{first}> [,] but [(is|are)] not [(a|an)] <pred1>", lambda a, b: narrow(a, negated(b)))
+        rule(post, f"<{first}> [,] <{post}>", narrow, 0.5)
+        rule(post, f"<{first}> [,] and [(also|that is|that are|is|are)] <{post}>", narrow, 0.1)
         rule(one, f"<{noun}>")
         rule(one, f"<pre> <{noun}>", lambda pre, noun: narrow(noun, pre))
-        rule(one, f"<{noun}> <post>", narrow)
-        rule(one, f"<pre> <{noun}> <post>", lambda pre, noun, post: narrow(noun, pre, post))
+        rule(one, f"<{noun}> <{post}>", narrow)
+        rule(one, f"<pre> <{noun}> <{post}>", lambda pre, noun, post: narrow(noun, pre, post))
     for words, by in (
         ("(larger|bigger|taller)", Bigness()),
         ("(smaller|tinier|shorter)", Smallness()),
@@ -221,7 +226,7 @@ def _add_descriptions(rule: Rules) -> None:
 def _add_phrases(rule: Rules) -> None:
     """What descriptions refer to, by their articles."""
     rule("def1", "(the|your|my) <desc1>", the)
-    rule("def1", "(this|that) <desc1>", lambda of: None if of in (ALL, ONE) else the(of))
+    rule("def1", "(this|that) <desc1>", lambda of: None if of in (ALL, ONE) else Pointed(of=settle_region(of)))
     rule("def1", "(these|those|the) <descs>")
     rule("def1", "the (one|only|single|sole|lone) <desc1>", the, 0.1)
     rule("def1", "the <many> <descs>", lambda count, of: the(of, count))
@@ -250,6 +255,7 @@ def _add_phrases(rule: Rules) -> None:
         lambda of, pred: the(narrow(of, pred)),
     )
     rule("def1", "the other <desc1>", lambda of: the(without(of, Earlier())))
+    rule("def1", "the other <desc1> [,] [and] not <def1>", lambda of, kept: the(without(of, kept)), -0.1)
     rule("np1", "<def1>")
     rule("np1", "(a|an|any|another|some|a single) <desc1>", lambda of: Indefinite(of=of), 0.2)
     rule(
@@ -318,12 +324,12 @@ def _add_phrases(rule: Rules) -> None:
     rule("def1", "the <pre> <noun1> and <noun1>", _both_kinds, 0.3)
     for article, cost in (("(the|these|those|all the|all of the|both the)", 0.1), ("all", 0.2)):
         rule("def1", f"{article} <pre> <nouns> and <nouns>", lambda pre, a, b: _both_sets(a, b, pre), cost)
-        rule("def1", f"{article} <nouns> and <nouns> <post>", _both_sets, cost)
+        rule("def1", f"{article} <nouns> and <nouns> <posts>", _both_sets, cost)
         both = lambda pre, a, b, post: _both_sets(a, b, pre, post)  # noqa: E731
-        rule("def1", f"{article} <pre> <nouns> and <nouns> <post>", both, cost)
+        rule("def1", f"{article} <pre> <nouns> and <nouns> <posts>", both, cost)
     for each in ("(all|all the|all of the|both the)", "(every|each)", "(the|these|those)"):
-        nouns = "<noun1>" if each.startswith("(every") else "<nouns>"
-        rule("def1", f"[both] {each} <pre> [,] and [also] {each} <pre> {nouns} [<post>]", _both_words, -0.1)
+        nouns = "<noun1> [<post>]" if each.startswith("(every") else "<nouns> [<posts>]"
+        rule("def1", f"[both] {each} <pre> [,] and [also] {each} <pre> {nouns}", _both_words, -0.1)
     rule("def1", "[both] the <sup> and [the] <sup> (<noun1>|<nouns>)", _each_of, 0.1)
     rule("nps", "<np>")
     rule("nps", "<np1> [,] (or|nor) <nps>", _and, 0.2)

@@ -2,18 +2,20 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from kyvo.programs.errors import NotUnderstood
 from kyvo.programs.grammar.chart import Budget, Grammar, Rules, TooLong
 from kyvo.programs.grammar.correction import Reader
-from kyvo.programs.grammar.diagnostics import CAN_DO, check_language, check_text, diagnosis
+from kyvo.programs.grammar.diagnostics import CAN_DO, advice, check_language, check_text, diagnosis
 from kyvo.programs.grammar.dialogue import add_dialogue
 from kyvo.programs.grammar.edits import add_edits
 from kyvo.programs.grammar.lexicon import add_lexicon
 from kyvo.programs.grammar.macros import MACROS
 from kyvo.programs.grammar.nouns import add_nouns
 from kyvo.programs.grammar.questions import add_questions
+from kyvo.programs.grammar.restarts import at_break
 from kyvo.programs.grammar.sentences import add_sentences
 from kyvo.programs.grammar.spelling import Spelling
 from kyvo.programs.grammar.tokens import tokenize
@@ -69,7 +71,13 @@ def _parsed(reader: Reader, text: str, tokens: Sequence[str]) -> Parsed:
     """Raises UnknownWord, NotUnderstood, TooLong."""
     readings, words = reader.read(tokens)
     programs = reader.programs(readings)
-    if not programs and readings:
+    if not programs and (parts := at_break(tokens)) is not None:
+        broken, rest = parts
+        anew = replace(reader, dialogue=())  # of what is said after a break nothing is left open
+        if not anew.is_whole(broken):
+            readings, words = anew.read(rest)
+            programs = anew.programs(readings)
+    if not programs and readings and advice(tokens) is None:
         raise NotUnderstood(
             f"nothing was named yet that the text could refer back to; name the object instead. {CAN_DO}"
         )

@@ -14,6 +14,7 @@ from kyvo.programs.grammar.meaning import (
     ALL,
     ONE,
     Indefinite,
+    Pointed,
     as_set,
     is_other,
     is_vague,
@@ -39,6 +40,7 @@ from kyvo.programs.program import (
     Remove,
     SameWord,
     Selector,
+    Set,
     Step,
     The,
     Together,
@@ -54,6 +56,7 @@ from kyvo.programs.together import descriptions
 from kyvo.programs.turns import REDO, UNDO
 
 IT = Earlier()
+Words = frozenset[tuple[str, str]]  # fields with their words
 
 
 def bound(
@@ -64,7 +67,7 @@ def bound(
     Args:
         asked: the text ends with a question mark.
     """
-    found, is_any_vague, is_any_lost, is_any_brief = [], False, False, False
+    found, is_any_vague, is_any_lost, is_any_brief, contradiction = [], False, False, False, None
     topic = _last_topic(dialogue)
     last = dialogue[-1] if dialogue else None
     all_turns, dialogue = dialogue, carried_out(dialogue)
@@ -92,9 +95,12 @@ def bound(
             continue  # no turn has done so
         if dialogue and dialogue[-1].removed and not dialogue[-1].mentioned:
             program = rewritten(program, without_other)  # what was removed is no other's other any more
-        program = _bind(program, named, dialogue)
+        program = _bind(_unpointed(program, named or topic), named, dialogue)
         if isinstance(program, Edit) and any(map(is_vague, leaves(program.steps))):
             is_any_vague = True
+            continue
+        if program is not None and (two := next(filter(None, map(_contradiction, parts(program))), None)):
+            contradiction = two
             continue
         if program is not None and not says_nothing(program):
             found += [(one, cost + more) for one, more in _kinds_of_ones(program, named or topic)]
@@ -108,6 +114,8 @@ def bound(
             "the text before was not understood, so there is nothing that this one could put right or go on with; say "
             "all of it."
         )
+    if contradiction and not found:
+        raise NotUnderstood(f"no object is {contradiction[0]} and {contradiction[1]}; name it by one of the two.")
     if is_any_vague and not found:
         raise NotUnderstood(
             'how many of them are meant is not clear; say it, like "the two leftmost cubes", or name a part of the '
@@ -230,6 +238,51 @@ def _grouped(steps: Sequence[Step], changed: Iterator[Step]) -> tuple[Step, ...]
         names = any(any(True for _ in descriptions(one)) for one in group[1:])
         found += [Together(steps=group)] if names else group
     return tuple(found)
+
+
+def _unpointed(program: Program, spoken: Selector | None) -> Program:
+    """The program without `Pointed`: "that cube" is "it" where the text, or a step of it, has just spoken of a cube."""
+    if not isinstance(program, Edit):
+        return rewritten(program, lambda node: _plainly(node, _said_of(spoken)))
+    said, steps = _said_of(spoken), []
+    for step in leaves(program.steps):
+        steps.append(rewritten(step, lambda node, said=said: _plainly(node, said)))
+        said = _said_by(steps[-1]) or said
+    return replace(program, steps=_grouped(program.steps, iter(steps)))
+
+
+def _contradiction(node: Any) -> tuple[str, str] | None:
+    """ "The gray cylinder that is blue": two words of one field, by which nobody names one object."""
+    words = sorted(_said_of(node)) if isinstance(node, The) else []
+    return next(((first[1], second[1]) for first, second in pairwise(words) if first[0] == second[0]), None)
+
+
+def _plainly(node: Any, said: Words) -> Any:
+    if not isinstance(node, Pointed):
+        return node
+    plain = The(of=node.of, count=node.count)
+    words = _said_of(plain)
+    is_said = words and words <= said and all(isinstance(one, Where) or one == ALL for one in parts(node.of))
+    return replace(plain, of=IT) if is_said else plain
+
+
+def _said_of(selector: Selector | None) -> Words:
+    """The words that narrow a description itself, and not what it is compared with."""
+    words = set()
+    while isinstance(selector, Selector) and selector != ALL:
+        words |= {(selector.field, selector.value)} if isinstance(selector, Where) else set()
+        selector = getattr(selector, "of", None)
+    return frozenset(words)
+
+
+def _said_by(step: Step) -> Words:
+    """The words of what a step was about, as it is afterwards."""
+    if isinstance(step, Add):
+        return frozenset((word.field, word.value) for word in step.words)
+    words = _said_of(topic_of(Edit(steps=(step,))))
+    if isinstance(step, Set) and isinstance(step.to, Literally):
+        words = frozenset(pair for pair in words if pair[0] != step.field) | {(step.field, step.to.value)}
+    return words
 
 
 def _bound_to(node: Any, named: Selector | None) -> Any:

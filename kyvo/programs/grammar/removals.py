@@ -48,13 +48,14 @@ def add_removals(rule: Rules) -> None:
         "apart from|besides|other than) <np>",
         lambda kept: (Remove(of=without(ALL, kept)),),
     )
+    unwanted = "(i|we) (do not|no longer) (want [to (see|have)]|need|like to see)"
+    here = "[(here|there|in here|in there|in THEPICTURE)] [(any more|anymore|any longer)]"
     rule(
         "step",
-        "((i|we) (do not|no longer) (want|need|want to see|like to see)) <target> [(any more|anymore|"
-        "here|there|any longer|"
-        "in THEPICTURE)]",
+        f"{unwanted} <target> {here}",
         gone,
     )
+    rule("step", f"{unwanted} any [(more|further)] <descs> {here}", gone, -0.1)
     rule(
         "step",
         "<target> (MUST (go|be REMOVED|disappear|go away|vanish|leave)|goes away|disappears|vanishes|goes|go|"

@@ -11,6 +11,11 @@ from kyvo.programs.grammar.settings import set_words
 from kyvo.programs.program import Copy, Earlier, Edit, Program, Query, Remove, Resize, Selector, Set, Step, The, WordOf
 from kyvo.programs.program.edits import leaves
 
+OPINION = (
+    "(ugly|boring|annoying|useless|horrible|awful|terrible|bad|distracting|redundant|unnecessary|not nice|not needed|"
+    "no good|superfluous|unwanted)"
+)
+
 
 @dataclass(frozen=True)
 class About:
@@ -60,7 +65,7 @@ def add_sentences(rule: Rules) -> None:
     stop = "[.] [,]"
     rule(
         "polite",
-        "(please|kindly|actually|(no|nope|nah) (,|.)|sorry|rather|instead|yes|and then|oh|um|hm|er|alternatively|first|"
+        "(please|kindly|actually|(no|nope|nah) (,|.)|sorry|rather|instead|yes|and then|oh|hm|alternatively|first|"
         "firstly|first of all|to begin with|maybe|perhaps|hey|hi|hello|yo|hiya|dude|mate|buddy|robot|computer|"
         "assistant|ok|okay|now|so|wait|no wait|hold on|well|then|next|also|and|thanks|thank you|great|good|alright|"
         "right)",
@@ -72,8 +77,8 @@ def add_sentences(rule: Rules) -> None:
         "say|please to|i bet|maybe we could|"
         "it would be (nice|great|good) if|i wish|do me a favor and|be so (kind|good) (and|as to|to)|"
         "feel free to|just|only|simply|go on and|"
-        "let me see|quick question|my question is|one more question|one more thing|hey there|good (morning|"
-        "evening)) [,]",
+        "let me see|(quick|one|sanity) (question|check)|my question is|one more question|one more thing|hey there|"
+        "good (morning|evening)) [,]",
         0,
         0.05,
     )
@@ -137,6 +142,8 @@ def add_sentences(rule: Rules) -> None:
         0,
     )
     rule("thanks", "(.|,) right", 0)
+    looks = "(it|that|this|they|those|these) (is|are|looks|look|feels|feel|seems|seem)"
+    rule("thanks", f"(.|,|because|since|. because|, because) {looks} [(so|really|very|too|a bit|just)] {OPINION}", 0)
     rule("text", "[<politer>] <sentence> [<thanks>]", lambda *values: next(v for v in values if not isinstance(v, int)))
     rule("sentence", "<asks>", lambda asks: Query(asks=asks))
     rule(
@@ -255,11 +262,7 @@ def add_sentences(rule: Rules) -> None:
     rule("complaint", "<def1> (is|are) (in the way|out of place|not right|wrong|in the wrong (place|spot|position))")
     rule("complaint", "<def1> (is|are|looks|look) (fine|ok|okay|alright|good [(enough|as it is)])")
     rule("complaint", "<def1> (is|are|looks|look) too (similar|alike|different)")
-    opinion = (
-        "(ugly|boring|annoying|useless|horrible|awful|terrible|bad|distracting|redundant|unnecessary|not nice|"
-        "not needed|no good|superfluous|unwanted)"
-    )
-    rule("complaint", f"<def1> (is|are|looks|look|seems|seem) [(so|really|very|too|a bit)] {opinion}")
+    rule("complaint", f"<def1> (is|are|looks|look|seems|seem) [(so|really|very|too|a bit)] {OPINION}")
     rule("complaint", "there (is|are) [(way|far)] (too many|enough) <descs> [(here|there|in THEPICTURE)]")
     rule("complaint", "i [really] (do not like|do not love|hate|dislike) <def1> [(here|there)]")
     rule("sentence", f"<complaint> {stop} [(so|and|now|then|please|but)] [,] <steps>", _edit_about)

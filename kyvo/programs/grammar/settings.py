@@ -192,11 +192,13 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     )
     rule("step", "(give|get|lend) <target> [(a|the)] <field> [of] <anyword>", set_field)
     rule("step", "MAKE <target> from <value> (to|into) <setword>", lambda of, _, words: set_words(of, words))
+    exchange = "(swap|swap out|exchange|switch|switch out|trade)"
     rule(
         "step",
-        "(swap|exchange|switch|trade) the <field> of <target> (for|to) <anyword>",
+        f"{exchange} the <field> of <target> (for|to) <anyword>",
         lambda field, of, word: set_field(of, field, word),
     )
+    rule("step", f"({exchange}|replace) <target> 's <field> (for|with|by) <anyword>", set_field)
     rule("step", "(give|lend) <target> a new <field> [(.|,)] <anyword>", set_field)
     rule("step", "(update|take|consider) <target> [(.|,)] [and] its <field> is now <anyword>", set_field)
     rule("step", "(instead of what it is now) [,] make <target> <setword>", set_words)

@@ -219,8 +219,11 @@ class Spelling:
 
 
 def _is_english(token: str) -> bool:
-    """Whether a token is a frequent word of English, or the plural of one."""
-    return token in english() or (len(token) > 4 and token.endswith("s") and token[:-1] in english())
+    """Whether a token is a frequent word of English, the plural of one, or a comparative."""
+    if token in english() or (len(token) > 4 and token.endswith("s") and token[:-1] in english()):
+        return True
+    stem = token.removesuffix("er").removesuffix("est")
+    return len(token) > len(stem) > 4 and stem in english()
 
 
 def _contracted(token: str) -> tuple[str, str] | None:

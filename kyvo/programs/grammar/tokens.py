@@ -35,6 +35,7 @@ _CHATTED = re.compile(rf"\b({'|'.join(_CHAT)})\b")
 _LISTED = re.compile(
     r"(?:^|\n)\s*(?:\d{1,2}[.)]|[-*\u2022])\s+(?=[^\W\d])|\n|\s\d{1,2}\)\s+(?=[^\W\d])|\bstep\s+\d{1,2}\s*[:.)-]"
 )  # "1. ", "- "
+_FILLERS = frozenset(("uh", "uhh", "uhm", "um", "umm", "er", "erm"))  # sounds of who thinks
 _LITTLE = "the a an of to is are in on and at with that it you me make put all . ,"
 _TWICE = frozenset(_LITTLE.split())  # read once where they are written twice
 _SPELLED = {"&": "and", "+": "plus", "\u2013": COMMA, "\u2014": COMMA, "\u00d7": "times"}
@@ -110,7 +111,7 @@ def _split(text: str) -> Iterator[str]:
             token = "minus" if follows else ""
         elif token in _SPELLED:
             token = _SPELLED[token]
-        elif token in _NO_WORDS:
+        elif token in _NO_WORDS or token in _FILLERS:
             token = ""
         if token.endswith("'s") and len(token) > 2:
             yield from (AMERICAN.get(token[:-2], token[:-2]), "'s")

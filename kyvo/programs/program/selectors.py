@@ -67,11 +67,23 @@ class WhereSame(Selector):
 
 @dataclass(frozen=True, kw_only=True)
 class Shared(Selector):
-    """Those that have their word of this field in common with at least one other of the set."""
+    """Those that have their word of this field in common with at least one other of the set.
+
+    Of a set that is `Shared` itself it is the same other one: two objects of the same color and size.
+    """
 
     op = "shared"
     of: Selector
     field: str
+
+
+def shared_fields(selector: Selector) -> tuple[Selector, list[str]]:
+    """The set within a `Shared`, or within several, and the fields that its objects share, the outermost last."""
+    fields: list[str] = []
+    while isinstance(selector, Shared):
+        fields.insert(0, selector.field)
+        selector = selector.of
+    return selector, fields
 
 
 @dataclass(frozen=True, kw_only=True)
