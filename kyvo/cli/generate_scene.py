@@ -56,11 +56,18 @@ def scene(
     ] = None,
     method: Annotated[
         MethodName,
-        typer.Option(help="scenegen, iscene, or a baseline: independent objects, or retrieval from a library."),
+        typer.Option(
+            help="scenegen, iscene, tokens, or a baseline: independent objects, or retrieval from a library. Tokens "
+            "need no masks; those that are given name the objects."
+        ),
     ] = MethodName.SCENEGEN,
-    model: Annotated[str, typer.Option(help="Folder of the scene flow that was trained, or a bundled one's name.")] = (
-        "mini"
-    ),
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Folder of the scene flow that was trained, or a bundled one's name; for tokens, of a model whose "
+            "schema has shapes."
+        ),
+    ] = "mini",
     objects: Annotated[str, typer.Option(help="Generator of objects: a bundled one's name, or a folder.")] = "mini",
     geometry: GeometryFolder = None,
     library: Annotated[Path | None, typer.Option(help="For retrieval: a set of `kyvo data objects`.")] = None,
@@ -79,18 +86,20 @@ def scene(
     Example: kyvo generate scene room.png --masks masks --model my_scenes --out scene.glb --out sheet.png
     """
     from kyvo.cli.generate import _watching
-    from kyvo.data.scene_pictures import with_views
+    from kyvo.data.scene_pictures import with_views, without_masks
     from kyvo.files import make_folder
     from kyvo.pipelines.scenes import generate_scene
     from kyvo.shapes.scene_files import check_outputs, write_scene
     from kyvo.shapes.tokenizer import ShapeTokenizer
+    from kyvo.tokenizers.pictures import read_picture
 
     check_outputs(out)
     for path in out:
         if path.exists() and not force:
             raise SceneError(f"{path} exists; pass --force to overwrite.")
         make_folder(path.parent)
-    if sum(map(bool, (masks, recognizer, box or point))) != 1:
+    sources = sum(map(bool, (masks, recognizer, box or point)))
+    if sources > 1 or (sources == 0 and method.needs_masks):
         raise ConfigError(
             "give --masks, --recognizer, or --box and --point, one of the three: it says what objects are."
         )
@@ -98,11 +107,18 @@ def scene(
         given = _prompted(picture, box or [], point or [], segmenter)
     elif segmenter is not None:
         raise ConfigError("--segmenter goes with --box and --point.")
-    else:
+    elif sources:
         given = _masked(picture, masks, recognizer)
+    else:
+        given = without_masks(read_picture(picture))
     given = with_views(given, [_other_view(words) for words in view or ()])
     source = SceneSource(
-        flows=model, objects=ObjectSource(objects), library=library, resolution=resolution, geometry=geometry
+        flows=model,
+        objects=ObjectSource(objects),
+        library=library,
+        resolution=resolution,
+        geometry=geometry,
+        model=model,
     )
     chosen = source.get(method, camera=None if camera is None else _camera(camera, given))
     with _watching() as watch:

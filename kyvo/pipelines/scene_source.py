@@ -10,6 +10,7 @@ from kyvo.errors import CheckpointError, ConfigError
 from kyvo.pipelines.object_source import ObjectSource
 
 if TYPE_CHECKING:
+    from kyvo.api import Kyvo
     from kyvo.models.segmenter import Segmenter
     from kyvo.pipelines.scenes import SceneMethod
     from kyvo.scene.scene import Camera
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 class MethodName(StrEnum):
     SCENEGEN = "scenegen"
     ISCENE = "iscene"
+    TOKENS = "tokens"
     INDEPENDENT = "independent"  # a baseline, as the next
     RETRIEVAL = "retrieval"
 
@@ -31,13 +33,21 @@ class MethodName(StrEnum):
         """Whether it places objects by a camera."""
         return self in (MethodName.INDEPENDENT, MethodName.RETRIEVAL)
 
+    @property
+    def needs_masks(self) -> bool:
+        """Whether somebody has to say where the objects are."""
+        return self is not MethodName.TOKENS
+
 
 LABELS = {
     MethodName.SCENEGEN: "SceneGen",
     MethodName.ISCENE: "I-Scene",
+    MethodName.TOKENS: "shape tokens of a language model",
     MethodName.INDEPENDENT: "independent objects",
     MethodName.RETRIEVAL: "retrieval from a library",
 }
+
+NO_MODEL = "tokens need a model whose schema has shapes; docs/scenes.md says how one is trained."
 
 
 class SceneSource:
@@ -53,6 +63,7 @@ class SceneSource:
         library_count: int | None = None,
         segmenter: Path | None = None,
         geometry: Path | None = None,
+        model: "Kyvo | Path | str | None" = None,
     ) -> None:
         """
         Args:
@@ -63,6 +74,7 @@ class SceneSource:
             library_count: the library's first rows alone.
             segmenter: a folder of SAM, which makes masks of points and boxes.
             geometry: a folder of VGGT, for flows that were trained with it.
+            model: writes scenes of shapes as tokens; one that is named, or its folder, is loaded when asked for.
         """
         self._flows = flows
         self._objects = objects or ObjectSource()
@@ -71,6 +83,7 @@ class SceneSource:
         self._library_count = library_count
         self._segmenter = segmenter
         self._geometry = geometry
+        self._model = model
         self._network: Segmenter | None = None
         self._loaded: dict[MethodName, SceneMethod] = {}
         self._lock = threading.Lock()
@@ -95,6 +108,8 @@ class SceneSource:
 
     def lacks(self, name: MethodName) -> str | None:
         """Why there is no such method, without loading it; None where there is one."""
+        if name is MethodName.TOKENS:
+            return self._lacks_model()
         if name is MethodName.RETRIEVAL:
             return None if self._library is not None else "there is no library to retrieve objects from."
         if name is not MethodName.INDEPENDENT:
@@ -125,6 +140,8 @@ class SceneSource:
         from kyvo.pipelines.scene_baselines import IndependentObjects, Retrieval
         from kyvo.pipelines.scene_flows import IScene, SceneGen
 
+        if name is MethodName.TOKENS:
+            return self._load_tokens()
         if name is MethodName.RETRIEVAL:
             if self._library is None:
                 raise ConfigError("retrieval needs a library, a set of `kyvo data objects`; give --library.")
@@ -133,3 +150,23 @@ class SceneSource:
             return IndependentObjects(objects=self._objects.get())
         owner = SceneGen if name is MethodName.SCENEGEN else IScene
         return owner.from_pretrained(self._flows, objects=self._objects.get(), geometry=self._geometry)
+
+    def _lacks_model(self) -> str | None:
+        """What a folder lacks is known when it is loaded."""
+        if self._model is None:
+            return NO_MODEL
+        if isinstance(self._model, str | Path):
+            return None
+        from kyvo.pipelines.scene_tokens import lacks_shapes
+
+        return lacks_shapes(self._model)
+
+    def _load_tokens(self) -> "SceneMethod":
+        from kyvo.api import Kyvo
+        from kyvo.pipelines.scene_tokens import SceneTokens
+
+        if self._model is None:
+            raise ConfigError(NO_MODEL)
+        if isinstance(self._model, str | Path):
+            self._model = Kyvo.from_pretrained(self._model)
+        return SceneTokens(model=self._model)

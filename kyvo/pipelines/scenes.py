@@ -1,6 +1,6 @@
 """Scenes of shapes from one picture with a mask of each object: what a method gives, and what is done for all of them.
 
-A method makes objects with poses (`kyvo.pipelines.scene_flows`, `kyvo.pipelines.scene_baselines`). An object that it
+A method makes objects with poses (`kyvo.pipelines.scene_flows`, `scene_tokens`, `scene_baselines`). An object that it
 cannot make is left out with a warning; the others are kept. The scene's axes are the method's: z is up, and the lowest
 point is brought to z = 0.
 """
@@ -33,15 +33,17 @@ class MadeObjects:
 
 
 class SceneMethod(ABC):
-    """A way from a picture with masks to objects that stand somewhere."""
+    """A way from a picture, with masks where it needs them, to objects that stand somewhere."""
 
     name: ClassVar[str]
     axes: ClassVar[str]  # as in `GeneratedScene`
+    schema: ClassVar[str] = "objaworld-shapes"  # of the scene JSON
     takes_views: ClassVar[bool] = False  # whether it sees more than one picture of the objects
+    needs_masks: ClassVar[bool] = True
 
     @abstractmethod
     def make(self, picture: ScenePicture, samples: Samples) -> MadeObjects:
-        """The objects; `samples` has as many as the picture."""
+        """The objects; `samples` has as many as the picture, or one of a picture without masks."""
 
 
 def generate_scene(
@@ -55,14 +57,16 @@ def generate_scene(
     """A scene of the picture's objects; the same seed gives the same scene.
 
     Raises:
-        ConfigError: there are several views, and the method takes one.
+        ConfigError: there are several views, and the method takes one; or there are no masks, and it needs them.
         ObjectError: not one object could be made.
         Cancelled: `cancelled` said so.
     """
     if picture.others and not method.takes_views:
         raise ConfigError(f"{method.name} takes one picture; SceneGen alone takes several views.")
+    if method.needs_masks and not len(picture):
+        raise ConfigError(f"{method.name} needs a mask of each object; tokens alone does without.")
     started = time.perf_counter()
-    samples = Samples(seed=seed, count=len(picture), progress=progress, cancelled=cancelled)
+    samples = Samples(seed=seed, count=max(len(picture), 1), progress=progress, cancelled=cancelled)
     made = method.make(picture, samples)
     if not made.objects:
         raise ObjectError(f"No object could be made: {'; '.join(made.warnings)}. Take another seed.")
@@ -72,6 +76,7 @@ def generate_scene(
         objects=tuple(replace(item, pose=up @ item.pose) for item in made.objects),
         method=method.name,
         axes=method.axes,
+        schema=method.schema,
         seed=seed,
         seconds=time.perf_counter() - started,
         query=made.query,

@@ -4,6 +4,7 @@ Everything has the scene's own axes, z up; 3D files have theirs (`kyvo.export.pr
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,6 @@ from kyvo.shapes.placed import GeneratedScene, PlacedObject
 from kyvo.shapes.surfaces import colored_mesh, place_shapes, surface_asset
 from kyvo.shapes.tokenizer import ShapeTokenizer
 
-SCHEMA = "objaworld-shapes"
 JSON, SHEET = ".json", ".png"  # the other endings are those of kyvo.export
 
 
@@ -43,7 +43,7 @@ def write_scene(
     """Writes the scene as each file's ending says.
 
     Args:
-        tokenizer: gives the objects of a scene JSON their shape codes.
+        tokenizer: gives the objects of a scene JSON their shape codes, where they have none.
 
     Raises:
         FileError: a file cannot be written.
@@ -65,23 +65,34 @@ def as_scene(made: GeneratedScene) -> Scene:
     objects = []
     for item in made.objects:
         more = {"scale": item.pose.scale, "quaternion_wxyz": list(item.pose.quaternion_wxyz)}
+        if item.category is not None:
+            more["name"] = item.name
         objects.append(
-            SceneObject(category=item.name, location=item.pose.translation, pose=item.pose.euler, extra=more)
+            SceneObject(
+                category=item.category or item.name,
+                location=item.pose.translation,
+                pose=item.pose.euler,
+                shape_codes=item.shape_codes,
+                extra=more,
+            )
         )
     about = {"method": made.method, "axes": made.axes, "seed": made.seed, "warnings": list(made.warnings)}
     if made.query is not None:
         about["query"] = made.query
-    return Scene(objects=tuple(objects), schema=SCHEMA, extra={"generated": about})
+    return Scene(objects=tuple(objects), schema=made.schema, extra={"generated": about})
 
 
 def _with_codes(scene: Scene, made: GeneratedScene, tokenizer: ShapeTokenizer) -> Scene:
+    """The scene with codes of those objects that have none."""
     resolution = tokenizer.config.resolution
-    latents = [surface_latent(normalized(surface_asset(item.surface)), resolution=resolution) for item in made.objects]
-    coded = [
-        item.with_values(shape_codes=tuple(codes))
-        for item, codes in zip(scene.objects, tokenizer.encode(latents).tolist(), strict=True)
-    ]
-    return Scene(objects=tuple(coded), schema=scene.schema, extra=scene.extra)
+    lacking = [item for item in made.objects if item.shape_codes is None]
+    latents = [surface_latent(normalized(surface_asset(item.surface)), resolution=resolution) for item in lacking]
+    codes = iter(tokenizer.encode(latents).tolist())
+    objects = (
+        item if item.shape_codes is not None else replace(item, shape_codes=tuple(next(codes)))
+        for item in scene.objects
+    )
+    return replace(scene, objects=tuple(objects))
 
 
 def scene_mesh(objects: Sequence[PlacedObject], *, place: Callable[[np.ndarray], np.ndarray] | None = None) -> Asset:

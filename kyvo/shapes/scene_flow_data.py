@@ -39,6 +39,7 @@ class SceneRow:
     """One scene: everything of its objects in their order."""
 
     picture: ScenePicture
+    categories: tuple[str, ...]
     camera: Camera | None
     poses: tuple[Pose, ...]  # in the scene's frame
     shown: tuple[float, ...]  # share of each object that others do not hide
@@ -120,6 +121,7 @@ class SceneRows:
         cells = tuple(_cells(data) for data in row["cells"])
         return SceneRow(
             picture=picture,
+            categories=tuple(str(item.category) for item in scene.objects),
             camera=scene.camera,
             poses=tuple(poses_of(scene)),
             shown=tuple((masks.sum((1, 2)) / full.sum((1, 2))).tolist()),
