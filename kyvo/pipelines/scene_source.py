@@ -47,7 +47,7 @@ LABELS = {
     MethodName.RETRIEVAL: "retrieval from a library",
 }
 
-NO_MODEL = "tokens need a model whose schema has shapes; docs/scenes.md says how one is trained."
+NO_MODEL = "Tokens need a model whose schema has shapes; docs/scenes.md says how one is trained."
 
 
 class SceneSource:
@@ -168,5 +168,8 @@ class SceneSource:
         if self._model is None:
             raise ConfigError(NO_MODEL)
         if isinstance(self._model, str | Path):
-            self._model = Kyvo.from_pretrained(self._model)
+            try:
+                self._model = Kyvo.from_pretrained(self._model)
+            except CheckpointError as error:
+                raise CheckpointError(f"{error} {NO_MODEL}") from error
         return SceneTokens(model=self._model)

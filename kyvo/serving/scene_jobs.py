@@ -43,7 +43,8 @@ def add_scene(jobs: LongJobs, model: Kyvo, source: SceneSource, request: SceneRe
     if (reason := source.lacks(request.method)) is not None:
         raise RequestError(
             501,
-            f"this server has no method {request.method.value}: {reason} Its options --scenes and --library name it.",
+            f"this server has no method {request.method.value}: {reason} Its options --model, --scenes and --library "
+            "name what it has.",
         )
 
     def make(run: Run, job: LongJob, *, found: None) -> JobResult:

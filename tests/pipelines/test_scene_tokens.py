@@ -165,10 +165,12 @@ def test_what_makes_no_scene_is_said(method):
         generate_scene(method, without_masks(RGB), cancelled=lambda: True)
 
 
-def test_a_source_says_whether_its_model_writes_shapes(method):
-    assert "tokens need a model whose schema has shapes" in SceneSource().lacks(MethodName.TOKENS)
-    with pytest.raises(ConfigError, match="tokens need a model"):
+def test_a_source_says_whether_its_model_writes_shapes(method, tmp_path):
+    assert "Tokens need a model whose schema has shapes" in SceneSource().lacks(MethodName.TOKENS)
+    with pytest.raises(ConfigError, match="Tokens need a model"):
         SceneSource().get(MethodName.TOKENS)
+    with pytest.raises(CheckpointError, match=r"neither a folder .*Tokens need a model"):
+        SceneSource(model=tmp_path / "nothing").get(MethodName.TOKENS)
     assert "has no category" in SceneSource(model=tiny_kyvo()).lacks(MethodName.TOKENS)
     source = SceneSource(model=method.model)
     assert source.lacks(MethodName.TOKENS) is None and source.get(MethodName.TOKENS).model is method.model
