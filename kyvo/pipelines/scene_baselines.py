@@ -20,6 +20,7 @@ from kyvo.models.heads.turn_head import equal_turns
 from kyvo.models.slat.flexicubes import Surface
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.pipelines.objects import ObjectGenerator, Samples
+from kyvo.pipelines.placement import mask_boxes
 from kyvo.pipelines.scenes import MadeObjects, SceneMethod, add_details, crop_tokens, decode_cells
 from kyvo.pipelines.turns import find_turn, object_views, thumbnail
 from kyvo.scene.pose import Pose
@@ -51,8 +52,7 @@ def stand_on_floor(
         camera: of the mask's picture.
         turn: about the up axis, rad.
     """
-    rows, columns = np.nonzero(mask)
-    wanted = np.array([columns.min(), rows.min(), columns.max() + 1.0, rows.max() + 1.0])
+    (wanted,) = mask_boxes(mask[None])
     below = -float(points[:, 2].min())
     foot = camera.at_heights(_bottom(wanted)[None], np.zeros(1))[0]
     scale = 1.0

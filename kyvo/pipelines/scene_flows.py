@@ -24,6 +24,7 @@ from kyvo.models.flow.scenegen import SceneGenFlowModel
 from kyvo.models.slat.load import load_network
 from kyvo.models.vggt import VggtAggregator
 from kyvo.pipelines.objects import ObjectGenerator, Samples
+from kyvo.pipelines.placement import fit_to_masks
 from kyvo.pipelines.scenes import MadeObjects, SceneMethod, add_details, crop_tokens, decode_cells
 from kyvo.pipelines.turns import find_turn
 from kyvo.scene.pose import Pose
@@ -172,6 +173,8 @@ class SceneGen(_SceneFlow):
                 turn = find_turn(self.objects, item.mesh, picture.crop(index), crops[0].tokens[index])
                 pose = Pose.of_turn(turn, translation=pose.translation, scale=pose.scale)
             objects.append(PlacedObject(name=picture.names[index], surface=item.mesh, pose=pose, latent=item.slat))
+        if objects and self.axes == "view":
+            objects = fit_to_masks(objects, picture.masks[list(made)])
         return MadeObjects(objects=objects, query=picture.names[query], warnings=warnings)
 
 
