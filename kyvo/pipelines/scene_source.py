@@ -106,6 +106,12 @@ class SceneSource:
             method: Any = self._loaded[name]
         return method if camera is None else replace(method, camera=camera)
 
+    def from_text(self) -> "SceneMethod":
+        """I-Scene under texts. Raises CheckpointError where there are no weights of it."""
+        from kyvo.pipelines.scene_flows import ISceneFromText
+
+        return ISceneFromText.from_pretrained(self._flows, objects=self._objects.get())
+
     def lacks(self, name: MethodName) -> str | None:
         """Why there is no such method, without loading it; None where there is one."""
         if name is MethodName.TOKENS:

@@ -9,13 +9,14 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from kyvo.data.scene_pictures import ScenePicture
+from kyvo.data.scene_texts import SceneText
 from kyvo.errors import ConfigError, SceneError
 from kyvo.generation.flow_sampler import Progress
 from kyvo.pipelines.objects import Condition, GeneratedObject, ObjectError, ObjectGenerator, Samples
@@ -40,6 +41,7 @@ class SceneMethod(ABC):
     schema: ClassVar[str] = "objaworld-shapes"  # of the scene JSON
     takes_views: ClassVar[bool] = False  # whether it sees more than one picture of the objects
     needs_masks: ClassVar[bool] = True
+    takes_text: ClassVar[bool] = False  # in place of a picture
 
     @abstractmethod
     def make(self, picture: ScenePicture, samples: Samples) -> MadeObjects:
@@ -48,26 +50,29 @@ class SceneMethod(ABC):
 
 def generate_scene(
     method: SceneMethod,
-    picture: ScenePicture,
+    picture: ScenePicture | SceneText,
     *,
     seed: int = 0,
     progress: Callable[[Progress], object] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> GeneratedScene:
-    """A scene of the picture's objects; the same seed gives the same scene.
+    """A scene of the objects of a picture, or of a text; the same seed gives the same scene.
 
     Raises:
-        ConfigError: there are several views, and the method takes one; or there are no masks, and it needs them.
+        ConfigError: there are several views, no masks, or a text, and the method does not take them.
         ObjectError: not one object could be made.
         Cancelled: `cancelled` said so.
     """
-    if picture.others and not method.takes_views:
+    if isinstance(picture, SceneText) != method.takes_text:
+        raise ConfigError("a text goes with ISceneFromText, and with no other method; those take pictures.")
+    if isinstance(picture, ScenePicture) and picture.others and not method.takes_views:
         raise ConfigError(f"{method.name} takes one picture; SceneGen alone takes several views.")
     if method.needs_masks and not len(picture):
         raise ConfigError(f"{method.name} needs a mask of each object; tokens alone does without.")
     started = time.perf_counter()
     samples = Samples(seed=seed, count=max(len(picture), 1), progress=progress, cancelled=cancelled)
-    made = method.make(picture, samples)
+    given: Any = picture  # of the kind that the method takes
+    made = method.make(given, samples)
     if not made.objects:
         raise ObjectError(f"No object could be made: {'; '.join(made.warnings)}. Take another seed.")
     lowest = min(float(item.triangles[..., 2].min()) for item in made.objects)

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from kyvo.data.meshes.assets import Asset
 from kyvo.data.scene_pictures import ScenePicture
+from kyvo.data.scene_texts import SceneText
 from kyvo.errors import ConfigError
 from kyvo.export.formats import export_scene, format_of
 from kyvo.export.sheet import contact_sheet
@@ -38,7 +39,11 @@ def check_outputs(paths: Sequence[Path | str]) -> None:
 
 
 def write_scene(
-    made: GeneratedScene, paths: Sequence[Path | str], *, picture: ScenePicture, tokenizer: ShapeTokenizer | None = None
+    made: GeneratedScene,
+    paths: Sequence[Path | str],
+    *,
+    picture: ScenePicture | SceneText,
+    tokenizer: ShapeTokenizer | None = None,
 ) -> None:
     """Writes the scene as each file's ending says.
 
@@ -109,9 +114,12 @@ def scene_mesh(objects: Sequence[PlacedObject], *, place: Callable[[np.ndarray],
     )
 
 
-def scene_sheet(made: GeneratedScene, picture: ScenePicture) -> Image.Image:
-    """The picture beside views of the scene from around it."""
+def scene_sheet(made: GeneratedScene, picture: ScenePicture | SceneText) -> Image.Image:
+    """The picture, or the text, beside views of the scene from around it."""
     given = ImageOps.pad(Image.fromarray(picture.rgb), (SIZE, SIZE), color="white")
     turns = [-90.0, *TURNS[1:]]  # the first looks from the camera's side, where the axes are view-centric
-    titles = ["picture", *(f"from {turn % 360:.0f}\N{DEGREE SIGN}" for turn in turns)]
+    titles = [
+        "text" if isinstance(picture, SceneText) else "picture",
+        *(f"from {turn % 360:.0f}\N{DEGREE SIGN}" for turn in turns),
+    ]
     return contact_sheet([[given, *side_views(normalized(scene_mesh(made.objects)), turns=turns)]], titles)
