@@ -66,8 +66,10 @@ def main(argv: list[str] | None = None) -> Path:
     source = source.select(range(min(args.limit or len(source), len(source))))
     shape = None if args.shape_tokenizer is None else ShapeTokenizer.from_pretrained(args.shape_tokenizer)
     if shape is not None:
-        own_cells = "scene_cells" in source.column_names
-        source = _code_cells(source, shape, args.data) if own_cells else _add_shapes(source, shape, args.assets)
+        if "scene_cells" in source.column_names:
+            source = _code_cells(source, shape, args.data, workers=args.workers)
+        else:
+            source = _add_shapes(source, shape, args.assets)
     pictures = [name for name, feature in source.features.items() if isinstance(feature, Image)]
     codes = {name: name.replace("image", "codes") for name in pictures}
 
@@ -140,7 +142,7 @@ def _add_shapes(source: Dataset, tokenizer: ShapeTokenizer, assets: Path | None)
     )
 
 
-def _code_cells(source: Dataset, tokenizer: ShapeTokenizer, folder: Path) -> Dataset:
+def _code_cells(source: Dataset, tokenizer: ShapeTokenizer, folder: Path, *, workers: int) -> Dataset:
     """A set of `kyvo data scenes` with its pictures, and its scenes with the codes of their objects' cells."""
     rows = replace(SceneRows.open([folder], resolution=tokenizer.config.resolution), rows=source)
 
@@ -149,7 +151,14 @@ def _code_cells(source: Dataset, tokenizer: ShapeTokenizer, folder: Path) -> Dat
         return {"scene": scene_cell(token_scene(row, row_codes(row, tokenizer)))}
 
     others = [name for name in source.column_names if name not in ("image", "scene")]
-    return source.map(coded, with_indices=True, remove_columns=others, load_from_cache_file=False, desc="shapes")
+    return source.map(
+        coded,
+        with_indices=True,
+        remove_columns=others,
+        num_proc=workers if workers > 1 else None,
+        load_from_cache_file=False,
+        desc="shapes",
+    )
 
 
 def _card(folder: Path) -> dict | None:
