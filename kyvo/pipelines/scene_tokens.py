@@ -48,6 +48,7 @@ class SceneTokens(SceneMethod):
     axes: ClassVar[str] = "view"
     schema: ClassVar[str] = SCHEMA
     needs_masks: ClassVar[bool] = False
+    has_floor: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if (reason := lacks_shapes(self.model)) is not None:

@@ -2,7 +2,7 @@
 
 A method makes objects with poses (`kyvo.pipelines.scene_flows`, `scene_tokens`, `scene_baselines`). An object that it
 cannot make is left out with a warning; the others are kept. The scene's axes are the method's: z is up, and the lowest
-point is brought to z = 0.
+point is brought to z = 0, unless the method knows where the floor is.
 """
 
 import time
@@ -41,6 +41,7 @@ class SceneMethod(ABC):
     schema: ClassVar[str] = "objaworld-shapes"  # of the scene JSON
     takes_views: ClassVar[bool] = False  # whether it sees more than one picture of the objects
     needs_masks: ClassVar[bool] = True
+    has_floor: ClassVar[bool] = False  # whether z = 0 is the floor as it is
     takes_text: ClassVar[bool] = False  # in place of a picture
 
     @abstractmethod
@@ -75,7 +76,7 @@ def generate_scene(
     made = method.make(given, samples)
     if not made.objects:
         raise ObjectError(f"No object could be made: {'; '.join(made.warnings)}. Take another seed.")
-    lowest = min(float(item.triangles[..., 2].min()) for item in made.objects)
+    lowest = 0.0 if method.has_floor else min(float(item.triangles[..., 2].min()) for item in made.objects)
     up = Pose(translation=(0.0, 0.0, -lowest))
     return GeneratedScene(
         objects=tuple(replace(item, pose=up @ item.pose) for item in made.objects),
