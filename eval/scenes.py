@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from kyvo.api import Kyvo
 from kyvo.errors import KyvoError
 from kyvo.evaluation.generated_scenes import (
     FIGURES,
@@ -138,7 +139,9 @@ def build_methods(args: argparse.Namespace) -> dict[str, SceneMethod]:
         resolution=args.resolution,
         library_count=args.library_count,
         geometry=args.geometry,
-        model=args.language_model,
+        recognition=None
+        if args.language_model is None
+        else lambda: Kyvo.from_pretrained(args.language_model).recognition,
     )
     return {name: source.get(MethodName(name)) for name in args.method}
 

@@ -89,12 +89,13 @@ def scene(
 
     Example: kyvo generate scene room.png --masks masks --model my_scenes --out scene.glb --out sheet.png
     """
+    from kyvo.api import Kyvo
     from kyvo.cli.generate import _watching
     from kyvo.data.scene_pictures import ScenePicture, with_views, without_masks
-    from kyvo.data.scene_texts import SceneText
     from kyvo.files import make_folder
     from kyvo.pipelines.scenes import generate_scene
     from kyvo.shapes.scene_files import check_outputs, write_scene
+    from kyvo.shapes.scene_texts import SceneText
     from kyvo.shapes.tokenizer import ShapeTokenizer
     from kyvo.tokenizers.pictures import read_picture
 
@@ -111,7 +112,7 @@ def scene(
         library=library,
         resolution=resolution,
         geometry=geometry,
-        model=model,
+        recognition=lambda: Kyvo.from_pretrained(model).recognition,
     )
     given: ScenePicture | SceneText
     if picture is None:

@@ -74,7 +74,12 @@ def scene_source(
     from kyvo.pipelines.scene_source import MethodName, SceneSource
 
     source = SceneSource(
-        flows=scenes, objects=model.objects, library=library, segmenter=segmenter, geometry=geometry, model=model
+        flows=scenes,
+        objects=model.objects,
+        library=library,
+        segmenter=segmenter,
+        geometry=geometry,
+        recognition=model.recognition,
     )
     lacks = [] if scenes == "mini" else [source.lacks(name) for name in (MethodName.SCENEGEN, MethodName.ISCENE)]
     if lacks and all(lacks):

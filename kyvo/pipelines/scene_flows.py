@@ -16,7 +16,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kyvo.data.scene_pictures import ScenePicture
-from kyvo.data.scene_texts import SceneText
 from kyvo.errors import CheckpointError
 from kyvo.generation.flow_sampler import seeded_noise
 from kyvo.models.flow.conditions import TextCondition
@@ -33,6 +32,7 @@ from kyvo.pipelines.scenes import MadeObjects, SceneMethod, add_details, crop_to
 from kyvo.pipelines.turns import find_turn
 from kyvo.scene.pose import Pose
 from kyvo.shapes.placed import PlacedObject
+from kyvo.shapes.scene_texts import SceneText
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,6 +1,7 @@
 """`SceneSource`: the methods of scene generation and the segmenter of a command or server, loaded when asked for."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -10,8 +11,8 @@ from kyvo.errors import CheckpointError, ConfigError
 from kyvo.pipelines.object_source import ObjectSource
 
 if TYPE_CHECKING:
-    from kyvo.api import Kyvo
     from kyvo.models.segmenter import Segmenter
+    from kyvo.pipelines.recognition import Recognition
     from kyvo.pipelines.scenes import SceneMethod
     from kyvo.scene.scene import Camera
 
@@ -63,7 +64,7 @@ class SceneSource:
         library_count: int | None = None,
         segmenter: Path | None = None,
         geometry: Path | None = None,
-        model: "Kyvo | Path | str | None" = None,
+        recognition: "Recognition | Callable[[], Recognition] | None" = None,
     ) -> None:
         """
         Args:
@@ -74,7 +75,7 @@ class SceneSource:
             library_count: the library's first rows alone.
             segmenter: a folder of SAM, which makes masks of points and boxes.
             geometry: a folder of VGGT, for flows that were trained with it.
-            model: writes scenes of shapes as tokens; one that is named, or its folder, is loaded when asked for.
+            recognition: of the model that writes scenes of shapes as tokens, or what loads it when it is asked for.
         """
         self._flows = flows
         self._objects = objects or ObjectSource()
@@ -83,7 +84,7 @@ class SceneSource:
         self._library_count = library_count
         self._segmenter = segmenter
         self._geometry = geometry
-        self._model = model
+        self._recognition = recognition
         self._network: Segmenter | None = None
         self._loaded: dict[MethodName, SceneMethod] = {}
         self._lock = threading.Lock()
@@ -115,7 +116,7 @@ class SceneSource:
     def lacks(self, name: MethodName) -> str | None:
         """Why there is no such method, without loading it; None where there is one."""
         if name is MethodName.TOKENS:
-            return self._lacks_model()
+            return self._lacks_shapes()
         if name is MethodName.RETRIEVAL:
             return None if self._library is not None else "there is no library to retrieve objects from."
         if name is not MethodName.INDEPENDENT:
@@ -157,25 +158,25 @@ class SceneSource:
         owner = SceneGen if name is MethodName.SCENEGEN else IScene
         return owner.from_pretrained(self._flows, objects=self._objects.get(), geometry=self._geometry)
 
-    def _lacks_model(self) -> str | None:
-        """What a folder lacks is known when it is loaded."""
-        if self._model is None:
-            return NO_MODEL
-        if isinstance(self._model, str | Path):
-            return None
+    def _lacks_shapes(self) -> str | None:
+        """What a model lacks that is loaded when asked for, is known then."""
+        from kyvo.pipelines.recognition import Recognition
         from kyvo.pipelines.scene_tokens import lacks_shapes
 
-        return lacks_shapes(self._model)
+        if self._recognition is None:
+            return NO_MODEL
+        return lacks_shapes(self._recognition) if isinstance(self._recognition, Recognition) else None
 
     def _load_tokens(self) -> "SceneMethod":
-        from kyvo.api import Kyvo
+        from kyvo.pipelines.recognition import Recognition
         from kyvo.pipelines.scene_tokens import SceneTokens
 
-        if self._model is None:
+        found = self._recognition
+        if found is None:
             raise ConfigError(NO_MODEL)
-        if isinstance(self._model, str | Path):
+        if not isinstance(found, Recognition):
             try:
-                self._model = Kyvo.from_pretrained(self._model)
+                found = found()
             except CheckpointError as error:
                 raise CheckpointError(f"{error} {NO_MODEL}") from error
-        return SceneTokens(model=self._model)
+        return SceneTokens(recognition=found)

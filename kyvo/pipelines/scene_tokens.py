@@ -7,7 +7,8 @@ The model sees the picture alone; masks, where there are any, name the objects. 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -19,6 +20,7 @@ from kyvo.generation.flow_sampler import Progress
 from kyvo.generation.language_model import Completion
 from kyvo.generation.prompts import length_error
 from kyvo.pipelines.objects import ObjectError, Samples
+from kyvo.pipelines.recognition import Recognition
 from kyvo.pipelines.run import Cancelled, Run
 from kyvo.pipelines.scenes import MadeObjects, SceneMethod
 from kyvo.scene.pose import Pose
@@ -30,19 +32,16 @@ from kyvo.shapes.scene_layouts import usual_view
 from kyvo.shapes.scene_tokens import FIELDS, SCHEMA
 from kyvo.tokenizers.tasks import Segments
 
-if TYPE_CHECKING:
-    from kyvo.api import Kyvo
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SceneTokens(SceneMethod):
-    """The recognition of a model whose schema has shapes, and its shape tokenizer.
+    """The recognition of a model whose schema has shapes (`Kyvo.recognition`), and its shape tokenizer.
 
     Raises:
         CheckpointError: the model has no such schema, or its shapes are not of surface features.
     """
 
-    model: "Kyvo"
+    recognition: Recognition
 
     name: ClassVar[str] = "tokens"
     axes: ClassVar[str] = "view"
@@ -51,11 +50,12 @@ class SceneTokens(SceneMethod):
     has_floor: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if (reason := lacks_shapes(self.model)) is not None:
+        if (reason := lacks_shapes(self.recognition)) is not None:
             raise CheckpointError(reason)
 
     def make(self, picture: ScenePicture, samples: Samples) -> MadeObjects:
-        run, shape = Run(self.model.language_model), self.model.processor.shape
+        model = self.recognition.model
+        run, shape = Run(model), model.processor.shape
         assert shape is not None  # checked above
         scene, warnings = self._recognized(picture, samples, run)
         if not scene.objects:
@@ -83,7 +83,7 @@ class SceneTokens(SceneMethod):
 
     def _recognized(self, picture: ScenePicture, samples: Samples, run: Run) -> tuple[Scene, list[str]]:
         """The scene as the language model writes it, and what is said of it."""
-        recognition = self.model.recognition
+        recognition = self.recognition
         (fitted,) = recognition.expose(recognition.read([picture.rgb]))
         codes, errors = recognition.encode([fitted.pixels], run)
         found = self._written(codes[0], samples)
@@ -95,7 +95,7 @@ class SceneTokens(SceneMethod):
 
     def _written(self, codes: np.ndarray, samples: Samples) -> Completion:
         """Raises Cancelled as `samples` says, which is asked after each object."""
-        model, began = self.model.language_model, time.perf_counter()
+        model, began = self.recognition.model, time.perf_counter()
         pending = model.submit("recognition", Segments(image=codes), max_objects=MAX_OBJECTS)
         ended = model.builder.vocabulary.marker_id("[OBJECT-END]")
         done = 0
@@ -117,9 +117,10 @@ class SceneTokens(SceneMethod):
         return pending.result()
 
 
-def lacks_shapes(model: "Kyvo") -> str | None:
+def lacks_shapes(recognition: Recognition) -> str | None:
     """Why a model makes no scenes of shapes; None where it does."""
-    processor, name = model.processor, model.name or "this model"
+    model = recognition.model
+    processor, name = model.processor, Path(model.model.name_or_path or "").name or "this model"
     known = {field.name for field in processor.schema.fields}
     lacking = [field for field in FIELDS if field not in known]
     train = "docs/scenes.md says how one is trained, with configs/schemas/scene_shapes.yaml."

@@ -16,12 +16,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kyvo.data.scene_pictures import ScenePicture
-from kyvo.data.scene_texts import SceneText
 from kyvo.errors import ConfigError, SceneError
 from kyvo.generation.flow_sampler import Progress
 from kyvo.pipelines.objects import Condition, GeneratedObject, ObjectError, ObjectGenerator, Samples
 from kyvo.scene.pose import Pose
 from kyvo.shapes.placed import GeneratedScene, PlacedObject
+from kyvo.shapes.scene_texts import SceneText
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

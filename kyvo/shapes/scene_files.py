@@ -12,7 +12,6 @@ from PIL import Image, ImageOps
 
 from kyvo.data.meshes.assets import Asset
 from kyvo.data.scene_pictures import ScenePicture
-from kyvo.data.scene_texts import SceneText
 from kyvo.errors import ConfigError
 from kyvo.export.formats import export_scene, format_of
 from kyvo.export.sheet import contact_sheet
@@ -23,6 +22,7 @@ from kyvo.shapes.cells import surface_latent
 from kyvo.shapes.mesh import normalized
 from kyvo.shapes.pictures import SIZE, TURNS, side_views
 from kyvo.shapes.placed import GeneratedScene, PlacedObject
+from kyvo.shapes.scene_texts import SceneText
 from kyvo.shapes.surfaces import colored_mesh, place_shapes, surface_asset
 from kyvo.shapes.tokenizer import ShapeTokenizer
 

@@ -7,6 +7,7 @@ import pytest
 from tiny_scene_tokens import tiny_scene_model
 from tiny_scenes import write_scenes
 
+from kyvo.api import Kyvo
 from kyvo.data.scene_pictures import as_scene_picture, without_masks
 from kyvo.errors import CheckpointError, ConfigError, ImageError
 from kyvo.evaluation.generated_scenes import SceneProtocol, score_scene, true_objects
@@ -31,9 +32,14 @@ RGB = np.random.default_rng(0).integers(0, 255, (40, 60, 3)).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
-def method() -> SceneTokens:
-    """Of a model that writes three objects for RGB."""
-    return SceneTokens(model=tiny_scene_model(seed=16))
+def model() -> Kyvo:
+    """It writes three objects for RGB."""
+    return tiny_scene_model(seed=16)
+
+
+@pytest.fixture(scope="module")
+def method(model) -> SceneTokens:
+    return SceneTokens(recognition=model.recognition)
 
 
 @pytest.fixture(scope="module")
@@ -50,25 +56,25 @@ def masks(*corners: tuple[int, int], side: int = 8):
     return as_scene_picture(RGB, found, [f"mask-{number}" for number in range(len(corners))])
 
 
-def test_objects_stand_where_the_model_writes_them_with_its_codes(method):
+def test_objects_stand_where_the_model_writes_them_with_its_codes(method, model):
     steps = []
     made = generate_scene(method, without_masks(RGB), progress=steps.append)
-    (scene,) = method.model.recognize([RGB])
+    (scene,) = model.recognize([RGB])
     assert [item.shape_codes for item in made.objects] == [item.shape_codes for item in scene.objects]
     assert [step.step for step in steps] == [1, 2, 3]
     assert [item.pose for item in made.objects] == [pose_of(item) for item in scene.objects]
     assert [item.name for item in made.objects] == [f"{n} {item.category}" for n, item in enumerate(scene.objects)]
 
 
-def test_the_scene_is_read_again_and_drawn_by_the_same_model(method, tmp_path):
+def test_the_scene_is_read_again_and_drawn_by_the_same_model(method, model, tmp_path):
     made = generate_scene(method, without_masks(RGB))
     outs = [tmp_path / name for name in ("scene.json", "scene.glb")]
     write_scene(made, outs, picture=without_masks(RGB))
     scene = load_scene(tmp_path / "scene.json")
     assert scene.schema == "scene-shapes" and scene.extra["generated"]["method"] == "tokens"
-    for again, item in zip(method.model.processor.schema.snap(scene).objects, made.objects, strict=True):
+    for again, item in zip(model.processor.schema.snap(scene).objects, made.objects, strict=True):
         assert again.shape_codes == item.shape_codes and again.category == item.category
-    (drawn,) = method.model.render([scene])
+    (drawn,) = model.render([scene])
     assert drawn.shape == (16, 24, 3)
     assert outs[1].stat().st_size > 1000
 
@@ -149,9 +155,9 @@ def test_what_makes_no_scene_is_said(method):
         CheckpointError,
         match="writes no scenes of shapes: its schema 'clevr' has no category, scale, pose, shape_codes",
     ):
-        SceneTokens(model=tiny_kyvo())
+        SceneTokens(recognition=tiny_kyvo().recognition)
     with pytest.raises(ObjectError, match=r"^The model sees no object in the picture\.$"):
-        generate_scene(SceneTokens(model=tiny_scene_model(seed=0)), without_masks(RGB))
+        generate_scene(SceneTokens(recognition=tiny_scene_model(seed=0).recognition), without_masks(RGB))
     with pytest.raises(ImageError, match="shows nothing"):
         without_masks(np.zeros_like(RGB))
     with pytest.raises(ConfigError, match="retrieval needs a mask of each object"):
@@ -165,8 +171,9 @@ def test_a_source_says_whether_its_model_writes_shapes(method, tmp_path):
     with pytest.raises(ConfigError, match="Tokens need a model"):
         SceneSource().get(MethodName.TOKENS)
     with pytest.raises(CheckpointError, match=r"neither a folder .*Tokens need a model"):
-        SceneSource(model=tmp_path / "nothing").get(MethodName.TOKENS)
-    assert "has no category" in SceneSource(model=tiny_kyvo()).lacks(MethodName.TOKENS)
-    source = SceneSource(model=method.model)
-    assert source.lacks(MethodName.TOKENS) is None and source.get(MethodName.TOKENS).model is method.model
+        SceneSource(recognition=lambda: Kyvo.from_pretrained(tmp_path / "nothing").recognition).get(MethodName.TOKENS)
+    assert "has no category" in SceneSource(recognition=tiny_kyvo().recognition).lacks(MethodName.TOKENS)
+    source = SceneSource(recognition=method.recognition)
+    assert source.lacks(MethodName.TOKENS) is None
+    assert source.get(MethodName.TOKENS).recognition is method.recognition
     assert not MethodName.TOKENS.needs_masks and not MethodName.TOKENS.has_camera

@@ -13,7 +13,6 @@ from tiny_scenes import ISCENE, SCENEGEN, tiny_flow, write_scenes
 
 from kyvo.cli.main import run
 from kyvo.data.scene_pictures import without_masks
-from kyvo.data.scene_texts import SceneText
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.models.flow.conditions import ConditionError
 from kyvo.models.slat.load import save_network
@@ -21,7 +20,7 @@ from kyvo.pipelines.scene_flows import IScene, ISceneFromText
 from kyvo.pipelines.scenes import generate_scene
 from kyvo.scene.files import load_scene
 from kyvo.shapes.scene_flow_data import SceneRows
-from kyvo.shapes.scene_texts import object_phrases, row_texts
+from kyvo.shapes.scene_texts import SceneText, object_phrases, row_texts
 
 pytest.importorskip("open3d")
 

@@ -53,7 +53,8 @@ def page(folder):
 
     model = tiny_kyvo(objects=tiny_generator())
     sam = write_tiny_sam(folder / "sam")
-    source = SceneSource(flows=folder, objects=model.objects, segmenter=sam, model=tiny_scene_model(seed=SEED))
+    recognition = tiny_scene_model(seed=SEED).recognition
+    source = SceneSource(flows=folder, objects=model.objects, segmenter=sam, recognition=recognition)
     app = create_app(model, name="tiny", scenes=source)
     mount_studio(app)
     own = ("data:", "blob:", "about:")
