@@ -29,9 +29,10 @@ from kyvo.pipelines.run import Run
 from kyvo.pipelines.understanding import expect, read
 from kyvo.programs import parsing
 from kyvo.programs.clarification import Clarification
-from kyvo.programs.errors import AmbiguousReference, ProgramError
+from kyvo.programs.errors import ProgramError
 from kyvo.programs.json_form import from_json, to_json
 from kyvo.programs.parsing import Parsed
+from kyvo.programs.pending import Pending
 from kyvo.programs.program import Edit, Program, Query
 from kyvo.programs.turns import REDO, UNDO
 from kyvo.scene.diff import SceneDiff, diff
@@ -98,18 +99,22 @@ class Conversation:
             drawn: the image was rendered by the model.
         """
         self.model = model
-        self.clarification: Clarification | None = None  # the question that waits for an answer
         self._start = scene
         self._start_image = None if image is None else read_one(image)
         self._start_drawn = drawn or image is None
         self._turns: list[Turn] = []
-        self._refused: parsing.Turn | None = None  # the last text, where nothing came of it
+        self._pending = Pending()
         self._undone: list[list[Turn]] = []  # each an edit and the questions after it, the last taken back last
 
     @property
     def turns(self) -> tuple[Turn, ...]:
         """Those that stand, in order."""
         return tuple(self._turns)
+
+    @property
+    def clarification(self) -> Clarification | None:
+        """The question that waits for an answer."""
+        return self._pending.clarification
 
     @property
     def scene(self) -> Scene:
@@ -119,7 +124,7 @@ class Conversation:
     @property
     def dialogue(self) -> tuple[parsing.Turn, ...]:
         """What "it" and "the one you just moved" refer to."""
-        turns = (*(turn.result.turn() for turn in self._turns), self._refused)
+        turns = (*(turn.result.turn() for turn in self._turns), self._pending.refused)
         return tuple(turn for turn in turns if turn is not None)
 
     @property
@@ -177,31 +182,22 @@ class Conversation:
         return self._take(instruction, understood, run)
 
     def _understood(self, text: str) -> Interpretation:
-        waiting = self.clarification
         try:
-            return self.model.understand(text, self.dialogue, waiting=waiting)
-        except AmbiguousReference as error:  # of a reply that leaves several
-            assert waiting is not None
-            self.clarification = waiting.narrowed(error)
-            raise
-        except ProgramError:
-            self._refused = parsing.Turn.refusal(text)
-            if waiting is not None and waiting.is_declined(text):
-                self.clarification = self._refused = None
+            return self.model.understand(text, self.dialogue, waiting=self.clarification)
+        except ProgramError as error:
+            self._pending.not_understood(text, error)
             raise
 
     def _take(self, text: str, understood: Interpretation, run: Run | None) -> Turn:
-        self.clarification = None
         if understood.program == REDO and self._undone and (turn := self.redo()) is not None:
+            self._pending.clear()
             return turn
         try:
             result = self.model.dialogue(self.scene, understood, run or self.model.run(), dialogue=self.dialogue)
         except ProgramError as error:
-            self._refused = parsing.Turn.refusal(understood.text, understood.program)
-            if isinstance(error, AmbiguousReference):
-                self.clarification = Clarification.of(understood.text, understood.program, self.scene, error)
+            self._pending.not_done(understood.text, understood.program, self.scene, error)
             raise
-        self._refused = None
+        self._pending.clear()
         image = self._last_image if isinstance(result, AnswerResult) else result.image
         self._turns.append(Turn(text=text, result=result, image=image))
         self._undone.clear()
@@ -212,7 +208,7 @@ class Conversation:
         place = max((index for index, turn in enumerate(self._turns) if turn.answer is None), default=None)
         if place is None:
             return None
-        self.clarification = self._refused = None
+        self._pending.clear()
         self._undone.append(self._turns[place:])
         del self._turns[place:]
         return self._undone[-1][0]

@@ -38,6 +38,9 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--steps", type=int, default=12, help="of either sampler")
     parser.add_argument("--guidance", type=float, default=3.0)
     parser.add_argument("--temperature", type=float, default=1.0, help="of the structure sampler")
+    parser.add_argument(
+        "--picture-tries", type=int, default=1, help="samples of a picture, of which the likest is kept"
+    )
     options = parser.parse_args(argv)
 
     vae, structure, slat = (
@@ -63,6 +66,7 @@ def main(argv: list[str] | None = None) -> Path:
         slat_std=tuple(scale["std"]),
         structure_sampler=replace(sampler, temperature=options.temperature),
         slat_sampler=sampler,
+        picture_tries=options.picture_tries,
         turn_head=None if options.turn_head is None else load_network(options.turn_head / "turn_head"),
     )
     generator.save_pretrained(options.out, dtype=torch.float16 if options.half else None)

@@ -28,9 +28,10 @@ def load_parser(name: str) -> Parser | None:
 
     folder = Path(name)
     if (folder / "vocabulary.json").is_file() or name in bundled_models():
-        from kyvo.parsers.language_model import LanguageModelParser
+        from kyvo.parsers.language_model import LanguageModelParser, read_min_probability
 
-        return LanguageModelParser.of_folder(Kyvo.from_pretrained(name).language_model, find_model(name))
+        model = Kyvo.from_pretrained(name).language_model
+        return LanguageModelParser(model, min_probability=read_min_probability(find_model(name)))
     if (folder / "config.json").is_file():
         from kyvo.parsers.llama import LlamaParser
 

@@ -23,10 +23,11 @@ from kyvo.errors import KyvoError, SceneError
 from kyvo.evaluation.inputs import Items
 from kyvo.evaluation.results import Results, mean_figure
 from kyvo.metrics.release import clean_answer
-from kyvo.programs.clarification import Clarification, parse_reply
-from kyvo.programs.errors import AmbiguousReference, ProgramError
+from kyvo.programs.clarification import parse_reply
+from kyvo.programs.errors import ProgramError
 from kyvo.programs.execute import answer, apply
 from kyvo.programs.parsing import Parser, Turn
+from kyvo.programs.pending import Pending
 from kyvo.programs.program import Edit, Program, Query
 from kyvo.programs.wording import wording
 from kyvo.scene.clevr import from_clevr, is_clevr
@@ -159,27 +160,27 @@ def judge(case: Case, parser: Parser, schema: SceneSchema, *, tolerance: float) 
 
 def _judge(case: Case, parser: Parser, schema: SceneSchema, *, tolerance: float) -> Outcome:
     scene, turns, reading = case.scene, [], ""
-    waiting: Clarification | None = None
-    refused: list[Turn] = []  # the text before, where nothing came of it
+    pending = Pending()
+
+    def parsed(text: str) -> Program:
+        said = turns if pending.refused is None else [*turns, pending.refused]
+        return parse_reply(text, parser, schema, said, pending.clarification)[1].program
+
     try:
         for text in case.dialogue:
-            program = None
             try:
-                program = parse_reply(text, parser, schema, [*turns, *refused], waiting)[1].program
+                program = parsed(text)
+            except ProgramError as error:
+                pending.not_understood(text, error)
+                continue
+            try:
                 _, scene, turn = _carry_out(program, text, scene, schema, turns)
             except ProgramError as error:
-                refused = [Turn.refusal(text, program)]
-                if not isinstance(error, AmbiguousReference):
-                    waiting = None
-                elif program is not None:  # the next text may say which one
-                    waiting = Clarification.of(text, program, scene, error)
-                elif waiting is not None:  # of an answer that leaves several
-                    waiting = waiting.narrowed(error)
-            else:
-                turns.append(turn)
-                waiting, refused = None, []
-        turns += refused
-        program = parse_reply(case.text, parser, schema, turns, waiting)[1].program
+                pending.not_done(text, program, scene, error)
+                continue
+            turns.append(turn)
+            pending.clear()
+        program = parsed(case.text)
         reading = wording(program)
         said, after, _ = _carry_out(program, case.text, scene, schema, turns)
     except ProgramError as error:

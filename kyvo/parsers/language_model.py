@@ -32,15 +32,6 @@ class LanguageModelParser:
         self.model = model
         self.min_probability = min_probability
 
-    @classmethod
-    def of_folder(cls, model: LanguageModel, folder: Path) -> "LanguageModelParser":
-        """As sure as the folder asks for. Raises CheckpointError for a damaged `parsing.json`."""
-        path = folder / CONFIG_NAME
-        if not path.is_file():
-            return cls(model)
-        with reading(path):
-            return cls(model, min_probability=float(read_json_object(path)["min_probability"]))
-
     def parse(self, text: str, schema: SceneSchema, dialogue: Sequence[Turn] = ()) -> Parsed:
         """Raises NotUnderstood for a text that asks nothing, or that the model is not sure of; ConfigError for a schema
         that is not the model's."""
@@ -59,3 +50,12 @@ class LanguageModelParser:
                 f"({found.probability:.2f}; {self.min_probability:g} is needed). Say it in other words."
             )
         return Parsed(program=found.program, probability=found.probability)
+
+
+def read_min_probability(folder: Path) -> float:
+    """By a model's folder; 0 where it does not say. Raises CheckpointError for a damaged `parsing.json`."""
+    path = folder / CONFIG_NAME
+    if not path.is_file():
+        return 0.0
+    with reading(path):
+        return float(read_json_object(path)["min_probability"])

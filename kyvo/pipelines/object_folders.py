@@ -33,6 +33,7 @@ OPTIONAL = {
     "gaussian_decoder": "slat_decoder_gs",
     "turn_head": "turn_head",  # ours
 }
+TRIES = "picture_tries"
 STRUCTURE_ENCODER = "ckpts/ss_enc_conv3d_16l8_fp16"  # TRELLIS publishes it, and its `pipeline.json` does not name it
 CONDITIONS: dict[ConditionKind, str] = {"picture": "image_cond_model", "text": "text_cond_model"}
 SAMPLER_PARAMS = {
@@ -96,7 +97,11 @@ def read_parts(
         if path is not None:
             parts["encoders"][kind] = load_condition(kind, path).to(device)
     scale = args.get("slat_normalization", {})
+    tries = args.get(TRIES, 1)  # ours, as is the sampler's temperature
+    if not isinstance(tries, int) or tries < 1:
+        raise CheckpointError(f"{folder / PIPELINE}: {TRIES} is {tries!r}; it takes a whole number of at least 1.")
     return parts | {
+        TRIES: tries,
         "slat_mean": tuple(scale.get("mean", ())),
         "slat_std": tuple(scale.get("std", ())),
         "structure_sampler": _sampler(args.get("sparse_structure_sampler", {})),
@@ -127,6 +132,7 @@ def write_parts(folder: Path, parts: Mapping[str, Any], *, dtype: torch.dtype | 
         "slat_sampler": _describe_sampler(parts["slat_sampler"]),
         "slat_normalization": {"mean": list(parts["slat_mean"]), "std": list(parts["slat_std"])},
         **conditions,
+        **({TRIES: parts[TRIES]} if parts[TRIES] != 1 else {}),
     }
     text = json.dumps({"name": "ObjectGenerator", "args": args}, indent=2) + "\n"
     write_text(folder / PIPELINE, text)

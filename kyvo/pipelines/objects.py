@@ -3,6 +3,7 @@
 Folders are TRELLIS's or of the same layout (`kyvo.pipelines.object_folders`). Nothing is fetched.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -14,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kyvo.data.object_pictures import ObjectPicture, read_object_picture
-from kyvo.errors import CheckpointError, ConfigError, KyvoError
+from kyvo.errors import CheckpointError, ConfigError, KyvoError, SceneError
 from kyvo.generation.flow_sampler import Constraint, FlowSampler, Progress, seeded_noise
 from kyvo.models.flow.load import ConditionEncoder, ConditionKind
 from kyvo.models.flow.slat_flow import SLatFlowModel
@@ -25,6 +26,7 @@ from kyvo.models.slat.gaussians import Gaussians
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.models.slat.sparse import SparseTensor, Voxels
 from kyvo.models.slat.structure import SparseStructureDecoder, SparseStructureEncoder
+from kyvo.pipelines.likeness import picture_distance
 from kyvo.pipelines.object_folders import find_folder, read_parts, write_parts
 from kyvo.shapes.decoding import decode_gaussians, decode_surface
 
@@ -111,6 +113,7 @@ class ObjectGenerator:
     mesh_decoder: nn.Module | None = None
     gaussian_decoder: nn.Module | None = None
     turn_head: TurnHead | None = None  # for scenes: how objects are turned in their pictures
+    picture_tries: int = 1  # samples of a picture at least, of which the likest are kept
 
     def __post_init__(self) -> None:
         structure, slat = self.structure_flow.config, self.slat_flow.config
@@ -183,7 +186,7 @@ class ObjectGenerator:
         progress: Callable[[Progress], object] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> list[GeneratedObject]:
-        """`count` objects of a text or of a picture.
+        """`count` objects of a text or of a picture; of a picture the likest of at least `picture_tries`, likest first.
 
         Args:
             image: a file, whose background is removed, or a picture without one.
@@ -195,10 +198,13 @@ class ObjectGenerator:
             ObjectError: a sample is empty.
             Cancelled: `cancelled` said so.
         """
+        picture = None if image is None else as_picture(image, mask=mask)
+        condition = self.condition(text=text, image=picture, negative_text=negative_text)
+        tries = count if picture is None else max(count, self.picture_tries)
         samples = Samples(seed=seed, count=count, progress=progress, cancelled=cancelled)
-        condition = self.condition(text=text, image=image, mask=mask, negative_text=negative_text)
-        structures = self.sample_structure(condition, samples)
-        return self.sample_details(condition, structures, samples)
+        structures = self.sample_structure(condition, replace(samples, count=tries), needed=count)
+        made = self.sample_details(condition, structures, samples)
+        return made if picture is None or tries == 1 else likest(made, picture)[:count]
 
     def condition(
         self,
@@ -219,7 +225,7 @@ class ObjectGenerator:
             warnings = (f"words that the model has never seen: {', '.join(unknown)}",) if unknown else ()
         else:
             encoder = self.encoder("picture")
-            picture = image if isinstance(image, ObjectPicture) else read_object_picture(image, mask=mask)
+            picture = as_picture(image, mask=mask)
             device = next(encoder.parameters()).device
             tokens, warnings = self._encode(encoder, picture.pixels(encoder.picture_size)[None].to(device)), ()
         if negative_text is None:
@@ -244,7 +250,13 @@ class ObjectGenerator:
         return self.encoders[kind]
 
     def sample_structure(
-        self, condition: Condition, samples: Samples, *, noise: Tensor | None = None, **sampling: Any
+        self,
+        condition: Condition,
+        samples: Samples,
+        *,
+        needed: int | None = None,
+        noise: Tensor | None = None,
+        **sampling: Any,
     ) -> list[Tensor]:
         """Active cells, int64 [cells, 3], of each sample.
 
@@ -252,6 +264,7 @@ class ObjectGenerator:
         may leave too little of colder noise.
 
         Args:
+            needed: samples that have to have cells, by default all; others that have none are left out.
             noise: the state to begin with, in place of what the seed gives.
             sampling: `start` and `constraint` of `FlowSampler.sample`.
         """
@@ -260,10 +273,11 @@ class ObjectGenerator:
             plain = replace(self, structure_sampler=replace(self.structure_sampler, temperature=1.0))
             again = plain._structures(condition, samples, noise=noise, **sampling)
             found = [cells if len(cells) else other for cells, other in zip(found, again, strict=True)]
-        for index, cells in enumerate(found):
-            if not len(cells):
-                raise ObjectError(f"Sample {index} of seed {samples.seed} has no cell. Take another seed or text.")
-        return found
+        whole = [cells for cells in found if len(cells)]
+        if len(whole) < (len(found) if needed is None else needed):
+            index = next(index for index, cells in enumerate(found) if not len(cells))
+            raise ObjectError(f"Sample {index} of seed {samples.seed} has no cell. Take another seed or text.")
+        return whole
 
     @torch.inference_mode()
     def _structures(self, condition: Condition, samples: Samples, **sampling: Any) -> list[Tensor]:
@@ -364,3 +378,20 @@ def pack_cells(structures: Sequence[Tensor], *, resolution: int) -> Voxels:
     """Several objects' cells as one batch."""
     rows = [nn.functional.pad(cells, (1, 0), value=index) for index, cells in enumerate(structures)]
     return Voxels(coords=torch.cat(rows), resolution=resolution, batch_size=len(structures))
+
+
+def as_picture(image: Path | str | ObjectPicture, *, mask: Path | str | None = None) -> ObjectPicture:
+    """A file's object, or the picture as it is. Raises ImageError as `read_object_picture` does."""
+    return image if isinstance(image, ObjectPicture) else read_object_picture(image, mask=mask)
+
+
+def likest(made: Sequence[GeneratedObject], picture: ObjectPicture) -> list[GeneratedObject]:
+    """The objects that look most like the picture first; those without a surface last."""
+
+    def distance(item: GeneratedObject) -> float:
+        try:
+            return picture_distance(item.mesh, picture)
+        except SceneError:
+            return math.inf
+
+    return sorted(made, key=distance)

@@ -19,10 +19,11 @@ from kyvo.errors import ConfigError, ImageError
 from kyvo.models.heads.turn_head import equal_turns
 from kyvo.models.slat.flexicubes import Surface
 from kyvo.models.slat.latent import StructuredLatent
+from kyvo.pipelines.likeness import thumbnail
 from kyvo.pipelines.objects import ObjectGenerator, Samples
 from kyvo.pipelines.placement import mask_boxes
-from kyvo.pipelines.scenes import MadeObjects, SceneMethod, add_details, crop_tokens, decode_cells
-from kyvo.pipelines.turns import find_turn, object_views, thumbnail
+from kyvo.pipelines.scenes import MadeObjects, SceneMethod, add_details, crop_tokens, decode_cells, left_out
+from kyvo.pipelines.turns import find_turn, object_views
 from kyvo.scene.pose import Pose
 from kyvo.scene.scene import Camera
 from kyvo.shapes.contour import extract_mesh
@@ -92,13 +93,13 @@ class IndependentObjects(SceneMethod):
     def make(self, picture: ScenePicture, samples: Samples) -> MadeObjects:
         crops = crop_tokens(self.objects, picture)
         latents = self.objects.sample_structure_latents(crops, samples)
-        made, warnings = add_details(self.objects, crops, decode_cells(self.objects, latents), picture.names, samples)
+        made, faults = add_details(self.objects, crops, decode_cells(self.objects, latents), samples)
         camera = _camera_of(picture, self.camera)
         objects = []
         for index, item in made.items():
-            turn = find_turn(self.objects, item.mesh, picture.crop(index), crops.tokens[index])
+            turn = find_turn(self.objects, item.mesh, picture.crop(index), crops.tokens[index]).turn
             objects.append(_placed(picture.names[index], item.mesh, item.slat, picture.masks[index], camera, turn))
-        return MadeObjects(objects=objects, warnings=warnings)
+        return MadeObjects(objects=objects, warnings=left_out(faults, picture.names))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -26,13 +26,16 @@ from kyvo.models.flow.scenegen import SceneGenFlowModel
 from kyvo.models.flow.small_encoders import SmallTextEncoder
 from kyvo.models.slat.load import load_network
 from kyvo.models.vggt import VggtAggregator
-from kyvo.pipelines.objects import Condition, ObjectGenerator, Samples
+from kyvo.pipelines.objects import Condition, GeneratedObject, ObjectGenerator, Samples
 from kyvo.pipelines.placement import fit_to_masks
-from kyvo.pipelines.scenes import MadeObjects, SceneMethod, add_details, crop_tokens, decode_cells
+from kyvo.pipelines.scenes import MadeObjects, SceneMethod, add_details, crop_tokens, decode_cells, left_out
 from kyvo.pipelines.turns import find_turn
 from kyvo.scene.pose import Pose
 from kyvo.shapes.placed import PlacedObject
 from kyvo.shapes.scene_texts import SceneText
+
+TRIES = 4  # of SceneGen's objects in the scene's cube
+MAX_ASSETS = 16  # that are made together, all tries counted, where one try is not more
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -129,6 +132,9 @@ class SceneGen(_SceneFlow):
 
     Of several views, each has its features; velocities and poses are averaged over them at every step. Surfaces are
     made from the first.
+
+    In the scene's cube all objects are made several times. Of each the one is kept that looks most like its crop, and
+    places are the means of all; then they are fitted to the masks.
     """
 
     flow: SceneGenFlowModel
@@ -144,42 +150,68 @@ class SceneGen(_SceneFlow):
     def make(self, picture: ScenePicture, samples: Samples) -> MadeObjects:
         views = (picture, *picture.others)
         crops = [crop_tokens(self.objects, view) for view in views]
-        seen = [(own.tokens, scene) for own, scene in zip(crops, self.scene_tokens(views), strict=True)]
-        scene = seen[0][1]
-        count = len(picture)
         query = int(picture.masks.sum((1, 2)).argmax())
-        is_query = torch.arange(count, device=scene.device) == query
-        scene_of = torch.zeros(count, dtype=torch.long, device=scene.device)
-        poses = torch.zeros(count, 8)
+        latents, poses = self._sample(views, crops, query, samples)
+        found: dict[int, list[GeneratedObject]] = {}
+        faults: dict[int, str] = {}
+        for part in latents.split(len(picture)):
+            made, missing = add_details(self.objects, crops[0], decode_cells(self.objects, part), samples)
+            faults |= missing
+            for index, item in made.items():
+                found.setdefault(index, []).append(item)
+        objects = [
+            self._placed(found[index], picture, index, crops[0].tokens[index], Pose.from_vector(poses[index].tolist()))
+            for index in sorted(found)
+        ]
+        if objects and self.axes == "view":
+            objects = fit_to_masks(objects, picture.masks[sorted(found)])
+        faults = {index: fault for index, fault in faults.items() if index not in found}
+        return MadeObjects(objects=objects, query=picture.names[query], warnings=left_out(faults, picture.names))
+
+    def _sample(
+        self, views: Sequence[ScenePicture], crops: Sequence[Condition], query: int, samples: Samples
+    ) -> tuple[Tensor, Float[Tensor, "assets 8"]]:
+        """Latents of the structures, of all objects once and again, and the mean poses."""
+        count = len(views[0])
+        tries = min(TRIES, max(MAX_ASSETS // count, 1)) if self.axes == "view" else 1
+        seen = [
+            (own.tokens.repeat(tries, 1, 1), scene.repeat(tries, 1, 1))
+            for own, scene in zip(crops, self.scene_tokens(views), strict=True)
+        ]
+        scene = seen[0][1]
+        is_query = (torch.arange(count, device=scene.device) == query).repeat(tries)
+        scene_of = torch.arange(tries, device=scene.device).repeat_interleave(count)
+        poses = torch.zeros(tries * count, 8)
 
         def velocity(x: Tensor, t: float, contexts: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
             nonlocal poses
-            said = [self.flow(x, x.new_full((count,), t), *context, scene_of, is_query) for context in contexts]
+            said = [self.flow(x, x.new_full((len(x),), t), *context, scene_of, is_query) for context in contexts]
             if contexts is seen:  # the poses of the last step under the condition are kept
                 poses = mean_poses(torch.stack([one.poses.float().cpu() for one in said]))
             return torch.stack([one.velocity for one in said]).mean(0)
 
         latents = self.objects.structure_sampler.sample(
             velocity,
-            self.noise(count, samples),
+            self.noise(tries * count, samples),
             condition=seen,
-            negative=[(crops[0].negative, self.encoder.negative(scene))],
+            negative=[(crops[0].negative.repeat(tries, 1, 1), self.encoder.negative(scene))],
             stage="structure",
             **samples.watching,
         )
-        made, warnings = add_details(
-            self.objects, crops[0], decode_cells(self.objects, latents), picture.names, samples
-        )
-        objects = []
-        for index, item in made.items():
-            pose = Pose.from_vector(poses[index].tolist())
-            if self.axes == "view":  # the head says no turns there: their mean over all objects is best for its loss
-                turn = find_turn(self.objects, item.mesh, picture.crop(index), crops[0].tokens[index])
-                pose = Pose.of_turn(turn, translation=pose.translation, scale=pose.scale)
-            objects.append(PlacedObject(name=picture.names[index], surface=item.mesh, pose=pose, latent=item.slat))
-        if objects and self.axes == "view":
-            objects = fit_to_masks(objects, picture.masks[list(made)])
-        return MadeObjects(objects=objects, query=picture.names[query], warnings=warnings)
+        return latents, mean_poses(poses.unflatten(0, (tries, count)))
+
+    def _placed(
+        self, made: Sequence[GeneratedObject], picture: ScenePicture, index: int, tokens: Tensor, pose: Pose
+    ) -> PlacedObject:
+        """Of several objects of one crop the likest, where the head puts it."""
+        item = made[0]
+        if self.axes == "view":  # the head says no turns there: their mean over all objects is best for its loss
+            crop = picture.crop(index)
+            matches = [find_turn(self.objects, each.mesh, crop, tokens) for each in made]
+            best = min(range(len(made)), key=lambda number: matches[number].distance)
+            item = made[best]
+            pose = Pose.of_turn(matches[best].turn, translation=pose.translation, scale=pose.scale)
+        return PlacedObject(name=picture.names[index], surface=item.mesh, pose=pose, latent=item.slat)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -211,12 +243,12 @@ class IScene(_SceneFlow):
             **samples.watching,
         )
         _, *structures = decode_cells(self.objects, latents)
-        made, warnings = add_details(self.objects, crops, structures, picture.names, samples)
+        made, faults = add_details(self.objects, crops, structures, samples)
         objects = [
             PlacedObject.of_scene_surface(item.mesh, name=picture.names[index], scene=Pose())
             for index, item in made.items()
         ]
-        return MadeObjects(objects=objects, warnings=warnings)
+        return MadeObjects(objects=objects, warnings=left_out(faults, picture.names))
 
     @torch.inference_mode()
     def _whole(self, picture: ScenePicture) -> Tensor:
@@ -288,14 +320,14 @@ class ISceneFromText(_SceneFlow):
         condition = Condition(
             tokens=torch.cat([one.tokens for one in own]), negative=torch.cat([one.negative for one in own])
         )
-        made, warnings = add_details(self.objects, condition, structures, text.names, samples)
+        made, faults = add_details(self.objects, condition, structures, samples)
         unknown = self.encoder.unknown_words(text.text)
         said = [f"words that the scene's model has never seen: {', '.join(unknown)}"] if unknown else []
         objects = [
             PlacedObject.of_scene_surface(item.mesh, name=text.names[index], scene=Pose())
             for index, item in made.items()
         ]
-        return MadeObjects(objects=objects, warnings=[*said, *warnings])
+        return MadeObjects(objects=objects, warnings=[*said, *left_out(faults, text.names)])
 
     @torch.inference_mode()
     def _tokens(self, texts: Sequence[str]) -> Tensor:

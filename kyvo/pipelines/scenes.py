@@ -7,7 +7,7 @@ point is brought to z = 0, unless the method knows where the floor is.
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -105,13 +105,13 @@ def decode_cells(objects: ObjectGenerator, latents: Float[Tensor, "items channel
 
 
 def add_details(
-    objects: ObjectGenerator, condition: Condition, structures: Sequence[Tensor], names: Sequence[str], samples: Samples
-) -> tuple[dict[int, GeneratedObject], list[str]]:
-    """An object of each structure that has a face, by its number, and what is said of the others."""
+    objects: ObjectGenerator, condition: Condition, structures: Sequence[Tensor], samples: Samples
+) -> tuple[dict[int, GeneratedObject], dict[int, str]]:
+    """An object of each structure that has a face, by its number, and what the others lack."""
     kept = [index for index, cells in enumerate(structures) if len(cells)]
-    warnings = [f"{names[index]} is left out: it has no cell" for index in range(len(names)) if index not in kept]
+    faults = {index: "it has no cell" for index, cells in enumerate(structures) if not len(cells)}
     if not kept:
-        return {}, warnings
+        return {}, faults
     chosen = Condition(tokens=condition.tokens[kept], negative=condition.negative[kept])
     made = objects.sample_details(chosen, [structures[index] for index in kept], samples)
     found: dict[int, GeneratedObject] = {}
@@ -119,10 +119,15 @@ def add_details(
         try:
             faces = len(item.mesh.faces)
         except SceneError as error:
-            warnings.append(f"{names[index]} is left out: {error}")
+            faults[index] = str(error)
             continue
         if faces:
             found[index] = item
         else:
-            warnings.append(f"{names[index]} is left out: its surface has no face")
-    return found, warnings
+            faults[index] = "its surface has no face"
+    return found, faults
+
+
+def left_out(faults: Mapping[int, str], names: Sequence[str]) -> list[str]:
+    """Warnings of objects that could not be made."""
+    return [f"{names[index]} is left out: {fault}" for index, fault in faults.items()]

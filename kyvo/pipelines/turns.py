@@ -6,31 +6,38 @@ compared with the crop by color and outline. The head's config says how much eac
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 
-from kyvo.data.object_pictures import ObjectPicture, cut_out
+from kyvo.data.object_pictures import ObjectPicture
 from kyvo.models.heads.turn_head import equal_turns
 from kyvo.models.slat.flexicubes import Surface
+from kyvo.pipelines.likeness import VIEW, thumbnail, thumbnails
 from kyvo.pipelines.objects import ObjectGenerator
 from kyvo.shapes.pictures import side_camera
 from kyvo.shapes.scene_layouts import PITCHES
-from kyvo.shapes.surfaces import surface_asset
-from kyvo.shapes.views import DISTANCE, MeshViews
+from kyvo.shapes.views import DISTANCE
 
-THUMBNAIL = 24  # px along a side
 PITCH = sum(PITCHES) / 2  # degrees that a usual camera looks down
+
+
+@dataclass(frozen=True, kw_only=True)
+class TurnMatch:
+    """The likeliest turn of an object."""
+
+    turn: float  # rad, in axes that follow the camera
+    distance: float  # from the crop; of several objects made of one crop, the one with the least looks most like it
 
 
 @torch.inference_mode()
 def find_turn(
     generator: ObjectGenerator, surface: Surface, crop: ObjectPicture, tokens: Float[Tensor, "places channels"]
-) -> float:
-    """The likeliest turn, rad, in axes that follow the camera.
+) -> TurnMatch:
+    """The likeliest turn of a made object.
 
     Args:
         surface: of the object that the generator made, in its cube.
@@ -40,10 +47,11 @@ def find_turn(
     head = generator.turn_head
     turns = (equal_turns() if head is None else head.turns).tolist()
     seen = object_views(surface, turns, pitches=(PITCHES[0], PITCH, PITCHES[1]))
-    unlike = ((seen - thumbnail(crop.rgba)) ** 2).sum((2, 3, 4)).min(0)  # of each turn, under the likest pitch
+    distances = ((seen - thumbnail(crop.rgba)) ** 2).sum((2, 3, 4)).min(0)  # of each turn, under the likest pitch
     if head is not None:
-        unlike = unlike / head.config.thumbnail_noise - head(tokens[None])[0].double().cpu().numpy()
-    return turns[unlike.argmin()]
+        distances = distances / head.config.thumbnail_noise - head(tokens[None])[0].double().cpu().numpy()
+    best = int(distances.argmin())
+    return TurnMatch(turn=turns[best], distance=float(distances[best]))
 
 
 def object_views(
@@ -55,19 +63,11 @@ def object_views(
         turns: rad.
         pitches: degrees that the camera looks down.
     """
-    views = MeshViews(surface_asset(surface))
-    return np.stack([np.stack([_view(views, turn, pitch) for turn in turns]) for pitch in pitches])
-
-
-def _view(views: MeshViews, turn: float, pitch: float) -> Float[np.ndarray, "side side 4"]:
     # To turn the object is to go around it the other way; in front is -y.
-    camera = side_camera(-90 - math.degrees(turn), elevation=pitch, distance=DISTANCE, size=3 * THUMBNAIL)
-    rgba = np.round(255 * views.picture(camera, samples=1)).astype(np.uint8)
-    rgba[..., 3] = np.where(rgba[..., 3] > 0, 255, 0)  # a thin pole fills no pixel
-    return thumbnail(cut_out(rgba).rgba)
-
-
-def thumbnail(rgba: np.ndarray) -> Float[np.ndarray, "side side 4"]:
-    """Color times opacity, and opacity, in [0, 1]."""
-    small = np.array(Image.fromarray(rgba).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX), dtype=float) / 255
-    return np.concatenate([small[..., :3] * small[..., 3:], small[..., 3:]], axis=2)
+    around = [
+        side_camera(-90 - math.degrees(turn), elevation=pitch, distance=DISTANCE, size=VIEW)
+        for pitch in pitches
+        for turn in turns
+    ]
+    seen = thumbnails(surface, around)
+    return seen.reshape(len(pitches), len(turns), *seen.shape[1:])

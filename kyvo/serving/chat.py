@@ -16,11 +16,10 @@ from kyvo.api import AnswerResult, Completion, EditResult, Interpretation, Kyvo
 from kyvo.errors import ConfigError, KyvoError
 from kyvo.generation.sampling import Sampling
 from kyvo.pipelines.run import Run
-from kyvo.programs.clarification import Clarification
-from kyvo.programs.errors import AmbiguousReference
 from kyvo.programs.execute import answer
 from kyvo.programs.json_form import to_json
 from kyvo.programs.parsing import Turn
+from kyvo.programs.pending import Pending
 from kyvo.programs.program import Edit
 from kyvo.scene.files import scene_to_json
 from kyvo.scene.scene import Scene
@@ -81,8 +80,7 @@ class History:
     scene: Scene | None = None
     turns: list[Turn] = field(default_factory=list)
     earlier: list[str | Scene] = field(default_factory=list)  # a user's texts, and scenes of the assistant's
-    waiting: Clarification | None = None  # the last text, where it fits several objects
-    refused: Turn | None = None  # the last text, where nothing came of it
+    pending: Pending = field(default_factory=Pending)
 
     @property
     def has_scene(self) -> bool:
@@ -91,32 +89,32 @@ class History:
     @property
     def dialogue(self) -> list[Turn]:
         """What the next text can refer to."""
-        return self.turns if self.refused is None else [*self.turns, self.refused]
+        refused = self.pending.refused
+        return self.turns if refused is None else [*self.turns, refused]
 
     def show(self, picture: str | None, scene: Scene | None) -> None:
         """A message with a picture or a scene: what was there before counts no more."""
         if picture is not None or scene is not None:
             self.picture, self.scene, self.turns, self.earlier = picture, scene, [], []
-            self.waiting = self.refused = None
+            self.pending.clear()
 
     def replay(self, model: Kyvo, run: Run) -> None:
         """Executes the earlier texts as long as the run may take."""
         for one in self.earlier:
             run.check()
             if isinstance(one, Scene):
-                self.scene, self.waiting, self.refused = one, None, None
+                self.scene = one
+                self.pending.clear()
             else:
                 self._say(model, one, run)
         self.earlier = []
 
     def understand(self, model: Kyvo, text: str) -> Interpretation:
         """What a text asks; it may be the answer to "which one?"."""
-        waiting, self.waiting = self.waiting, None
         try:
-            return model.understand(text, self.dialogue, waiting=waiting)
-        except AmbiguousReference as error:  # of an answer that leaves several
-            assert waiting is not None
-            self.waiting = waiting.narrowed(error)
+            return model.understand(text, self.dialogue, waiting=self.pending.clarification)
+        except KyvoError as error:
+            self.pending.not_understood(text, error)
             raise
 
     def _say(self, model: Kyvo, text: str, run: Run) -> None:
@@ -127,7 +125,6 @@ class History:
         try:
             understood = self.understand(model, text)
         except KyvoError:  # it was refused then, too
-            self.refused = Turn.refusal(text)
             return
         try:
             if isinstance(understood.program, Edit):
@@ -139,11 +136,9 @@ class History:
                     text=found.text, scene=self.scene, understood=understood, objects=found.objects
                 ).turn()
         except KyvoError as error:
-            self.refused = Turn.refusal(understood.text, understood.program)
-            if isinstance(error, AmbiguousReference):
-                self.waiting = Clarification.of(understood.text, understood.program, self.scene, error)
+            self.pending.not_done(understood.text, understood.program, self.scene, error)
             return
-        self.refused = None
+        self.pending.clear()
         if turn is not None:
             self.turns.append(turn)
 
@@ -186,7 +181,7 @@ def job_of(request: ChatRequest, inputs: Inputs, model: Kyvo) -> Job:
             return jobs.answering(model, scene, text, picture=picture)
         if task == "editing" and scene is not None:
             return jobs.editing(model, scene, text, sampling=sampling)
-        said = text if history.waiting is None else history.understand(model, text)
+        said = text if history.pending.clarification is None else history.understand(model, text)
         return jobs.dialogue(model, scene, said, picture=picture, earlier=history.dialogue, sampling=sampling)
 
     if not history.earlier:

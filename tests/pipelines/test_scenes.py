@@ -16,6 +16,7 @@ from kyvo.errors import CheckpointError, ConfigError, ImageError
 from kyvo.models.flow.conditions import PictureCondition
 from kyvo.models.slat.load import save_network
 from kyvo.models.slat.sparse import Voxels
+from kyvo.pipelines import scene_flows
 from kyvo.pipelines.objects import ObjectError
 from kyvo.pipelines.scene_baselines import IndependentObjects, Retrieval, stand_on_floor, usual_camera
 from kyvo.pipelines.scene_flows import IScene, SceneGen, mean_poses
@@ -95,6 +96,21 @@ def test_several_views_are_averaged_and_told_apart_by_the_names_of_objects():
     assert "object-2 of view 2 is left out" in with_views(a_picture(count=2), [picture]).warnings[0]
     with pytest.raises(ConfigError, match="iscene takes one picture"):
         generate_scene(scene_method("iscene"), seen)
+
+
+def test_in_the_scenes_cube_objects_are_made_several_times_and_fitted_to_their_masks(monkeypatch):
+    picture = a_picture(count=2)
+    method = SceneGen(flow=tiny_flow("scenegen", pose_frame="view"), encoder=random(ENCODER), objects=tiny_generator())
+    found = {}
+    for tries in (1, 2):
+        monkeypatch.setattr(scene_flows, "TRIES", tries)
+        found[tries] = generate_scene(method, picture, seed=1)
+        check(found[tries], picture)
+        for item in found[tries].objects:  # turned about the up axis alone
+            assert item.pose.quaternion_wxyz[1:3] == (0, 0)
+    assert [item.pose for item in found[1].objects] != [item.pose for item in found[2].objects]
+    again = generate_scene(method, picture, seed=1)
+    assert [item.pose for item in again.objects] == [item.pose for item in found[2].objects]
 
 
 def test_the_mean_of_poses_takes_a_turn_and_its_negative_for_one():

@@ -39,15 +39,22 @@ def seen_under(surface, turn: float) -> ObjectPicture:
 
 @pytest.mark.parametrize("turn", [0.5, 2.2, 4.4])
 def test_the_turn_of_a_crop_is_found_by_comparison(surface, turn):
-    found = find_turn(tiny_generator(), surface, seen_under(surface, turn), TOKENS)
+    found = find_turn(tiny_generator(), surface, seen_under(surface, turn), TOKENS).turn
     assert apart(found, turn) <= 2 * math.pi / NUM_TURNS
+
+
+def test_the_object_that_a_crop_shows_is_nearer_than_another(surface):
+    other = extract_mesh(surface_latent(draw_mesh(seed=3, index=2), resolution=32))
+    crop = seen_under(surface, 0.5)
+    own, others = (find_turn(tiny_generator(), one, crop, TOKENS).distance for one in (surface, other))
+    assert own < others
 
 
 def test_what_the_head_is_sure_of_counts_more_than_the_comparison(surface):
     head = TurnHead(TurnHeadConfig(channels=COND)).eval()
     with torch.no_grad():
         head.read[-1].bias[7] = 1000.0
-    found = find_turn(tiny_generator(turn_head=head), surface, seen_under(surface, 0.5), TOKENS)
+    found = find_turn(tiny_generator(turn_head=head), surface, seen_under(surface, 0.5), TOKENS).turn
     assert found == pytest.approx(7 * 2 * math.pi / 24)
 
 

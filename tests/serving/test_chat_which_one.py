@@ -27,20 +27,20 @@ def history(model, *texts):
 @pytest.mark.parametrize(("reply", "index"), [("2", 1), ("the green one", 2), ("number 1", 0)])
 def test_the_next_message_picks(model, reply, index):
     found = history(model, "Remove the cube.")
-    assert found.waiting is not None and len(found.scene) == 3
+    assert found.pending.clarification is not None and len(found.scene) == 3
     assert found.understand(model, reply).program == Edit(steps=(Remove(of=Numbered(index=index)),))
 
 
 def test_what_was_picked_is_done_when_it_is_replayed(model):
     found = history(model, "Remove the cube.", "the blue one")
-    assert found.waiting is None and found.scene.objects == (RED, GREEN)
+    assert found.pending.clarification is None and found.scene.objects == (RED, GREEN)
 
 
 def test_a_message_may_leave_several(model):
     found = history(model, "Remove the cube.")
     with pytest.raises(AmbiguousReference):
         found.understand(model, "the large one")
-    assert found.waiting.candidates == (0, 1)
+    assert found.pending.clarification.candidates == (0, 1)
 
 
 def test_messages_take_back_and_bring_back(model):

@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_programs import Draw
 
-from kyvo.api import Kyvo
+from kyvo.api import Kyvo, default_parser
 from kyvo.cli.parsers import load_parser
 from kyvo.errors import CheckpointError, ConfigError, TokenError
 from kyvo.generation.constraint import Constraint
 from kyvo.generation.guidance import to_lark
 from kyvo.models.llama.fold import load_llama
 from kyvo.models.llama.presets import SIZES
-from kyvo.parsers.language_model import LanguageModelParser
+from kyvo.parsers.language_model import LanguageModelParser, read_min_probability
 from kyvo.programs import program as p
 from kyvo.programs.errors import NotUnderstood
 from kyvo.programs.grammar.parser import GrammarParser
@@ -107,15 +107,17 @@ def test_the_language_model_writes_programs_with_their_probability():
 
 def test_what_the_model_is_not_sure_of_is_refused(tmp_path):
     model = tiny_kyvo(programs=True).language_model
-    assert LanguageModelParser.of_folder(model, tmp_path).min_probability == 0
+    assert read_min_probability(tmp_path) == 0
     (tmp_path / "parsing.json").write_text('{"min_probability": 1.5}')
-    parser = LanguageModelParser.of_folder(model, tmp_path)
+    parser = default_parser(model, min_probability=read_min_probability(tmp_path))
     for text in ("How many cubes are there?", "Remove it."):
         with pytest.raises(NotUnderstood, match=r"not sure \(0\.\d\d; 1\.5 is needed\)|is not understood"):
             parser.parse(text, model.processor.schema)
     (tmp_path / "parsing.json").write_text("{}")
     with pytest.raises(CheckpointError, match=r"parsing\.json: .*min_probability"):
-        LanguageModelParser.of_folder(model, tmp_path)
+        read_min_probability(tmp_path)
+    bundled = Kyvo.from_pretrained("mini_programs", device="cpu").parser
+    assert isinstance(bundled, LanguageModelParser) and bundled.min_probability > 0
 
 
 def test_a_folder_with_programs_folds_and_takes_the_rows_of_an_older_one(tmp_path):
