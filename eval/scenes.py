@@ -5,9 +5,10 @@ F-S, CD-O, F-O, IoU-B, collisions, re-rendered pictures, seconds and memory, by 
 protocol is that of kyvo/evaluation/generated_scenes.py. OUT gets `<method>.json` in the form of all our results,
 `<method>.png` with some scenes, and `table.md`.
 
-`--objects` is the generator of objects, `--model` the folder of the scene flows, `--library` the set that retrieval
-takes from. LPIPS, CLIP, DINO and FID need their weights. The baselines have the true camera; the others do not. A
-scene without any object is listed, and the program ends with 1.
+`--objects` is the generator of objects, `--model` the folder of the scene flows, `--language-model` that of the model
+which writes tokens, `--library` the set that retrieval takes from. Tokens have two more figures, found without masks
+(kyvo/evaluation/recognized_shapes.py). LPIPS, CLIP, DINO and FID need their weights. The baselines have the true
+camera; the others do not. A scene without any object is listed, and the program ends with 1.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from kyvo.api import Kyvo
 from kyvo.errors import KyvoError
 from kyvo.evaluation.generated_scenes import (
     FIGURES,
@@ -58,6 +60,7 @@ def main(argv: list[str] | None = None) -> dict[str, Results]:
     parser.add_argument("--data", type=Path, required=True, help="a set of `kyvo data scenes`")
     parser.add_argument("--method", action="append", choices=METHODS, required=True)
     parser.add_argument("--model", default="mini", help="the folder of the scene flows, or a bundled one's name")
+    parser.add_argument("--language-model", help="for tokens: the folder of a Kyvo model whose schema has shapes")
     parser.add_argument("--objects", default="mini", help="the generator of objects: a folder, or a bundled one's name")
     parser.add_argument("--library", type=Path, help="for retrieval: a set of `kyvo data objects`")
     parser.add_argument("--library-count", type=int, help="its first rows alone")
@@ -136,6 +139,9 @@ def build_methods(args: argparse.Namespace) -> dict[str, SceneMethod]:
         resolution=args.resolution,
         library_count=args.library_count,
         geometry=args.geometry,
+        recognition=None
+        if args.language_model is None
+        else lambda: Kyvo.from_pretrained(args.language_model).recognition,
     )
     return {name: source.get(MethodName(name)) for name in args.method}
 

@@ -15,7 +15,6 @@ import argparse
 import math
 import sys
 import time
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -36,7 +35,6 @@ from kyvo.models.flow.block import FlowModel
 from kyvo.models.flow.load import ConditionKind, load_condition
 from kyvo.models.flow.path import add_noise, velocity_target
 from kyvo.models.flow.slat_flow import SLatFlowModel
-from kyvo.models.flow.small_encoders import split_words
 from kyvo.models.slat.load import build_network, load_network, save_network
 from kyvo.models.slat.sparse import SparseTensor, Voxels
 from kyvo.models.slat.structure import SparseStructureEncoder
@@ -52,7 +50,7 @@ from kyvo.training.head_trainer import sections_of
 from kyvo.training.trained_with import TRAINED_WITH, weights_hash
 
 KINDS: tuple[ConditionKind, ...] = get_args(ConditionKind)
-SCENE_KINDS = ("picture", "scene", "geometry")  # of a flow over scenes, which takes all at once
+SCENE_KINDS = ("picture", "scene", "geometry", "text")  # of a flow over scenes; the first three go together
 SCENE_LOADERS: dict[str, Any] = {"scene": load_network, "geometry": VggtAggregator.from_folder}
 SECTIONS = ("model", "conditions", "structure_encoder", "train")
 
@@ -185,10 +183,7 @@ class Trainer:
                 continue
             given = dict(about.get("args") or {})
             if kind == "text" and "words" not in given:
-                counts = Counter(
-                    word for said in self.objects.rows["captions"] for text in said for word in split_words(text)
-                )
-                given["words"] = sorted(counts)
+                given["words"] = self.objects.words
             trained[kind] = build_network({"name": about.get("name"), "args": given})
         return frozen, trained
 
@@ -309,7 +304,7 @@ class Trainer:
         generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
         if self.scenes is not None:
             epoch = self.position.epoch
-            loss, parts, seen = self.scenes.loss(self.model, rows, rng=rng, generator=generator, epoch=epoch)
+            loss, parts, seen = self.scenes.loss(self.model, rows, rng=rng, generator=generator, epoch=epoch, kind=kind)
             for name, value in parts.items():
                 self.parts.setdefault(name, []).append(value)
             return loss, seen

@@ -53,10 +53,13 @@ def test_the_commands_of_the_page_have_the_options_that_it_names():
             known = {word for word in words if word.startswith("--") and f'"{word}"' not in text}
             assert known == set(), line
             continue
+        if words[0] == "tune":
+            continue
         command = get_command(app)
         context = command.make_context("kyvo", words[1:], resilient_parsing=True)
-        group = command.get_command(context, words[1])
-        leaf = group.get_command(context, words[2])
+        leaf = command.get_command(context, words[1])
+        if words[1] != "render":
+            leaf = leaf.get_command(context, words[2])
         names = {name for parameter in leaf.params for name in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= names, line
 

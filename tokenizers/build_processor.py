@@ -26,7 +26,9 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--text", type=Path, required=True, help="a tokenizer.model, Llama-3's or SentencePiece's")
     parser.add_argument("--image-tokenizer", type=Path, required=True, help="a folder of tokenizers/train_image.py")
     parser.add_argument(
-        "--shape-tokenizer", help="for a schema with shapes: mini, the bundled one, or a folder of train_shape.py"
+        "--shape-tokenizer",
+        help="for a schema with shapes, which get as many codes as it gives: mini, the bundled one, or a folder of "
+        "train_shape.py",
     )
     parser.add_argument("--refiner", type=Path, help="a folder of recipes/refiner.py, for a second look at pictures")
     parser.add_argument("--vocabulary", choices=sorted(VOCABULARIES), help="a fixed layout")
@@ -46,6 +48,8 @@ def main(argv: list[str] | None = None) -> Path:
     schema = load_schema(args.schema)
     text, image = load_text(args.text), ImageTokenizer.from_pretrained(args.image_tokenizer)
     shape = None if args.shape_tokenizer is None else ShapeTokenizer.from_pretrained(args.shape_tokenizer)
+    if shape is not None:
+        schema = schema.with_num_codes(shape.config.num_codes)
     refiner = None if args.refiner is None else load_refiner(args.refiner)
     if args.refiner is not None and refiner is None:
         parser.error(f"--refiner {args.refiner} has no {REFINER_NAME}; recipes/refiner.py writes one.")

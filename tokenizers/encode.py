@@ -6,13 +6,15 @@ Reads what `kyvo data` writes, or a folder of pictures with scene JSONs of the s
 or `target_image`, becomes one of its image codes, row-major: `codes` or `target_codes`. Other columns stay. With
 `--augment` a picture's codes are there once more, `seen_codes`, as another camera would have taken it
 (`kyvo.data.clevr.augment`): those go in, and the plain ones come out. With `--shape-tokenizer` each object
-of an ObjaWorld scene gets the codes of its asset's mesh.
+of an ObjaWorld scene gets the codes of its asset's mesh, and each of a set of `kyvo data scenes` those of its own
+cells; of such a set pictures and scenes alone are kept, in the frame of `kyvo.shapes.scene_tokens`.
 Workers are processes; on a CPU several of them with OMP_NUM_THREADS=1 are fastest.
 """
 
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,8 @@ from kyvo.errors import ConfigError
 from kyvo.files import replacing_folder, write_plain_json
 from kyvo.scene.files import scene_from_json
 from kyvo.shapes.scene_codes import library_codes, with_shapes
+from kyvo.shapes.scene_flow_data import SceneRows
+from kyvo.shapes.scene_tokens import row_codes, token_scene
 from kyvo.shapes.tokenizer import ShapeTokenizer
 from kyvo.tokenizers.image import ImageTokenizer
 
@@ -62,7 +66,10 @@ def main(argv: list[str] | None = None) -> Path:
     source = source.select(range(min(args.limit or len(source), len(source))))
     shape = None if args.shape_tokenizer is None else ShapeTokenizer.from_pretrained(args.shape_tokenizer)
     if shape is not None:
-        source = _add_shapes(source, shape, args.assets)
+        if "scene_cells" in source.column_names:
+            source = _code_cells(source, shape, args.data, workers=args.workers)
+        else:
+            source = _add_shapes(source, shape, args.assets)
     pictures = [name for name, feature in source.features.items() if isinstance(feature, Image)]
     codes = {name: name.replace("image", "codes") for name in pictures}
 
@@ -130,6 +137,25 @@ def _add_shapes(source: Dataset, tokenizer: ShapeTokenizer, assets: Path | None)
     codes = library_codes(library, sorted(map(str, used)), tokenizer)
     return source.map(
         lambda row: {"scene": scene_cell(with_shapes(scene_from_json(json.loads(row["scene"])), library, codes))},
+        load_from_cache_file=False,
+        desc="shapes",
+    )
+
+
+def _code_cells(source: Dataset, tokenizer: ShapeTokenizer, folder: Path, *, workers: int) -> Dataset:
+    """A set of `kyvo data scenes` with its pictures, and its scenes with the codes of their objects' cells."""
+    rows = replace(SceneRows.open([folder], resolution=tokenizer.config.resolution), rows=source)
+
+    def coded(_row: dict, index: int) -> dict[str, str]:
+        row = rows[index]
+        return {"scene": scene_cell(token_scene(row, row_codes(row, tokenizer)))}
+
+    others = [name for name in source.column_names if name not in ("image", "scene")]
+    return source.map(
+        coded,
+        with_indices=True,
+        remove_columns=others,
+        num_proc=workers if workers > 1 else None,
         load_from_cache_file=False,
         desc="shapes",
     )

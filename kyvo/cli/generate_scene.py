@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
 
 def scene(
-    picture: Annotated[Path, typer.Argument(help="A picture of several objects.")],
     out: Annotated[
         list[Path],
         typer.Option(help="A file to write: .json, .glb, .usda, .html, or .png for a sheet of views. Repeatable."),
     ],
+    picture: Annotated[Path | None, typer.Argument(help="A picture of several objects.")] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(help="In place of a picture, for iscene: as 'a red cup on a brown table beside a chair'."),
+    ] = None,
     masks: Annotated[
         Path | None,
         typer.Option(
@@ -56,11 +60,18 @@ def scene(
     ] = None,
     method: Annotated[
         MethodName,
-        typer.Option(help="scenegen, iscene, or a baseline: independent objects, or retrieval from a library."),
+        typer.Option(
+            help="scenegen, iscene, tokens, or a baseline: independent objects, or retrieval from a library. Tokens "
+            "need no masks; those that are given name the objects."
+        ),
     ] = MethodName.SCENEGEN,
-    model: Annotated[str, typer.Option(help="Folder of the scene flow that was trained, or a bundled one's name.")] = (
-        "mini"
-    ),
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Folder of the scene flow that was trained, or a bundled one's name; for tokens, of a model whose "
+            "schema has shapes."
+        ),
+    ] = "mini",
     objects: Annotated[str, typer.Option(help="Generator of objects: a bundled one's name, or a folder.")] = "mini",
     geometry: GeometryFolder = None,
     library: Annotated[Path | None, typer.Option(help="For retrieval: a set of `kyvo data objects`.")] = None,
@@ -72,39 +83,58 @@ def scene(
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
 ) -> None:
-    """Make the objects of a picture and place them.
+    """Make the objects of a picture, or of a text, and place them.
 
     An object that cannot be made, or whose mask is no good, is left out with a note; the others are kept.
 
     Example: kyvo generate scene room.png --masks masks --model my_scenes --out scene.glb --out sheet.png
     """
+    from kyvo.api import Kyvo
     from kyvo.cli.generate import _watching
-    from kyvo.data.scene_pictures import with_views
+    from kyvo.data.scene_pictures import ScenePicture, with_views, without_masks
     from kyvo.files import make_folder
     from kyvo.pipelines.scenes import generate_scene
     from kyvo.shapes.scene_files import check_outputs, write_scene
+    from kyvo.shapes.scene_texts import SceneText
     from kyvo.shapes.tokenizer import ShapeTokenizer
+    from kyvo.tokenizers.pictures import read_picture
 
     check_outputs(out)
     for path in out:
         if path.exists() and not force:
             raise SceneError(f"{path} exists; pass --force to overwrite.")
         make_folder(path.parent)
-    if sum(map(bool, (masks, recognizer, box or point))) != 1:
-        raise ConfigError(
-            "give --masks, --recognizer, or --box and --point, one of the three: it says what objects are."
-        )
-    if box or point:
-        given = _prompted(picture, box or [], point or [], segmenter)
-    elif segmenter is not None:
-        raise ConfigError("--segmenter goes with --box and --point.")
-    else:
-        given = _masked(picture, masks, recognizer)
-    given = with_views(given, [_other_view(words) for words in view or ()])
+    if (picture is None) == (text is None):
+        raise ConfigError("give a picture, or --text, one of the two.")
     source = SceneSource(
-        flows=model, objects=ObjectSource(objects), library=library, resolution=resolution, geometry=geometry
+        flows=model,
+        objects=ObjectSource(objects),
+        library=library,
+        resolution=resolution,
+        geometry=geometry,
+        recognition=lambda: Kyvo.from_pretrained(model).recognition,
     )
-    chosen = source.get(method, camera=None if camera is None else _camera(camera, given))
+    given: ScenePicture | SceneText
+    if picture is None:
+        if any((masks, recognizer, box, point, segmenter, view, camera)) or method is not MethodName.ISCENE:
+            raise ConfigError("--text goes with --method iscene, and with no option about a picture.")
+        given, chosen = SceneText.of(text or ""), source.from_text()
+    else:
+        sources = sum(map(bool, (masks, recognizer, box or point)))
+        if sources > 1 or (sources == 0 and method.needs_masks):
+            raise ConfigError(
+                "give --masks, --recognizer, or --box and --point, one of the three: it says what objects are."
+            )
+        if box or point:
+            given = _prompted(picture, box or [], point or [], segmenter)
+        elif segmenter is not None:
+            raise ConfigError("--segmenter goes with --box and --point.")
+        elif sources:
+            given = _masked(picture, masks, recognizer)
+        else:
+            given = without_masks(read_picture(picture))
+        given = with_views(given, [_other_view(words) for words in view or ()])
+        chosen = source.get(method, camera=None if camera is None else _camera(camera, given))
     with _watching() as watch:
         made = generate_scene(chosen, given, seed=seed, progress=watch)
     wants_codes = any(path.suffix.lower() == ".json" for path in out)

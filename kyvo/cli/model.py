@@ -73,7 +73,14 @@ def scene_source(
     """What makes scenes of shapes for a server. Exit code 2 where a folder that was named is not there."""
     from kyvo.pipelines.scene_source import MethodName, SceneSource
 
-    source = SceneSource(flows=scenes, objects=model.objects, library=library, segmenter=segmenter, geometry=geometry)
+    source = SceneSource(
+        flows=scenes,
+        objects=model.objects,
+        library=library,
+        segmenter=segmenter,
+        geometry=geometry,
+        recognition=model.recognition,
+    )
     lacks = [] if scenes == "mini" else [source.lacks(name) for name in (MethodName.SCENEGEN, MethodName.ISCENE)]
     if lacks and all(lacks):
         raise typer.BadParameter(str(lacks[0]), param_hint="--scenes")

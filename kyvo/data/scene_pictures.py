@@ -23,6 +23,7 @@ from kyvo.tokenizers.pictures import read_picture
 MAX_OBJECTS = 12
 MASK_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 LIGHT = 127  # a mask's pixels above it are the object's
+BLANK = "the picture shows nothing: all its pixels have one color."
 MAX_COLORS = 256  # of a label picture; one that was smoothed or saved as JPEG has more
 
 
@@ -123,7 +124,7 @@ def as_scene_picture(
     """
     said = list(warnings)
     if (rgb == rgb[0, 0]).all():
-        raise ImageError("the picture shows nothing: all its pixels have one color.")
+        raise ImageError(BLANK)
     kept: list[tuple[str, np.ndarray]] = []
     for name, mask in zip(names, masks, strict=True):
         if mask.shape != rgb.shape[:2]:
@@ -185,6 +186,17 @@ def read_labels(picture: UInt8[np.ndarray, "height width 3"]) -> tuple[UInt32[np
     return labels, [value for value in values if value]
 
 
+def without_masks(rgb: UInt8[np.ndarray, "height width 3"]) -> ScenePicture:
+    """A picture alone, scaled down to LARGEST_SIDE, for the method that needs no masks.
+
+    Raises ImageError where it shows one color alone.
+    """
+    if (rgb == rgb[0, 0]).all():
+        raise ImageError(BLANK)
+    rgb, masks = _scaled_down(rgb, np.zeros((0, *rgb.shape[:2]), dtype=bool))
+    return ScenePicture(rgb=rgb, masks=masks, names=())
+
+
 def label_masks(labels: UInt32[np.ndarray, "height width"], values: Sequence[int]) -> list[tuple[str, np.ndarray]]:
     """Name and mask of each color."""
     return [(f"#{value:06x}", labels == value) for value in values]
@@ -217,4 +229,4 @@ def _scaled_down(rgb: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.nda
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     small = np.array(Image.fromarray(rgb).resize(size, Image.Resampling.LANCZOS))
     few = [np.array(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)) for mask in masks]
-    return small, np.stack(few)
+    return small, np.stack(few) if few else np.zeros((0, size[1], size[0]), dtype=bool)

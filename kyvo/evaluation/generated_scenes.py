@@ -3,7 +3,8 @@
 As SceneGen measures (https://arxiv.org/abs/2508.15769): the true scene fills [-1, 1]^3; the made one is set on it by
 the query asset, and then by ICP. A scene whose axes are the query's is turned by the true turn of that object; then
 place and size of the query's box are made the true ones. Objects are compared in boxes of their own, after an ICP of
-their own. An object that was not made scores 0 in F-O and IoU-B.
+their own. An object that was not made scores 0 in F-O and IoU-B. One without a mask counts in the figures of the whole
+scene alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from jaxtyping import Float
 
 from kyvo.errors import SceneError
 from kyvo.evaluation.perceptual import PerceptualScores
+from kyvo.evaluation.recognized_shapes import FOUND, JACCARD, recognition_scores
 from kyvo.evaluation.results import Figure, mean_figure
 from kyvo.evaluation.scene_renderings import COMPARED, rendering_scores
 from kyvo.metrics.alignment import align
@@ -85,9 +87,11 @@ def score_scene(
     true = true_objects(row, resolution=resolution)
     truth = {item.name: _cloud(item, protocol) for item in true}
     own = {item.name: _cloud(item, protocol) for item in made.objects}
-    names = list(own)
+    names = [name for name in own if name in truth]
+    if not names:
+        raise SceneError("no object has the name of a mask; those of the row's masks are needed.")
     sizes = dict(zip(row.picture.names, row.picture.masks.sum((1, 2)).tolist(), strict=True))
-    query = made.query if made.query in own else max(names, key=lambda name: sizes[name])
+    query = made.query if made.query in names else max(names, key=lambda name: sizes[name])
     turn = row.poses[row.picture.names.index(made.query or query)].rotation if made.axes == "query" else np.eye(3)
     own = {name: cloud @ turn.T for name, cloud in own.items()}
     onto_query = _Map.of_boxes(own[query], truth[query])
@@ -99,7 +103,7 @@ def score_scene(
     ours, theirs = to_frame(np.concatenate(list(own.values())), whole, "truth")
     alignment = align(ours, theirs, method=protocol.alignment)
     ours = alignment.apply(ours)
-    placed = dict(zip(names, np.split(ours, counts), strict=True))
+    placed = dict(zip(own, np.split(ours, counts), strict=True))
     true_counts = np.cumsum([len(cloud) for cloud in truth.values()])[:-1]
     true_placed = dict(zip(truth, np.split(theirs, true_counts), strict=True))
     frame = _Map.of_boxes(whole, theirs)
@@ -118,6 +122,7 @@ def score_scene(
         "collisions": collision_ratio(list(own.values())) if len(own) > 1 else 0.0,
         "objects made": len(names) / len(truth),
         "seconds": made.seconds,
+        **recognition_scores(made, true, row),
         **rendering_scores(
             made.objects,
             lambda points: frame.inverse(alignment.apply(frame(onto_query(points @ turn.T)))),
@@ -174,6 +179,12 @@ def scene_figures(
     names = [name for name in (*FIGURES, *RENDERINGS, MEMORY) if name in items[0]]
     figures = [mean_figure(name, [item[name] for item in items], seed=seed) for name in names]
     fids = {ending: scores.fid() for ending, scores in (perceptual or {}).items()}
+    if FOUND in items[0]:
+        scores = [score for item in items for score in item[FOUND]]
+        figures += [
+            mean_figure(JACCARD, [item[JACCARD] for item in items], seed=seed),
+            mean_figure(FOUND, scores, seed=seed),
+        ]
     figures += [replace(fid, name=f"FID{ending}") for ending, fid in fids.items() if fid is not None]
     for count in sorted({item["objects"] for item in items}):
         some = [item for item in items if item["objects"] == count]

@@ -116,6 +116,7 @@ CLEVR = Criterion(attributes=("shape", "size", "color", "material"), axes=(0, 1)
 OBJAWORLD = Criterion(attributes=("shape",), axes=(0, 1), near=(_LEVEL, _TURNED))
 # Which shape it is shows in the pose and the place alone: codes of one shape are never equal throughout.
 OBJAWORLD_SHAPES = Criterion(attributes=(), near=(_TURNED,), taus=(0.5, 0.75, 1.0, 1.25, 1.5))
+SCENE_SHAPES = Criterion(attributes=("category",), taus=OBJAWORLD_SHAPES.taus)
 OBJECTRON = Criterion(
     attributes=("category",), near=(Tolerance(field="dimensions", limit=0.05, mean=True, strict=False),)
 )
@@ -129,6 +130,7 @@ CRITERIA = {
     "objaworld": OBJAWORLD,
     "objaworld-shapes": OBJAWORLD_SHAPES,
     "objaworld-shapes-sized": OBJAWORLD_SHAPES,
+    "scene-shapes": SCENE_SHAPES,  # ours
     "objectron": OBJECTRON,
     "arkitscenes": ARKITSCENES,
 }

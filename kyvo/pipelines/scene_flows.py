@@ -18,9 +18,12 @@ from torch import Tensor
 from kyvo.data.scene_pictures import ScenePicture
 from kyvo.errors import CheckpointError
 from kyvo.generation.flow_sampler import seeded_noise
+from kyvo.models.flow.conditions import TextCondition
 from kyvo.models.flow.iscene import ISceneFlowModel
+from kyvo.models.flow.load import load_condition
 from kyvo.models.flow.scene_encoder import SceneEncoder
 from kyvo.models.flow.scenegen import SceneGenFlowModel
+from kyvo.models.flow.small_encoders import SmallTextEncoder
 from kyvo.models.slat.load import load_network
 from kyvo.models.vggt import VggtAggregator
 from kyvo.pipelines.objects import Condition, GeneratedObject, ObjectGenerator, Samples
@@ -29,6 +32,7 @@ from kyvo.pipelines.scenes import MadeObjects, SceneMethod, add_details, crop_to
 from kyvo.pipelines.turns import find_turn
 from kyvo.scene.pose import Pose
 from kyvo.shapes.placed import PlacedObject
+from kyvo.shapes.scene_texts import SceneText
 
 TRIES = 4  # of SceneGen's objects in the scene's cube
 MAX_ASSETS = 16  # that are made together, all tries counted, where one try is not more
@@ -250,6 +254,84 @@ class IScene(_SceneFlow):
     def _whole(self, picture: ScenePicture) -> Tensor:
         device = next(self.encoder.parameters()).device
         return self.picture_encoder(picture.pixels(self.picture_encoder.picture_size)[None].to(device))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ISceneFromText(_SceneFlow):
+    """I-Scene under texts: the scene branch has the whole text, and each object what the text says of it.
+
+    `encoder` is that of texts which was trained with the flow; surfaces are made under the generator's own.
+    """
+
+    flow: ISceneFlowModel
+    encoder: SmallTextEncoder | TextCondition  # type: ignore[assignment]
+
+    name: ClassVar[str] = "iscene"
+    axes: ClassVar[str] = "view"
+    network: ClassVar[type] = ISceneFlowModel
+    takes_text: ClassVar[bool] = True
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls,
+        name_or_folder: Path | str,
+        *,
+        objects: ObjectGenerator | Path | str = "mini",
+        text_encoder: Path | str | None = None,
+    ) -> "ISceneFromText":
+        """As of `IScene`.
+
+        Args:
+            text_encoder: a folder of CLIP, where the flow was trained with one.
+
+        Raises:
+            CheckpointError: there is none, or it was not trained on texts.
+        """
+        folder = find_scene_flow(name_or_folder, cls.name)
+        own = folder / "text_encoder"
+        if text_encoder is None and not own.with_suffix(".json").is_file():
+            raise CheckpointError(
+                f"{folder} has no text_encoder: its flow was not trained on texts. Train one with "
+                "configs/flow/iscene_text_mini.yaml (docs/scenes.md says how)."
+            )
+        if not isinstance(objects, ObjectGenerator):
+            objects = ObjectGenerator.from_pretrained(objects)
+        encoder: Any = load_condition("text", own if text_encoder is None else text_encoder)
+        return cls(flow=load_network(folder / "flow", base=objects.structure_flow), encoder=encoder, objects=objects)
+
+    def make(self, picture: SceneText, samples: Samples) -> MadeObjects:  # type: ignore[override]
+        text = picture
+        seen, noise = self._tokens([text.text, *text.phrases]), self.noise(1 + len(text), samples)
+        scene_of = torch.zeros(len(seen), dtype=torch.long, device=seen.device)  # the scene is the first
+
+        def velocity(x: Tensor, t: float, context: Tensor) -> Tensor:
+            return self.flow(x, x.new_full((len(seen),), t), context, scene_of)
+
+        latents = self.objects.structure_sampler.sample(
+            velocity,
+            noise,
+            condition=seen,
+            negative=self.encoder.negative(seen),
+            stage="structure",
+            **samples.watching,
+        )
+        _, *structures = decode_cells(self.objects, latents)
+        own = [self.objects.condition(text=phrase) for phrase in text.phrases]
+        condition = Condition(
+            tokens=torch.cat([one.tokens for one in own]), negative=torch.cat([one.negative for one in own])
+        )
+        made, faults = add_details(self.objects, condition, structures, samples)
+        unknown = self.encoder.unknown_words(text.text)
+        said = [f"words that the scene's model has never seen: {', '.join(unknown)}"] if unknown else []
+        objects = [
+            PlacedObject.of_scene_surface(item.mesh, name=text.names[index], scene=Pose())
+            for index, item in made.items()
+        ]
+        return MadeObjects(objects=objects, warnings=[*said, *left_out(faults, text.names)])
+
+    @torch.inference_mode()
+    def _tokens(self, texts: Sequence[str]) -> Tensor:
+        return self.encoder(texts)
 
 
 def mean_poses(poses: Float[Tensor, "views assets 8"]) -> Float[Tensor, "assets 8"]:

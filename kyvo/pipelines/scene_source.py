@@ -1,6 +1,7 @@
 """`SceneSource`: the methods of scene generation and the segmenter of a command or server, loaded when asked for."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +12,7 @@ from kyvo.pipelines.object_source import ObjectSource
 
 if TYPE_CHECKING:
     from kyvo.models.segmenter import Segmenter
+    from kyvo.pipelines.recognition import Recognition
     from kyvo.pipelines.scenes import SceneMethod
     from kyvo.scene.scene import Camera
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 class MethodName(StrEnum):
     SCENEGEN = "scenegen"
     ISCENE = "iscene"
+    TOKENS = "tokens"
     INDEPENDENT = "independent"  # a baseline, as the next
     RETRIEVAL = "retrieval"
 
@@ -31,13 +34,21 @@ class MethodName(StrEnum):
         """Whether it places objects by a camera."""
         return self in (MethodName.INDEPENDENT, MethodName.RETRIEVAL)
 
+    @property
+    def needs_masks(self) -> bool:
+        """Whether somebody has to say where the objects are."""
+        return self is not MethodName.TOKENS
+
 
 LABELS = {
     MethodName.SCENEGEN: "SceneGen",
     MethodName.ISCENE: "I-Scene",
+    MethodName.TOKENS: "shape tokens of a language model",
     MethodName.INDEPENDENT: "independent objects",
     MethodName.RETRIEVAL: "retrieval from a library",
 }
+
+NO_MODEL = "Tokens need a model whose schema has shapes; docs/scenes.md says how one is trained."
 
 
 class SceneSource:
@@ -53,6 +64,7 @@ class SceneSource:
         library_count: int | None = None,
         segmenter: Path | None = None,
         geometry: Path | None = None,
+        recognition: "Recognition | Callable[[], Recognition] | None" = None,
     ) -> None:
         """
         Args:
@@ -63,6 +75,7 @@ class SceneSource:
             library_count: the library's first rows alone.
             segmenter: a folder of SAM, which makes masks of points and boxes.
             geometry: a folder of VGGT, for flows that were trained with it.
+            recognition: of the model that writes scenes of shapes as tokens, or what loads it when it is asked for.
         """
         self._flows = flows
         self._objects = objects or ObjectSource()
@@ -71,6 +84,7 @@ class SceneSource:
         self._library_count = library_count
         self._segmenter = segmenter
         self._geometry = geometry
+        self._recognition = recognition
         self._network: Segmenter | None = None
         self._loaded: dict[MethodName, SceneMethod] = {}
         self._lock = threading.Lock()
@@ -93,8 +107,16 @@ class SceneSource:
             method: Any = self._loaded[name]
         return method if camera is None else replace(method, camera=camera)
 
+    def from_text(self) -> "SceneMethod":
+        """I-Scene under texts. Raises CheckpointError where there are no weights of it."""
+        from kyvo.pipelines.scene_flows import ISceneFromText
+
+        return ISceneFromText.from_pretrained(self._flows, objects=self._objects.get())
+
     def lacks(self, name: MethodName) -> str | None:
         """Why there is no such method, without loading it; None where there is one."""
+        if name is MethodName.TOKENS:
+            return self._lacks_shapes()
         if name is MethodName.RETRIEVAL:
             return None if self._library is not None else "there is no library to retrieve objects from."
         if name is not MethodName.INDEPENDENT:
@@ -125,6 +147,8 @@ class SceneSource:
         from kyvo.pipelines.scene_baselines import IndependentObjects, Retrieval
         from kyvo.pipelines.scene_flows import IScene, SceneGen
 
+        if name is MethodName.TOKENS:
+            return self._load_tokens()
         if name is MethodName.RETRIEVAL:
             if self._library is None:
                 raise ConfigError("retrieval needs a library, a set of `kyvo data objects`; give --library.")
@@ -133,3 +157,26 @@ class SceneSource:
             return IndependentObjects(objects=self._objects.get())
         owner = SceneGen if name is MethodName.SCENEGEN else IScene
         return owner.from_pretrained(self._flows, objects=self._objects.get(), geometry=self._geometry)
+
+    def _lacks_shapes(self) -> str | None:
+        """What a model lacks that is loaded when asked for, is known then."""
+        from kyvo.pipelines.recognition import Recognition
+        from kyvo.pipelines.scene_tokens import lacks_shapes
+
+        if self._recognition is None:
+            return NO_MODEL
+        return lacks_shapes(self._recognition) if isinstance(self._recognition, Recognition) else None
+
+    def _load_tokens(self) -> "SceneMethod":
+        from kyvo.pipelines.recognition import Recognition
+        from kyvo.pipelines.scene_tokens import SceneTokens
+
+        found = self._recognition
+        if found is None:
+            raise ConfigError(NO_MODEL)
+        if not isinstance(found, Recognition):
+            try:
+                found = found()
+            except CheckpointError as error:
+                raise CheckpointError(f"{error} {NO_MODEL}") from error
+        return SceneTokens(recognition=found)

@@ -1,15 +1,15 @@
 """Scenes of shapes from one picture with a mask of each object: what a method gives, and what is done for all of them.
 
-A method makes objects with poses (`kyvo.pipelines.scene_flows`, `kyvo.pipelines.scene_baselines`). An object that it
+A method makes objects with poses (`kyvo.pipelines.scene_flows`, `scene_tokens`, `scene_baselines`). An object that it
 cannot make is left out with a warning; the others are kept. The scene's axes are the method's: z is up, and the lowest
-point is brought to z = 0.
+point is brought to z = 0, unless the method knows where the floor is.
 """
 
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -21,6 +21,7 @@ from kyvo.generation.flow_sampler import Progress
 from kyvo.pipelines.objects import Condition, GeneratedObject, ObjectError, ObjectGenerator, Samples
 from kyvo.scene.pose import Pose
 from kyvo.shapes.placed import GeneratedScene, PlacedObject
+from kyvo.shapes.scene_texts import SceneText
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,45 +34,55 @@ class MadeObjects:
 
 
 class SceneMethod(ABC):
-    """A way from a picture with masks to objects that stand somewhere."""
+    """A way from a picture, with masks where it needs them, to objects that stand somewhere."""
 
     name: ClassVar[str]
     axes: ClassVar[str]  # as in `GeneratedScene`
+    schema: ClassVar[str] = "objaworld-shapes"  # of the scene JSON
     takes_views: ClassVar[bool] = False  # whether it sees more than one picture of the objects
+    needs_masks: ClassVar[bool] = True
+    has_floor: ClassVar[bool] = False  # whether z = 0 is the floor as it is
+    takes_text: ClassVar[bool] = False  # in place of a picture
 
     @abstractmethod
     def make(self, picture: ScenePicture, samples: Samples) -> MadeObjects:
-        """The objects; `samples` has as many as the picture."""
+        """The objects; `samples` has as many as the picture, or one of a picture without masks."""
 
 
 def generate_scene(
     method: SceneMethod,
-    picture: ScenePicture,
+    picture: ScenePicture | SceneText,
     *,
     seed: int = 0,
     progress: Callable[[Progress], object] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> GeneratedScene:
-    """A scene of the picture's objects; the same seed gives the same scene.
+    """A scene of the objects of a picture, or of a text; the same seed gives the same scene.
 
     Raises:
-        ConfigError: there are several views, and the method takes one.
+        ConfigError: there are several views, no masks, or a text, and the method does not take them.
         ObjectError: not one object could be made.
         Cancelled: `cancelled` said so.
     """
-    if picture.others and not method.takes_views:
+    if isinstance(picture, SceneText) != method.takes_text:
+        raise ConfigError("a text goes with ISceneFromText, and with no other method; those take pictures.")
+    if isinstance(picture, ScenePicture) and picture.others and not method.takes_views:
         raise ConfigError(f"{method.name} takes one picture; SceneGen alone takes several views.")
+    if method.needs_masks and not len(picture):
+        raise ConfigError(f"{method.name} needs a mask of each object; tokens alone does without.")
     started = time.perf_counter()
-    samples = Samples(seed=seed, count=len(picture), progress=progress, cancelled=cancelled)
-    made = method.make(picture, samples)
+    samples = Samples(seed=seed, count=max(len(picture), 1), progress=progress, cancelled=cancelled)
+    given: Any = picture  # of the kind that the method takes
+    made = method.make(given, samples)
     if not made.objects:
         raise ObjectError(f"No object could be made: {'; '.join(made.warnings)}. Take another seed.")
-    lowest = min(float(item.triangles[..., 2].min()) for item in made.objects)
+    lowest = 0.0 if method.has_floor else min(float(item.triangles[..., 2].min()) for item in made.objects)
     up = Pose(translation=(0.0, 0.0, -lowest))
     return GeneratedScene(
         objects=tuple(replace(item, pose=up @ item.pose) for item in made.objects),
         method=method.name,
         axes=method.axes,
+        schema=method.schema,
         seed=seed,
         seconds=time.perf_counter() - started,
         query=made.query,

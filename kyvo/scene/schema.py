@@ -155,7 +155,7 @@ class SceneSchema:
         if self.order == "sorted":
             objects.sort(key=self._rank)
         elif self.order == "seen":
-            objects = _in_reading_order(objects, camera or scene.camera or clevr_camera(*HEADER_SIZE))
+            objects = in_reading_order(objects, camera or scene.camera or clevr_camera(*HEADER_SIZE))
         return self.scene(objects, camera=camera)
 
     def scene(self, objects: Iterable[SceneObject] = (), *, camera: Camera | None = None) -> Scene:
@@ -252,6 +252,11 @@ class SceneSchema:
         )
         return replace(self, name=name, fields=fields)
 
+    def with_num_codes(self, count: int) -> "SceneSchema":
+        """The schema with so many codes a shape, where it has shapes."""
+        fields = (replace(item, num_codes=count) if item.num_codes else item for item in self.fields)
+        return replace(self, fields=tuple(fields))
+
     def to_yaml(self) -> str:
         """A schema file, as `from_yaml` reads it; axes of equal steps have their ends and step."""
         data = self.to_dict()
@@ -291,7 +296,8 @@ class SceneSchema:
             raise SceneError(f"{path}: {error}") from error
 
 
-def _in_reading_order(objects: list[SceneObject], camera: Camera) -> list[SceneObject]:
+def in_reading_order(objects: list[SceneObject], camera: Camera) -> list[SceneObject]:
+    """The objects, which have locations, in the order "seen" of ORDERS."""
     points = np.array([item.location for item in objects], dtype=float).reshape(-1, 3)
     seen = camera.project(points)
     cells = [(math.floor(10 * line / camera.height), column) for column, line, _ in seen.tolist()]

@@ -131,7 +131,7 @@ def create_app(
     )
     app.state.limits, app.state.worker, app.state.metrics, app.state.name = limits, worker, metrics, name
     app.state.long_jobs = long_jobs
-    app.state.scenes = scenes or SceneSource(objects=model.objects)
+    app.state.scenes = scenes or SceneSource(objects=model.objects, recognition=model.recognition)
     app.state.inputs = Inputs.of(model.processor, limits)
     app.state.budget = Budget(limits.memory)
     app.state.readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")  # most of them wait for a decoder

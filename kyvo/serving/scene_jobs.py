@@ -27,10 +27,10 @@ PATH = "/v1/scenes/jobs"  # of the jobs
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SceneRequest:
-    """What is asked for. Without masks and prompts, the scene in the picture is recognised first."""
+    """What is asked for. Without a picture and prompts, the scene is recognised first: its outlines are the masks."""
 
     rgb: UInt8[np.ndarray, "height width 3"]
-    picture: ScenePicture | None = None  # where masks were given
+    picture: ScenePicture | None = None  # where masks were given, or none are needed
     prompts: Mapping[str, Prompt] | None = None
     method: MethodName = MethodName.SCENEGEN
     camera: Camera | None = None  # for the baselines
@@ -43,7 +43,8 @@ def add_scene(jobs: LongJobs, model: Kyvo, source: SceneSource, request: SceneRe
     if (reason := source.lacks(request.method)) is not None:
         raise RequestError(
             501,
-            f"this server has no method {request.method.value}: {reason} Its options --scenes and --library name it.",
+            f"this server has no method {request.method.value}: {reason} Its options --model, --scenes and --library "
+            "name what it has.",
         )
 
     def make(run: Run, job: LongJob, *, found: None) -> JobResult:

@@ -8,7 +8,15 @@ GET    /v1/scenes/jobs/{id} and on     as of all jobs (`kyvo.serving.long_job_ro
 import numpy as np
 from fastapi import APIRouter, Request
 
-from kyvo.data.scene_pictures import ScenePicture, as_scene_picture, label_masks, light_mask, read_labels
+from kyvo.data.scene_pictures import (
+    BLANK,
+    ScenePicture,
+    as_scene_picture,
+    label_masks,
+    light_mask,
+    read_labels,
+    without_masks,
+)
 from kyvo.errors import ConfigError, ImageError
 from kyvo.models.segmenter import Prompt
 from kyvo.pipelines.scene_masks import check_prompts, masked_by_scene
@@ -41,7 +49,10 @@ async def generate(body: SceneGenerateRequest, request: Request) -> SceneJobStat
 async def methods(request: Request) -> SceneMethods:
     """What the server can make scenes by."""
     source = request.app.state.scenes
-    cards = [MethodCard(name=name, label=name.label, lacks=source.lacks(name)) for name in MethodName]
+    cards = [
+        MethodCard(name=name, label=name.label, needs_masks=name.needs_masks, lacks=source.lacks(name))
+        for name in MethodName
+    ]
     return SceneMethods(methods=cards, segmenter=source.segments)
 
 
@@ -51,7 +62,7 @@ def request_of(body: SceneGenerateRequest, inputs: Inputs, source: SceneSource) 
         raise ConfigError(f"a camera goes with the baselines; {body.method.value} finds places without one.")
     rgb = picture_of(body.image, inputs.limits)
     if (rgb == rgb[0, 0]).all():
-        raise ImageError("the picture shows nothing: all its pixels have one color.")
+        raise ImageError(BLANK)
     prompts = _prompts(body)
     if prompts:
         _check_pixels(rgb, len(prompts), inputs)
@@ -80,6 +91,8 @@ def _prompts(body: SceneGenerateRequest) -> dict[str, Prompt]:
 
 def _picture(body: SceneGenerateRequest, rgb: np.ndarray, inputs: Inputs) -> ScenePicture | None:
     """None where the job has to find the masks."""
+    if not body.sources:
+        return without_masks(rgb)
     if body.scene is not None:
         scene = inputs.scene(body.scene)
         _check_pixels(rgb, len(scene.objects), inputs)

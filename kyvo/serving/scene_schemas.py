@@ -34,7 +34,8 @@ class ObjectPlace(BaseModel):
 
 
 class SceneGenerateRequest(BaseModel):
-    """A scene of the objects of a picture, which are given by one of objects, labels, scene and recognize."""
+    """A scene of the objects of a picture, which are given by one of objects, labels, scene and recognize; the method
+    tokens finds them itself, and takes their names from what is given."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -50,9 +51,14 @@ class SceneGenerateRequest(BaseModel):
     seed: int = Field(0, ge=0, lt=2**63, description="The same seed makes the same scene.")
     formats: list[SceneFormat] = Field(["glb"], min_length=1, max_length=5, description="Files that are made.")
 
+    @property
+    def sources(self) -> list[str]:
+        """What says where the objects are."""
+        return [name for name in SOURCES if getattr(self, name)]
+
     @model_validator(mode="after")
     def check_source(self) -> "SceneGenerateRequest":
-        if sum(bool(getattr(self, name)) for name in SOURCES) != 1:
+        if len(self.sources) > 1 or (not self.sources and self.method.needs_masks):
             raise ValueError(f"give one of {', '.join(SOURCES)}: it says what the objects are")
         if self.objects is not None:
             if len({item.mask is None for item in self.objects}) > 1:
@@ -82,6 +88,7 @@ class SceneJobStatus(LongJobStatus):
 class MethodCard(BaseModel):
     name: MethodName
     label: str
+    needs_masks: bool = Field(description="Whether the request has to say where the objects are.")
     lacks: str | None = Field(description="Why the server has no such method; null where it has.")
 
 

@@ -20,6 +20,7 @@ from kyvo.data.dataset import open_set
 from kyvo.data.object_pictures import ObjectPicture
 from kyvo.errors import ConfigError
 from kyvo.extras import extra
+from kyvo.models.flow.small_encoders import split_words
 from kyvo.models.slat.sparse import SparseTensor, Voxels
 
 with extra("train"):
@@ -84,6 +85,11 @@ class ObjectRows:
         """1 where a cell is active."""
         x = self.sparse(indices)
         return x.replace(torch.ones(len(x.voxels), 1)).dense()
+
+    @property
+    def words(self) -> list[str]:
+        """Of all captions."""
+        return sorted({word for said in self.rows["captions"] for text in said for word in split_words(text)})
 
     def captions(self, indices: Sequence[int], rng: np.random.Generator) -> list[str]:
         """One of each object's captions. Raises ConfigError for an object without any."""

@@ -14,10 +14,12 @@ from kyvo.scene.pose import Pose
 class PlacedObject:
     """A shape and where it stands."""
 
-    name: str  # of its mask
+    name: str  # of its mask, or told by the method
     surface: Surface  # in its cube
     pose: Pose
     latent: StructuredLatent | None = None  # of its own cube; none where it was made in the scene's
+    category: str | None = None  # where the method says it
+    shape_codes: tuple[int, ...] | None = None  # of its surface, where it was made of codes
 
     @classmethod
     def of_scene_surface(cls, surface: Surface, *, name: str, scene: Pose) -> "PlacedObject":
@@ -44,5 +46,6 @@ class GeneratedScene:
     axes: str  # "view": x to the camera's right, y away from it; "query": those of the query object's cube
     seed: int
     seconds: float
+    schema: str = "objaworld-shapes"  # of its scene JSON
     query: str | None = None  # name of the object that poses are relative to
     warnings: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ Everything has the scene's own axes, z up; 3D files have theirs (`kyvo.export.pr
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +22,10 @@ from kyvo.shapes.cells import surface_latent
 from kyvo.shapes.mesh import normalized
 from kyvo.shapes.pictures import SIZE, TURNS, side_views
 from kyvo.shapes.placed import GeneratedScene, PlacedObject
+from kyvo.shapes.scene_texts import SceneText
 from kyvo.shapes.surfaces import colored_mesh, place_shapes, surface_asset
 from kyvo.shapes.tokenizer import ShapeTokenizer
 
-SCHEMA = "objaworld-shapes"
 JSON, SHEET = ".json", ".png"  # the other endings are those of kyvo.export
 
 
@@ -38,12 +39,16 @@ def check_outputs(paths: Sequence[Path | str]) -> None:
 
 
 def write_scene(
-    made: GeneratedScene, paths: Sequence[Path | str], *, picture: ScenePicture, tokenizer: ShapeTokenizer | None = None
+    made: GeneratedScene,
+    paths: Sequence[Path | str],
+    *,
+    picture: ScenePicture | SceneText,
+    tokenizer: ShapeTokenizer | None = None,
 ) -> None:
     """Writes the scene as each file's ending says.
 
     Args:
-        tokenizer: gives the objects of a scene JSON their shape codes.
+        tokenizer: gives the objects of a scene JSON their shape codes, where they have none.
 
     Raises:
         FileError: a file cannot be written.
@@ -65,23 +70,34 @@ def as_scene(made: GeneratedScene) -> Scene:
     objects = []
     for item in made.objects:
         more = {"scale": item.pose.scale, "quaternion_wxyz": list(item.pose.quaternion_wxyz)}
+        if item.category is not None:
+            more["name"] = item.name
         objects.append(
-            SceneObject(category=item.name, location=item.pose.translation, pose=item.pose.euler, extra=more)
+            SceneObject(
+                category=item.category or item.name,
+                location=item.pose.translation,
+                pose=item.pose.euler,
+                shape_codes=item.shape_codes,
+                extra=more,
+            )
         )
     about = {"method": made.method, "axes": made.axes, "seed": made.seed, "warnings": list(made.warnings)}
     if made.query is not None:
         about["query"] = made.query
-    return Scene(objects=tuple(objects), schema=SCHEMA, extra={"generated": about})
+    return Scene(objects=tuple(objects), schema=made.schema, extra={"generated": about})
 
 
 def _with_codes(scene: Scene, made: GeneratedScene, tokenizer: ShapeTokenizer) -> Scene:
+    """The scene with codes of those objects that have none."""
     resolution = tokenizer.config.resolution
-    latents = [surface_latent(normalized(surface_asset(item.surface)), resolution=resolution) for item in made.objects]
-    coded = [
-        item.with_values(shape_codes=tuple(codes))
-        for item, codes in zip(scene.objects, tokenizer.encode(latents).tolist(), strict=True)
-    ]
-    return Scene(objects=tuple(coded), schema=scene.schema, extra=scene.extra)
+    lacking = [item for item in made.objects if item.shape_codes is None]
+    latents = [surface_latent(normalized(surface_asset(item.surface)), resolution=resolution) for item in lacking]
+    codes = iter(tokenizer.encode(latents).tolist())
+    objects = (
+        item if item.shape_codes is not None else replace(item, shape_codes=tuple(next(codes)))
+        for item in scene.objects
+    )
+    return replace(scene, objects=tuple(objects))
 
 
 def scene_mesh(objects: Sequence[PlacedObject], *, place: Callable[[np.ndarray], np.ndarray] | None = None) -> Asset:
@@ -98,9 +114,12 @@ def scene_mesh(objects: Sequence[PlacedObject], *, place: Callable[[np.ndarray],
     )
 
 
-def scene_sheet(made: GeneratedScene, picture: ScenePicture) -> Image.Image:
-    """The picture beside views of the scene from around it."""
+def scene_sheet(made: GeneratedScene, picture: ScenePicture | SceneText) -> Image.Image:
+    """The picture, or the text, beside views of the scene from around it."""
     given = ImageOps.pad(Image.fromarray(picture.rgb), (SIZE, SIZE), color="white")
     turns = [-90.0, *TURNS[1:]]  # the first looks from the camera's side, where the axes are view-centric
-    titles = ["picture", *(f"from {turn % 360:.0f}\N{DEGREE SIGN}" for turn in turns)]
+    titles = [
+        "text" if isinstance(picture, SceneText) else "picture",
+        *(f"from {turn % 360:.0f}\N{DEGREE SIGN}" for turn in turns),
+    ]
     return contact_sheet([[given, *side_views(normalized(scene_mesh(made.objects)), turns=turns)]], titles)

@@ -1,8 +1,8 @@
 """What scene flows are trained on: rows of `kyvo data scenes` as batches of items, one an asset or a scene.
 
 SceneGen's items are the assets, each in its own cube, with poses relative to a query asset or to the scene's cube.
-I-Scene's are each scene and its instances, all in the scene's cube. Which rows make a batch is said by
-`kyvo.shapes.flow_data.Packs`.
+I-Scene's are each scene and its instances, all in the scene's cube, with pictures or with texts. Which rows make a
+batch is said by `kyvo.shapes.flow_data.Packs`.
 """
 
 import json
@@ -25,6 +25,7 @@ from kyvo.scene.files import scene_from_json
 from kyvo.scene.pose import Pose
 from kyvo.scene.scene import Camera
 from kyvo.shapes.scene_sets import poses_of
+from kyvo.shapes.scene_texts import row_texts, scene_words
 
 with extra("train"):
     import datasets
@@ -39,6 +40,8 @@ class SceneRow:
     """One scene: everything of its objects in their order."""
 
     picture: ScenePicture
+    categories: tuple[str, ...]
+    on: tuple[int | None, ...]  # the object that each stands on; None: the floor
     camera: Camera | None
     poses: tuple[Pose, ...]  # in the scene's frame
     shown: tuple[float, ...]  # share of each object that others do not hide
@@ -57,14 +60,27 @@ class SceneRow:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SceneItems:
+class Items:
     """A batch of items; those of a scene follow one another."""
 
     occupancy: Float[Tensor, "items one x y z"]
+    scene_of: Int[Tensor, " items"]  # the first item of each one's scene
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TextItems(Items):
+    """I-Scene's batch where texts are the condition."""
+
+    texts: tuple[str, ...]  # of each scene and of its instances
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SceneItems(Items):
+    """A batch where pictures are the condition."""
+
     crops: Float[Tensor, "items 3 crop crop"]  # of I-Scene's scenes, the whole picture
     pictures: Float[Tensor, "items 3 size size"]
     masks: Bool[Tensor, "items size size"]  # of I-Scene's scenes, everything
-    scene_of: Int[Tensor, " items"]  # the first item of each one's scene
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,6 +136,8 @@ class SceneRows:
         cells = tuple(_cells(data) for data in row["cells"])
         return SceneRow(
             picture=picture,
+            categories=tuple(str(item.category) for item in scene.objects),
+            on=tuple(item.extra.get("on") for item in scene.objects),
             camera=scene.camera,
             poses=tuple(poses_of(scene)),
             shown=tuple((masks.sum((1, 2)) / full.sum((1, 2))).tolist()),
@@ -201,6 +219,24 @@ class SceneRows:
                 for number, cells in enumerate(row.scene_cells)
             ]
         return SceneItems(**_stacked(parts))
+
+    def described(self, indices: Sequence[int], rng: np.random.Generator) -> TextItems:
+        """I-Scene's items of some scenes with their texts: each scene, then its instances."""
+        parts: list[dict[str, Any]] = []
+        texts: list[str] = []
+        for index in indices:
+            row = self[index]
+            scene = torch.tensor(len(parts))
+            grids = (torch.cat(row.scene_cells), *row.scene_cells)
+            parts += [{"occupancy": self._occupancy(cells), "scene_of": scene} for cells in grids]
+            texts += row_texts(row, rng)
+        return TextItems(**_stacked(parts), texts=tuple(texts))
+
+    @property
+    def words(self) -> list[str]:
+        """Of the texts of all scenes."""
+        scenes = (json.loads(text)["objects"] for text in self.rows["scene"])
+        return scene_words({str(item["category"]) for objects in scenes for item in objects})
 
     def _occupancy(self, cells: Int[Tensor, "_ 3"]) -> Float[Tensor, "one x y z"]:
         grid = torch.zeros(1, *[self.resolution] * 3)

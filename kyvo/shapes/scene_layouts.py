@@ -5,7 +5,7 @@ beside each other. The axes are view-centric: x goes to the camera's right, y aw
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,9 +102,23 @@ def _standing(
 def look_at(posed: Sequence[PosedAsset], rng: np.random.Generator, *, size: int) -> Camera:
     """A camera on the scene's near side from which a square picture holds all objects."""
     points = np.concatenate([item.triangles.reshape(-1, 3) for item in posed])
-    low, high = points.min(0), points.max(0)
-    middle = (low + high) / 2
     pitch, field = (math.radians(rng.uniform(*bounds)) for bounds in (PITCHES, FIELDS_OF_VIEW))
+    camera = _cameras(points, pitch=pitch, field=field, size=size)
+    return camera(_nearest(camera, points) * rng.uniform(1.0, LOOSER))
+
+
+def usual_view(points: Float[np.ndarray, "points 3"]) -> Camera:
+    """In the middle of the cameras that `look_at` draws, the nearest that holds the points; its picture has side 1."""
+    pitch, field = (math.radians(sum(bounds) / 2) for bounds in (PITCHES, FIELDS_OF_VIEW))
+    camera = _cameras(points, pitch=pitch, field=field, size=1)
+    return camera(_nearest(camera, points))
+
+
+def _cameras(
+    points: Float[np.ndarray, "points 3"], *, pitch: float, field: float, size: int
+) -> Callable[[float], Camera]:
+    """Those that look at the middle of the points' box, by their distance from it; angles in rad."""
+    middle = (points.min(0) + points.max(0)) / 2
     away = np.array([0.0, -math.cos(pitch), math.sin(pitch)])
 
     def camera(distance: float) -> Camera:
@@ -113,10 +127,15 @@ def look_at(posed: Sequence[PosedAsset], rng: np.random.Generator, *, size: int)
         focal = size / 2 / math.tan(field / 2)
         return Camera.look_at(location=(x, y, z), target=target, focal=focal, width=size, height=size)
 
-    distance = float(np.linalg.norm(high - low)) * 0.7  # outside of the box
+    return camera
+
+
+def _nearest(camera: Callable[[float], Camera], points: Float[np.ndarray, "points 3"]) -> float:
+    """The distance from which the picture holds the points."""
+    distance = float(np.linalg.norm(np.ptp(points, axis=0))) * 0.7  # outside of the box
     while not _holds(camera(distance), points):
         distance *= 1.05
-    return camera(distance * rng.uniform(1.0, LOOSER))
+    return distance
 
 
 def _holds(camera: Camera, points: Float[np.ndarray, "points 3"]) -> bool:

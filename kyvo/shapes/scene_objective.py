@@ -16,12 +16,13 @@ from torch import Tensor
 from kyvo.errors import ConfigError
 from kyvo.models.flow.block import FlowModel
 from kyvo.models.flow.iscene import ISceneFlowModel
+from kyvo.models.flow.load import ConditionKind
 from kyvo.models.flow.path import add_noise, velocity_target
 from kyvo.models.flow.scene_losses import collision_loss, pose_loss
 from kyvo.models.flow.scenegen import SceneGenFlowModel
 from kyvo.models.slat.structure import SparseStructureEncoder
 from kyvo.shapes.flow_args import FlowArgs
-from kyvo.shapes.scene_flow_data import MAX_ASSETS, AssetItems, SceneItems, SceneRows
+from kyvo.shapes.scene_flow_data import MAX_ASSETS, AssetItems, Items, SceneItems, SceneRows, TextItems
 
 SCENE_FLOWS = (SceneGenFlowModel, ISceneFlowModel)
 POSE_DECAY, LEAST_POSE_WEIGHT = 0.99, 0.2  # an epoch
@@ -33,7 +34,7 @@ class SceneObjective:
 
     Args:
         encoders: of `picture`, each object's crop as the object's flow takes it; of `scene`; and of `geometry`, a
-            network whose tokens the scene's encoder takes, where it was made for one.
+            network whose tokens the scene's encoder takes, where it was made for one. Or of `text`; or of all.
     """
 
     rows: SceneRows
@@ -44,12 +45,16 @@ class SceneObjective:
 
     def __post_init__(self) -> None:
         for kind in ("picture", "scene"):
-            if kind not in self.encoders:
-                raise ConfigError(f"conditions.{kind} is missing; a flow over scenes has picture and scene.")
+            if kind not in self.encoders and self.encoders.keys() != {"text"}:
+                raise ConfigError(
+                    f"conditions.{kind} is missing; a flow over scenes has picture and scene, or, of I-Scene, text."
+                )
 
     def sizes(self, model: FlowModel) -> list[int]:
         """Items of each scene. Raises ConfigError where a scene has more than a batch."""
         if isinstance(model, SceneGenFlowModel):
+            if "text" in self.encoders:
+                raise ConfigError("conditions.text is for I-Scene; SceneGen has picture and scene.")
             sizes = [min(count, MAX_ASSETS) for count in self.rows.num_objects]
         else:
             sizes = [1 + count for count in self.rows.num_objects]
@@ -68,13 +73,18 @@ class SceneObjective:
         rng: np.random.Generator,
         generator: torch.Generator,
         epoch: int,
+        kind: ConditionKind = "picture",
     ) -> tuple[Tensor, dict[str, float], int]:
-        """Of a batch of scenes: the loss, its parts by name, and latents seen."""
-        size = self.encoders["picture"].picture_size
-        if isinstance(model, SceneGenFlowModel):
-            items: SceneItems = self.rows.assets(
-                scenes, rng, crop_size=size, picture_size=size, pose_frame=model.config.pose_frame
-            )
+        """Of a batch of scenes: the loss, its parts by name, and latents seen.
+
+        Args:
+            kind: of the condition.
+        """
+        size = 0 if kind == "text" else self.encoders["picture"].picture_size
+        if kind == "text":
+            items: Items = self.rows.described(scenes, rng)
+        elif isinstance(model, SceneGenFlowModel):
+            items = self.rows.assets(scenes, rng, crop_size=size, picture_size=size, pose_frame=model.config.pose_frame)
         else:
             items = self.rows.instances(scenes, crop_size=size, picture_size=size)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.args.precision == "bf16"):
@@ -87,7 +97,7 @@ class SceneObjective:
             normal = torch.randn(len(first), generator=generator)
             t = (self.args.time_mean + self.args.time_std * normal).sigmoid()[scene].to(self.device)
             dropped = (torch.rand(len(first), generator=generator) < self.args.condition_dropout)[scene]
-            contexts = scene_contexts(self.encoders, items, dropped=dropped.to(self.device))
+            contexts = item_contexts(self.encoders, items, dropped=dropped.to(self.device))
             noisy = add_noise(data, noise, t[:, None, None, None, None])
             target = velocity_target(data, noise)
             scene_of = items.scene_of.to(self.device)
@@ -111,15 +121,24 @@ class SceneObjective:
         return pose, collision_loss(items.points.to(self.device), poses, items.scene_of.to(self.device))
 
 
-def scene_contexts(encoders: dict[str, Any], items: SceneItems, *, dropped: Tensor) -> list[Tensor]:
-    """Tokens of each item's crop, and of the scene as it sees it; the negatives where they are dropped."""
-    crops, pictures, masks = (part.to(dropped.device) for part in (items.crops, items.pictures, items.masks))
+def item_contexts(encoders: dict[str, Any], items: Items, *, dropped: Tensor) -> list[Tensor]:
+    """Tokens of each item's text; or of its crop, and of the scene as it sees it. The negatives where they are
+    dropped."""
+    if isinstance(items, TextItems):
+        tokens = {"text": encoders["text"](items.texts)}
+    else:
+        assert isinstance(items, SceneItems)
+        tokens = _picture_tokens(encoders, items, device=dropped.device)
+    return [torch.where(dropped[:, None, None], encoders[kind].negative(of), of) for kind, of in tokens.items()]
+
+
+def _picture_tokens(encoders: dict[str, Any], items: SceneItems, *, device: torch.device) -> dict[str, Tensor]:
+    crops, pictures, masks = (part.to(device) for part in (items.crops, items.pictures, items.masks))
     geometry = None
     if "geometry" in encoders:  # of each scene's picture, once
-        first, scene = items.scene_of.to(dropped.device).unique(return_inverse=True)
+        first, scene = items.scene_of.to(device).unique(return_inverse=True)
         geometry = encoders["geometry"](pictures[first][:, None])[:, 0][scene]
-    tokens = {
+    return {
         "picture": encoders["picture"](crops),
         "scene": encoders["scene"](pictures, masks, encoders["picture"], geometry),
     }
-    return [torch.where(dropped[:, None, None], encoders[kind].negative(of), of) for kind, of in tokens.items()]

@@ -114,8 +114,8 @@ def shape_paper(
     )
 
 
-def shape_mini(*, resolution: int = 32, n_embed: int = 2048) -> ShapeVQVAEConfig:
-    """The bundled one: surface features, 32^3 x 12 -> 8^3 x 32, 2,048 codes.
+def shape_mini(*, resolution: int = 32, n_embed: int = 2048, widths: Sequence[int] = (48, 128)) -> ShapeVQVAEConfig:
+    """The bundled one: surface features, 32^3 x 12 -> 8^3 x 32, 2,048 codes; with a third width 4^3 x 32.
 
     F-score at 0.05 sees nothing finer than a cell of this grid, and each of its convolutions costs an eighth of what it
     would on a grid of 64. About 4 GMAC an object forward: a training step of 8 is 0.2 TFLOP.
@@ -123,7 +123,7 @@ def shape_mini(*, resolution: int = 32, n_embed: int = 2048) -> ShapeVQVAEConfig
     return ShapeVQVAEConfig(
         kind="surface",
         resolution=resolution,
-        widths=(48, 128),
+        widths=widths,
         num_res_blocks=1,
         num_res_blocks_middle=1,
         embed_dim=32,

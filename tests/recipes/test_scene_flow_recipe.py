@@ -223,7 +223,7 @@ def test_two_ranks_share_the_weights_and_one_goes_on_from_their_checkpoint(recip
     [
         ({"train": {"steps": 1, "batch_size": 1}}, "A scene has 3 items and train.batch_size is 1"),
         ({"conditions": {"scene": ENCODER}}, "conditions.picture is missing"),
-        ({"conditions": {"text": ENCODER}}, "conditions.text is not a condition; known are picture, scene"),
+        ({"conditions": {"sound": ENCODER}}, "conditions.sound is not a condition; known are picture, scene"),
         (
             {"model": {**SCENEGEN, "args": {**SCENEGEN["args"], "pose_frame": "world"}}},
             "is 'world'; it is query or view",

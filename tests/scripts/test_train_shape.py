@@ -157,7 +157,9 @@ def test_what_cannot_be_trained_is_refused_before_it_starts(program, latents, tm
 
 
 def test_every_shipped_config_builds(tmp_path):
-    for name, preset in (("shape_mini", shape_mini()), ("shape_paper", shape_paper())):
+    few = shape_mini(widths=(48, 128, 256))
+    assert few.num_codes == 64
+    for name, preset in (("shape_mini", shape_mini()), ("shape_mini_64", few), ("shape_paper", shape_paper())):
         config = yaml.safe_load((ROOT / "configs" / "tokenizers" / f"{name}.yaml").read_text())
         assert build_shape_config(config["model"]) == preset
         assert from_section(ShapeTrainArgs, config["train"]).batch_size == 8

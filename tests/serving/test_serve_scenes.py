@@ -8,6 +8,7 @@ import pytest
 from long_jobs import ended
 from PIL import Image
 from tiny_generators import random, tiny_generator, write_tiny_pipeline
+from tiny_scene_tokens import tiny_scene_model
 from tiny_scenes import ENCODER, tiny_flow
 from tiny_segmenters import write_tiny_sam
 
@@ -170,7 +171,8 @@ def test_jobs_have_progress_and_are_cancelled(http, monkeypatch):
 
 
 def test_a_method_that_the_server_lacks_is_said(http):
-    for method, reason in (("iscene", "has no flow of iscene"), ("retrieval", "there is no library")):
+    lacking = {"iscene": "has no flow of iscene", "retrieval": "there is no library", "tokens": "Tokens need a model"}
+    for method, reason in lacking.items():
         answer = ask(http, objects=[{"box": BOXES[0]}], method=method)
         assert answer.status_code == 501
         assert reason in answer.json()["error"]["message"]
@@ -179,3 +181,19 @@ def test_a_method_that_the_server_lacks_is_said(http):
     lacks = {card["name"]: card["lacks"] for card in cards["methods"]}
     assert lacks["scenegen"] is None and lacks["independent"] is None
     assert "has no flow of iscene" in lacks["iscene"]
+    assert [card["name"] for card in cards["methods"] if not card["needs_masks"]] == ["tokens"]
+
+
+def test_a_server_of_a_model_with_shapes_makes_scenes_by_tokens_with_and_without_masks():
+    with serving(create_app(tiny_scene_model(seed=6), name="tiny")) as url, httpx.Client(base_url=url) as client:
+        alone = ended(client, ask(client, method="tokens", formats=["json"]))
+        masks = [
+            {"mask": data_uri(mask(box)), "name": name} for box, name in zip(BOXES, ("chair", "desk"), strict=True)
+        ]
+        named = ended(client, ask(client, method="tokens", objects=masks))
+        scene = client.get(alone["files"][0]["path"]).json()
+    assert [item["name"] for item in alone["objects"]] == [item["name"] for item in scene["objects"]]
+    assert len(scene["objects"][0]["shape_codes"]) == 64 and alone["axes"] == "view"
+    assert {"chair", "desk"} < {item["name"] for item in named["objects"]}
+    assert [item["translation"] for item in named["objects"]] == [item["translation"] for item in alone["objects"]]
+    assert any("has no mask" in words for words in named["warnings"])

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from studio_browser import CHROMIUM, opened_browser, watched_page
 from tiny_generators import random, tiny_generator
+from tiny_scene_tokens import tiny_scene_model
 from tiny_scenes import ENCODER, tiny_flow
 from tiny_segmenters import write_tiny_sam
 
@@ -25,6 +26,7 @@ sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 PATIENCE = 300_000  # ms
 COLORS = ((200, 60, 40), (50, 90, 200))
+SEED = 7  # of a model that writes objects for the picture
 BOXES = ((30, 90, 130, 200), (180, 80, 290, 210))
 
 
@@ -50,7 +52,9 @@ def page(folder):
     from kyvo.serving.studio import mount_studio
 
     model = tiny_kyvo(objects=tiny_generator())
-    source = SceneSource(flows=folder, objects=model.objects, segmenter=write_tiny_sam(folder / "sam"))
+    sam = write_tiny_sam(folder / "sam")
+    recognition = tiny_scene_model(seed=SEED).recognition
+    source = SceneSource(flows=folder, objects=model.objects, segmenter=sam, recognition=recognition)
     app = create_app(model, name="tiny", scenes=source)
     mount_studio(app)
     own = ("data:", "blob:", "about:")
@@ -126,6 +130,17 @@ def test_points_and_masks_say_where_objects_are(page, folder, tmp_path):
     page.locator("#make").click()
     status(page, "2 objects in")
     assert page.locator("#poses tr").nth(1).inner_text().startswith("chair")
+
+
+@pytest.mark.slow
+def test_tokens_need_not_be_told_where_objects_are(page, folder):
+    page.locator("#picture").set_input_files(folder / "room.png")
+    assert "Drag over the picture" in page.locator("#hint").inner_text()
+    page.locator("#method").select_option("tokens")
+    assert "nothing has to be said" in page.locator("#hint").inner_text()
+    page.locator("#make").click()
+    status(page, r"objects? in")
+    assert page.locator("#poses tr").count() > 1
 
 
 @pytest.mark.slow
