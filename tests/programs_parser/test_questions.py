@@ -32,6 +32,7 @@ from kyvo.programs.program import (
     WordOf,
     WordsOf,
 )
+from kyvo.programs.wording import wording
 
 ALL = Everything()
 
@@ -275,6 +276,12 @@ def test_statements_name_what_it_means():
         "there is a red ball how many cubes are behind it",
     ):
         assert program(text).asks == behind, text
+
+
+def test_other_readings_can_be_said_too():
+    found = parsed("There is a large sphere behind a smaller shiny sphere, what color is it?")
+    assert len(found.alternatives) > 1
+    assert all(wording(one) for one in (found.program, *found.alternatives))
 
 
 def test_two_near_readings_lower_the_probability():

@@ -96,6 +96,8 @@ def bound(
         if dialogue and dialogue[-1].removed and not dialogue[-1].mentioned:
             program = rewritten(program, without_other)  # what was removed is no other's other any more
         program = _bind(_unpointed(program, named or topic), named, dialogue)
+        if program is not None and any(isinstance(node, Indefinite) for node in parts(program)):
+            continue  # what a pronoun stands for was read as one of a set; another reading has the set
         if isinstance(program, Edit) and any(map(is_vague, leaves(program.steps))):
             is_any_vague = True
             continue
