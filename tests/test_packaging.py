@@ -30,7 +30,7 @@ REACH = {
     "metrics": {"scene"},
     "tokenizers": {"scene", "programs"},
     "models": {"scene", "tokenizers"},
-    "data": {"scene", "programs", "tokenizers", "export"},
+    "data": {"scene", "programs", "metrics", "tokenizers", "export"},
     "training": {"scene", "programs", "metrics", "tokenizers", "models", "data", "processor", "generation", "api"},
     "shapes": {"scene", "metrics", "export", "tokenizers", "models", "data"},
     "processor": {"scene", "tokenizers", "models", "shapes"},

@@ -2,22 +2,22 @@
 
 import numpy as np
 import pytest
-import torch
 from beartype.roar import BeartypeCallHintParamViolation
 from jaxtyping import TypeCheckError
 from typecheck import check
 
-from kyvo.generation.token_selection import nearest_codes
 from kyvo.metrics.images import psnr
+from kyvo.pipelines.placement import mask_boxes
 from kyvo.scene.fields import Axis
 
 
 def test_what_does_not_fit_its_annotation_is_told():
-    codebook = torch.eye(3)
-    assert nearest_codes(torch.eye(3), codebook=codebook).tolist() == [0, 1, 2]
+    # Of functions that no server's thread calls meanwhile: a function's first calls alone are checked.
+    mask = np.ones((4, 4), dtype=bool)
+    assert mask_boxes(mask[None]).tolist() == [[0, 0, 4, 4]]
     for _ in range(2):  # the first call is where the check is written
-        with pytest.raises(TypeCheckError, match="codebook"):
-            nearest_codes(torch.eye(2), codebook=codebook)
+        with pytest.raises(TypeCheckError, match="masks"):
+            mask_boxes(mask)
     with pytest.raises(TypeCheckError, match="psnr"):
         psnr("no picture", np.zeros((4, 4, 3), np.uint8))
     with pytest.raises(BeartypeCallHintParamViolation, match="unit"):

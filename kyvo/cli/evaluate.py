@@ -154,13 +154,13 @@ def language(
     """
     from kyvo.cli.parsers import load_parser
     from kyvo.evaluation.clevr_questions import read_questions
-    from kyvo.evaluation.language import evaluate_language, read_cases
+    from kyvo.evaluation.language import evaluate_language, read_case_items
     from kyvo.scene.builtin_schemas import load_schema
 
     reader = load_parser(parser)
     if reader is None:
         raise typer.BadParameter("auto needs a model; name its folder.", param_hint="--parser")
-    items = read_cases(cases) if scenes is None else read_questions(cases, scenes)
+    items = read_case_items(cases) if scenes is None else read_questions(cases, scenes)
     results = evaluate_language(items, reader, load_schema(schema), tolerance=tolerance, seed=seed)
     finish(results, out=out, report=report, as_json=as_json)
 

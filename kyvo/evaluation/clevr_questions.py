@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kyvo.data.language.cases import Case, word
 from kyvo.errors import KyvoError, SceneError
 from kyvo.evaluation.inputs import Items
-from kyvo.evaluation.language import Case, word
 from kyvo.programs.clevr import from_clevr
 from kyvo.scene.clevr import load_clevr
 from kyvo.scene.files import read_json

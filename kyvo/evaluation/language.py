@@ -1,17 +1,9 @@
 """Language: JSON Lines of texts about scenes -> `Results`: what a parser understands, and what it rightly refuses.
 
-A row has a `text`, a `scene` and one expectation:
-
-```json
-{"text": "how many cubes are there", "scene": {...}, "answer": "2"}
-{"text": "remove the cube", "scene": {...}, "scene_after": {...}}
-{"text": "remove the dog", "scene": {...}, "refused": true}
-```
-A scene is scene JSON, CLEVR's, or a list of CLEVR's objects. Optional are `source` and `construct` (a name or a list of
-names), which get figures of their own, `dialogue` (earlier texts, carried out on the scene first) and `id`.
+Rows are those of `kyvo.data.language.cases`. A row's `source` and `construct` get figures of their own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,45 +11,20 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from kyvo.errors import KyvoError, SceneError
+from kyvo.data.language.cases import Case, plain_answer, read_cases
 from kyvo.evaluation.inputs import Items
 from kyvo.evaluation.results import Results, mean_figure
-from kyvo.metrics.release import clean_answer
 from kyvo.programs.clarification import parse_reply
 from kyvo.programs.errors import ProgramError
 from kyvo.programs.execute import answer, apply
 from kyvo.programs.parsing import Parser, Turn
 from kyvo.programs.pending import Pending
-from kyvo.programs.program import Edit, Program, Query
+from kyvo.programs.program import Edit, Program
 from kyvo.programs.wording import wording
-from kyvo.scene.clevr import from_clevr, is_clevr
-from kyvo.scene.files import parse_json, read_lines, scene_from_json
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
 
-KINDS = ("answer", "scene_after", "refused")
 TOLERANCE = 0.05  # units that an object may stand off: the grid of the paper's best model
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """One row."""
-
-    text: str
-    scene: Scene
-    answer: str | None = None
-    scene_after: Scene | None = None
-    refused: bool = False
-    source: str = ""
-    constructs: tuple[str, ...] = ()
-    dialogue: tuple[str, ...] = ()
-    stored: Query | None = None  # the program that the file has for the answer
-
-    @property
-    def kind(self) -> str:
-        if self.refused:
-            return "refused"
-        return "answer" if self.scene_after is None else "scene_after"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,29 +38,9 @@ class Outcome:
     stored_right: bool | None = None  # the file's own program gives the file's answer
 
 
-def read_cases(path: Path) -> Items[Case]:
-    """The cases of a file, by their `id` or line. Raises SceneError for a file without any."""
-    items: dict[str, Case] = {}
-    faults: dict[str, str] = {}
-    for number, line in enumerate(read_lines(path), start=1):
-        if not line.strip():
-            continue
-        key = f"line {number}"
-        try:
-            row = parse_json(line, f"{path}: {key}")
-            if isinstance(row, Mapping) and isinstance(row.get("questions"), list):
-                raise SceneError("is a file of CLEVR's questions, which are read with their scenes (--scenes).")
-            key = str(row.get("id", key))
-            if key in items:
-                raise SceneError(f"{path}: the id {key!r} stands twice; each case has its own.")
-            items[key] = _case(row)
-        except KyvoError as error:
-            faults[key] = str(error)
-        except (ValueError, AttributeError, TypeError, KeyError) as error:
-            faults[key] = f"not a case ({type(error).__name__}: {error})."
-    if not items:
-        why = f" The first fault: {next(iter(faults.values()))}" if faults else ""
-        raise SceneError(f"{path}: holds no case; a line is an object with text, scene and one of {KINDS}.{why}")
+def read_case_items(path: Path) -> Items[Case]:
+    """Raises SceneError as `read_cases` does."""
+    items, faults = read_cases(path)
     return Items(path=path, items=items, faults=faults)
 
 
@@ -227,45 +174,6 @@ def _carry_out(
     given = answer(program, scene, schema, dialogue=turns)
     turn = Turn(text=text, program=program, mentioned=given.objects, before=scene, after=scene)
     return given.text, scene, turn
-
-
-def _case(row: Mapping[str, Any]) -> Case:
-    expected = [name for name in KINDS if row.get(name) not in (None, False)]
-    if len(expected) != 1:
-        raise SceneError(
-            f"has {' and '.join(expected) or 'no expectation'}; exactly one of {', '.join(KINDS)} is needed."
-        )
-    constructs = row.get("construct") or row.get("constructs") or ()
-    return Case(
-        text=str(row["text"]),
-        scene=_scene(row.get("scene")),
-        answer=None if expected[0] != "answer" else word(row["answer"]),
-        scene_after=None if expected[0] != "scene_after" else _scene(row["scene_after"]),
-        refused=expected[0] == "refused",
-        source=str(row.get("source") or ""),
-        constructs=(constructs,) if isinstance(constructs, str) else tuple(map(str, constructs)),
-        dialogue=tuple(map(str, row.get("dialogue") or ())),
-    )
-
-
-def _scene(data: Any) -> Scene:
-    if not isinstance(data, list | Mapping):
-        raise SceneError(f"has no scene ({data!r:.40}); it is scene JSON, CLEVR's, or a list of CLEVR's objects.")
-    if isinstance(data, list):
-        data = {"objects": data}
-    return from_clevr(data) if is_clevr(data) or "format" not in data else scene_from_json(data)
-
-
-def word(value: Any) -> str:
-    """An answer as text: a truth value is yes or no."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)
-
-
-def plain_answer(text: str) -> str:
-    """An answer as answers are compared."""
-    return clean_answer(text).lower().rstrip(".")
 
 
 def _expected(case: Case) -> str:

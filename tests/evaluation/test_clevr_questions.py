@@ -6,7 +6,7 @@ import pytest
 
 from kyvo.errors import SceneError
 from kyvo.evaluation.clevr_questions import read_questions
-from kyvo.evaluation.language import evaluate_language, read_cases
+from kyvo.evaluation.language import evaluate_language, read_case_items
 from kyvo.programs.grammar.parser import GrammarParser
 from kyvo.scene.builtin_schemas import clevr_schema
 from kyvo.scene.clevr import save_clevr
@@ -45,4 +45,4 @@ def test_questions_and_their_programs_are_judged_by_the_stored_answers(files):
 
 def test_questions_without_scenes_name_the_option(files):
     with pytest.raises(SceneError, match="--scenes"):
-        read_cases(files[0])
+        read_case_items(files[0])

@@ -4,7 +4,8 @@ import pytest
 from program_readings import CLEVR, does, one, program, some, word
 from random_programs import thing
 
-from kyvo.evaluation.language import Case, judge
+from kyvo.data.language.cases import Case
+from kyvo.evaluation.language import judge
 from kyvo.programs.errors import NotUnderstood, ProgramError
 from kyvo.programs.grammar.parser import GrammarParser
 from kyvo.programs.parsing import Turn

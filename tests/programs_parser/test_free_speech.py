@@ -4,7 +4,8 @@ import pytest
 from program_readings import CLEVR, asks, does, most, one, paint, program, some, word
 from random_programs import thing
 
-from kyvo.evaluation.language import Case, judge
+from kyvo.data.language.cases import Case
+from kyvo.evaluation.language import judge
 from kyvo.programs.errors import NotUnderstood, ProgramError
 from kyvo.programs.execute import answer, apply
 from kyvo.programs.grammar.parser import GrammarParser

@@ -5,7 +5,7 @@ from pathlib import Path
 import loading
 import pytest
 
-from kyvo.evaluation.language import evaluate_language, read_cases
+from kyvo.evaluation.language import evaluate_language, read_case_items
 from kyvo.programs.grammar.parser import GrammarParser
 from kyvo.scene.builtin_schemas import clevr_schema
 
@@ -34,7 +34,7 @@ MOST_REFUSED = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FLOORS)
 def test_ordinary_words_are_understood_or_refused(name):
-    results = evaluate_language(read_cases(CASES / f"{name}.jsonl"), GrammarParser(), clevr_schema())
+    results = evaluate_language(read_case_items(CASES / f"{name}.jsonl"), GrammarParser(), clevr_schema())
     assert not results.excluded
     figures = {figure.name: figure.value for figure in results.figures if figure.value is not None}
     failures = [item for item in results.items if not item["score"]]

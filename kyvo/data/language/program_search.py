@@ -19,7 +19,7 @@ from functools import lru_cache
 from itertools import combinations
 
 from kyvo.data.language.candidates import READING, WAYS, CandidateFinder
-from kyvo.evaluation.language import plain_answer
+from kyvo.data.language.cases import plain_answer
 from kyvo.programs.errors import ProgramError
 from kyvo.programs.execute import answer
 from kyvo.programs.grammar.meaning import parts

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from kyvo.data.dataset import SetSettings, SkippedItem
+from kyvo.data.language.cases import Case, read_cases
 from kyvo.data.language.program_search import Found, search
 from kyvo.data.language.sentence_sets import LanguageSet
 from kyvo.errors import ConfigError
-from kyvo.evaluation.inputs import Items
-from kyvo.evaluation.language import Case, read_cases
 from kyvo.extras import extra
 from kyvo.programs.json_form import to_json
 from kyvo.scene.builtin_schemas import load_schema
@@ -49,25 +48,29 @@ class FoundProgramsSet(SetSettings):
         found = cls(count=1, questions=str(questions), schema=schema, seed=seed)
         if not found.asked:
             raise ConfigError(
-                f"{questions}: none of its {len(found.cases.items):,} cases has an `answer` and no `dialogue`; a "
+                f"{questions}: none of its {len(found.cases):,} cases has an `answer` and no `dialogue`; a "
                 "program is found by the answer."
             )
         return replace(found, count=len(found.asked))
 
     @property
-    def cases(self) -> Items[Case]:
+    def cases(self) -> dict[str, Case]:
+        return self._read[0]
+
+    @property
+    def _read(self) -> tuple[dict[str, Case], dict[str, str]]:
         path = Path(self.questions)
         return _cases(path, path.stat().st_mtime_ns if path.is_file() else 0)  # who reads it says so
 
     @property
     def asked(self) -> list[str]:
         """The ids of the questions with an answer, and without a dialogue before them."""
-        return [key for key, case in self.cases.items.items() if case.kind == "answer" and not case.dialogue]
+        return [key for key, case in self.cases.items() if case.kind == "answer" and not case.dialogue]
 
     def rows(self, indices: Sequence[int]) -> Iterator[dict[str, Any] | SkippedItem]:
         schema, keys = load_schema(self.schema), self.asked
         for index in indices:
-            case = self.cases.items[keys[index]]
+            case = self.cases[keys[index]]
             found = search(case.text, case.scene, case.answer or "", schema, seed=self.seed)
             if not isinstance(found, Found):
                 yield SkippedItem(name=keys[index], reason=found.value)
@@ -91,10 +94,10 @@ class FoundProgramsSet(SetSettings):
         }
 
     def source_notes(self) -> list[str]:
-        faults = [f"{key}: {fault}" for key, fault in self.cases.faults.items()]
+        faults = [f"{key}: {fault}" for key, fault in self._read[1].items()]
         if len(faults) > 1:
             faults = [f"{len(faults):,} lines are no cases; the first is {faults[0]}"]
-        others = len(self.cases.items) - len(self.asked)
+        others = len(self.cases) - len(self.asked)
         return faults + ([f"{others:,} cases are no questions with an answer and no dialogue"] if others else [])
 
     def about(self) -> str:
@@ -108,6 +111,6 @@ class FoundProgramsSet(SetSettings):
 
 
 @lru_cache(maxsize=1)
-def _cases(questions: Path, changed: int) -> Items[Case]:
-    """The cases of a file, read anew when it was changed."""
+def _cases(questions: Path, changed: int) -> tuple[dict[str, Case], dict[str, str]]:
+    """The cases of a file and its faults, read anew when it was changed."""
     return read_cases(questions)
