@@ -23,7 +23,6 @@ from kyvo.tokenizers.pictures import read_picture
 MAX_OBJECTS = 12
 MASK_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 LIGHT = 127  # a mask's pixels above it are the object's
-BLANK = "the picture shows nothing: all its pixels have one color."
 MAX_COLORS = 256  # of a label picture; one that was smoothed or saved as JPEG has more
 
 
@@ -123,8 +122,7 @@ def as_scene_picture(
         ImageError: as `read_scene_picture`.
     """
     said = list(warnings)
-    if (rgb == rgb[0, 0]).all():
-        raise ImageError(BLANK)
+    _check_shows(rgb)
     kept: list[tuple[str, np.ndarray]] = []
     for name, mask in zip(names, masks, strict=True):
         if mask.shape != rgb.shape[:2]:
@@ -191,10 +189,14 @@ def without_masks(rgb: UInt8[np.ndarray, "height width 3"]) -> ScenePicture:
 
     Raises ImageError where it shows one color alone.
     """
-    if (rgb == rgb[0, 0]).all():
-        raise ImageError(BLANK)
+    _check_shows(rgb)
     rgb, masks = _scaled_down(rgb, np.zeros((0, *rgb.shape[:2]), dtype=bool))
     return ScenePicture(rgb=rgb, masks=masks, names=())
+
+
+def _check_shows(rgb: UInt8[np.ndarray, "height width 3"]) -> None:
+    if (rgb == rgb[0, 0]).all():
+        raise ImageError("the picture shows nothing: all its pixels have one color.")
 
 
 def label_masks(labels: UInt32[np.ndarray, "height width"], values: Sequence[int]) -> list[tuple[str, np.ndarray]]:

@@ -26,13 +26,7 @@ def recognition_scores(made: GeneratedScene, true: Sequence[PlacedObject], row: 
         return {}
     truth = token_scene(row, ordered=False)
     match = match_scene(as_scene(made), truth, taus=SCENE_SHAPES.taus, criterion=SCENE_SHAPES)
-    scores = [
-        compare_clouds(_own_cloud(made.objects[ours]), _own_cloud(true[theirs]), tau=TAU).f_score
-        for ours, theirs, _ in match.pairs
-    ]
+    pairs = ((made.objects[ours], true[theirs]) for ours, theirs, _ in match.pairs)
+    clouds = ([triangle_cloud(item.cube_triangles) for item in pair] for pair in pairs)
+    scores = [compare_clouds(ours, theirs, tau=TAU).f_score for ours, theirs in clouds]
     return {JACCARD: float(np.mean(match.jaccard)), FOUND: scores}
-
-
-def _own_cloud(item: PlacedObject) -> np.ndarray:
-    surface = item.surface
-    return triangle_cloud(surface.vertices.detach().cpu().double().numpy()[surface.faces.cpu().numpy()])

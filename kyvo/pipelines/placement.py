@@ -10,6 +10,7 @@ The deviations were chosen on 40 development scenes (docs/dev/log.md).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -19,7 +20,7 @@ from scipy.spatial import ConvexHull, QhullError
 from kyvo.scene.pose import Pose
 from kyvo.scene.scene import Camera
 from kyvo.shapes.placed import PlacedObject
-from kyvo.shapes.scene_layouts import FIELDS_OF_VIEW, PITCHES
+from kyvo.shapes.scene_layouts import USUAL_FIELD_OF_VIEW, USUAL_PITCH, near_side_camera
 
 # Deviations of what is brought together. Lengths are in sides of the scene's cube.
 BOX = 0.02  # of the picture's width, a side of a mask's box
@@ -118,12 +119,12 @@ class _Fit:
             height=masks.shape[1],
         )
 
-    @property
+    @cached_property
     def first(self) -> np.ndarray:
         """Row of each object's first point."""
         return np.cumsum([0, *self.counts[:-1]])
 
-    @property
+    @cached_property
     def lowest(self) -> Float[np.ndarray, " objects"]:
         """Of each object in its cube."""
         return np.minimum.reduceat(self.points[:, 2], self.first)
@@ -141,13 +142,11 @@ class _Fit:
 
     def camera(self, unknowns: np.ndarray) -> Camera:
         pitch, field, log_distance, *target = unknowns[:_CAMERA].tolist()
-        away = math.exp(log_distance) * np.array([0.0, -math.cos(pitch), math.sin(pitch)])
-        x, y, z = (np.array(target) + away).tolist()
-        focal = max(self.width, self.height) / 2 / math.tan(field / 2)
-        return Camera.look_at(
-            location=(x, y, z),
-            target=(target[0], target[1], target[2]),
-            focal=focal,
+        return near_side_camera(
+            np.array(target),
+            distance=math.exp(log_distance),
+            pitch=pitch,
+            field=field,
             width=self.width,
             height=self.height,
         )
@@ -177,7 +176,7 @@ class _Fit:
         return np.repeat(of_objects, self.counts, axis=0)
 
 
-USUAL = np.array([math.radians(sum(bounds) / 2) for bounds in (PITCHES, FIELDS_OF_VIEW)])  # pitch and field of view
+USUAL = np.array([USUAL_PITCH, USUAL_FIELD_OF_VIEW])
 
 
 def _projected(camera: Camera, points: Float[np.ndarray, "points 3"]) -> Float[np.ndarray, "points 2"]:

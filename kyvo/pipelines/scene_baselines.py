@@ -28,7 +28,7 @@ from kyvo.scene.pose import Pose
 from kyvo.scene.scene import Camera
 from kyvo.shapes.contour import extract_mesh
 from kyvo.shapes.placed import PlacedObject
-from kyvo.shapes.scene_layouts import FIELDS_OF_VIEW, PITCHES
+from kyvo.shapes.scene_layouts import USUAL_FIELD_OF_VIEW, USUAL_PITCH, near_side_camera
 
 CAMERA_DISTANCE = 4.0  # of the usual camera, in scene units
 ROUNDS = 8  # of fitting an object to its mask
@@ -37,10 +37,14 @@ TURNS = 8  # about the up axis, that each object of a library is seen from
 
 def usual_camera(width: int, height: int) -> Camera:
     """In the middle of the cameras that random scenes are seen from; it looks at the origin."""
-    pitch, field = (math.radians(sum(bounds) / 2) for bounds in (PITCHES, FIELDS_OF_VIEW))
-    place = (0.0, -CAMERA_DISTANCE * math.cos(pitch), CAMERA_DISTANCE * math.sin(pitch))
-    focal = max(width, height) / 2 / math.tan(field / 2)
-    return Camera.look_at(location=place, focal=focal, width=width, height=height)
+    return near_side_camera(
+        np.zeros(3),
+        distance=CAMERA_DISTANCE,
+        pitch=USUAL_PITCH,
+        field=USUAL_FIELD_OF_VIEW,
+        width=width,
+        height=height,
+    )
 
 
 def stand_on_floor(

@@ -33,8 +33,12 @@ class PlacedObject:
     @property
     def triangles(self) -> Float[np.ndarray, "faces 3 3"]:
         """In the scene's frame."""
-        corners = self.surface.vertices.detach().cpu().double().numpy()[self.surface.faces.cpu().numpy()]
-        return self.pose.apply(corners)
+        return self.pose.apply(self.cube_triangles)
+
+    @property
+    def cube_triangles(self) -> Float[np.ndarray, "faces 3 3"]:
+        """In the object's cube."""
+        return self.surface.vertices.detach().cpu().double().numpy()[self.surface.faces.cpu().numpy()]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -25,6 +25,7 @@ LEAST_ON_TABLE = 0.15  # longest side of what stands on a table
 FLOOR = 12.0  # half side of the square in which a layout must find room
 PITCHES = (20.0, 45.0)  # degrees that a camera looks down
 FIELDS_OF_VIEW = (35.0, 50.0)  # degrees
+USUAL_PITCH, USUAL_FIELD_OF_VIEW = (math.radians(sum(bounds) / 2) for bounds in (PITCHES, FIELDS_OF_VIEW))
 MARGIN = 0.04  # of a picture's side, around the objects
 LOOSER = 1.15  # largest factor of the distance at which they fill the picture
 MIN_SHOWN = 0.0025  # of the picture that each object covers
@@ -109,8 +110,7 @@ def look_at(posed: Sequence[PosedAsset], rng: np.random.Generator, *, size: int)
 
 def usual_view(points: Float[np.ndarray, "points 3"]) -> Camera:
     """In the middle of the cameras that `look_at` draws, the nearest that holds the points; its picture has side 1."""
-    pitch, field = (math.radians(sum(bounds) / 2) for bounds in (PITCHES, FIELDS_OF_VIEW))
-    camera = _cameras(points, pitch=pitch, field=field, size=1)
+    camera = _cameras(points, pitch=USUAL_PITCH, field=USUAL_FIELD_OF_VIEW, size=1)
     return camera(_nearest(camera, points))
 
 
@@ -119,15 +119,26 @@ def _cameras(
 ) -> Callable[[float], Camera]:
     """Those that look at the middle of the points' box, by their distance from it; angles in rad."""
     middle = (points.min(0) + points.max(0)) / 2
+    return lambda distance: near_side_camera(
+        middle, distance=distance, pitch=pitch, field=field, width=size, height=size
+    )
+
+
+def near_side_camera(
+    target: Float[np.ndarray, "3"], *, distance: float, pitch: float, field: float, width: int, height: int
+) -> Camera:
+    """A camera on the scene's near side that looks along y and down at the target.
+
+    Args:
+        pitch: that it looks down, rad.
+        field: of view along the picture's longer side, rad.
+        width: px, as is the height.
+    """
     away = np.array([0.0, -math.cos(pitch), math.sin(pitch)])
-
-    def camera(distance: float) -> Camera:
-        x, y, z = (middle + distance * away).tolist()
-        target = tuple(middle.tolist())
-        focal = size / 2 / math.tan(field / 2)
-        return Camera.look_at(location=(x, y, z), target=target, focal=focal, width=size, height=size)
-
-    return camera
+    x, y, z = (target + distance * away).tolist()
+    focal = max(width, height) / 2 / math.tan(field / 2)
+    at = tuple(target.tolist())
+    return Camera.look_at(location=(x, y, z), target=at, focal=focal, width=width, height=height)
 
 
 def _nearest(camera: Callable[[float], Camera], points: Float[np.ndarray, "points 3"]) -> float:
