@@ -122,7 +122,7 @@ def as_scene_picture(
         ImageError: as `read_scene_picture`.
     """
     said = list(warnings)
-    _check_shows(rgb)
+    check_shows(rgb)
     kept: list[tuple[str, np.ndarray]] = []
     for name, mask in zip(names, masks, strict=True):
         if mask.shape != rgb.shape[:2]:
@@ -189,12 +189,13 @@ def without_masks(rgb: UInt8[np.ndarray, "height width 3"]) -> ScenePicture:
 
     Raises ImageError where it shows one color alone.
     """
-    _check_shows(rgb)
+    check_shows(rgb)
     rgb, masks = _scaled_down(rgb, np.zeros((0, *rgb.shape[:2]), dtype=bool))
     return ScenePicture(rgb=rgb, masks=masks, names=())
 
 
-def _check_shows(rgb: UInt8[np.ndarray, "height width 3"]) -> None:
+def check_shows(rgb: UInt8[np.ndarray, "height width 3"]) -> None:
+    """Raises ImageError for a picture of one color."""
     if (rgb == rgb[0, 0]).all():
         raise ImageError("the picture shows nothing: all its pixels have one color.")
 

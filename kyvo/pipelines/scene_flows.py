@@ -5,7 +5,7 @@ method's folder is what recipes/flow.py writes: `flow` and `scene_encoder`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, ClassVar
@@ -215,8 +215,8 @@ class SceneGen(_SceneFlow):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class IScene(_SceneFlow):
-    """The scene's structure and each object's in the same cube: an object stands where its cells are."""
+class _InSceneCube(_SceneFlow):
+    """I-Scene's sampling: the scene's structure and each object's, all in the scene's cube."""
 
     flow: ISceneFlowModel
 
@@ -224,31 +224,44 @@ class IScene(_SceneFlow):
     axes: ClassVar[str] = "view"
     network: ClassVar[type] = ISceneFlowModel
 
+    def _structures(self, seen: Tensor, negative: Tensor, samples: Samples) -> list[Tensor]:
+        """Cells of each object, under contexts of which the first is the scene's."""
+        scene_of = torch.zeros(len(seen), dtype=torch.long, device=seen.device)
+
+        def velocity(x: Tensor, t: float, context: Tensor) -> Tensor:
+            return self.flow(x, x.new_full((len(seen),), t), context, scene_of)
+
+        latents = self.objects.structure_sampler.sample(
+            velocity,
+            self.noise(len(seen), samples),
+            condition=seen,
+            negative=negative,
+            stage="structure",
+            **samples.watching,
+        )
+        return decode_cells(self.objects, latents)[1:]
+
+    def _made(
+        self, condition: Condition, structures: Sequence[Tensor], names: Sequence[str], samples: Samples
+    ) -> MadeObjects:
+        """The objects where their cells are."""
+        made, faults = add_details(self.objects, condition, structures, samples)
+        objects = [
+            PlacedObject.of_scene_surface(item.mesh, name=names[index], scene=Pose()) for index, item in made.items()
+        ]
+        return MadeObjects(objects=objects, warnings=left_out(faults, names))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class IScene(_InSceneCube):
+    """The scene's structure and each object's in the same cube: an object stands where its cells are."""
+
     def make(self, picture: ScenePicture, samples: Samples) -> MadeObjects:
         crops = crop_tokens(self.objects, picture)
         own = torch.cat([self._whole(picture), crops.tokens])  # the whole picture in the place of the scene's crop
         seen = torch.cat([own, *self.scene_tokens([picture], whole=True)], dim=1)
-        count = 1 + len(picture)  # the scene is the first
-        scene_of = torch.zeros(count, dtype=torch.long, device=seen.device)
-
-        def velocity(x: Tensor, t: float, context: Tensor) -> Tensor:
-            return self.flow(x, x.new_full((count,), t), context, scene_of)
-
-        latents = self.objects.structure_sampler.sample(
-            velocity,
-            self.noise(count, samples),
-            condition=seen,
-            negative=torch.zeros_like(seen),
-            stage="structure",
-            **samples.watching,
-        )
-        _, *structures = decode_cells(self.objects, latents)
-        made, faults = add_details(self.objects, crops, structures, samples)
-        objects = [
-            PlacedObject.of_scene_surface(item.mesh, name=picture.names[index], scene=Pose())
-            for index, item in made.items()
-        ]
-        return MadeObjects(objects=objects, warnings=left_out(faults, picture.names))
+        structures = self._structures(seen, torch.zeros_like(seen), samples)
+        return self._made(crops, structures, picture.names, samples)
 
     @torch.inference_mode()
     def _whole(self, picture: ScenePicture) -> Tensor:
@@ -257,18 +270,14 @@ class IScene(_SceneFlow):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ISceneFromText(_SceneFlow):
+class ISceneFromText(_InSceneCube):
     """I-Scene under texts: the scene branch has the whole text, and each object what the text says of it.
 
     `encoder` is that of texts which was trained with the flow; surfaces are made under the generator's own.
     """
 
-    flow: ISceneFlowModel
     encoder: SmallTextEncoder | TextCondition  # type: ignore[assignment]
 
-    name: ClassVar[str] = "iscene"
-    axes: ClassVar[str] = "view"
-    network: ClassVar[type] = ISceneFlowModel
     takes_text: ClassVar[bool] = True
 
     @classmethod
@@ -301,33 +310,16 @@ class ISceneFromText(_SceneFlow):
 
     def make(self, picture: SceneText, samples: Samples) -> MadeObjects:  # type: ignore[override]
         text = picture
-        seen, noise = self._tokens([text.text, *text.phrases]), self.noise(1 + len(text), samples)
-        scene_of = torch.zeros(len(seen), dtype=torch.long, device=seen.device)  # the scene is the first
-
-        def velocity(x: Tensor, t: float, context: Tensor) -> Tensor:
-            return self.flow(x, x.new_full((len(seen),), t), context, scene_of)
-
-        latents = self.objects.structure_sampler.sample(
-            velocity,
-            noise,
-            condition=seen,
-            negative=self.encoder.negative(seen),
-            stage="structure",
-            **samples.watching,
-        )
-        _, *structures = decode_cells(self.objects, latents)
+        seen = self._tokens([text.text, *text.phrases])
+        structures = self._structures(seen, self.encoder.negative(seen), samples)
         own = [self.objects.condition(text=phrase) for phrase in text.phrases]
         condition = Condition(
             tokens=torch.cat([one.tokens for one in own]), negative=torch.cat([one.negative for one in own])
         )
-        made, faults = add_details(self.objects, condition, structures, samples)
+        made = self._made(condition, structures, text.names, samples)
         unknown = self.encoder.unknown_words(text.text)
         said = [f"words that the scene's model has never seen: {', '.join(unknown)}"] if unknown else []
-        objects = [
-            PlacedObject.of_scene_surface(item.mesh, name=text.names[index], scene=Pose())
-            for index, item in made.items()
-        ]
-        return MadeObjects(objects=objects, warnings=[*said, *left_out(faults, text.names)])
+        return replace(made, warnings=[*said, *made.warnings])
 
     @torch.inference_mode()
     def _tokens(self, texts: Sequence[str]) -> Tensor:

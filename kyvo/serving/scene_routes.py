@@ -9,9 +9,9 @@ import numpy as np
 from fastapi import APIRouter, Request
 
 from kyvo.data.scene_pictures import (
-    BLANK,
     ScenePicture,
     as_scene_picture,
+    check_shows,
     label_masks,
     light_mask,
     read_labels,
@@ -61,8 +61,7 @@ def request_of(body: SceneGenerateRequest, inputs: Inputs, source: SceneSource) 
     if body.camera is not None and not body.method.has_camera:
         raise ConfigError(f"a camera goes with the baselines; {body.method.value} finds places without one.")
     rgb = picture_of(body.image, inputs.limits)
-    if (rgb == rgb[0, 0]).all():
-        raise ImageError(BLANK)
+    check_shows(rgb)
     prompts = _prompts(body)
     if prompts:
         _check_pixels(rgb, len(prompts), inputs)
