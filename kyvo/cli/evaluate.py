@@ -140,6 +140,10 @@ def language(
     ] = None,
     schema: Annotated[str, typer.Option(help="The scenes' schema: a name, or a YAML file.")] = "clevr",
     parser: Annotated[str, typer.Option(help="Who reads the texts; as of kyvo chat.")] = "grammar",
+    language_model: Annotated[
+        str | None,
+        typer.Option(help="A model folder or name: also what it writes itself, without programs, as in the paper."),
+    ] = None,
     tolerance: Annotated[
         float, typer.Option(min=0, help="Units that an object of a scene after may stand off.")
     ] = 0.05,
@@ -152,7 +156,7 @@ def language(
 
     Example: kyvo evaluate language cases.jsonl --report report
     """
-    from kyvo.cli.parsers import load_parser
+    from kyvo.cli.parsers import load_parser, load_writer
     from kyvo.evaluation.clevr_questions import read_questions
     from kyvo.evaluation.language import evaluate_language, read_case_items
     from kyvo.scene.builtin_schemas import load_schema
@@ -161,7 +165,10 @@ def language(
     if reader is None:
         raise typer.BadParameter("auto needs a model; name its folder.", param_hint="--parser")
     items = read_case_items(cases) if scenes is None else read_questions(cases, scenes)
-    results = evaluate_language(items, reader, load_schema(schema), tolerance=tolerance, seed=seed)
+    alone = None if language_model is None else load_writer(language_model)
+    results = evaluate_language(
+        items, reader, load_schema(schema), language_model=alone, tolerance=tolerance, seed=seed
+    )
     finish(results, out=out, report=report, as_json=as_json)
 
 

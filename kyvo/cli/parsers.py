@@ -1,9 +1,15 @@
-"""`load_parser`: who turns texts into programs, by the name that the commands take."""
+"""`load_parser`: who turns texts into programs, by the name that the commands take. `load_writer`: who needs none."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kyvo.errors import ConfigError
 from kyvo.programs.parsing import Parser
+
+if TYPE_CHECKING:
+    from kyvo.data.language.cases import Case
+    from kyvo.evaluation.language import Writer
+    from kyvo.scene.scene import Scene
 
 
 def load_parser(name: str) -> Parser | None:
@@ -42,3 +48,18 @@ def load_parser(name: str) -> Parser | None:
         f"no parser is called {name!r}; give auto, grammar, mini_programs, a model folder, or a chat model as "
         "http://HOST:PORT/v1#NAME."
     )
+
+
+def load_writer(name: str) -> "Writer":
+    """A model folder, or a bundled model by its name, that writes the answer or the scene of a case itself."""
+    from kyvo.api import Kyvo
+    from kyvo.pipelines.editing import Mode
+
+    model = Kyvo.from_pretrained(name)
+
+    def write(case: "Case") -> "str | Scene":
+        if case.scene_after is None:
+            return model.ask(case.scene, case.text, mode=Mode.LANGUAGE_MODEL).text
+        return model.edit(case.scene, case.text, render=False, mode=Mode.LANGUAGE_MODEL).scene
+
+    return write

@@ -1,6 +1,7 @@
 """Language: JSON Lines of texts about scenes -> `Results`: what a parser understands, and what it rightly refuses.
 
-Rows are those of `kyvo.data.language.cases`. A row's `source` and `construct` get figures of their own.
+Rows are those of `kyvo.data.language.cases`. A row's `source` and `construct` get figures of their own. A language
+model that writes answers and scenes itself, as in the paper, gets figures beside the parser's.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from kyvo.data.language.cases import Case, plain_answer, read_cases
+from kyvo.errors import KyvoError
 from kyvo.evaluation.inputs import Items
 from kyvo.evaluation.results import Results, mean_figure
 from kyvo.programs.clarification import parse_reply
@@ -23,6 +25,9 @@ from kyvo.programs.program import Edit, Program
 from kyvo.programs.wording import wording
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import SceneSchema
+
+ALONE = "language model alone: "  # figures without programs, as in the paper
+Writer = Callable[[Case], str | Scene]  # gives the answer to a question, or the scene after an edit
 
 TOLERANCE = 0.05  # units that an object may stand off: the grid of the paper's best model
 
@@ -36,6 +41,7 @@ class Outcome:
     said: str  # the answer, the error, or what became of the scene
     reading: str = ""  # the program in words
     stored_right: bool | None = None  # the file's own program gives the file's answer
+    alone_right: bool | None = None  # the answer or scene that the language model wrote itself
 
 
 def read_case_items(path: Path) -> Items[Case]:
@@ -45,17 +51,25 @@ def read_case_items(path: Path) -> Items[Case]:
 
 
 def evaluate_language(
-    cases: Items[Case], parser: Parser, schema: SceneSchema, *, tolerance: float = TOLERANCE, seed: int = 0
+    cases: Items[Case],
+    parser: Parser,
+    schema: SceneSchema,
+    *,
+    language_model: Writer | None = None,
+    tolerance: float = TOLERANCE,
+    seed: int = 0,
 ) -> Results:
     """Answers by exact match, edits by whole scenes, refusals by whether they are rightly made; with intervals over
     scenes, by source and construct.
 
     Args:
+        language_model: writes answers and scenes itself; it is not given texts that have to be refused or that need
+            an earlier turn.
         tolerance: units that each object of an edited scene may stand off.
     """
     keys = list(cases.items)
     rows = [cases.items[key] for key in keys]
-    found = [judge(case, parser, schema, tolerance=tolerance) for case in rows]
+    found = [judge(case, parser, schema, language_model=language_model, tolerance=tolerance) for case in rows]
     figures, tables = [], {}
     names = {"answer": "answers right", "scene_after": "whole scenes right", "refused": "refused rightly"}
     for kind, name in names.items():
@@ -69,6 +83,11 @@ def evaluate_language(
         figures.append(mean_figure("stored programs right", stored, seed=seed))
     answerable = [one.refused for case, one in zip(rows, found, strict=True) if not case.refused]
     figures.append(mean_figure("answerable, but refused", answerable, seed=seed))
+    for kind in ("answer", "scene_after"):
+        alone = [one.alone_right for case, one in zip(rows, found, strict=True) if case.kind == kind]
+        written = [right for right in alone if right is not None]
+        if written:
+            figures.append(mean_figure(ALONE + names[kind], written, seed=seed))
     for title, groups in (("source", lambda case: (case.source,)), ("construct", lambda case: case.constructs)):
         tables[f"by {title}"] = _by_group(title, groups, rows, found)
     return Results(
@@ -87,15 +106,20 @@ def evaluate_language(
         items=[
             {"key": key, "score": float(one.right), "kind": case.kind, "text": case.text, "said": one.said}
             | {"expected": _expected(case), "reading": one.reading, "source": case.source}
+            | ({} if one.alone_right is None else {"language model alone": one.alone_right})
             for key, case, one in zip(keys, rows, found, strict=True)
         ],
         excluded=[{"key": key, "reason": fault} for key, fault in cases.faults.items()],
     )
 
 
-def judge(case: Case, parser: Parser, schema: SceneSchema, *, tolerance: float) -> Outcome:
-    """Carries the text out and compares; so also the program that the file has."""
+def judge(
+    case: Case, parser: Parser, schema: SceneSchema, *, language_model: Writer | None = None, tolerance: float
+) -> Outcome:
+    """Carries the text out and compares; so also the program that the file has, and what the language model writes."""
     outcome = _judge(case, parser, schema, tolerance=tolerance)
+    if language_model is not None and not case.refused and not case.dialogue:
+        outcome = replace(outcome, alone_right=_alone_right(case, language_model, schema, tolerance=tolerance))
     if case.stored is None:
         return outcome
     try:
@@ -103,6 +127,16 @@ def judge(case: Case, parser: Parser, schema: SceneSchema, *, tolerance: float) 
     except ProgramError:
         given = None
     return replace(outcome, stored_right=given is not None and plain_answer(given) == plain_answer(case.answer or ""))
+
+
+def _alone_right(case: Case, language_model: Writer, schema: SceneSchema, *, tolerance: float) -> bool:
+    try:
+        written = language_model(case)
+    except KyvoError:  # as where an object stands beyond the model's bins
+        return False
+    if case.scene_after is None:
+        return plain_answer(str(written)) == plain_answer(case.answer or "")
+    return isinstance(written, Scene) and same_scene(written, case.scene_after, schema, tolerance=tolerance)
 
 
 def _judge(case: Case, parser: Parser, schema: SceneSchema, *, tolerance: float) -> Outcome:
@@ -190,9 +224,18 @@ def _by_group(
     for case, one in zip(rows, found, strict=True):
         for name in groups(case):
             members.setdefault(name, []).append(one)
-    return [
-        {title: name, "cases": len(own), "right": round(float(np.mean([one.right for one in own])), 4)}
-        | {"refused": round(float(np.mean([one.refused for one in own])), 4)}
-        for name, own in sorted(members.items())
-        if name
-    ]
+
+    def share(values: Sequence[bool]) -> float:
+        return round(float(np.mean(values)), 4)
+
+    lines = []
+    for name, own in sorted(members.items()):
+        if not name:
+            continue
+        line = {title: name, "cases": len(own), "right": share([one.right for one in own])}
+        line["refused"] = share([one.refused for one in own])
+        alone = [one.alone_right for one in own if one.alone_right is not None]
+        if alone:
+            line["language model alone"] = share(alone)
+        lines.append(line)
+    return lines

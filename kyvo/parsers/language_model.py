@@ -40,8 +40,9 @@ class LanguageModelParser:
                 f"the model writes programs of {self.model.processor.schema.name!r}, not {schema.name!r}."
             )
         check_text(text)
+        given = text.capitalize() if text.isupper() else text  # texts of the training are hardly in capitals
         turns = tuple((turn.text, turn.program) for turn in carried_out(dialogue)[-RECENT:])
-        (found,) = self.model.complete(TASK, [Segments(text=text, dialogue=turns)])
+        (found,) = self.model.complete(TASK, [Segments(text=given, dialogue=turns)])
         if found.program is None or isinstance(found.program, str):
             raise NotUnderstood(f"{text[:80]!r} is not understood. {CAN_DO}")
         if found.probability < self.min_probability:

@@ -105,6 +105,12 @@ def test_the_language_model_writes_programs_with_their_probability():
         LanguageModelParser(tiny_kyvo().language_model)
 
 
+def test_a_text_in_capitals_is_read_as_another():
+    kyvo = Kyvo.from_pretrained("mini_programs", device="cpu")
+    text = "How many red cubes are there?"
+    assert kyvo.understand(text.upper()).program == kyvo.understand(text).program
+
+
 def test_what_the_model_is_not_sure_of_is_refused(tmp_path):
     model = tiny_kyvo(programs=True).language_model
     assert read_min_probability(tmp_path) == 0

@@ -39,13 +39,13 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "step",
         "(add|insert|create|put in|bring in|place) something <newwords1> [<goal>]",
-        lambda word, *place: _added(((word,), 1), *place),
+        lambda word, *place: added(((word,), 1), *place),
     )
     rule("newthing", "<newwords> (thing|object|item|shape|one)")
     rule("newthing", "<newwords> (that|which) (is|are) <setword>", _told_more)
-    rule("step", "(IWANT|have) <newone> [to be] (added|inserted|put in|created|placed in THEPICTURE)", _added)
-    rule("step", "<newone> MUST be (added|inserted|put in|created) [<goal>]", _added)
-    rule("step", "let there be <newone> [<goal>]", _added)
+    rule("step", "(IWANT|have) <newone> [to be] (added|inserted|put in|created|placed in THEPICTURE)", added)
+    rule("step", "<newone> MUST be (added|inserted|put in|created) [<goal>]", added)
+    rule("step", "let there be <newone> [<goal>]", added)
     rule("newthings", "<newkinds>")
     rule("newthings", "(things|objects|items|shapes|ones)", ())
     rule("newkinds", "<kinds>", lambda of: (Literally(field=of.field, value=of.value),))
@@ -74,11 +74,11 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
         "[and (stand|place|put|set) (it|them)]",
         0,
     )
-    rule("step", "[(i|we|you)] CREATE <newone> <toscene>", lambda new, _: _added(new))
+    rule("step", "[(i|we|you)] CREATE <newone> <toscene>", lambda new, _: added(new))
     rule(
         "step",
         "[(i|we|you)] CREATE <newone> <toscene> [,|.] [at|standing|so that it is] <goal>",
-        lambda new, _, place: _added(new, place),
+        lambda new, _, place: added(new, place),
     )
     rule("newlist", "<newone> [,] (and|as well as|plus|,) <newone>", _added_both)
     rule("newlist", "<newone> (,|and|, and) <newlist>", _added_both)
@@ -90,25 +90,25 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
     )
     first = "(the first|the first one|the existing one|the original|the original one|the other one|the other)"
     near = "(next to|beside|near|by|close to|alongside)"
-    rule("step", f"CREATE <newone> {near} {first}", lambda new: _added(new, NextTo(to=_like(new))))
+    rule("step", f"CREATE <newone> {near} {first}", lambda new: added(new, NextTo(to=_like(new))))
     rule(
         "step",
         f"CREATE <newone> <side> {first}",
-        lambda new, side: _added(new, Beside(direction=side, to=_like(new))),
+        lambda new, side: added(new, Beside(direction=side, to=_like(new))),
     )
-    rule("step", "[(at|)] <goal> [,] CREATE <newone>", lambda place, new: _added(new, place))
-    rule("step", "(let|have) <newone> (stand|be|appear|sit|be placed) <goal>", _added)
-    rule("step", "(there MUST be|it MUST have|i would like to have|add in) <newone> [<goal>]", _added)
+    rule("step", "[(at|)] <goal> [,] CREATE <newone>", lambda place, new: added(new, place))
+    rule("step", "(let|have) <newone> (stand|be|appear|sit|be placed) <goal>", added)
+    rule("step", "(there MUST be|it MUST have|i would like to have|add in) <newone> [<goal>]", added)
     rule(
         "step",
         "(bring in|create|make|build|get|take) <newone> [,] and (stand|place|put|set|position|drop|stack) it <goal>",
-        _added,
+        added,
     )
-    rule("step", "THEPICTURE (lacks|needs|is missing) <newone> [(.|,)] [(put|place|set) it <goal>]", _added)
+    rule("step", "THEPICTURE (lacks|needs|is missing) <newone> [(.|,)] [(put|place|set) it <goal>]", added)
     rule(
         "step",
         "find <one_target> and place <newone> <distside> it",
-        lambda to, new, where: _added(new, Beside(direction=where[1], to=to, distance=where[0])),
+        lambda to, new, where: added(new, Beside(direction=where[1], to=to, distance=where[0])),
     )
     rule(
         "step",
@@ -120,7 +120,7 @@ def add_additions(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "step",
         "take <one_target> as the mark [(.|,)] <distside> it goes <newone>",
-        lambda to, where, new: _added(new, Beside(direction=where[1], to=to, distance=where[0])),
+        lambda to, where, new: added(new, Beside(direction=where[1], to=to, distance=where[0])),
     )
     rule(
         "step",
@@ -255,13 +255,13 @@ def _told_more(words: tuple[Literally, ...], more: tuple[Literally, ...]) -> tup
 
 def _added_both(first: Any, second: Any) -> tuple[Step, ...] | None:
     """Two new objects, or one and the steps for the rest of a list."""
-    one, rest = _added(first), second if isinstance(second[0], Step) else _added(second)
+    one, rest = added(first), second if isinstance(second[0], Step) else added(second)
     return None if one is None or rest is None else one + rest
 
 
 def _added_like(new: Any, field: str, like: Selector, place: Place | None = None) -> tuple[Step, ...] | None:
     """ "Add a cube of the color of the sphere." """
-    steps = _added(new, place)
+    steps = added(new, place)
     if steps is None or any(word.field == field for word in new[0]):
         return None
     return together(steps, (Set(of=Earlier(role="added"), field=field, to=WordOf(of=like, field=field)),))
@@ -272,7 +272,7 @@ def _like(new: tuple[tuple[Literally, ...], int]) -> Selector:
     return the(narrow(ALL, *(Where(of=ALL, field=word.field, value=word.value) for word in new[0])))
 
 
-def _added(new: tuple[tuple[Literally, ...], int], place: Place | None = None) -> tuple[Step, ...] | None:
+def added(new: tuple[tuple[Literally, ...], int], place: Place | None = None) -> tuple[Step, ...] | None:
     words, count = new
     if isinstance(place, Offset):  # "to the left": a new object has no place from which to go
         region = _SIDES.get(place.direction)

@@ -1,5 +1,6 @@
 """Rules of questions for numbers: how many there are, how many kinds, sums and differences."""
 
+from dataclasses import replace
 from typing import Any as Anything
 
 from kyvo.programs.grammar.chart import Rules
@@ -15,8 +16,10 @@ from kyvo.programs.program import (
     Number,
     Related,
     Selector,
+    Where,
     WhereSame,
 )
+from kyvo.programs.structure import rewritten
 from kyvo.scene.schema import SceneSchema
 
 THERE = (
@@ -34,7 +37,7 @@ HOWMANY = (
     "([(exactly|precisely|just)] how many [[,] if any [,]]|[the] [total] number of|what number of|"
     "what is the [(total|combined|overall)] "
     "(number|amount|count|quantity|sum) of|[the] total|"
-    "[(give|tell|state|say) [me]] [(the|a)] [total] (number|count|amount) of|count [up] [all] [of]|count how many|"
+    "[(give|get|tell|state|say) [me]] [(the|a)] [total] (number|count|amount) of|count [up] [all] [of]|count how many|"
     "what do you get when you count [up] [all] [of]|(how much|hoe many|what amount of|what quantity of))"
 )
 
@@ -156,6 +159,7 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
         f"{HOWMANY} <things> (do|does) <np> have (to|on|at) (its|their) [immediate] <itsside> [hand] [side]",
         lambda of, to, name: Count(of=narrow(of, related(name, to))),
     )
+    rule("amount", f"{HOWMANY} <things> (have|has) <neighbored>", lambda of, pred: Count(of=narrow(of, pred)))
     rule("amount", f"{HOWMANY} (are|is) <pred> {FINAL}", lambda pred: Count(of=pred), 0.3)
     kind = kind_field(schema)
     if kind:
@@ -214,6 +218,7 @@ def add_counts(rule: Rules, schema: SceneSchema) -> None:
         "[(are there|(do|can) (you|we|i) (see|have))]",
         lambda a, b: _difference(Count(of=a), Count(of=b)),
     )
+    rule("amount", "how many (more|fewer|less) <any> (than|then) <descs> [are there]", _more_of_them)
     rule(
         "amount",
         "what is the difference [in (number|count|amount|quantity|numbers)] (between|in|of) [the "
@@ -294,6 +299,17 @@ def _count_same(of: Selector, field: str, like: Selector) -> Amount:
 
 def side(name: Anything, to: Selector) -> Selector:
     return Related(of=ALL, relation=name, to=to)
+
+
+def _more_of_them(word: Selector, of: Selector) -> Amount | None:
+    """ "How many more red than blue cubes": the noun and the other words are of both."""
+    if not isinstance(word, Where):
+        return None
+    other = rewritten(
+        of,
+        lambda node: replace(node, value=word.value) if isinstance(node, Where) and node.field == word.field else node,
+    )
+    return _difference(Count(of=other), Count(of=of)) if other != of else None
 
 
 def _difference(first: Amount, second: Amount) -> Amount:

@@ -14,7 +14,7 @@ _DONE = {
 }
 _NTH = {"first": 0, "second": 1, "third": 2, "fourth": 3, "fifth": 4}
 _BY = (
-    "[(that|which)] (you|i|we|was|were|have been|has been|you have|i have|we have|is|are) "
+    "([(that|which)] (you|i|we|you have|i have|we have)|(that|which) (was|were|have been|has been|is|are)) "
     "[(just|previously|recently|last|already|first|initially)]"
 )
 _WHEN = "[(just now|just before|before|previously|earlier|last|last time|a moment ago|recently|just|last turn)]"

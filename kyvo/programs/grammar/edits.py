@@ -15,6 +15,7 @@ from kyvo.programs.grammar.removals import add_removals
 from kyvo.programs.grammar.resizing import add_resizing
 from kyvo.programs.grammar.settings import add_settings, set_words
 from kyvo.programs.grammar.sparing import add_sparing
+from kyvo.programs.grammar.statements import add_statements
 from kyvo.programs.program import (
     At,
     Before,
@@ -118,6 +119,7 @@ def add_edits(rule: Rules, schema: SceneSchema) -> None:
     add_rearrangements(rule)
     add_pairings(rule)
     add_sparing(rule)
+    add_statements(rule)
 
 
 def _add_sequences(rule: Rules) -> None:
@@ -131,7 +133,7 @@ def _add_sequences(rule: Rules) -> None:
     rule("steps", "<clause> [,] after [you] <step>", lambda last, first: first + last)
     rule("clause", "<step>")
     rule("clause", f"<step> [,] ({BUT}|but not) <np>", _but_not)
-    rule("step", "<target> MUST <deed> [,] and [then] [MUST] <deed>", _both_deeds, 0.2)
+    rule("step", "<target> MUST [(all|both|each)] <deed> [,] and [then] [MUST] <deed>", _both_deeds, 0.2)
     rule("deed", "(be|become|turn|turn into|get|look) <setword>", lambda words: set_words(Earlier(), words))
     rule("deed", "grow", (Resize(of=Earlier(), larger=True),))
     rule("deed", "shrink", (Resize(of=Earlier(), larger=False),))
@@ -191,7 +193,7 @@ def _add_targets(rule: Rules) -> None:
     rule("target", "(only|just) <defs>", None, 0.1)
     rule("target", f"{some} (<desc1>|<descs>)", the, 0.5)
     rule("target", "any [<pre>] <noun1> [,] THAT (is|are|STANDS) <pred>", narrow, 0.1)
-    rule("target", "(what|whatever|whichever) (is|are|stands|lies|has|have) <pred>", None, 0.1)
+    rule("target", "(what|whatever|whichever) (is|are|STANDS|has|have) <pred>", None, 0.1)
     rule("one_target", "<def1>")
     rule("one_target", f"{some} (<desc1>|<descs>)", the, 0.1)
     other = lambda of: the(without(of, Earlier()))  # noqa: E731

@@ -2,9 +2,10 @@
 
 from kyvo.programs.grammar.amounts import HOWMANY, THERE
 from kyvo.programs.grammar.chart import Rules
+from kyvo.programs.grammar.comparisons import exactly
 from kyvo.programs.grammar.lexicon import kind_field
 from kyvo.programs.grammar.meaning import ALL
-from kyvo.programs.program import Commonest, Count, CountWords, Except, Exists, Shared, WordOf, WordsOf
+from kyvo.programs.program import Commonest, Count, CountWords, Except, Exists, Shared, Where, WordOf, WordsOf
 from kyvo.scene.schema import SceneSchema
 
 
@@ -133,7 +134,7 @@ def add_alone(rule: Rules, schema: SceneSchema) -> None:
     rule("post1", f"whose <field> {none} (has|have|shares|share)", lambda *v: lonely(ALL, v[0]))
     rule("othernouns", "<nouns>", 0)
     often = (
-        "(more than once|at least twice|several times|multiple times|repeatedly|"
+        "(more than once|twice|at least twice|several times|multiple times|repeatedly|"
         "on (several|more than one|multiple) THINGS)"
     )
     seen = "(appears|appear|occurs|occur|(is|are) (used|seen|there|found|shown|present)|shows up|show up)"
@@ -152,6 +153,11 @@ def add_alone(rule: Rules, schema: SceneSchema) -> None:
         "amount",
         f"{HOWMANY} <fields> (appear|occur|(is|are) (used|seen|there|found|shown|present)|show up) [only] {once}",
         lambda field: Count(of=lonely(ALL, field)),
+    )
+    rule(
+        "truth",
+        f"(does|do) [the <field>] <value> (appear|occur|show up|come up) [only] {once}",
+        lambda *words: exactly(Where(of=ALL, field=words[-1].field, value=words[-1].value), 1),
     )
     rule(
         "truth",

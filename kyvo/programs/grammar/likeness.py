@@ -39,7 +39,8 @@ def add_likeness(rule: Rules, schema: SceneSchema) -> None:
         _like,
     )
     rule("step", "(make|have|let) <target> (match) <one_target> in <field>", lambda of, to, field: _like(of, field, to))
-    rule("step", "(make|have|let) <target> (match) <one_target> 's <field>", lambda of, to, field: _like(of, field, to))
+    match = "((make|have|let) <target> match|(change|adjust|update|alter|edit) <target> to match)"
+    rule("step", f"{match} <one_target> 's <field>", lambda of, to, field: _like(of, field, to))
     rule(
         "step",
         "(match|copy) the <field> of <target> to [(that of|the <field> of)] <one_target>",

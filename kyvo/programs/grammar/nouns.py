@@ -283,11 +283,11 @@ def _add_phrases(rule: Rules) -> None:
     rule("def1", "(the|these|those) (copies|duplicates|clones|new (ones|things|objects|items))", new)
     rule("def1", "the remaining <desc1>", lambda of: the(without(of, Earlier())))
     some = lambda of: Indefinite(of=of)  # noqa: E731
-    rule("def1", "(everything|all|whatever|all those|those) [THAT] [(is|are|has|have)] <pred>", None, 0.2)
+    rule("def1", "(everything|all|whatever|all those|those) [THAT] [(is|are|has|have|STANDS)] <pred>", None, 0.2)
     rule("def1", "(everything|all|whatever) <post>", None, 0.2)
     one = lambda of: Indefinite(of=of, alone=True)  # noqa: E731
     for word, made in (("anything", some), ("something", one)):
-        rule("def1", f"{word} [THAT] [(is|are|has|have)] <pred>", made, 0.2)
+        rule("def1", f"{word} [THAT] [(is|are|has|have|STANDS)] <pred>", made, 0.2)
         rule("def1", f"{word} <post>", made, 0.2)
     rule("def1", "(anything|something)", one(ALL), 0.3)
     rule("def1", "any [one] [of (the|these|those)] (<desc1>|<descs>)", some, 0.6)

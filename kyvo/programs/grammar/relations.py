@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import ALL, NO_NOUN, ONE, either
+from kyvo.programs.grammar.meaning import ALL, NO_NOUN, ONE, Indefinite, either
 from kyvo.programs.program import (
     Along,
     Between,
@@ -144,12 +144,13 @@ def add_relations(rule: Rules) -> None:
         "(farther|further) [away] from <np1> (than|then) <np1>",
         lambda to, than: more_than(Farness(to=to), than),
     )
-    # "with a cube behind it"
-    rule(
-        "rels",
-        "(with|that (has|have|had)|having) <np> JUST <inverse> (it|them)",
-        lambda to, name: related(INVERSE[name], to),
-    )
+    # "with a cube behind it", "that have a cube to their left"
+    rule("neighbored", "<np> <ofit>", _with_neighbor)
+    some = "[(some|any|other|one or more|at least one)] [other]"
+    rule("neighbored", f"{some} (<desc1>|<descs>) <ofit>", lambda to, name: _related_to_some(INVERSE[name], to))
+    rule("rels", "(with|that (has|have|had)|having) <neighbored>")
+    rule("ofit", "JUST <inverse> (it|them)")
+    rule("ofit", "(to|on|at) (its|their) [immediate] <itsside> [hand] [side]")
     for name in INVERSE:
         rule("inverse", RELATION_WORDS[name], name)
 
@@ -170,6 +171,11 @@ def _stands_to(name: Any, to: Selector) -> Selector | None:
 
 def _related_to_some(name: Any, to: Selector) -> Selector:
     return Related(of=ALL, relation=name, to=to, some=True)
+
+
+def _with_neighbor(to: Selector, name: Any) -> Selector:
+    """ "With a cube behind it": some cube is."""
+    return _related_to_some(INVERSE[name], to.of) if isinstance(to, Indefinite) else related(INVERSE[name], to)
 
 
 def _right_beside(name: Any, to: Selector) -> Selector | None:

@@ -12,6 +12,8 @@ def add_removals(rule: Rules) -> None:
     rule("step", "clear [off] <def1>", _cleared)
     rule("brief", "<target> [to] (out|away|gone|removed|deleted) [(of|from) THEPICTURE]", gone)
     rule("brief", "<target> (.|,) (delete|remove)", gone)
+    rule("brief", "(delete|remove|erase) . <target>", gone)
+    rule("brief", "no more <anyset>", gone)
     rule("step", "away with <target>", gone)
     rule("step", "(get|take|move) <target> out of the way", gone)
     rule("step", "move <target> (out of THEPICTURE|out of here|away from THEPICTURE|off THEPICTURE)", gone)

@@ -24,9 +24,18 @@ def add_resizing(rule: Rules) -> None:
         rule("step", f"(scale|blow|size|bump) <target> {'up' if larger else 'down'}", size)
         rule("step", f"(let|make|have) <target> {'grow' if larger else 'shrink'}", size)
         rule("step", f"IWANT <target> [to be] {words}", size)
+        wrong = "(small|little|tiny|short)" if larger else "(big|large|tall|huge)"
+        rule(
+            "step",
+            f"<target> (is|are|looks|look) [(much|far|way|a bit|a little)] too {wrong} "
+            "[(.|,) [please] (fix|change|correct|adjust) (it|that|this|them)]",
+            size,
+            0.2,
+        )
         rule("step", f"(turn|make) <target> [into] a {words} one", size)
         rule("step", f"{verb} <target> 's size", size)
-        rule("brief", f"<target> (.|,) {words}", size)
+        rule("brief", f"<target> [(.|,)] {words}", size)
+        rule("brief", f"<target> [(all|both)] {'(grow|grows)' if larger else '(shrink|shrinks)'}", size)
         rule("step", f"<target> MUST (be|become|get) [(a bit|slightly|a little|much)] {words}", size)
         factor = lambda of, by, big=larger: (Resize(of=of, larger=big, factor=by),) if by > 0 else None  # noqa: E731
         rule("step", f"{verb} [the size of] <target> by [a factor of] <num> [times]", factor)

@@ -128,7 +128,10 @@ def add_sentences(rule: Rules) -> None:
         0.1,
     )
     rule(
-        "polite", "(task|tasks|instruction|instructions|question|edit|edits|changes|request|to do|todo|plan) .", 0, 0.1
+        "polite",
+        "(task|tasks|instruction|instructions|question|edit|edits|changes|request|to do|todo|plan|recolor|resize) .",
+        0,
+        0.1,
     )
     rule("politer", "<polite> [,|.]", 0, 0.05)
     rule("politer", "<polite> [,|.] <politer>", 0, 0.05)

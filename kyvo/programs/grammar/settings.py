@@ -63,6 +63,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         lambda a, b: (b, a) if a.field != b.field else None,
         0.1,
     )
+    rule("setword", "(a|an) <newwords> THAT is <value>", _more_words)
     rule("newwords1", "(<value>|<kindvalue>) [colored|,|and]")
     rule(
         "step",
@@ -101,7 +102,8 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         "MAKE (everything|all|all [of] [the] THINGS) <setword> (except|but|except for|apart from|besides) <np>",
         lambda words, kept: set_words(without(ALL, kept), words),
     )
-    rule("brief", "<target> (to|in|into|=) <value>", lambda of, word: set_words(of, (word,)), -1.0)  # "the cube to red"
+    to = "[(.|,)] [all] (to|in|into|=)"
+    rule("brief", f"<target> {to} <anyword>", lambda of, word: set_words(of, (word,)), -1.0)  # "the cube to red"
     rule("brief", "<target> [(.|,)] [(now|all)] <value>", lambda of, word: set_words(of, (word,)))  # "red cube blue"
     rule("step", "(change|turn|replace|convert|set) <value> (to|into|with|by) <value>", _all_of_word)
     rule("step", "MAKE <value> <defs>", lambda word, of: set_words(of, (word,)), 0.5)
@@ -125,7 +127,7 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
     rule("fieldname", "<field>")
     rule(
         "step",
-        "<target> MUST [(all|both|each|also|now|rather)] (be|become|turn|turn "
+        "<target> [(all|both|each)] MUST [(all|both|each|also|now|rather)] (be|become|turn|turn "
         "into|look|be made|be made of|"
         "be painted|be turned into|be changed to) <setword>",
         set_words,
@@ -214,6 +216,9 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         f"{verbs} [the] <field> of <target> (to|into|be|as|with|by|=|) [(be|become|a|an)] <anyword>",
         lambda field, of, word: set_field(of, field, word),
     )
+    its = "[,] and [(its|their)] <field> (to|into|be|) [be] <anyword>"
+    rule("step", f"{verbs} [the] <field> of <target> (to|into|be) <anyword> {its}", _set_two_of)
+    rule("step", f"{verbs} (the|) <target> 's <field> (to|into|be) <anyword> {its}", _set_two)
     rule("step", f"{verbs} <target> 's <field> (to|into|be) (that|the <field>) of <one_target>", _set_as)
     rule(
         "step",
@@ -259,7 +264,18 @@ def add_settings(rule: Rules, schema: SceneSchema) -> None:
         "(IWANT|let) the <field> of <target> [to] (be|become) <anyword>",
         lambda field, of, word: set_field(of, field, word),
     )
-    rule("step", "<target> needs another <field> [(.|,)] set it to <anyword>", set_field)
+    rule(
+        "step",
+        "<target> (need|needs) (another|a new|a different) <field> [(.|,)] [(set it to|make it|namely)] <anyword>",
+        set_field,
+    )
+    rule(
+        "step",
+        "i do not (like|love) the <field> of <target> [(.|,)] [please] (use|take|try|make it|paint it|i prefer) "
+        "<anyword>",
+        lambda field, of, word: set_field(of, field, word),
+    )
+    rule("step", "MAKE <target> (alike|the same) [(.|,)] [all] <value>", lambda of, word: set_words(of, (word,)))
     rule(
         "step",
         "MAKE <target> [(be|become|to|into|in)] <setword> [,] and (vice versa|the other way (around|round))",
@@ -309,6 +325,11 @@ def _of_three_fields(*words: Literally) -> tuple[Literally, ...] | None:
     return words if len({word.field for word in words}) == len(words) else None
 
 
+def _more_words(words: tuple[Literally, ...], word: Literally) -> tuple[Literally, ...] | None:
+    """ "Into a metal cube that is green." """
+    return None if word.field in {one.field for one in words} else (word, *words)
+
+
 def _all_of_word(old: Literally, new: Literally) -> tuple[Step, ...] | None:
     """ "Change red to blue": of everything that is red."""
     if old.field != new.field or old.value == new.value:
@@ -337,6 +358,15 @@ def _set_as(of: Selector, field: str, *rest: Any) -> tuple[Step, ...] | None:
     """ "Change its color to that of the ball." """
     *again, to = rest
     return (Set(of=of, field=field, to=WordOf(of=to, field=field)),) if again in ([], [field]) else None
+
+
+def _set_two(of: Selector, a: str, x: Literally, b: str, y: Literally) -> tuple[Step, ...] | None:
+    """ "Set its color to red and its size to large." """
+    return together(set_field(of, a, x), set_field(Earlier(), b, y)) if a != b else None
+
+
+def _set_two_of(a: str, of: Selector, *rest: Any) -> tuple[Step, ...] | None:
+    return _set_two(of, a, *rest)
 
 
 def set_field(of: Selector, field: str, word: Literally) -> tuple[Step, ...] | None:

@@ -17,6 +17,7 @@ def add_sparing(rule: Rules) -> None:
     rule("spared", "(do not|without) (touch|change|alter|modify|edit|affect) <np>")
     rule("spared", f"<np> (stays|stay|remains|remain|MUST (stay|remain|be left|be kept)) {same}")
     rule("spared", "<np1> (stays|stay|remains|remain|MUST (stay|remain)) <any>", _that_is)
+    rule("spared", "<np> (stays|stay|remains|remain)", None, 0.1)
     remove = "(remove|delete|clear|erase|get rid of)"
     rule(
         "step",

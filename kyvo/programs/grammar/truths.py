@@ -220,6 +220,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         "(does|do) <np1> have (anything|something) JUST <inverse> (it|them)",
         lambda to, name: Exists(of=related(name, to)),
     )
+    rule("truth", "(does|do) [(any|any of the)] <np1> have <neighbored>", is_so, -0.5)
     only = "(only|just|nothing but|nothing except|nothing other than|nothing else than)"
     rule("truth", f"(is|are) there {only} <descs> [<seen>]", lambda of, *_: Every(of=ALL, among=of), -0.2)
     rule("truth", "(is|are) either <np1> or <np1> <predx>", lambda a, b, pred: _of_two(Any, a, b, pred))

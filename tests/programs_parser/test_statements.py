@@ -1,0 +1,91 @@
+"""Edits told as what has happened and in other ways; what is beside an object: "cubes with a ball to their left"."""
+
+import pytest
+from program_readings import beside, one, program, some, word
+
+from kyvo.programs.errors import NotUnderstood
+from kyvo.programs.program import (
+    Add,
+    Beside,
+    Count,
+    Earlier,
+    Edit,
+    Every,
+    Move,
+    Offset,
+    Query,
+    Related,
+    Remove,
+    Resize,
+    Set,
+    Swap,
+    Together,
+)
+
+TO_RED = Set(of=one("sphere"), field="color", to=word("red"))
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("the ball has disappeared", [Remove(of=one("sphere"))]),
+        ("the cubes have been removed", [Remove(of=some("cube"))]),
+        ("the ball is no longer there", [Remove(of=one("sphere"))]),
+        ("the ball turned red", [TO_RED]),
+        ("the ball has been painted red", [TO_RED]),
+        ("the ball is red now", [TO_RED]),
+        ("the ball changed its color from blue to red", [TO_RED]),
+        ("the ball's color changed to red", [TO_RED]),
+        ("someone painted the ball red", [TO_RED]),
+        ("the ball has gotten bigger", [Resize(of=one("sphere"), larger=True)]),
+        ("the ball is too small, fix that", [Resize(of=one("sphere"), larger=True)]),
+        ("the ball and the cube have switched places", [Swap(first=one("sphere"), second=one("cube"))]),
+        (
+            "the ball has moved 1 unit to the left",
+            [Move(of=one("sphere"), place=Offset(direction="left", distance=1.0))],
+        ),
+        (
+            "someone put the ball behind the cube",
+            [Move(of=one("sphere"), place=Beside(direction="behind", to=one("cube")))],
+        ),
+        ("a red cube has appeared", [Add(words=(word("red"), word("cube")))]),
+        ("the cube has vanished and the ball turned red", [Together(steps=(Remove(of=one("cube")), TO_RED))]),
+    ],
+)
+def test_what_has_happened_is_done(text, steps):
+    assert program(text) == Edit(steps=tuple(steps))
+
+
+@pytest.mark.parametrize("text", ["the ball has disappeared?", "the ball turned red?", "what has changed?"])
+def test_what_is_asked_is_not_done(text):
+    with pytest.raises(NotUnderstood):
+        program(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("the balls all need to be red", [Set(of=some("sphere"), field="color", to=word("red"))]),
+        ("balls: all to red", [Set(of=some("sphere"), field="color", to=word("red"))]),
+        ("the ball needs a new color: red", [TO_RED]),
+        ("I don't like the color of the ball, use red", [TO_RED]),
+        ("remove whatever stands behind the ball", [Remove(of=beside("behind", one("sphere")))]),
+        (
+            "set the color of the ball to red and its size to large",
+            [TO_RED, Set(of=Earlier(), field="size", to=word("large"))],
+        ),
+    ],
+)
+def test_more_ways_to_say_an_edit(text, steps):
+    assert program(text) == Edit(steps=tuple(steps))
+
+
+def test_what_has_a_neighbor_has_one_of_them():
+    right_of_some = Related(of=some("cube"), relation="left", to=some("sphere"), some=True)
+    assert program("how many cubes have a ball to their right?") == Query(asks=Count(of=right_of_some))
+    assert program("remove the cubes with a ball to their right") == Edit(steps=(Remove(of=right_of_some),))
+    assert program("remove the cubes with the ball to their right") == Edit(
+        steps=(Remove(of=beside("left", one("sphere"), "cube")),)
+    )
+    found = program("does the cube have a ball behind it?")
+    assert isinstance(found, Query) and isinstance(found.asks, Every) and found.asks.of == one("cube")
