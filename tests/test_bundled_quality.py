@@ -5,7 +5,7 @@ The figures are those of `bundled_quality.FIGURES`. After training anew, record 
 """
 
 import pytest
-from bundled_quality import FIGURES, Bundled, add_noise, rendered
+from bundled_quality import FIGURES, Bundled, add_noise, parsing, rendered, scenegen
 
 RECORDED = {  # name -> figure, how much lower it may be, and what it was with the noise
     "recognition": (-0.2833, 0.006, -0.2995),  # nats a label
@@ -22,8 +22,9 @@ RECORDED = {  # name -> figure, how much lower it may be, and what it was with t
     "scenegen": (-0.4292, 0.008, -0.4447),  # loss of latents and poses
     "turns": (-3.0639, 0.018, -3.0998),  # nats
 }
-# A rendering takes seconds; the figures of its two networks, rendering and image_tokenizer, are quick.
-QUICK = [pytest.param(figure, marks=pytest.mark.slow if figure is rendered else ()) for figure in FIGURES]
+# These take seconds. The figures of a rendering's two networks, rendering and image_tokenizer, are quick.
+DEAR = (rendered, parsing, scenegen)
+QUICK = [pytest.param(figure, marks=pytest.mark.slow if figure in DEAR else ()) for figure in FIGURES]
 EACH = pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.__name__)
 
 

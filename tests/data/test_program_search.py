@@ -82,6 +82,7 @@ def test_a_spurious_program_is_not_kept(text, right, lack):
     assert search(text, scene, right, SCHEMA) == lack
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000))
 def test_what_is_kept_gives_the_right_answer(seed):
     (scene,) = sample_scenes([seed], seed=1, width=120, height=80)

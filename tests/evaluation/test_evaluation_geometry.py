@@ -66,6 +66,7 @@ def test_a_known_shift_by_hand(tmp_path):
     assert results.figure("f-score of scenes").value < 1.0
 
 
+@pytest.mark.slow
 def test_robust_icp_undoes_a_turn_of_the_whole_scene(tmp_path):
     ours = write(tmp_path / "ours", "a", TABLE, LAMP, CHAIR, matrix=turn(140))
     theirs = write(tmp_path / "theirs", "a", TABLE, LAMP, CHAIR)

@@ -1,7 +1,8 @@
 """Language cases: sentences of ordinary people with what is right for each -> JSON Lines of `kyvo evaluate language`.
 
 `edits.txt`, `questions.txt`, `refusals.txt`, `wider.txt`, `fresh.txt`, `plain.txt`, `later.txt`, `last.txt`,
-`chat.txt`, `users.txt`, `careful.txt`, `free.txt` and `mixed.txt` hold a line a case, under a heading of its construct:
+`chat.txt`, `users.txt`, `careful.txt`, `free.txt`, `mixed.txt` and `varied.txt` hold a line a case, under a heading
+of its construct:
 
     scene | text, with earlier texts before `>>` | what is right
 
@@ -41,6 +42,7 @@ NAMES = (
     "careful",
     "free",
     "mixed",
+    "varied",
 )
 NUM_SCENES = 20
 RADIUS = {"small": 0.35, "large": 0.7}

@@ -44,6 +44,7 @@ def test_one_object_again_and_again_covers_little():
     assert within > 0.7  # what was made lies together
 
 
+@pytest.mark.slow
 def test_sets_of_one_distribution_cannot_be_told_apart():
     rng = np.random.default_rng(3)
     made, true = ([center + np.zeros((5, 3)) for center in rng.normal(size=(80, 3))] for _ in range(2))

@@ -47,6 +47,7 @@ def test_an_object_without_a_surface_comes_last(latents):
     assert [item.sample for item in likest([nothing, whole], picture)] == [0, 1]
 
 
+@pytest.mark.slow
 def test_a_generator_with_tries_gives_the_likest_samples_of_a_picture(latents, tmp_path):
     picture = picture_of(latents[0], view=3)
     plain = tiny_generator()

@@ -98,6 +98,7 @@ def test_several_views_are_averaged_and_told_apart_by_the_names_of_objects():
         generate_scene(scene_method("iscene"), seen)
 
 
+@pytest.mark.slow
 def test_in_the_scenes_cube_objects_are_made_several_times_and_fitted_to_their_masks(monkeypatch):
     picture = a_picture(count=2)
     method = SceneGen(flow=tiny_flow("scenegen", pose_frame="view"), encoder=random(ENCODER), objects=tiny_generator())
@@ -217,6 +218,7 @@ def test_an_object_stands_where_its_mask_says_as_large_as_it():
         np.testing.assert_allclose(found.vector, pose.vector, atol=0.06)
 
 
+@pytest.mark.slow
 def test_independent_objects_stand_on_the_floor():
     picture = a_picture()
     made = generate_scene(IndependentObjects(objects=tiny_generator()), picture, seed=3)

@@ -79,6 +79,7 @@ def test_a_broken_checkpoint_is_skipped_for_the_one_before(runs, caplog):
     assert runs.losses("parts")[8] == runs.losses("whole")[8]
 
 
+@pytest.mark.slow
 def test_adapters_on_another_base_are_refused(runs):
     runs.run("run", sections=LORA, **SHORT)
     recipe, cfg = runs.build("run", sections=LORA, resume=True, **{**SHORT, "seed": 1})

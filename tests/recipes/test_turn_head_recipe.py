@@ -23,6 +23,7 @@ def recipe():
         yield module
 
 
+@pytest.mark.slow
 def test_the_head_is_trained_beside_a_generator_and_saved_with_it(recipe, tmp_path):
     pytest.importorskip("open3d")
     write_set(tmp_path / "scenes", SceneSet(count=2, seed=0, size=64, max_objects=3))

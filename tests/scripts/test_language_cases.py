@@ -21,6 +21,7 @@ FLOORS = {
     "chat": {"answers right": 0.93, "whole scenes right": 0.88, "refused rightly": 0.97},
     "free": {"answers right": 0.95, "whole scenes right": 0.86, "refused rightly": 0.97},
     "mixed": {"answers right": 0.93, "whole scenes right": 0.90, "refused rightly": 0.97},
+    "varied": {"answers right": 0.93, "whole scenes right": 0.90, "refused rightly": 0.97},
     "refusals": {"answers right": 0.97, "whole scenes right": 0.95, "refused rightly": 0.97},
 }
 MOST_REFUSED = {
@@ -28,6 +29,7 @@ MOST_REFUSED = {
     "chat": 0.10,
     "free": 0.09,
     "mixed": 0.07,
+    "varied": 0.08,
 }  # share of the answerable ones; 0.03 in the files that the grammar was mended on
 
 

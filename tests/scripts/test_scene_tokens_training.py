@@ -54,6 +54,7 @@ def kyvo(*words) -> int:
     return int(stopped.value.code or 0)
 
 
+@pytest.mark.slow
 def test_rows_keep_pictures_and_scenes_with_codes_and_other_grids_are_refused(folder, tmp_path):
     coded = load_from_disk(str(folder / "codes"))
     assert set(coded.column_names) == {"codes", "scene"} and len(coded) == 4

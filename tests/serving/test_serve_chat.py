@@ -383,6 +383,7 @@ def test_an_assistants_text_that_is_nearly_a_scene_hurts_nobody(http, scene, con
     assert answer.status_code in (200, 422)
 
 
+@pytest.mark.slow
 def test_a_long_history_of_costly_texts_ends_with_the_time(scene):
     costly = (
         "How many things are left of " + "the thing that is right of the thing that is left of " * 5 + "the red cube?"

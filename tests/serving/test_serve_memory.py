@@ -81,6 +81,7 @@ def test_a_text_too_long_for_the_language_model_is_refused_before_any_network_ru
     assert ran == []
 
 
+@pytest.mark.slow
 def test_bodies_in_flight_hold_no_more_than_the_budget(served, scene):
     client, app = served
     url = str(client.base_url)

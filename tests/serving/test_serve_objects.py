@@ -119,6 +119,7 @@ def test_a_latent_that_a_job_gave_is_changed_by_the_next(http, tmp_path):
     assert (before.coords == after.coords).all() and not (before.feats == after.feats).all()
 
 
+@pytest.mark.slow
 def test_a_picture_with_a_mask(http):
     pixels = np.random.default_rng(0).integers(256, size=(40, 60, 3), dtype=np.uint8)
     mask = np.zeros_like(pixels)

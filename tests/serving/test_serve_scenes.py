@@ -184,6 +184,7 @@ def test_a_method_that_the_server_lacks_is_said(http):
     assert [card["name"] for card in cards["methods"] if not card["needs_masks"]] == ["tokens"]
 
 
+@pytest.mark.slow
 def test_a_server_of_a_model_with_shapes_makes_scenes_by_tokens_with_and_without_masks():
     with serving(create_app(tiny_scene_model(seed=6), name="tiny")) as url, httpx.Client(base_url=url) as client:
         alone = ended(client, ask(client, method="tokens", formats=["json"]))

@@ -46,6 +46,7 @@ def test_codes_that_lose_nothing_score_as_the_network_and_features_score_best() 
     assert trip.seconds["encode"] > 0 < trip.seconds["decode"]
 
 
+@pytest.mark.slow
 def test_equal_meshes_have_the_psnr_of_rounding_and_a_colors_error_can_be_computed_by_hand() -> None:
     mesh = box(1, 1, 1)
     black, white = box(1, 1, 1, color=(0.0, 0.0, 0.0)), box(1, 1, 1, color=(1.0, 1.0, 1.0))

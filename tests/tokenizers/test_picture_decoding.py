@@ -137,6 +137,7 @@ def test_what_takes_too_long_is_ended_and_the_next_is_read():
     assert decode_picture(encoded("WEBP"), "it").shape == PIXELS.shape
 
 
+@pytest.mark.slow
 def test_a_process_that_waits_for_its_turn_takes_no_seconds():
     process = picture_decoding._Process()
     os.kill(process._process.pid, signal.SIGSTOP)

@@ -72,7 +72,7 @@ EDIT_MACROS = {
         "would like to see|need|show|have|produce|lay|stick|throw in|bring|plop)"
     ),
     "MUST": (
-        "(should|must|shall|will|can|may|has to|have to|needs to|need to|wants to|want to|ought to|is to|are to|"
+        "(should|must|shall|will|can|could|may|has to|have to|needs to|need to|wants to|want to|ought to|is to|are to|"
         "(is|are) supposed to|(is|are) meant to|better|would better|had better)"
     ),
     "REMOVED": (
@@ -175,7 +175,7 @@ def _add_undoing(rule: Rules) -> None:
         "(that|this|it) (is|was) (wrong|not right|a mistake|an error|not what i (meant|wanted|asked for)) [,|.] [so]"
     )
     rule("step", f"[{wrong}] ({undo}|take {what} back|go back [(one|a) step]|undo) {once_more}", (Undo(),))
-    rule("step", f"(cancel {what}|(change|turn|switch|set|make) (it|that|this|them) back) {once_more}", (Undo(),))
+    rule("step", f"(cancel {what}|(change|turn|switch|swap|set|make) (it|that|this|them) back) {once_more}", (Undo(),))
     rule("step", f"(redo|reapply) [{what}] {once_more}", (Redo(),))
     rule("step", "(undo|revert|reverse|take back) (the|that|your|my|this) [last] undo", (Redo(),))
     rule(

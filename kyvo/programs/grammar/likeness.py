@@ -18,7 +18,7 @@ def add_likeness(rule: Rules, schema: SceneSchema) -> None:
         "of|like|that) [that of] <one_target> [has]",
         _like,
     )
-    rule("step", "(MAKE|give|lend) <target> [(in|to|into|have)] the <field> of <one_target>", _like)
+    rule("step", "(MAKE|give|lend) <target> [(in|to|into|have|with)] the <field> of <one_target>", _like)
     rule(
         "step",
         "(MAKE|give|get) <target> [(be|have|to be|in|of)] [(of|made of)] the (same|identical) <field> and [the] [same] "

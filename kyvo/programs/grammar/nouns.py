@@ -241,6 +241,12 @@ def _add_phrases(rule: Rules) -> None:
         "the (last|outermost) <many> <descs> (from|on) the <sidename> [(side|edge)]",
         lambda count, of, by: the(Extreme(of=of, by=by), count),
     )
+    rule(
+        "def1",
+        "the last <desc1> (on|from|at) the <sidename> [(side|edge)]",
+        lambda of, by: the(Extreme(of=of, by=by)),
+        -0.1,
+    )
     ranked = lambda a, b, of, by: Either(first=the(narrow(of, extreme(by, a))), second=the(narrow(of, extreme(by, b))))  # noqa: E731
     rule("def1", "the <nth> and [the] <nth> (<desc1>|<descs>) from the <sidename> [(side|edge)]", ranked)
     rule("def1", "<many> <descs>", lambda count, of: the(of, count), 0.6)

@@ -22,7 +22,7 @@ def add_removals(rule: Rules) -> None:
     rule("step", "DELETE <target> [(from|out of|off|off of) THEPICTURE] [(too|away|there|completely|out)]", gone)
     rule(
         "step",
-        "(take|throw|clear|put|wipe|cut|get) <target> (away|out|off|[away] out of THEPICTURE|off "
+        "(take|throw|clear|put|wipe|cut|get) <target> (away|out|off|out of there|[away] out of THEPICTURE|off "
         "THEPICTURE|away from THEPICTURE|"
         "out of here|from THEPICTURE)",
         gone,
@@ -118,7 +118,8 @@ def add_removals(rule: Rules) -> None:
     rule("anyset", "(<descs>|<desc1>)")
     rule(
         "step",
-        "(leave|keep) <np> (and|but) (remove|delete|destroy) (everything else|the rest|all others|"
+        "(leave|keep) [(only|just)] <np> [,] [(and|but)] (remove|delete|destroy|erase) (everything else|the rest|"
+        "all others|"
         "all the others|the others|all other THINGS)",
         lambda kept: (Remove(of=without(ALL, kept)),),
     )

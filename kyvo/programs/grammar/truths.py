@@ -219,6 +219,7 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         "truth",
         "(does|do) <np1> have (anything|something) JUST <inverse> (it|them)",
         lambda to, name: Exists(of=related(name, to)),
+        -0.6,
     )
     rule("truth", "(does|do) [(any|any of the)] <np1> have <neighbored>", is_so, -0.5)
     only = "(only|just|nothing but|nothing except|nothing other than|nothing else than)"
