@@ -21,7 +21,7 @@ FLOORS = {
     "chat": {"answers right": 0.93, "whole scenes right": 0.88, "refused rightly": 0.97},
     "free": {"answers right": 0.95, "whole scenes right": 0.86, "refused rightly": 0.97},
     "mixed": {"answers right": 0.93, "whole scenes right": 0.90, "refused rightly": 0.97},
-    "varied": {"answers right": 0.93, "whole scenes right": 0.90, "refused rightly": 0.97},
+    "varied": {"answers right": 0.91, "whole scenes right": 0.90, "refused rightly": 0.97},
     "refusals": {"answers right": 0.97, "whole scenes right": 0.95, "refused rightly": 0.97},
 }
 MOST_REFUSED = {
