@@ -20,10 +20,17 @@ from kyvo.models.heads.turn_head import equal_turns
 from kyvo.models.slat.flexicubes import Surface
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.pipelines.likeness import thumbnail
-from kyvo.pipelines.objects import ObjectGenerator, Samples
+from kyvo.pipelines.objects import Condition, ObjectGenerator, Samples
 from kyvo.pipelines.placement import mask_boxes
-from kyvo.pipelines.scenes import MadeObjects, SceneMethod, add_details, crop_tokens, decode_cells, left_out
-from kyvo.pipelines.turns import find_turn, object_views
+from kyvo.pipelines.scenes import (
+    MadeObjects,
+    SceneMethod,
+    add_details_to_tries,
+    crop_tokens,
+    left_out,
+    num_tries,
+)
+from kyvo.pipelines.turns import find_likest, object_views
 from kyvo.scene.pose import Pose
 from kyvo.scene.scene import Camera
 from kyvo.shapes.contour import extract_mesh
@@ -86,7 +93,7 @@ def _placed(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IndependentObjects(SceneMethod):
-    """Each object by the generator of objects from its own crop, turned as in it."""
+    """Each object by the generator of objects from its own crop: the likest of several, turned as in the crop."""
 
     objects: ObjectGenerator
     camera: Camera | None = None
@@ -96,12 +103,14 @@ class IndependentObjects(SceneMethod):
 
     def make(self, picture: ScenePicture, samples: Samples) -> MadeObjects:
         crops = crop_tokens(self.objects, picture)
-        latents = self.objects.sample_structure_latents(crops, samples)
-        made, faults = add_details(self.objects, crops, decode_cells(self.objects, latents), samples)
+        tries = num_tries(len(picture))
+        every = Condition(tokens=crops.tokens.repeat(tries, 1, 1), negative=crops.negative.repeat(tries, 1, 1))
+        latents = self.objects.sample_structure_latents(every, replace(samples, count=tries * len(picture)))
+        found, faults = add_details_to_tries(self.objects, crops, latents, samples)
         camera = _camera_of(picture, self.camera)
         objects = []
-        for index, item in made.items():
-            turn = find_turn(self.objects, item.mesh, picture.crop(index), crops.tokens[index]).turn
+        for index, made in found.items():
+            item, turn = find_likest(self.objects, made, picture.crop(index), crops.tokens[index])
             objects.append(_placed(picture.names[index], item.mesh, item.slat, picture.masks[index], camera, turn))
         return MadeObjects(objects=objects, warnings=left_out(faults, picture.names))
 

@@ -28,14 +28,20 @@ from kyvo.models.slat.load import load_network
 from kyvo.models.vggt import VggtAggregator
 from kyvo.pipelines.objects import Condition, GeneratedObject, ObjectGenerator, Samples
 from kyvo.pipelines.placement import fit_to_masks
-from kyvo.pipelines.scenes import MadeObjects, SceneMethod, add_details, crop_tokens, decode_cells, left_out
-from kyvo.pipelines.turns import find_turn
+from kyvo.pipelines.scenes import (
+    MadeObjects,
+    SceneMethod,
+    add_details,
+    add_details_to_tries,
+    crop_tokens,
+    decode_cells,
+    left_out,
+    num_tries,
+)
+from kyvo.pipelines.turns import find_likest
 from kyvo.scene.pose import Pose
 from kyvo.shapes.placed import PlacedObject
 from kyvo.shapes.scene_texts import SceneText
-
-TRIES = 4  # of SceneGen's objects in the scene's cube
-MAX_ASSETS = 16  # that are made together, all tries counted, where one try is not more
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -152,20 +158,13 @@ class SceneGen(_SceneFlow):
         crops = [crop_tokens(self.objects, view) for view in views]
         query = int(picture.masks.sum((1, 2)).argmax())
         latents, poses = self._sample(views, crops, query, samples)
-        found: dict[int, list[GeneratedObject]] = {}
-        faults: dict[int, str] = {}
-        for part in latents.split(len(picture)):
-            made, missing = add_details(self.objects, crops[0], decode_cells(self.objects, part), samples)
-            faults |= missing
-            for index, item in made.items():
-                found.setdefault(index, []).append(item)
+        found, faults = add_details_to_tries(self.objects, crops[0], latents, samples)
         objects = [
-            self._placed(found[index], picture, index, crops[0].tokens[index], Pose.from_vector(poses[index].tolist()))
-            for index in sorted(found)
+            self._placed(made, picture, index, crops[0].tokens[index], Pose.from_vector(poses[index].tolist()))
+            for index, made in found.items()
         ]
         if objects and self.axes == "view":
-            objects = fit_to_masks(objects, picture.masks[sorted(found)])
-        faults = {index: fault for index, fault in faults.items() if index not in found}
+            objects = fit_to_masks(objects, picture.masks[list(found)])
         return MadeObjects(objects=objects, query=picture.names[query], warnings=left_out(faults, picture.names))
 
     def _sample(
@@ -173,7 +172,7 @@ class SceneGen(_SceneFlow):
     ) -> tuple[Tensor, Float[Tensor, "assets 8"]]:
         """Latents of the structures, of all objects once and again, and the mean poses."""
         count = len(views[0])
-        tries = min(TRIES, max(MAX_ASSETS // count, 1)) if self.axes == "view" else 1
+        tries = num_tries(count) if self.axes == "view" else 1
         seen = [
             (own.tokens.repeat(tries, 1, 1), scene.repeat(tries, 1, 1))
             for own, scene in zip(crops, self.scene_tokens(views), strict=True)
@@ -206,11 +205,8 @@ class SceneGen(_SceneFlow):
         """Of several objects of one crop the likest, where the head puts it."""
         item = made[0]
         if self.axes == "view":  # the head says no turns there: their mean over all objects is best for its loss
-            crop = picture.crop(index)
-            matches = [find_turn(self.objects, each.mesh, crop, tokens) for each in made]
-            best = min(range(len(made)), key=lambda number: matches[number].distance)
-            item = made[best]
-            pose = Pose.of_turn(matches[best].turn, translation=pose.translation, scale=pose.scale)
+            item, turn = find_likest(self.objects, made, picture.crop(index), tokens)
+            pose = Pose.of_turn(turn, translation=pose.translation, scale=pose.scale)
         return PlacedObject(name=picture.names[index], surface=item.mesh, pose=pose, latent=item.slat)
 
 

@@ -23,6 +23,9 @@ from kyvo.scene.pose import Pose
 from kyvo.shapes.placed import GeneratedScene, PlacedObject
 from kyvo.shapes.scene_texts import SceneText
 
+TRIES = 4  # of the objects of a picture, where the likest of several are kept
+MAX_ASSETS = 16  # that are made together, all tries counted, where one try is not more
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MadeObjects:
@@ -126,6 +129,33 @@ def add_details(
         else:
             faults[index] = "its surface has no face"
     return found, faults
+
+
+def num_tries(count: int) -> int:
+    """How often `count` objects are made."""
+    return min(TRIES, max(MAX_ASSETS // count, 1))
+
+
+def add_details_to_tries(
+    objects: ObjectGenerator,
+    condition: Condition,
+    latents: Float[Tensor, "tries_and_assets channels x y z"],
+    samples: Samples,
+) -> tuple[dict[int, list[GeneratedObject]], dict[int, str]]:
+    """What was made of each object that came out at least once, by its number, and what the others lack.
+
+    Args:
+        condition: of each object.
+        latents: of all objects, once and again.
+    """
+    found: dict[int, list[GeneratedObject]] = {}
+    faults: dict[int, str] = {}
+    for part in latents.split(len(condition.tokens)):
+        made, missing = add_details(objects, condition, decode_cells(objects, part), samples)
+        faults |= missing
+        for index, item in made.items():
+            found.setdefault(index, []).append(item)
+    return dict(sorted(found.items())), {index: fault for index, fault in faults.items() if index not in found}
 
 
 def left_out(faults: Mapping[int, str], names: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ from kyvo.data.object_pictures import ObjectPicture
 from kyvo.models.heads.turn_head import equal_turns
 from kyvo.models.slat.flexicubes import Surface
 from kyvo.pipelines.likeness import VIEW, thumbnail, thumbnails
-from kyvo.pipelines.objects import ObjectGenerator
+from kyvo.pipelines.objects import GeneratedObject, ObjectGenerator
 from kyvo.shapes.pictures import side_camera
 from kyvo.shapes.scene_layouts import PITCHES
 from kyvo.shapes.views import DISTANCE
@@ -52,6 +52,18 @@ def find_turn(
         distances = distances / head.config.thumbnail_noise - head(tokens[None])[0].double().cpu().numpy()
     best = int(distances.argmin())
     return TurnMatch(turn=turns[best], distance=float(distances[best]))
+
+
+def find_likest(
+    generator: ObjectGenerator,
+    made: Sequence[GeneratedObject],
+    crop: ObjectPicture,
+    tokens: Float[Tensor, "places channels"],
+) -> tuple[GeneratedObject, float]:
+    """Of several objects made of one crop the one that looks most like it, and its turn, rad. As `find_turn`."""
+    matches = [find_turn(generator, item.mesh, crop, tokens) for item in made]
+    best = min(range(len(made)), key=lambda number: matches[number].distance)
+    return made[best], matches[best].turn
 
 
 def object_views(

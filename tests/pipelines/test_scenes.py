@@ -16,7 +16,7 @@ from kyvo.errors import CheckpointError, ConfigError, ImageError
 from kyvo.models.flow.conditions import PictureCondition
 from kyvo.models.slat.load import save_network
 from kyvo.models.slat.sparse import Voxels
-from kyvo.pipelines import scene_flows
+from kyvo.pipelines import scenes
 from kyvo.pipelines.objects import ObjectError
 from kyvo.pipelines.scene_baselines import IndependentObjects, Retrieval, stand_on_floor, usual_camera
 from kyvo.pipelines.scene_flows import IScene, SceneGen, mean_poses
@@ -104,7 +104,7 @@ def test_in_the_scenes_cube_objects_are_made_several_times_and_fitted_to_their_m
     method = SceneGen(flow=tiny_flow("scenegen", pose_frame="view"), encoder=random(ENCODER), objects=tiny_generator())
     found = {}
     for tries in (1, 2):
-        monkeypatch.setattr(scene_flows, "TRIES", tries)
+        monkeypatch.setattr(scenes, "TRIES", tries)
         found[tries] = generate_scene(method, picture, seed=1)
         check(found[tries], picture)
         for item in found[tries].objects:  # turned about the up axis alone
