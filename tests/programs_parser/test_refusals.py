@@ -147,3 +147,12 @@ def test_a_text_takes_at_most_so_many_steps():
     text = "how many red cubes left of the ball behind the cube left of the ball behind the cube " * 6
     with pytest.raises(NotUnderstood, match="too many readings"):
         GrammarParser(steps=100).parse(text, CLEVR)
+
+
+@pytest.mark.parametrize(
+    ("text", "formation"),
+    [("Arrange the balls in a circle.", "circle"), ("put the cubes in a small ring around the ball", "ring")],
+)
+def test_formations_are_refused_with_those_there_are(text, formation):
+    with pytest.raises(NotUnderstood, match=f"nothing is put in a {formation}. Objects are lined up in a row"):
+        program(text)

@@ -11,6 +11,7 @@ from kyvo.programs.program import (
     Earlier,
     Edit,
     Every,
+    Except,
     Move,
     Offset,
     Query,
@@ -89,3 +90,18 @@ def test_what_has_a_neighbor_has_one_of_them():
     )
     found = program("does the cube have a ball behind it?")
     assert isinstance(found, Query) and isinstance(found.asks, Every) and found.asks.of == one("cube")
+
+
+def test_either_side_is_of_one_object():
+    either = program("how many cubes are left or right of the ball?")
+    assert either == program("how many cubes are left of the ball or right of the ball?")
+    neither = program("how many cubes are neither left nor right of the ball?")
+    assert neither == program("how many cubes are not left or right of the ball?") != either
+
+
+def test_all_but_one_are_of_their_kind():
+    assert program("remove all but one of the cubes") == Edit(
+        steps=(Remove(of=Except(of=some("cube"), without=one("cube"))),)
+    )
+    found = program("are all but two of the cubes red?")
+    assert found == program("is the number of cubes that are not red equal to 2?")

@@ -102,13 +102,13 @@ def add_choices(rule: Rules, schema: SceneSchema) -> None:
     nearer = "(is|are) <np1> (closer|nearer) to <np1> or [to] <np1>"
     rule("asks", nearer, lambda of, a, b: _nearer(of, a, b))
     # "which is larger, the cube or the ball"
-    rule("asks", "(is|are) <np1> JUST <relhead> or <relword> <np1>", _which_side)
+    rule("asks", "(is|are) <np1> JUST <relhead> or <relword> <np1>", _which_side, -0.4)
     rule(
         "asks",
         "(is|are) <np1> JUST <relword> <np1> or <relword> (it|them)",
         lambda of, a, to, b: _which_side(of, a, b, to),
     )
-    rule("asks", "(is|are) <np1> JUST <sidehead> or <relword> <np1>", _which_side)
+    rule("asks", "(is|are) <np1> JUST <sidehead> or <relword> <np1>", _which_side, -0.4)
     rule("asks", "(is|are) <np1> JUST <relword> <np1> or <relhead> [of (it|them)]", _side_of_one)
     rule("sidehead", "in front of", "front")
     rule("asks", "(is|are) <np1> [STAND] <place> or <place>", _which_region)

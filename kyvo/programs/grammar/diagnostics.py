@@ -1,5 +1,6 @@
 """Diagnostics of texts that are not understood: empty or too long, another language, an unknown word, no question."""
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
@@ -20,6 +21,11 @@ _ADVICE = {
         'Make other changes, ask, and say "undo".'
     ),
 }
+_FORMATION = re.compile(
+    r" in an? (?:\w+ )?"
+    r"(circle|ring|square|triangle|rectangle|cross|grid|pyramid|semicircle|oval|arc|curve|star|spiral)"
+    r" (?:$|[.,]|and |then |around |please )"
+)
 _SCRIPTS = (  # the beginning of a letter's Unicode name, and the language it is mostly of
     ("HIRAGANA", "Japanese"), ("KATAKANA", "Japanese"), ("HANGUL", "Korean"), ("CJK", "Chinese"),
     ("CYRILLIC", "Russian"), ("ARABIC", "Arabic"), ("HEBREW", "Hebrew"), ("GREEK", "Greek"),
@@ -94,6 +100,16 @@ def check_language(tokens: Sequence[str], spelling: Spelling) -> None:
         others = (sum(token in more for token in tokens) for more in _FUNCTION_WORDS.values())
         if own and matches >= 2 and matches == max(others) and (own >= 2 or len(foreign) * 2 >= len(tokens)):
             raise _foreign(language)
+
+
+def check_formations(tokens: Sequence[str]) -> None:
+    """Raises NotUnderstood for objects that are to stand in a circle or the like; a circle is a sphere elsewhere."""
+    said = f" {' '.join(tokens)} "
+    if found := _FORMATION.search(said):
+        raise NotUnderstood(
+            f"nothing is put in a {found[1]}. Objects are lined up in a row, one behind the other, or on top of "
+            'one another: "line up the cubes".'
+        )
 
 
 def advice(tokens: Sequence[str]) -> str | None:

@@ -303,6 +303,9 @@ def _add_phrases(rule: Rules) -> None:
         lambda other: without(ALL, other),
     )
     rule("def1", "(all|every) (but|except|except for) <np1>", lambda other: without(ALL, other))
+    # "all but one of the cubes" are cubes; which one is left is asked back
+    one_less = "(all|everything) (but|except|except for) (one|a single one|a single) [of [(the|these|those)]]"
+    rule("def1", f"{one_less} (<descs>|<desc1>)", lambda of: without(of, the(of)), -0.5)
     but = "(but|except|except for|apart from|besides|excluding|without|other than|aside from|but not|save|save for)"
     rule("def1", f"(all|any) [of] [the] <descs> {but} <np1>", all_but, -0.1)
     rule("def1", f"the <descs> {but} <np1>", all_but, -0.1)

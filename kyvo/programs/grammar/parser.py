@@ -8,7 +8,7 @@ from functools import lru_cache
 from kyvo.programs.errors import NotUnderstood
 from kyvo.programs.grammar.chart import Budget, Grammar, Rules, TooLong
 from kyvo.programs.grammar.correction import Reader
-from kyvo.programs.grammar.diagnostics import CAN_DO, advice, check_language, check_text, diagnosis
+from kyvo.programs.grammar.diagnostics import CAN_DO, advice, check_formations, check_language, check_text, diagnosis
 from kyvo.programs.grammar.dialogue import add_dialogue
 from kyvo.programs.grammar.edits import add_edits
 from kyvo.programs.grammar.lexicon import add_lexicon
@@ -51,6 +51,7 @@ class GrammarParser:
         grammar, spelling = grammar_of(schema)
         tokens = tokenize(text)
         check_language(tokens, spelling)
+        check_formations(tokens)
         if len(tokens) > MAX_TOKENS:
             raise NotUnderstood(
                 f"the text has {len(tokens)} words; at most {MAX_TOKENS} are read. Give fewer steps at a time."

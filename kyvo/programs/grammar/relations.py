@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import ALL, NO_NOUN, ONE, Indefinite, either
+from kyvo.programs.grammar.meaning import ALL, NO_NOUN, ONE, Indefinite, either, negated
 from kyvo.programs.program import (
     Along,
     Between,
@@ -120,6 +120,11 @@ def add_relations(rule: Rules) -> None:
     rule("rels", "<relword> <descs>", _related_to_some)
     rule("rels", "(directly|right|immediately|just) <dirword> <np>", _right_beside)
     rule("rels", "[both] <relhead> (and|,) <relword> <reference>", _related_twice)
+    for symbol in ("rels", "neither"):
+        first = "(<relhead>|<relword>)"
+        joined = f"neither {first} nor" if symbol == "neither" else f"[either] {first} or"
+        rule(symbol, f"{joined} [(to|on|in|at)] [the] <relword> <reference>", _related_either, -0.2)
+    rule("rels", "<neither>", negated)
     rule("rels", "(to|on) <reference> 's [immediate] <itsside> [hand] [side]", lambda to, name: related(name, to))
     rule("rels", "(to|on) (its|their|his) [immediate] <itsside> [hand] [side]", lambda name: related(name, Earlier()))
     rule(
@@ -186,6 +191,11 @@ def _right_beside(name: Any, to: Selector) -> Selector | None:
 
 def _related_twice(first: Any, second: Any, to: Selector) -> Selector | None:
     return None if first == second else Related(of=related(first, to), relation=second, to=to)
+
+
+def _related_either(first: Any, second: Any, to: Selector) -> Selector | None:
+    """ "Left or right of it"."""
+    return None if first == second else either(related(first, to), related(second, to))
 
 
 def _between(first: Selector, second: Selector) -> Selector:

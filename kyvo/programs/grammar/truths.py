@@ -3,7 +3,7 @@
 from kyvo.programs.grammar.amounts import side
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.comparisons import add_comparisons, exactly
-from kyvo.programs.grammar.meaning import ALL, Indefinite, as_set, either, identical, narrow
+from kyvo.programs.grammar.meaning import ALL, Indefinite, as_set, either, identical, narrow, without
 from kyvo.programs.grammar.relations import related
 from kyvo.programs.grammar.sameness import add_sameness, alike, same
 from kyvo.programs.grammar.verdicts import each_is, fitting, is_so
@@ -233,6 +233,12 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         "truth",
         "(is|are) only [the] <descs> <predx>",
         lambda of, pred: Every(of=pred, among=of) if pred != ALL else None,
+    )
+    rule(
+        "truth",
+        "(is|are) all but <int> [of [(the|these|those)]] (<descs>|<desc1>) <predx>",
+        lambda count, of, pred: exactly(without(of, pred), count),
+        -0.5,
     )
     rule("truth", "(is|are) everything <predx>", lambda pred: each_is(ALL, pred))
     some_of_them = "[(at least|even)] (one|some|any) of (them|these|those)"
