@@ -4,6 +4,7 @@ from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.goals import move
+from kyvo.programs.grammar.lexicon import KINDS
 from kyvo.programs.grammar.meaning import ALL, narrow, the, together
 from kyvo.programs.grammar.settings import set_field
 from kyvo.programs.program import (
@@ -255,8 +256,22 @@ def _told_more(words: tuple[Literally, ...], more: tuple[Literally, ...]) -> tup
 
 def _added_both(first: Any, second: Any) -> tuple[Step, ...] | None:
     """Two new objects, or one and the steps for the rest of a list."""
-    one, rest = added(first), second if isinstance(second[0], Step) else added(second)
+    if not isinstance(second[0], Step) and second[0] and not any(word.field in KINDS for word in second[0]):
+        return None  # "two cubes, one red" are two
+    rest = second if isinstance(second[0], Step) else added(second)
+    kind = next((word for word in _words_of(rest) if word.field in KINDS), None)
+    words, count = first
+    if not any(word.field in KINDS for word in words):  # "a large and a small cube"
+        if kind is None:
+            return None
+        words = (*words, kind)
+    one = added((words, count))
     return None if one is None or rest is None else one + rest
+
+
+def _words_of(steps: tuple[Step, ...] | None) -> tuple[Literally, ...]:
+    """Of the first new object."""
+    return steps[0].words if steps and isinstance(steps[0], Add) else ()
 
 
 def _added_like(new: Any, field: str, like: Selector, place: Place | None = None) -> tuple[Step, ...] | None:

@@ -1,5 +1,6 @@
 """What pronouns stand for: a statement's object, an earlier phrase of the same text, or the dialogue's last turns."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
@@ -37,6 +38,7 @@ from kyvo.programs.program import (
     Move,
     Program,
     Query,
+    Related,
     Remove,
     SameWord,
     Selector,
@@ -68,6 +70,7 @@ def bound(
         asked: the text ends with a question mark.
     """
     found, is_any_vague, is_any_lost, is_any_brief, contradiction = [], False, False, False, None
+    unclear = math.inf  # the cost of the cheapest reading whose "it" may be one or several
     topic = _last_topic(dialogue)
     last = dialogue[-1] if dialogue else None
     all_turns, dialogue = dialogue, carried_out(dialogue)
@@ -101,6 +104,9 @@ def bound(
         if isinstance(program, Edit) and any(map(is_vague, leaves(program.steps))):
             is_any_vague = True
             continue
+        if isinstance(program, Edit) and _has_unclear_it(program):
+            unclear = min(unclear, cost)
+            continue
         if program is not None and (two := next(filter(None, map(_contradiction, parts(program))), None)):
             contradiction = two
             continue
@@ -116,6 +122,10 @@ def bound(
             "the text before was not understood, so there is nothing that this one could put right or go on with; say "
             "all of it."
         )
+    if unclear < min((cost for _, cost in found), default=math.inf):
+        raise NotUnderstood(
+            "'it' may be one object or several that were named before; name it, like \"left of the ball\"."
+        )
     if contradiction and not found:
         raise NotUnderstood(f"no object is {contradiction[0]} and {contradiction[1]}; name it by one of the two.")
     if is_any_vague and not found:
@@ -124,6 +134,23 @@ def bound(
             'picture, like "the cubes on the left".'
         )
     return found
+
+
+def _has_unclear_it(program: Edit) -> bool:
+    """ "Paint those left of the ball red and those right of it blue": of the ball, or of those that are red now."""
+    steps = leaves(program.steps)
+    return any(
+        _names_place(then, Earlier)
+        and not isinstance(getattr(before, "of", None), The | Earlier)
+        and _names_place(before, The)
+        for before, then in pairwise(steps)
+    )
+
+
+def _names_place(step: Step, kind: type) -> bool:
+    """Whether a step's objects are told by where they are beside one of this kind."""
+    of = getattr(step, "of", None)
+    return any(isinstance(node, Related) and isinstance(node.to, kind) for node in parts(of))
 
 
 def _was_not_understood(turn: Turn) -> bool:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import ALL, NO_NOUN, ONE, Indefinite, either, negated
+from kyvo.programs.grammar.meaning import ALL, NO_NOUN, ONE, Indefinite, either, negated, parts
 from kyvo.programs.program import (
     Along,
     Between,
@@ -19,6 +19,7 @@ from kyvo.programs.program import (
     Related,
     Relation,
     Selector,
+    Shared,
     Smallness,
     The,
 )
@@ -152,7 +153,7 @@ def add_relations(rule: Rules) -> None:
     # "with a cube behind it", "that have a cube to their left"
     rule("neighbored", "<np> <ofit>", _with_neighbor)
     some = "[(some|any|other|one or more|at least one)] [other]"
-    rule("neighbored", f"{some} (<desc1>|<descs>) <ofit>", lambda to, name: _related_to_some(INVERSE[name], to))
+    rule("neighbored", f"{some} (<desc1>|<descs>) <ofit>", _with_some_neighbor)
     rule("rels", "(with|that (has|have|had)|having) <neighbored>")
     rule("ofit", "JUST <inverse> (it|them)")
     rule("ofit", "(to|on|at) (its|their) [immediate] <itsside> [hand] [side]")
@@ -178,9 +179,16 @@ def _related_to_some(name: Any, to: Selector) -> Selector:
     return Related(of=ALL, relation=name, to=to, some=True)
 
 
-def _with_neighbor(to: Selector, name: Any) -> Selector:
+def _with_neighbor(to: Selector, name: Any) -> Selector | None:
     """ "With a cube behind it": some cube is."""
-    return _related_to_some(INVERSE[name], to.of) if isinstance(to, Indefinite) else related(INVERSE[name], to)
+    if isinstance(to, Indefinite):
+        return _with_some_neighbor(to.of, name)
+    return related(INVERSE[name], to)
+
+
+def _with_some_neighbor(to: Selector, name: Any) -> Selector | None:
+    """None for "a cube of the same color to its left", where the two share it."""
+    return None if any(isinstance(node, Shared) for node in parts(to)) else _related_to_some(INVERSE[name], to)
 
 
 def _right_beside(name: Any, to: Selector) -> Selector | None:

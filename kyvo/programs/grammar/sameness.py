@@ -40,7 +40,10 @@ def add_sameness(rule: Rules, schema: SceneSchema) -> None:
         lambda field: (field,),
     )
     rule("alikefields", "[all] (alike|identical|equal|the same|similar) in <field>", lambda field: (field,))
-    rule("groups", "[(all|both|all of|both of)] [(the|these|those)] [<many>] <descs>", lambda *v: v[-1])
+    rule("groups", "[(all|both|all of|both of)] [(the|these|those)] <descs>")
+    rule(
+        "groups", "[(all of|both of|all)] [(the|these|those)] <many> <descs>", lambda count, of: The(of=of, count=count)
+    )
     rule("groups", "[all of] (they|these|those|them) [(all|both)]", Earlier())
     rule("groups", "(all of (these|those|them)|(they|these|those) all)", ALL, 0.8)
     rule("groups", "[both] <np1> and <np1>", either, 0.1)
