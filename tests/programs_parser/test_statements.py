@@ -6,6 +6,7 @@ from program_readings import beside, one, program, some, word
 from kyvo.programs.errors import NotUnderstood
 from kyvo.programs.program import (
     Add,
+    All,
     Beside,
     Count,
     Earlier,
@@ -105,3 +106,33 @@ def test_all_but_one_are_of_their_kind():
     )
     found = program("are all but two of the cubes red?")
     assert found == program("is the number of cubes that are not red equal to 2?")
+
+
+@pytest.mark.parametrize(
+    ("text", "as_said"),
+    [
+        ("is there a red cube and a metal ball?", "are there both red cubes and metal balls?"),
+        ("is there a red and a blue ball?", "are there red balls and blue balls?"),
+        ("are there red and blue balls?", "are there red balls and blue balls?"),
+    ],
+)
+def test_of_two_things_both_have_to_be_there(text, as_said):
+    found = program(text)
+    assert isinstance(found, Query) and isinstance(found.asks, All)
+    assert found == program(as_said)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "does each cube have a ball of the same color?",
+        "are there any cubes and balls of the same color?",
+        "are there three cubes with the same color?",
+        "how many objects have something of the same color to their left?",
+        "paint the objects left of the ball red and those right of it blue",
+        "put the cube 2 units from the ball",
+    ],
+)
+def test_what_no_program_says_is_refused(text):
+    with pytest.raises(NotUnderstood):
+        program(text)

@@ -222,7 +222,7 @@ def add_places(rule: Rules) -> None:
     )
     rule(
         "goal",
-        "<dist> (away from|farther from|further from|farther away from|further away from|from) <one_target>",
+        "<dist> (away from|farther from|further from|farther away from|further away from) <one_target>",
         lambda far, to: Toward(to=to, distance=-far),
     )
     rule(

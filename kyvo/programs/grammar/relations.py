@@ -161,8 +161,9 @@ def add_relations(rule: Rules) -> None:
         rule("inverse", RELATION_WORDS[name], name)
 
 
-def more_than(by: Measure, than: Selector) -> Selector:
-    return MoreThan(of=ALL, by=by, than=than)
+def more_than(by: Measure, than: Selector) -> Selector | None:
+    """None for "larger than all", of which the noun is still to come."""
+    return None if than == ALL else MoreThan(of=ALL, by=by, than=than)
 
 
 def related(name: Any, to: Selector) -> Selector:

@@ -1,9 +1,12 @@
 """Rules of questions for yes or no: whether there are some, whether all are so."""
 
+from dataclasses import replace
+
 from kyvo.programs.grammar.amounts import side
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.comparisons import add_comparisons, exactly
-from kyvo.programs.grammar.meaning import ALL, Indefinite, as_set, either, identical, narrow, without
+from kyvo.programs.grammar.lexicon import KINDS
+from kyvo.programs.grammar.meaning import ALL, NO_NOUN, Indefinite, as_set, either, identical, narrow, parts, without
 from kyvo.programs.grammar.relations import related
 from kyvo.programs.grammar.sameness import add_sameness, alike, same
 from kyvo.programs.grammar.verdicts import each_is, fitting, is_so
@@ -59,6 +62,13 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
         lambda of, pred: Exists(of=narrow(of, pred)),
         0.1,
     )
+    rule(
+        "truth",
+        f"{thereis} [both] [{any_}] (<desc1>|<descs>) [,] and [also] [{any_}] (<desc1>|<descs>) [(<seen>|too|as well)]",
+        _are_both,
+        -0.4,
+    )
+    rule("truth", f"{thereis} [both] <any> and <any> <nouns> [<seen>]", _are_of_both, -0.4)
     rule(
         "truth",
         f"{thereis} [either] [{any_}] (<desc1>|<descs>) or [{any_}] (<desc1>|<descs>) [<seen>]",
@@ -269,11 +279,12 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule("truth", "(is|are) <np1> (also|all|both|made of|colored|painted|) <pred>", is_so, 0.2)
     rule(
         "truth",
-        "(does|do) <np1> (look|have|appear|seem|stand|sit|lie|consist) [to be|a|an] <pred> [(finish|surface|"
+        "(does|do) <np1> (look|appear|seem|stand|sit|lie|consist) [to be|a|an] <pred> [(finish|surface|"
         "texture|color|shape)]",
         is_so,
         0.8,
     )
+    rule("truth", "(does|do) <np1> have [(a|an)] <pred> [(finish|surface|texture|color|shape)]", _has, 0.8)
     rule("truth", "(is|are) <np1> the (same|only) (object|thing) as <np1>", lambda a, b: Every(of=a, among=b))
     rule("truth", "(is|are) <np1> the only <desc1>", lambda a, b: All(first=Every(of=a, among=b), second=exactly(b, 1)))
     for field in schema.fields:
@@ -364,6 +375,39 @@ def _are_both(first: Selector, second: Selector, pred: Selector) -> Truth | None
     if isinstance(pred, Shared) or isinstance(first, Indefinite) or isinstance(second, Indefinite):
         return None
     return each_is(either(first, second), pred)
+
+
+def _are_both(first: Selector, second: Selector, *_: Selector) -> Truth | None:
+    """ "Are there cubes and balls?", "a red and a blue ball"; what the two share is of pairs of them."""
+    if any(isinstance(node, Shared) for node in (*parts(first), *parts(second))):
+        return None
+    kind = _kind_of(second)
+    if NO_NOUN in parts(first) and kind is not None:
+        first = narrow(first, kind)
+    return All(first=Exists(of=first), second=Exists(of=second))
+
+
+def _kind_of(selector: Selector | None) -> Where | None:
+    """The noun of a description."""
+    while isinstance(selector, Selector) and selector != ALL:
+        if isinstance(selector, Where) and selector.field in KINDS:
+            return replace(selector, of=ALL)
+        selector = getattr(selector, "of", None)
+    return None
+
+
+def _are_of_both(first: Selector, second: Selector, of: Selector, *_: Selector) -> Truth | None:
+    """ "Are there red and blue balls?": of each color; "red and metal balls" are both at once."""
+    words = [one for one in (first, second) if isinstance(one, Where) and one.of == ALL]
+    if len(words) < 2 or words[0].field != words[1].field:
+        return None
+    return _are_both(narrow(of, first), narrow(of, second))
+
+
+def _has(of: Selector, pred: Selector) -> Truth | None:
+    """ "Does the cube have a metal finish?"; "does the cube have a ball" says nothing of its words."""
+    is_thing = any(isinstance(node, Where) and node.field in KINDS for node in parts(pred))
+    return None if is_thing else is_so(of, pred)
 
 
 def _of_two(
