@@ -11,16 +11,20 @@ from kyvo.programs.program import (
     Bigness,
     Count,
     Earlier,
+    Edit,
+    Everything,
     Except,
     Extreme,
     Farness,
     MoreThan,
+    Numbered,
     Remove,
     Set,
     Smallness,
     The,
     WordOf,
 )
+from kyvo.scene.scene import Scene, SceneObject
 
 
 def turn(text: str) -> Turn:
@@ -85,3 +89,34 @@ def test_many_unknown_words_are_refused_at_once():
     text = " ".join(f"qz{letter}wx" for letter in "abcdefghijklmnop"[: MAX_UNKNOWN + 1])
     with pytest.raises(NotUnderstood, match="13 words that are not known"):
         GrammarParser().parse(text, CLEVR)
+
+
+def test_the_other_one_is_of_the_kind_of_what_was_picked():
+    ball, other = (SceneObject(shape=shape, color="red", location=(0.0, 0.0, 0.7)) for shape in ("sphere", "cube"))
+    picked = Turn(
+        text="the first", program=Edit(steps=(Remove(of=Numbered(index=0)),)), removed=(0,),
+        before=Scene(objects=(ball, other, ball)), after=Scene(objects=(other, ball)),
+    )  # fmt: skip
+    assert program("and the other one", picked) == does(Remove(of=one("sphere")))
+
+
+@pytest.mark.parametrize("text", ["how many of them are metal?", "are they metal?"])
+def test_them_is_of_all_objects_only_where_nothing_was_said_before(text):
+    assert "metal" in str(program(text))
+    with pytest.raises(NotUnderstood, match="nothing came of the text before"):
+        program(text, Turn.refusal("what is left of the cube?", program("what is left of the cube?")))
+    named = "how many of the cubes are metal?"
+    assert program(named, Turn.refusal("remove the dog")) == program(named)
+
+
+def test_how_many_alone_is_asked_after_a_question():
+    assert program("how many?", turn("are there cubes?")).asks == Count(of=Earlier())
+    with pytest.raises(NotUnderstood):
+        program("how many now?", turn("paint the cubes red"))
+
+
+def test_all_of_them_are_those_of_the_turn_before():
+    assert program("remove all of them") == does(Remove(of=Everything()))
+    assert program("remove all of them", turn("how many cubes are there?")) == does(Remove(of=Earlier()))
+    with pytest.raises(NotUnderstood, match="nothing came of the text before"):
+        program("remove all of them", Turn.refusal("remove the dog"))

@@ -262,7 +262,7 @@ def test_no_after_a_refused_text_puts_that_text_right():
     for text in ("no, the blue one", "the blue one"):
         assert program(text, PAINT, missed) == does(paint(one("blue sphere"), "red")), text
     for text in ("no, the blue one", "and the sphere", "what about red?"):
-        with pytest.raises(NotUnderstood, match="the text before was not understood"):
+        with pytest.raises(NotUnderstood, match="nothing came of the text before"):
             program(text, PAINT, Turn.refusal("paint the dog red"))
     assert program("again", PAINT, missed) == program("again", PAINT)
 

@@ -32,6 +32,7 @@ class Reader:
     dialogue: Sequence[Turn]
     budget: Budget
     asked: bool = False  # the text ends with a question mark
+    of_them: bool = False  # the text has a "them" or the like
 
     def read(self, tokens: Sequence[str]) -> tuple[Meanings, list[Repaired]]:
         """The readings of a text, with what was made of its words. Raises TooLong."""
@@ -52,7 +53,7 @@ class Reader:
     def programs(self, readings: Meanings) -> Programs:
         """The different programs of readings."""
         best: dict[Program, float] = {}
-        for program, cost in bound(readings, self.dialogue, asked=self.asked):
+        for program, cost in bound(readings, self.dialogue, asked=self.asked, of_them=self.of_them):
             best[program] = min(cost, best.get(program, cost))
         return sorted(best.items(), key=lambda item: item[1])
 

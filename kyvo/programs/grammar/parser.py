@@ -34,6 +34,7 @@ _USUAL = (
 )
 USUAL = frozenset(_USUAL.split())  # words that are likelier meant than others which are as near
 NO_MEANING = ("straighten",)  # words that a scene has nothing for, left out with a note
+THEM = frozenset(("them", "they", "those", "their"))
 
 
 class GrammarParser:
@@ -59,7 +60,8 @@ class GrammarParser:
         unknown = [token for token in tokens if not spelling.knows(token)]
         if len(unknown) > MAX_UNKNOWN:
             raise NotUnderstood(f"the text has {len(unknown)} words that are not known, like {unknown[0]!r}. {CAN_DO}")
-        reader = Reader(grammar, spelling, dialogue, Budget(self.steps), asked=text.rstrip().endswith("?"))
+        asked, of_them = text.rstrip().endswith("?"), not THEM.isdisjoint(tokens)
+        reader = Reader(grammar, spelling, dialogue, Budget(self.steps), asked=asked, of_them=of_them)
         try:
             return _parsed(reader, text, tokens)
         except TooLong:

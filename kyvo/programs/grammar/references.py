@@ -29,6 +29,7 @@ from kyvo.programs.parsing import Turn, carried_out
 from kyvo.programs.program import (
     Add,
     Before,
+    Count,
     Earlier,
     Edit,
     Either,
@@ -36,6 +37,7 @@ from kyvo.programs.program import (
     Except,
     Literally,
     Move,
+    Numbered,
     Program,
     Query,
     Related,
@@ -62,12 +64,13 @@ Words = frozenset[tuple[str, str]]  # fields with their words
 
 
 def bound(
-    readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn], *, asked: bool = False
+    readings: Iterable[tuple[Any, float]], dialogue: Sequence[Turn], *, asked: bool = False, of_them: bool = False
 ) -> list[tuple[Program, float]]:
     """The readings with their pronouns bound. A reading whose pronoun has nothing to stand for is dropped.
 
     Args:
         asked: the text ends with a question mark.
+        of_them: the text has a "them" or the like.
     """
     found, is_any_vague, is_any_lost, is_any_brief, contradiction = [], False, False, False, None
     unclear = math.inf  # the cost of the cheapest reading whose "it" may be one or several
@@ -99,6 +102,11 @@ def bound(
         if dialogue and dialogue[-1].removed and not dialogue[-1].mentioned:
             program = rewritten(program, without_other)  # what was removed is no other's other any more
         program = _bind(_unpointed(program, named or topic), named, dialogue)
+        if program is not None and of_them and last is not None and last.refused and not _names_objects(program):
+            is_any_lost = True  # of all objects it is only where no text was before
+            continue
+        if isinstance(program, Query) and program.asks == Count(of=IT) and isinstance(dialogue[-1].program, Edit):
+            continue  # "how many now?": of what was changed, or of all of its kind
         if program is not None and any(isinstance(node, Indefinite) for node in parts(program)):
             continue  # what a pronoun stands for was read as one of a set; another reading has the set
         if isinstance(program, Edit) and any(map(is_vague, leaves(program.steps))):
@@ -119,8 +127,8 @@ def bound(
         )
     if is_any_lost and not found:
         raise NotUnderstood(
-            "the text before was not understood, so there is nothing that this one could put right or go on with; say "
-            "all of it."
+            "nothing came of the text before, so there is nothing that this one could put right or go on with; say all "
+            "of it."
         )
     if unclear < min((cost for _, cost in found), default=math.inf):
         raise NotUnderstood(
@@ -151,6 +159,12 @@ def _names_place(step: Step, kind: type) -> bool:
     """Whether a step's objects are told by where they are beside one of this kind."""
     of = getattr(step, "of", None)
     return any(isinstance(node, Related) and isinstance(node.to, kind) for node in parts(of))
+
+
+def _names_objects(program: Program) -> bool:
+    """Whether a program says which objects it is about, or means those of an earlier turn."""
+    nodes = list(parts(program))
+    return IT in nodes or any(isinstance(node, Where) and node.field in KINDS for node in nodes)
 
 
 def _was_not_understood(turn: Turn) -> bool:
@@ -191,7 +205,7 @@ def _in_context(meaning: Any, dialogue: Sequence[Turn]) -> Any:
             return Query(asks=so)
         named = _varied(topic, meaning.words)
         return None if named is None else rewritten(program, lambda node: named if node == topic else node)
-    named = meaning.named if isinstance(topic, The) else as_set(meaning.named)
+    named = meaning.named if isinstance(topic, The | Numbered) else as_set(meaning.named)
     return rewritten(program, lambda node: named if node == topic else node)
 
 
@@ -209,10 +223,20 @@ def _also_so(asks: Any, word: Selector) -> Truth | None:
 def _last_topic(dialogue: Sequence[Turn]) -> Selector | None:
     """What the last turn was about; None where it removed all of a kind, so that no other of it is meant now."""
     topic = topic_of(without_undos(dialogue[-1].program)) if dialogue else None
+    if isinstance(topic, Numbered):
+        return _kind_of_number(topic.index, dialogue[-1])
     if topic is None or not dialogue[-1].removed:
         return topic
     kind = as_set(topic)
     return None if isinstance(kind, Where) and kind.of == ALL else topic
+
+
+def _kind_of_number(index: int, turn: Turn) -> Where | None:
+    """What an object is that was picked by its number: the cube of "which one?", "the metal one"."""
+    if turn.before is None or index >= len(turn.before):
+        return None
+    picked = turn.before.objects[index]
+    return next((Where(of=ALL, field=name, value=picked.get(name)) for name in KINDS if picked.get(name)), None)
 
 
 def _varied(topic: Selector, words: Selector) -> Selector | None:

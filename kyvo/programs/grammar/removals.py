@@ -97,10 +97,12 @@ def add_removals(rule: Rules) -> None:
     rule("step", "i (only|just) (want|need) [to (see|keep|have)] <np>", keep)
     rule(
         "step",
-        "(remove|delete|clear|empty|erase|wipe) (everything|all|it all|all of it|all of them)",
+        "(remove|delete|clear|empty|erase|wipe) (everything|all|it all|all of it)",
         (Remove(of=ALL),),
         0.05,
     )
+    # of everything where nothing was said before
+    rule("step", "(remove|delete|clear|empty|erase|wipe) all of them", (Remove(of=ALL),), 2.0)
     # "remove the floor" is not to be done; "clear the floor" is
     rule("step", "(clear|empty|wipe) (THEPICTURE|the (whole|entire) PICTURE)", (Remove(of=ALL),), 0.05)
     rule(
