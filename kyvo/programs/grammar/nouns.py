@@ -273,6 +273,9 @@ def _add_phrases(rule: Rules) -> None:
     rule("defs", "<def1>")
     rule("defs", "<def1> (and|, and|and also|as well as|together with|along with|plus|,) <defs>", _and, 0.3)
     rule("defs", "(both|) <def1> and <def1>", _and, 0.25)
+    three = "the <any> (,|and) [the] <any> [,] and [the] <any> <noun1>"
+    for symbol in ("defs", "np"):
+        rule(symbol, three, _three_named, -0.2)
     rule("def1", "<desc1>", the, 1.0)
     rule("def1", "<descs>", None, 0.6)
     rule("def1", "(everything|all|all of it|it all)", ALL)
@@ -358,6 +361,12 @@ def _extreme_of(by: Measure, of: Selector) -> Selector:
 
 def _and(first: Selector, second: Selector) -> Selector:
     return Either(first=first, second=second)
+
+
+def _three_named(first: Selector, second: Selector, third: Selector, noun: Selector) -> Selector:
+    """ "The red, the blue and the green cube"."""
+    named = [the(narrow(noun, words)) for words in (first, second, third)]
+    return _and(named[0], _and(named[1], named[2]))
 
 
 def _three_joined(first: Selector, second: Selector, third: Selector) -> Selector | None:
