@@ -12,7 +12,7 @@ from kyvo.programs.program import Remove, Resize, Swap
 STATEMENT_MACROS = {
     "HAS": "(has|have) [(now|just|all|both|also)]",
     "WAS": "((has|have) [(now|just|all|both|also)] been|was|were|got)",
-    "SOMEONE": "(someone|somebody|they|we|i|you) [(has|have)] [just]",
+    "SOMEONE": "(someone|somebody|they|we|i) [(has|have)] [just]",
 }
 
 
