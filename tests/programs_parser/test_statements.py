@@ -136,3 +136,9 @@ def test_of_two_things_both_have_to_be_there(text, as_said):
 def test_what_no_program_says_is_refused(text):
     with pytest.raises(NotUnderstood):
         program(text)
+
+
+def test_two_named_objects_have_to_be_so():
+    found = program("are the cube and the ball left of the cylinder?")
+    assert isinstance(found, Query) and isinstance(found.asks, Every)
+    assert found.asks.among == beside("left", one("cylinder"))

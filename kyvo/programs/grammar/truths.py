@@ -65,10 +65,10 @@ def add_truths(rule: Rules, schema: SceneSchema) -> None:
     rule(
         "truth",
         f"{thereis} [both] [{any_}] (<desc1>|<descs>) [,] and [also] [{any_}] (<desc1>|<descs>) [(<seen>|too|as well)]",
-        _are_both,
+        _there_are_both,
         -0.4,
     )
-    rule("truth", f"{thereis} [both] <any> and <any> <nouns> [<seen>]", _are_of_both, -0.4)
+    rule("truth", f"{thereis} [both] <any> and <any> <nouns> [<seen>]", _there_are_of_both, -0.4)
     rule(
         "truth",
         f"{thereis} [either] [{any_}] (<desc1>|<descs>) or [{any_}] (<desc1>|<descs>) [<seen>]",
@@ -377,7 +377,7 @@ def _are_both(first: Selector, second: Selector, pred: Selector) -> Truth | None
     return each_is(either(first, second), pred)
 
 
-def _are_both(first: Selector, second: Selector, *_: Selector) -> Truth | None:
+def _there_are_both(first: Selector, second: Selector, *_: Selector) -> Truth | None:
     """ "Are there cubes and balls?", "a red and a blue ball"; what the two share is of pairs of them."""
     if any(isinstance(node, Shared) for node in (*parts(first), *parts(second))):
         return None
@@ -396,12 +396,12 @@ def _kind_of(selector: Selector | None) -> Where | None:
     return None
 
 
-def _are_of_both(first: Selector, second: Selector, of: Selector, *_: Selector) -> Truth | None:
+def _there_are_of_both(first: Selector, second: Selector, of: Selector, *_: Selector) -> Truth | None:
     """ "Are there red and blue balls?": of each color; "red and metal balls" are both at once."""
     words = [one for one in (first, second) if isinstance(one, Where) and one.of == ALL]
     if len(words) < 2 or words[0].field != words[1].field:
         return None
-    return _are_both(narrow(of, first), narrow(of, second))
+    return _there_are_both(narrow(of, first), narrow(of, second))
 
 
 def _has(of: Selector, pred: Selector) -> Truth | None:
