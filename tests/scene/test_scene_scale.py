@@ -51,12 +51,12 @@ def files(tmp_path_factory):
 
 
 def exponent(run, inputs, sizes):
-    """Of the growth of the processor's time, the less of two runs each; the first call's imports do not count."""
+    """Of the growth of the processor's time, the least of four runs each; the first call's imports do not count."""
     run(inputs[0])
     seconds = []
     for given in inputs:
         starts = [time.process_time()]
-        for _ in range(2):
+        for _ in range(4):
             run(given)
             starts.append(time.process_time())
         seconds.append(min(np.diff(starts)))
