@@ -16,10 +16,17 @@ from kyvo.api import Kyvo
 from kyvo.cli.generate_scene import _masked
 from kyvo.cli.main import run
 from kyvo.models.slat.load import save_network
+from kyvo.pipelines import scenes as pipeline
 from kyvo.scene.files import load_scene, save_scene
 from kyvo.scene.scene import Scene, SceneObject
 
 pytest.importorskip("open3d")
+
+
+@pytest.fixture(autouse=True)
+def made_once(monkeypatch):
+    """Of each object one sample: which is kept of several is tested elsewhere."""
+    monkeypatch.setattr(pipeline, "TRIES", 1)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from tiny_segmenters import write_tiny_sam
 import kyvo.serving.scene_jobs as scene_jobs
 from kyvo.cli.main import run
 from kyvo.models.slat.load import save_network
+from kyvo.pipelines import scenes
 from kyvo.pipelines.object_source import ObjectSource
 from kyvo.pipelines.scene_source import SceneSource
 from kyvo.scene.files import save_scene, scene_to_json
@@ -43,6 +44,12 @@ def a_scene() -> Scene:
     objects = tuple(SceneObject(shape="cube", size="large", location=(x, 0.0, 0.7)) for x in (-1.5, 1.5))
     camera = Camera.look_at(location=(0.0, -8.0, 3.0), focal=80.0, width=80, height=60)
     return Scene(objects=objects, schema="clevr", camera=camera)
+
+
+@pytest.fixture(autouse=True)
+def made_once(monkeypatch):
+    """Of each object one sample: which is kept of several is tested elsewhere."""
+    monkeypatch.setattr(scenes, "TRIES", 1)
 
 
 @pytest.fixture(scope="module")
