@@ -43,6 +43,7 @@ from kyvo.data.language.questions import Question, baselines
 from kyvo.data.language.referents import ATTRIBUTES
 from kyvo.deprecated import current_options
 from kyvo.evaluation.inputs import sha256_of
+from kyvo.evaluation.language import ALONE
 from kyvo.evaluation.provenance import checkout_commit, machine
 from kyvo.evaluation.results import Figure, mean_figure
 from kyvo.evaluation.suite import (
@@ -69,7 +70,6 @@ from kyvo.scene.scene import Scene
 from kyvo.tokenizers.tasks import TASKS, Segment, Segments
 
 ABOUT = ("*.md", "*.png", "*.log", "*.jsonl", "curves.json", "calibration.json")  # a model, and no part of it
-ALONE = "language model alone: "  # figures without programs, as in the paper
 
 Measured = tuple[list[Item], list[Figure]]
 

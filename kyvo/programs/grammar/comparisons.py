@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any as Anything
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import ALL, either, narrow, parts, without
+from kyvo.programs.grammar.meaning import ALL, either, is_of_pairs, narrow, without
 from kyvo.programs.program import (
     Arithmetic,
     Compare,
@@ -13,7 +13,6 @@ from kyvo.programs.program import (
     Not,
     Number,
     Selector,
-    Shared,
     Truth,
 )
 
@@ -150,7 +149,7 @@ def add_comparisons(rule: Rules) -> None:
         rule("truth", f"{thereis} <int> or {words} <descs> [<seen>]", lambda count, of, *_, n=number: n(count, of))
     least = partial(_is_number, "at least")
     rule("truth", f"{thereis} <int> <descs> [<seen>] [,] (at least|or more)", lambda count, of, *_: least(count, of))
-    equal = lambda count, of, *_: None if any(isinstance(node, Shared) for node in parts(of)) else exactly(of, count)  # noqa: E731
+    equal = lambda count, of, *_: None if is_of_pairs(of) else exactly(of, count)  # noqa: E731
     rule(
         "truth",
         "is the [total] (number|count|amount) of <descs> [<seen>] [(equal to|exactly)] <int>",

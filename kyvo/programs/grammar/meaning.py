@@ -212,6 +212,11 @@ def without_other(node: Any) -> Any:
     return node.of if is_other(node) else node
 
 
+def is_of_pairs(*selectors: Selector) -> bool:
+    """Whether they speak of what objects share with one another: "a ball of the same color"."""
+    return any(isinstance(node, Shared) for selector in selectors for node in parts(selector))
+
+
 def among(base: Selector, asks: Any) -> Any:
     """The question of those objects alone; what others are compared with may be any object."""
     if asks == ALL:

@@ -32,7 +32,7 @@ def add_rearrangements(rule: Rules) -> None:
     rule(
         "step",
         f"{swap} [[the] {places} (of|between)] <twonp> [(around|{places}|with each other|over)]",
-        lambda pair: (Swap(first=pair[0], second=pair[1]),),
+        swap_pair,
     )
     rule(
         "step",
@@ -42,12 +42,12 @@ def add_rearrangements(rule: Rules) -> None:
     rule(
         "step",
         f"{swap} (the|) (<fields>|<field>) (of|between) <twonp>",
-        lambda field, pair: (Swap(first=pair[0], second=pair[1], field=field),),
+        lambda field, pair: swap_pair(pair, field),
     )
     rule(
         "step",
         f"{swap} <twonp> ['s] (<fields>|<field>)",
-        lambda pair, field: (Swap(first=pair[0], second=pair[1], field=field),),
+        swap_pair,
     )
     each_other = "[with (each other|one another)]"
     rule("swappers", "<np1> and <np1>", lambda a, b: (a, b))
@@ -55,12 +55,12 @@ def add_rearrangements(rule: Rules) -> None:
     rule(
         "step",
         f"[(let|have|make|get|can|could)] <swappers> [(MUST|to)] ({swap}|change) [(the|their)] {places} {each_other}",
-        lambda pair: (Swap(first=pair[0], second=pair[1]),),
+        swap_pair,
     )
     rule(
         "step",
         f"[(let|have|make|get|can|could)] <swappers> [(MUST|to)] {swap} [(the|their)] (<fields>|<field>) {each_other}",
-        lambda pair, field: (Swap(first=pair[0], second=pair[1], field=field),),
+        swap_pair,
     )
     rule(
         "step",
@@ -73,7 +73,7 @@ def add_rearrangements(rule: Rules) -> None:
     rule(
         "step",
         f"<swappers> (MUST be|get|(can|could) be) {swapped} {each_other}",
-        lambda pair: (Swap(first=pair[0], second=pair[1]),),
+        swap_pair,
     )
     rule("step", f"{swap} <np1> and <np1> in <field>", lambda a, b, field: (Swap(first=a, second=b, field=field),))
     rule(
@@ -164,6 +164,11 @@ def add_rearrangements(rule: Rules) -> None:
         "MOVE <target> and (align|line up) it (with|to|along) <side> <one_target>",
         lambda of, side, to: move(of, Beside(direction=side, to=to)),
     )
+
+
+def swap_pair(pair: tuple[Selector, Selector], field: str = "location") -> tuple[Step, ...]:
+    """Places of two objects, or their words of a field."""
+    return (Swap(first=pair[0], second=pair[1], field=field),)
 
 
 def _lined(direction: Any, of: Selector) -> tuple[Step, ...]:

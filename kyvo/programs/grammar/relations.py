@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.meaning import ALL, NO_NOUN, ONE, Indefinite, either, negated, parts
+from kyvo.programs.grammar.meaning import ALL, NO_NOUN, ONE, Indefinite, either, is_of_pairs, negated
 from kyvo.programs.program import (
     Along,
     Between,
@@ -19,7 +19,6 @@ from kyvo.programs.program import (
     Related,
     Relation,
     Selector,
-    Shared,
     Smallness,
     The,
 )
@@ -189,7 +188,7 @@ def _with_neighbor(to: Selector, name: Any) -> Selector | None:
 
 def _with_some_neighbor(to: Selector, name: Any) -> Selector | None:
     """None for "a cube of the same color to its left", where the two share it."""
-    return None if any(isinstance(node, Shared) for node in parts(to)) else _related_to_some(INVERSE[name], to)
+    return None if is_of_pairs(to) else _related_to_some(INVERSE[name], to)
 
 
 def _right_beside(name: Any, to: Selector) -> Selector | None:

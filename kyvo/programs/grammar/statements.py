@@ -6,6 +6,7 @@ They are briefs, as orders without a verb are: with a question mark they are non
 from kyvo.programs.grammar.additions import added
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.goals import move
+from kyvo.programs.grammar.rearrangements import swap_pair
 from kyvo.programs.grammar.settings import set_field, set_words
 from kyvo.programs.program import Remove, Resize, Swap
 
@@ -88,12 +89,12 @@ def _add_new_places(rule: Rules) -> None:
     rule(
         "brief",
         f"<swappers> [(HAS|WAS)] {swap} {places} {each_other}",
-        lambda pair: (Swap(first=pair[0], second=pair[1]),),
+        swap_pair,
     )
     rule(
         "brief",
         f"<swappers> [(HAS|WAS)] {swap} [(the|their)] (<fields>|<field>) {each_other}",
-        lambda pair, field: (Swap(first=pair[0], second=pair[1], field=field),),
+        swap_pair,
     )
 
 

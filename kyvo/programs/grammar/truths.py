@@ -6,7 +6,18 @@ from kyvo.programs.grammar.amounts import side
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.comparisons import add_comparisons, exactly
 from kyvo.programs.grammar.lexicon import KINDS
-from kyvo.programs.grammar.meaning import ALL, NO_NOUN, Indefinite, as_set, either, identical, narrow, parts, without
+from kyvo.programs.grammar.meaning import (
+    ALL,
+    NO_NOUN,
+    Indefinite,
+    as_set,
+    either,
+    identical,
+    is_of_pairs,
+    narrow,
+    parts,
+    without,
+)
 from kyvo.programs.grammar.relations import related
 from kyvo.programs.grammar.sameness import add_sameness, alike, same
 from kyvo.programs.grammar.verdicts import each_is, fitting, is_so
@@ -379,7 +390,7 @@ def _are_both(first: Selector, second: Selector, pred: Selector) -> Truth | None
 
 def _there_are_both(first: Selector, second: Selector, *_: Selector) -> Truth | None:
     """ "Are there cubes and balls?", "a red and a blue ball"; what the two share is of pairs of them."""
-    if any(isinstance(node, Shared) for node in (*parts(first), *parts(second))):
+    if is_of_pairs(first, second):
         return None
     kind = _kind_of(second)
     if NO_NOUN in parts(first) and kind is not None:
