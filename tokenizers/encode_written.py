@@ -7,17 +7,21 @@ between codes, where no picture that goes in ever lies. `tokenizers/train_image.
 them.
 `--data` is a set with CLEVR scenes (`kyvo data clevr`). Its pictures are not taken: a prompt does not tell the camera,
 so each scene is traced anew on the grid of the schema's numbers and from CLEVR's unmoved camera, under its own lamps.
+Nor does it tell how cubes are turned: each is traced with the turn that is nearest to what the model draws.
 """
 
 import argparse
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import Dataset, Features, Image, List, Value
+from jaxtyping import UInt8
 from tqdm import tqdm
 
 from kyvo.api import Kyvo
@@ -27,8 +31,8 @@ from kyvo.devices import choose_device
 from kyvo.files import replacing_folder
 from kyvo.generation.engine import Engine
 from kyvo.scene.files import scene_from_json
-from kyvo.scene.scene import Scene
-from kyvo.scene.schema import SceneSchema
+from kyvo.scene.scene import Scene, SceneObject
+from kyvo.scene.schema import CLEVR_RADIUS, SceneSchema, clevr_camera
 from kyvo.tokenizers.tasks import Segments
 
 
@@ -39,6 +43,7 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--out", type=Path, required=True, help="a folder that does not exist yet")
     parser.add_argument("--limit", type=int, help="only the first LIMIT rows")
     parser.add_argument("--batch-size", type=int, default=128, help="scenes that decode together")
+    parser.add_argument("--upscale", type=int, help="sides of the pictures, in those that the model reads")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda")
     args = parser.parse_args(argv)
     if args.out.exists():
@@ -48,31 +53,68 @@ def main(argv: list[str] | None = None) -> Path:
     rows = open_set(args.data)
     rows = rows.select(range(min(args.limit or len(rows), len(rows))))
     scenes = [scene_from_json(json.loads(text), str(args.data)) for text in rows["scene"]]
-    pairs = Dataset.from_list(list(written(kyvo, scenes, at_once=args.batch_size)), features=FEATURES)
+    config = kyvo.processor.image.config
+    upscale = args.upscale or config.upscale
+    found = written(kyvo, scenes, at_once=args.batch_size, size=(upscale * config.width, upscale * config.height))
+    pairs = Dataset.from_list(list(found), features=FEATURES)
     with replacing_folder(args.out) as draft:
         pairs.save_to_disk(draft)
-    config = kyvo.processor.image.config
     print(f"{args.out}: {len(pairs):,} pictures of {config.rows} x {config.columns} vectors")
     return args.out
 
 
+TURNS = 6  # of a quarter, that are tried with a cube
+REACH = 1.4  # of a cube's radius, as far as pictures are compared around it
+
 FEATURES = Features({"vectors": List(Value("float16")), "image": Image()})
 
 
-def written(kyvo: Kyvo, scenes: list[Scene], *, at_once: int) -> Iterator[dict[str, Any]]:
+def written(kyvo: Kyvo, scenes: list[Scene], *, at_once: int, size: tuple[int, int]) -> Iterator[dict[str, Any]]:
     """A row of each scene: what comes out for it [codes * width], row-major, and its picture."""
     processor = kyvo.processor
     codebook = processor.image.codebook.to(kyvo.model.device)
     model = kyvo.language_model
     model.engine = Engine(kyvo.model, position_table=model.position_table, codebook=codebook, max_sequences=at_once)
-    size = {"width": processor.image.config.width, "height": processor.image.config.height}
+    width, height = size
     for first in tqdm(range(0, len(scenes), at_once), desc="written", unit="batch", disable=None):
         part = [quantized(scene, processor.schema) for scene in scenes[first : first + at_once]]
-        pending = [model.submit("rendering", Segments(scene=scene)) for scene in part]
-        pictures = render_scenes(part, **size)
-        for one, picture in zip(pending, pictures, strict=True):
-            vectors = processor.builder.raster(torch.stack(one.handle.result().vectors).cpu().numpy())
-            yield {"vectors": vectors.reshape(-1), "image": picture}
+        made = [one.handle.result() for one in [model.submit("rendering", Segments(scene=scene)) for scene in part]]
+        vectors = [processor.builder.raster(torch.stack(one.vectors).cpu().numpy()) for one in made]
+        part = nearest_turns(part, processor.image.decode_vectors(np.stack(vectors)))
+        pictures = render_scenes(part, width=width, height=height)
+        for own, picture in zip(vectors, pictures, strict=True):
+            yield {"vectors": own.reshape(-1), "image": picture}
+
+
+def nearest_turns(scenes: list[Scene], drawn: UInt8[np.ndarray, "scenes height width 3"]) -> list[Scene]:
+    """The scenes with each cube turned as it looks most like what is drawn of it."""
+    height, width = drawn.shape[1:3]
+    angles = [step * math.pi / 2 / TURNS for step in range(TURNS)]
+    errors = []  # a picture of each scene, at each turn
+    for angle in angles:
+        turned = [replace(scene, objects=tuple(with_turn(item, angle) for item in scene.objects)) for scene in scenes]
+        traced = render_scenes(turned, width=width, height=height, samples=1)
+        errors.append(np.square(traced.astype(np.float32) - drawn).sum(-1))
+    found = []
+    for scene, error in zip(scenes, np.stack(errors, axis=1), strict=True):
+        best = [angles[int(error[:, *window(item, width, height)].sum((1, 2)).argmin())] for item in scene.objects]
+        objects = (with_turn(item, angle) for item, angle in zip(scene.objects, best, strict=True))
+        found.append(replace(scene, objects=tuple(objects)))
+    return found
+
+
+def with_turn(item: SceneObject, angle: float) -> SceneObject:
+    """A cube with this turn, rad; other shapes as they are."""
+    return replace(item, extra={**item.extra, "rotation": angle}) if item.shape == "cube" else item
+
+
+def window(item: SceneObject, width: int, height: int) -> tuple[slice, slice]:
+    """Rows and columns of a picture around an object."""
+    camera = clevr_camera(width, height)
+    ((column, row, depth),) = camera.project(np.array([item.location]))
+    reach = REACH * CLEVR_RADIUS[str(item.get("size"))] * camera.focal / depth
+    (top, bottom), (left, right) = ((max(int(at - reach), 0), int(at + reach) + 1) for at in (row, column))
+    return slice(top, bottom), slice(left, right)
 
 
 def quantized(scene: Scene, schema: SceneSchema) -> Scene:

@@ -56,7 +56,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     tokenizer = ImageTokenizer.from_pretrained(args.image_tokenizer)
     config = tokenizer.config
-    pictures = load_pictures(args.data, width=config.width, height=config.height, limit=args.limit).numpy()
+    width, height = config.decoded_size
+    pictures = load_pictures(args.data, width=width, height=height, limit=args.limit).numpy()
     codes = tokenizer.encode(pictures)
     ours = tokenizer.decode(codes)
     noise = [psnr(a, b) for a, b in zip(ours, pictures, strict=True)]
@@ -75,7 +76,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         "objects": objects_kept(tokenizer, codes, ours, args.data),
         "protocol": {"psnr": STANDARD["psnr"], "ssim": STANDARD["ssim"], "objects": __doc__.split("\n\n")[2]},
         "command": shlex.join(["python", "tokenizers/evaluate.py", *argv]),
-        "image_tokenizer": {"sha256": tokenizer.sha256, "size": [config.width, config.height], "codes": config.n_embed},
+        "image_tokenizer": {"sha256": tokenizer.sha256, "size": [width, height], "codes": config.n_embed},
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "kyvo": kyvo.__version__},
     }
     if args.out:

@@ -56,13 +56,12 @@ def main(argv: list[str] | None = None) -> Path:
     model_config = build_model_config(sections["model"])
     args = TrainArgs.from_config(sections["train"])
     args = replace(args, device=choose_device(args.device))
-    pictures = load_pictures(
-        options.data,
-        width=model_config.width,
-        height=model_config.height,
-        limit=options.limit,
-        workers=args.workers,
-    )
+
+    def load(width: int, height: int) -> Tensor:
+        return load_pictures(options.data, width=width, height=height, limit=options.limit, workers=args.workers)
+
+    pictures = load(model_config.width, model_config.height)
+    targets = pictures if model_config.upscale == 1 else load(*model_config.decoded_size)
     if len(pictures) <= args.held_out:
         raise ConfigError(f"{options.data} has {len(pictures)} pictures and train.held_out is {args.held_out}.")
     objects = None
@@ -76,7 +75,9 @@ def main(argv: list[str] | None = None) -> Path:
     if bool(args.written) != bool(options.written):
         raise ConfigError("train.written is the share of --written in a batch: give both, or neither.")
     written = load_written(options.written, model_config) if options.written else None
-    trainer = Trainer(model_config, args, pictures, objects=objects, written=written, minutes=options.minutes)
+    trainer = Trainer(
+        model_config, args, pictures, targets=targets, objects=objects, written=written, minutes=options.minutes
+    )
     options.out.mkdir(parents=True, exist_ok=True)
     if options.init:
         trainer.start_from(ImageTokenizer.from_pretrained(options.init).model)
@@ -96,14 +97,22 @@ class Trainer(TokenizerTraining):
         args: TrainArgs,
         pictures: Tensor,
         *,
+        targets: Tensor | None = None,
         objects: tuple[SceneSchema, ObjectMaps] | None,
         written: tuple[Tensor, Tensor] | None = None,
         minutes: float | None,
     ) -> None:
+        """
+        Args:
+            pictures: uint8 [pictures, height, width, 3].
+            targets: the same at `decoded_size`, where that is another.
+        """
         super().__init__(args, minutes=minutes)
         torch.manual_seed(args.seed)
         self.args = args
+        targets = pictures if targets is None else targets
         self.held_out, self.pictures = pictures[: args.held_out], pictures[args.held_out :]
+        self.held_out_targets, self.targets = targets[: args.held_out], targets[args.held_out :]
         self.written = written
         self.model = VQGAN(config).to(args.device)
         if args.device != "cpu":  # on CPUs plain NCHW convolutions in bf16 are the fastest
@@ -142,8 +151,8 @@ class Trainer(TokenizerTraining):
                 weight=args.discriminator_weight,
                 learning_rate=args.learning_rate,
                 channels=args.discriminator_channels,
-                width=config.width,
-                height=config.height,
+                width=config.decoded_size[0],
+                height=config.decoded_size[1],
                 device=args.device,
             )
         self.generator = torch.Generator().manual_seed(args.seed)
@@ -160,6 +169,9 @@ class Trainer(TokenizerTraining):
         """
         fresh = ("encoder.conv_out.", "quant_conv.", "quantize.", "post_quant_conv.", "decoder.conv_in.")
         kept = other.state_dict()
+        if self.model.config.upscale > 1 == other.config.upscale:  # each pixel becomes several of its color
+            for name in ("decoder.conv_out.weight", "decoder.conv_out.bias"):
+                kept[name] = kept[name].repeat_interleave(self.model.config.upscale**2, dim=0)
         if self.args.continuous > 0:
             kept = {name: weight for name, weight in kept.items() if not name.startswith(fresh)}
         own = self.model.state_dict()
@@ -192,11 +204,11 @@ class Trainer(TokenizerTraining):
         num_written = round(args.written * args.batch_size)
         count = args.batch_size - num_written
         chosen = torch.randint(len(self.pictures), (count,), generator=self.generator)
-        pixels = self.to_device(self.pictures[chosen])
+        seen, target = (self.to_device(part[chosen]) for part in (self.pictures, self.targets))
         # A mirrored picture is of no scene that the camera could see, and its codes may be none that are known.
         if self.head is None and not args.decoder_only:
-            mirrored = torch.rand(count, generator=self.generator) < 0.5
-            pixels = torch.where(mirrored[:, None, None, None].to(args.device), pixels.flip(3), pixels)
+            mirrored = (torch.rand(count, generator=self.generator) < 0.5)[:, None, None, None].to(args.device)
+            seen, target = (torch.where(mirrored, part.flip(3), part) for part in (seen, target))
 
         quantizes = self.progress >= args.continuous
         if quantizes and not self.has_codes:
@@ -204,11 +216,10 @@ class Trainer(TokenizerTraining):
         rate = schedule(self.progress, warmup=args.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = args.learning_rate * rate
-        seen = pixels
         if args.augment:
             other = torch.rand(count, generator=self.generator) < args.augment
-            taken = 2 * augment_pixels((pixels + 1) / 2, self.cameras) - 1
-            seen = torch.where(other[:, None, None, None].to(args.device), taken, pixels)
+            taken = 2 * augment_pixels((seen + 1) / 2, self.cameras) - 1
+            seen = torch.where(other[:, None, None, None].to(args.device), taken, seen)
         with autocast(args.device):
             latents = self.model.latents(seen)
             if quantizes and self.progress < args.restart_until and not args.decoder_only:
@@ -217,12 +228,12 @@ class Trainer(TokenizerTraining):
             values = latents if quantized is None else quantized.values
             if num_written:
                 vectors, drawn = self.draw_written(num_written)
-                values, pixels = torch.cat([values, vectors]), torch.cat([pixels, drawn])
+                values, target = torch.cat([values, vectors]), torch.cat([target, drawn])
             output = self.model.decode(values)
         output, losses = output.float(), {}
-        loss = reconstruction_loss(output, pixels, contrast_weight=args.contrast_weight, edge_weight=args.edge_weight)
+        loss = reconstruction_loss(output, target, contrast_weight=args.contrast_weight, edge_weight=args.edge_weight)
         if self.perceptual is not None:
-            losses["perceptual"] = self.perceptual(output, pixels)
+            losses["perceptual"] = self.perceptual(output, target)
             loss = loss + args.perceptual_weight * losses["perceptual"]
         adversary = self.adversary if quantizes and self.step >= args.discriminator_start else None
         if adversary is not None:
@@ -240,7 +251,7 @@ class Trainer(TokenizerTraining):
         self.optimizer.step()
         self.optimizer.zero_grad()
         if adversary is not None:
-            losses["discriminator"] = adversary.learn(pixels, output, schedule=rate)
+            losses["discriminator"] = adversary.learn(target, output, schedule=rate)
         self.step += 1
         return {name: value.detach() for name, value in {"loss": loss, **losses}.items()}
 
@@ -292,7 +303,7 @@ class Trainer(TokenizerTraining):
             quantized = self.model.quantize(latents)
             values = quantized.values if self.has_codes else latents
             output = self.model.decode(values).float().clamp(-1, 1)
-            measured = {"psnr": psnr(output, pixels)}
+            measured = {"psnr": psnr(output, self.to_device(self.held_out_targets))}
             if self.written is not None:
                 vectors, pictures = (part[: self.args.held_out] for part in self.written)
                 drawn = self.model.decode(vectors.float().to(self.args.device)).float().clamp(-1, 1)

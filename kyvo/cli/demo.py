@@ -42,6 +42,7 @@ ASKED = {  # of each bundled picture: an instruction, a question and its true an
         "cube",
     ),
 }
+SHEET_WIDTH = 480  # px of a picture on the sheet, about
 TITLES = (
     "picture",
     "recognised objects",
@@ -83,7 +84,8 @@ def demo(
 
     edited = [loaded.edit(scene, text, render=False).scene for scene, text in zip(scenes, instructions, strict=True)]
     said = [loaded.ask(scene, text).text for scene, text in zip(scenes, questions, strict=True)]
-    width, height = loaded.processor.image.config.width, loaded.processor.image.config.height
+    width, height = loaded.processor.image.config.decoded_size
+    factor = max(1, SHEET_WIDTH // width)
     drawn = render_scenes([*scenes, *edited], width=width, height=height)
     columns = zip(drawn[: len(scenes)], loaded.render(scenes), drawn[len(scenes) :], strict=True)
 
@@ -91,8 +93,9 @@ def demo(
     rows = []
     for index, (path, scene, pictures) in enumerate(zip(samples, scenes, columns, strict=True)):
         picture = fit(read_picture(path), width, height)
-        boxes = draw_scene(picture, scene, scene.camera or clevr_camera(width, height))
-        rows.append([enlarge(picture, 3), boxes, *(enlarge(one, 3) for one in pictures)])
+        camera = (scene.camera or clevr_camera(width, height)).resized(width, height)
+        boxes = draw_scene(picture, scene, camera, factor=factor)
+        rows.append([enlarge(picture, factor), boxes, *(enlarge(one, factor) for one in pictures)])
         show(scene, path.name, console)
         console.print(f"{instructions[index]}\n{questions[index]} {said[index]}", soft_wrap=True)
     captions = [

@@ -89,7 +89,7 @@ def load_objects(
 def load_written(folder: Path, config: VQGANConfig) -> tuple[Float[Tensor, "pictures dim rows columns"], Tensor]:
     """What a model wrote for scenes, and their pictures (`tokenizers/encode_written.py`).
 
-    Raises ConfigError for another set, and for vectors of another tokenizer's size.
+    Raises ConfigError for another set, and for vectors or pictures of another tokenizer's size.
     """
     if not is_set(folder) or "vectors" not in (rows := load_from_disk(folder)).column_names:
         raise ConfigError(f"{folder} does not hold what a model wrote; tokenizers/encode_written.py makes such a set.")
@@ -101,6 +101,13 @@ def load_written(folder: Path, config: VQGANConfig) -> tuple[Float[Tensor, "pict
         )
     assert isinstance(rows, Dataset)  # which `is_set` says
     pictures = np.stack(list(set_pictures(rows)))
+    height, width = pictures.shape[1:3]
+    if (width, height) != config.decoded_size:
+        wanted_size = "{}x{}".format(*config.decoded_size)
+        raise ConfigError(
+            f"{folder} has pictures of {width}x{height} px and the tokenizer draws {wanted_size}; make the set with "
+            f"--upscale {config.upscale}."
+        )
     grid = vectors.unflatten(1, (config.rows, config.columns, config.embed_dim))
     return grid.movedim(-1, 1), torch.from_numpy(pictures)
 

@@ -84,9 +84,9 @@ def scene_scores(name: str, predicted: Scene, true: Scene) -> Item:
 
 
 def picture_scores(ours: np.ndarray, true: np.ndarray) -> Item:
-    """SSIM and L2 at the model's resolution."""
-    height, width = ours.shape[:2]
-    true = fit(true, width, height)
+    """SSIM and L2 at the size of the smaller picture."""
+    height, width = min(ours.shape[:2], true.shape[:2])
+    ours, true = fit(ours, width, height), fit(true, width, height)
     return {"ssim": ssim(ours, true), "l2": l2(ours, true)}
 
 

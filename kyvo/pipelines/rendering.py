@@ -24,6 +24,7 @@ from kyvo.models.heads.refined_scenes import mean_camera, refine_scenes
 from kyvo.pipelines.run import Run
 from kyvo.scene.scene import Camera, Scene
 from kyvo.scene.schema import camera_of
+from kyvo.tokenizers.image import fit
 from kyvo.tokenizers.tasks import Segments
 
 RendererName = Literal["model", "raytracer"]
@@ -123,14 +124,18 @@ class ClosedLoop:
     ) -> list[np.ndarray]:
         """The pictures, or others of the same scenes in which objects stand nearer to their places."""
         cameras = [self.rendering_camera(scene) for scene in scenes]
+        config = self.refiner.config
+
+        def read(wanted: list[Scene], drawn: Sequence[np.ndarray]) -> list[Scene]:
+            seen = [fit(picture, config.width, config.height) for picture in drawn]
+            return run.call(lambda: refine_scenes(self.refiner, wanted, seen, self.schema, cameras=cameras))
+
         return run_closed_loop(
             scenes,
             pictures,
             self.schema,
             draw=decoder.draw,
-            read=lambda wanted, drawn: run.call(
-                lambda: refine_scenes(self.refiner, wanted, drawn, self.schema, cameras=cameras)
-            ),
+            read=read,
             late=lambda: run.seconds_left <= seconds_of_round,
         )
 
@@ -148,7 +153,7 @@ class OpenLoop:
     def rendering_camera(self, scene: Scene) -> Camera | None:
         """The camera that a rendering has; None where nothing says it."""
         in_header = self.schema.snap_camera(scene.camera)
-        return camera_of(replace(scene, camera=in_header), self.config.width, self.config.height)
+        return camera_of(replace(scene, camera=in_header), *self.config.decoded_size)
 
     def __call__(
         self,

@@ -147,7 +147,10 @@ class ImageTokenizer:
 
     @torch.inference_mode()
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Pictures of the codes, uint8 [B, height, width, 3]. Raises ImageError for codes that do not exist."""
+        """Pictures of the codes, uint8 [B, height, width, 3], of `decoded_size`.
+
+        Raises ImageError for codes that do not exist.
+        """
         config = self.config
         codes = np.asarray(codes, dtype=np.int64)
         if codes.ndim != 2 or codes.shape[1] != config.num_codes:
@@ -168,7 +171,8 @@ class ImageTokenizer:
         return self._pictures(vectors, lambda chunk: self.model.decode(chunk.unflatten(1, grid).movedim(-1, 1)))
 
     def _pictures(self, inputs: np.ndarray, decode: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
-        pictures = [np.empty((0, self.config.height, self.config.width, 3), np.uint8)]
+        width, height = self.config.decoded_size
+        pictures = [np.empty((0, height, width, 3), np.uint8)]
         size = BATCH_SIZE[self._device.type]
         for start in range(0, len(inputs), size):
             pictures.append(from_pixels(decode(torch.from_numpy(inputs[start : start + size]).to(self._device))))

@@ -34,6 +34,7 @@ class VQGANConfig:
     out_ch: int = 3
     beta: float = 0.25  # weight of the commitment loss
     quantizer: str = "nearest"  # one of QUANTIZERS; "gumbel" is read from published weights and not trained here
+    upscale: int = 1  # sides of a decoded picture, in those of an encoded one; ours
 
     def __post_init__(self) -> None:
         # YAML and JSON hand over lists; a frozen value must hash and compare.
@@ -43,6 +44,8 @@ class VQGANConfig:
             raise ConfigError(f"ch is {self.ch}; group normalisation needs a multiple of 32.")
         if self.quantizer not in QUANTIZERS:
             raise ConfigError(f"quantizer is {self.quantizer!r}; known are {', '.join(QUANTIZERS)}.")
+        if self.upscale < 1:
+            raise ConfigError(f"upscale is {self.upscale}; a decoded picture is at least as large as an encoded one.")
         if self.width % self.factor or self.height % self.factor:
             raise ConfigError(
                 f"{self.width}x{self.height} px cannot be halved {len(self.ch_mult) - 1} times: "
@@ -53,6 +56,11 @@ class VQGANConfig:
     def factor(self) -> int:
         """Pixels a code spans in each direction."""
         return 2 ** (len(self.ch_mult) - 1)
+
+    @property
+    def decoded_size(self) -> tuple[int, int]:
+        """Width and height of a decoded picture, px."""
+        return self.upscale * self.width, self.upscale * self.height
 
     @property
     def rows(self) -> int:
@@ -68,7 +76,7 @@ class VQGANConfig:
         return self.rows * self.columns
 
 
-def image_mini() -> VQGANConfig:
+def image_mini(*, upscale: int = 1) -> VQGANConfig:
     """The bundled tokenizer: 120x80 px -> 15x10 codes of 8,192.
 
     CLEVR's 3:2 format keeps every pixel of its pictures; f8 because a small CLEVR object is only 8 px wide here.
@@ -85,6 +93,7 @@ def image_mini() -> VQGANConfig:
         z_channels=32,
         embed_dim=32,
         n_embed=8192,
+        upscale=upscale,
     )
 
 
@@ -135,6 +144,7 @@ class VQGAN(nn.Module):
         return self.quantize(self.latents(pixels))
 
     def decode(self, values: Float[Tensor, "batch dim rows columns"]) -> Float[Tensor, "batch 3 height width"]:
+        """Pixels of `decoded_size`."""
         return self.decoder(self.post_quant_conv(values))
 
     def encode_codes(self, pixels: Float[Tensor, "batch 3 height width"]) -> Int[Tensor, "batch codes"]:
@@ -195,7 +205,10 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents -> pixels. `up[0]` is the full resolution, as in taming, so levels run backwards."""
+    """Latents -> pixels. `up[0]` is the full resolution, as in taming, so levels run backwards.
+
+    With `upscale` the last convolution gives several pixels for each place (https://arxiv.org/abs/1609.05158).
+    """
 
     def __init__(self, config: VQGANConfig) -> None:
         super().__init__()
@@ -218,13 +231,14 @@ class Decoder(nn.Module):
             levels.append(level)
         self.up = nn.ModuleList(reversed(levels))
         self.norm_out = group_norm(channels)
-        self.conv_out = nn.Conv2d(channels, config.out_ch, 3, padding=1)
+        self.conv_out = nn.Conv2d(channels, config.out_ch * config.upscale**2, 3, padding=1)
+        self.upscale = config.upscale
 
     def forward(self, latents: Tensor) -> Tensor:
         h = self.mid(self.conv_in(latents))
         for level in reversed(self.up):
             h = level(h)
-        return self.conv_out(F.silu(self.norm_out(h)))
+        return F.pixel_shuffle(self.conv_out(F.silu(self.norm_out(h))), self.upscale)
 
 
 class Level(nn.Module):

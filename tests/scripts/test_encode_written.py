@@ -1,6 +1,7 @@
 """What a model writes for scenes: the vectors that its renderings are decoded from, and the pictures meant by them."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from kyvo.data.generators import ClevrSet
 from kyvo.data.picture_sets import load_written
 from kyvo.errors import ConfigError
 from kyvo.scene.files import scene_from_json
+from kyvo.scene.scene import Scene, SceneObject
 from kyvo.testing import tiny_kyvo
 from kyvo.tokenizers.image import ImageTokenizer, from_pixels
 from kyvo.tokenizers.tasks import Segments
@@ -57,6 +59,31 @@ def test_vectors_are_those_that_renderings_are_decoded_from(folder):
         (own,) = render_scenes([scene], width=24, height=16)
         error, moved = (np.square(picture.astype(float) - of).mean() for of in (near, own))
         assert error < moved  # the unmoved camera's
+
+
+def test_cubes_are_turned_as_they_are_drawn():
+    placed = [
+        SceneObject(shape="cube", color="red", material="rubber", size="large", location=(x, 0.0, 0.7))
+        for x in (-2.0, 2.0)
+    ]
+    scene = Scene(objects=tuple(placed), schema="clevr", units="clevr")
+    with loading.program("tokenizers/encode_written.py") as program:
+        angles = [math.pi / 12, math.pi / 4]
+        drawn = replace(scene, objects=tuple(map(program.with_turn, placed, angles)))
+        (found,) = program.nearest_turns([scene], render_scenes([drawn], width=120, height=80))
+        assert [item.extra["rotation"] for item in found.objects] == pytest.approx(angles)
+        ball = replace(placed[0], shape="sphere")
+        assert program.with_turn(ball, 1.0) == ball
+
+
+def test_pictures_may_be_larger_than_those_that_the_model_reads(folder, tmp_path):
+    with loading.program("tokenizers/encode_written.py") as program:
+        words = ["--model", folder / "model", "--data", folder / "set", "--out", tmp_path / "pairs", "--upscale", 2]
+        program.main([*map(str, words), "--limit", "2"])
+    config = Kyvo.from_pretrained(folder / "model", device="cpu").processor.image.config
+    with pytest.raises(ConfigError, match="has pictures of 48x32 px and the tokenizer draws 24x16"):
+        load_written(tmp_path / "pairs", config)
+    assert load_written(tmp_path / "pairs", replace(config, upscale=2))[1].shape == (2, 32, 48, 3)
 
 
 def test_a_decoder_is_trained_on_them(folder, tmp_path):

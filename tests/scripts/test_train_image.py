@@ -291,3 +291,32 @@ def test_a_component_outside_the_vqgan_module_is_not_called(program):
         program.build_model_config({"_component_": "os.system", "command": "true"})
     assert program.build_model_config({"_component_": "kyvo.tokenizers.vqgan.image_mini"}) == image_mini()
     assert isinstance(image_mini(), VQGANConfig)
+
+
+def test_a_decoder_that_draws_larger_pictures_begins_with_those_of_the_tokenizer_before(program, pictures, tmp_path):
+    config = write_config(tmp_path / "a.yaml")
+    first = program.main(["--config", str(config), "--data", str(pictures), "--out", str(tmp_path / "first")])
+    before = ImageTokenizer.from_pretrained(first)
+
+    larger = VQGANConfig(**json.loads((first / "image_tokenizer.json").read_text())["config"] | {"upscale": 2})
+    loaded, targets = (
+        program.load_pictures(pictures, width=size * 24, height=size * 16, limit=None) for size in (1, 2)
+    )
+    args = program.TrainArgs(steps=1, held_out=4, decoder_only=True)
+    trainer = program.Trainer(larger, args, loaded, targets=targets, objects=None, minutes=None)
+    trainer.start_from(before.model)
+    codes = before.encode(loaded.numpy())
+    drawn = ImageTokenizer(trainer.model).decode(codes)
+    assert drawn.shape[1:3] == (32, 48)
+    assert np.array_equal(drawn, before.decode(codes).repeat(2, axis=1).repeat(2, axis=2))
+
+    settings = ["model.upscale=2", "train.decoder_only=true", "train.steps=8", "train.report_every=4"]
+    words = ["--config", str(config), "--data", str(pictures), "--init", str(first), "--out", str(tmp_path / "second")]
+    after = ImageTokenizer.from_pretrained(program.main([*words, *settings]))
+    assert after.config == larger and after.codes_sha256 == before.codes_sha256
+    assert np.array_equal(after.encode(loaded.numpy()), codes)
+    errors = [
+        np.square(one.decode(codes[:4]).astype(float) - targets[:4].numpy()).mean()
+        for one in (ImageTokenizer(trainer.model), after)
+    ]
+    assert errors[1] < errors[0]
