@@ -43,7 +43,8 @@ EDITS ?= 320000
 EDITS_PICTURES ?= 8000
 QUESTIONS ?= 47000
 QUESTIONS_PICTURES ?= 8000
-WRITTEN ?= 4096
+LARGE ?= 7000
+WRITTEN ?= 3072
 
 MAKE_SET = $(BIN)/kyvo data $(1) --out $(@D) --workers $(or $(2),$(WORKERS))
 ENCODE = rm -rf $(@D); $(BIN)/python tokenizers/encode.py --image-tokenizer $(RUNS)/image_mini $(ENCODE_ON) --out $(@D)
@@ -60,6 +61,8 @@ model: $(RUNS)/mini/done $(HEADS) $(DECODER)
 # The image tokenizer waits for this one, so all else waits for it too. Only this one is traced on a GPU, which trains afterwards.
 $(DATA)/any/card.json:
 	$(call MAKE_SET,clevr --count $(ANY) --seed 31000001 $(SIZE) --device $(DEVICE) --min-objects 0,$(ALL_WORKERS))
+$(DATA)/large/card.json: | $(DATA)/any/card.json
+	$(call MAKE_SET,clevr --count $(LARGE) --seed 51000001 --size 240x160)
 $(DATA)/clevr/card.json: | $(DATA)/any/card.json
 	$(call MAKE_SET,clevr --count $(CLEVR) --seed 32000001 $(SIZE))
 $(DATA)/edits_pictures/card.json: | $(DATA)/any/card.json
@@ -92,12 +95,12 @@ $(RUNS)/refiner/refiner.safetensors: configs/refiner.yaml $(DATA)/any/card.json 
 	$(BIN)/python recipes/refiner.py --config $< --data $(DATA)/any $(DATA)/clevr --out $(@D) \
 	  --minutes $(REFINER_MINUTES) $(if $(wildcard $(@D)/training.pt),--resume) --set train.report_every=400 $(REFINER_ON)
 
-# The decoder practises on what the model writes; codes keep their meaning.
+# The decoder learns to draw larger pictures, and practises on what the model writes; codes keep their meaning.
 $(DATA)/written/state.json: $(DATA)/clevr/card.json $(RUNS)/mini/done
-	rm -rf $(@D); $(BIN)/python tokenizers/encode_written.py --model $(NEWEST) --data $(<D) --limit $(WRITTEN) --out $(@D) \
-	  --device $(DEVICE)
-$(DECODER): configs/tokenizers/image_mini_decoder.yaml $(DATA)/written/state.json $(DATA)/any/card.json
-	$(BIN)/python tokenizers/train_image.py --config $< --data $(DATA)/any --written $(DATA)/written --out $(@D) \
+	rm -rf $(@D); $(BIN)/python tokenizers/encode_written.py --model $(NEWEST) --data $(<D) --limit $(WRITTEN) --upscale 2 \
+	  --out $(@D) --device $(DEVICE)
+$(DECODER): configs/tokenizers/image_mini_decoder.yaml $(DATA)/written/state.json $(DATA)/large/card.json
+	$(BIN)/python tokenizers/train_image.py --config $< --data $(DATA)/large --written $(DATA)/written --out $(@D) \
 	  --minutes $(DECODER_MINUTES) $(if $(wildcard $(@D)/training.pt),--resume,--init $(RUNS)/image_mini) $(IMAGE_ON)
 
 .PHONY: model data

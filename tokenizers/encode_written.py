@@ -7,21 +7,18 @@ between codes, where no picture that goes in ever lies. `tokenizers/train_image.
 them.
 `--data` is a set with CLEVR scenes (`kyvo data clevr`). Its pictures are not taken: a prompt does not tell the camera,
 so each scene is traced anew on the grid of the schema's numbers and from CLEVR's unmoved camera, under its own lamps.
-Nor does it tell how cubes are turned: each is traced with the turn that is nearest to what the model draws.
+Nor does it tell how cubes are turned: they are traced without a turn, as the ray tracer draws a scene that has none.
 """
 
 import argparse
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from datasets import Dataset, Features, Image, List, Value
-from jaxtyping import UInt8
 from tqdm import tqdm
 
 from kyvo.api import Kyvo
@@ -31,8 +28,8 @@ from kyvo.devices import choose_device
 from kyvo.files import replacing_folder
 from kyvo.generation.engine import Engine
 from kyvo.scene.files import scene_from_json
-from kyvo.scene.scene import Scene, SceneObject
-from kyvo.scene.schema import CLEVR_RADIUS, SceneSchema, clevr_camera
+from kyvo.scene.scene import Scene
+from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.tasks import Segments
 
 
@@ -63,9 +60,6 @@ def main(argv: list[str] | None = None) -> Path:
     return args.out
 
 
-TURNS = 6  # of a quarter, that are tried with a cube
-REACH = 1.4  # of a cube's radius, as far as pictures are compared around it
-
 FEATURES = Features({"vectors": List(Value("float16")), "image": Image()})
 
 
@@ -80,48 +74,15 @@ def written(kyvo: Kyvo, scenes: list[Scene], *, at_once: int, size: tuple[int, i
         part = [quantized(scene, processor.schema) for scene in scenes[first : first + at_once]]
         made = [one.handle.result() for one in [model.submit("rendering", Segments(scene=scene)) for scene in part]]
         vectors = [processor.builder.raster(torch.stack(one.vectors).cpu().numpy()) for one in made]
-        part = nearest_turns(part, processor.image.decode_vectors(np.stack(vectors)))
         pictures = render_scenes(part, width=width, height=height)
         for own, picture in zip(vectors, pictures, strict=True):
             yield {"vectors": own.reshape(-1), "image": picture}
 
 
-def nearest_turns(scenes: list[Scene], drawn: UInt8[np.ndarray, "scenes height width 3"]) -> list[Scene]:
-    """The scenes with each cube turned as it looks most like what is drawn of it."""
-    height, width = drawn.shape[1:3]
-    angles = [step * math.pi / 2 / TURNS for step in range(TURNS)]
-    errors = []  # a picture of each scene, at each turn
-    for angle in angles:
-        turned = [replace(scene, objects=tuple(with_turn(item, angle) for item in scene.objects)) for scene in scenes]
-        traced = render_scenes(turned, width=width, height=height, samples=1)
-        errors.append(np.square(traced.astype(np.float32) - drawn).sum(-1))
-    found = []
-    for scene, error in zip(scenes, np.stack(errors, axis=1), strict=True):
-        best = [angles[int(error[:, *window(item, width, height)].sum((1, 2)).argmin())] for item in scene.objects]
-        objects = (with_turn(item, angle) for item, angle in zip(scene.objects, best, strict=True))
-        found.append(replace(scene, objects=tuple(objects)))
-    return found
-
-
-def with_turn(item: SceneObject, angle: float) -> SceneObject:
-    """A cube with this turn, rad; other shapes as they are."""
-    return replace(item, extra={**item.extra, "rotation": angle}) if item.shape == "cube" else item
-
-
-def window(item: SceneObject, width: int, height: int) -> tuple[slice, slice]:
-    """Rows and columns of a picture around an object."""
-    camera = clevr_camera(width, height)
-    ((column, row, depth),) = camera.project(np.array([item.location]))
-    reach = REACH * CLEVR_RADIUS[str(item.get("size"))] * camera.focal / depth
-    (top, bottom), (left, right) = ((max(int(at - reach), 0), int(at + reach) + 1) for at in (row, column))
-    return slice(top, bottom), slice(left, right)
-
-
 def quantized(scene: Scene, schema: SceneSchema) -> Scene:
-    """The scene as its tokens tell it, without its camera; lamps and turns, of which they do not tell, stay."""
+    """The scene as its tokens tell it, without its camera and turns; lamps, of which they do not tell, stay."""
     snapped = [schema.snap(replace(scene, objects=(item,)), clamp=True).objects[0] for item in scene.objects]
-    objects = (replace(item, extra=own.extra) for item, own in zip(snapped, scene.objects, strict=True))
-    return replace(scene, objects=tuple(objects), camera=None)
+    return replace(scene, objects=tuple(replace(item, extra={}) for item in snapped), camera=None)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """What a model writes for scenes: the vectors that its renderings are decoded from, and the pictures meant by them."""
 
 import json
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,19 +60,20 @@ def test_vectors_are_those_that_renderings_are_decoded_from(folder):
         assert error < moved  # the unmoved camera's
 
 
-def test_cubes_are_turned_as_they_are_drawn():
-    placed = [
-        SceneObject(shape="cube", color="red", material="rubber", size="large", location=(x, 0.0, 0.7))
-        for x in (-2.0, 2.0)
-    ]
-    scene = Scene(objects=tuple(placed), schema="clevr", units="clevr")
+def test_cubes_are_traced_without_a_turn(folder):
+    schema = Kyvo.from_pretrained(folder / "model", device="cpu").processor.schema
+    cube = SceneObject(
+        shape="cube",
+        color="red",
+        material="rubber",
+        size="large",
+        location=(0.02, 1.0, 0.7),
+        extra={"rotation": 0.5},
+    )
+    scene = Scene(objects=(cube,), extra={"lamps": []})
     with loading.program("tokenizers/encode_written.py") as program:
-        angles = [math.pi / 12, math.pi / 4]
-        drawn = replace(scene, objects=tuple(map(program.with_turn, placed, angles)))
-        (found,) = program.nearest_turns([scene], render_scenes([drawn], width=120, height=80))
-        assert [item.extra["rotation"] for item in found.objects] == pytest.approx(angles)
-        ball = replace(placed[0], shape="sphere")
-        assert program.with_turn(ball, 1.0) == ball
+        found = program.quantized(scene, schema)
+    assert found == replace(scene, objects=(replace(cube, location=(0.0, 1.0, 0.7), extra={}),))
 
 
 def test_pictures_may_be_larger_than_those_that_the_model_reads(folder, tmp_path):
