@@ -75,7 +75,7 @@ def test_the_commands_and_python_on_pictures_of_scenes_run(folder):
     (folder / "kyvo").symlink_to(ROOT / "kyvo")
     for line in block("Pictures of scenes", "bash").splitlines():
         assert run(line).exit_code == 0, line
-    assert Image.open(folder / "pictures" / "a.png").size == (120, 80)
+    assert Image.open(folder / "pictures" / "a.png").size == (240, 160)
     assert Image.open(folder / "traced" / "scene.png").size == (480, 320)
     names: dict = {}
     exec(compile(block("Pictures of scenes", "python"), "docs/using.md", "exec"), names)

@@ -54,7 +54,7 @@ def test_the_ten_lines_of_python_run(tmp_path, monkeypatch, capsys):
 
 def test_a_reader_learns_at_once_what_the_model_understands():
     top = README[: README.index("## Start")]
-    for word in ("CLEVR", "photographs", "120x80"):
+    for word in ("CLEVR", "photographs", "240x160"):
         assert word in top
     for field in clevr_schema().fields:
         assert all(re.search(rf"\b{word}\b", top) for word in field.words), field.name
