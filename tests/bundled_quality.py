@@ -45,6 +45,7 @@ from kyvo.shapes.scene_sets import SceneSet
 from kyvo.shapes.tokenizer import ShapeTokenizer
 from kyvo.shapes.training_meshes import draw_mesh
 from kyvo.shapes.vqvae import to_grid
+from kyvo.tokenizers.image import fit
 from kyvo.tokenizers.scene import OptionalParts
 from kyvo.tokenizers.sequence import IGNORE
 from kyvo.tokenizers.tasks import TASKS, Segments
@@ -167,13 +168,13 @@ def image_tokenizer(bundled: Bundled) -> float:
     """PSNR of pictures through codes and back, dB."""
     image = bundled.model.processor.image
     again = image.decode(image.encode(np.stack(bundled.pictures)))
-    return float(np.mean([psnr(ours, true) for ours, true in zip(again, bundled.pictures, strict=True)]))
+    return float(np.mean([psnr(_small(ours), true) for ours, true in zip(again, bundled.pictures, strict=True)]))
 
 
 def rendered(bundled: Bundled) -> float:
     """SSIM of renderings as they are drawn first, with known cameras: language model and image decoder together."""
     drawn = bundled.model.render(bundled.scenes[:RENDERINGS], closed_loop=False)
-    return float(np.mean([ssim(ours, true) for ours, true in zip(drawn, bundled.pictures, strict=False)]))
+    return float(np.mean([ssim(_small(ours), true) for ours, true in zip(drawn, bundled.pictures, strict=False)]))
 
 
 def shape_round_trip(bundled: Bundled) -> float:
@@ -253,6 +254,11 @@ def add_noise(network: nn.Module, share: float) -> None:
     for weight in network.parameters():
         scale = weight.float().square().mean().sqrt()
         weight += (share * scale * torch.randn(weight.shape, generator=chance)).to(weight.dtype)
+
+
+def _small(picture: np.ndarray) -> np.ndarray:
+    """At the size of the true pictures."""
+    return fit(picture, **SIZE)
 
 
 def _scene(text: str) -> Scene:
