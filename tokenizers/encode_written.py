@@ -72,11 +72,11 @@ def written(kyvo: Kyvo, scenes: list[Scene], *, at_once: int, size: tuple[int, i
     width, height = size
     for first in tqdm(range(0, len(scenes), at_once), desc="written", unit="batch", disable=None):
         part = [quantized(scene, processor.schema) for scene in scenes[first : first + at_once]]
-        made = [one.handle.result() for one in [model.submit("rendering", Segments(scene=scene)) for scene in part]]
-        vectors = [processor.builder.raster(torch.stack(one.vectors).cpu().numpy()) for one in made]
+        pending = [model.submit("rendering", Segments(scene=scene)) for scene in part]
         pictures = render_scenes(part, width=width, height=height)
-        for own, picture in zip(vectors, pictures, strict=True):
-            yield {"vectors": own.reshape(-1), "image": picture}
+        for one, picture in zip(pending, pictures, strict=True):
+            vectors = processor.builder.raster(torch.stack(one.handle.result().vectors).cpu().numpy())
+            yield {"vectors": vectors.reshape(-1), "image": picture}
 
 
 def quantized(scene: Scene, schema: SceneSchema) -> Scene:
