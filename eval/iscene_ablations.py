@@ -125,15 +125,19 @@ def main(argv: list[str] | None = None) -> Results:
     config = sections_of(options, known=SECTIONS)
     args = replace(from_section(FlowArgs, config["train"], prefix="train."), steps=options.steps, seed=options.seed)
     losses: dict[str, np.ndarray] = {}
-    for arm in ARMS:
-        out = options.out / arm.name.replace(" ", "_")
-        trainer = ArmTrainer(arm, config, args, options.data, out=out, ranks=Ranks.join(choose_device(args.device)))
-        trainer.start(init=options.init, resume=(out / "latest").exists())
-        trainer.run()
-        assert trainer.scenes is not None
-        held_out = SceneRows.open([options.held_out], resolution=trainer.scenes.rows.resolution)
-        objective = replace(trainer.scenes, rows=arm_rows(arm, held_out))
-        losses[arm.name] = held_out_losses(trainer.model, objective, seed=options.seed, title=arm.name)
+    ranks = Ranks.join(choose_device(args.device))
+    try:
+        for arm in ARMS:
+            out = options.out / arm.name.replace(" ", "_")
+            trainer = ArmTrainer(arm, config, args, options.data, out=out, ranks=ranks)
+            trainer.start(init=options.init, resume=(out / "latest").exists())
+            trainer.run()
+            assert trainer.scenes is not None
+            held_out = SceneRows.open([options.held_out], resolution=trainer.scenes.rows.resolution)
+            objective = replace(trainer.scenes, rows=arm_rows(arm, held_out))
+            losses[arm.name] = held_out_losses(trainer.model, objective, seed=options.seed, title=arm.name)
+    finally:
+        ranks.leave()
     results = Results(
         kind="ablations of I-Scene",
         protocol={"times": list(TIMES), "steps": options.steps, "seed": options.seed, "batch_size": args.batch_size},
@@ -186,10 +190,10 @@ def held_out_losses(
 
 
 def figures(losses: Mapping[str, np.ndarray], *, seed: int) -> list[Figure]:
-    whole = losses[ARMS[0].name]
-    found = [mean_figure(f"loss, {name}", own.tolist(), seed=seed) for name, own in losses.items()]
-    grown = [mean_figure(f"growth {name}", (own - whole).tolist(), seed=seed) for name, own in losses.items()]
-    return [*found, *grown[1:]]
+    published, *others = (arm.name for arm in ARMS)
+    found = [mean_figure(f"loss, {name}", own, seed=seed) for name, own in losses.items()]
+    grown = [mean_figure(f"growth {name}", losses[name] - losses[published], seed=seed) for name in others]
+    return [*found, *grown]
 
 
 if __name__ == "__main__":

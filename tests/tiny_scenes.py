@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import yaml
 from tiny_generators import COND, FLOW, SIDE, random
 from torch import nn
 
@@ -27,3 +28,16 @@ def write_scenes(folder: Path, *, count: int = 3, seed: int = 0, max_objects: in
     """A set on the tiny generator's grid."""
     write_set(folder, SceneSet(count=count, seed=seed, resolution=SIDE, size=64, max_objects=max_objects))
     return folder
+
+
+def write_config(folder: Path, objects: Path, model: dict, **train) -> Path:
+    """Of a short training of a scene flow beside a generator whose networks are in `objects`."""
+    config = {
+        "model": model,
+        "conditions": {"picture": str(objects / "picture_encoder"), "scene": ENCODER},
+        "structure_encoder": str(objects / "structure_encoder"),
+        "train": {"steps": 4, "batch_size": 4, "learning_rate": 1e-3, "report_every": 1, "checkpoint_every": 2} | train,
+    }
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path

@@ -51,8 +51,8 @@ def main(argv: list[str] | None = None) -> Path:
     rows = rows.select(range(min(args.limit or len(rows), len(rows))))
     scenes = [scene_from_json(json.loads(text), str(args.data)) for text in rows["scene"]]
     config = kyvo.processor.image.config
-    upscale = args.upscale or config.upscale
-    found = written(kyvo, scenes, at_once=args.batch_size, size=(upscale * config.width, upscale * config.height))
+    size = replace(config, upscale=args.upscale or config.upscale).decoded_size
+    found = written(kyvo, scenes, at_once=args.batch_size, size=size)
     pairs = Dataset.from_list(list(found), features=FEATURES)
     with replacing_folder(args.out) as draft:
         pairs.save_to_disk(draft)

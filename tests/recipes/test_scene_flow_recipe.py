@@ -11,7 +11,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 from tiny_generators import SIDE, tiny_generator
-from tiny_scenes import ENCODER, ISCENE, SCENEGEN, write_scenes
+from tiny_scenes import ENCODER, ISCENE, SCENEGEN, write_config, write_scenes
 from tiny_vggt import write_tiny_vggt
 from trainings import flow_resumed_to_the_bit, flow_weights, lines, train_flow_in_two_ranks
 
@@ -46,18 +46,6 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_scenes(tmp_path_factory.mktemp("scenes") / "set")
-
-
-def write_config(folder: Path, objects: Path, model: dict, **train) -> Path:
-    config = {
-        "model": model,
-        "conditions": {"picture": str(objects / "picture_encoder"), "scene": ENCODER},
-        "structure_encoder": str(objects / "structure_encoder"),
-        "train": {"steps": 4, "batch_size": 4, "learning_rate": 1e-3, "report_every": 1, "checkpoint_every": 2} | train,
-    }
-    path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(config))
-    return path
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,8 @@ from types import ModuleType
 import loading
 import pytest
 import torch
-import yaml
 from tiny_generators import SIDE, tiny_generator
-from tiny_scenes import ENCODER, ISCENE, write_scenes
+from tiny_scenes import ISCENE, write_config, write_scenes
 
 from kyvo.models.slat.load import build_network
 from kyvo.shapes.scene_flow_data import SceneRows
@@ -58,14 +57,7 @@ def test_turned_scenes_keep_their_cells_and_their_pictures(program, data):
 def test_a_run_measures_all_three(program, data, tmp_path):
     tiny_generator().save_pretrained(tmp_path / "objects")
     parts = tmp_path / "objects" / "ckpts"
-    config = {
-        "model": ISCENE,
-        "conditions": {"picture": str(parts / "picture_encoder"), "scene": ENCODER},
-        "structure_encoder": str(parts / "structure_encoder"),
-        "train": {"steps": 1, "batch_size": 4, "learning_rate": 1e-2, "report_every": 1},
-    }
-    path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(config))
+    path = write_config(tmp_path, parts, ISCENE, learning_rate=1e-2)
     words = ["--config", path, "--init", parts / "structure_flow", "--data", data, "--held-out", data]
     results = program.main([*map(str, words), "--steps", "2", "--out", str(tmp_path / "out")])
     losses = {arm.name: results.figure(f"loss, {arm.name}").value for arm in program.ARMS}
