@@ -5,16 +5,18 @@ random encoders learns for long what its objects have in common, and nothing fro
 tell each object's form and colors, on coarse grids, from the tokens of a picture or of a caption alone; and the two
 have to find one another among those of other objects (https://arxiv.org/abs/2103.00020).
 
-`--data` are sets of `kyvo data objects` of pictures and captions. `--minutes M` bounds the time instead of the steps,
-`--resume` goes on from OUT/training.pt. OUT/picture_encoder and OUT/text_encoder are networks for `conditions` of
-`recipes/flow.py`. One JSON line a report goes to stdout and to OUT/log.jsonl.
+`--data` are sets of `kyvo data objects` of pictures and captions; a set that is named twice counts twice. `--minutes M`
+bounds the time instead of the steps, `--resume` goes on from OUT/training.pt. `--init FOLDER` begins with the encoders
+of such a folder, or of a generator's `ckpts`, and keeps their words; give it again with `--resume`. OUT/picture_encoder
+and OUT/text_encoder are networks for `conditions` of `recipes/flow.py`. One JSON line a report goes to stdout and to
+OUT/log.jsonl.
 """
 
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -24,13 +26,13 @@ from torch import Tensor, nn
 
 from kyvo.data.configs import from_section
 from kyvo.devices import autocast, choose_device
-from kyvo.errors import ConfigError
+from kyvo.errors import CheckpointError, ConfigError
+from kyvo.models.flow.load import ConditionKind, load_condition
 from kyvo.models.flow.small_encoders import (
     SmallPictureEncoder,
     SmallPictureEncoderConfig,
     SmallTextEncoder,
     SmallTextEncoderConfig,
-    split_words,
 )
 from kyvo.models.flow.structure_flow import from_patches
 from kyvo.models.slat.load import save_network
@@ -39,10 +41,18 @@ from kyvo.shapes.flow_data import ObjectRows
 from kyvo.shapes.losses import occupancy_loss
 from kyvo.training.head_trainer import HeadTrainer, HeadTrainerArgs, options_of, sections_of
 
+KINDS: tuple[ConditionKind, ...] = get_args(ConditionKind)
 GRID = 16  # cells along a side of the coarse occupancy
 BLOCK = 4  # of them along a side that one query tells
 COLORS = 8  # cells along a side of the grid of colors
 RESOLUTION = 32  # of the sets
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionArgs(HeadTrainerArgs):
+    """The `train` section."""
+
+    mirror: bool = False  # every object also with left and right swapped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,25 +78,40 @@ def main(argv: list[str] | None = None) -> Path:
     """Trains and returns the folder."""
     options = options_of(__doc__).parse_args(argv)
     sections = sections_of(options, known=("picture", "text", "train"))
-    args = from_section(HeadTrainerArgs, sections["train"], prefix="train.")
-    objects = ObjectRows.open(options.data, resolution=RESOLUTION)
+    args = from_section(ConditionArgs, sections["train"], prefix="train.")
+    objects = ObjectRows.open(options.data, resolution=RESOLUTION, mirrored=args.mirror)
     if len(objects) <= args.held_out:
         raise ConfigError(f"--data has {len(objects)} objects and train.held_out is {args.held_out}.")
+    first: dict[str, Any] = {}
+    if options.init:
+        first = {kind: load_condition(kind, options.init / f"{kind}_encoder").float() for kind in KINDS}
+    words = objects.words if not first else sorted({*objects.words, *first["text"].config.words})
     config = ConditionConfig(
         picture=from_section(SmallPictureEncoderConfig, sections["picture"], prefix="picture."),
-        text=from_section(SmallTextEncoderConfig, sections["text"], prefix="text.", words=words_of(objects)),
+        text=from_section(SmallTextEncoderConfig, sections["text"], prefix="text.", words=words),
     )
     trainer = Trainer(config, replace(args, device=choose_device(args.device)), objects, minutes=options.minutes)
-    trainer.run_from(options, lambda folder: None)
-    for kind in ("picture", "text"):
+    trainer.run_from(options, lambda folder: begun_with(trainer.model, **first))
+    for kind in KINDS:
         save_network(getattr(trainer.model, kind).cpu(), options.out / f"{kind}_encoder")
     return options.out
 
 
-def words_of(objects: ObjectRows) -> list[str]:
-    """All words of the captions."""
-    counts = Counter(word for captions in objects.rows["captions"] for text in captions for word in split_words(text))
-    return sorted(counts)
+def begun_with(model: "ConditionModel", *, picture: SmallPictureEncoder, text: SmallTextEncoder) -> "ConditionModel":
+    """The model with these encoders' weights; words that the text encoder does not know keep their own.
+
+    Raises CheckpointError where the sizes differ.
+    """
+    sizes = ConditionConfig(picture=picture.config, text=replace(text.config, words=model.text.config.words))
+    if sizes != model.config:
+        raise CheckpointError("--init: its encoders have other sizes than the picture and text sections of the config.")
+    model.picture.load_state_dict(picture.state_dict())
+    state, own = text.state_dict(), model.text.embedding.weight.detach().clone()
+    own[0] = state["embedding.weight"][0]
+    for word, number in text.ids.items():
+        own[model.text.ids[word]] = state["embedding.weight"][number]
+    model.text.load_state_dict(state | {"embedding.weight": own})
+    return model
 
 
 class CoarseDecoder(nn.Module):
@@ -132,18 +157,22 @@ class Batch:
     colors: Float[Tensor, "batch 3 8 8 8"]  # mean of the active cells
 
 
-class Trainer(HeadTrainer[HeadTrainerArgs]):
+class Trainer(HeadTrainer[ConditionArgs]):
     """Encoders on their way."""
 
     def __init__(
-        self, config: ConditionConfig, args: HeadTrainerArgs, objects: ObjectRows, *, minutes: float | None = None
+        self, config: ConditionConfig, args: ConditionArgs, objects: ObjectRows, *, minutes: float | None = None
     ) -> None:
         torch.manual_seed(args.seed)
         super().__init__(ConditionModel(config).to(args.device), args, minutes=minutes)
         self.objects = objects
         # Rows of several sets stand one set after another: what is held out is from all of them.
         order = np.random.default_rng(args.seed).permutation(len(objects))
-        self.held_out, self.rows = order[: args.held_out], order[args.held_out :]
+        self.held_out = order[: args.held_out]
+        # Neither is a held-out object trained on as its mirror image, or from a set that is named twice.
+        kinds = list(zip(objects.names, objects.sizes, strict=True))
+        held_out = {kinds[row] for row in self.held_out}
+        self.rows = np.array([row for row in order if kinds[row] not in held_out])
 
     def losses(self) -> dict[str, Tensor]:
         chosen = torch.randint(len(self.rows), (self.args.batch_size,), generator=self.generator)

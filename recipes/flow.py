@@ -4,7 +4,8 @@ Trains a flow model by conditional flow matching: TRELLIS's structure flow or it
 conditions of pictures, texts or both, on sets of `kyvo data objects` (`--data`); or a flow over the objects of a scene,
 SceneGen's or I-Scene's, on sets of `kyvo data scenes`. Encoders of conditions are given by
 their path, or trained here. `--set train.steps=100` changes a setting, `--resume` goes on from OUT's newest checkpoint,
-and `--init NETWORK` starts from the weights of a network of the same size; a flow over scenes, from an object's flow.
+and `--init NETWORK` starts from the weights of a network of the same size, and of the encoders beside it that are
+trained here; a flow over scenes, from an object's flow.
 
 Several processes, each with a share of every weight (FSDP2): torchrun --nproc_per_node 2 recipes/flow.py ...
 OUT/step_<n>/model is the network with its encoders, averaged over the steps. One JSON line a report goes to stdout and
@@ -107,8 +108,7 @@ class Trainer:
         self.is_scene = isinstance(self.model, SCENE_FLOWS)
         self.trained_with: dict[str, str] = {}
         self.structure_encoder = self._structure_encoder(config)
-        rows = SceneRows if self.is_scene else ObjectRows
-        self.objects: Any = rows.open(data, resolution=self._resolution())
+        self.objects: Any = self._open(data)
         self.frozen, self.trained = self._conditions(config.get("conditions") or {})
         self.kinds: list[Any] = [kind for kind in KINDS if kind in self.frozen or kind in self.trained]
         if not self.kinds and not self.is_scene:
@@ -131,6 +131,13 @@ class Trainer:
         model.initialize()
         model.gradient_checkpointing = self.args.gradient_checkpointing
         return model.float()
+
+    def _open(self, data: list[Path]) -> ObjectRows | SceneRows:
+        if not self.is_scene:
+            return ObjectRows.open(data, resolution=self._resolution(), mirrored=self.args.mirror)
+        if self.args.mirror:
+            raise ConfigError("train.mirror is set, and scenes are not mirrored here; leave it out.")
+        return SceneRows.open(data, resolution=self._resolution())
 
     def _structure_encoder(self, config: Mapping[str, Any]) -> SparseStructureEncoder | None:
         """Makes occupancy the latents that a structure flow is over."""
@@ -236,8 +243,12 @@ class Trainer:
             state = state | new
         try:
             self.model.load_state_dict(state)
+            for kind, encoder in self.trained.items():
+                if (path.parent / f"{kind}_encoder.json").is_file():
+                    encoder.load_state_dict(load_network(path.parent / f"{kind}_encoder").state_dict())
+                    print(f"--init: the {kind} encoder is the one beside {path}", file=sys.stderr)
         except RuntimeError as error:
-            raise CheckpointError(f"--init: {path} has other sizes than the model section: {error}") from error
+            raise CheckpointError(f"--init: {path} has other sizes than the config: {error}") from error
 
     def _load_weights(self, state: Mapping[str, Any]) -> None:
         try:

@@ -12,6 +12,7 @@ class FlowArgs:
     steps: int
     batch_size: int = 8  # objects of a structure flow's batch
     max_voxels: int = 32_768  # cells of a SLAT flow's batch
+    mirror: bool = False  # every object also with left and right swapped
     accumulate: int = 1  # batches of a rank that make a step
     learning_rate: float = 1e-4
     warmup: int = 0  # steps

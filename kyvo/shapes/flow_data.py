@@ -21,23 +21,32 @@ from kyvo.data.object_pictures import ObjectPicture
 from kyvo.errors import ConfigError
 from kyvo.extras import extra
 from kyvo.models.flow.small_encoders import split_words
+from kyvo.models.slat.latent import StructuredLatent
 from kyvo.models.slat.sparse import SparseTensor, Voxels
+from kyvo.shapes.symmetry import mirror
 
 with extra("train"):
     import datasets
 
+LEFT_RIGHT = 0  # axis of objects that face along y
 MEASURED = 2000  # objects, about, that set the scale of features
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ObjectRows:
-    """The objects of some sets on one grid."""
+    """The objects of some sets on one grid.
+
+    Args:
+        mirrored: every object is there a second time with left and right swapped, and its pictures likewise. Object
+            number i of n is then number n + i, too.
+    """
 
     rows: datasets.Dataset
     resolution: int
+    mirrored: bool = False
 
     @classmethod
-    def open(cls, folders: Sequence[Path], *, resolution: int) -> "ObjectRows":
+    def open(cls, folders: Sequence[Path], *, resolution: int, mirrored: bool = False) -> "ObjectRows":
         """Raises ConfigError for a folder that is no such set, or is on another grid."""
         sets = [open_set(folder) for folder in folders]
         for folder, rows in zip(folders, sets, strict=True):
@@ -49,15 +58,20 @@ class ObjectRows:
                     f"{folder} has objects on a grid of {found}, and the flow is over a grid of {resolution}. Make the "
                     f"set with --resolution {resolution}."
                 )
-        return cls(rows=datasets.concatenate_datasets(sets), resolution=resolution)
+        return cls(rows=datasets.concatenate_datasets(sets), resolution=resolution, mirrored=mirrored)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.rows) * (2 if self.mirrored else 1)
 
     @cached_property
     def sizes(self) -> list[int]:
         """Cells of each object."""
-        return list(self.rows["num_cells"])
+        return list(self.rows["num_cells"]) * (2 if self.mirrored else 1)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Of each object; a mirrored one has the same."""
+        return list(self.rows["name"]) * (2 if self.mirrored else 1)
 
     @cached_property
     def _views(self) -> dict[str, datasets.Dataset]:
@@ -67,10 +81,17 @@ class ObjectRows:
 
     def cells(self, index: int) -> tuple[Tensor, Tensor]:
         """Coordinates, int64 [cells, 3], and features, float32."""
-        row: Any = self._views["cells"][index]
+        row: Any = self._views["cells"][index % len(self.rows)]
         coords = np.frombuffer(row["coords"], np.uint8).reshape(-1, 3).astype(np.int64)
         feats = np.frombuffer(row["feats"], np.float16).reshape(len(coords), -1).astype(np.float32)
-        return torch.from_numpy(coords), torch.from_numpy(feats)
+        coords, feats = torch.from_numpy(coords), torch.from_numpy(feats)
+        if not self._is_mirrored(index):
+            return coords, feats
+        latent = mirror(StructuredLatent(coords=coords, feats=feats, resolution=self.resolution), axis=LEFT_RIGHT)
+        return latent.coords, latent.feats
+
+    def _is_mirrored(self, index: int) -> bool:
+        return index >= len(self.rows)
 
     def sparse(self, indices: Sequence[int]) -> SparseTensor:
         """These objects, packed."""
@@ -103,11 +124,12 @@ class ObjectRows:
         for index in indices:
             pictures = self._some(index, "pictures")
             rgba = np.array(pictures[int(rng.integers(len(pictures)))].convert("RGBA"))
-            found.append(ObjectPicture(rgba=rgba).pixels(size))
+            pixels = ObjectPicture(rgba=rgba).pixels(size)
+            found.append(pixels.flip(2) if self._is_mirrored(index) else pixels)
         return torch.stack(found)
 
     def _some(self, index: int, column: str) -> list[Any]:
-        row: Any = self._views[column][index]
+        row: Any = self._views[column][index % len(self.rows)]
         if not row[column]:
             raise ConfigError(f"The object {row['name']!r} has no {column}; leave that condition out, or its set.")
         return row[column]

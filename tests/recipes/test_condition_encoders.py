@@ -10,8 +10,15 @@ import torch.nn.functional as F
 import yaml
 
 from kyvo.data.dataset import write_set
-from kyvo.errors import ConfigError
+from kyvo.errors import CheckpointError, ConfigError
 from kyvo.models.flow.load import load_condition
+from kyvo.models.flow.small_encoders import (
+    SmallPictureEncoder,
+    SmallPictureEncoderConfig,
+    SmallTextEncoder,
+    SmallTextEncoderConfig,
+)
+from kyvo.models.slat.load import save_network
 from kyvo.shapes.flow_data import ObjectRows
 from kyvo.shapes.object_sets import ObjectSet
 
@@ -51,6 +58,45 @@ def test_both_encoders_are_written_and_a_stopped_training_goes_on(data, tmp_path
     assert torch.load(parts / "training.pt", weights_only=True)["step"] == 4
     text = load_condition("text", whole / "text_encoder")
     assert len(text.config.words) > 10 and not text.unknown_words(text.config.words[3])
+
+
+def test_encoders_that_it_begins_with_keep_their_words_and_what_they_say(data, tmp_path):
+    words = ("almond", *ObjectRows.open([data], resolution=32).words[:5])
+    torch.manual_seed(0)
+    before = {
+        "picture": SmallPictureEncoder(SmallPictureEncoderConfig(**CONFIG["picture"])),
+        "text": SmallTextEncoder(SmallTextEncoderConfig(**CONFIG["text"], words=words)),
+    }
+    (tmp_path / "first").mkdir()
+    for kind, encoder in before.items():
+        save_network(encoder, tmp_path / "first" / f"{kind}_encoder")
+    out = train(
+        data, tmp_path / "more", "--init", str(tmp_path / "first"), "--set", "train.steps=1", "train.learning_rate=0"
+    )
+    text = load_condition("text", out / "text_encoder")
+    assert {"almond", *ObjectRows.open([data], resolution=32).words} == set(text.config.words)
+    said = f"almond {words[3]}"
+    torch.testing.assert_close(text([said]), before["text"]([said]))
+    pictures = torch.rand(1, 3, 32, 32)
+    torch.testing.assert_close(
+        load_condition("picture", out / "picture_encoder")(pictures), before["picture"](pictures)
+    )
+    with pytest.raises(CheckpointError, match="its encoders have other sizes"):
+        train(data, tmp_path / "wide", "--init", str(tmp_path / "first"), "--set", "picture.num_blocks=2")
+
+
+def test_no_held_out_object_is_trained_on_mirrored_or_from_a_set_named_twice(data, tmp_path):
+    with loading.program("recipes/condition_encoders.py") as recipe:
+        objects = ObjectRows.open([data, data], resolution=32, mirrored=True)
+        sizes = {
+            "picture": SmallPictureEncoderConfig(**CONFIG["picture"]),
+            "text": SmallTextEncoderConfig(**CONFIG["text"], words=objects.words),
+        }
+        args = recipe.ConditionArgs(**CONFIG["train"])
+        trainer = recipe.Trainer(recipe.ConditionConfig(**sizes), args, objects)
+    held_out, rows = ({objects.names[row] for row in part} for part in (trainer.held_out, trainer.rows))
+    assert held_out and rows and not held_out & rows
+    assert len(trainer.rows) == 4 * len(rows)
 
 
 @pytest.mark.slow

@@ -135,8 +135,20 @@ def test_encoders_of_the_user_stay_as_they_are(recipe, data, tmp_path):
     write_tiny_clip(tmp_path / "clip")
     other = {**SLAT, "args": {**SLAT["args"], "cond_channels": 12}}
     config = write_config(tmp_path, other, conditions={"text": str(tmp_path / "clip")}, steps=1)
-    with pytest.raises(CheckpointError, match="has other sizes than the model section"):
+    with pytest.raises(CheckpointError, match="has other sizes than the config"):
         recipe.main([*again, "--init", str(folder / "flow")])
+
+
+def test_encoders_beside_the_first_network_are_begun_with_too(recipe, data, tmp_path, capsys):
+    config = write_config(tmp_path, SLAT, steps=1)
+    recipe.main(["--config", str(config), "--data", str(data), "--out", str(tmp_path / "first")])
+    first = tmp_path / "first" / "step_000001" / "model"
+    more = ["--init", str(first / "flow"), "--set", "train.learning_rate=0", "train.seed=5"]
+    recipe.main(["--config", str(config), "--data", str(data), "--out", str(tmp_path / "more"), *more])
+    for name in ("flow", "picture_encoder", "text_encoder"):
+        old, new = (load_network(folder / name) for folder in (first, tmp_path / "more" / "step_000001" / "model"))
+        torch.testing.assert_close(new.state_dict(), old.state_dict())
+    assert f"the text encoder is the one beside {first / 'flow'}" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -237,3 +249,16 @@ def test_rows_come_back_as_the_set_has_them(data):
     mean, std = objects.statistics()
     assert len(mean) == len(std) == 12
     assert json.dumps(mean)
+
+
+def test_mirrored_objects_follow_the_others_with_pictures_to_match(data):
+    plain, both = (ObjectRows.open([data], resolution=SIDE, mirrored=mirrored) for mirrored in (False, True))
+    assert len(both) == 2 * len(plain) == 12 and both.sizes == plain.sizes * 2
+    rows = [0, 4]
+    assert torch.equal(both.occupancy([6, 10]), plain.occupancy(rows).flip(2))
+    assert torch.equal(both.sparse(rows).feats, plain.sparse(rows).feats)
+    pictures = [
+        objects.pictures(of, np.random.default_rng(0), size=16) for objects, of in ((plain, rows), (both, [6, 10]))
+    ]
+    assert torch.equal(pictures[1], pictures[0].flip(3))
+    assert both.captions([6], np.random.default_rng(0)) == plain.captions([0], np.random.default_rng(0))
