@@ -40,7 +40,7 @@ from kyvo.models.flow.iscene import ISceneFlowModel
 from kyvo.models.flow.path import add_noise, velocity_target
 from kyvo.shapes.flow_args import FlowArgs
 from kyvo.shapes.scene_flow_data import SceneItems, SceneRows
-from kyvo.shapes.scene_objective import SceneObjective, item_contexts
+from kyvo.shapes.scene_objective import SceneObjective
 from kyvo.training.distributed import Ranks
 from kyvo.training.head_trainer import sections_of
 
@@ -174,17 +174,15 @@ def held_out_losses(
     losses = []
     for index in tqdm(range(len(objective.rows)), desc=title, unit="scene", disable=None):
         items = objective.rows.instances([index], crop_size=size, picture_size=size)
-        data, _ = objective.structure_encoder(items.occupancy.to(objective.device))
-        scene_of = items.scene_of.to(objective.device)
+        data = objective.latents(items)
         noise = torch.randn(data.shape, generator=torch.Generator().manual_seed(seed + index)).to(data)
-        none_dropped = torch.zeros(len(data), dtype=torch.bool, device=data.device)
-        context = torch.cat(item_contexts(objective.encoders, items, dropped=none_dropped), dim=1)
+        target = velocity_target(data, noise)
         errors = []
         for t in TIMES:
             times = data.new_full((len(data),), t)
-            noisy = add_noise(data, noise, times[:, None, None, None, None])
-            found = model(noisy, times, context, scene_of)
-            errors.append((found - velocity_target(data, noise))[1:].square().mean().item())  # the first is the scene
+            found = objective.said(model, items, add_noise(data, noise, times[:, None, None, None, None]), times)
+            assert isinstance(found, Tensor)  # I-Scene says velocities alone
+            errors.append((found - target)[1:].square().mean().item())  # the first is the scene
         losses.append(float(np.mean(errors)))
     return np.array(losses)
 

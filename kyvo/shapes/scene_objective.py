@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kyvo.errors import ConfigError
@@ -19,7 +20,7 @@ from kyvo.models.flow.iscene import ISceneFlowModel
 from kyvo.models.flow.load import ConditionKind
 from kyvo.models.flow.path import add_noise, velocity_target
 from kyvo.models.flow.scene_losses import collision_loss, pose_loss
-from kyvo.models.flow.scenegen import SceneGenFlowModel
+from kyvo.models.flow.scenegen import SceneGenFlowModel, SceneVelocity
 from kyvo.models.slat.structure import SparseStructureEncoder
 from kyvo.shapes.flow_args import FlowArgs
 from kyvo.shapes.scene_flow_data import MAX_ASSETS, AssetItems, Items, SceneItems, SceneRows, TextItems
@@ -80,38 +81,65 @@ class SceneObjective:
         Args:
             kind: of the condition.
         """
-        size = 0 if kind == "text" else self.encoders["picture"].picture_size
-        if kind == "text":
-            items: Items = self.rows.described(scenes, rng)
-        elif isinstance(model, SceneGenFlowModel):
-            items = self.rows.assets(scenes, rng, crop_size=size, picture_size=size, pose_frame=model.config.pose_frame)
-        else:
-            items = self.rows.instances(scenes, crop_size=size, picture_size=size)
+        items = self._items(model, scenes, rng=rng, kind=kind)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.args.precision == "bf16"):
-            with torch.no_grad():
-                data, _ = self.structure_encoder(items.occupancy.to(self.device))
-            data = data.float()
+            data = self.latents(items)
             noise = torch.randn(data.shape, generator=generator).to(self.device)
             # All items of a scene are at one time, as they are when they are sampled.
             first, scene = items.scene_of.unique(return_inverse=True)
             normal = torch.randn(len(first), generator=generator)
             t = (self.args.time_mean + self.args.time_std * normal).sigmoid()[scene].to(self.device)
             dropped = (torch.rand(len(first), generator=generator) < self.args.condition_dropout)[scene]
-            contexts = item_contexts(self.encoders, items, dropped=dropped.to(self.device))
-            noisy = add_noise(data, noise, t[:, None, None, None, None])
-            target = velocity_target(data, noise)
-            scene_of = items.scene_of.to(self.device)
-            if isinstance(model, ISceneFlowModel):
-                found = model(noisy, t, torch.cat(contexts, dim=1), scene_of)
-                return F.mse_loss(found.float(), target), {}, target.numel() // model.config.in_channels
-            assert isinstance(model, SceneGenFlowModel) and isinstance(items, AssetItems)
-            said = model(noisy, t, *contexts, scene_of, items.is_query.to(self.device))
+            said = self.said(model, items, add_noise(data, noise, t[:, None, None, None, None]), t, dropped=dropped)
+        target = velocity_target(data, noise)
+        seen = target.numel() // model.config.in_channels
+        if isinstance(said, Tensor):
+            return F.mse_loss(said.float(), target), {}, seen
+        assert isinstance(items, AssetItems) and isinstance(model, SceneGenFlowModel)
         matching = F.mse_loss(said.velocity.float(), target)
         pose, collision = self._placing(said.poses.float(), items, model.posed(items.is_query))
         weight = max(LEAST_POSE_WEIGHT, POSE_DECAY**epoch)
         parts = {"flow": matching.item(), "pose": pose.item(), "collision": collision.item()}
         loss = matching + weight * (self.args.pose_weight * pose + self.args.collision_weight * collision)
-        return loss, parts, target.numel() // model.config.in_channels
+        return loss, parts, seen
+
+    def _items(
+        self, model: FlowModel, scenes: Sequence[int], *, rng: np.random.Generator, kind: ConditionKind
+    ) -> Items:
+        if kind == "text":
+            return self.rows.described(scenes, rng)
+        size = self.encoders["picture"].picture_size
+        if isinstance(model, SceneGenFlowModel):
+            return self.rows.assets(scenes, rng, crop_size=size, picture_size=size, pose_frame=model.config.pose_frame)
+        return self.rows.instances(scenes, crop_size=size, picture_size=size)
+
+    @torch.no_grad()
+    def latents(self, items: Items) -> Float[Tensor, "items channels x y z"]:
+        """What the flow ends at, of each item."""
+        mean, _ = self.structure_encoder(items.occupancy.to(self.device))
+        return mean.float()
+
+    def said(
+        self,
+        model: FlowModel,
+        items: Items,
+        noisy: Float[Tensor, "items channels x y z"],
+        t: Float[Tensor, " items"],
+        *,
+        dropped: Bool[Tensor, " items"] | None = None,
+    ) -> Float[Tensor, "items channels x y z"] | SceneVelocity:
+        """The flow's velocities of noisy items; of SceneGen, with its poses.
+
+        Args:
+            dropped: items whose condition is the negative one.
+        """
+        scene_of = items.scene_of.to(self.device)
+        none = torch.zeros_like(scene_of, dtype=torch.bool)
+        contexts = _item_contexts(self.encoders, items, dropped=none if dropped is None else dropped.to(self.device))
+        if isinstance(model, ISceneFlowModel):
+            return model(noisy, t, torch.cat(contexts, dim=1), scene_of)
+        assert isinstance(model, SceneGenFlowModel) and isinstance(items, AssetItems)
+        return model(noisy, t, *contexts, scene_of, items.is_query.to(self.device))
 
     def _placing(self, poses: Tensor, items: AssetItems, posed: Tensor) -> tuple[Tensor, Tensor]:
         true, size = items.poses[posed].to(self.device), items.scene_size[posed].to(self.device)
@@ -121,7 +149,7 @@ class SceneObjective:
         return pose, collision_loss(items.points.to(self.device), poses, items.scene_of.to(self.device))
 
 
-def item_contexts(encoders: dict[str, Any], items: Items, *, dropped: Tensor) -> list[Tensor]:
+def _item_contexts(encoders: dict[str, Any], items: Items, *, dropped: Tensor) -> list[Tensor]:
     """Tokens of each item's text; or of its crop, and of the scene as it sees it. The negatives where they are
     dropped."""
     if isinstance(items, TextItems):
