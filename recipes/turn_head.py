@@ -4,8 +4,9 @@ Trains the head that tells how objects are turned (`kyvo.models.heads.turn_head`
 of their objects in axes that follow the camera. `--data` are sets of `kyvo data scenes`; `--objects` is the generator
 whose picture encoder reads the crops, and stays as it is.
 
-`--minutes M` bounds the time instead of the steps, `--resume` goes on from OUT/training.pt. OUT/turn_head is the
-network that `recipes/join_generator.py --turn-head OUT` takes. One JSON line a report goes to stdout and OUT/log.jsonl.
+`--minutes M` bounds the time instead of the steps, `--resume` goes on from OUT/training.pt, `--init GENERATOR` begins
+with the head of a generator. OUT/turn_head is the network that `recipes/join_generator.py --turn-head OUT` takes. One
+JSON line a report goes to stdout and OUT/log.jsonl.
 """
 
 import math
@@ -46,9 +47,15 @@ def main(argv: list[str] | None = None) -> Path:
     torch.manual_seed(args.seed)
     head = TurnHead(from_section(TurnHeadConfig, sections["head"], prefix="head."))
     trainer = Trainer(head.to(args.device), args, tokens, turns, minutes=options.minutes)
-    trainer.run_from(options, lambda folder: None)
+    trainer.run_from(options, turn_head_of)
     save_network(trainer.model.cpu(), options.out / "turn_head")
     return options.out
+
+
+def turn_head_of(generator: Path) -> TurnHead | None:
+    """A generator's, in float32, if it has one."""
+    head = ObjectGenerator.from_pretrained(generator).turn_head
+    return head if head is None else head.float()
 
 
 @torch.no_grad()

@@ -47,5 +47,8 @@ def test_the_head_is_trained_beside_a_generator_and_saved_with_it(recipe, tmp_pa
     again = ObjectGenerator.from_pretrained(tmp_path / "joined").turn_head
     assert again is not None
     torch.testing.assert_close(again.state_dict(), head.state_dict())
+    more = [*command[:-3], str(tmp_path / "more"), "--init", str(tmp_path / "joined"), *command[-2:]]
+    recipe.main([*more, *few, "train.steps=1", "train.learning_rate=0"])
+    torch.testing.assert_close(load_network(tmp_path / "more" / "turn_head").state_dict(), head.state_dict())
     with pytest.raises(ConfigError, match=r"--data has \d objects and train.held_out is 1000"):
         recipe.main(command)
