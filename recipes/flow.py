@@ -5,7 +5,7 @@ conditions of pictures, texts or both, on sets of `kyvo data objects` (`--data`)
 SceneGen's or I-Scene's, on sets of `kyvo data scenes`. Encoders of conditions are given by
 their path, or trained here. `--set train.steps=100` changes a setting, `--resume` goes on from OUT's newest checkpoint,
 and `--init NETWORK` starts from the weights of a network of the same size, and of the encoders beside it that are
-trained here; a flow over scenes, from an object's flow.
+trained here, where these have the same sizes and words; a flow over scenes, from an object's flow.
 
 Several processes, each with a share of every weight (FSDP2): torchrun --nproc_per_node 2 recipes/flow.py ...
 OUT/step_<n>/model is the network with its encoders, averaged over the steps. One JSON line a report goes to stdout and
@@ -243,12 +243,20 @@ class Trainer:
             state = state | new
         try:
             self.model.load_state_dict(state)
-            for kind, encoder in self.trained.items():
-                if (path.parent / f"{kind}_encoder.json").is_file():
-                    encoder.load_state_dict(load_network(path.parent / f"{kind}_encoder").state_dict())
-                    print(f"--init: the {kind} encoder is the one beside {path}", file=sys.stderr)
         except RuntimeError as error:
-            raise CheckpointError(f"--init: {path} has other sizes than the config: {error}") from error
+            raise CheckpointError(f"--init: {path} has other sizes than the model section: {error}") from error
+        for kind, encoder in self.trained.items():
+            beside = path.parent / f"{kind}_encoder"
+            if beside.with_name(f"{beside.name}.json").is_file():
+                self._load_encoder(kind, encoder, load_network(beside, dtype=torch.float32))
+
+    def _load_encoder(self, kind: str, encoder: Any, other: Any) -> None:
+        """Begins with the other's weights where it is of the same sizes and words; says which it is."""
+        fits = other.config == encoder.config
+        if fits:
+            encoder.load_state_dict(other.state_dict())
+        how = "goes on from the one" if fits else "starts anew, having other sizes or words than the one"
+        print(f"--init: the {kind} encoder {how} beside the network", file=sys.stderr)
 
     def _load_weights(self, state: Mapping[str, Any]) -> None:
         try:

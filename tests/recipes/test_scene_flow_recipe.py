@@ -230,7 +230,7 @@ def test_a_start_of_other_sizes_is_refused(recipe, objects, data, tmp_path):
     small = {"name": "SparseStructureFlowModel", "args": {**ISCENE["args"], "num_blocks": 1}}
     save_network(build_network(small), tmp_path / "small")
     config = write_config(tmp_path, objects, SCENEGEN)
-    with pytest.raises(CheckpointError, match="has other sizes than the config"):
+    with pytest.raises(CheckpointError, match="has other sizes than the model section"):
         recipe.main(
             ["--config", str(config), "--data", str(data), "--out", str(tmp_path), "--init", str(tmp_path / "small")]
         )
