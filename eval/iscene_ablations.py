@@ -174,13 +174,14 @@ def held_out_losses(
     losses = []
     for index in tqdm(range(len(objective.rows)), desc=title, unit="scene", disable=None):
         items = objective.rows.instances([index], crop_size=size, picture_size=size)
-        data = objective.latents(items)
+        data, contexts = objective.latents(items), objective.contexts(items)
         noise = torch.randn(data.shape, generator=torch.Generator().manual_seed(seed + index)).to(data)
         target = velocity_target(data, noise)
         errors = []
         for t in TIMES:
             times = data.new_full((len(data),), t)
-            found = objective.said(model, items, add_noise(data, noise, times[:, None, None, None, None]), times)
+            noisy = add_noise(data, noise, times[:, None, None, None, None])
+            found = objective.said(model, items, contexts, noisy, times)
             assert isinstance(found, Tensor)  # I-Scene says velocities alone
             errors.append((found - target)[1:].square().mean().item())  # the first is the scene
         losses.append(float(np.mean(errors)))

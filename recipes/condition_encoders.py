@@ -13,7 +13,7 @@ OUT/log.jsonl.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -33,6 +33,7 @@ from kyvo.models.flow.small_encoders import (
     SmallPictureEncoderConfig,
     SmallTextEncoder,
     SmallTextEncoderConfig,
+    load_encoder,
 )
 from kyvo.models.flow.structure_flow import from_patches
 from kyvo.models.slat.load import save_network
@@ -82,7 +83,7 @@ def main(argv: list[str] | None = None) -> Path:
     objects = ObjectRows.open(options.data, resolution=RESOLUTION, mirrored=args.mirror)
     if len(objects) <= args.held_out:
         raise ConfigError(f"--data has {len(objects)} objects and train.held_out is {args.held_out}.")
-    first: dict[str, Any] = {}
+    first: dict[ConditionKind, Any] = {}
     if options.init:
         first = {kind: load_condition(kind, options.init / f"{kind}_encoder").float() for kind in KINDS}
     words = objects.words if not first else sorted({*objects.words, *first["text"].config.words})
@@ -91,26 +92,17 @@ def main(argv: list[str] | None = None) -> Path:
         text=from_section(SmallTextEncoderConfig, sections["text"], prefix="text.", words=words),
     )
     trainer = Trainer(config, replace(args, device=choose_device(args.device)), objects, minutes=options.minutes)
-    trainer.run_from(options, lambda folder: begun_with(trainer.model, **first))
+    trainer.run_from(options, lambda folder: begun_with(trainer.model, first))
     for kind in KINDS:
         save_network(getattr(trainer.model, kind).cpu(), options.out / f"{kind}_encoder")
     return options.out
 
 
-def begun_with(model: "ConditionModel", *, picture: SmallPictureEncoder, text: SmallTextEncoder) -> "ConditionModel":
-    """The model with these encoders' weights; words that the text encoder does not know keep their own.
-
-    Raises CheckpointError where the sizes differ.
-    """
-    sizes = ConditionConfig(picture=picture.config, text=replace(text.config, words=model.text.config.words))
-    if sizes != model.config:
-        raise CheckpointError("--init: its encoders have other sizes than the picture and text sections of the config.")
-    model.picture.load_state_dict(picture.state_dict())
-    state, own = text.state_dict(), model.text.embedding.weight.detach().clone()
-    own[0] = state["embedding.weight"][0]
-    for word, number in text.ids.items():
-        own[model.text.ids[word]] = state["embedding.weight"][number]
-    model.text.load_state_dict(state | {"embedding.weight": own})
+def begun_with(model: "ConditionModel", first: Mapping[ConditionKind, nn.Module]) -> "ConditionModel":
+    """The model with these encoders' weights. Raises CheckpointError where the sizes differ."""
+    for kind, encoder in first.items():
+        if not load_encoder(getattr(model, kind), encoder):
+            raise CheckpointError(f"--init: its {kind} encoder has other sizes than the {kind} section of the config.")
     return model
 
 

@@ -5,7 +5,7 @@ conditions of pictures, texts or both, on sets of `kyvo data objects` (`--data`)
 SceneGen's or I-Scene's, on sets of `kyvo data scenes`. Encoders of conditions are given by
 their path, or trained here. `--set train.steps=100` changes a setting, `--resume` goes on from OUT's newest checkpoint,
 and `--init NETWORK` starts from the weights of a network of the same size, and of the encoders beside it that are
-trained here, where these have the same sizes and words; a flow over scenes, from an object's flow.
+trained here, where these have the same sizes; a flow over scenes, from an object's flow.
 
 Several processes, each with a share of every weight (FSDP2): torchrun --nproc_per_node 2 recipes/flow.py ...
 OUT/step_<n>/model is the network with its encoders, averaged over the steps. One JSON line a report goes to stdout and
@@ -36,6 +36,7 @@ from kyvo.models.flow.block import FlowModel
 from kyvo.models.flow.load import ConditionKind, load_condition
 from kyvo.models.flow.path import add_noise, velocity_target
 from kyvo.models.flow.slat_flow import SLatFlowModel
+from kyvo.models.flow.small_encoders import load_encoder
 from kyvo.models.slat.load import build_network, load_network, save_network
 from kyvo.models.slat.sparse import SparseTensor, Voxels
 from kyvo.models.slat.structure import SparseStructureEncoder
@@ -248,15 +249,9 @@ class Trainer:
         for kind, encoder in self.trained.items():
             beside = path.parent / f"{kind}_encoder"
             if beside.with_name(f"{beside.name}.json").is_file():
-                self._load_encoder(kind, encoder, load_network(beside, dtype=torch.float32))
-
-    def _load_encoder(self, kind: str, encoder: Any, other: Any) -> None:
-        """Begins with the other's weights where it is of the same sizes and words; says which it is."""
-        fits = other.config == encoder.config
-        if fits:
-            encoder.load_state_dict(other.state_dict())
-        how = "goes on from the one" if fits else "starts anew, having other sizes or words than the one"
-        print(f"--init: the {kind} encoder {how} beside the network", file=sys.stderr)
+                fits = load_encoder(encoder, load_network(beside, dtype=torch.float32))
+                how = "goes on from the one" if fits else "starts anew, having other sizes than the one"
+                print(f"--init: the {kind} encoder {how} beside the network", file=sys.stderr)
 
     def _load_weights(self, state: Mapping[str, Any]) -> None:
         try:

@@ -61,17 +61,22 @@ class ObjectRows:
         return cls(rows=datasets.concatenate_datasets(sets), resolution=resolution, mirrored=mirrored)
 
     def __len__(self) -> int:
-        return len(self.rows) * (2 if self.mirrored else 1)
+        return len(self.rows) * self._times
+
+    @property
+    def _times(self) -> int:
+        """How often a row is there."""
+        return 2 if self.mirrored else 1
 
     @cached_property
     def sizes(self) -> list[int]:
         """Cells of each object."""
-        return list(self.rows["num_cells"]) * (2 if self.mirrored else 1)
+        return list(self.rows["num_cells"]) * self._times
 
     @cached_property
     def names(self) -> list[str]:
         """Of each object; a mirrored one has the same."""
-        return list(self.rows["name"]) * (2 if self.mirrored else 1)
+        return list(self.rows["name"]) * self._times
 
     @cached_property
     def _views(self) -> dict[str, datasets.Dataset]:

@@ -90,7 +90,8 @@ class SceneObjective:
             normal = torch.randn(len(first), generator=generator)
             t = (self.args.time_mean + self.args.time_std * normal).sigmoid()[scene].to(self.device)
             dropped = (torch.rand(len(first), generator=generator) < self.args.condition_dropout)[scene]
-            said = self.said(model, items, add_noise(data, noise, t[:, None, None, None, None]), t, dropped=dropped)
+            contexts = self.contexts(items, dropped=dropped)
+            said = self.said(model, items, contexts, add_noise(data, noise, t[:, None, None, None, None]), t)
         target = velocity_target(data, noise)
         seen = target.numel() // model.config.in_channels
         if isinstance(said, Tensor):
@@ -119,25 +120,34 @@ class SceneObjective:
         mean, _ = self.structure_encoder(items.occupancy.to(self.device))
         return mean.float()
 
+    def contexts(self, items: Items, *, dropped: Bool[Tensor, " items"] | None = None) -> list[Tensor]:
+        """Tokens of each item's text; or of its crop, and of the scene as it sees it. Each [items, tokens, channels].
+
+        Args:
+            dropped: items that get the negative tokens in their place.
+        """
+        if isinstance(items, TextItems):
+            tokens = {"text": self.encoders["text"](items.texts)}
+        else:
+            assert isinstance(items, SceneItems)
+            tokens = _picture_tokens(self.encoders, items, device=self.device)
+        if dropped is None:
+            return list(tokens.values())
+        dropped = dropped.to(self.device)[:, None, None]
+        return [torch.where(dropped, self.encoders[kind].negative(of), of) for kind, of in tokens.items()]
+
     def said(
         self,
         model: FlowModel,
         items: Items,
+        contexts: Sequence[Tensor],
         noisy: Float[Tensor, "items channels x y z"],
         t: Float[Tensor, " items"],
-        *,
-        dropped: Bool[Tensor, " items"] | None = None,
     ) -> Float[Tensor, "items channels x y z"] | SceneVelocity:
-        """The flow's velocities of noisy items; of SceneGen, with its poses.
-
-        Args:
-            dropped: items whose condition is the negative one.
-        """
+        """The flow's velocities of noisy items under their contexts; of SceneGen, with its poses."""
         scene_of = items.scene_of.to(self.device)
-        none = torch.zeros_like(scene_of, dtype=torch.bool)
-        contexts = _item_contexts(self.encoders, items, dropped=none if dropped is None else dropped.to(self.device))
         if isinstance(model, ISceneFlowModel):
-            return model(noisy, t, torch.cat(contexts, dim=1), scene_of)
+            return model(noisy, t, torch.cat(tuple(contexts), dim=1), scene_of)
         assert isinstance(model, SceneGenFlowModel) and isinstance(items, AssetItems)
         return model(noisy, t, *contexts, scene_of, items.is_query.to(self.device))
 
@@ -147,17 +157,6 @@ class SceneObjective:
         if not self.args.collision_weight:
             return pose, pose.new_zeros(())
         return pose, collision_loss(items.points.to(self.device), poses, items.scene_of.to(self.device))
-
-
-def _item_contexts(encoders: dict[str, Any], items: Items, *, dropped: Tensor) -> list[Tensor]:
-    """Tokens of each item's text; or of its crop, and of the scene as it sees it. The negatives where they are
-    dropped."""
-    if isinstance(items, TextItems):
-        tokens = {"text": encoders["text"](items.texts)}
-    else:
-        assert isinstance(items, SceneItems)
-        tokens = _picture_tokens(encoders, items, device=dropped.device)
-    return [torch.where(dropped[:, None, None], encoders[kind].negative(of), of) for kind, of in tokens.items()]
 
 
 def _picture_tokens(encoders: dict[str, Any], items: SceneItems, *, device: torch.device) -> dict[str, Tensor]:

@@ -81,7 +81,7 @@ def test_encoders_that_it_begins_with_keep_their_words_and_what_they_say(data, t
     torch.testing.assert_close(
         load_condition("picture", out / "picture_encoder")(pictures), before["picture"](pictures)
     )
-    with pytest.raises(CheckpointError, match="its encoders have other sizes"):
+    with pytest.raises(CheckpointError, match="its picture encoder has other sizes"):
         train(data, tmp_path / "wide", "--init", str(tmp_path / "first"), "--set", "picture.num_blocks=2")
 
 

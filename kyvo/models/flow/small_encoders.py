@@ -8,7 +8,7 @@ import itertools
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -158,6 +158,31 @@ class SmallTextEncoder(_SmallEncoder):
     def unknown_words(self, text: str) -> list[str]:
         """Words that it was not trained on, in their order."""
         return [word for word in dict.fromkeys(split_words(text)) if word not in self.ids]
+
+
+def load_encoder(encoder: nn.Module, first: nn.Module) -> bool:
+    """Gives an encoder another's weights; False, and nothing is changed, where the two differ in more than their words.
+
+    Words that the other does not know keep the rows that they have.
+    """
+    if isinstance(encoder, SmallTextEncoder) and isinstance(first, SmallTextEncoder):
+        if replace(first.config, words=encoder.config.words) != encoder.config:
+            return False
+        encoder.load_state_dict(first.state_dict() | {"embedding.weight": _embedding_from(encoder, first)})
+        return True
+    if first.config != encoder.config:
+        return False
+    encoder.load_state_dict(first.state_dict())
+    return True
+
+
+def _embedding_from(encoder: SmallTextEncoder, first: SmallTextEncoder) -> Float[Tensor, "words channels"]:
+    rows, known = encoder.embedding.weight.detach().clone(), first.embedding.weight.detach()
+    rows[0] = known[0]
+    for word, number in first.ids.items():
+        if word in encoder.ids:
+            rows[encoder.ids[word]] = known[number]
+    return rows
 
 
 def split_words(text: str) -> list[str]:
