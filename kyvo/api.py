@@ -122,8 +122,9 @@ class Kyvo:
         model = load_llama(folder)
         device = choose_device(device)
         processor.image.model.to(device)
-        if processor.refiner is not None:
-            processor.refiner.to(device)
+        for beside in (processor.refiner, processor.cube_turns):
+            if beside is not None:
+                beside.to(device)
         model.to(device)
         return cls(
             model=model,

@@ -4,6 +4,7 @@
 vocabulary.json  schema.json  sequence.json  tokenizer.model  image_tokenizer.json  image_tokenizer.safetensors
 shape_tokenizer.json  shape_tokenizer.safetensors      where the schema has shapes
 refiner.safetensors                                    where recognised objects are read once more from the pixels
+cube_turns.safetensors                                 where it is read how recognised cubes are turned
 ```
 An adapter's folder (`kyvo.models.llama.adapter`) has its own vocabulary; all else is its base's.
 """
@@ -14,13 +15,14 @@ from typing import Any
 
 from kyvo.errors import CheckpointError
 from kyvo.files import make_folder, read_json_object, reading, write_plain_json
+from kyvo.models.heads.cube_turns import CUBE_TURNS_NAME, CubeTurns, load_cube_turns, save_cube_turns
 from kyvo.models.heads.refined_scenes import check_fits
 from kyvo.models.heads.refiner import Refiner, load_refiner, save_refiner
 from kyvo.models.llama.adapter import base_folder
 from kyvo.scene.schema import SceneSchema
 from kyvo.shapes.tokenizer import CONFIG_NAME as SHAPE_CONFIG
 from kyvo.shapes.tokenizer import ShapeTokenizer
-from kyvo.tokenizers.image import ImageTokenizer
+from kyvo.tokenizers.image import FINE, ImageTokenizer
 from kyvo.tokenizers.sequence import SequenceBuilder
 from kyvo.tokenizers.text import TextTokenizer, load_text
 from kyvo.tokenizers.vocabulary import Vocabulary
@@ -36,6 +38,7 @@ class Processor:
     image: ImageTokenizer
     shape: ShapeTokenizer | None = None
     refiner: Refiner | None = None
+    cube_turns: CubeTurns | None = None
     center_first: bool = True
     two_way: tuple[str, ...] = ("shape",)
 
@@ -59,7 +62,18 @@ class Processor:
                 )
         if self.refiner is not None:
             check_fits(self.refiner, self.schema, width=self.image.config.width, height=self.image.config.height)
+        if self.cube_turns is not None:
+            self._check_cube_turns(self.cube_turns)
         assert self.builder  # refuses a schema, text tokenizer and vocabulary that do not fit
+
+    def _check_cube_turns(self, network: CubeTurns) -> None:
+        """Raises CheckpointError for a network of other pictures than those that recognition hands it."""
+        image, own = self.image.config, network.config
+        if (own.width, own.height) != (FINE * image.width, FINE * image.height):
+            raise CheckpointError(
+                f"{CUBE_TURNS_NAME} reads {own.width}x{own.height} px, and this model's pictures are "
+                f"{FINE * image.width}x{FINE * image.height} px where they are fine. The folder mixes two models."
+            )
 
     @property
     def builder(self) -> SequenceBuilder:
@@ -85,6 +99,8 @@ class Processor:
             self.shape.save(folder)
         if self.refiner is not None:
             save_refiner(folder, self.refiner)
+        if self.cube_turns is not None:
+            save_cube_turns(folder, self.cube_turns)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "Processor":
@@ -107,6 +123,7 @@ class Processor:
                 image=ImageTokenizer.from_pretrained(folder),
                 shape=ShapeTokenizer.from_pretrained(folder) if (folder / SHAPE_CONFIG).is_file() else None,
                 refiner=load_refiner(folder),
+                cube_turns=load_cube_turns(folder),
                 center_first=center_first,
                 two_way=two_way,
             )

@@ -14,6 +14,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from kyvo.api import Kyvo
 from kyvo.generation.exposure import Exposure
 from kyvo.generation.in_domain import EVIDENCE, InDomain
+from kyvo.models.heads.cube_turns import CubeTurns, CubeTurnsConfig
 from kyvo.models.heads.refiner import Refiner, RefinerConfig
 from kyvo.processor import Processor
 from kyvo.scene.builtin_schemas import clevr_schema
@@ -90,6 +91,12 @@ def tiny_refiner() -> Refiner:
     for head in (refiner.camera, refiner.moved, refiner.height):
         torch.nn.init.normal_(head.weight, std=0.02)
     return refiner.eval()
+
+
+def tiny_cube_turns() -> CubeTurns:
+    """Turns of cubes in 48x32 px, which are the fine pictures of `tiny_processor`, by random weights."""
+    torch.manual_seed(0)
+    return CubeTurns(CubeTurnsConfig(width=48, height=32, side=16, channels=(8, 8, 8), dim=16)).eval()
 
 
 def tiny_processor(

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kyvo.data.clevr.augment import augment_pixels, degrade
+from kyvo.data.clevr.augment import augment_share, degrade_share
 from kyvo.data.clevr.occlusion import with_contact_shadows
 from kyvo.data.clevr.sampling import scene_batch
 from kyvo.data.configs import from_section
@@ -231,22 +231,12 @@ class Trainer(HeadTrainer[RefinerArgs]):
         args = self.args
         chosen = torch.randint(len(self.samples), (args.batch_size,), generator=self.generator)
         truth = self.samples[chosen].to(args.device)
-        pixels = to_unit(self.degraded(truth.pictures))
-        other = torch.rand(args.batch_size, generator=self.chance, device=args.device) < args.augment
-        pixels[other] = augment_pixels(pixels[other], self.chance)
+        pixels = to_unit(degrade_share(truth.pictures, args.degrade, self.chance))
+        pixels = augment_share(pixels, args.augment, self.chance)
         found, _ = self.compared(truth, pixels, self.chance)
         # A place is uncertain by which way the camera looks around; where it is seen is not, and is learnt sooner.
         loss = 5 * found["place"] + found["pixels"] + 2 * found["camera"] + 10 * found["frame"] + found["words"]
         return {"loss": loss, **found}
-
-    def degraded(self, pictures: Tensor) -> Tensor:
-        """The pictures, a share of them degraded."""
-        worn = torch.rand(len(pictures), generator=self.chance, device=pictures.device) < self.args.degrade
-        for index in worn.nonzero()[:, 0].tolist():
-            seed = torch.randint(2**62, (), generator=self.chance, device=pictures.device)
-            picture = degrade(pictures[index].cpu().numpy(), np.random.default_rng(int(seed)))
-            pictures[index] = torch.from_numpy(picture.copy())
-        return pictures
 
     def measured(self) -> dict[str, Tensor]:
         """Of the held-out pictures, under mistakes that are always the same."""

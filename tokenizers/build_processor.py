@@ -10,6 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from kyvo.models.heads.cube_turns import CUBE_TURNS_NAME, load_cube_turns
 from kyvo.models.heads.refiner import REFINER_NAME, load_refiner
 from kyvo.processor import Processor
 from kyvo.scene.builtin_schemas import SCHEMAS, load_schema
@@ -31,6 +32,7 @@ def main(argv: list[str] | None = None) -> Path:
         "train_shape.py",
     )
     parser.add_argument("--refiner", type=Path, help="a folder of recipes/refiner.py, for a second look at pictures")
+    parser.add_argument("--cube-turns", type=Path, help="a folder of recipes/cube_turns.py, for turns of cubes")
     parser.add_argument("--vocabulary", choices=sorted(VOCABULARIES), help="a fixed layout")
     parser.add_argument(
         "--two-way",
@@ -53,6 +55,9 @@ def main(argv: list[str] | None = None) -> Path:
     refiner = None if args.refiner is None else load_refiner(args.refiner)
     if args.refiner is not None and refiner is None:
         parser.error(f"--refiner {args.refiner} has no {REFINER_NAME}; recipes/refiner.py writes one.")
+    cube_turns = None if args.cube_turns is None else load_cube_turns(args.cube_turns)
+    if args.cube_turns is not None and cube_turns is None:
+        parser.error(f"--cube-turns {args.cube_turns} has no {CUBE_TURNS_NAME}; recipes/cube_turns.py writes one.")
     vocabulary = (
         VOCABULARIES[args.vocabulary]()
         if args.vocabulary
@@ -71,6 +76,7 @@ def main(argv: list[str] | None = None) -> Path:
         image=image,
         shape=shape,
         refiner=refiner,
+        cube_turns=cube_turns,
         two_way=tuple(args.two_way),
     )
     processor.save(args.out)

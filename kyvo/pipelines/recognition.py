@@ -1,11 +1,12 @@
 """Recognition: pictures -> scenes.
 
-    read -> expose -> encode -> decode -> refine -> check
+    read -> expose -> encode -> decode -> refine -> check -> turn
 
 Pictures of another brightness than the model's are brought to it. The language model says which objects there are; the
 refiner, where the folder has one, reads each of them once more from the pixels. `decode` calibrates the confidences as
-it builds the scenes. `check` scores how like the picture is to those that the model knows; it comes last, because it
-compares the picture with what was recognised.
+it builds the scenes. `check` scores how like the picture is to those that the model knows; it comes after, because it
+compares the picture with what was recognised. `turn` reads from the picture in detail how its cubes are turned, where
+the folder has a network for it.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from kyvo.errors import ConfigError
 from kyvo.generation.exposure import Exposure
 from kyvo.generation.in_domain import InDomain, gather
 from kyvo.generation.language_model import Completion, LanguageModel, Picture, read_one
+from kyvo.models.heads.cube_turns import read_turns
 from kyvo.models.heads.refined_scenes import refine_scenes
 from kyvo.pipelines.run import Run
 from kyvo.scene.scene import Camera, Scene
@@ -44,6 +46,7 @@ class Recognition:
         self.expose = ExposureCorrection(exposure) if exposure is not None else NoExposureCorrection()
         self.refine = Refinement(model) if model.processor.refiner is not None else NoRefinement(model)
         self.check = InDomainCheck(in_domain) if in_domain is not None else NoInDomainCheck()
+        self.turn = CubeTurning(model) if model.processor.cube_turns is not None else NoCubeTurning()
 
     def __call__(
         self,
@@ -57,8 +60,8 @@ class Recognition:
         """The scene in each picture.
 
         Args:
-            refine: read the objects once more from the pixels; else scenes are as the language model wrote them, and
-                pictures are not checked.
+            refine: read the objects once more from the pixels, and turns of cubes; else scenes are as the language
+                model wrote them, and pictures are not checked.
             cameras: that took the pictures, where they are known; places are exact then. A language model whose schema
                 has a camera gets them in its prompt, as far as a header holds them.
             last: the request ends here (`Run.complete`).
@@ -79,6 +82,7 @@ class Recognition:
         if refine:
             scenes = self.refine(scenes, pictures, run, cameras=cameras)
             scenes = self.check(scenes, pictures, code_errors, run)
+            scenes = self.turn(scenes, [one.fine for one in fitted], run)
         return [replace(one, scene=scene) for one, scene in zip(found, scenes, strict=True)]
 
     def read(self, images: Sequence[Picture]) -> list[Fitted]:
@@ -119,7 +123,10 @@ class ExposureCorrection:
 
     def _exposed(self, picture: Fitted) -> Fitted:
         pixels, note = self.exposure.apply(picture.pixels)
-        return picture if note is None else Fitted(pixels=pixels, notes=(*picture.notes, note))
+        if note is None:
+            return picture
+        fine, _ = self.exposure.apply(picture.fine)
+        return Fitted(pixels=pixels, fine=fine, notes=(*picture.notes, note))
 
 
 class NoExposureCorrection:
@@ -201,4 +208,23 @@ class NoInDomainCheck:
     def __call__(
         self, scenes: Sequence[Scene], pictures: Sequence[np.ndarray], code_errors: np.ndarray, run: Run
     ) -> list[Scene]:
+        return list(scenes)
+
+
+class CubeTurning:
+    """How cubes are turned, read from the pixels (`kyvo.models.heads.cube_turns`)."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self.network = model.processor.cube_turns
+
+    def __call__(self, scenes: Sequence[Scene], pictures: Sequence[np.ndarray], run: Run) -> list[Scene]:
+        """The scenes with `rotation` of their cubes. Pictures are fine ones (`Fitted`)."""
+        assert self.network is not None
+        return run.call(partial(read_turns, self.network, scenes, pictures))
+
+
+class NoCubeTurning:
+    """Of a folder without such a network: nothing is said of turns, but for what the language model says."""
+
+    def __call__(self, scenes: Sequence[Scene], pictures: Sequence[np.ndarray], run: Run) -> list[Scene]:
         return list(scenes)

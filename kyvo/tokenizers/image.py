@@ -31,21 +31,27 @@ CODING = ("encoder.", "quant_conv.", "quantize.")  # how the tensors are named t
 BATCH_SIZE = {"cpu": 32, "cuda": 512}  # pictures that go through the network together
 
 
+FINE = 2  # sides of a picture in detail, in those of the model's
 FIT_TOLERANCE = 0.02  # of the height, that is cut off or added without a word
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fitted:
-    """A picture at a model's size."""
+    """A picture at a model's size, and at FINE times it for what reads details."""
 
     pixels: np.ndarray  # uint8 [height, width, 3]
+    fine: np.ndarray  # uint8 [FINE height, FINE width, 3]
     notes: tuple[str, ...] = ()  # what was done to it on the way
 
     @classmethod
     def of(cls, picture: np.ndarray, width: int, height: int) -> "Fitted":
         """`picture` (uint8 [H, W, 3]) at `width` x `height` px, with a note where its shape is another."""
         note = fit_note((picture.shape[1], picture.shape[0]), width, height)
-        return cls(pixels=fit(picture, width, height), notes=() if note is None else (note,))
+        return cls(
+            pixels=fit(picture, width, height),
+            fine=fit(picture, FINE * width, FINE * height),
+            notes=() if note is None else (note,),
+        )
 
 
 def fit(picture: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 import numpy as np
+import torch
 
-from kyvo.data.clevr.augment import augment, degrade
+from kyvo.data.clevr.augment import augment, augment_share, degrade, degrade_share
 
 
 def pictures(count=40):
@@ -39,3 +40,11 @@ def test_a_degraded_picture_loses_detail_and_moves_nothing():
         assert 0.95 < np.corrcoef(picture.reshape(-1), other.reshape(-1))[0, 1] < 1
     assert len({other.tobytes() for other in seen}) == 20
     assert np.array_equal(seen[3], degrade(picture, np.random.default_rng(3)))
+
+
+def test_a_share_of_the_pictures_is_changed_and_the_others_are_not():
+    pictures = torch.randint(256, (40, 16, 24, 3), generator=torch.Generator().manual_seed(0)).byte()
+    for change, given in ((degrade_share, pictures), (augment_share, pictures.permute(0, 3, 1, 2) / 255)):
+        before, changed = given.clone(), change(given, 0.5, torch.Generator().manual_seed(1))
+        assert 10 <= (changed != given).flatten(1).any(1).sum() <= 30 and torch.equal(given, before)
+        torch.testing.assert_close(change(given, 0.0, torch.Generator().manual_seed(1)), given)

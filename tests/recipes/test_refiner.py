@@ -189,15 +189,6 @@ def test_tilted_pictures_need_a_refiner_of_frames(program, tilted, tmp_path):
     assert lines(out)[-1]["held_out_frame"] > 0 and load_refiner(out).frame.bias.abs().min() > 0
 
 
-def test_a_share_of_the_pictures_is_degraded(program, data):
-    config = program.RefinerConfig(words=(2, 8, 2, 3), **SIZE)
-    args = program.RefinerArgs(steps=1, batch_size=4, held_out=6, degrade=0.5)
-    trainer = program.Trainer(config, args, program.read_samples([data], clevr_schema(), config, args))
-    pictures = trainer.samples.pictures
-    changed = (trainer.degraded(pictures.clone()) != pictures).flatten(1).any(1)
-    assert 4 <= changed.sum() <= 14
-
-
 def test_a_share_of_the_pictures_gets_contact_shadows(program, data):
     config = program.RefinerConfig(words=(2, 8, 2, 3), **SIZE)
     plain, shaded = (

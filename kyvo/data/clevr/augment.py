@@ -64,6 +64,29 @@ def augment(
     return (seen * 255).round().byte().numpy()
 
 
+def degrade_share(
+    pictures: UInt8[Tensor, "batch height width 3"], share: float, generator: torch.Generator
+) -> UInt8[Tensor, "batch height width 3"]:
+    """The pictures, each with this probability degraded (`degrade`). `generator` is of the pictures' device."""
+    pictures = pictures.clone()
+    worn = torch.rand(len(pictures), generator=generator, device=pictures.device) < share
+    for index in worn.nonzero()[:, 0].tolist():
+        seed = torch.randint(2**62, (), generator=generator, device=pictures.device)
+        picture = degrade(pictures[index].cpu().numpy(), np.random.default_rng(int(seed)))
+        pictures[index] = torch.from_numpy(picture.copy())
+    return pictures
+
+
+def augment_share(
+    pixels: Float[Tensor, "batch 3 height width"], share: float, generator: torch.Generator
+) -> Float[Tensor, "batch 3 height width"]:
+    """The pictures, each with this probability as another camera would have taken it (`augment_pixels`)."""
+    pixels = pixels.clone()
+    other = torch.rand(len(pixels), generator=generator, device=pixels.device) < share
+    pixels[other] = augment_pixels(pixels[other], generator)
+    return pixels
+
+
 def degrade(
     picture: UInt8[np.ndarray, "height width 3"], rng: np.random.Generator
 ) -> UInt8[np.ndarray, "height width 3"]:
