@@ -61,6 +61,7 @@ from kyvo.evaluation.suite import (
     picture_scores,
     scene_of,
     scene_scores,
+    turn_scores,
 )
 from kyvo.files import write_text
 from kyvo.metrics.answers import TrueAnswer, exact_matches
@@ -91,6 +92,8 @@ class Target:
 
 TARGETS = {
     ("recognition", "jaccard"): Target(paper=0.9212, level=0.92),
+    ("recognition", "jaccard after the best turn"): Target(level=0.95),
+    ("recognition", "turn error of cubes, median degrees"): Target(level=5.0, at_most=True),
     ("rendering", "ssim"): Target(paper=0.9505, level=0.95),
     ("rendering", "l2"): Target(paper=0.0010, level=0.0010, at_most=True),
     ("rendering", "re-recognition"): Target(level=0.85),
@@ -176,12 +179,19 @@ def measure_recognition(model: Kyvo, rows: Any, args: argparse.Namespace) -> Mea
     for batch in in_batches(first(rows, args.limit), args.batch_size, "recognition"):
         scenes = [scene_of(row) for row in batch]
         found = recognize(model, [picture_of(row) for row in batch], args, taken=scenes)
-        items += [scene_scores(row["name"], *pair) for row, *pair in zip(batch, found, scenes, strict=True)]
+        for row, *pair in zip(batch, found, scenes, strict=True):
+            items.append(scene_scores(row["name"], *pair) | turn_scores(*pair))
     by_tau = zip(CLEVR_TAUS, zip(*(item["by_tau"] for item in items), strict=True), strict=True)
-    return items, [
+    figures = [
         mean("jaccard", items),
         *(mean_figure(f"jaccard at {tau:g}", scores, seed=SEED) for tau, scores in by_tau),
+        mean("jaccard after the best turn", items),
     ]
+    turns = [error for item in items for error in item["turn errors"]]
+    median = float(np.median(turns)) if turns else None
+    figures.append(Figure(name="turn error of cubes, median degrees", value=median, count=len(turns)))
+    figures.append(mean_figure("turn within 5 degrees", [error <= 5.0 for error in turns], seed=SEED))
+    return items, figures
 
 
 def measure_rendering(model: Kyvo, rows: Any, args: argparse.Namespace) -> Measured:

@@ -1,6 +1,7 @@
 """What the suite of the four tasks (`eval/suite.py`) draws from its sets, and how it scores an item."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,9 +15,9 @@ from kyvo.data.language.referents import ATTRIBUTES
 from kyvo.evaluation.inputs import clean_key
 from kyvo.evaluation.results import Figure, mean_figure
 from kyvo.metrics.images import l2, ssim
-from kyvo.metrics.scenes import CLEVR_TAUS, match_scene
+from kyvo.metrics.scenes import CLEVR_TAUS, after_best_turn, match_scene
 from kyvo.scene.files import object_to_json, scene_from_json
-from kyvo.scene.scene import Scene
+from kyvo.scene.scene import Scene, turn_error
 from kyvo.scene.schema import SceneSchema
 from kyvo.tokenizers.image import fit
 
@@ -81,6 +82,16 @@ def scene_scores(name: str, predicted: Scene, true: Scene) -> Item:
     by_tau = match_scene(predicted, true, taus=CLEVR_TAUS).jaccard
     objects = [object_to_json(item) for item in predicted.objects]
     return {"key": clean_key(name), "jaccard": float(np.mean(by_tau)), "by_tau": list(by_tau), "predicted": objects}
+
+
+def turn_scores(predicted: Scene, true: Scene) -> Item:
+    """The index after the best turn about the vertical; and how far each cube's turn is off, degrees, among pairs of
+    the index's matching at its last tau. Turns are those of the scene as it is."""
+    turned = match_scene(after_best_turn(predicted, true), true, taus=CLEVR_TAUS).jaccard
+    pairs = match_scene(predicted, true, taus=CLEVR_TAUS).pairs
+    apart = [turn_error(predicted.objects[i], true.objects[j]) for i, j, _ in pairs]
+    degrees = [math.degrees(error) for error in apart if error is not None]
+    return {"jaccard after the best turn": float(np.mean(turned)), "turn errors": degrees}
 
 
 def picture_scores(ours: np.ndarray, true: np.ndarray) -> Item:

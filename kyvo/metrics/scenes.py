@@ -11,7 +11,7 @@ both empty, nothing is wrong and the score is 1; angles are compared around the 
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -21,6 +21,7 @@ from kyvo.scene.scene import Scene, SceneObject
 
 CLEVR_TAUS = (0.05, 0.10, 0.15, 0.20, 0.25)  # clevr units
 TURN = 2 * math.pi
+TURNED_APART = 0.75  # clevr units: as far as a camera that is off by some degrees puts an object
 # Differences this close to a limit equal it: on a grid of 0.05, a bin's width would else pass "< 0.05" by its rounding.
 TIE = 1e-9
 
@@ -213,6 +214,31 @@ def match_scene(predicted: Scene, truth: Scene, *, taus: Sequence[float], criter
         pairs=tuple((i, j, float(distances[i, j])) for i, j in greedy),
         nearest=tuple((int(i), int(j), float(distances[i, j])) for i, j in zip(placed[rows], columns, strict=True)),
     )
+
+
+def after_best_turn(predicted: Scene, truth: Scene, *, criterion: Criterion = CLEVR) -> Scene:
+    """The predicted scene turned about the vertical through the origin, so that it lies on the true one best.
+
+    No picture of a plain floor tells this turn. The angle is that of least squares over the nearest pairs whose
+    attributes agree, those farther than TURNED_APART left out. The up axis is z. `rotation` of objects turns along.
+    """
+    pairs = [
+        (np.array(predicted.objects[i].location), np.array(truth.objects[j].location))
+        for i, j, distance in match_scene(predicted, truth, taus=(TURNED_APART,), criterion=criterion).nearest
+        if distance < TURNED_APART and criterion.agrees(predicted.objects[i], truth.objects[j])
+    ]
+    across = sum(ours[0] * true[1] - ours[1] * true[0] for ours, true in pairs)
+    along = sum(ours[0] * true[0] + ours[1] * true[1] for ours, true in pairs)
+    angle = math.atan2(across, along)
+    return replace(predicted, objects=tuple(_turned(item, angle) for item in predicted.objects))
+
+
+def _turned(item: SceneObject, angle: float) -> SceneObject:
+    if item.location is None:
+        return item
+    (x, y, z), cosine, sine = item.location, math.cos(angle), math.sin(angle)
+    turned = item if item.turn is None else item.with_values(rotation=item.turn + angle)
+    return replace(turned, location=(cosine * x - sine * y, sine * x + cosine * y, z))
 
 
 def jaccard(predicted: Scene, truth: Scene, *, tau: float, criterion: Criterion = CLEVR) -> float:

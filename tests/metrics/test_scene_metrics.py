@@ -15,6 +15,7 @@ from kyvo.metrics.scenes import (
     OBJAWORLD_SHAPES,
     OBJECTRON,
     Criterion,
+    after_best_turn,
     angle_difference,
     criterion_for,
     jaccard,
@@ -243,3 +244,30 @@ def test_criteria_are_those_of_the_paper():
     assert OBJAWORLD.describe()["near"] == [height, angle] and OBJAWORLD_SHAPES.describe()["near"] == [angle]
     assert OBJECTRON.describe()["near"] == [size + "0.05"] and ARKITSCENES.describe()["near"] == [size + "1"]
     assert OBJAWORLD_SHAPES.taus == (0.5, 0.75, 1.0, 1.25, 1.5) and ARKITSCENES.taus == (1.25, 1.5, 1.75, 2.0, 2.25)
+
+
+apart = st.lists(st.tuples(st.integers(-3, 2), st.integers(-3, 2)), min_size=1, max_size=6, unique=True).map(
+    lambda cells: scene(*(thing(x + 0.5, y + 0.5).with_values(rotation=0.3 * x) for x, y in cells))
+)
+
+
+@given(angle=st.floats(-0.08, 0.08), truth=apart)
+def test_the_best_turn_undoes_one_about_the_vertical(angle, truth):
+    cosine, sine = math.cos(angle), math.sin(angle)
+    seen = scene(
+        *(
+            thing(cosine * x - sine * y, sine * x + cosine * y).with_values(rotation=item.turn + angle)
+            for item in truth.objects
+            for x, y, _ in [item.location]
+        )
+    )
+    found = after_best_turn(seen, truth)
+    for item, true in zip(found.objects, truth.objects, strict=True):
+        assert item.location == pytest.approx(true.location, abs=1e-9)
+        assert item.turn == pytest.approx(true.turn)
+
+
+def test_a_scene_without_a_pair_is_not_turned():
+    seen = scene(thing(1.0), SceneObject(shape="cube"))
+    assert after_best_turn(seen, scene(thing(1.0, color="blue"))) == seen
+    assert after_best_turn(scene(), scene(thing(1.0))) == scene()
