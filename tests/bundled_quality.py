@@ -5,6 +5,7 @@ compares them with the recorded ones.
 """
 
 import json
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from kyvo.generation.engine import additive_mask, visible_ids
 from kyvo.generation.hidden_states import hidden_states
 from kyvo.metrics.images import psnr, ssim
 from kyvo.models.flow import path
+from kyvo.models.heads.cube_turns import read_turns
 from kyvo.models.heads.refined_scenes import refine_scenes
 from kyvo.models.slat.latent import StructuredLatent
 from kyvo.models.slat.sparse import SparseTensor, Voxels
@@ -34,7 +36,7 @@ from kyvo.pipelines.scene_flows import SceneGen
 from kyvo.pipelines.scenes import crop_tokens
 from kyvo.programs.json_form import from_json
 from kyvo.scene.files import scene_from_json
-from kyvo.scene.scene import Scene
+from kyvo.scene.scene import Scene, turn_error
 from kyvo.shapes.cells import surface_latent
 from kyvo.shapes.flow_args import FlowArgs
 from kyvo.shapes.losses import reconstruction_loss
@@ -52,7 +54,7 @@ from kyvo.tokenizers.tasks import TASKS, Segments
 from kyvo.training.allowed import AllowedWalk
 
 SEED = 7_300_001  # of no training set and of no set that a figure of the model card is of
-SIZE = {"width": 120, "height": 80}
+SIZE, FINE_SIZE = {"width": 120, "height": 80}, {"width": 240, "height": 160}
 PICTURES, RENDERINGS, EDITS, QUESTIONS, TEXTS, MESHES, OBJECTS, OBJECT_SCENES = 12, 6, 16, 48, 16, 2, 8, 6
 TIME = 0.8  # of a flow, at which little but the condition says what is to come
 
@@ -164,6 +166,21 @@ def refinement(bundled: Bundled) -> float:
     return -float(np.linalg.norm(apart, axis=1).mean())
 
 
+def cube_turns(bundled: Bundled) -> float:
+    """How far the turns of cubes are off, a mean, degrees; 0 is best."""
+    network = bundled.model.processor.cube_turns
+    assert network is not None
+    pictures = render_scenes(bundled.scenes, **FINE_SIZE)
+    found = read_turns(network, bundled.scenes, list(pictures))
+    pairs = (
+        pair
+        for scene, true in zip(found, bundled.scenes, strict=True)
+        for pair in zip(scene.objects, true.objects, strict=True)
+    )
+    apart = [error for ours, true in pairs if (error := turn_error(ours, true)) is not None]
+    return -math.degrees(float(np.mean(apart)))
+
+
 def image_tokenizer(bundled: Bundled) -> float:
     """PSNR of pictures through codes and back, dB."""
     image = bundled.model.processor.image
@@ -238,6 +255,7 @@ FIGURES: dict[Figure, Callable[[Bundled], nn.Module | None]] = {  # figure -> th
     parsing: lambda bundled: bundled.programs.model,
     rendered: lambda bundled: bundled.model.model,
     refinement: lambda bundled: bundled.model.processor.refiner,
+    cube_turns: lambda bundled: bundled.model.processor.cube_turns,
     image_tokenizer: lambda bundled: bundled.model.processor.image.model,
     shape_round_trip: lambda bundled: bundled.shapes.model,
     object_structure: lambda bundled: bundled.objects.structure_flow,

@@ -20,6 +20,10 @@ from kyvo.scene.schema import SceneSchema
 
 CHUNK = 32  # pictures at a time
 DIGITS = 4  # of a refined number
+# An estimate this near the mean camera is taken for it: nine of ten where it is that camera, and one of 25 where it was
+# moved by up to half a unit along each axis, on development pictures. Units; rad; a factor's logarithm.
+SAME_DISTANCE, SAME_HEIGHT = 0.06, 0.12
+SAME_ROLL, SAME_ZOOM = 0.01, 0.025
 
 
 def as_tensors(
@@ -105,12 +109,14 @@ def _refine(
     words, locations, valid = as_tensors(scenes, schema)
     pixels = to_unit(torch.from_numpy(np.stack(pictures)).to(device))
     found = refiner(pixels, words.to(device), locations.to(device), valid.to(device))
-    config, read = refiner.config, found.locations.cpu().numpy()
+    config, read, mean = refiner.config, found.locations.cpu().numpy(), mean_camera(refiner.config)
     centers = found.centers.cpu().numpy()
     own_cameras = found.cameras.cpu().numpy().astype(float).round(DIGITS)
     frames = found.frames.cpu().numpy().astype(float).round(DIGITS)
     cameras = []
     for number, camera in enumerate(known):
+        if camera is None and _is_like(mean, own_cameras[number], frames[number]):
+            camera = mean
         if camera is None:
             roll, zoom = frames[number].tolist()
             camera = _camera(config, tuple(own_cameras[number].tolist()))  # type: ignore[arg-type]
@@ -133,6 +139,18 @@ def _refine(
             objects.append(item.with_values(**named, location=tuple(map(float, read[number, index]))))
         refined.append(replace(scene, objects=tuple(objects), camera=cameras[number]))
     return refined
+
+
+def _is_like(mean: Camera, location: np.ndarray, frame: np.ndarray) -> bool:
+    """Whether a camera that was read is the mean one, as far as a picture tells.
+
+    A plain floor tells a camera's height and distance, and hardly by how much it is turned about the vertical. Where
+    the first two agree, the camera has most likely not been moved, and so the turn is known, too.
+    """
+    distance = math.hypot(*location[:2]) - math.hypot(*mean.location[:2])
+    height, (roll, zoom) = location[2] - mean.location[2], frame
+    limits = (SAME_DISTANCE, SAME_HEIGHT, SAME_ROLL, SAME_ZOOM)
+    return all(abs(apart) <= limit for apart, limit in zip((distance, height, roll, zoom), limits, strict=True))
 
 
 def _camera(config: RefinerConfig, location: Vector) -> Camera:
