@@ -8,8 +8,8 @@ from random_scenes import scenes
 
 from kyvo.api import Kyvo
 from kyvo.errors import CheckpointError
-from kyvo.models.heads.refined_scenes import as_tensors, check_fits, refine_scenes, to_unit
-from kyvo.models.heads.refiner import extended
+from kyvo.models.heads.refined_scenes import as_tensors, check_fits, mean_camera, refine_scenes, to_unit
+from kyvo.models.heads.refiner import Refiner, extended
 from kyvo.scene.builtin_schemas import clevr_schema, objaworld_schema, objectron_schema
 from kyvo.scene.files import scene_from_json, scene_to_json
 from kyvo.scene.scene import Scene, SceneObject
@@ -54,12 +54,20 @@ def test_scenes_of_a_batch_do_not_touch_one_another(monkeypatch):
             assert replace(ours, location=None) == replace(theirs, location=None)
 
 
+def moved_refiner() -> Refiner:
+    """One that reads cameras which are not the mean one."""
+    refiner = tiny_refiner()
+    refiner.camera.bias.data = torch.tensor([0.3, -0.2, 0.1])
+    return refiner
+
+
 def test_the_camera_sees_objects_where_the_refiner_does():
+    refiner = moved_refiner()
     cube = SceneObject(size="large", color="red", material="metal", shape="cube", location=(0.0, 0.0, 0.7))
     scene = Scene(objects=(cube, replace(cube, location=(1.0, -1.5, 0.35))))
-    [refined] = refine_scenes(REFINER, [scene], PICTURES[:1], SCHEMA)
+    [refined] = refine_scenes(refiner, [scene], PICTURES[:1], SCHEMA)
     words, locations, valid = as_tensors([scene], SCHEMA)
-    told = REFINER(to_unit(torch.from_numpy(PICTURES[0])[None]), words, locations, valid)
+    told = refiner(to_unit(torch.from_numpy(PICTURES[0])[None]), words, locations, valid)
     seen = refined.camera.project(np.array([item.location for item in refined.objects]))[:, :2]
     np.testing.assert_allclose(seen, told.centers[0].detach().numpy(), atol=0.1)  # px; heights are rounded
     np.testing.assert_allclose(refined.camera.location, told.cameras[0].detach().numpy(), atol=1e-3)
@@ -68,11 +76,12 @@ def test_the_camera_sees_objects_where_the_refiner_does():
 
 
 def test_a_tilted_pictures_camera_is_tilted_and_sees_objects_where_they_are():
-    refiner = extended(REFINER, REFINER.config.words, frames=True)
+    level = moved_refiner()
+    refiner = extended(level, level.config.words, frames=True)
     refiner.frame.bias.data = torch.tensor([0.05, 0.1])
     cube = SceneObject(size="large", color="red", material="metal", shape="cube", location=(0.0, 0.0, 0.7))
     scene = Scene(objects=(cube, replace(cube, location=(1.0, -1.5, 0.7))))
-    [plain], [tilted] = (refine_scenes(one, [scene], PICTURES[:1], SCHEMA) for one in (REFINER, refiner))
+    [plain], [tilted] = (refine_scenes(one, [scene], PICTURES[:1], SCHEMA) for one in (level, refiner))
     assert tilted.camera == plain.camera.turned(roll=0.05, zoom=np.exp(0.1))
     seen = [one.camera.project(np.array([item.location for item in one.objects]))[:, :2] for one in (plain, tilted)]
     np.testing.assert_allclose(seen[0], seen[1], atol=0.05)  # px
@@ -116,3 +125,25 @@ def test_one_of_another_model_is_refused():
         check_fits(REFINER, objaworld_schema(), width=24, height=16)
     with pytest.raises(CheckpointError, match="'objectron' has no locations in a world frame"):
         check_fits(REFINER, objectron_schema(), width=24, height=16)
+
+
+def test_a_camera_that_agrees_with_the_mean_one_is_taken_for_it():
+    """What a picture tells are the camera's height and distance; its turn about the vertical is then the mean one's."""
+    cube = SceneObject(size="large", color="red", material="metal", shape="cube", location=(1.0, 0.5, 0.7))
+    scene, mean = Scene(objects=(cube,)), mean_camera(REFINER.config)
+    x, y, z = mean.location
+    cases = {  # turned by three degrees; farther away; higher; turned and tilted
+        (x - y * 0.052, y + x * 0.052, z, 0.0): True,
+        (1.02 * x, 1.02 * y, z, 0.0): False,
+        (x, y, z + 0.2, 0.0): False,
+        (x - y * 0.052, y + x * 0.052, z, 0.05): False,
+    }
+    for (*location, roll), same in cases.items():
+        refiner = extended(tiny_refiner(), REFINER.config.words, frames=True)
+        refiner.frame.bias.data = torch.tensor([roll, 0.0])
+        refiner.camera.weight.data.zero_()
+        refiner.camera.bias.data = torch.tensor(location) - torch.tensor(mean.location)
+        [found] = refine_scenes(refiner, [scene], PICTURES[:1], SCHEMA)
+        assert (found.camera == mean) is same
+        [known] = refine_scenes(refiner, [scene], PICTURES[:1], SCHEMA, cameras=[mean])
+        assert (found.objects == known.objects) is same
