@@ -29,8 +29,6 @@ WEIGHTS_NAME = "image_tokenizer.safetensors"
 CONFIG_NAME = "image_tokenizer.json"
 CODING = ("encoder.", "quant_conv.", "quantize.")  # how the tensors are named that codes come from
 BATCH_SIZE = {"cpu": 32, "cuda": 512}  # pictures that go through the network together
-
-
 FINE = 2  # sides of a picture in detail, in those of the model's
 FIT_TOLERANCE = 0.02  # of the height, that is cut off or added without a word
 

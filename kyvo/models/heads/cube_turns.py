@@ -25,7 +25,7 @@ from kyvo.scene.schema import CLEVR_RADIUS
 
 CUBE_TURNS_NAME = "cube_turns.safetensors"
 QUARTER = math.pi / 2
-NUM_VIEW = 4  # numbers of a `View`
+NUM_VIEW = 4  # numbers of how a cube is seen
 DIGITS = 4  # of a turn, rad
 
 
