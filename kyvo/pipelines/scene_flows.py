@@ -292,13 +292,8 @@ class ISceneFromText(_InSceneCube):
         Raises:
             CheckpointError: there is none, or it was not trained on texts.
         """
-        folder = find_scene_flow(name_or_folder, cls.name)
+        folder = find_scene_flow(name_or_folder, cls.name) if text_encoder else find_text_flow(name_or_folder)
         own = folder / "text_encoder"
-        if text_encoder is None and not own.with_suffix(".json").is_file():
-            raise CheckpointError(
-                f"{folder} has no text_encoder: its flow was not trained on texts. Train one with "
-                "configs/flow/iscene_text_mini.yaml (docs/scenes.md says how)."
-            )
         if not isinstance(objects, ObjectGenerator):
             objects = ObjectGenerator.from_pretrained(objects)
         encoder: Any = load_condition("text", own if text_encoder is None else text_encoder)
@@ -328,6 +323,17 @@ def mean_poses(poses: Float[Tensor, "views assets 8"]) -> Float[Tensor, "assets 
     facing = (turn * turn[:1]).sum(2, keepdim=True) < 0
     turn = F.normalize(torch.where(facing, -turn, turn).mean(0), dim=1)
     return torch.cat([place.mean(0), turn, scale.mean(0)], dim=1)
+
+
+def find_text_flow(name_or_folder: Path | str) -> Path:
+    """The folder of an I-Scene that was trained on texts with an encoder of its own, as of `find_scene_flow`."""
+    folder = find_scene_flow(name_or_folder, IScene.name)
+    if not (folder / "text_encoder.json").is_file():
+        raise CheckpointError(
+            f"{folder} has no text_encoder: its flow was not trained on texts. Train one with "
+            "configs/flow/iscene_text_mini.yaml (docs/scenes.md says how)."
+        )
+    return folder
 
 
 def find_scene_flow(name_or_folder: Path | str, method: str) -> Path:

@@ -87,6 +87,7 @@ class SceneSource:
         self._recognition = recognition
         self._network: Segmenter | None = None
         self._loaded: dict[MethodName, SceneMethod] = {}
+        self._from_text: SceneMethod | None = None
         self._lock = threading.Lock()
 
     def get(self, name: MethodName, *, camera: "Camera | None" = None) -> "SceneMethod":
@@ -111,7 +112,21 @@ class SceneSource:
         """I-Scene under texts. Raises CheckpointError where there are no weights of it."""
         from kyvo.pipelines.scene_flows import ISceneFromText
 
-        return ISceneFromText.from_pretrained(self._flows, objects=self._objects.get())
+        with self._lock:
+            if self._from_text is None:
+                self._from_text = ISceneFromText.from_pretrained(self._flows, objects=self._objects.get())
+            return self._from_text
+
+    @property
+    def lacks_text(self) -> str | None:
+        """Why there are no scenes of texts, without loading the method; None where there are."""
+        from kyvo.pipelines.scene_flows import find_text_flow
+
+        try:
+            find_text_flow(self._flows)
+        except CheckpointError as error:
+            return str(error)
+        return self._objects.lacks
 
     def lacks(self, name: MethodName) -> str | None:
         """Why there is no such method, without loading it; None where there is one."""

@@ -1,4 +1,4 @@
-"""Jobs that make a scene of a picture: what a request asks for, and the files that it gives."""
+"""Jobs that make a scene of a picture or a text: what a request asks for, and the files that it gives."""
 
 import tempfile
 import time
@@ -20,6 +20,7 @@ from kyvo.scene.scene import Camera
 from kyvo.serving.errors import RequestError
 from kyvo.serving.long_jobs import JobResult, LongJob, LongJobs
 from kyvo.shapes.scene_files import write_scene
+from kyvo.shapes.scene_texts import SceneText
 from kyvo.shapes.tokenizer import ShapeTokenizer
 
 PATH = "/v1/scenes/jobs"  # of the jobs
@@ -27,10 +28,11 @@ PATH = "/v1/scenes/jobs"  # of the jobs
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SceneRequest:
-    """What is asked for. Without a picture and prompts, the scene is recognised first: its outlines are the masks."""
+    """What is asked for. Of a picture without masks and prompts, the scene is recognised first: its outlines are the
+    masks."""
 
-    rgb: UInt8[np.ndarray, "height width 3"]
-    picture: ScenePicture | None = None  # where masks were given, or none are needed
+    rgb: UInt8[np.ndarray, "height width 3"]  # of a text, what stands for the picture
+    given: ScenePicture | SceneText | None = None  # a picture where masks were given, or none are needed
     prompts: Mapping[str, Prompt] | None = None
     method: MethodName = MethodName.SCENEGEN
     camera: Camera | None = None  # for the baselines
@@ -40,7 +42,8 @@ class SceneRequest:
 
 def add_scene(jobs: LongJobs, model: Kyvo, source: SceneSource, request: SceneRequest, *, client: str = "") -> LongJob:
     """Takes a job. Raises Overloaded where the queue is full, and RequestError where the server lacks the method."""
-    if (reason := source.lacks(request.method)) is not None:
+    of_text = isinstance(request.given, SceneText)
+    if (reason := source.lacks_text if of_text else source.lacks(request.method)) is not None:
         raise RequestError(
             501,
             f"this server has no method {request.method.value}: {reason} Its options --model, --scenes and --library "
@@ -57,25 +60,24 @@ def make_scene(request: SceneRequest, model: Kyvo, source: SceneSource, run: Run
     """Does what a request asks for. Raises as `generate_scene`, `masked_by_scene` and `masked_by_prompts` do, and
     Cancelled or DeadlineExceeded where the run is not to go on."""
     began = time.monotonic()
-    method = source.get(request.method, camera=request.camera)
-    picture = _picture(request, model, source, run)
+    of_text = isinstance(request.given, SceneText)
+    method = source.from_text() if of_text else source.get(request.method, camera=request.camera)
+    given = request.given or _masked(request, model, source, run)
     run.check()
-    made = generate_scene(method, picture, seed=request.seed, progress=job.watch, cancelled=run.stops)
+    made = generate_scene(method, given, seed=request.seed, progress=job.watch, cancelled=run.stops)
     run.check()
     tokenizer = ShapeTokenizer.from_pretrained() if "json" in request.formats else None
     files = {}
     with tempfile.TemporaryDirectory(prefix="kyvo-scene-") as folder:
         for format in dict.fromkeys(request.formats):
             path = Path(folder) / f"scene.{format}"
-            write_scene(made, [path], picture=picture, tokenizer=tokenizer)
+            write_scene(made, [path], picture=given, tokenizer=tokenizer)
             files[path.name] = path.read_bytes()
             run.check()
     return JobResult(result=made, files=files, seconds=time.monotonic() - began)
 
 
-def _picture(request: SceneRequest, model: Kyvo, source: SceneSource, run: Run) -> ScenePicture:
-    if request.picture is not None:
-        return request.picture
+def _masked(request: SceneRequest, model: Kyvo, source: SceneSource, run: Run) -> ScenePicture:
     if request.prompts is not None:
         return masked_by_prompts(request.rgb, request.prompts, segmenter=source.segmenter)
     scene = model.recognition([request.rgb], run)[0].scene

@@ -1,6 +1,6 @@
 """The endpoints of scenes of shapes, which are made by jobs.
 
-POST   /v1/scenes/generate             from a picture with masks, prompts, or a scene
+POST   /v1/scenes/generate             from a picture with masks, prompts, or a scene; or from a text
 GET    /v1/scenes/methods              what the server can do
 GET    /v1/scenes/jobs/{id} and on     as of all jobs (`kyvo.serving.long_job_routes`)
 """
@@ -30,6 +30,7 @@ from kyvo.serving.requests import client_of, in_reader
 from kyvo.serving.scene_jobs import PATH, SceneRequest, add_scene
 from kyvo.serving.scene_schemas import MethodCard, PlacedShape, SceneGenerateRequest, SceneJobStatus, SceneMethods
 from kyvo.serving.schemas import ErrorBody
+from kyvo.shapes.scene_texts import SceneText
 
 _NO_METHOD = {501: {"model": ErrorBody, "description": "the server lacks the method or its weights"}}
 
@@ -38,7 +39,7 @@ router = APIRouter(route_class=BodyRoute)
 
 @router.post("/v1/scenes/generate", status_code=202, responses={**_NO_METHOD})
 async def generate(body: SceneGenerateRequest, request: Request) -> SceneJobStatus:
-    """Starts a job that makes the objects of a picture, each where it stands."""
+    """Starts a job that makes the objects of a picture or a text, each where it stands."""
     state = request.app.state
     asked = await in_reader(request, lambda inputs: request_of(body, inputs, state.scenes))
     job = add_scene(jobs_of(request), state.worker.model, state.scenes, asked, client=client_of(request))
@@ -53,13 +54,17 @@ async def methods(request: Request) -> SceneMethods:
         MethodCard(name=name, label=name.label, needs_masks=name.needs_masks, lacks=source.lacks(name))
         for name in MethodName
     ]
-    return SceneMethods(methods=cards, segmenter=source.segments)
+    return SceneMethods(methods=cards, segmenter=source.segments, lacks_text=source.lacks_text)
 
 
 def request_of(body: SceneGenerateRequest, inputs: Inputs, source: SceneSource) -> SceneRequest:
-    """Raises ConfigError, ImageError or SceneError for what does not do."""
+    """Raises ConditionError, ConfigError, ImageError or SceneError for what does not do."""
+    if body.text is not None:
+        text = SceneText.of(inputs.text(body.text))
+        return SceneRequest(rgb=text.rgb, given=text, seed=body.seed, formats=body.formats, method=body.method)
     if body.camera is not None and not body.method.has_camera:
         raise ConfigError(f"a camera goes with the baselines; {body.method.value} finds places without one.")
+    assert body.image is not None  # as there is no text
     rgb = picture_of(body.image, inputs.limits)
     check_shows(rgb)
     prompts = _prompts(body)
@@ -68,7 +73,7 @@ def request_of(body: SceneGenerateRequest, inputs: Inputs, source: SceneSource) 
         check_prompts(rgb, prompts, segments=source.segments)
     return SceneRequest(
         rgb=rgb,
-        picture=_picture(body, rgb, inputs),
+        given=_picture(body, rgb, inputs),
         prompts=prompts or None,
         method=body.method,
         camera=None if body.camera is None else camera_from_json(body.camera),

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from kyvo.pipelines.scene_source import MethodName
 from kyvo.serving.long_job_schemas import LongJobStatus
-from kyvo.serving.schemas import Picture, SceneJSON
+from kyvo.serving.schemas import Picture, SceneJSON, Text
 
 MAX_MASKS = 16  # of a request; a scene has at most `kyvo.data.scene_pictures.MAX_OBJECTS`
 SceneFormat = Literal["json", "glb", "usda", "html", "png"]
@@ -35,11 +35,12 @@ class ObjectPlace(BaseModel):
 
 class SceneGenerateRequest(BaseModel):
     """A scene of the objects of a picture, which are given by one of objects, labels, scene and recognize; the method
-    tokens finds them itself, and takes their names from what is given."""
+    tokens finds them itself, and takes their names from what is given. Or a scene of a text, by the method iscene."""
 
     model_config = ConfigDict(extra="forbid")
 
-    image: Picture
+    image: Picture | None = None
+    text: Text | None = Field(None, description="In the place of a picture: the objects, and how they stand.")
     objects: list[ObjectPlace] | None = Field(None, min_length=1, max_length=MAX_MASKS)
     labels: Picture | None = Field(None, description="A picture of the same size: a color an object, on black.")
     scene: SceneJSON | None = Field(None, description="The picture's scene: outlines of its objects are taken.")
@@ -58,6 +59,12 @@ class SceneGenerateRequest(BaseModel):
 
     @model_validator(mode="after")
     def check_source(self) -> "SceneGenerateRequest":
+        if (self.image is None) == (self.text is None):
+            raise ValueError("give an image or a text, one of the two")
+        if self.text is not None:
+            if self.sources or self.camera is not None or self.method is not MethodName.ISCENE:
+                raise ValueError("a text goes with the method iscene, and with nothing that is about a picture")
+            return self
         if len(self.sources) > 1 or (not self.sources and self.method.needs_masks):
             raise ValueError(f"give one of {', '.join(SOURCES)}: it says what the objects are")
         if self.objects is not None:
@@ -95,3 +102,4 @@ class MethodCard(BaseModel):
 class SceneMethods(BaseModel):
     methods: list[MethodCard]
     segmenter: bool = Field(description="Whether points and boxes become outlines.")
+    lacks_text: str | None = Field(description="Why the server makes no scenes of texts; null where it does.")

@@ -30,6 +30,7 @@ pytest.importorskip("open3d")
 
 PICTURE = np.random.default_rng(0).integers(100, 255, (60, 80, 3)).astype(np.uint8)
 BOXES = ((5, 20, 35, 50), (45, 20, 75, 50))
+TEXT = "a red chair on a blue table"
 FORMATS = ["json", "glb", "usda", "html", "png"]
 
 
@@ -189,6 +190,45 @@ def test_a_method_that_the_server_lacks_is_said(http):
     assert lacks["scenegen"] is None and lacks["independent"] is None
     assert "has no flow of iscene" in lacks["iscene"]
     assert [card["name"] for card in cards["methods"] if not card["needs_masks"]] == ["tokens"]
+    answer = http.post("/v1/scenes/generate", json={"text": TEXT, "method": "iscene"})
+    assert answer.status_code == 501 and "has no flow of iscene" in answer.json()["error"]["message"]
+    assert "has no flow of iscene" in cards["lacks_text"]
+
+
+@pytest.mark.slow
+def test_a_text_gives_the_files_that_the_command_writes(folder, tmp_path):
+    flows = folder / "texts"
+    (flows / "iscene").mkdir(parents=True)
+    save_network(tiny_flow("iscene"), flows / "iscene" / "flow")
+    save_network(tiny_generator().encoders["text"], flows / "iscene" / "text_encoder")
+    source = SceneSource(flows=flows, objects=ObjectSource(folder / "objects"))
+    with serving(create_app(tiny_kyvo(), name="tiny", scenes=source)) as url, httpx.Client(base_url=url) as client:
+        assert client.get("/v1/scenes/methods").json()["lacks_text"] is None
+        asked = {"text": TEXT, "method": "iscene", "seed": 3, "formats": ["json", "png"]}
+        status = ended(client, client.post("/v1/scenes/generate", json=asked))
+        sent = {file["name"]: client.get(file["path"]).content for file in status["files"]}
+    outs = [part for name in sent for part in ("--out", str(tmp_path / name))]
+    given = ["--objects", str(folder / "objects"), "--model", str(flows), "--seed", "3", "--method", "iscene"]
+    with pytest.raises(SystemExit) as stopped:
+        run(["generate", "scene", "--text", TEXT, *given, *outs])
+    assert not stopped.value.code
+    assert sent == {name: (tmp_path / name).read_bytes() for name in ("scene.json", "scene.png")}
+
+
+@pytest.mark.parametrize(
+    ("body", "match"),
+    [
+        ({}, "give an image or a text"),
+        ({"text": TEXT, "image": "data"}, "give an image or a text"),
+        ({"text": TEXT}, "a text goes with the method iscene"),
+        ({"text": TEXT, "method": "iscene", "recognize": True}, "nothing that is about a picture"),
+        ({"text": " beside ".join(["a chair"] * 13), "method": "iscene"}, "the text names 13 objects"),
+        ({"text": "a chair " * 400, "method": "iscene"}, "the limit is 2,000"),
+    ],
+)
+def test_a_text_stands_alone(http, body, match):
+    answer = http.post("/v1/scenes/generate", json=body)
+    assert answer.status_code == 422 and match in answer.json()["error"]["message"]
 
 
 @pytest.mark.slow
