@@ -37,7 +37,7 @@ from kyvo.programs.program import Edit, Program, Query
 from kyvo.programs.turns import REDO, UNDO
 from kyvo.scene.diff import SceneDiff, diff
 from kyvo.scene.files import read_json, save_scene, scene_from_json, scene_to_json, write_json
-from kyvo.scene.scene import Camera, Scene, SceneObject
+from kyvo.scene.scene import Scene, SceneObject
 from kyvo.tokenizers.picture_decoding import decode_picture
 
 FORMAT = "kyvo-chat"
@@ -150,9 +150,9 @@ class Conversation:
         return self._start_drawn or any(turn.answer is None for turn in self._turns)
 
     @property
-    def camera(self) -> Camera | None:
-        """The camera that the picture has; None where nothing says it."""
-        return (self.model.rendering_camera(self.scene) if self.is_drawn else None) or self.scene.camera
+    def shown(self) -> Scene:
+        """The scene as the picture shows it, with the picture's camera where something says it."""
+        return self.model.rendering.as_drawn(self.scene) if self.is_drawn else self.scene
 
     @property
     def _last_image(self) -> np.ndarray | None:

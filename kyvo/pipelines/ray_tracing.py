@@ -5,6 +5,7 @@ when a picture is first asked for: most uses of a model need none.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -55,3 +56,7 @@ class RayTracing:
     def rendering_camera(self, scene: Scene) -> Camera | None:
         """The camera that the picture of a scene has."""
         return camera_of(scene, self.width, self.height)
+
+    def as_drawn(self, scene: Scene) -> Scene:
+        """The scene with its picture's camera; all else is drawn as it is."""
+        return replace(scene, camera=self.rendering_camera(scene) or scene.camera)

@@ -22,7 +22,7 @@ from kyvo.generation.language_model import Completion, LanguageModel
 from kyvo.generation.sampling import GREEDY
 from kyvo.models.heads.refined_scenes import mean_camera, refine_scenes
 from kyvo.pipelines.run import Run
-from kyvo.scene.scene import Camera, Scene
+from kyvo.scene.scene import Camera, Scene, SceneObject
 from kyvo.scene.schema import camera_of
 from kyvo.tokenizers.image import fit
 from kyvo.tokenizers.tasks import Segments
@@ -40,6 +40,10 @@ class Renderer(Protocol):
 
     def rendering_camera(self, scene: Scene) -> Camera | None:
         """The camera that a rendering of the scene has; None where nothing says it."""
+        ...
+
+    def as_drawn(self, scene: Scene) -> Scene:
+        """The scene as its rendering shows it, with the rendering's camera."""
         ...
 
 
@@ -70,6 +74,13 @@ class Rendering:
         """The camera that a rendering of the scene has; None where nothing says it."""
         return self.loop.rendering_camera(scene)
 
+    def as_drawn(self, scene: Scene) -> Scene:
+        """The scene with its rendering's camera, and cubes as they are drawn: unturned where tokens hold no turns."""
+        drawn = replace(scene, camera=self.rendering_camera(scene) or scene.camera)
+        if any(field.name == "rotation" for field in self.model.processor.schema.fields):
+            return drawn
+        return replace(drawn, objects=tuple(_unturned(item) for item in scene.objects))
+
     def _draw(
         self, scenes: Sequence[Scene], loop: "ClosedLoop | OpenLoop", run: Run, *, last: bool
     ) -> list[Completion]:
@@ -93,6 +104,10 @@ class Rendering:
         # A round of the loop takes less time than the first drawing.
         pictures = loop(scenes, first, decoder, run, seconds_of_round=time.monotonic() - began)
         return [replace(one, image=picture) for one, picture in zip(drawn, pictures, strict=True)]
+
+
+def _unturned(item: SceneObject) -> SceneObject:
+    return replace(item, extra={name: value for name, value in item.extra.items() if name != "rotation"})
 
 
 class ClosedLoop:

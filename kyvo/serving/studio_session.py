@@ -205,7 +205,7 @@ class Session:
         files, source = self._write_files(talk.scene, talk.image), source_of(talk.scene)
         large = self._large(talk.image)
         return PageState(
-            marked=_marked(large, replace(talk.scene, camera=talk.camera), named, meshes=talk.model.meshes(talk.scene)),
+            marked=_marked(large, talk.shown, named, meshes=talk.model.meshes(talk.scene)),
             status=status,
             messages=[message for said in self._said for message in said.messages(talk.turns)],
             before=None if self._before is None else self._large(self._before),

@@ -10,7 +10,7 @@ from kyvo.errors import ConfigError, SceneError
 from kyvo.generation.sampling import Sampling
 from kyvo.pipelines.ray_tracing import RayTracing
 from kyvo.pipelines.run import Run
-from kyvo.scene.builtin_schemas import objaworld_schema
+from kyvo.scene.builtin_schemas import clevr_view_schema, objaworld_schema
 from kyvo.scene.files import save_scene
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.testing import tiny_kyvo
@@ -39,6 +39,18 @@ def test_a_kyvo_draws_with_the_renderer_it_is_told(model):
     edited = exact.edit(Scene(objects=(RED,)), "Paint the cube blue.")
     assert np.array_equal(edited.image, exact.render([edited.scene])[0])
     assert exact.rendering_camera(SCENES[0]) == SCENES[0].camera.resized(480, 320)
+
+
+def test_a_scene_as_drawn_has_turns_where_the_renderer_draws_them():
+    turned = RED.with_values(rotation=0.3, note="mine")
+    scene = Scene(objects=(turned,))
+    exact, plain, view = (
+        tiny_kyvo(**words).rendering.as_drawn(scene)
+        for words in ({"renderer": "raytracer"}, {}, {"schema": clevr_view_schema()})
+    )
+    assert exact.objects == view.objects == (turned,)
+    assert plain.objects == (RED.with_values(note="mine"),)
+    assert exact.camera.width == 480 and plain.camera.width == 24
 
 
 def test_an_object_beyond_the_bins_is_drawn(model):
