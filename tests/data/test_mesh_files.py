@@ -168,6 +168,17 @@ def test_a_ply_brings_its_colors_as_srgb(tmp_path: Path) -> None:
     assert np.ptp(read.triangles.reshape(-1, 3), axis=0) == pytest.approx([0.2, 0.4, 1.0])
 
 
+@pytest.mark.parametrize("name", ["gray", "grey"])
+def test_a_ply_of_one_channel_is_gray(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "tile.ply"
+    path.write_text(
+        f"ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
+        f"property uchar {name}\nelement face 1\nproperty list uchar int vertex_indices\nend_header\n"
+        "0 0 0 128\n1 0 0 128\n0 1 0 128\n3 0 1 2\n"
+    )
+    assert read_mesh(path).colors.reshape(-1, 3) == pytest.approx(np.full((3, 3), to_linear(np.array(128 / 255))))
+
+
 def test_a_ply_that_lost_its_picture_says_which(tmp_path: Path) -> None:
     path = tmp_path / "tile.ply"
     path.write_text(

@@ -30,7 +30,13 @@ from kyvo.data.meshes.ply_tables import Columns, Lists, read_tables
 from kyvo.data.meshes.polygons import strip_triangles, triangulate
 from kyvo.data.meshes.textures import decode_texture
 
-_COLORS = (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))
+_COLORS = (
+    ("red", "green", "blue"),
+    ("r", "g", "b"),
+    ("diffuse_red", "diffuse_green", "diffuse_blue"),
+    ("gray",) * 3,
+    ("grey",) * 3,
+)
 _UVS = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"), ("texture_s", "texture_t"))
 _INDICES = ("vertex_indices", "vertex_index")
 
