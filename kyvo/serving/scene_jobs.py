@@ -62,7 +62,7 @@ def make_scene(request: SceneRequest, model: Kyvo, source: SceneSource, run: Run
     began = time.monotonic()
     of_text = isinstance(request.given, SceneText)
     method = source.from_text() if of_text else source.get(request.method, camera=request.camera)
-    given = request.given or _masked(request, model, source, run)
+    given = _masked(request, model, source, run) if request.given is None else request.given
     run.check()
     made = generate_scene(method, given, seed=request.seed, progress=job.watch, cancelled=run.stops)
     run.check()
