@@ -98,8 +98,8 @@ def main(argv: list[str] | None = None) -> Path:
 
 
 def read_samples(folders: Sequence[Path], config: CubeTurnsConfig, args: CubeTurnsArgs) -> Samples:
-    """All pictures of the sets that show a cube. Raises ConfigError for scenes without a camera, or cubes without a
-    turn."""
+    """All pictures of the sets that show a cube. Raises ConfigError for none, for scenes without a camera, and for
+    cubes without a turn."""
     size = {"width": config.width, "height": config.height}
     pictures = torch.cat([load_pictures(folder, **size, limit=None, workers=args.workers) for folder in folders])
     picture_of, views, turns = [], [], []
@@ -114,6 +114,8 @@ def read_samples(folders: Sequence[Path], config: CubeTurnsConfig, args: CubeTur
         views.append(torch.from_numpy(cube_views(scene.camera, cubes)).float())
         true = torch.tensor([cube.turn for cube in cubes], dtype=torch.float64)
         turns.append((true - torch.from_numpy(directions(scene.camera, cubes))).float())
+    if not views:
+        raise ConfigError("--data shows no cube of CLEVR's sizes; make a set with `kyvo data clevr --size 240x160`.")
     shown, picture_of = torch.tensor(picture_of).unique(return_inverse=True)
     return Samples(pictures=pictures[shown], picture_of=picture_of, views=torch.cat(views), turns=torch.cat(turns))
 

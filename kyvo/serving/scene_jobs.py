@@ -39,11 +39,14 @@ class SceneRequest:
     seed: int = 0
     formats: Sequence[str] = ("glb",)
 
+    @property
+    def is_of_text(self) -> bool:
+        return isinstance(self.given, SceneText)
+
 
 def add_scene(jobs: LongJobs, model: Kyvo, source: SceneSource, request: SceneRequest, *, client: str = "") -> LongJob:
     """Takes a job. Raises Overloaded where the queue is full, and RequestError where the server lacks the method."""
-    of_text = isinstance(request.given, SceneText)
-    if (reason := source.lacks_text if of_text else source.lacks(request.method)) is not None:
+    if (reason := source.lacks_text if request.is_of_text else source.lacks(request.method)) is not None:
         raise RequestError(
             501,
             f"this server has no method {request.method.value}: {reason} Its options --model, --scenes and --library "
@@ -60,8 +63,7 @@ def make_scene(request: SceneRequest, model: Kyvo, source: SceneSource, run: Run
     """Does what a request asks for. Raises as `generate_scene`, `masked_by_scene` and `masked_by_prompts` do, and
     Cancelled or DeadlineExceeded where the run is not to go on."""
     began = time.monotonic()
-    of_text = isinstance(request.given, SceneText)
-    method = source.from_text() if of_text else source.get(request.method, camera=request.camera)
+    method = source.from_text() if request.is_of_text else source.get(request.method, camera=request.camera)
     given = _masked(request, model, source, run) if request.given is None else request.given
     run.check()
     made = generate_scene(method, given, seed=request.seed, progress=job.watch, cancelled=run.stops)

@@ -73,6 +73,11 @@ def test_scenes_without_cameras_or_turns_are_refused(program, data, tmp_path):
         )
         with pytest.raises(ConfigError, match="has no camera, or a cube without `rotation`"):
             run(program, config, folder, tmp_path / "out")
+    rows.map(lambda row: {"scene": json.dumps(json.loads(row["scene"]) | {"objects": []})}).save_to_disk(
+        tmp_path / "bare"
+    )
+    with pytest.raises(ConfigError, match="--data shows no cube"):
+        run(program, config, tmp_path / "bare", tmp_path / "out")
     with pytest.raises(ConfigError, match=r"pictures with cubes and train\.held_out is 400"):
         run(program, config, data, tmp_path / "out", "--set", "train.held_out=400")
 
