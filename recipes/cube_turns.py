@@ -13,7 +13,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -131,7 +130,6 @@ class Trainer(HeadTrainer[CubeTurnsArgs]):
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         super().__init__(model, args, minutes=minutes)
         self.samples = samples
-        self.chance = torch.Generator(args.device).manual_seed(args.seed)
 
     def losses(self) -> dict[str, Tensor]:
         args = self.args
@@ -166,13 +164,6 @@ class Trainer(HeadTrainer[CubeTurnsArgs]):
     def _loss(self, said: Tensor, turns: Tensor) -> Tensor:
         """Squared error of cosine and sine: of what a crop does not tell, the mean says little of either."""
         return F.mse_loss(said, torch.stack([(4 * turns).cos(), (4 * turns).sin()], dim=1))
-
-    def state(self) -> dict[str, Any]:
-        return {**super().state(), "chance": self.chance.get_state()}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        super().restore(state)
-        self.chance.set_state(state["chance"])
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -225,7 +224,6 @@ class Trainer(HeadTrainer[RefinerArgs]):
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         super().__init__(model, args, minutes=minutes)
         self.held_out, self.samples = samples[: args.held_out], samples[args.held_out :]
-        self.chance = torch.Generator(args.device).manual_seed(args.seed)
 
     def losses(self) -> dict[str, Tensor]:
         args = self.args
@@ -257,13 +255,6 @@ class Trainer(HeadTrainer[RefinerArgs]):
         with autocast(self.args.device):
             found = self.model(pixels, words, locations, valid)
         return compare(found, truth, valid, self.model.config), valid.sum()
-
-    def state(self) -> dict[str, Any]:
-        return {**super().state(), "chance": self.chance.get_state()}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        super().restore(state)
-        self.chance.set_state(state["chance"])
 
 
 def compare(found: Refined, truth: Samples, valid: Tensor, config: RefinerConfig) -> dict[str, Tensor]:

@@ -52,12 +52,16 @@ def main(argv: list[str] | None = None) -> Path:
     shape = None if args.shape_tokenizer is None else ShapeTokenizer.from_pretrained(args.shape_tokenizer)
     if shape is not None:
         schema = schema.with_num_codes(shape.config.num_codes)
-    refiner = None if args.refiner is None else load_refiner(args.refiner)
-    if args.refiner is not None and refiner is None:
-        parser.error(f"--refiner {args.refiner} has no {REFINER_NAME}; recipes/refiner.py writes one.")
-    cube_turns = None if args.cube_turns is None else load_cube_turns(args.cube_turns)
-    if args.cube_turns is not None and cube_turns is None:
-        parser.error(f"--cube-turns {args.cube_turns} has no {CUBE_TURNS_NAME}; recipes/cube_turns.py writes one.")
+    heads = {}
+    for name, file_name, load in (
+        ("refiner", REFINER_NAME, load_refiner),
+        ("cube_turns", CUBE_TURNS_NAME, load_cube_turns),
+    ):
+        folder = getattr(args, name)
+        heads[name] = None if folder is None else load(folder)
+        if folder is not None and heads[name] is None:
+            option = name.replace("_", "-")
+            parser.error(f"--{option} {folder} has no {file_name}; recipes/{name}.py writes one.")
     vocabulary = (
         VOCABULARIES[args.vocabulary]()
         if args.vocabulary
@@ -75,8 +79,7 @@ def main(argv: list[str] | None = None) -> Path:
         text=text,
         image=image,
         shape=shape,
-        refiner=refiner,
-        cube_turns=cube_turns,
+        **heads,
         two_way=tuple(args.two_way),
     )
     processor.save(args.out)

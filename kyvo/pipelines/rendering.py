@@ -63,7 +63,7 @@ class Rendering:
             closed_loop: compare with the scenes and correct; without, it takes a third of the time.
             last: the request ends here (`Run.complete`).
         """
-        seen = [self.loop.to_canonical_camera(scene) for scene in scenes]
+        seen = [self.loop.to_canonical_camera(self._turned(scene)) for scene in scenes]
         if run.sampling != GREEDY:
             return run.complete("rendering", [Segments(scene=scene) for scene in seen], last=last)
         loop = self.loop if closed_loop else OpenLoop(self.model)
@@ -75,11 +75,20 @@ class Rendering:
         return self.loop.rendering_camera(scene)
 
     def as_drawn(self, scene: Scene) -> Scene:
-        """The scene with its rendering's camera, and cubes as they are drawn: unturned where tokens hold no turns."""
-        drawn = replace(scene, camera=self.rendering_camera(scene) or scene.camera)
-        if any(field.name == "rotation" for field in self.model.processor.schema.fields):
-            return drawn
-        return replace(drawn, objects=tuple(_unturned(item) for item in scene.objects))
+        """The scene with its rendering's camera, and cubes turned as they are drawn."""
+        return self._turned(replace(scene, camera=self.rendering_camera(scene) or scene.camera))
+
+    def _turned(self, scene: Scene) -> Scene:
+        """The scene with the turns of its cubes that a picture can have: none where tokens hold no turns, and 0 where
+        they do and the scene says nothing, as the ray tracer draws it."""
+        field = next((field for field in self.model.processor.schema.fields if field.name == "rotation"), None)
+        if field is None:
+            return replace(scene, objects=tuple(_unturned(item) for item in scene.objects))
+        turned = (
+            item.with_values(rotation=0.0) if item.shape in field.of and item.turn is None else item
+            for item in scene.objects
+        )
+        return replace(scene, objects=tuple(turned))
 
     def _draw(
         self, scenes: Sequence[Scene], loop: "ClosedLoop | OpenLoop", run: Run, *, last: bool

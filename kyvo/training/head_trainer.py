@@ -75,7 +75,8 @@ class HeadTrainer(TokenizerTraining, Generic[Args]):
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=args.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
         )
-        self.generator = torch.Generator().manual_seed(args.seed)
+        self.generator = torch.Generator().manual_seed(args.seed)  # of which samples
+        self.chance = torch.Generator(args.device).manual_seed(args.seed)  # of what is done to them
 
     @abstractmethod
     def losses(self) -> dict[str, Tensor]:
@@ -130,6 +131,13 @@ class HeadTrainer(TokenizerTraining, Generic[Args]):
                 )
             self.model.load_state_dict(other.state_dict())
         self.run(options.out)
+
+    def state(self) -> dict[str, Any]:
+        return {**super().state(), "chance": self.chance.get_state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
+        self.chance.set_state(state["chance"])
 
     def save(self, path: Path) -> None:
         write_state(self.state(), path)

@@ -223,3 +223,27 @@ def test_one_is_of_the_kind_named_before():
 
 def test_keeping_is_removing_the_others():
     assert program("keep only the red cubes").steps == (Remove(of=Except(of=Everything(), without=some("red cube"))),)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("the ball, the brown one", one("brown sphere")),
+        ("the ball, the brown one I mean", one("brown sphere")),
+        ("the red ball, the brown one", Either(first=one("red sphere"), second=one("brown sphere"))),
+        ("the ball, the brown one and the cube",
+         Either(first=one("sphere"), second=Either(first=one("brown sphere"), second=one("cube")))),
+    ],
+)  # fmt: skip
+def test_a_description_is_made_more_exact_by_the_next_one_or_is_of_another_object(text, expected):
+    assert removed(text) == expected
+
+
+def test_superlatives_are_of_a_counted_set():
+    three = The(of=some("small sphere"), count=3)
+    assert removed("the middle one of the three small balls") == The(of=Extreme(of=three, by=Centrality()))
+
+
+def test_what_is_left_is_asked_of_the_scene_without_what_is_taken_away():
+    asked = Count(of=Except(of=Everything(), without=some("large")))
+    assert program("if you take the large ones away, how many remain?") == asks(asked)

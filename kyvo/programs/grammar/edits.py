@@ -36,6 +36,7 @@ from kyvo.programs.program import (
     Swap,
     The,
     Undo,
+    Where,
 )
 from kyvo.programs.structure import rewritten
 from kyvo.scene.schema import SceneSchema
@@ -186,12 +187,19 @@ def _add_undoing(rule: Rules) -> None:
     )
 
 
+def _apposed(of: Selector, pre: Selector) -> Selector | None:
+    """ "The ball, the brown one": one ball. "The red ball, the brown one" are two."""
+    said, more = ({node.field for node in parts(one) if isinstance(node, Where)} for one in (of, pre))
+    return None if said & more else the(narrow(of, pre))
+
+
 def _add_targets(rule: Rules) -> None:
     """What an edit is about: "a cube" is one of them, and which is asked back where there are several."""
     some = "(a|an|one|some|any|another|one of the|any one of the|any of the|either of the|either)"
     rule("target", "<defs>")
     rule("target", "(only|just) <defs>", None, 0.1)
     rule("target", f"{some} (<desc1>|<descs>)", the, 0.5)
+    rule("target", "(the|that) <desc1> [,] (the|that) <pre> one [[,] i (mean|meant)]", _apposed, 0.1)
     rule("target", "any [<pre>] <noun1> [,] THAT (is|are|STANDS) <pred>", narrow, 0.1)
     rule("target", "(what|whatever|whichever) (is|are|STANDS|has|have) <pred>", None, 0.1)
     rule("one_target", "<def1>")

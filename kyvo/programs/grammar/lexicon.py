@@ -5,6 +5,7 @@ another.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.meaning import ALL, narrow, negated
@@ -194,3 +195,12 @@ def plural(name: str) -> str:
     else:
         last = f"{last}s"
     return " ".join((*first, last))
+
+
+def kind_of(selector: Selector | None) -> Where | None:
+    """The noun of a description, of everything."""
+    while isinstance(selector, Selector) and selector != ALL:
+        if isinstance(selector, Where) and selector.field in KINDS:
+            return replace(selector, of=ALL)
+        selector = getattr(selector, "of", None)
+    return None

@@ -7,7 +7,7 @@ in the singular and the plural, `def1` one with a definite article, `np1` with a
 from functools import partial
 
 from kyvo.programs.grammar.chart import Rules
-from kyvo.programs.grammar.lexicon import KINDS
+from kyvo.programs.grammar.lexicon import kind_of
 from kyvo.programs.grammar.meaning import (
     ALL,
     NO_NOUN,
@@ -214,6 +214,11 @@ def _add_descriptions(rule: Rules) -> None:
         "<sup> [(one|block|object|thing)] (of|among|out of|from) [all] [of] (the|these|those) <descs>",
         lambda sup, of: narrow(of, sup),
     )
+    rule(
+        "desc1",
+        "<sup> [(one|block|object|thing)] (of|among|out of|from) [all] [of] (the|these|those) <many> <descs>",
+        lambda sup, count, of: narrow(the(of, count), sup),
+    )
     rule("desc1", "<pre> one (of|among|from|out of) (the|these|those) <descs>", lambda pre, of: narrow(of, pre), 0.1)
     rule("descs", "<pre> ones (of|among|from|out of) (the|these|those) <descs>", lambda pre, of: narrow(of, pre), 0.1)
     rule("desc1", "<sup> [(one|ones)] of (them|these|those)", lambda sup: narrow(Earlier(), sup))
@@ -402,6 +407,4 @@ def _both_words(first: Selector, second: Selector, noun: Selector, *post: Select
 
 def _both_of(first: Selector, second: Selector) -> Selector:
     """ "the red and the blue cube": the noun of the second is the first's too."""
-    kind = next((node for node in parts(second) if isinstance(node, Where) and node.field in KINDS), None)
-    noun = ALL if kind is None else Where(of=ALL, field=kind.field, value=kind.value)
-    return Either(first=the(narrow(noun, first)), second=the(second))
+    return Either(first=the(narrow(kind_of(second) or ALL, first)), second=the(second))

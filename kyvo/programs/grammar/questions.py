@@ -64,6 +64,11 @@ def _add_others(rule: Rules, schema: SceneSchema) -> None:
     )
     rule(
         "gone",
+        "(if|when|suppose|after|once|say) (you|i|we|someone|) (take|took|taking|throw|threw|throwing|move|moved|clear) "
+        "<nps> (away|out|off|aside)",
+    )
+    rule(
+        "gone",
         "(without|not counting|ignoring|excluding|leaving out|apart from|aside from|besides|except for|"
         "other than) <nps>",
     )

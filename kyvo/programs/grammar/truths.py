@@ -1,11 +1,9 @@
 """Rules of questions for yes or no: whether there are some, whether all are so."""
 
-from dataclasses import replace
-
 from kyvo.programs.grammar.amounts import side
 from kyvo.programs.grammar.chart import Rules
 from kyvo.programs.grammar.comparisons import add_comparisons, exactly
-from kyvo.programs.grammar.lexicon import KINDS
+from kyvo.programs.grammar.lexicon import KINDS, kind_of
 from kyvo.programs.grammar.meaning import (
     ALL,
     NO_NOUN,
@@ -392,19 +390,10 @@ def _there_are_both(first: Selector, second: Selector, *_: Selector) -> Truth | 
     """ "Are there cubes and balls?", "a red and a blue ball"; what the two share is of pairs of them."""
     if is_of_pairs(first, second):
         return None
-    kind = _kind_of(second)
+    kind = kind_of(second)
     if NO_NOUN in parts(first) and kind is not None:
         first = narrow(first, kind)
     return All(first=Exists(of=first), second=Exists(of=second))
-
-
-def _kind_of(selector: Selector | None) -> Where | None:
-    """The noun of a description."""
-    while isinstance(selector, Selector) and selector != ALL:
-        if isinstance(selector, Where) and selector.field in KINDS:
-            return replace(selector, of=ALL)
-        selector = getattr(selector, "of", None)
-    return None
 
 
 def _there_are_of_both(first: Selector, second: Selector, of: Selector, *_: Selector) -> Truth | None:
