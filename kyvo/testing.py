@@ -71,14 +71,16 @@ def tiny_llama(vocab_size: int, *, seed: int = 0) -> LlamaForCausalLM:
     return LlamaForCausalLM(config).eval()
 
 
-def tiny_image() -> ImageTokenizer:
-    """A VQGAN with random weights: 24x16 px -> 3x2 of 16 codes."""
+def tiny_image(*, turns: bool = False) -> ImageTokenizer:
+    """A VQGAN with random weights: 24x16 px -> 3x2 of 16 codes. With `turns` its decoder heeds how cubes are turned."""
     torch.manual_seed(0)
     config = VQGANConfig(
         width=24, height=16, ch=32, ch_mult=(1, 1, 1, 1), num_res_blocks=1, attn_resolutions=(),
-        z_channels=4, embed_dim=4, n_embed=16,
+        z_channels=4, embed_dim=4, n_embed=16, turns=turns,
     )  # fmt: skip
     model = VQGAN(config)
+    for convolution in model.decoder.turns:
+        torch.nn.init.normal_(convolution.weight)
     torch.nn.init.normal_(model.quantize.embedding.weight)  # so that pictures differ in their codes
     return ImageTokenizer(model)
 
@@ -105,8 +107,9 @@ def tiny_processor(
     schema: SceneSchema | None = None,
     programs: bool = False,
     shape: ShapeTokenizer | None = None,
+    turns: bool = False,
 ) -> Processor:
-    """CLEVR's schema, or another, the bundled text tokenizer and a random image tokenizer of 16 codes."""
+    """CLEVR's schema, or another, the bundled text tokenizer and a random image tokenizer (`tiny_image`)."""
     schema, text = schema or clevr_schema(), tiny_text()
     vocabulary = Vocabulary.for_schema(
         schema,
@@ -115,7 +118,9 @@ def tiny_processor(
         num_shape_codes=0 if shape is None else shape.config.n_embed,
         programs=program_tokens(schema) if programs else (),
     )
-    return Processor(vocabulary=vocabulary, schema=schema, text=text, image=tiny_image(), refiner=refiner, shape=shape)
+    return Processor(
+        vocabulary=vocabulary, schema=schema, text=text, image=tiny_image(turns=turns), refiner=refiner, shape=shape
+    )
 
 
 def tiny_kyvo(
@@ -128,10 +133,11 @@ def tiny_kyvo(
     in_domain: InDomain | None = None,
     objects: "ObjectGenerator | Path | str" = "mini",
     shape: ShapeTokenizer | None = None,
+    turns: bool = False,
     renderer: str = "model",
 ) -> Kyvo:
     """A whole model with random weights: what it says is nonsense, how it says it is not."""
-    processor = tiny_processor(refiner=refiner, schema=schema, programs=programs, shape=shape)
+    processor = tiny_processor(refiner=refiner, schema=schema, programs=programs, shape=shape, turns=turns)
     model = tiny_llama(len(processor.vocabulary), seed=seed)
     return Kyvo(
         model=model, processor=processor, exposure=exposure, in_domain=in_domain, objects=objects, renderer=renderer

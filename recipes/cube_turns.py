@@ -27,13 +27,11 @@ from kyvo.errors import ConfigError
 from kyvo.models.heads.cube_turns import (
     CubeTurns,
     CubeTurnsConfig,
-    cube_views,
-    directions,
-    is_read,
     load_cube_turns,
     save_cube_turns,
 )
 from kyvo.models.heads.refined_scenes import to_unit
+from kyvo.scene.cube_views import cube_views, is_seen_cube, viewing_directions
 from kyvo.scene.files import scene_from_json
 from kyvo.training.head_trainer import HeadTrainer, HeadTrainerArgs, options_of, sections_of
 
@@ -104,7 +102,7 @@ def read_samples(folders: Sequence[Path], config: CubeTurnsConfig, args: CubeTur
     picture_of, views, turns = [], [], []
     scenes = [scene_from_json(json.loads(row), str(folder)) for folder in folders for row in open_set(folder)["scene"]]
     for number, scene in enumerate(scenes):
-        cubes = [item for item in scene.objects if is_read(item)]
+        cubes = [item for item in scene.objects if is_seen_cube(item)]
         if not cubes:
             continue
         if scene.camera is None or any(cube.turn is None for cube in cubes):
@@ -112,7 +110,7 @@ def read_samples(folders: Sequence[Path], config: CubeTurnsConfig, args: CubeTur
         picture_of += [number] * len(cubes)
         views.append(torch.from_numpy(cube_views(scene.camera, cubes)).float())
         true = torch.tensor([cube.turn for cube in cubes], dtype=torch.float64)
-        turns.append((true - torch.from_numpy(directions(scene.camera, cubes))).float())
+        turns.append((true - torch.from_numpy(viewing_directions(scene.camera, cubes))).float())
     if not views:
         raise ConfigError("--data shows no cube of CLEVR's sizes; make a set with `kyvo data clevr --size 240x160`.")
     shown, picture_of = torch.tensor(picture_of).unique(return_inverse=True)

@@ -8,6 +8,7 @@ them.
 `--data` is a set with CLEVR scenes (`kyvo data clevr`). Its pictures are not taken: a prompt does not tell the camera,
 so each scene is traced anew on the grid of the schema's numbers and from CLEVR's unmoved camera, under its own lamps.
 Nor does it tell how cubes are turned: they are traced without a turn, as the ray tracer draws a scene that has none.
+With `--turns` they are traced as they are turned, for a decoder that is told so (`turns` of an image tokenizer).
 """
 
 import argparse
@@ -27,9 +28,9 @@ from kyvo.data.dataset import open_set
 from kyvo.devices import choose_device
 from kyvo.files import replacing_folder
 from kyvo.generation.engine import Engine
-from kyvo.scene.files import scene_from_json
+from kyvo.scene.files import scene_from_json, scene_to_json
 from kyvo.scene.scene import Scene
-from kyvo.scene.schema import SceneSchema
+from kyvo.scene.schema import SceneSchema, clevr_camera
 from kyvo.tokenizers.tasks import Segments
 
 
@@ -41,6 +42,7 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--limit", type=int, help="only the first LIMIT rows")
     parser.add_argument("--batch-size", type=int, default=128, help="scenes that decode together")
     parser.add_argument("--upscale", type=int, help="sides of the pictures, in those that the model reads")
+    parser.add_argument("--turns", action="store_true", help="cubes as they are turned, for a decoder that is told so")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda")
     args = parser.parse_args(argv)
     if args.out.exists():
@@ -52,7 +54,7 @@ def main(argv: list[str] | None = None) -> Path:
     scenes = [scene_from_json(json.loads(text), str(args.data)) for text in rows["scene"]]
     config = kyvo.processor.image.config
     size = replace(config, upscale=args.upscale or config.upscale).decoded_size
-    found = written(kyvo, scenes, at_once=args.batch_size, size=size)
+    found = written(kyvo, scenes, at_once=args.batch_size, size=size, turns=args.turns)
     pairs = Dataset.from_list(list(found), features=FEATURES)
     with replacing_folder(args.out) as draft:
         pairs.save_to_disk(draft)
@@ -60,29 +62,37 @@ def main(argv: list[str] | None = None) -> Path:
     return args.out
 
 
-FEATURES = Features({"vectors": List(Value("float16")), "image": Image()})
+FEATURES = Features({"vectors": List(Value("float16")), "image": Image(), "scene": Value("string")})
 
 
-def written(kyvo: Kyvo, scenes: list[Scene], *, at_once: int, size: tuple[int, int]) -> Iterator[dict[str, Any]]:
-    """A row of each scene: what comes out for it [codes * width], row-major, and its picture."""
+def written(
+    kyvo: Kyvo, scenes: list[Scene], *, at_once: int, size: tuple[int, int], turns: bool
+) -> Iterator[dict[str, Any]]:
+    """A row of each scene: what comes out for it [codes * width], row-major, its picture, and the scene it shows."""
     processor = kyvo.processor
     codebook = processor.image.codebook.to(kyvo.model.device)
     model = kyvo.language_model
     model.engine = Engine(kyvo.model, position_table=model.position_table, codebook=codebook, max_sequences=at_once)
     width, height = size
     for first in tqdm(range(0, len(scenes), at_once), desc="written", unit="batch", disable=None):
-        part = [quantized(scene, processor.schema) for scene in scenes[first : first + at_once]]
+        part = [quantized(scene, processor.schema, turns=turns) for scene in scenes[first : first + at_once]]
         pending = [model.submit("rendering", Segments(scene=scene)) for scene in part]
         pictures = render_scenes(part, width=width, height=height)
-        for one, picture in zip(pending, pictures, strict=True):
+        for one, picture, scene in zip(pending, pictures, part, strict=True):
             vectors = processor.builder.raster(torch.stack(one.handle.result().vectors).cpu().numpy())
-            yield {"vectors": vectors.reshape(-1), "image": picture}
+            shown = replace(scene, camera=clevr_camera(width, height))
+            yield {"vectors": vectors.reshape(-1), "image": picture, "scene": json.dumps(scene_to_json(shown))}
 
 
-def quantized(scene: Scene, schema: SceneSchema) -> Scene:
-    """The scene as its tokens tell it, without its camera and turns; lamps, of which they do not tell, stay."""
+def quantized(scene: Scene, schema: SceneSchema, *, turns: bool) -> Scene:
+    """The scene as its tokens tell it, without its camera, and without the turns of its cubes unless `turns`; lamps, of
+    which they do not tell, stay."""
     snapped = [schema.snap(replace(scene, objects=(item,)), clamp=True).objects[0] for item in scene.objects]
-    return replace(scene, objects=tuple(replace(item, extra={}) for item in snapped), camera=None)
+    told = [
+        replace(item, extra={"rotation": own.turn} if turns and own.turn is not None else {})
+        for item, own in zip(snapped, scene.objects, strict=True)
+    ]
+    return replace(scene, objects=tuple(told), camera=None)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ goes on from `OUT/training.pt`; `--init FOLDER` starts from another tokenizer, t
 line per report goes to stdout and to `OUT/log.jsonl`. OUT is at the end an ImageTokenizer folder. OMP_NUM_THREADS
 sets the CPU threads.
 `--written FOLDER` is what a model writes for scenes, and their pictures (tokenizers/encode_written.py): with
-`train.decoder_only` and `train.written` the decoder learns to draw from that as well.
+`train.decoder_only` and `train.written` the decoder learns to draw from that as well. A decoder with `model.turns` is
+told how the scenes' cubes are turned.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from kyvo.data.clevr.augment import augment_pixels
-from kyvo.data.picture_sets import load_objects, load_pictures, load_written
+from kyvo.data.picture_sets import load_objects, load_pictures, load_turns, load_written
 from kyvo.devices import autocast, choose_device
 from kyvo.errors import CheckpointError, ConfigError
 from kyvo.scene.schema import SceneSchema
@@ -74,9 +75,21 @@ def main(argv: list[str] | None = None) -> Path:
         raise ConfigError("train.decoder_only trains the decoder of another tokenizer; name that with --init.")
     if bool(args.written) != bool(options.written):
         raise ConfigError("train.written is the share of --written in a batch: give both, or neither.")
-    written = load_written(options.written, model_config) if options.written else None
+    written = turns = None
+    if model_config.turns:
+        turns = load_turns(options.data, model_config, limit=options.limit, workers=args.workers)
+    if options.written:
+        of_written = load_turns(options.written, model_config, workers=args.workers) if model_config.turns else None
+        written = (*load_written(options.written, model_config), of_written)
     trainer = Trainer(
-        model_config, args, pictures, targets=targets, objects=objects, written=written, minutes=options.minutes
+        model_config,
+        args,
+        pictures,
+        targets=targets,
+        turns=turns,
+        objects=objects,
+        written=written,
+        minutes=options.minutes,
     )
     options.out.mkdir(parents=True, exist_ok=True)
     if options.init:
@@ -98,14 +111,17 @@ class Trainer(TokenizerTraining):
         pictures: Tensor,
         *,
         targets: Tensor | None = None,
+        turns: Tensor | None = None,
         objects: tuple[SceneSchema, ObjectMaps] | None,
-        written: tuple[Tensor, Tensor] | None = None,
+        written: tuple[Tensor, Tensor, Tensor | None] | None = None,
         minutes: float | None,
     ) -> None:
         """
         Args:
             pictures: uint8 [pictures, height, width, 3].
             targets: the same at `decoded_size`, where that is another.
+            turns: maps of how their cubes are turned, for a decoder that takes them.
+            written: what a model wrote, the pictures it was to be, and their maps likewise.
         """
         super().__init__(args, minutes=minutes)
         torch.manual_seed(args.seed)
@@ -113,6 +129,7 @@ class Trainer(TokenizerTraining):
         targets = pictures if targets is None else targets
         self.held_out, self.pictures = pictures[: args.held_out], pictures[args.held_out :]
         self.held_out_targets, self.targets = targets[: args.held_out], targets[args.held_out :]
+        self.turns = turns
         self.written = written
         self.model = VQGAN(config).to(args.device)
         if args.device != "cpu":  # on CPUs plain NCHW convolutions in bf16 are the fastest
@@ -226,10 +243,12 @@ class Trainer(TokenizerTraining):
                 self.restart.before(latents)
             quantized = self.model.quantize(latents) if quantizes else None
             values = latents if quantized is None else quantized.values
+            turns = self.draw_turns(chosen)
             if num_written:
-                vectors, drawn = self.draw_written(num_written)
+                vectors, drawn, of_written = self.draw_written(num_written)
                 values, target = torch.cat([values, vectors]), torch.cat([target, drawn])
-            output = self.model.decode(values)
+                turns = None if turns is None or of_written is None else torch.cat([turns, of_written])
+            output = self.model.decode(values, turns)
         output, losses = output.float(), {}
         loss = reconstruction_loss(output, target, contrast_weight=args.contrast_weight, edge_weight=args.edge_weight)
         if self.perceptual is not None:
@@ -255,12 +274,25 @@ class Trainer(TokenizerTraining):
         self.step += 1
         return {name: value.detach() for name, value in {"loss": loss, **losses}.items()}
 
-    def draw_written(self, count: int) -> tuple[Tensor, Tensor]:
-        """What was written for some scenes [count, dim, rows, columns], and their pictures."""
+    def draw_turns(self, chosen: Tensor) -> Tensor | None:
+        """The maps of some pictures after those that are held out, each known or not; None for a decoder that takes
+        none."""
+        if self.turns is None:
+            return None
+        known = torch.rand(len(chosen), generator=self.generator) < self.args.known_turns
+        turns = self.turns[self.args.held_out :][chosen].float() * known[:, None, None, None]
+        return turns.to(self.args.device)
+
+    def draw_written(self, count: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """What was written for some scenes [count, dim, rows, columns], their pictures, and the maps of turns."""
         assert self.written is not None
-        vectors, pictures = self.written
+        vectors, pictures, turns = self.written
         chosen = torch.randint(self.args.held_out, len(vectors), (count,), generator=self.generator)
-        return vectors[chosen].float().to(self.args.device), self.to_device(pictures[chosen])
+        return (
+            vectors[chosen].float().to(self.args.device),
+            self.to_device(pictures[chosen]),
+            None if turns is None else turns[chosen].float().to(self.args.device),
+        )
 
     @torch.no_grad()
     def make_codebook(self, *, num_pictures: int = 960, rounds: int = 8) -> None:
@@ -294,6 +326,10 @@ class Trainer(TokenizerTraining):
                 conv.weight.copy_(torch.einsum("oihw,ij->ojhw", conv.weight, inverse))
         return matrix
 
+    def held_out_of(self, turns: Tensor | None) -> Tensor | None:
+        """The maps of the pictures that are held out."""
+        return None if turns is None else turns[: self.args.held_out].float().to(self.args.device)
+
     @torch.no_grad()
     def report(self, out: Path, losses: dict[str, Tensor], *, per_second: float) -> None:
         self.model.eval()
@@ -302,11 +338,12 @@ class Trainer(TokenizerTraining):
             latents = self.model.latents(pixels)
             quantized = self.model.quantize(latents)
             values = quantized.values if self.has_codes else latents
-            output = self.model.decode(values).float().clamp(-1, 1)
+            output = self.model.decode(values, self.held_out_of(self.turns)).float().clamp(-1, 1)
             measured = {"psnr": psnr(output, self.to_device(self.held_out_targets))}
             if self.written is not None:
-                vectors, pictures = (part[: self.args.held_out] for part in self.written)
-                drawn = self.model.decode(vectors.float().to(self.args.device)).float().clamp(-1, 1)
+                vectors, pictures = (part[: self.args.held_out] for part in self.written[:2])
+                turns = self.held_out_of(self.written[2])
+                drawn = self.model.decode(vectors.float().to(self.args.device), turns).float().clamp(-1, 1)
                 measured["written_psnr"] = psnr(drawn, self.to_device(pictures))
         use = code_use(quantized.indices.flatten(1).cpu().numpy(), self.model.config.n_embed)
         line = {

@@ -21,6 +21,7 @@ from kyvo.tokenizers.image import fit
 from kyvo.tokenizers.objects import ObjectMaps, object_maps
 from kyvo.tokenizers.picture_decoding import decode_picture
 from kyvo.tokenizers.pictures import SUFFIXES, read_picture
+from kyvo.tokenizers.turn_maps import turn_maps
 from kyvo.tokenizers.vqgan import VQGANConfig
 
 with extra("data"):
@@ -84,6 +85,26 @@ def load_objects(
 
     parts = list(_parts(rows, drawn, workers=workers))
     return schema, ObjectMaps(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]})
+
+
+def load_turns(
+    folder: Path, config: VQGANConfig, *, limit: int | None = None, workers: int = 0
+) -> Float[Tensor, "pictures 3 height width"]:
+    """How the cubes of a set's scenes are turned (`kyvo.tokenizers.turn_maps`), float16.
+
+    Raises ConfigError for a set without scenes, and for a scene without a camera.
+    """
+    rows = _column(folder, "scene", limit) if is_set(folder) else None
+    if rows is None or "scene" not in rows.column_names:
+        raise ConfigError(f"turns are read from scenes, and {folder} has none.")
+
+    def drawn(part: Dataset) -> Tensor:
+        scenes = [scene_from_json(json.loads(row)) for row in part["scene"]]
+        if any(scene.camera is None for scene in scenes):
+            raise ConfigError(f"a scene of {folder} has no camera, which says how its cubes are seen.")
+        return torch.from_numpy(turn_maps(scenes, width=config.width, height=config.height)).half()
+
+    return torch.cat(list(_parts(rows, drawn, workers=workers)))
 
 
 def load_written(folder: Path, config: VQGANConfig) -> tuple[Float[Tensor, "pictures dim rows columns"], Tensor]:

@@ -1,4 +1,4 @@
-"""Scenes in the model's canonical camera: objects move so that this camera sees them where the scene's own does.
+"""Scenes in the model's canonical camera: objects move and turn so that it sees them as the scene's own camera does.
 
 A model whose schema has no camera draws for one camera only. After the move, its picture is the one that the scene's
 own camera takes. A schema with a camera has it in its prompt, and nothing moves.
@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
+from kyvo.scene.cube_views import viewing_directions
 from kyvo.scene.scene import Camera, Scene
 from kyvo.scene.schema import SceneSchema
 
@@ -43,6 +44,10 @@ def to_canonical_camera(scene: Scene, camera: Camera, schema: SceneSchema) -> Sc
     for item, place in zip(scene.objects, _seen_alike(scene, camera).tolist(), strict=True):
         x, y, _ = (axis.snap(value, clamp=True) for axis, value in zip(axes, place, strict=True))
         objects.append(item.with_values(location=(x, y, item.location[2])))  # type: ignore[index]
+    before, after = (viewing_directions(*one) for one in ((scene.camera, scene.objects), (camera, objects)))
+    for index, by in enumerate((after - before).tolist()):
+        if objects[index].turn is not None:
+            objects[index] = objects[index].with_values(rotation=objects[index].turn + by)
     return replace(scene, objects=tuple(objects), camera=camera)
 
 

@@ -96,7 +96,7 @@ class JacobiDecoder:
         for _ in range(min(SWEEPS if self.num_sweeps else FIRST_SWEEPS, self._num_codes)):
             self._call(lambda: self._sweep(state))
             self.num_sweeps += 1
-        return self._call(self._decode)
+        return self._call(lambda: self._decode(scenes))
 
     def probabilities(self) -> list[float]:
         """Of each picture of the last drawing, how probable its codes are together."""
@@ -145,9 +145,9 @@ class JacobiDecoder:
         self._expected = F.linear(states, outputs).float().softmax(-1)
 
     @torch.inference_mode()
-    def _decode(self) -> list[UInt8[np.ndarray, "height width 3"]]:
-        vectors = self._vectors().cpu().numpy()
-        return list(self._image.decode_vectors(np.stack([self._builder.raster(own) for own in vectors])))
+    def _decode(self, scenes: Sequence[Scene]) -> list[UInt8[np.ndarray, "height width 3"]]:
+        vectors = np.stack([self._builder.raster(own) for own in self._vectors().cpu().numpy()])
+        return list(self._image.decode_vectors(vectors, scenes=scenes))
 
     @torch.inference_mode()
     def _probabilities(self) -> list[float]:

@@ -56,14 +56,15 @@ class Completion:
 class Pending:
     """A task on its way through the engine (`LanguageModel.submit`)."""
 
-    def __init__(self, model: "LanguageModel", task: Task, handle: Handle) -> None:
+    def __init__(self, model: "LanguageModel", task: Task, given: Segments, handle: Handle) -> None:
         self.task = task
         self.handle = handle
+        self._given = given
         self._model = model
 
     def result(self, timeout: float | None = None) -> Completion:
         """Waits for the end and builds what came out. Raises TimeoutError after `timeout` seconds."""
-        return self._model.completion(self.task, self.handle.result(timeout))
+        return self._model.completion(self.task, self._given, self.handle.result(timeout))
 
     def stream(self) -> Iterator[int]:
         """Ids as they are decided; see `Handle.stream`."""
@@ -164,7 +165,7 @@ class LanguageModel:
             max_tokens=max_tokens,
             deadline=deadline,
         )
-        return Pending(self, task, self.engine.submit(request))
+        return Pending(self, task, given, self.engine.submit(request))
 
     def check(self, task: str | Task, given: Segments) -> None:
         """Raises TokenError, before any network runs, where the model cannot see all of a task's input. What is not
@@ -212,8 +213,8 @@ class LanguageModel:
         """Image codes [batch, rows * columns] of pictures of any size."""
         return self.processor.image.encode(read_pictures(images))
 
-    def completion(self, task: Task, row: DecodedSequence) -> Completion:
-        """What the engine's ids say."""
+    def completion(self, task: Task, given: Segments, row: DecodedSequence) -> Completion:
+        """What the engine's ids say. A picture shows the scene that comes out with it, or else the one that went in."""
         if not row.ids:
             return Completion(reason=row.reason, num_prompt=row.num_prompt)
         out = self.builder.parse_output(task, row.ids)
@@ -224,12 +225,13 @@ class LanguageModel:
             objects = [replace(item, confidence=value) for item, value in zip(scene.objects, sure, strict=True)]
             scene = replace(scene, objects=tuple(objects), extra={"truncated": True} if row.truncated else {})
         if Segment.IMAGE in task.outputs:
-            codes = np.asarray(out.image)[None]
+            codes, shown = np.asarray(out.image)[None], given.scene if scene is None else scene
+            scenes = None if shown is None else [shown]
             if len(row.vectors) == codes.size:
                 means = self.builder.raster(torch.stack(row.vectors).cpu().numpy())
-                image = self.processor.image.decode_vectors(means[None])[0]
+                image = self.processor.image.decode_vectors(means[None], scenes=scenes)[0]
             else:  # sampled
-                image = self.processor.image.decode(codes)[0]
+                image = self.processor.image.decode(codes, scenes=scenes)[0]
         return Completion(
             image=image,
             scene=scene,

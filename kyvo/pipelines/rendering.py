@@ -79,16 +79,12 @@ class Rendering:
         return self._turned(replace(scene, camera=self.rendering_camera(scene) or scene.camera))
 
     def _turned(self, scene: Scene) -> Scene:
-        """The scene with the turns of its cubes that a picture can have: none where tokens hold no turns, and 0 where
-        they do and the scene says nothing, as the ray tracer draws it."""
-        field = next((field for field in self.model.processor.schema.fields if field.name == "rotation"), None)
-        if field is None:
-            return replace(scene, objects=tuple(_unturned(item) for item in scene.objects))
-        turned = (
-            item.with_values(rotation=0.0) if item.shape in field.of and item.turn is None else item
-            for item in scene.objects
-        )
-        return replace(scene, objects=tuple(turned))
+        """The scene with the turns of its cubes that a picture can have: 0 where the scene says nothing, as the ray
+        tracer draws it, and none where neither tokens nor the decoder know of turns."""
+        processor = self.model.processor
+        knows = processor.image.config.turns or any(field.name == "rotation" for field in processor.schema.fields)
+        turned = _turned if knows else _unturned
+        return replace(scene, objects=tuple(map(turned, scene.objects)))
 
     def _draw(
         self, scenes: Sequence[Scene], loop: "ClosedLoop | OpenLoop", run: Run, *, last: bool
@@ -113,6 +109,10 @@ class Rendering:
         # A round of the loop takes less time than the first drawing.
         pictures = loop(scenes, first, decoder, run, seconds_of_round=time.monotonic() - began)
         return [replace(one, image=picture) for one, picture in zip(drawn, pictures, strict=True)]
+
+
+def _turned(item: SceneObject) -> SceneObject:
+    return item.with_values(rotation=0.0) if item.shape == "cube" and item.turn is None else item
 
 
 def _unturned(item: SceneObject) -> SceneObject:

@@ -22,7 +22,9 @@ from torch import Tensor
 
 from kyvo.errors import CheckpointError, ImageError
 from kyvo.files import make_folder, read_json_object, reading, write_bytes, write_plain_json
+from kyvo.scene.scene import Scene
 from kyvo.tokenizers.taming import read_taming
+from kyvo.tokenizers.turn_maps import turn_maps
 from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
 
 WEIGHTS_NAME = "image_tokenizer.safetensors"
@@ -150,8 +152,8 @@ class ImageTokenizer:
         return np.concatenate(codes), np.concatenate(errors)
 
     @torch.inference_mode()
-    def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Pictures of the codes, uint8 [B, height, width, 3], of `decoded_size`.
+    def decode(self, codes: np.ndarray, *, scenes: Sequence[Scene] | None = None) -> np.ndarray:
+        """Pictures of the codes, uint8 [B, height, width, 3], of `decoded_size`; `scenes` as of `decode_vectors`.
 
         Raises ImageError for codes that do not exist.
         """
@@ -164,22 +166,38 @@ class ImageTokenizer:
             )
         if codes.size and not 0 <= codes.min() <= codes.max() < config.n_embed:
             raise ImageError(f"Codes run from {codes.min()} to {codes.max()}; there are 0 to {config.n_embed - 1}.")
-        return self._pictures(codes, self.model.decode_codes)
+        return self._pictures([codes, *self._turns(scenes)], self.model.decode_codes)
 
     @torch.inference_mode()
     def decode_vectors(
-        self, vectors: Float[np.ndarray, "batch codes width"]
+        self, vectors: Float[np.ndarray, "batch codes width"], *, scenes: Sequence[Scene] | None = None
     ) -> UInt8[np.ndarray, "batch height columns 3"]:
-        """Pictures of vectors in the place of codes, row-major: the codes' own, or what lies between them."""
-        grid = (self.config.rows, self.config.columns)
-        return self._pictures(vectors, lambda chunk: self.model.decode(chunk.unflatten(1, grid).movedim(-1, 1)))
+        """Pictures of vectors in the place of codes, row-major: the codes' own, or what lies between them.
 
-    def _pictures(self, inputs: np.ndarray, decode: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
+        Args:
+            scenes: that the pictures show, where they are known: a decoder with `turns` draws their cubes turned.
+        """
+        grid = (self.config.rows, self.config.columns)
+
+        def decode(chunk: Tensor, *turns: Tensor) -> Tensor:
+            return self.model.decode(chunk.unflatten(1, grid).movedim(-1, 1), *turns)
+
+        return self._pictures([vectors, *self._turns(scenes)], decode)
+
+    def _turns(self, scenes: Sequence[Scene] | None) -> list[np.ndarray]:
+        """The maps of the scenes' turns, for a decoder that takes them."""
+        if scenes is None or not self.config.turns:
+            return []
+        return [turn_maps(scenes, width=self.config.width, height=self.config.height)]
+
+    def _pictures(self, inputs: Sequence[np.ndarray], decode: Callable[..., Tensor]) -> np.ndarray:
+        """What is decoded of inputs that have a row for each picture."""
         width, height = self.config.decoded_size
         pictures = [np.empty((0, height, width, 3), np.uint8)]
         size = BATCH_SIZE[self._device.type]
-        for start in range(0, len(inputs), size):
-            pictures.append(from_pixels(decode(torch.from_numpy(inputs[start : start + size]).to(self._device))))
+        for start in range(0, len(inputs[0]), size):
+            chunks = (torch.from_numpy(rows[start : start + size]).to(self._device) for rows in inputs)
+            pictures.append(from_pixels(decode(*chunks)))
         return np.concatenate(pictures)
 
     @property

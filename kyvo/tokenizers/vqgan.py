@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from kyvo.errors import CheckpointError, ConfigError, ImageError
 from kyvo.tokenizers.quantize import GumbelQuantizer, Quantized, VectorQuantizer
+from kyvo.tokenizers.turn_maps import CHANNELS as TURN_CHANNELS
 
 QUANTIZERS = ("nearest", "gumbel")
 
@@ -35,6 +36,7 @@ class VQGANConfig:
     beta: float = 0.25  # weight of the commitment loss
     quantizer: str = "nearest"  # one of QUANTIZERS; "gumbel" is read from published weights and not trained here
     upscale: int = 1  # sides of a decoded picture, in those of an encoded one; ours
+    turns: bool = False  # the decoder takes maps of how cubes are turned (`kyvo.tokenizers.turn_maps`); ours
 
     def __post_init__(self) -> None:
         # YAML and JSON hand over lists; a frozen value must hash and compare.
@@ -76,7 +78,7 @@ class VQGANConfig:
         return self.rows * self.columns
 
 
-def image_mini(*, upscale: int = 1) -> VQGANConfig:
+def image_mini(*, upscale: int = 1, turns: bool = False) -> VQGANConfig:
     """The bundled tokenizer: 120x80 px -> 15x10 codes of 8,192.
 
     CLEVR's 3:2 format keeps every pixel of its pictures; f8 because a small CLEVR object is only 8 px wide here.
@@ -94,6 +96,7 @@ def image_mini(*, upscale: int = 1) -> VQGANConfig:
         embed_dim=32,
         n_embed=8192,
         upscale=upscale,
+        turns=turns,
     )
 
 
@@ -143,15 +146,25 @@ class VQGAN(nn.Module):
         assert isinstance(self.quantize, VectorQuantizer)
         return self.quantize(self.latents(pixels))
 
-    def decode(self, values: Float[Tensor, "batch dim rows columns"]) -> Float[Tensor, "batch 3 height width"]:
-        """Pixels of `decoded_size`."""
-        return self.decoder(self.post_quant_conv(values))
+    def decode(
+        self,
+        values: Float[Tensor, "batch dim rows columns"],
+        turns: Float[Tensor, "batch 3 height width"] | None = None,
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """Pixels of `decoded_size`.
+
+        Args:
+            turns: maps of how cubes are turned, of the encoded size, for a decoder that takes them; None says nothing.
+        """
+        return self.decoder(self.post_quant_conv(values), turns)
 
     def encode_codes(self, pixels: Float[Tensor, "batch 3 height width"]) -> Int[Tensor, "batch codes"]:
         return self.quantize.choose(self.latents(pixels)).flatten(1)
 
-    def decode_codes(self, codes: Int[Tensor, "batch codes"]) -> Float[Tensor, "batch 3 height width"]:
-        return self.decode(self.quantize.lookup(codes.unflatten(1, (self.config.rows, self.config.columns))))
+    def decode_codes(
+        self, codes: Int[Tensor, "batch codes"], turns: Float[Tensor, "batch 3 height width"] | None = None
+    ) -> Float[Tensor, "batch 3 height width"]:
+        return self.decode(self.quantize.lookup(codes.unflatten(1, (self.config.rows, self.config.columns))), turns)
 
     def load_taming(self, state: Mapping[str, Tensor]) -> None:
         """Loads a taming-transformers state dict; its `loss.*` (discriminator, LPIPS) is no part of a tokenizer."""
@@ -207,7 +220,8 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Latents -> pixels. `up[0]` is the full resolution, as in taming, so levels run backwards.
 
-    With `upscale` the last convolution gives several pixels for each place (https://arxiv.org/abs/1609.05158).
+    With `upscale` the last convolution gives several pixels for each place (https://arxiv.org/abs/1609.05158). With
+    `turns` each level adds what a convolution makes of the map of turns; it begins as nothing.
     """
 
     def __init__(self, config: VQGANConfig) -> None:
@@ -216,8 +230,10 @@ class Decoder(nn.Module):
         resolution = config.width // config.factor
         self.conv_in = nn.Conv2d(config.z_channels, channels, 3, padding=1)
         self.mid = Middle(channels)
-        levels = []
+        levels, turns = [], []
         for i, factor in reversed(list(enumerate(config.ch_mult))):
+            if config.turns:
+                turns.append(nn.Conv2d(TURN_CHANNELS, channels, 3, padding=1, bias=False))
             level = Level(
                 channels,
                 config.ch * factor,
@@ -230,13 +246,18 @@ class Decoder(nn.Module):
                 resolution *= 2
             levels.append(level)
         self.up = nn.ModuleList(reversed(levels))
+        self.turns = nn.ModuleList(reversed(turns))
+        for convolution in self.turns:
+            nn.init.zeros_(convolution.weight)
         self.norm_out = group_norm(channels)
         self.conv_out = nn.Conv2d(channels, config.out_ch * config.upscale**2, 3, padding=1)
         self.upscale = config.upscale
 
-    def forward(self, latents: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, turns: Tensor | None = None) -> Tensor:
         h = self.mid(self.conv_in(latents))
-        for level in reversed(self.up):
+        for i, level in reversed(list(enumerate(self.up))):
+            if turns is not None:
+                h = h + self.turns[i](F.interpolate(turns, size=h.shape[-2:], mode="area"))
             h = level(h)
         return F.pixel_shuffle(self.conv_out(F.silu(self.norm_out(h))), self.upscale)
 

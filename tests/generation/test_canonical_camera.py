@@ -14,6 +14,7 @@ from kyvo.errors import ConfigError, SceneError
 from kyvo.generation.canonical_camera import FARTHEST, rendering_camera, to_canonical_camera
 from kyvo.models.heads.refined_scenes import mean_camera, refine_scenes
 from kyvo.scene.builtin_schemas import clevr_schema
+from kyvo.scene.cube_views import viewing_directions
 from kyvo.scene.scene import Scene
 from kyvo.scene.schema import CLEVR_CAMERA, clevr_camera
 from kyvo.testing import tiny_kyvo, tiny_refiner
@@ -62,6 +63,16 @@ def test_objects_are_seen_where_the_scenes_own_camera_sees_them(moved, number):
     for one, other in zip(there.objects, scene.objects, strict=True):
         assert one.location[2] == other.location[2]
         assert (one.shape, one.size, one.color, one.material) == (other.shape, other.size, other.color, other.material)
+
+
+@given(moved=st.tuples(jitter, jitter, jitter), number=st.integers(0, 3))
+@settings(max_examples=30, deadline=None)
+def test_objects_are_turned_to_the_camera_as_they_are_to_their_own(moved, number):
+    scene = looking_from(scenes(4)[number], moved)
+    there = to_canonical_camera(scene, OWN, SCHEMA)
+    for before, after in zip(scene.objects, there.objects, strict=True):
+        (own,), (seen,) = (viewing_directions(*one) for one in ((scene.camera, [before]), (OWN, [after])))
+        assert after.turn - seen == pytest.approx(before.turn - own)
 
 
 def test_the_picture_is_nearer_to_the_cameras_own():

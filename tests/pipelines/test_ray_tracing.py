@@ -1,5 +1,7 @@
 """Rendering by the ray tracer: its pictures, what it refuses, and `kyvo render`."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,7 +15,9 @@ from kyvo.pipelines.run import Run
 from kyvo.scene.builtin_schemas import clevr_view_schema, objaworld_schema
 from kyvo.scene.files import save_scene
 from kyvo.scene.scene import Scene, SceneObject
-from kyvo.testing import tiny_kyvo
+from kyvo.scene.schema import clevr_camera
+from kyvo.testing import tiny_kyvo, tiny_refiner
+from kyvo.tokenizers.tasks import Segments
 
 RED = SceneObject(size="large", color="red", material="metal", shape="cube", location=(0.0, 0.0, 0.7))
 FAR = RED.with_values(location=(5.0, 0.0, 0.7))  # beyond the model's bins
@@ -51,6 +55,22 @@ def test_a_scene_as_drawn_has_turns_where_the_renderer_draws_them():
     assert exact.objects == view.objects == (turned,)
     assert plain.objects == (RED.with_values(note="mine"),)
     assert exact.camera.width == 480 and plain.camera.width == 24
+
+
+def test_a_decoder_that_is_told_of_turns_draws_them():
+    kyvo = tiny_kyvo(refiner=tiny_refiner(), turns=True)
+    turned, other = (Scene(objects=(RED.with_values(rotation=turn),)) for turn in (0.3, 0.7))
+    assert kyvo.rendering.as_drawn(turned).objects == turned.objects
+    assert kyvo.rendering.as_drawn(Scene(objects=(RED,))).objects == (RED.with_values(rotation=0.0),)
+    pictures = kyvo.render([turned, other, Scene(objects=(RED,)), Scene(objects=(RED.with_values(rotation=0.0),))])
+    assert not np.array_equal(pictures[0], pictures[1]) and np.array_equal(pictures[2], pictures[3])
+    sampled = [
+        kyvo.language_model.complete("rendering", [Segments(scene=replace(scene, camera=clevr_camera(24, 16)))])[
+            0
+        ].image
+        for scene in (turned, other)
+    ]
+    assert not np.array_equal(*sampled)
 
 
 def test_an_object_beyond_the_bins_is_drawn(model):

@@ -10,18 +10,20 @@ import pytest
 import torch
 import yaml
 from datasets import load_from_disk
+from PIL import Image
 
 from kyvo.api import Kyvo
 from kyvo.data.clevr.sampling import render_scenes
 from kyvo.data.dataset import open_set, write_set
 from kyvo.data.generators import ClevrSet
-from kyvo.data.picture_sets import load_written
+from kyvo.data.picture_sets import load_turns, load_written
 from kyvo.errors import ConfigError
 from kyvo.scene.files import scene_from_json
 from kyvo.scene.scene import Scene, SceneObject
 from kyvo.testing import tiny_kyvo
 from kyvo.tokenizers.image import ImageTokenizer, from_pixels
 from kyvo.tokenizers.tasks import Segments
+from kyvo.tokenizers.turn_maps import turn_maps
 from kyvo.tokenizers.vqgan import image_mini
 
 COUNT = 6
@@ -60,7 +62,7 @@ def test_vectors_are_those_that_renderings_are_decoded_from(folder):
         assert error < moved  # the unmoved camera's
 
 
-def test_cubes_are_traced_without_a_turn(folder):
+def test_cubes_are_traced_without_a_turn_or_as_they_are_turned(folder):
     schema = Kyvo.from_pretrained(folder / "model", device="cpu").processor.schema
     cube = SceneObject(
         shape="cube",
@@ -72,8 +74,10 @@ def test_cubes_are_traced_without_a_turn(folder):
     )
     scene = Scene(objects=(cube,), extra={"lamps": []})
     with loading.program("tokenizers/encode_written.py") as program:
-        found = program.quantized(scene, schema)
+        found = program.quantized(scene, schema, turns=False)
+        turned = program.quantized(scene, schema, turns=True)
     assert found == replace(scene, objects=(replace(cube, location=(0.0, 1.0, 0.7), extra={}),))
+    assert turned == replace(scene, objects=(replace(cube, location=(0.0, 1.0, 0.7)),))
 
 
 def test_pictures_may_be_larger_than_those_that_the_model_reads(folder, tmp_path):
@@ -108,10 +112,34 @@ def test_a_decoder_is_trained_on_them(folder, tmp_path):
     assert changed == {"decoder", "post_quant_conv"}
 
 
+def test_a_decoder_is_told_how_cubes_are_turned(folder, tmp_path):
+    about = json.loads((folder / "model" / "image_tokenizer.json").read_text())["config"]
+    train = {"steps": 4, "batch_size": 4, "held_out": 2, "report_every": 2, "decoder_only": True, "written": 0.5}
+    model = {"_component_": "kyvo.tokenizers.vqgan.VQGANConfig", **about, "turns": True}
+    config = tmp_path / "c.yaml"
+    config.write_text(yaml.safe_dump({"model": model, "train": train}))
+    with loading.program("tokenizers/encode_written.py") as program:
+        words = ["--model", folder / "model", "--data", folder / "set", "--out", tmp_path / "pairs", "--turns"]
+        program.main([*map(str, words), "--limit", str(COUNT)])
+    words = ["--config", config, "--init", folder / "model", "--written", tmp_path / "pairs"]
+    with loading.program("tokenizers/train_image.py") as program:
+        out = program.main([*map(str, words), "--data", str(folder / "set"), "--out", str(tmp_path / "out")])
+        (tmp_path / "pictures").mkdir()
+        for number in range(4):
+            Image.new("RGB", (24, 16)).save(tmp_path / "pictures" / f"{number}.png")
+        with pytest.raises(ConfigError, match=r"turns are read from scenes, and .*pictures has none"):
+            program.main([*map(str, words), "--data", str(tmp_path / "pictures"), "--out", str(tmp_path / "other")])
+    decoder = ImageTokenizer.from_pretrained(out).model.decoder
+    assert all(convolution.weight.any() for convolution in decoder.turns)
+    scenes = [scene_from_json(json.loads(text)) for text in load_from_disk(str(tmp_path / "pairs"))["scene"]]
+    maps = load_turns(tmp_path / "pairs", ImageTokenizer.from_pretrained(out).config)
+    assert np.allclose(maps.numpy(), turn_maps(scenes, width=24, height=16), atol=1e-3) and maps.any()
+
+
 def test_other_sets_are_refused(folder):
     config = Kyvo.from_pretrained(folder / "model", device="cpu").processor.image.config
     with pytest.raises(ConfigError, match="does not hold what a model wrote"):
         load_written(folder / "model", config)
     with pytest.raises(ConfigError, match="24 numbers a picture, the tokenizer 4800"):
         load_written(folder / "pairs", image_mini())
-    assert set(load_from_disk(folder / "pairs").column_names) == {"vectors", "image"}
+    assert set(load_from_disk(folder / "pairs").column_names) == {"vectors", "image", "scene"}

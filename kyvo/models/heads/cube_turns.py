@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from kyvo.models.heads.refiner import Block
 from kyvo.models.network_files import load_network, save_network
-from kyvo.scene.scene import Camera, Scene, SceneObject
-from kyvo.scene.schema import CLEVR_RADIUS
+from kyvo.scene.cube_views import cube_views, is_seen_cube, viewing_directions
+from kyvo.scene.scene import Scene
 
 CUBE_TURNS_NAME = "cube_turns.safetensors"
 QUARTER = math.pi / 2
@@ -89,30 +89,6 @@ class CubeTurns(nn.Module):
         return self.turn(self.crop(seen) + self.view(views)).float()
 
 
-def cube_views(camera: Camera, cubes: Sequence[SceneObject]) -> Float[np.ndarray, "cubes 4"]:
-    """How each is seen: its centre in widths from the picture's middle, the logarithm of its half side in widths, and
-    the angle by which the camera looks down on it, rad."""
-    places = np.array([cube.location for cube in cubes], dtype=float).reshape(-1, 3)
-    seen = camera.project(places)
-    middle = np.array([camera.width, camera.height]) / 2
-    halves = np.array([CLEVR_RADIUS[cube.size] for cube in cubes if cube.size])
-    sides = halves * camera.focal / camera.width / np.maximum(seen[:, 2], 0.1)
-    away = places - np.asarray(camera.location)
-    down = np.arctan2(-away[:, 2], np.hypot(away[:, 0], away[:, 1]))
-    return np.column_stack([(seen[:, :2] - middle) / camera.width, np.log(sides), down])
-
-
-def directions(camera: Camera, cubes: Sequence[SceneObject]) -> Float[np.ndarray, " cubes"]:
-    """In which direction on the floor the camera sees each, rad, from the x axis."""
-    away = np.array([cube.location for cube in cubes], dtype=float).reshape(-1, 3) - np.asarray(camera.location)
-    return np.arctan2(away[:, 1], away[:, 0])
-
-
-def is_read(item: SceneObject) -> bool:
-    """Whether it is a cube whose turn can be read."""
-    return item.shape == "cube" and item.size in CLEVR_RADIUS and item.location is not None
-
-
 @torch.inference_mode()
 def read_turns(
     network: CubeTurns, scenes: Sequence[Scene], pictures: Sequence[UInt8[np.ndarray, "height width 3"]]
@@ -125,14 +101,14 @@ def read_turns(
     device = network.view.weight.device
     turned = list(scenes)
     for number, (scene, picture) in enumerate(zip(scenes, pictures, strict=True)):
-        cubes = [index for index, item in enumerate(scene.objects) if is_read(item)]
+        cubes = [index for index, item in enumerate(scene.objects) if is_seen_cube(item)]
         if scene.camera is None or not cubes:
             continue
         shown = [scene.objects[index] for index in cubes]
         pixels = torch.tensor(picture, device=device).permute(2, 0, 1)[None].float() / 255
         views = torch.from_numpy(cube_views(scene.camera, shown)).float().to(device)
         cosine, sine = network(pixels, torch.zeros(len(cubes), dtype=torch.long, device=device), views).cpu().numpy().T
-        turns = np.arctan2(sine, cosine) / 4 + directions(scene.camera, shown)
+        turns = np.arctan2(sine, cosine) / 4 + viewing_directions(scene.camera, shown)
         turns = (turns + QUARTER / 2) % QUARTER - QUARTER / 2
         objects = list(scene.objects)
         for index, turn in zip(cubes, turns.tolist(), strict=True):
