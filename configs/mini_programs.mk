@@ -37,9 +37,9 @@ model-programs: $(RUNS)/mini_programs/done
 data-programs: $(CARDS) $(RUNS)/mini_programs_processor/sequence.json
 
 $(DATA)/language/card.json:
-	$(call MAKE_SET,language --count $(LANGUAGE) --phrases 0.9 --max-words 9 --seed 41000001 --schema clevr-view)
+	$(call MAKE_SET,language --count $(LANGUAGE) --seed 41000001 --schema clevr-view)
 $(DATA)/held_out_language/card.json:
-	$(call MAKE_SET,language --count $(HELD_OUT) --phrases 0.8 --max-words 9 --seed 42000001 --schema clevr-view)
+	$(call MAKE_SET,language --count $(HELD_OUT) --seed 42000001 --schema clevr-view)
 $(DATA)/clevr/card.json:
 	$(call MAKE_SET,clevr --count $(CLEVR) --seed 43000001 $(SIZE))
 $(DATA)/unmoved/card.json:

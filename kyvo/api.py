@@ -28,7 +28,7 @@ from kyvo.generation.language_model import Completion, LanguageModel, Pending, P
 from kyvo.generation.sampling import Sampling
 from kyvo.models.heads.refiner import REFINER_NAME
 from kyvo.models.llama.fold import load_llama, load_positions
-from kyvo.parsers.language_model import LanguageModelParser, ParsingConfig
+from kyvo.parsers.language_model import LanguageModelParser, read_min_probability
 from kyvo.pipelines.answering import Answering, AnswerResult
 from kyvo.pipelines.dialogue import Dialogue
 from kyvo.pipelines.editing import Editing, EditResult, Mode
@@ -67,7 +67,7 @@ class Kyvo:
         calibration: Calibration | None = None,
         exposure: Exposure | None = None,
         in_domain: InDomain | None = None,
-        parsing: ParsingConfig | None = None,
+        min_probability: float = 0.0,
         parser: Parser | None = None,
         objects: "ObjectGenerator | Path | str" = "mini",
         renderer: str = "model",
@@ -79,9 +79,9 @@ class Kyvo:
             calibration: of the objects' confidences; by default they stay as the model's probabilities make them.
             exposure: of the model's pictures; others are brought to it before they are recognised, by default none is.
             in_domain: scores how like a picture is to those that the model knows; by default pictures are not scored.
-            parsing: how the language model reads texts, where it was trained to write programs.
+            min_probability: of a program that the model writes, below which its text is refused.
             parser: turns texts into programs (`kyvo.programs.parsing`); by default the language model where it was
-                trained to and `parsing` does not say otherwise, else the grammar of English.
+                trained to, else the grammar of English.
             objects: makes objects (`kyvo.pipelines.objects`): a generator, or a bundled one's name or a folder, which
                 is loaded when an object is first asked for.
             renderer: draws the pictures of scenes: "model", or "raytracer", which is exact and knows CLEVR's objects.
@@ -89,7 +89,7 @@ class Kyvo:
         self.objects = ObjectSource(objects)
         self.processor = processor
         self.language_model = LanguageModel(model, processor, positions=positions, calibration=calibration)
-        self.parser = parser or default_parser(self.language_model, parsing or ParsingConfig())
+        self.parser = parser or default_parser(self.language_model, min_probability=min_probability)
         self.recognition = Recognition(self.language_model, exposure=exposure, in_domain=in_domain)
         self.renderers: dict[RendererName, Renderer] = {
             "model": Rendering(self.language_model),
@@ -133,7 +133,7 @@ class Kyvo:
             calibration=Calibration.from_pretrained(folder),
             exposure=Exposure.from_pretrained(folder),
             in_domain=InDomain.from_pretrained(folder),
-            parsing=ParsingConfig.from_pretrained(folder),
+            min_probability=read_min_probability(folder),
             parser=parser,
             objects=objects,
             renderer=renderer,
@@ -280,11 +280,11 @@ class Kyvo:
         raise ConfigError(f"no renderer is called {name!r}; known are {', '.join(self.renderers)}.")
 
 
-def default_parser(model: LanguageModel, parsing: ParsingConfig) -> Parser:
-    """The language model where its folder has programs and wants it so, else the grammar of English."""
-    if model.builder.programs is None or not parsing.is_default:
+def default_parser(model: LanguageModel, *, min_probability: float = 0.0) -> Parser:
+    """The language model where its folder has programs, else the grammar of English."""
+    if model.builder.programs is None:
         return GrammarParser()
-    return LanguageModelParser(model, min_probability=parsing.min_probability)
+    return LanguageModelParser(model, min_probability=min_probability)
 
 
 def find_mode(mode: str) -> Mode:

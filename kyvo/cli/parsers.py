@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def load_parser(name: str) -> Parser | None:
-    """`auto`, what the model's folder says (None); `grammar`, the grammar of English that ships with the package;
-    `mini`, the bundled language model, or the folder of another that writes programs; the folder of any Llama; or
-    `ADDRESS#MODEL`, a chat model.
+    """`auto`, the model folder's own (None); `grammar`, the grammar of English that ships with the package;
+    `mini_programs`, the bundled language model that writes programs, or the folder of another; the folder of any Llama;
+    or `ADDRESS#MODEL`, a chat model.
 
     Raises ConfigError for what is none of them, CheckpointError for damaged weights.
     """
@@ -34,10 +34,10 @@ def load_parser(name: str) -> Parser | None:
 
     folder = Path(name)
     if (folder / "vocabulary.json").is_file() or name in bundled_models():
-        from kyvo.parsers.language_model import LanguageModelParser, ParsingConfig
+        from kyvo.parsers.language_model import LanguageModelParser, read_min_probability
 
-        parsing = ParsingConfig.from_pretrained(find_model(name))
-        return LanguageModelParser(Kyvo.from_pretrained(name).language_model, min_probability=parsing.min_probability)
+        model = Kyvo.from_pretrained(name).language_model
+        return LanguageModelParser(model, min_probability=read_min_probability(find_model(name)))
     if (folder / "config.json").is_file():
         from kyvo.parsers.llama import LlamaParser
 
@@ -45,7 +45,7 @@ def load_parser(name: str) -> Parser | None:
     if folder.is_dir():
         raise ConfigError(f"{folder} has no config.json; a parser's folder is a model of Kyvo, or a Llama.")
     raise ConfigError(
-        f"no parser is called {name!r}; give auto, grammar, mini, a model folder, or a chat model as "
+        f"no parser is called {name!r}; give auto, grammar, mini_programs, a model folder, or a chat model as "
         "http://HOST:PORT/v1#NAME."
     )
 

@@ -1,14 +1,13 @@
 """`LanguageModelParser`: the language model of a folder writes the program, held to its grammar and the schema's words.
 
-A text that asks nothing of a scene gets no program. How probable the model's choices were is how sure the program is.
-A folder's `parsing.json` (`ParsingConfig`) may say how sure it has to be.
+A text that asks nothing of a scene gets no program. How probable the model's choices were is how sure the program is;
+a folder's `parsing.json` may say how sure it has to be (`min_probability`), and what that was tuned on.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from kyvo.errors import CheckpointError, ConfigError
+from kyvo.errors import ConfigError
 from kyvo.files import read_json_object, reading
 from kyvo.generation.language_model import LanguageModel
 from kyvo.programs.errors import NotUnderstood
@@ -21,30 +20,6 @@ from kyvo.tokenizers.tasks import Segments
 CONFIG_NAME = "parsing.json"
 TASK = "parsing"
 RECENT = 2  # earlier turns in the prompt
-
-
-@dataclass(frozen=True, kw_only=True)
-class ParsingConfig:
-    """How a folder's language model reads texts."""
-
-    min_probability: float = 0.0  # of a program; a text whose program has less is refused
-    is_default: bool = True  # the parser `auto` is the language model; else it is the grammar of English
-
-    @classmethod
-    def from_pretrained(cls, folder: Path) -> "ParsingConfig":
-        """By the folder's `parsing.json`; the defaults where it has none.
-
-        Raises CheckpointError for a damaged file.
-        """
-        path = folder / CONFIG_NAME
-        if not path.is_file():
-            return cls()
-        with reading(path):
-            saved = read_json_object(path)
-            config = cls(min_probability=float(saved["min_probability"]), is_default=saved.get("is_default", True))
-        if not isinstance(config.is_default, bool):
-            raise CheckpointError(f"{path}: is_default is {config.is_default!r}; it is true or false.")
-        return config
 
 
 class LanguageModelParser:
@@ -76,3 +51,12 @@ class LanguageModelParser:
                 f"({found.probability:.2f}; {self.min_probability:g} is needed). Say it in other words."
             )
         return Parsed(program=found.program, probability=found.probability)
+
+
+def read_min_probability(folder: Path) -> float:
+    """By a model's folder; 0 where it does not say. Raises CheckpointError for a damaged `parsing.json`."""
+    path = folder / CONFIG_NAME
+    if not path.is_file():
+        return 0.0
+    with reading(path):
+        return float(read_json_object(path)["min_probability"])

@@ -14,7 +14,7 @@ from kyvo.generation.constraint import Constraint
 from kyvo.generation.guidance import to_lark
 from kyvo.models.llama.fold import load_llama
 from kyvo.models.llama.presets import SIZES
-from kyvo.parsers.language_model import LanguageModelParser, ParsingConfig
+from kyvo.parsers.language_model import LanguageModelParser, read_min_probability
 from kyvo.programs import program as p
 from kyvo.programs.errors import NotUnderstood
 from kyvo.programs.grammar.parser import GrammarParser
@@ -106,32 +106,24 @@ def test_the_language_model_writes_programs_with_their_probability():
 
 
 def test_a_text_in_capitals_is_read_as_another():
-    kyvo = Kyvo.from_pretrained("mini", device="cpu", parser=load_parser("mini"))
+    kyvo = Kyvo.from_pretrained("mini_programs", device="cpu")
     text = "How many red cubes are there?"
     assert kyvo.understand(text.upper()).program == kyvo.understand(text).program
 
 
 def test_what_the_model_is_not_sure_of_is_refused(tmp_path):
     model = tiny_kyvo(programs=True).language_model
-    assert ParsingConfig.from_pretrained(tmp_path) == ParsingConfig()
+    assert read_min_probability(tmp_path) == 0
     (tmp_path / "parsing.json").write_text('{"min_probability": 1.5}')
-    parser = default_parser(model, ParsingConfig.from_pretrained(tmp_path))
+    parser = default_parser(model, min_probability=read_min_probability(tmp_path))
     for text in ("How many cubes are there?", "Remove it."):
         with pytest.raises(NotUnderstood, match=r"not sure \(0\.\d\d; 1\.5 is needed\)|is not understood"):
             parser.parse(text, model.processor.schema)
-
-
-def test_a_folder_may_leave_the_grammar_its_default_parser(tmp_path):
-    model = tiny_kyvo(programs=True).language_model
-    (tmp_path / "parsing.json").write_text('{"min_probability": 0.9, "is_default": false}')
-    assert isinstance(default_parser(model, ParsingConfig.from_pretrained(tmp_path)), GrammarParser)
-    bundled = load_parser("mini")
+    (tmp_path / "parsing.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"parsing\.json: .*min_probability"):
+        read_min_probability(tmp_path)
+    bundled = Kyvo.from_pretrained("mini_programs", device="cpu").parser
     assert isinstance(bundled, LanguageModelParser) and bundled.min_probability > 0
-    assert isinstance(Kyvo.from_pretrained("mini", device="cpu").parser, GrammarParser)
-    for damaged, place in (("{}", "min_probability"), ('{"min_probability": 0.9, "is_default": "no"}', "is_default")):
-        (tmp_path / "parsing.json").write_text(damaged)
-        with pytest.raises(CheckpointError, match=rf"parsing\.json: .*{place}"):
-            ParsingConfig.from_pretrained(tmp_path)
 
 
 def test_a_folder_with_programs_folds_and_takes_the_rows_of_an_older_one(tmp_path):
