@@ -97,7 +97,7 @@ $(RUNS)/refiner/refiner.safetensors: configs/refiner.yaml $(DATA)/any/card.json 
 
 # The decoder learns to draw larger pictures, and practises on what the model writes; codes keep their meaning.
 $(DATA)/written/state.json: $(DATA)/clevr/card.json $(RUNS)/mini/done
-	rm -rf $(@D); $(BIN)/python tokenizers/encode_written.py --model $(NEWEST) --data $(<D) --limit $(WRITTEN) --upscale 2 \
+	rm -rf $(@D); $(BIN)/python tokenizers/encode_written.py --model $(NEWEST) --data $(<D) --limit $(WRITTEN) --upscale 2 --turns \
 	  --out $(@D) --device $(DEVICE)
 $(DECODER): configs/tokenizers/image_mini_decoder.yaml $(DATA)/written/state.json $(DATA)/large/card.json
 	$(BIN)/python tokenizers/train_image.py --config $< --data $(DATA)/large --written $(DATA)/written --out $(@D) \
