@@ -89,7 +89,7 @@ def load_objects(
 
 def load_turns(
     folder: Path, config: VQGANConfig, *, limit: int | None = None, workers: int = 0
-) -> Float[Tensor, "pictures 3 height width"]:
+) -> Float[Tensor, "pictures 5 height width"]:
     """How the cubes of a set's scenes are turned (`kyvo.tokenizers.turn_maps`), float16.
 
     Raises ConfigError for a set without scenes, and for a scene without a camera.

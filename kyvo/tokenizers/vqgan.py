@@ -149,7 +149,7 @@ class VQGAN(nn.Module):
     def decode(
         self,
         values: Float[Tensor, "batch dim rows columns"],
-        turns: Float[Tensor, "batch 3 height width"] | None = None,
+        turns: Float[Tensor, "batch 5 height width"] | None = None,
     ) -> Float[Tensor, "batch 3 height width"]:
         """Pixels of `decoded_size`.
 
@@ -162,7 +162,7 @@ class VQGAN(nn.Module):
         return self.quantize.choose(self.latents(pixels)).flatten(1)
 
     def decode_codes(
-        self, codes: Int[Tensor, "batch codes"], turns: Float[Tensor, "batch 3 height width"] | None = None
+        self, codes: Int[Tensor, "batch codes"], turns: Float[Tensor, "batch 5 height width"] | None = None
     ) -> Float[Tensor, "batch 3 height width"]:
         return self.decode(self.quantize.lookup(codes.unflatten(1, (self.config.rows, self.config.columns))), turns)
 
