@@ -36,6 +36,8 @@ from kyvo.tokenizers.train_args import TrainArgs, build_model_config, schedule
 from kyvo.tokenizers.training import STATE_NAME, TokenizerTraining, log, write_state
 from kyvo.tokenizers.vqgan import VQGAN, VQGANConfig
 
+BEGINNING = 8.0  # times the learning rate: of layers that begin as nothing in a network that was trained without them
+
 
 def main(argv: list[str] | None = None) -> Path:
     """Trains and returns the tokenizer's folder."""
@@ -153,10 +155,13 @@ class Trainer(TokenizerTraining):
         if args.decoder_only:
             self.model.encoder.requires_grad_(False)
             self.model.quant_conv.requires_grad_(False)
+        trained = [*(entry for entry in self.model.parameters() if entry.requires_grad)]
+        trained += self.head.parameters() if self.head else ()
+        beginning = {id(entry) for entry in self.model.decoder.turns.parameters()}
         self.optimizer = torch.optim.AdamW(
             [
-                *(entry for entry in self.model.parameters() if entry.requires_grad),
-                *(self.head.parameters() if self.head else ()),
+                {"params": [entry for entry in trained if id(entry) not in beginning], "factor": 1.0},
+                {"params": [entry for entry in trained if id(entry) in beginning], "factor": BEGINNING},
             ],
             lr=args.learning_rate,
             betas=(0.9, 0.95),
@@ -232,7 +237,7 @@ class Trainer(TokenizerTraining):
             self.make_codebook()
         rate = schedule(self.progress, warmup=args.warmup)
         for group in self.optimizer.param_groups:
-            group["lr"] = args.learning_rate * rate
+            group["lr"] = args.learning_rate * rate * group["factor"]
         if args.augment:
             other = torch.rand(count, generator=self.generator) < args.augment
             taken = 2 * augment_pixels((seen + 1) / 2, self.cameras) - 1

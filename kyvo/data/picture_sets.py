@@ -89,11 +89,12 @@ def load_objects(
 
 def load_turns(
     folder: Path, config: VQGANConfig, *, limit: int | None = None, workers: int = 0
-) -> Float[Tensor, "pictures 5 height width"]:
-    """How the cubes of a set's scenes are turned (`kyvo.tokenizers.turn_maps`), float16.
+) -> UInt8[Tensor, "pictures 3 height width"]:
+    """Which faces of cubes the pictures of a set's scenes show where (`kyvo.tokenizers.turn_maps`).
 
     Raises ConfigError for a set without scenes, and for a scene without a camera.
     """
+    width, height = config.decoded_size
     rows = _column(folder, "scene", limit) if is_set(folder) else None
     if rows is None or "scene" not in rows.column_names:
         raise ConfigError(f"turns are read from scenes, and {folder} has none.")
@@ -102,7 +103,7 @@ def load_turns(
         scenes = [scene_from_json(json.loads(row)) for row in part["scene"]]
         if any(scene.camera is None for scene in scenes):
             raise ConfigError(f"a scene of {folder} has no camera, which says how its cubes are seen.")
-        return torch.from_numpy(turn_maps(scenes, width=config.width, height=config.height)).half()
+        return torch.from_numpy(turn_maps(scenes, width=width, height=height).astype(np.uint8))
 
     return torch.cat(list(_parts(rows, drawn, workers=workers)))
 

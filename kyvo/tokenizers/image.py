@@ -188,7 +188,8 @@ class ImageTokenizer:
         """The maps of the scenes' turns, for a decoder that takes them."""
         if scenes is None or not self.config.turns:
             return []
-        return [turn_maps(scenes, width=self.config.width, height=self.config.height)]
+        width, height = self.config.decoded_size
+        return [turn_maps(scenes, width=width, height=height)]
 
     def _pictures(self, inputs: Sequence[np.ndarray], decode: Callable[..., Tensor]) -> np.ndarray:
         """What is decoded of inputs that have a row for each picture."""

@@ -36,7 +36,7 @@ class VQGANConfig:
     beta: float = 0.25  # weight of the commitment loss
     quantizer: str = "nearest"  # one of QUANTIZERS; "gumbel" is read from published weights and not trained here
     upscale: int = 1  # sides of a decoded picture, in those of an encoded one; ours
-    turns: bool = False  # the decoder takes maps of how cubes are turned (`kyvo.tokenizers.turn_maps`); ours
+    turns: bool = False  # the decoder takes maps of cubes' faces (`kyvo.tokenizers.turn_maps`); ours
 
     def __post_init__(self) -> None:
         # YAML and JSON hand over lists; a frozen value must hash and compare.
@@ -149,12 +149,12 @@ class VQGAN(nn.Module):
     def decode(
         self,
         values: Float[Tensor, "batch dim rows columns"],
-        turns: Float[Tensor, "batch 5 height width"] | None = None,
+        turns: Float[Tensor, "batch 3 height width"] | None = None,
     ) -> Float[Tensor, "batch 3 height width"]:
         """Pixels of `decoded_size`.
 
         Args:
-            turns: maps of how cubes are turned, of the encoded size, for a decoder that takes them; None says nothing.
+            turns: maps of cubes' faces, of `decoded_size`, for a decoder that takes them; None says nothing.
         """
         return self.decoder(self.post_quant_conv(values), turns)
 
@@ -162,7 +162,7 @@ class VQGAN(nn.Module):
         return self.quantize.choose(self.latents(pixels)).flatten(1)
 
     def decode_codes(
-        self, codes: Int[Tensor, "batch codes"], turns: Float[Tensor, "batch 5 height width"] | None = None
+        self, codes: Int[Tensor, "batch codes"], turns: Float[Tensor, "batch 3 height width"] | None = None
     ) -> Float[Tensor, "batch 3 height width"]:
         return self.decode(self.quantize.lookup(codes.unflatten(1, (self.config.rows, self.config.columns))), turns)
 
