@@ -85,9 +85,15 @@ class JacobiDecoder:
         """Ids of a picture, as the engine counts them: with both markers and the end."""
         return self._num_codes + 3
 
-    def draw(self, scenes: Sequence[Scene]) -> list[UInt8[np.ndarray, "height width 3"]]:
+    def draw(
+        self, scenes: Sequence[Scene], *, shown: Sequence[Scene] | None = None
+    ) -> list[UInt8[np.ndarray, "height width 3"]]:
         """The pictures, or the last ones anew: one of each scene, which has the words of the first, at places on bins
         or between.
+
+        Args:
+            shown: the scenes that the pictures are to show, where objects were moved to have them there
+                (`ImageTokenizer.decode_vectors`); by default `scenes`.
 
         Raises TokenError for a scene that the model cannot see as a whole, or outside of its numbers, and ConfigError
         where the picture does not fit after it.
@@ -96,7 +102,7 @@ class JacobiDecoder:
         for _ in range(min(SWEEPS if self.num_sweeps else FIRST_SWEEPS, self._num_codes)):
             self._call(lambda: self._sweep(state))
             self.num_sweeps += 1
-        return self._call(lambda: self._decode(scenes))
+        return self._call(lambda: self._decode(scenes if shown is None else shown))
 
     def probabilities(self) -> list[float]:
         """Of each picture of the last drawing, how probable its codes are together."""

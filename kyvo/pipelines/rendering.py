@@ -11,6 +11,7 @@ whose schema has no camera draws for one camera; a scene that has another is dra
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -158,7 +159,7 @@ class ClosedLoop:
             scenes,
             pictures,
             self.schema,
-            draw=decoder.draw,
+            draw=partial(decoder.draw, shown=scenes),
             read=read,
             late=lambda: run.seconds_left <= seconds_of_round,
         )

@@ -73,6 +73,20 @@ def test_a_decoder_that_is_told_of_turns_draws_them():
     assert not np.array_equal(*sampled)
 
 
+def test_each_round_of_the_closed_loop_shows_the_turns_that_are_wanted(monkeypatch):
+    kyvo, shown = tiny_kyvo(refiner=tiny_refiner(), turns=True), []
+    decode = kyvo.processor.image.decode_vectors
+
+    def spy(vectors, *, scenes):
+        shown.extend(scenes)
+        return decode(vectors, scenes=scenes)
+
+    monkeypatch.setattr(kyvo.processor.image, "decode_vectors", spy)
+    turned = RED.with_values(rotation=0.3)
+    kyvo.render([Scene(objects=(turned,))])
+    assert len(shown) > 1 and all(scene.objects == (turned,) and scene.camera is not None for scene in shown)
+
+
 def test_an_object_beyond_the_bins_is_drawn(model):
     scene = Scene(objects=(FAR,))
     with pytest.raises(SceneError):
