@@ -16,12 +16,10 @@ from kyvo.models.heads.cube_turns import (
     CUBE_TURNS_NAME,
     CubeTurns,
     CubeTurnsConfig,
-    cube_views,
-    directions,
-    is_read,
     load_cube_turns,
     read_turns,
 )
+from kyvo.scene.cube_views import cube_views, is_seen_cube, viewing_directions
 from kyvo.scene.scene import Scene, SceneObject, turn_error
 from kyvo.scene.schema import clevr_camera
 from kyvo.testing import tiny_cube_turns, tiny_kyvo, tiny_processor, tiny_refiner
@@ -48,7 +46,7 @@ class Knowing(CubeTurns):
 def test_a_turn_that_is_said_relative_to_the_camera_is_one_in_the_scene(turns, camera):
     cubes = [CUBE.with_values(location=(index - 1.5, 0.5 * index, 0.7)) for index in range(len(turns))]
     scene = Scene(objects=tuple(cubes), camera=clevr_camera(48, 32, camera))
-    network = Knowing(np.array(turns) - directions(scene.camera, cubes))
+    network = Knowing(np.array(turns) - viewing_directions(scene.camera, cubes))
     [found] = read_turns(network, [scene], [PICTURE])
     for item, cube, turn in zip(found.objects, cubes, turns, strict=True):
         assert -math.pi / 4 <= item.turn <= math.pi / 4
@@ -88,7 +86,7 @@ def test_crops_show_the_cube_and_not_the_rest_of_the_picture():
     pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
     torch.manual_seed(0)
     network = CubeTurns(CubeTurnsConfig()).eval()
-    cubes = [item for item in scene.objects if is_read(item)]
+    cubes = [item for item in scene.objects if is_seen_cube(item)]
     views = torch.from_numpy(cube_views(scene.camera, cubes)).float()
     which = torch.zeros(len(cubes), dtype=torch.long)
     with torch.inference_mode():
