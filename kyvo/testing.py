@@ -79,8 +79,8 @@ def tiny_image(*, turns: bool = False) -> ImageTokenizer:
         z_channels=4, embed_dim=4, n_embed=16, turns=turns,
     )  # fmt: skip
     model = VQGAN(config)
-    for convolution in model.decoder.turns:
-        torch.nn.init.normal_(convolution.weight)
+    for weights in model.decoder.turns.parameters():
+        torch.nn.init.normal_(weights)
     torch.nn.init.normal_(model.quantize.embedding.weight)  # so that pictures differ in their codes
     return ImageTokenizer(model)
 

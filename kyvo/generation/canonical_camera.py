@@ -44,8 +44,9 @@ def to_canonical_camera(scene: Scene, camera: Camera, schema: SceneSchema) -> Sc
     for item, place in zip(scene.objects, _seen_alike(scene, camera).tolist(), strict=True):
         x, y, _ = (axis.snap(value, clamp=True) for axis, value in zip(axes, place, strict=True))
         objects.append(item.with_values(location=(x, y, item.location[2])))  # type: ignore[index]
-    before, after = (viewing_directions(*one) for one in ((scene.camera, scene.objects), (camera, objects)))
-    for index, by in enumerate((after - before).tolist()):
+    assert scene.camera is not None  # or the rendering's would be the model's
+    by_how_much = viewing_directions(camera, objects) - viewing_directions(scene.camera, scene.objects)
+    for index, by in enumerate(by_how_much.tolist()):
         if objects[index].turn is not None:
             objects[index] = objects[index].with_values(rotation=objects[index].turn + by)
     return replace(scene, objects=tuple(objects), camera=camera)

@@ -247,8 +247,8 @@ class Decoder(nn.Module):
             levels.append(level)
         self.up = nn.ModuleList(reversed(levels))
         self.turns = nn.ModuleList(reversed(turns))
-        for convolution in self.turns:
-            nn.init.zeros_(convolution.weight)
+        for weights in self.turns.parameters():
+            nn.init.zeros_(weights)
         self.norm_out = group_norm(channels)
         self.conv_out = nn.Conv2d(channels, config.out_ch * config.upscale**2, 3, padding=1)
         self.upscale = config.upscale
