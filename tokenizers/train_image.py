@@ -7,7 +7,7 @@ line per report goes to stdout and to `OUT/log.jsonl`. OUT is at the end an Imag
 sets the CPU threads.
 `--written FOLDER` is what a model writes for scenes, and their pictures (tokenizers/encode_written.py): with
 `train.decoder_only` and `train.written` the decoder learns to draw from that as well. A decoder with `model.turns` is
-told how the scenes' cubes are turned.
+told which faces of the scenes' cubes the pictures show (`kyvo.tokenizers.turn_maps`).
 """
 
 import argparse

@@ -35,7 +35,7 @@ class TrainArgs:
     augment: float = 0.0  # share that goes in as another camera would have taken it; the plain picture is to come out
     decoder_only: bool = False  # with --init: codes keep their meaning, and are drawn better
     written: float = 0.0  # share of each batch that is drawn from what a model wrote, of --written
-    known_turns: float = 0.5  # share of the other pictures whose cubes' turns a decoder with `turns` is told
+    known_turns: float = 0.5  # share of the other pictures of which a decoder with `turns` gets the map of faces
     patience: int = 100  # steps after which an unused code is restarted
     restart_until: float = 0.8  # share; codes move no more after it
     held_out: int = 64  # pictures that measure PSNR and are never trained on
