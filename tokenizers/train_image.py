@@ -155,14 +155,13 @@ class Trainer(TokenizerTraining):
         if args.decoder_only:
             self.model.encoder.requires_grad_(False)
             self.model.quant_conv.requires_grad_(False)
-        trained = [*(entry for entry in self.model.parameters() if entry.requires_grad)]
-        trained += self.head.parameters() if self.head else ()
-        beginning = {id(entry) for entry in self.model.decoder.turns.parameters()}
+        named = [(name, entry) for name, entry in self.model.named_parameters() if entry.requires_grad]
+        beginning = [entry for name, entry in named if name.startswith("decoder.turns.")]
+        trained = [entry for name, entry in named if not name.startswith("decoder.turns.")]
+        if self.head is not None:
+            trained += self.head.parameters()
         self.optimizer = torch.optim.AdamW(
-            [
-                {"params": [entry for entry in trained if id(entry) not in beginning], "factor": 1.0},
-                {"params": [entry for entry in trained if id(entry) in beginning], "factor": BEGINNING},
-            ],
+            [{"params": group} for group in (trained, beginning) if group],
             lr=args.learning_rate,
             betas=(0.9, 0.95),
             weight_decay=0.0,
@@ -236,8 +235,8 @@ class Trainer(TokenizerTraining):
         if quantizes and not self.has_codes:
             self.make_codebook()
         rate = schedule(self.progress, warmup=args.warmup)
-        for group in self.optimizer.param_groups:
-            group["lr"] = args.learning_rate * rate * group["factor"]
+        for group, factor in zip(self.optimizer.param_groups, (1.0, BEGINNING), strict=False):
+            group["lr"] = args.learning_rate * rate * factor
         if args.augment:
             other = torch.rand(count, generator=self.generator) < args.augment
             taken = 2 * augment_pixels((seen + 1) / 2, self.cameras) - 1
